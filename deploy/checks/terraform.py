@@ -125,7 +125,7 @@ ELSEWHERE = {
 # The number of resources of a `for_each`.
 TIMES = {
     ("aws_sqs_queue", "this"): 2, ("aws_sqs_queue", "dead_letters"): 2, ("aws_cloudwatch_log_group", "this"): 3,
-    ("aws_secretsmanager_secret", "this"): 4, ("aws_cloudwatch_metric_alarm", "this"): 8,
+    ("aws_secretsmanager_secret", "this"): 4, ("aws_cloudwatch_metric_alarm", "this"): 14,
 }
 template = json.loads(translated.read_text())["Resources"]
 ours = Counter()

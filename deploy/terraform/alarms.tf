@@ -42,6 +42,54 @@ locals {
         statistic   = "Maximum", period = 300, times = 1, threshold = 0
         comparison  = "GreaterThanThreshold", missing = "notBreaching"
       }
+      parked = {
+        description = "Beadle set keys aside, because their runs failed. See `beadle queue`"
+        namespace   = "Beadle"
+        metric      = "Parked"
+        dimensions  = { Deployment = local.table }
+        statistic   = "Minimum", period = 300, times = 3, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
+      unknown = {
+        description = "Beadle cannot read or resolve a part of a repository or group. See `beadle status`"
+        namespace   = "Beadle"
+        metric      = "Unknown"
+        dimensions  = { Deployment = local.table }
+        statistic   = "Minimum", period = 300, times = 24, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
+      contested = {
+        description = "Another writer undoes the changes of Beadle. See `beadle status`"
+        namespace   = "Beadle"
+        metric      = "Contested"
+        dimensions  = { Deployment = local.table }
+        statistic   = "Minimum", period = 300, times = 1, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
+      failed-changes = {
+        description = "Changes fail again and again. See `beadle status`"
+        namespace   = "Beadle"
+        metric      = "FailedChanges"
+        dimensions  = { Deployment = local.table }
+        statistic   = "Minimum", period = 300, times = 12, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
+      rejected-policies = {
+        description = "The newest policy of an organisation is invalid, an older one stays in force. See `beadle tasks`"
+        namespace   = "Beadle"
+        metric      = "RejectedPolicies"
+        dimensions  = { Deployment = local.table }
+        statistic   = "Minimum", period = 300, times = 2, threshold = 0
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
+      sweep-overdue = {
+        description = "A sweep has not begun at its time. See `beadle status`"
+        namespace   = "Beadle"
+        metric      = "SweepOverdueSeconds"
+        dimensions  = { Deployment = local.table }
+        statistic   = "Minimum", period = 300, times = 2, threshold = 900
+        comparison  = "GreaterThanThreshold", missing = "notBreaching"
+      }
     },
     var.directory ? {
       token = {

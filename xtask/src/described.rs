@@ -32,6 +32,7 @@ const ROUTES: &[&str] = &[
     "PATCH /repos/{owner}/{repo}/hooks/{hook_id}/config",
     "PATCH /repos/{owner}/{repo}/invitations/{invitation_id}",
     "PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}",
+    "PATCH /repos/{owner}/{repo}/issues/{issue_number}",
     "PATCH /repos/{owner}/{repo}/labels/{name}",
     "PATCH /repos/{owner}/{repo}/milestones/{milestone_number}",
     "PATCH /repos/{owner}/{repo}/properties/values",

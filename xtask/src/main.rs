@@ -5,6 +5,7 @@ mod described;
 mod house;
 mod links;
 mod package;
+mod prometheus;
 mod run;
 mod side_by_side;
 mod suite;
@@ -91,6 +92,8 @@ fn ci() -> anyhow::Result<()> {
     pages()?;
     step("workflows");
     tools::workflows()?;
+    step("the rules of Prometheus and the dashboard");
+    prometheus::check()?;
     step("the table of GitHub's description");
     described::check()?;
     step("dependencies");

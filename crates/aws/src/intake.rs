@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use axum::body::Body as AxumBody;
-use beadle_config::{ConfigError, File, Source};
+use beadle_config::{ConfigError, File, Installed, Source};
 use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Clock, Time};
 use beadle_hooks::github::OrgFacts;
@@ -99,7 +99,16 @@ impl Function {
     /// Reads the secrets, and the facts about organisations that the worker has stored, in
     /// parallel. Returns `None` if no webhook can be accepted at present.
     async fn read(&self) -> Option<Serving> {
-        let facts = join_all(self.file.org.iter().map(|org| async move {
+        let mut file = self.file.clone();
+        if let Some(from) = &self.file.installations {
+            match Installed::all(from.app.id, &self.store).await {
+                Ok(installed) => file.take_in(&installed),
+                Err(error) => {
+                    tracing::error!(%error, "installations of the App unknown, Beadle refuses the webhooks of the organisations that it took in");
+                }
+            }
+        }
+        let facts = join_all(file.org.iter().map(|org| async move {
             // If the facts are missing, the intake only marks a few keys more than necessary.
             let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten();
             (org.name.clone(), stored.unwrap_or_default())
@@ -113,7 +122,7 @@ impl Function {
             return None;
         }
         let known: HashMap<String, OrgFacts> = known.into_iter().collect();
-        let (senders, missing) = senders(&self.file, &self.secret_store, &known);
+        let (senders, missing) = senders(&file, &self.secret_store, &known);
         for (of, error) in &missing {
             tracing::error!(of, %error, "webhook secret cannot be read, Beadle refuses the webhooks of this sender");
         }
@@ -154,8 +163,13 @@ impl Function {
             );
         };
         let response = ask(&serving, &parts, body.clone()).await;
-        let is_doubtful =
-            response.status() == StatusCode::UNAUTHORIZED && self.clock.now().since(serving.read) > DOUBT;
+        // The worker may have taken in the organisation since the last read.
+        let is_doubtful = match response.status() {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::FORBIDDEN => self.file.installations.is_some(),
+            _ => false,
+        };
+        let is_doubtful = is_doubtful && self.clock.now().since(serving.read) > DOUBT;
         if !is_doubtful {
             return response;
         }

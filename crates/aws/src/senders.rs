@@ -26,6 +26,12 @@ pub(crate) fn senders(
             Err(error) => missing.push((org.name.clone(), error)),
         }
     }
+    if let Some(from) = &file.installations {
+        match values(secret_store, &from.webhook_secrets) {
+            Ok(secrets) => senders.github.extend(file.installations_sender(secrets)),
+            Err(error) => missing.push(("[installations]".to_owned(), error)),
+        }
+    }
     for okta in &file.okta {
         match okta.sender(|references| values(secret_store, references)) {
             Ok(sender) => senders.okta.push(sender),
@@ -47,7 +53,8 @@ fn values(secret_store: &SecretStore, references: &[String]) -> Result<Vec<Secre
 mod tests {
     use std::path::Path;
 
-    use beadle_config::Source;
+    use beadle_config::{InstallationState, Installed, Source};
+    use beadle_engine::Time;
     use beadle_secrets::ExposeSecret;
 
     use super::*;
@@ -118,6 +125,34 @@ mod tests {
             corp.header_secrets.iter().map(|one| (one.header.as_str(), exposed(&one.values))).collect();
         assert_eq!(headers, [("x-hook", vec!["value-c"]), ("x-key", vec!["value-d"])]);
         assert_eq!(missing.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["quiet"]);
+    }
+
+    #[test]
+    fn the_app_of_the_installations_is_a_sender_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "value-a").unwrap();
+        let text = "[installations]\napp = { id = 7, key = \"env:NONE\" }\nwebhook_secrets = [\"file:a\"]\n\
+                    organisations = [\"*\"]\npolicy = \"base\"\n";
+        let mut file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        let references: Vec<String> = file.sender_references().iter().map(ToString::to_string).collect();
+        assert_eq!(references, ["file:a"]);
+        let installed = Installed {
+            login: "other".into(),
+            organisation: 3,
+            installation: 9,
+            state: InstallationState::Active,
+            since: Time(0),
+        };
+        file.take_in(&[installed]);
+        let secret_store = SecretStore::new(folder.path().to_owned());
+        let (senders, missing) = senders(&file, &secret_store, &HashMap::new());
+        let [other, app] = &senders.github[..] else { panic!("{:?}", senders.github) };
+        assert_eq!((other.instance.as_str(), other.takes_installations), ("other", false));
+        assert_eq!(
+            (app.app_id, app.takes_installations, exposed(&app.secrets)),
+            (Some(7), true, vec!["value-a"])
+        );
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]

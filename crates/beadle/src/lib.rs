@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod journal;
 mod logging;
+mod notify;
 pub mod output;
 mod pull_request;
 mod reload_signal;

@@ -1,5 +1,7 @@
 //! Checks the rules that concern the whole configuration file and that need no vendor's crate.
 
+mod installations;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -39,14 +41,19 @@ impl File {
             let what = format!("`{at}`: {why}");
             Invalid::new(at, what)
         })?;
-        if self.org.is_empty() && self.groups.is_empty() && self.groups_from.is_empty() {
-            let what = "the file must have at least one [[org]], one [[groups]] or the key `groups_from`";
+        let has_orgs = !self.org.is_empty() || self.installations.is_some();
+        if !has_orgs && self.groups.is_empty() && self.groups_from.is_empty() {
+            let what = "the file must have at least one [[org]], one [[groups]], [installations] or the key `groups_from`";
             return Err(Invalid::new(KeyPath::default(), what));
+        }
+        if let Some(installations) = &self.installations {
+            installations.check(self.org.iter().map(|org| org.name.as_str()))?;
         }
         for (entry, org) in self.org.iter().enumerate() {
             org.check(&KeyPath::new("org").entry(entry))?;
         }
         self.check_policies()?;
+        self.check_notify()?;
         self.check_retention()?;
         self.check_service()
     }

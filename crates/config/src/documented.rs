@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, AttributesFile, BudgetFile, CommentApprovalFile, DispatchFile, EXAMPLE, File, GateFile,
-    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, OktaAppFile, OktaFile, OrgFile,
-    RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile,
-    TargetFile, TeamsFile, WaiversFile, WorkerFile,
+    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, InstallationsFile, NotifyFile,
+    NotifyIssuesFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource,
+    RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile,
+    WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -59,6 +60,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `[org.waivers]`", keys::<WaiversFile>()),
         ("### `[org.budget]`", keys::<BudgetFile>()),
         ("### `[[org.dispatch]]`", keys::<DispatchFile>()),
+        ("## `[installations]`", keys::<InstallationsFile>()),
         ("## `[[okta]]`", keys::<OktaFile>()),
         ("## `[[target]]`", keys::<TargetFile>()),
         ("### `[target.scim]`", keys::<ScimFile>()),
@@ -67,6 +69,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `[target.group_guard]`", keys::<GroupGuardFile>()),
         ("### `[target.budget]`", keys::<TargetBudgetFile>()),
         ("## `[[groups]]`", keys::<GroupsFile>()),
+        ("## `[[notify]]`", keys::<NotifyFile>()),
     ];
     for (heading, keys) in tables {
         assert!(!keys.is_empty(), "{heading}");
@@ -96,6 +99,8 @@ fn the_page_has_the_keys_of_tables_in_a_row() {
         ("## `[[okta]]`", "app", keys::<OktaAppFile>()),
         ("## `[[okta]]`", "hook_key", keys::<HookKeyFile>()),
         ("### `[target.scim]`", "identity_store", keys::<IdentityStoreFile>()),
+        ("## `[[notify]]`", "webhook", keys::<NotifyWebhookFile>()),
+        ("## `[[notify]]`", "github", keys::<NotifyIssuesFile>()),
     ] {
         let begin = format!("| `{row}` |");
         let row = section(heading).lines().find(|line| line.starts_with(&begin)).unwrap();

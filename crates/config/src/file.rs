@@ -9,10 +9,12 @@ use std::time::Duration;
 use beadle_engine::Limits;
 use serde::Deserialize;
 
-use crate::{ConfigError, GroupsFile, OktaFile, OrgFile, Source, Span, TargetFile};
+use crate::{
+    ConfigError, GroupsFile, InstallationsFile, NotifyFile, OktaFile, OrgFile, Source, Span, TargetFile,
+};
 
 /// The whole content of `beadle.toml`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Where Beadle keeps its own state.
@@ -33,6 +35,8 @@ pub struct File {
     /// The organisations of GitHub.
     #[serde(default)]
     pub org: Vec<Arc<OrgFile>>,
+    /// How Beadle takes in organisations that no `[[org]]` names.
+    pub installations: Option<InstallationsFile>,
     /// The directories, which are organisations of Okta.
     #[serde(default)]
     pub okta: Vec<Arc<OktaFile>>,
@@ -46,6 +50,9 @@ pub struct File {
     /// reads it again while it runs.
     #[serde(default)]
     pub groups_from: Vec<PathBuf>,
+    /// The channels to which Beadle sends notifications.
+    #[serde(default)]
+    pub notify: Vec<Arc<NotifyFile>>,
 }
 
 impl File {
@@ -73,7 +80,7 @@ impl File {
 }
 
 /// `[store]`: where Beadle keeps its own state.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreFile {
     /// The path of an SQLite file, or `dynamodb://TABLE`.
@@ -90,7 +97,7 @@ impl Default for StoreFile {
 }
 
 /// `[server]`: the listeners of `beadle serve`.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerFile {
     /// The address of the public listener, which receives webhooks.
@@ -147,7 +154,7 @@ impl Default for RecoveryFile {
 }
 
 /// `[worker]`: how Beadle works on keys.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerFile {
     /// The maximum number of keys on which Beadle works at the same time.

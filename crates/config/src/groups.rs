@@ -7,7 +7,7 @@ use toml::Spanned;
 use crate::Source;
 
 /// `[[groups]]`: a mapping from groups of a directory to groups of a target.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsFile {
     /// The name of the `[[okta]]` from which the mapping takes its groups.

@@ -14,8 +14,12 @@ mod duration;
 mod error;
 mod file;
 mod groups;
+mod installations;
+mod installed;
 mod key_path;
 mod nearest;
+mod notify;
+mod notify_check;
 mod okta;
 mod org;
 mod policy_source;
@@ -23,6 +27,7 @@ mod schedule;
 mod senders;
 mod source;
 mod store_location;
+mod taken_in;
 mod target;
 mod values;
 
@@ -33,8 +38,11 @@ pub use file::{File, RecoveryFile, RetentionFile, ServerFile, StoreFile, WorkerF
 pub use groups::{
     Case, GroupsFile, MappingsFile, OnDelete, OnMissingGroup, OnMissingUser, OnRename, Role, Users,
 };
+pub use installations::InstallationsFile;
+pub use installed::{InstallationState, Installed};
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
+pub use notify::{NotifyFile, NotifyIssuesFile, NotifyWebhookFile, QuietHours};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
 pub use org::{
     AppFile, BudgetFile, CommentApprovalFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals,
@@ -44,6 +52,7 @@ pub use policy_source::{PolicySource, RepositorySource};
 pub use schedule::Schedule;
 pub use source::Source;
 pub use store_location::StoreLocation;
+pub use taken_in::Standing;
 pub use target::{
     GroupGuardFile, IdentityStoreFile, Match, Members, Paging, Probing, Removal, ScimFile, TargetBudgetFile,
     TargetFile, TeamsFile,

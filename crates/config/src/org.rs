@@ -66,6 +66,10 @@ pub struct OrgFile {
     /// The rules by which Beadle starts workflows when webhooks arrive.
     #[serde(default)]
     pub dispatch: Vec<DispatchFile>,
+    /// True if the organisation comes from an installation of the App of `[installations]`, and not
+    /// from the file.
+    #[serde(skip)]
+    pub is_taken_in: bool,
 }
 
 /// `approve_by_comment` of an `[[org]]`: who can approve held changes by a comment, and where.
@@ -193,17 +197,17 @@ pub struct DispatchFile {
     pub mode: Mode,
 }
 
-fn github() -> String {
+pub(crate) fn github() -> String {
     "https://api.github.com".into()
 }
 
 /// Returns the default name of the repository, which is the same as in safe-settings.
-fn admin() -> String {
+pub(crate) fn admin() -> String {
     "admin".into()
 }
 
 /// `app` of an organisation: the GitHub App with which Beadle works.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {
     /// The id of the App.

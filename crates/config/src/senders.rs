@@ -12,7 +12,8 @@ impl File {
     pub fn sender_references(&self) -> Vec<Reference> {
         let orgs = self.org.iter().flat_map(|org| &org.webhook_secrets);
         let oktas = self.okta.iter().flat_map(|okta| okta.hook_references());
-        orgs.chain(oktas).filter_map(|reference| reference.parse().ok()).collect()
+        let installations = self.installations.iter().flat_map(|from| &from.webhook_secrets);
+        orgs.chain(installations).chain(oktas).filter_map(|reference| reference.parse().ok()).collect()
     }
 
     /// Returns the organisation `org` as a sender of webhooks. `secrets` are the values of its
@@ -27,6 +28,7 @@ impl File {
             dispatches: org.dispatched(),
             keeps_teams: self.teams_of(&org.name).next().is_some(),
             policies: self.policies_in(&org.name),
+            takes_installations: false,
         }
     }
 

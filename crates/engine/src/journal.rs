@@ -30,7 +30,7 @@ pub enum EntryKind {
     Result,
     /// A run ended. The entry has the number of changes, the holds and the unknown parts.
     Run,
-    /// An operator did something: a pause, a resume, an approval, a waiver or a rebind.
+    /// An operator did something: a pause, a resume, an approval, an undo, a waiver or a rebind.
     Operator,
     /// Beadle refused a webhook whose sender is not configured.
     Refused,

@@ -97,6 +97,11 @@ impl KeyScope {
         key.as_str().starts_with(&self.prefix)
     }
 
+    /// Returns the text with which all keys of the scope begin.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Returns a lower and an upper bound for a search in byte order. Every key of the scope is at
     /// or after the first bound, and before the second bound.
     pub fn bounds(&self) -> (&str, String) {

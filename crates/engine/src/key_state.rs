@@ -1,8 +1,8 @@
-//! The state of the keys that are not as declared: what the last run of a key could not write or
-//! read. The store keeps it, so that an operator sees it at a glance, without a search in the
-//! journal.
+//! The state of each key: what its last run could not write or read. The store keeps it, so that an
+//! operator sees it at a glance, without a search in the journal. The journal also has no entry of a
+//! run that found nothing to do, so only the states list all keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,53 @@ use crate::store::{Store, StoreError};
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
 
-/// What the last run of a key left. A key that is as declared has no state.
+/// Why a change was not written. A later cause is more severe than an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftCause {
+    /// The change depends on another change that was not written.
+    Blocked,
+    /// The mode does not allow the change.
+    Mode,
+    /// The guard holds the change.
+    Held,
+    /// Another writer undoes the change, and Beadle writes it again later.
+    Contested,
+    /// The write failed, or the run ended before it reached the change.
+    Failed,
+}
+
+impl DriftCause {
+    /// Returns the cause that a result has, or `None` if the change was written.
+    fn of(result: &StepResult) -> Option<Self> {
+        match result {
+            StepResult::Written => None,
+            StepResult::Blocked => Some(Self::Blocked),
+            StepResult::Withheld => Some(Self::Mode),
+            StepResult::Held { .. } => Some(Self::Held),
+            StepResult::Postponed(_) => Some(Self::Contested),
+            StepResult::NotReached | StepResult::Failed(_) => Some(Self::Failed),
+        }
+    }
+
+    /// Returns the name of the cause for labels of metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Mode => "mode",
+            Self::Held => "held",
+            Self::Contested => "contested",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What the last run of a key left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The time since which the key is not as declared.
+    /// The time since which the key is as declared, is not as declared, or is skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,
@@ -40,9 +81,15 @@ pub struct KeyState {
     /// The aspects with a contested change that Beadle writes again later.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contested: BTreeSet<String>,
+    /// The aspects with a change that was not written, each with the most severe cause.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<String, DriftCause>,
     /// The parts that could not be read or resolved, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
+    /// The reason why Beadle skips the key; `None` if Beadle compares it with the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 impl Metadata for KeyState {
@@ -55,18 +102,15 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns what a run left, or `None` if the key is as declared after the run.
-    fn of(report: &Report, now: Time) -> Option<Self> {
+    /// Returns what a run left.
+    fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
-        if pending == 0 && report.unknowns.is_empty() {
-            return None;
-        }
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
             StepResult::Failed(why) => Some(why.clone()),
             _ => None,
         });
         let postponed = report.steps.iter().filter(|step| matches!(step.outcome, StepResult::Postponed(_)));
-        Some(Self {
+        Self {
             subject: report.subject.clone(),
             since: now,
             pending,
@@ -75,14 +119,40 @@ impl KeyState {
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
             contested: postponed.map(|step| step.change.aspect.clone()).collect(),
+            drift: drift(report),
             unknown: report.unknowns.iter().take(UNKNOWNS).cloned().collect(),
-        })
+            skipped: report.skipped.clone(),
+        }
+    }
+
+    /// Returns whether the last run left nothing to do: the key is as declared, or Beadle skips it.
+    pub fn is_settled(&self) -> bool {
+        self.pending == 0 && self.unknown.is_empty()
+    }
+
+    /// Reads the state of a key. Returns `None` if the key has not run.
+    pub async fn get(store: &dyn Store, key: &Key) -> Result<Option<Self>, StoreError> {
+        Self::note(key).get(store).await
     }
 
     /// Lists the keys that are not as declared, each with its state.
     pub async fn all(store: &dyn Store) -> Result<Vec<(Key, Self)>, StoreError> {
-        let all = Note::<Self>::of(&[""]).list(store).await?;
-        Ok(all.into_iter().filter_map(|(key, state)| Some((key.parse().ok()?, state))).collect())
+        let mut all = Self::listed(store, "").await?;
+        all.retain(|(_, state)| !state.is_settled());
+        Ok(all)
+    }
+
+    /// Lists all keys of one kind, each with its state.
+    pub async fn of_kind(store: &dyn Store, kind: &str) -> Result<Vec<(Key, Self)>, StoreError> {
+        Self::listed(store, &format!("{kind}:")).await
+    }
+
+    /// Lists the keys that begin with `prefix`.
+    async fn listed(store: &dyn Store, prefix: &str) -> Result<Vec<(Key, Self)>, StoreError> {
+        let all = Note::<Self>::of(&[prefix]).list(store).await?.into_iter();
+        let with_key =
+            |(rest, state): (String, Self)| Some((format!("{prefix}{rest}").parse::<Key>().ok()?, state));
+        Ok(all.filter_map(with_key).collect())
     }
 
     /// Deletes the states of the keys of a scope that are not in `keys`. The things of these keys do
@@ -92,30 +162,45 @@ impl KeyState {
         scope: &KeyScope,
         keys: &BTreeSet<Key>,
     ) -> Result<(), StoreError> {
-        for (key, _) in Self::all(store).await? {
-            if scope.covers(&key) && !keys.contains(&key) {
+        for (key, _) in Self::listed(store, scope.prefix()).await? {
+            if !keys.contains(&key) {
                 Self::note(&key).forget(store).await?;
             }
         }
         Ok(())
     }
 
-    /// Stores what a run of a key left, or deletes the state if the key is as declared now. Writes
-    /// nothing if the state is the same as before, so that a sweep in mode `observe` stays cheap.
+    /// Stores what a run of a key left. Writes nothing if the state is the same as before, so that a
+    /// sweep stays cheap.
     pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;
-        let Some(found) = Self::of(report, now) else {
-            return if before.is_some() { note.forget(store).await } else { Ok(()) };
+        let found = Self::of(report, now);
+        let is_other = |before: &Self| {
+            (before.is_settled(), before.skipped.is_some()) != (found.is_settled(), found.skipped.is_some())
         };
-        // If the stored time is in the future, the clock that set it was wrong.
-        let since = before.as_ref().map_or(now, |before| before.since.min(now));
+        let since = match &before {
+            // If the stored time is in the future, the clock that set it was wrong.
+            Some(before) if !is_other(before) => before.since.min(now),
+            _ => now,
+        };
         let state = Self { since, ..found };
         if before.as_ref() == Some(&state) {
             return Ok(());
         }
         note.put(store, &state).await
     }
+}
+
+/// Returns the aspects with a change that was not written, each with the most severe cause.
+fn drift(report: &Report) -> BTreeMap<String, DriftCause> {
+    let mut drift = BTreeMap::new();
+    for step in &report.steps {
+        let Some(cause) = DriftCause::of(&step.outcome) else { continue };
+        let kept = drift.entry(step.change.aspect.clone()).or_insert(cause);
+        *kept = cause.max(*kept);
+    }
+    drift
 }
 
 #[cfg(test)]
@@ -147,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_as_declared_if_every_change_was_written_and_nothing_is_unknown() {
+    fn a_key_is_settled_if_every_change_was_written_and_nothing_is_unknown() {
         let held = StepResult::Held { digest: "d".into(), why: "limit".into() };
         let failed = StepResult::Failed("403".into());
         for (results, unknowns, expected) in [
@@ -159,9 +244,21 @@ mod tests {
             (vec![StepResult::Written], vec![unknown()], Some((0, 0, 0, 0))),
         ] {
             let state = KeyState::of(&report(&results, unknowns), Time(1));
-            let counts = state.map(|state| (state.pending, state.withheld, state.held, state.failed));
-            assert_eq!(counts, expected, "{results:?}");
+            let counts = (state.pending, state.withheld, state.held, state.failed);
+            assert_eq!((!state.is_settled()).then_some(counts), expected, "{results:?}");
         }
+    }
+
+    #[test]
+    fn a_state_of_an_older_version_can_be_read_and_a_state_without_a_skip_is_stored_as_before() {
+        let state: KeyState =
+            serde_json::from_value(json!({ "subject": "acme/shop", "since": 5, "pending": 1 })).unwrap();
+        assert_eq!((state.skipped.as_deref(), state.is_settled()), (None, false));
+        let stored = serde_json::to_value(KeyState::of(&report(&[], vec![]), Time(1))).unwrap();
+        assert!(stored.get("skipped").is_none(), "{stored}");
+        let skipped = Report { skipped: Some("archived".into()), ..report(&[], vec![]) };
+        let state = KeyState::of(&skipped, Time(1));
+        assert_eq!((state.skipped.as_deref(), state.is_settled()), (Some("archived"), true));
     }
 
     #[test]
@@ -173,9 +270,35 @@ mod tests {
             StepResult::Failed("second".into()),
             postponed,
         ];
-        let state = KeyState::of(&report(&results, vec![unknown(); UNKNOWNS + 5]), Time(1)).unwrap();
+        let state = KeyState::of(&report(&results, vec![unknown(); UNKNOWNS + 5]), Time(1));
         assert_eq!(state.failure.as_deref(), Some("first"));
         assert_eq!(state.contested, BTreeSet::from(["teams".to_owned()]));
         assert_eq!(state.unknown.len(), UNKNOWNS);
+    }
+
+    #[test]
+    fn an_aspect_has_the_most_severe_cause_of_its_changes() {
+        let held = StepResult::Held { digest: "d".into(), why: "limit".into() };
+        let results = [StepResult::Written, held, StepResult::Failed("403".into()), StepResult::Withheld];
+        let mut report = report(&results, vec![]);
+        report.steps[3].change.aspect = "labels".into();
+        let state = KeyState::of(&report, Time(1));
+        let expected = [("labels".to_owned(), DriftCause::Mode), ("teams".to_owned(), DriftCause::Failed)];
+        assert_eq!(state.drift, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn the_state_of_an_older_version_is_read() {
+        let stored = json!({ "subject": "acme/shop", "since": 1, "pending": 2 });
+        let state: KeyState = serde_json::from_value(stored).unwrap();
+        assert_eq!((state.pending, state.drift), (2, BTreeMap::new()));
+    }
+
+    #[test]
+    fn the_name_of_a_cause_is_the_stored_one() {
+        use DriftCause::{Blocked, Contested, Failed, Held, Mode};
+        for cause in [Blocked, Mode, Held, Contested, Failed] {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+        }
     }
 }

@@ -13,6 +13,7 @@ mod causes;
 mod change_title;
 pub mod clock;
 mod contested;
+mod deceptive;
 pub mod delivery;
 pub mod expressions;
 pub mod failure;
@@ -24,6 +25,7 @@ pub mod key;
 mod key_state;
 pub mod mode;
 mod note;
+pub mod notify;
 pub mod pace;
 mod places;
 pub mod plan;
@@ -49,6 +51,7 @@ pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
+pub use deceptive::is_deceptive;
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
 pub use gate::{ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};
@@ -57,7 +60,7 @@ pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
 pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, KeyScope, Lane};
-pub use key_state::KeyState;
+pub use key_state::{DriftCause, KeyState};
 pub use mode::Mode;
 pub use note::{Metadata, Note, note};
 pub use pace::WritePace;
@@ -71,4 +74,5 @@ pub use store::{
     DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
 };
 pub use transfer::{Copied, CopyError, copy};
+pub use unwritten::run_counts;
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

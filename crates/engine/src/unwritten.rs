@@ -1,15 +1,31 @@
-//! Finds the changes of a run that Beadle did not write, for the journal.
+//! What the journal records about a run: how many changes had which result, and which changes
+//! Beadle did not write.
 
 use crate::apply::{Report, StepResult};
-use crate::journal::{Obstacle, UnwrittenChange};
+use crate::journal::{Cause, Obstacle, RunCounts, UnwrittenChange};
 use crate::plan::Risk;
 
 /// The maximum number of changes that one entry of the journal names. In the mode `observe`, a
 /// repository has the same unwritten changes in each run, so the entries must stay small.
 const MOST: usize = 5;
 
+/// Returns what the journal records about a run. `after` are the deliveries that made its key due.
+pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
+    RunCounts {
+        changes: report.steps.len(),
+        written: report.count(|result| *result == StepResult::Written),
+        held: report.count(|result| matches!(result, StepResult::Held { .. })),
+        withheld: Some(report.count(|result| *result == StepResult::Withheld)),
+        failed: report.failed(),
+        postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
+        unknown: report.unknowns.clone(),
+        unwritten: Some(unwritten(report)).filter(|changes| !changes.is_empty()),
+        after: Some(after),
+    }
+}
+
 /// Returns the unwritten changes of a run, the gravest first.
-pub(crate) fn unwritten(report: &Report) -> Vec<UnwrittenChange> {
+fn unwritten(report: &Report) -> Vec<UnwrittenChange> {
     let mut found: Vec<UnwrittenChange> = Vec::new();
     for step in &report.steps {
         let (because, digest) = match &step.outcome {

@@ -19,7 +19,7 @@ use crate::causes::causes;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::guard::Limits;
-use crate::journal::{Detail, Entry, EntryKind, RunCounts};
+use crate::journal::{Detail, Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::key_state::KeyState;
 use crate::pace::WritePace;
@@ -28,7 +28,7 @@ use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
 use crate::store::Store;
 use crate::subjects::Subjects;
-use crate::unwritten::unwritten;
+use crate::unwritten::run_counts;
 
 /// A run of a claimed key, as the reconciler gets it.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         KeyState::record(self.store.as_ref(), key, &report, self.clock.now()).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
-            let count = |wanted: fn(&StepResult) -> bool| report.count(wanted);
+            let after = causes(self.store.as_ref(), key, &self.planner.origins(key), run.since).await;
             let entry = Entry {
                 seq: 0,
                 at: self.clock.now(),
@@ -108,19 +108,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                 key: key.to_string(),
                 subject: report.subject.clone(),
                 intent: None,
-                detail: Detail::Run(RunCounts {
-                    changes: report.steps.len(),
-                    written: count(|result| *result == StepResult::Written),
-                    held: count(|result| matches!(result, StepResult::Held { .. })),
-                    withheld: Some(count(|result| *result == StepResult::Withheld)),
-                    failed: report.failed(),
-                    postponed: Some(count(|result| matches!(result, StepResult::Postponed(_)))),
-                    unknown: report.unknowns.clone(),
-                    unwritten: Some(unwritten(&report)).filter(|changes| !changes.is_empty()),
-                    after: Some(
-                        causes(self.store.as_ref(), key, &self.planner.origins(key), run.since).await,
-                    ),
-                }),
+                detail: Detail::Run(run_counts(&report, after)),
             };
             self.store.journal(None, vec![entry], self.clock.now()).await?;
         }

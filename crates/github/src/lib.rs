@@ -18,7 +18,9 @@ mod documents;
 mod fresh;
 mod grantee;
 mod graphql;
+mod installations;
 mod issue_comments;
+mod issues;
 mod kept_files;
 mod loader;
 mod members;
@@ -52,7 +54,9 @@ pub use comments::Comment;
 pub use conditional::{kept_answers, last_read};
 pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
+pub use installations::Installation;
 pub use issue_comments::IssueComment;
+pub use issues::{Issue, IssueWriter};
 pub use kept_files::{
     AtPath, DefaultBranch, FilesBranch, FilesCommit, FilesPull, KeptFiles, PullState, blob_id,
 };

@@ -10,6 +10,8 @@ pub(crate) const CONTENTS: &str = "contents: read";
 pub(crate) const CHECKS: &str = "checks: write";
 /// The permission to read pull requests, and to comment on them.
 pub(crate) const PULLS: &str = "pull requests: write";
+/// The permission to open, change and close issues.
+pub(crate) const ISSUES: &str = "issues: write";
 /// The permission to read the protection of a branch.
 pub(crate) const ADMINISTRATION: &str = "administration: read";
 

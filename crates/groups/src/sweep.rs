@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, KeyScope, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Report, Store, StoreError, Time};
 
 use crate::accounts::{Accounts, PersonAccount};
 use crate::due::{all_marked, due};
@@ -210,6 +210,22 @@ impl GroupSweep {
         found.retain(|one| !gone.contains(&one.key));
         Ok(())
     }
+
+    /// Deletes the states of this directory's groups that the sweep does not mark: no mapping
+    /// includes them any more, and Beadle does not remember them, so no run looks at them.
+    async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
+        let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();
+        let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;
+        let is_own = |key: &Key| match key.id().parse() {
+            Ok(GroupKey::One { source, .. }) => source == self.source,
+            // Another directory can be a part of the union, and the list of accounts can be
+            // incomplete.
+            Ok(GroupKey::Union(_) | GroupKey::TargetAccount { .. }) | Err(_) => false,
+        };
+        let mut kept: BTreeSet<Key> = states.into_iter().map(|(key, _)| key).collect();
+        kept.retain(|key| found.contains(key) || !is_own(key));
+        KeyState::forget_others(self.store.as_ref(), &KeyScope::new(KIND, target), &kept).await
+    }
 }
 
 #[async_trait]
@@ -238,6 +254,7 @@ impl Reconcile for GroupSweep {
             }
             let mut found = named(&self.source, directory, Some(&self.store)).await?;
             self.forget_gone(directory, &mut found).await?;
+            self.forget_states(name, &found).await?;
             keys.extend(found.into_iter().map(|one| one.key));
         }
         let now = self.clock.now();

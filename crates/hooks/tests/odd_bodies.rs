@@ -16,6 +16,7 @@ fn senders() -> Vec<Sender> {
         dispatches: Vec::new(),
         keeps_teams: false,
         policies: Vec::new(),
+        takes_installations: false,
     };
     vec![sender("acme", vec![secret("first"), secret("second")]), sender("umbrella", vec![secret("third")])]
 }
@@ -102,6 +103,54 @@ fn marked(sender: &Sender, event: &str, body: &str) -> Vec<String> {
         .flat_map(|received| &received.marks)
         .map(|mark| format!("{} {}", mark.lane, mark.key))
         .collect()
+}
+
+#[test]
+fn only_events_about_installations_are_taken_from_an_unknown_organisation() {
+    let app = Sender {
+        instance: "-".into(),
+        login: String::new(),
+        app_id: Some(7),
+        takes_installations: true,
+        ..senders().remove(0)
+    };
+    let installed = |login: &str| {
+        format!(r#"{{"action":"created","installation":{{"id":9,"account":{{"login":"{login}","id":3}}}}}}"#)
+    };
+    let other = installed("other");
+    assert_eq!(marked(&app, "installation", &other), ["event installations:-:7"]);
+    assert!(marked(&app, "installation_repositories", &other).is_empty());
+    let received = |senders: &[Sender], event: &str, body: &str, secret: &str| {
+        let tag = sign(secret, body.as_bytes());
+        let headers = Headers {
+            event: Some(event),
+            target_type: Some("integration"),
+            target_id: Some("7"),
+            ..headers(&tag, "application/json")
+        };
+        receive(senders, headers, body.as_bytes().to_vec(), Time(0))
+    };
+    let acme = Sender { app_id: Some(7), ..senders().remove(0) };
+    let all = [acme, senders().remove(1), app];
+    let taken = received(&all, "installation", &other, "first").unwrap();
+    assert_eq!(
+        (taken.delivery.instance.as_str(), taken.delivery.event.as_str()),
+        ("-", "installation.created")
+    );
+    // A known organisation also becomes due.
+    let known = received(&all, "installation", &installed("acme"), "first").unwrap();
+    let keys: Vec<&str> = known.marks.iter().map(|mark| mark.key.as_str()).collect();
+    assert_eq!((known.delivery.instance.as_str(), keys), ("acme", vec!["sweep:acme:3", "installations:-:7"]));
+    for (event, body, secret) in [
+        ("repository", payload("other"), "first"),
+        ("installation", other.clone().into_bytes(), "third"),
+        ("installation", installed("").into_bytes(), "third"),
+        ("repository", payload(""), "first"),
+    ] {
+        let body = String::from_utf8(body).unwrap();
+        let refused = received(&all, event, &body, secret);
+        assert!(matches!(refused, Err(WebhookRefusal::NotConfigured(_))), "{event} {body}: {refused:?}");
+    }
 }
 
 const IN_ACME: &str =

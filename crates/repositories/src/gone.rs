@@ -9,7 +9,7 @@ use std::time::Duration;
 use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
 
-use crate::{overrides, reached, secret_memory};
+use crate::{overrides, reached, secret_memory, undo};
 
 /// The time between two checks for repositories that are gone.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -75,7 +75,11 @@ async fn remembered(
     has_file: &(dyn Fn(&str) -> bool + Send + Sync),
 ) -> Result<BTreeMap<u64, Vec<String>>, StoreError> {
     let mut notes: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    let prefixes = [reached::note_of(organisation, ""), refused_note(&Key::new("repository", instance, ""))];
+    let prefixes = [
+        reached::note_of(organisation, ""),
+        undo::note_of(organisation, ""),
+        refused_note(&Key::new("repository", instance, "")),
+    ];
     for prefix in &prefixes {
         for (name, _) in store.notes(prefix).await? {
             let id = name.strip_prefix(prefix.as_str()).and_then(|id| id.parse::<u64>().ok());

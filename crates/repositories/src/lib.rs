@@ -25,6 +25,8 @@ mod sealing;
 mod secret_memory;
 pub mod shard;
 pub mod sweep;
+pub mod undo;
+mod undo_writer;
 mod waiver_book;
 pub mod writer;
 
@@ -39,6 +41,7 @@ pub use dispatch::{Dispatch, DispatchRule};
 pub use import::{Conversion, Import, Incumbent, convert, import_policy};
 pub use in_force::{Modes, PolicyHandle};
 pub use planner::preview::{Affected, Preview};
+pub use planner::undo::UndoPlanner;
 pub use planner::{OrganisationPlan, RepositoryPlanner};
 pub use policy::{
     FileKind, Policy, PolicyError, Problem, Severity, rule_schema, schema, test_schema, waiver_schema,
@@ -47,5 +50,6 @@ pub use recovery::Recovery;
 pub use requirements::{AppNeeds, app_needs, events, events_of, permissions};
 pub use shard::Shard;
 pub use sweep::Sweep;
+pub use undo_writer::UndoWriter;
 pub use waiver_book::{stored_waiver, stored_waivers};
 pub use writer::RepositoryWriter;

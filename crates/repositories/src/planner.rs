@@ -22,6 +22,7 @@ use crate::policy::{Explained, MergedLayers, Policy, Removed, Verdict, Waiver, e
 use crate::reached::{Moves, Reached};
 use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
+use crate::undo::Memory;
 use crate::waiver_book::WaiverBook;
 
 /// The aspects whose observed state can come from a read of the whole organisation, which may be
@@ -40,6 +41,8 @@ pub struct RepositoryPlanner {
     modes: Modes,
     overrides: Overrides,
     reached: Option<Reached>,
+    /// The values that an operator undid.
+    undone: Option<Memory>,
     names: Names,
     secrets: Arc<Secrets>,
     secret_memory: SecretMemory,
@@ -106,6 +109,7 @@ impl RepositoryPlanner {
             modes,
             overrides,
             reached: None,
+            undone: None,
             names,
             secrets: Arc::default(),
             secret_memory,
@@ -121,14 +125,16 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner use the waivers in `store`, and remember four things there. These are the
-    /// repository to which each file in repos/ belongs, the layers that reached each repository, the
-    /// ids that names meant, and digests of the secrets that Beadle wrote.
+    /// Makes the planner use the waivers in `store`, and remember five things there. These are the
+    /// repository to which each file in repos/ belongs, the layers that reached each repository,
+    /// the ids that names meant, digests of the secrets that Beadle wrote, and the values that an
+    /// operator undid.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
         self.overrides = Overrides::new(Some(store.clone()), organisation);
         self.reached = Some(Reached::new(store.clone(), organisation));
+        self.undone = Some(Memory::new(store.clone(), organisation));
         self.waivers = self.waivers.stored_in(store.clone());
         self.secret_memory = SecretMemory::new(Some(store.clone()), organisation, self.reader.clock());
         self.names = Names::new(Some(store), organisation, self.reader.clock()).in_lane(self.reader.lane());
@@ -158,6 +164,9 @@ impl RepositoryPlanner {
         self.secret_memory = self.secret_memory.only_looking();
         if let Some(reached) = &mut self.reached {
             reached.only_look();
+        }
+        if let Some(undone) = &mut self.undone {
+            undone.only_look();
         }
         self
     }
@@ -317,16 +326,18 @@ impl RepositoryPlanner {
         // Data from a read of the whole organisation can be out of date. So Beadle first reads the
         // repository's own data again in three cases: other layers reach the repository now, the
         // plan has a change that the guard counts, or the plan changes teams or properties.
-        let (plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
-            let mut fresh = seen.clone();
-            self.reader.refresh(&mut fresh).await?;
-            self.attempt(policy, &fresh).await?
+        let mut fresh = None;
+        let (mut plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
+            let fresh = fresh.insert(seen.clone());
+            self.reader.refresh(fresh).await?;
+            self.attempt(policy, fresh).await?
         } else {
             (plan, moves)
         };
         if let Some(reached) = &self.reached {
             reached.settle(moves).await?;
         }
+        self.observe_undone(policy, fresh.as_ref().unwrap_or(seen), &mut plan).await?;
         Ok(plan)
     }
 
@@ -446,4 +457,6 @@ pub mod preview;
 mod standing;
 #[cfg(test)]
 mod tests;
+pub mod undo;
+mod undone;
 mod widening;

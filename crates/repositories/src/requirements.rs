@@ -124,6 +124,7 @@ mod tests {
             dispatches: Vec::new(),
             keeps_teams: false,
             policies: Vec::new(),
+            takes_installations: false,
         };
         let owner = json!({ "login": "acme", "id": 1 });
         let body = json!({

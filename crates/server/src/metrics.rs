@@ -1,6 +1,7 @@
 //! The metrics of the process, for Prometheus.
 
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Depth, Lane, TaskRecord, Time, WorkerCounts};
@@ -11,7 +12,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::condition::{Condition, ConditionMetrics};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Status {
@@ -45,6 +49,12 @@ struct OrganisationLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChannelOutcome {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfTask {
     task: String,
 }
@@ -67,16 +77,19 @@ pub struct Metrics {
     held: Gauge,
     oldest: Gauge,
     runs: Family<Outcome, Counter>,
+    changes: Family<Outcome, Counter>,
     remaining: Family<AccountOf, Gauge>,
-    token_days: Family<TargetLabel, Gauge>,
+    token_end: Family<TargetLabel, Gauge>,
     waivers: Family<OrganisationLabel, Gauge>,
     waivers_ending: Family<OrganisationLabel, Gauge>,
+    notifications: Family<ChannelOutcome, Counter>,
     task_failing: Family<OfTask, Gauge>,
     task_runs: Family<TaskOutcome, Counter>,
     task_ended: Family<OfTask, Gauge>,
-    task_took: Family<OfTask, Gauge>,
+    task_took: Family<OfTask, Gauge<f64, AtomicU64>>,
+    condition: ConditionMetrics,
     /// A lock that allows only one scrape at a time. Two scrapes at the same time would count the
-    /// same runs twice.
+    /// same runs twice, and a scrape must not see a condition of which only a part is set.
     scraping: Mutex<()>,
 }
 
@@ -92,14 +105,17 @@ impl Default for Metrics {
             held: Gauge::default(),
             oldest: Gauge::default(),
             runs: Family::default(),
+            changes: Family::default(),
             remaining: Family::default(),
-            token_days: Family::default(),
+            token_end: Family::default(),
             waivers: Family::default(),
             waivers_ending: Family::default(),
+            notifications: Family::default(),
             task_failing: Family::default(),
             task_runs: Family::default(),
             task_ended: Family::default(),
             task_took: Family::default(),
+            condition: ConditionMetrics::default(),
             scraping: Mutex::default(),
         };
         metrics.registered()
@@ -109,14 +125,17 @@ impl Default for Metrics {
 impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of the service", build);
         registry.register(
             "deliveries",
             "Webhook requests, by the status of the answer",
             self.deliveries.clone(),
         );
-        registry.register(
-            "delivery_seconds",
+        registry.register_with_unit(
+            "delivery",
             "Time from the arrival of a webhook's headers to the answer",
+            Unit::Seconds,
             self.answered.clone(),
         );
         registry.register("keys_due", "Keys that wait, by lane", self.due.clone());
@@ -127,27 +146,39 @@ impl Metrics {
             "Changes that the guard holds, and policies that the gate holds",
             self.held.clone(),
         );
-        registry.register("oldest_due_seconds", "Age of the oldest key that waits", self.oldest.clone());
+        registry.register_with_unit(
+            "oldest_due",
+            "Age of the oldest key that waits",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+        registry.register("runs", "Runs since the start of the service, by outcome", self.runs.clone());
         registry.register(
-            "runs",
-            "Runs and changes since the start of the service, by outcome",
-            self.runs.clone(),
+            "changes",
+            "Changes since the start of the service, by outcome",
+            self.changes.clone(),
         );
         registry.register(
             "budget_remaining",
             "Remaining budget of a credential at a vendor",
             self.remaining.clone(),
         );
-        registry.register(
-            "token_days_left",
-            "Days until the token of a target expires",
-            self.token_days.clone(),
+        registry.register_with_unit(
+            "token_end_timestamp",
+            "Time at which the token of a target expires",
+            Unit::Seconds,
+            self.token_end.clone(),
         );
         registry.register("waivers", "Waivers in force", self.waivers.clone());
         registry.register(
             "waivers_ending",
             "Waivers in force that end within 3 days",
             self.waivers_ending.clone(),
+        );
+        registry.register(
+            "notifications",
+            "Tries to send a notification since the start of the service, by channel and outcome",
+            self.notifications.clone(),
         );
         registry.register(
             "task_failing",
@@ -159,16 +190,19 @@ impl Metrics {
             "Runs of the background task since the start of the service, by outcome",
             self.task_runs.clone(),
         );
-        registry.register(
-            "task_last_end_timestamp_seconds",
+        registry.register_with_unit(
+            "task_last_end_timestamp",
             "End of the last run of the background task",
+            Unit::Seconds,
             self.task_ended.clone(),
         );
-        registry.register(
-            "task_last_run_milliseconds",
+        registry.register_with_unit(
+            "task_last_run",
             "Duration of the last run of the background task",
+            Unit::Seconds,
             self.task_took.clone(),
         );
+        self.condition.register(registry);
         self
     }
 
@@ -178,9 +212,15 @@ impl Metrics {
         self.answered.observe(took.as_secs_f64());
     }
 
-    /// Sets the number of days until the token of a target expires.
-    pub fn token_days(&self, target: &str, days: i64) {
-        self.token_days.get_or_create(&TargetLabel { target: target.to_owned() }).set(days);
+    /// Sets the time at which the token of a target expires.
+    pub fn token_end(&self, target: &str, at: Time) {
+        self.token_end.get_or_create(&TargetLabel { target: target.to_owned() }).set(at.seconds());
+    }
+
+    /// Replaces the condition of the organisations, directories and targets.
+    pub fn condition(&self, condition: &Condition) {
+        let _alone = self.scraping.lock();
+        self.condition.set(condition);
     }
 
     /// Sets the number of an organisation's waivers in force, and the number of those that end soon.
@@ -191,8 +231,13 @@ impl Metrics {
         self.waivers_ending.get_or_create(&label).set(gauge(ending));
     }
 
+    /// Counts one try to send a notification to a channel.
+    pub fn notification(&self, channel: &str, is_sent: bool) {
+        let outcome = if is_sent { "sent" } else { "failed" };
+        self.notifications.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();
+    }
+
     fn task(&self, record: &TaskRecord) {
-        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let label = OfTask { task: record.name.clone() };
         self.task_failing.get_or_create(&label).set(i64::from(record.failure.is_some()));
         let fine = record.runs.saturating_sub(record.failures);
@@ -202,8 +247,7 @@ impl Metrics {
         }
         if let (Some(ended), Some(took)) = (record.ended, record.took()) {
             self.task_ended.get_or_create(&label).set(ended.seconds());
-            let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            self.task_took.get_or_create(&label).set(gauge(took));
+            self.task_took.get_or_create(&label).set(took.as_secs_f64());
         }
     }
 
@@ -232,14 +276,15 @@ impl Metrics {
             ("retried", &counts.retried),
             ("rate_limited", &counts.limited),
             ("parked", &counts.parked),
-            ("changes_written", &counts.written),
-            ("changes_held", &counts.held),
-            ("changes_contested", &counts.contested),
         ];
-        for (outcome, count) in runs {
-            let n = count.load(std::sync::atomic::Ordering::Relaxed);
-            let counter = self.runs.get_or_create(&Outcome { outcome });
-            counter.inc_by(n.saturating_sub(counter.get()));
+        let changes =
+            [("written", &counts.written), ("held", &counts.held), ("contested", &counts.contested)];
+        for (family, outcomes) in [(&self.runs, &runs[..]), (&self.changes, &changes[..])] {
+            for &(outcome, count) in outcomes {
+                let n = count.load(Ordering::Relaxed);
+                let counter = family.get_or_create(&Outcome { outcome });
+                counter.inc_by(n.saturating_sub(counter.get()));
+            }
         }
         for budget in budgets {
             for (resource, account) in budget.accounts() {
@@ -259,9 +304,10 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use beadle_engine::DriftCause;
 
     use super::*;
+    use crate::condition::InstanceCondition;
 
     fn scraped(metrics: &Metrics, counts: &WorkerCounts) -> String {
         metrics.scrape(&Depth::default(), 0, Time(0), counts, &[], &[]).unwrap()
@@ -275,5 +321,39 @@ mod tests {
         let text = scraped(&metrics, &counts);
         assert!(text.contains("# TYPE beadle_runs counter"), "{text}");
         assert!(text.contains("beadle_runs_total{outcome=\"done\"} 3"), "{text}");
+    }
+
+    #[test]
+    fn changes_are_counted_apart_from_runs() {
+        let (metrics, counts) = (Metrics::default(), WorkerCounts::default());
+        counts.written.fetch_add(2, Ordering::Relaxed);
+        let text = scraped(&metrics, &counts);
+        assert!(text.contains("beadle_changes_total{outcome=\"written\"} 2"), "{text}");
+        assert!(!text.contains("beadle_runs_total{outcome=\"written\"}"), "{text}");
+    }
+
+    #[test]
+    fn a_new_condition_replaces_the_old_one() {
+        let (metrics, counts) = (Metrics::default(), WorkerCounts::default());
+        let drifted = |aspect: &str| {
+            let drifted = [((aspect.to_owned(), DriftCause::Held), 2)].into();
+            let acme = InstanceCondition { drifted, ..InstanceCondition::default() };
+            Condition { instances: [("acme".to_owned(), acme)].into(), parked: 0 }
+        };
+        let series = |aspect: &str| {
+            format!("beadle_keys_drifted{{name=\"acme\",aspect=\"{aspect}\",cause=\"held\"}} 2")
+        };
+        metrics.condition(&drifted("teams"));
+        assert!(scraped(&metrics, &counts).contains(&series("teams")));
+        metrics.condition(&drifted("labels"));
+        let text = scraped(&metrics, &counts);
+        assert!(text.contains(&series("labels")) && !text.contains("teams"), "{text}");
+    }
+
+    #[test]
+    fn the_version_is_an_info_metric() {
+        let text = scraped(&Metrics::default(), &WorkerCounts::default());
+        let expected = format!("beadle_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains("# TYPE beadle_build info") && text.contains(&expected), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! The operator listener with `/readyz`, `/metrics`, `/tasks` and `/reload`. By default, it accepts
-//! connections only from the same machine.
+//! The operator listener with `/readyz`, `/metrics`, `/tasks`, `/reload` and the pages. By default, it
+//! accepts connections only from the same machine.
 
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::pages::Pages;
 use crate::reloads::Reloads;
 
 /// How long the listener waits for the store. Most callers end their requests soon after this time.
@@ -44,11 +45,14 @@ pub struct Operator {
     /// The bearer token that callers must send. It is required if the listener accepts connections
     /// from other machines.
     pub token: Option<SecretString>,
+    /// The pages and the API.
+    pub pages: Arc<Pages>,
 }
 
 impl Operator {
     /// Returns the routes of the operator listener.
     pub fn router(self: Arc<Self>) -> axum::Router {
+        let pages = self.pages.clone().router();
         axum::Router::new()
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
@@ -56,6 +60,7 @@ impl Operator {
             .route("/tasks/{name}/run", post(run_task))
             .route("/reload", post(reload))
             .with_state(self)
+            .merge(pages)
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
@@ -107,10 +112,14 @@ fn failure_line(task: &TaskRecord) -> Option<String> {
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
 }
 
-/// Answers with the status of all background tasks.
+/// Answers with the status of all background tasks: with a page for a browser, and with JSON for a
+/// program.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if !operator.admits(&headers) {
-        return UNAUTHORISED.into_response();
+    if let Some(page) = operator.pages.tasks_page(&headers) {
+        return page;
+    }
+    if let Some(refused) = operator.pages.api_refusal(&headers) {
+        return refused;
     }
     Json(operator.driver.status()).into_response()
 }
@@ -195,26 +204,54 @@ async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use async_trait::async_trait;
     use axum::body::Body;
 
     use super::*;
     use crate::exchange::{exchange, request, store};
+    use crate::pages::{Access, Facts, OrganisationFacts};
+
+    /// A process without organisations and targets.
+    struct NoFacts;
+
+    #[async_trait]
+    impl Facts for NoFacts {
+        async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn targets(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
 
     /// Sends a request to an operator listener whose token is `secret`. Returns the status and the
     /// text of the answer.
     async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let folder = tempfile::tempdir().unwrap();
         let (store, clock) = (store(&folder), Clock::system());
-        let operator = Operator {
+        let token = Some(SecretString::from("secret"));
+        let driver = Driver::new(store.clone(), clock.clone(), Vec::new());
+        let pages = Pages {
             store: store.clone(),
             clock: clock.clone(),
+            driver: driver.clone(),
+            facts: Arc::new(NoFacts),
+            access: Access::new(token.clone(), IpAddr::from([127, 0, 0, 1])),
+        };
+        let operator = Operator {
+            store,
+            clock,
             metrics: Arc::default(),
             counts: Arc::default(),
             budgets: Arc::default(),
-            driver: Driver::new(store, clock, Vec::new()),
+            driver,
             stop: CancellationToken::new(),
             reloads: Reloads::channel().0,
-            token: Some(SecretString::from("secret")),
+            token,
+            pages: Arc::new(pages),
         };
         let request = request(method, path, headers, Body::empty());
         let (head, text) = exchange(Arc::new(operator).router(), request).await;
@@ -232,6 +269,7 @@ mod tests {
             ("GET", "/tasks"),
             ("POST", "/tasks/x/run"),
             ("POST", "/reload"),
+            ("GET", "/"),
         ] {
             for headers in [none, &[("authorization", "Bearer another")][..]] {
                 assert_eq!(answer(method, path, headers).await, (401, unauthorised.to_owned()), "{path}");
@@ -239,6 +277,9 @@ mod tests {
         }
         assert_eq!(answer("GET", "/readyz", &valid).await, (200, "ready\n".to_owned()));
         assert_eq!(answer("GET", "/tasks", &valid).await, (200, "[]".to_owned()));
+        let browser = [valid[0], ("accept", "text/html,*/*;q=0.8")];
+        let (status, page) = answer("GET", "/tasks", &browser).await;
+        assert!(status == 200 && page.starts_with("<!DOCTYPE html>"), "{page}");
         let (status, metrics) = answer("GET", "/metrics", &valid).await;
         assert_eq!(status, 200, "{metrics}");
         assert!(metrics.contains("# HELP beadle_keys_parked Parked keys"), "{metrics}");

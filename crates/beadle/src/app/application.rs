@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_engine::{Clock, Store, WritePace};
-use beadle_github::{Api, Asks, Reader};
+use beadle_github::{Api, Asks, IssueWriter, Reader};
 use beadle_repositories::Policy;
 
 use crate::app::budget_share::SpawnedShare;
@@ -109,6 +109,13 @@ impl App {
     pub(crate) fn reader(&self, file: &OrgConfig) -> anyhow::Result<Reader> {
         let (api, _) = self.clients.get_or_open(&self.config, file, &self.clock, &self.options)?;
         Ok(Reader::new(api, Asks::default()))
+    }
+
+    /// Returns the reader of an organisation, and the writer of the issues in one of its
+    /// repositories. Sends no request.
+    pub(crate) fn issues(&self, file: &OrgConfig, repository: &str) -> anyhow::Result<(Reader, IssueWriter)> {
+        let (api, _) = self.client_of(file)?;
+        Ok((Reader::new(api.clone(), Asks::default()), IssueWriter::new(api, repository)))
     }
 
     /// Opens every directory and target. Sends no request.

@@ -20,6 +20,7 @@ use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::{LastSweep, modes, swept};
+use crate::app::newest_policy::NewestPolicy;
 use crate::app::policy_source::{LastLook, RepositoryPolicy, kept_from_anywhere};
 use crate::app::policy_store;
 use crate::config::OrgConfig;
@@ -70,6 +71,8 @@ pub(crate) struct ServedOrganisation {
     /// True if no generation was accepted with the present modes. Then the worker runs no key
     /// before the first generation has passed the gate.
     is_first: AtomicBool,
+    /// Whether Beadle accepts the newest policy.
+    pub(crate) newest: NewestPolicy,
 }
 
 /// How an organisation begins after its policy was read.
@@ -112,6 +115,7 @@ impl ServedOrganisation {
             has_begun: AtomicBool::default(),
             has_asked_login: AtomicBool::default(),
             is_first: AtomicBool::default(),
+            newest: NewestPolicy::default(),
         })
     }
 
@@ -195,7 +199,9 @@ impl ServedOrganisation {
     /// Reads the organisation's policy from its folder or its repository.
     pub(crate) async fn read_policy(&self, app: &App) -> anyhow::Result<Policy> {
         let mut files = self.files.lock().await;
-        app.read_policy(&self.file, &mut files).await
+        let read = app.read_policy(&self.file, &mut files).await;
+        self.newest.note(&read);
+        read
     }
 
     /// Returns the policy with which the organisation opens. If the policy is in a repository, this
@@ -265,7 +271,9 @@ impl ServedOrganisation {
         let mut looked = self.looked.lock().await;
         let is_first = looked.is_none();
         let current = org.policy.current().generation.clone();
-        let found = repository.look(&mut looked, &current, app.clock.now()).await?;
+        let found = repository.look(&mut looked, &current, app.clock.now()).await;
+        self.newest.note(&found);
+        let found = found?;
         if is_first && self.file.mode == Mode::Enforce {
             self.report_missing_review(&repository).await;
         }

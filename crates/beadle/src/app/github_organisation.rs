@@ -1,15 +1,18 @@
 //! An organisation with its policy, secrets and client: everything that Beadle needs to plan and
 //! write the organisation's repositories.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Clock, Reconciler, Store, WritePace};
-use beadle_github::{Api, Reader, Writer};
+use beadle_engine::{Clock, Key, Reconciler, Store, WritePace};
+use beadle_github::{Api, Asks, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
+use beadle_repositories::undo::Reversal;
 use beadle_repositories::{
-    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep,
+    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep, UndoPlanner,
+    UndoWriter,
 };
 use secrecy::SecretString;
 
@@ -95,6 +98,25 @@ impl GithubOrganisation {
     /// Returns the writer of the organisation's repositories.
     pub(crate) fn writer(&self) -> RepositoryWriter {
         RepositoryWriter::new(Writer::new(self.api.clone()), self.reader.clone())
+    }
+
+    /// Returns the planner and the writer of an undo, which restores `wanted` in each repository.
+    /// `generation` is the name of the undo, and `by` is the operator. The undo reads all parts of a
+    /// repository, so it has reads of its own.
+    pub(crate) fn undo(
+        &self,
+        wanted: BTreeMap<Key, Vec<Reversal>>,
+        generation: String,
+        by: &str,
+        (store, clock): (&Arc<dyn Store>, &Clock),
+    ) -> (UndoPlanner, UndoWriter) {
+        let reader = Reader::new(self.api.clone(), Asks::default());
+        let planner = RepositoryPlanner::new(reader.clone(), self.policy.clone(), config::modes(&self.file))
+            .remembering(store.clone())
+            .only_looking();
+        let writer = RepositoryWriter::new(Writer::new(self.api.clone()), reader);
+        let writer = UndoWriter::new(writer, store.clone(), clock.clone(), by.to_owned());
+        (UndoPlanner::new(&planner, wanted, generation), writer)
     }
 
     /// Returns the reconcilers of the organisation's repositories and sweeps.

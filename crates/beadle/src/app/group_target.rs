@@ -184,10 +184,16 @@ impl GroupTarget {
         Ok(())
     }
 
+    /// Returns the time at which the target's token ends, or `None` if the configuration does not
+    /// have the date.
+    pub(crate) fn token_end(&self) -> Option<Time> {
+        let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        Some(Time(ends.as_millisecond()))
+    }
+
     /// Returns the number of days until the target's token ends, or `None` if the configuration
     /// does not have the date.
     pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
-        let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-        Some((ends.as_second() - clock.now().seconds()).div_euclid(24 * 3600))
+        Some((self.token_end()?.seconds() - clock.now().seconds()).div_euclid(24 * 3600))
     }
 }

@@ -243,7 +243,7 @@ async fn made(
 
 /// Returns whether the error is about the files of the commit, so that only another commit or a
 /// person can remove it.
-fn is_refused(error: &anyhow::Error) -> bool {
+pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
     let failure = error.downcast_ref::<Failure>();
     error.downcast_ref::<PolicyError>().is_some()
         || failure.is_some_and(|failure| failure.class == Class::Rejected)

@@ -87,6 +87,7 @@ pub(crate) struct ReconcilerRegistry {
     teams: InstanceRouter,
     checks: InstanceRouter,
     policies: InstanceRouter,
+    installations: InstanceRouter,
 }
 
 impl ReconcilerRegistry {
@@ -104,6 +105,7 @@ impl ReconcilerRegistry {
             teams: InstanceRouter::new(&configured, hold, clock),
             checks: InstanceRouter::new(&configured, hold, clock),
             policies: InstanceRouter::new(&configured, hold, clock),
+            installations: InstanceRouter::new(&configured, hold, clock),
             repositories: InstanceRouter::new(&configured, hold, clock),
             sweeps: InstanceRouter::new(&configured, hold, clock),
             dispatches: InstanceRouter::new(&configured, hold, clock),
@@ -139,6 +141,12 @@ impl ReconcilerRegistry {
         self.policies.add(org, reading);
     }
 
+    /// Adds the reconciler for the events about the App's installations. They belong to no
+    /// organisation.
+    pub(crate) fn add_installations(&self, reading: Arc<dyn Reconcile>) {
+        self.installations.add(beadle_hooks::github::NO_INSTANCE, reading);
+    }
+
     /// Adds the reconciler for the events of an organisation's teams.
     pub(crate) fn add_teams(&self, org: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         if let Some(marker) = of.team_marker(org, store, clock) {
@@ -172,6 +180,7 @@ impl ReconcilerRegistry {
             ("team", shared(&self.teams)),
             (beadle_hooks::github::CHECK, shared(&self.checks)),
             ("policy", shared(&self.policies)),
+            (beadle_hooks::github::INSTALLATIONS, shared(&self.installations)),
         ])
     }
 }

@@ -25,6 +25,13 @@ pub(crate) fn github(
     Ok(senders)
 }
 
+/// Returns the App of `[installations]` as a sender of webhooks, if the configuration has the section.
+pub(crate) fn installations(config: &Config) -> anyhow::Result<Option<github_hooks::Sender>> {
+    let Some(from) = &config.file.installations else { return Ok(None) };
+    let secrets = config.valid_secrets(&from.webhook_secrets, "the webhook secret of [installations]")?;
+    Ok(config.file.installations_sender(secrets))
+}
+
 /// Returns whether two directories have a common secret. If they have one, the secret does not show
 /// from which of them a delivery comes.
 fn share_a_secret(one: &okta_hooks::Sender, other: &okta_hooks::Sender) -> bool {

@@ -20,6 +20,7 @@ use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
+use crate::app::installations::Installations;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::app::service_record::ServiceRecord;
 use crate::app::{accepted_mappings, policy_checks, policy_mappings};
@@ -50,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) process: String,
     /// The time at which the process began with its configuration.
     pub(crate) started: Time,
+    /// The installations of the App of `[installations]`.
+    pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
@@ -88,6 +91,7 @@ impl Service {
             directories: Arc::new(directories),
             process: format!("{:016x}", rand::random::<u64>()),
             started,
+            installations: Installations::default(),
             stop: CancellationToken::new(),
             agreed: Mutex::default(),
             has_mappings: AtomicBool::default(),
@@ -150,6 +154,11 @@ impl Service {
     /// Begins to work on the key of an organisation's policy.
     pub(crate) fn begin_policy(&self, organisation: &str, reconciler: Arc<dyn Reconcile>) {
         self.reconcilers.add_policy(organisation, reconciler);
+    }
+
+    /// Begins to work on the key of the App's installations.
+    pub(crate) fn begin_installations(&self, reconciler: Arc<dyn Reconcile>) {
+        self.reconcilers.add_installations(reconciler);
     }
 
     /// Begins to work on the keys of an open organisation, if the worker does not yet.

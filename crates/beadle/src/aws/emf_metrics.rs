@@ -1,64 +1,152 @@
-//! Metrics for alarms. They are written to the log in a format that CloudWatch converts to metrics.
+//! Figures for alarms. They are written to the log in a format that CloudWatch converts to metrics.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::io::Write as _;
 
 use beadle_engine::Time;
+use beadle_server::Condition;
 use serde_json::{Value, json};
 
 /// The CloudWatch namespace of the metrics.
 const NAMESPACE: &str = "Beadle";
 
-/// The metrics of one minute.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct EmfMetrics {
-    /// How long the oldest due key has been due, in seconds.
-    pub(super) oldest_due: u64,
-    /// The number of changes that the guard holds, and of policies that the gate holds.
-    pub(super) held: usize,
-    /// The number of days until a token of a target ends, for the token that ends first.
-    pub(super) token_days: Option<i64>,
+/// A figure with its name and its unit in CloudWatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    value: i64,
 }
 
-impl EmfMetrics {
-    fn line(&self, of: &str, now: Time) -> Value {
-        let mut metrics = vec![
-            json!({ "Name": "OldestDueSeconds", "Unit": "Seconds" }),
-            json!({ "Name": "Held", "Unit": "Count" }),
-        ];
-        let mut line = json!({ "Deployment": of, "OldestDueSeconds": self.oldest_due, "Held": self.held });
-        if let Some(days) = self.token_days {
-            metrics.push(json!({ "Name": "TokenDays", "Unit": "Count" }));
-            line["TokenDays"] = json!(days);
-        }
-        let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["Deployment"]], "Metrics": metrics });
-        line["_aws"] = json!({ "Timestamp": now.0, "CloudWatchMetrics": [directive] });
-        line
+impl Figure {
+    /// Returns a number of things.
+    fn count<N: TryInto<i64>>(name: &'static str, value: N) -> Self {
+        Self { name, unit: "Count", value: value.try_into().unwrap_or(i64::MAX) }
     }
 
-    /// Writes the metrics to the log. `of` is the name of the deployment's table.
-    pub(super) fn write(&self, of: &str, now: Time) {
-        let line = format!("{}\n", self.line(of, now));
-        if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
-            tracing::warn!(%error, "CloudWatch metrics not written");
-        }
+    /// Returns a number of seconds.
+    fn seconds(name: &'static str, value: u64) -> Self {
+        Self { name, unit: "Seconds", value: value.try_into().unwrap_or(i64::MAX) }
     }
+}
+
+/// Returns the figures of the queue and of the guard. `oldest_due` is the number of seconds for
+/// which the oldest due key has been due. `held` is the number of changes that the guard holds, and
+/// of policies that the gate holds. `token_days` is the number of days until a token of a target
+/// ends, for the token that ends first.
+pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) -> Vec<Figure> {
+    let mut figures = vec![Figure::seconds("OldestDueSeconds", oldest_due), Figure::count("Held", held)];
+    figures.extend(token_days.map(|days| Figure::count("TokenDays", days)));
+    figures
+}
+
+/// Returns the figures of what the repositories and groups left.
+pub(super) fn of_condition(condition: &Condition, now: Time) -> Vec<Figure> {
+    vec![
+        Figure::count("Parked", condition.parked),
+        Figure::count("Unknown", condition.unknown()),
+        Figure::count("Contested", condition.contested()),
+        Figure::count("FailedChanges", condition.failed()),
+        Figure::count("RejectedPolicies", condition.rejected()),
+        Figure::seconds("SweepOverdueSeconds", condition.sweep_overdue(now)),
+    ]
+}
+
+/// Writes figures to the log. `deployment` is the name of the deployment's table.
+pub(super) fn write(deployment: &str, figures: &[Figure], now: Time) {
+    let line = format!("{}\n", line(deployment, figures, now));
+    if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
+        tracing::warn!(%error, "CloudWatch metrics not written");
+    }
+}
+
+fn line(deployment: &str, figures: &[Figure], now: Time) -> Value {
+    let metric = |figure: &Figure| json!({ "Name": figure.name, "Unit": figure.unit });
+    let metrics: Vec<Value> = figures.iter().map(metric).collect();
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["Deployment"]], "Metrics": metrics });
+    let mut line = json!({
+        "Deployment": deployment,
+        "_aws": { "Timestamp": now.0, "CloudWatchMetrics": [directive] },
+    });
+    for figure in figures {
+        line[figure.name] = json!(figure.value);
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use beadle_server::InstanceCondition;
+
     use super::*;
+
+    const SAM: &str = include_str!("../../../../deploy/sam/template.yaml");
+    const TERRAFORM: &str = include_str!("../../../../deploy/terraform/alarms.tf");
+    const PAGE: &str = include_str!("../../../../docs/metrics.md");
+
+    /// Returns the figures that a deployment with a token writes.
+    fn all() -> Vec<Figure> {
+        let mut all = of_queue(3, 2, Some(12));
+        all.extend(of_condition(&Condition::default(), Time(0)));
+        all
+    }
+
+    /// Returns the names after a word, at the beginnings of lines that have it.
+    fn named<'a>(text: &'a str, word: &str) -> BTreeSet<&'a str> {
+        let values = text.lines().filter_map(|line| line.trim_start().strip_prefix(word));
+        values.map(|value| value.trim_matches([' ', '=', '"'])).collect()
+    }
 
     #[test]
     fn every_metric_of_the_directive_is_in_the_line() {
-        for token_days in [None, Some(12)] {
-            let line = EmfMetrics { oldest_due: 3, held: 2, token_days }.line("beadle", Time(1));
+        for figures in [of_queue(3, 2, None), of_queue(3, 2, Some(12)), all()] {
+            let line = line("beadle", &figures, Time(1));
             let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
-            assert_eq!(metrics.len(), 2 + usize::from(token_days.is_some()));
+            assert_eq!(metrics.len(), figures.len());
             for metric in metrics {
                 assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn the_figures_of_the_condition_have_its_sums() {
+        let acme = InstanceCondition {
+            unknown: [("teams".to_owned(), 3)].into(),
+            contested: [("labels".to_owned(), 1)].into(),
+            next_sweep: Some(Time(40_000)),
+            is_rejected: Some(true),
+            ..InstanceCondition::default()
+        };
+        let condition = Condition { instances: [("acme".to_owned(), acme)].into(), parked: 5 };
+        let figures = of_condition(&condition, Time(100_000));
+        let values: Vec<i64> = figures.iter().map(|figure| figure.value).collect();
+        assert_eq!(values, [5, 3, 1, 0, 1, 60]);
+    }
+
+    #[test]
+    fn each_figure_has_an_alarm_in_both_deployments_and_a_row_on_the_page() {
+        let (sam, terraform) = (named(SAM, "MetricName:"), named(TERRAFORM, "metric "));
+        for Figure { name, unit, .. } in all() {
+            assert!(sam.contains(name), "the SAM template has no alarm for {name}");
+            assert!(terraform.contains(name), "the Terraform module has no alarm for {name}");
+            let row = format!("| `{name}` | {} |", unit.to_lowercase());
+            assert!(PAGE.contains(&row), "docs/metrics.md has no row `{row}`");
+        }
+    }
+
+    #[test]
+    fn no_alarm_has_a_figure_that_is_not_written() {
+        let written: BTreeSet<&str> = all().iter().map(|figure| figure.name).collect();
+        // The metrics of AWS itself.
+        let of_aws = BTreeSet::from(["ApproximateNumberOfMessagesVisible", "Errors", "5xx"]);
+        for (text, word) in [(SAM, "MetricName:"), (TERRAFORM, "metric ")] {
+            let unknown: Vec<&str> =
+                named(text, word).into_iter().filter(|name| !written.contains(name)).collect();
+            assert_eq!(unknown.into_iter().collect::<BTreeSet<_>>(), of_aws);
         }
     }
 }

@@ -16,6 +16,7 @@ use beadle_engine::gate::is_of_command;
 use beadle_engine::store::GuardStore as _;
 use beadle_engine::{Clock, Driver, Metadata, Note, Store, Time};
 use beadle_hooks::github::OrgFacts;
+use beadle_server::Condition;
 use beadle_store_dynamodb::{DynamoStore, Wake as _};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
@@ -23,10 +24,13 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::emf_metrics::EmfMetrics;
+use super::emf_metrics;
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::condition::gather;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::installation_reading;
+use crate::app::installations;
 use crate::app::policy_reading;
 use crate::app::service::Service;
 use crate::app::store;
@@ -49,6 +53,9 @@ const WAITED: Duration = Duration::from_secs(60);
 /// The maximum number of keys of one lane for which the function sends a second message in one
 /// minute.
 const MOST: usize = 500;
+/// The time between two reads of the condition of the repositories. A read costs one item for each
+/// repository that is not as declared.
+const CONDITION: Duration = Duration::from_secs(300);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
@@ -143,8 +150,8 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced. After that, the caller must open everything
-/// again with the new secret.
+/// Answers invocations until a secret is replaced, or until other organisations are to be taken in.
+/// After that, the caller must open everything again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -157,6 +164,9 @@ async fn serve(
     let table = table.with_wake(Arc::new(queues.clone()));
     let store: Arc<dyn Store> = Arc::new(table.clone());
     store::check_finished(store.as_ref(), &format!("the table {}", environment.table)).await?;
+    let mut config = Config::clone(config);
+    installations::take_in(&mut config, store.as_ref()).await?;
+    let config = &Arc::new(config);
     let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
     let clock = app.clock.clone();
     let (directories, failures) = app.available_directories();
@@ -169,17 +179,31 @@ async fn serve(
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
     policy_reading::begin(&service);
+    installation_reading::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
     // Other functions may use the same credentials now. So this function updates the shared budgets
     // more often than once a minute.
     let sharing = AbortOnDropHandle::new(tokio::spawn(share_budgets(driver.clone(), clock.clone())));
     let woken = WakeHandler { worker: service.worker(), store: table, queues, clock: clock.clone() };
-    let mut minute =
-        Minute { woken: &woken, environment, service: &service, driver: &driver, told: HashMap::new() };
+    let mut minute = Minute {
+        woken: &woken,
+        environment,
+        service: &service,
+        driver: &driver,
+        told: HashMap::new(),
+        condition: None,
+    };
     let fresh = || if service.is_open() { FRESH } else { MISSING };
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
+        if service.installations.has_changed() {
+            tracing::info!("organisations to be taken in changed, Beadle opens all organisations again");
+            drop(sharing);
+            service.leave().await;
+            calls.next = Some(call);
+            return Ok(());
+        }
         // The function reads the secrets before the work. After the answer, AWS can freeze the
         // function, even in the middle of a request.
         if clock.now() >= fresh_until {
@@ -235,6 +259,8 @@ struct Minute<'a> {
     driver: &'a Driver,
     /// The facts about each organisation that this function stored for the intake last.
     told: HashMap<String, String>,
+    /// The condition that this function read last, and the time of the read.
+    condition: Option<(Time, Condition)>,
 }
 
 impl Minute<'_> {
@@ -257,6 +283,8 @@ impl Minute<'_> {
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
         // A task may have read new facts about an organisation.
         note("facts about the organisations not stored for the intake function", self.tell().await);
+        // A task may have found that the newest policy is invalid.
+        note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
         // This check is the last step. It makes the invocation fail, so that an alarm shows the
         // error.
@@ -296,12 +324,22 @@ impl Minute<'_> {
         let policies = HeldGeneration::all(store).await?;
         let policies = policies.iter().filter(|(note, _)| !is_of_command(note)).count();
         let changes = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
-        let metrics = EmfMetrics {
-            oldest_due: oldest.unwrap_or_default().as_secs(),
-            held: changes + policies,
-            token_days: days.min(),
+        let figures =
+            emf_metrics::of_queue(oldest.unwrap_or_default().as_secs(), changes + policies, days.min());
+        emf_metrics::write(&self.environment.table, &figures, now);
+        Ok(())
+    }
+
+    /// Writes the figures of what the repositories and groups left. Reads them again if they are
+    /// old.
+    async fn write_condition(&mut self, now: Time) -> anyhow::Result<()> {
+        let is_fresh = |at: Time| at <= now && now.since(at) < CONDITION;
+        let condition = match self.condition.take().filter(|(at, _)| is_fresh(*at)) {
+            Some(kept) => kept,
+            None => (now, gather(self.service).await?),
         };
-        metrics.write(&self.environment.table, now);
+        emf_metrics::write(&self.environment.table, &emf_metrics::of_condition(&condition.1, now), now);
+        self.condition = Some(condition);
         Ok(())
     }
 

@@ -157,6 +157,26 @@ pub(crate) struct ApplyArgs {
     pub(crate) yes: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// Number of a run, a sweep or a write in the journal, such as `1234`, or code of a change or
+    /// an approved group of changes, such as `8f0c1d2e3a4b`; repeatable
+    #[arg(value_name = "RUN", required_unless_present = "since", conflicts_with = "since")]
+    pub(crate) what: Vec<String>,
+    /// Undo everything that Beadle wrote within this time, such as `2h` or `7d`
+    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
+    pub(crate) since: Option<Duration>,
+    /// Limit to one organisation, such as `acme`
+    #[arg(long, value_name = "ORG")]
+    pub(crate) org: Option<String>,
+    /// Limit to a repository, such as `widgets`; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repo: Vec<String>,
+    /// Write without confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SweepArgs {
     #[command(flatten)]

@@ -8,7 +8,7 @@ use clap::Command;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
     ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
-    ("Decide", &["holds", "approve", "reject", "waive", "waivers", "pause", "resume", "rebind"]),
+    ("Decide", &["holds", "approve", "reject", "undo", "waive", "waivers", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
         &[
@@ -169,6 +169,17 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             "beadle reject 5d0c1e2f3a4b --only 8f0c1d2e3a4b --reason \"the team stays\"",
             "one change of a group",
         )],
+    ),
+    (
+        "undo",
+        &[
+            ("beadle undo 1234", "a run or a sweep; `beadle journal --numbers` shows its number"),
+            ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in a night"),
+            (
+                "beadle undo 8f0c1d2e3a4b",
+                "a change by its digest, or an approved group of changes by its code",
+            ),
+        ],
     ),
     (
         "rebind",

@@ -13,8 +13,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 
 pub(crate) use args::{
     ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
-    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, WaiveArgs,
-    WaiversArgs,
+    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, UndoArgs,
+    WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -260,7 +260,10 @@ pub(crate) enum Command {
         #[arg(long = "for", value_parser = parse_span, value_name = "DURATION")]
         time: Duration,
     },
-    /// End a pause
+    /// End a pause, or let Beadle change again what an operator undid
+    ///
+    /// During a pause, the command ends only the pause. Otherwise, the policy applies again to the
+    /// values that `beadle undo` restored.
     Resume {
         #[command(flatten)]
         scope: Scope,
@@ -287,6 +290,14 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 success, 1 a code names nothing, or a change was not rejected.
     Reject(RejectArgs),
+    /// Undo what Beadle wrote: show the plan, ask for confirmation, restore earlier values
+    ///
+    /// The earlier values are in the journal. Beadle leaves alone what somebody changed since, and
+    /// says what it cannot restore. Afterwards Beadle only observes the restored values, until the
+    /// policy agrees with them, or until `beadle resume`.
+    ///
+    /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored.
+    Undo(UndoArgs),
     /// Exempt keys of a repository from the policy until a time
     ///
     /// Beadle does not compare the keys: it neither repairs nor reports them. The waiver is in the

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
-use beadle_engine::guard::RepositoryCount;
+use beadle_engine::guard::{RepositoryCount, is_undo};
 use beadle_engine::{
     Change, Class, Clock, Failure, Key, KeyState, Lane, Limits, Outcome, Plan, Report, StepResult, Store,
     Unknown, WritePace, apply,
@@ -128,7 +128,7 @@ async fn all(
 
 /// Ends the command after the operator declined the plan. The exit code still counts the results of
 /// earlier rounds.
-fn declined(tally: &Tally, printer: &Printer) -> u8 {
+pub(super) fn declined(tally: &Tally, printer: &Printer) -> u8 {
     if *tally != Tally::default() {
         summary(tally, printer);
     }
@@ -197,13 +197,13 @@ pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &P
 }
 
 /// Returns whether the modes allow Beadle to write at least one change of the plan.
-fn writes(plan: &WholePlan) -> bool {
+pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle asks nothing, but
 /// it needs `--yes` for changes that remove, weaken or expose something.
-fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
+pub(super) fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
     let guarded: Vec<&Change<()>> = allowed.filter(|change| change.risks().is_guarded()).collect();
@@ -229,15 +229,15 @@ fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
 
 /// Returns the hint for a key. The hint is another name of the same object, with which the vendor
 /// answers faster.
-type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
+pub(super) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.
 pub(super) struct Applier<'a, P, W> {
     pub(super) planner: P,
-    writer: W,
+    pub(super) writer: W,
     /// Returns the hint for a key, with which the vendor answers faster.
-    hint: Hint<'a>,
-    pace: WritePace,
+    pub(super) hint: Hint<'a>,
+    pub(super) pace: WritePace,
     /// The lane of the API calls that plan and write.
     pub(super) lane: Lane,
     pub(super) limits: Limits,
@@ -246,7 +246,7 @@ pub(super) struct Applier<'a, P, W> {
     pub(super) only_shown: bool,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) clock: &'a Clock,
-    printer: &'a Printer,
+    pub(super) printer: &'a Printer,
 }
 
 impl<P, W> Applier<'_, P, W> {
@@ -357,8 +357,9 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
     let (report, is_all) = written?;
-    // The report lacks the changes that nobody confirmed, so it does not show the state of the key.
-    if is_all {
+    // Changes that nobody confirmed are not in the report, and an undo has only its own changes.
+    // Such a report does not show the state of the key.
+    if is_all && !is_undo(&gate.generation) {
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
     }
     Ok((report, is_all))
@@ -445,7 +446,8 @@ async fn heartbeat(
     }
 }
 
-fn summary(tally: &Tally, printer: &Printer) {
+/// Prints the number of changes for each kind of result.
+pub(super) fn summary(tally: &Tally, printer: &Printer) {
     printer.line(summary_line(tally, printer));
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
     let mut failed = false;
     let mut found = Vec::new();
     let mut of_policies = Vec::new();
-    for org in &config.file.org {
+    for org in config.file.org.iter().cloned().chain(config.file.any_taken_in()) {
+        let org = &org;
         let folder = match &org.policy {
             PolicySource::Folder(folder) => config.base.join(folder),
             PolicySource::Repository(source) => {

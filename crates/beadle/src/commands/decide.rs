@@ -1,6 +1,6 @@
 //! The decision of an operator about held changes. `beadle approve` and `beadle reject` use it.
 
-use beadle_engine::guard::{Decision, HoldGroup, Ruling, limit_holds};
+use beadle_engine::guard::{Decision, HoldGroup, Ruling, is_undo, limit_holds};
 use beadle_engine::{Hold, Mode, Store, Time};
 
 use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
@@ -73,6 +73,9 @@ pub(super) async fn decide_changes(
     }
     if let Some(line) = summary(&done, decision.ruling) {
         printer.line(line);
+    }
+    if decision.ruling == Ruling::Approve && done.iter().any(|hold| is_undo(&hold.generation)) {
+        printer.note("Beadle writes approved changes of an undo when you run the same `beadle undo` again");
     }
     Ok(code)
 }

@@ -1,5 +1,7 @@
 //! `beadle doctor`: diagnoses the setup. For each problem, it prints how to fix the problem.
 
+mod installations;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +91,9 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
         for other in other_configurations(store.as_ref(), config, app.clock.now()).await? {
             doctor.note(&other);
         }
+    }
+    if let Some(from) = &config.file.installations {
+        installations::diagnose(&mut doctor, config, from, &app.clock).await;
     }
     for file in &config.file.org {
         match app.organisation(file).await {

@@ -85,12 +85,18 @@ impl Search<'_> {
                 break;
             }
             shown += 1;
-            printer.line(line(&self.named(story).await?, printer));
+            printer.line(self.line(&self.named(story).await?, printer));
             if printer.is_closed() {
                 break;
             }
         }
         Ok(shown)
+    }
+
+    /// Returns the line for a story, with the number of its entry if the user wants it.
+    fn line(&self, story: &Story, printer: &Printer) -> String {
+        let line = line(story, printer);
+        if self.args.numbers { format!("{}  {line}", story.entry.seq) } else { line }
     }
 
     /// Replaces the key in a story by a name, if the entry has no name of its own.
@@ -126,7 +132,7 @@ impl Search<'_> {
             }
             for story in stories.into_iter().filter(|story| self.has(story)) {
                 shown += 1;
-                printer.line(line(&self.named(story).await?, printer));
+                printer.line(self.line(&self.named(story).await?, printer));
             }
             if is_quiet {
                 clock.sleep(POLL).await;
@@ -179,7 +185,7 @@ impl Search<'_> {
             let fields = story.change().map(|change| change.fields.as_slice()).unwrap_or_default();
             fields.iter().any(|field| risks.contains(&field.risk))
         };
-        is_shown(story)
+        (self.args.numbers || is_shown(story))
             && (risks.is_empty() || has_risk())
             && self.args.who.as_ref().is_none_or(|who| story.is_about(who))
     }

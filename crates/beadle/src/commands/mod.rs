@@ -35,6 +35,7 @@ mod sweep;
 mod tally;
 mod targets;
 mod tasks;
+mod undo;
 mod waive;
 mod waivers;
 
@@ -44,6 +45,7 @@ use beadle_engine::Time;
 use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_schema};
 use clap::CommandFactory as _;
 
+use crate::app::installations;
 use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
 use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;
@@ -57,10 +59,13 @@ pub(crate) const PENDING: u8 = 2;
 
 /// Runs a command and returns its exit code.
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
-    let config = || Config::load(&cli.config).map(|config| Arc::new(config.stored_at(cli.store.clone())));
+    let read = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
+    let config = || read().map(Arc::new);
+    // With the organisations that the service took in, which are in the store.
+    let whole = async || anyhow::Ok(Arc::new(installations::with_stored(read()?).await?));
     // A command that calls a vendor also needs the secrets that are stored at AWS.
     let armed = async || {
-        let config = config()?;
+        let config = whole().await?;
         config.fetch_secrets().await;
         anyhow::Ok(config)
     };
@@ -68,7 +73,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
         Command::Apply(args) => apply::run(&armed().await?, &args, printer).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
-        Command::PlanTotal(args) => plan_total::run(&*config()?, &args, printer),
+        Command::PlanTotal(args) => plan_total::run(&*whole().await?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,
         Command::Check { json } => check::run(&cli.config, json, printer),
@@ -89,11 +94,12 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Targets(TargetsCommand::Probe { release }) => {
             targets::probe(&armed().await?, release.as_deref(), printer).await
         }
-        Command::Pause { scope, time } => pause::pause(&config()?, &scope, time, printer).await,
-        Command::Resume { scope } => pause::resume(&config()?, &scope, printer).await,
+        Command::Pause { scope, time } => pause::pause(&whole().await?, &scope, time, printer).await,
+        Command::Resume { scope } => pause::resume(&whole().await?, &scope, printer).await,
         Command::Holds(args) => holds::run(&*config()?, &args, printer).await,
         Command::Approve(args) => approve::run(&*config()?, &args, printer).await,
         Command::Reject(args) => reject::run(&*config()?, &args, printer).await,
+        Command::Undo(args) => Box::pin(undo::run(&armed().await?, &args, printer)).await,
         Command::Waive(args) => Box::pin(waive::run(&armed().await?, &args, printer)).await,
         Command::Waivers(args) => waivers::run(&armed().await?, &args, printer).await,
         Command::Rebind(args) => rebind::run(&armed().await?, &args, printer).await,

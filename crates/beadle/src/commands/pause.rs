@@ -1,5 +1,6 @@
 //! `beadle pause` and `beadle resume`: a pause stops all writes to an organisation, a repository or
-//! a target for a time.
+//! a target for a time. Without a pause, `beadle resume` ends what `beadle undo` began: that Beadle
+//! only observes the undone values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use anyhow::{Context as _, bail};
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Detail, Entry, EntryKind, Store, revive_paused};
 use beadle_repositories::policy::nearest;
+use beadle_repositories::undo;
 
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
@@ -15,6 +17,7 @@ use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, TargetConfig};
+use crate::output::count::counted;
 use crate::output::printer::Printer;
 
 /// The maximum length of a pause, so that a pause ends even if everybody forgets it.
@@ -62,14 +65,42 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
             revive_paused(store.as_ref(), target, clock.now()).await?;
         }
     }
-    if !store.resume(&scope).await? {
-        printer.error(&format!("{name} is not paused"));
-        return Ok(FAILED);
+    let is_paused = store.resume(&scope).await?;
+    if !is_paused {
+        return end_undo(config, store.as_ref(), (scope.as_str(), name.as_str()), printer).await;
     }
     revive_paused(store.as_ref(), &scope, clock.now()).await?;
     let action = OperatorAction::Resumed { resumed: true, by: operator(config).await };
     note(store.as_ref(), &clock, &scope, &name, action).await?;
     printer.line(format!("{name} is no longer paused"));
+    let undone = undo::count(store.as_ref(), &scope).await?;
+    if undone > 0 {
+        let repositories = counted(undone, "repository has", "repositories have");
+        printer.note(format!(
+            "{repositories} undone values, which Beadle still only observes; to end this too, run the command again"
+        ));
+    }
+    Ok(FINE)
+}
+
+/// Lets Beadle write the undone values of a scope again as the policy declares. The end of a pause
+/// does not do this: whoever ends a pause may know nothing of an undo.
+async fn end_undo(
+    config: &Config,
+    store: &dyn Store,
+    (scope, name): (&str, &str),
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let clock = Clock::system();
+    let undone = undo::forget(store, scope, clock.now()).await?;
+    if undone == 0 {
+        printer.error(&format!("{name} is not paused, and no undo of it is in force"));
+        return Ok(FAILED);
+    }
+    let action = OperatorAction::EndedUndo { ended_undo: undone, by: operator(config).await };
+    note(store, &clock, scope, name, action).await?;
+    let repositories = counted(undone, "repository", "repositories");
+    printer.line(format!("the policy applies to the undone values of {repositories} again"));
     Ok(FINE)
 }
 

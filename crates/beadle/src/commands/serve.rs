@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::in_use::{GRACE, Prepared, Routes};
-use crate::app::store;
+use crate::app::{installations, store};
 use crate::commands::FINE;
 use crate::config::{Config, ConfigPlace};
 use crate::reload_signal::ReloadSignal;
@@ -26,8 +26,12 @@ use crate::tasks::recover_interrupted_writes;
 const HEALTH: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
-    let mut config = Arc::new(place.read().await?);
+    let mut config = place.read().await?;
     let store = store::open(&config).await?;
+    if let Err(error) = installations::take_in(&mut config, store.as_ref()).await {
+        tracing::error!(%error, "store unavailable, a background task takes in the organisations later");
+    }
+    let mut config = Arc::new(config);
     let clock = Clock::system();
     let (reloads, mut requests) = Reloads::channel();
     let prepared = Prepared::new(&config, &store, &reloads)?;
@@ -57,17 +61,20 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let mut damaged = Ok(FINE);
     let mut damage = Box::pin(damage(store.as_ref(), &clock));
     let signal = loop {
-        let request = tokio::select! {
+        let (request, kept) = tokio::select! {
             error = &mut damage => {
                 damaged = Err(anyhow!(error));
                 break None;
             }
             signal = signals.next() => break Some(signal),
-            request = next_request(&mut reload_signal, &mut requests) => request,
+            request = next_request(&mut reload_signal, &mut requests) => (request, None),
+            // The file may have changes that an operator has not reloaded yet, so the service does
+            // not read it.
+            () = in_use.installations_changed() => (None, Some(Config::clone(&config))),
         };
         // A stop does not wait for a file system or a store of secrets that does not answer.
         let read = tokio::select! {
-            read = prepare(place, &config, (&store, &reloads)) => read,
+            read = prepare((place, kept), &config, (&store, &reloads)) => read,
             signal = signals.next() => break Some(signal),
         };
         let (next, prepared, done) = match read {
@@ -123,14 +130,18 @@ fn answer(request: Option<ReloadRequest>, answer: Result<Value, String>) {
     }
 }
 
-/// Reads the configuration again, and prepares a service with it. Also returns what the reload
-/// changes. The service in use goes on meanwhile.
+/// Takes the installed organisations into the configuration that was read, and prepares a service
+/// with it. Also returns what the reload changes. The service in use goes on meanwhile.
 async fn prepare(
-    place: &ConfigPlace,
+    (place, kept): (&ConfigPlace, Option<Config>),
     in_use: &Config,
     (store, reloads): (&Arc<dyn Store>, &Reloads),
 ) -> anyhow::Result<(Arc<Config>, Prepared, Value)> {
-    let mut config = place.read().await?;
+    let mut config = match kept {
+        Some(kept) => kept,
+        None => place.read().await?,
+    };
+    installations::take_in(&mut config, store.as_ref()).await?;
     let (changed, needs_restart) = config.follow(in_use);
     let config = Arc::new(config);
     let prepared = Prepared::new(&config, store, reloads)?;

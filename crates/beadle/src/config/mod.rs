@@ -20,8 +20,8 @@ use beadle_repositories::policy::{ReadingAt, read_text};
 use beadle_secrets::{Reference, SecretStore, SecretString, SigningKey};
 
 pub(crate) use beadle_config::{
-    EXAMPLE, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing, Refusals,
-    RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
+    EXAMPLE, InstallationsFile, OktaFile as Okta, OrgFile as OrgConfig, PUSH_SCOPE, PolicySource, Probing,
+    Refusals, RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
 };
 #[cfg(feature = "aws")]
 pub(crate) use domain::identity_store;
@@ -35,7 +35,7 @@ pub(crate) use reload::{ConfigPlace, needs_restart};
 pub(crate) use waiver_check::findings as waiver_findings;
 
 /// The whole configuration. It has been checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The folder of the configuration file. Relative paths in the file start here.
     pub(crate) base: PathBuf,
@@ -49,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) place: StoreLocation,
     /// Every value of the configuration file, by the path of its key, such as `org.acme.mode`.
     pub(crate) values: BTreeMap<String, String>,
-    secrets: SecretStore,
+    secrets: Arc<SecretStore>,
 }
 
 impl Config {
@@ -69,7 +69,7 @@ impl Config {
         own.extend(mappings::mappings_of_team_files(&file)?);
         let place = file.store.path.parse::<StoreLocation>().map_err(anyhow::Error::msg)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let secrets = SecretStore::new(base.to_owned());
+        let secrets = Arc::new(SecretStore::new(base.to_owned()));
         let (base, mappings, values) = (base.to_owned(), Mappings::default(), source.values());
         let mut config = Self { base, file, own, mappings, place, values, secrets };
         let texts = mappings::read(config.mapping_files(), &ReadingAt::default())?;
@@ -120,14 +120,20 @@ impl Config {
         let orgs = self.file.org.iter().flat_map(|org| org.vendor_references());
         let oktas = self.file.okta.iter().flat_map(|okta| okta.vendor_references());
         let targets = self.file.target.iter().filter_map(|target| Some(&target.scim.as_ref()?.token));
-        orgs.chain(oktas).chain(targets).filter_map(|reference| reference.parse().ok()).collect()
+        let installations = self.file.installations.iter().map(|from| &from.app.key);
+        orgs.chain(installations)
+            .chain(oktas)
+            .chain(targets)
+            .filter_map(|reference| reference.parse().ok())
+            .collect()
     }
 
     /// Returns all references to secrets in the configuration file.
     fn references(&self) -> Vec<Reference> {
         let token = self.file.server.operator_token.iter().filter_map(|reference| reference.parse().ok());
         let vendors = self.vendor_references().into_iter();
-        vendors.chain(self.file.sender_references()).chain(token).collect()
+        let senders = vendors.chain(self.file.sender_references()).chain(token);
+        senders.chain(self.file.notify_references()).collect()
     }
 
     /// Reads those secrets from AWS that Beadle has not read yet. All reads run at the same time.

@@ -50,6 +50,8 @@ impl Config {
             };
         }
         self.place.clone_from(&in_use.place);
+        self.file.server.listen = in_use.file.server.listen;
+        self.file.server.operator = in_use.file.server.operator;
         (changed, fixed)
     }
 }

@@ -34,8 +34,21 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
             check_attributes(&target.attributes, scim, &table.key("attributes"))?;
         }
     }
+    for (entry, channel) in file.notify.iter().enumerate() {
+        if let Some(issues) = &channel.github {
+            let at = KeyPath::new("notify").entry(entry).key("github").key("repository");
+            check_form(&REPOSITORY, at, &issues.repository)?;
+        }
+    }
     for (entry, org) in file.org.iter().enumerate() {
         check_org(org, &KeyPath::new("org").entry(entry))?;
+    }
+    if let Some(installations) = &file.installations {
+        let table = KeyPath::new("installations");
+        check_form(&URL, table.key("api"), &installations.api)?;
+        if let Some(source) = installations.policy.repository() {
+            check_form(&REPOSITORY, table.key("policy").key("repository"), &source.repository)?;
+        }
     }
     Ok(())
 }

@@ -31,8 +31,12 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
 }
 
 /// Returns who made the state that Beadle changed, such as `made by ann (team.edited)`. If no
-/// webhook names a person, returns the webhooks after which Beadle looked at the key.
+/// webhook names a person, returns the webhooks after which Beadle looked at the key. For the write
+/// of an undo, returns the name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {
+    if let Some(undo) = story.undo() {
+        return Some(undo.to_owned());
+    }
     let makers = makers(story);
     if !makers.is_empty() {
         let named = makers

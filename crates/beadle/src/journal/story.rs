@@ -1,5 +1,6 @@
 //! The entries of the journal that belong to one write or to one other event.
 
+use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Cause, Happened, OperatorAction};
 use beadle_engine::{Change, Detail, Entry};
 
@@ -41,6 +42,14 @@ impl Story {
     pub(crate) fn change(&self) -> Option<&Change<()>> {
         match &self.entry.detail {
             Detail::Change(intended) => Some(&intended.change),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the undo that wrote the change, if it is the write of an undo.
+    pub(crate) fn undo(&self) -> Option<&str> {
+        match &self.entry.detail {
+            Detail::Change(intended) if is_undo(&intended.generation) => Some(&intended.generation),
             _ => None,
         }
     }
@@ -98,6 +107,8 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::AdoptedName { by, .. }
         | OperatorAction::AdoptedFile { by, .. }
         | OperatorAction::Paused { by, .. }
+        | OperatorAction::Undid { by, .. }
+        | OperatorAction::EndedUndo { by, .. }
         | OperatorAction::Resumed { by, .. }
         | OperatorAction::Rejected { by, .. }
         | OperatorAction::Waived { by, .. }

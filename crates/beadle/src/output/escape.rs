@@ -2,34 +2,15 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use beadle_engine::is_deceptive;
+
 /// The maximum length of a value in a column or a log field, in characters. Beadle cuts a longer
 /// value and adds how many characters are missing.
 pub(crate) const VALUE: usize = 512;
 
-/// Returns whether a character changes how a terminal shows text, or is invisible.
-///
-/// The control characters C0, DEL and C1 move the cursor, or change titles and colours. The other
-/// characters in this function change the reading direction, break the line or are invisible. With
-/// them, a text can look like another text.
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{61c}'
-                | '\u{200b}'
-                | '\u{200e}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}'
-                | '\u{feff}'
-                | '\u{fdd0}'..='\u{fdef}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
 /// Writes one character, escaped if a terminal acts on it.
 pub(crate) fn put(out: &mut String, c: char) {
-    if acts(c) {
+    if is_deceptive(c) {
         out.extend(c.escape_default());
     } else {
         out.push(c);
@@ -97,7 +78,7 @@ pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // These three characters are white space between the values of the JSON, and must stay.
-        if acts(c) && !matches!(c, '\n' | '\t' | '\r') {
+        if is_deceptive(c) && !matches!(c, '\n' | '\t' | '\r') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}"); // writing to a string cannot fail
             }
@@ -139,7 +120,7 @@ mod tests {
     fn json_stays_json_and_says_the_same() {
         let said = serde_json::json!({ "a": "\u{1b}\u{9b}\u{202e}\u{e0041}\u{7f}é" });
         let shown = json(&serde_json::to_string_pretty(&said).unwrap());
-        assert!(!shown.chars().any(|c| acts(c) && c != '\n'), "{shown}");
+        assert!(!shown.chars().any(|c| is_deceptive(c) && c != '\n'), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), said);
     }
 }

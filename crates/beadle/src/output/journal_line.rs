@@ -102,6 +102,11 @@ fn operator(action: &OperatorAction) -> String {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} paused it until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended the pause"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::EndedUndo { ended_undo, by } => {
+            let count = counted(*ended_undo, "repository", "repositories");
+            format!("{by} ended the undo of values of {count}: the policy applies to them again")
+        }
         OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
             let (keys, names) = (waived.join(", "), repositories.join(", "));
             format!("{by} exempted {keys} of {names} until {waived_until}: {reason}")
@@ -176,6 +181,25 @@ mod tests {
                 "ann paused it until 2030-01-01",
             ),
             (EntryKind::Operator, json!({ "resumed": true, "by": "ann" }), "ann ended the pause"),
+            (
+                EntryKind::Operator,
+                json!({ "undid": "undo of 1234", "by": "ann" }),
+                "ann began the undo of 1234",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "ended_undo": 2, "by": "ann" }),
+                "ann ended the undo of values of 2 repositories: the policy applies to them again",
+            ),
+            (
+                EntryKind::Intent,
+                json!({
+                    "aspect": "topics", "what": "", "mode": "enforce", "after": [], "write": null,
+                    "fields": [{ "name": "web", "before": true, "after": null, "asked": null, "risk": "removes" }],
+                    "generation": "undo of 1234",
+                }),
+                "began to remove topics: web: true → none; there is no result yet; undo of 1234",
+            ),
             (
                 EntryKind::Operator,
                 json!({ "adopted": "team platform", "id": 7, "before": 6, "by": "ann" }),

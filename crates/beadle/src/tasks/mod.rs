@@ -15,12 +15,15 @@
 //! | `token_expiry` | target | warns before a token ends |
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
+//! | `installations` | process | lists the App's installations, so that Beadle takes in other organisations |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
+//! | `notifications` | process | sends notifications to the channels |
 //! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
 //! | `secrets` | `beadle serve` | reads missing secrets from AWS |
+//! | `condition` | `beadle serve` | reads the condition of the organisations and targets for the metrics |
 //! | `pruning` | `beadle serve` | deletes records that are older than the retention |
 //!
 //! While a task waits for a vendor, it holds no lock that the tasks of another organisation,
@@ -28,11 +31,14 @@
 
 mod changed_groups;
 mod comment_approvals;
+mod condition;
+mod installations;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod mappings_reload;
 mod missed_webhooks;
 mod missing_secrets;
+mod notifications;
 mod organisation_opening;
 mod own_login;
 mod policy_reload;
@@ -75,8 +81,8 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items and the
-    /// function itself reads its secrets again.
+    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items, and the
+    /// function itself reads its secrets again and writes the figures for the alarms.
     #[cfg(feature = "aws")]
     Function,
 }
@@ -96,6 +102,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         Host::Service => {
             all.push(Arc::new(missing_secrets::Secrets(service.clone())));
             all.push(Arc::new(pruning::Pruning(service.clone())));
+            all.push(Arc::new(condition::ConditionMetrics(service.clone())));
         }
         #[cfg(feature = "aws")]
         Host::Function => all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone()))),
@@ -117,6 +124,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
             apps.entry(app.id).or_default().push(org.clone());
         }
     }
+    if service.config().file.installations.is_some() {
+        all.push(Arc::new(installations::Installations(service.clone())));
+    }
     for (app, orgs) in apps {
         all.push(Arc::new(missed_webhooks::MissedWebhooks { service: service.clone(), app, orgs }));
     }
@@ -135,6 +145,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         let (service, name, of) = (service.clone(), name.clone(), of.clone());
         let seen = parking_lot::Mutex::default();
         all.push(Arc::new(team_file::TeamFile { service, name, of, seen }));
+    }
+    if !service.config().file.notify.is_empty() {
+        all.push(Arc::new(notifications::Notifications::new(service.clone())));
     }
     if !service.config().file.target.is_empty() {
         all.push(Arc::new(mappings_reload::MappingsReload::new(service.clone())));

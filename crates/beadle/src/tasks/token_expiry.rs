@@ -44,7 +44,9 @@ impl BackgroundTask for TokenExpiry {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (clock, name) = (self.service.clock(), &self.target.file.name);
         let Some(days) = self.target.token_days(clock) else { return Ok(TaskStatus::Idle) };
-        self.service.metrics.token_days(name, days);
+        if let Some(end) = self.target.token_end() {
+            self.service.metrics.token_end(name, end);
+        }
         let now = clock.now();
         let mut warned = self.warned.lock();
         let is_due = warned.is_none_or(|at| at > now || now.since(at) >= WARN_EVERY);

@@ -76,9 +76,12 @@ async fn the_service_also_holds_changes_and_continues_after_an_approval() {
     }
     world.until_idle().await;
     assert_eq!(count(&world, with_team), 20);
+    world.beadle(&["tasks", "run", "metrics"]).await.expect(0);
     let metrics = format!("http://127.0.0.1:{}/metrics", world.ports[1]);
     let metrics = world.http.get(metrics).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("beadle_changes_held 20"), "{metrics}");
+    let drifted = "beadle_keys_drifted{name=\"acme\",aspect=\"teams\",cause=\"held\"} 20\n";
+    assert!(metrics.contains(drifted), "{metrics}");
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     let hold: Value = serde_json::from_str(holds.out.lines().next().unwrap()).unwrap();
     let name = hold["subject"].as_str().unwrap().trim_start_matches("acme/").to_owned();

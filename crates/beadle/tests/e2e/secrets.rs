@@ -60,6 +60,7 @@ const COMMANDS: &[&[&str]] = &[
     &["example"],
     &["completions", "bash"],
     &["import", "--into", "imported"],
+    &["undo", "--since", "1h"],
     &["store", "copy", "beadle.db", "copy.db"],
 ];
 /// The commands that are not in the list: the service, which the test starts, the set-up, which does

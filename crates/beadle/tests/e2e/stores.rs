@@ -21,6 +21,7 @@ async fn a_command_of_an_operator_creates_no_store() {
         &["resume", "--repo", "acme/widgets"],
         &["approve", "8f0c1d2e3a4b"],
         &["reject", "8f0c1d2e3a4b"],
+        &["undo", "1"],
         &["rebind", "acme/widgets"],
         &["rebind", "acme", "--team", "core"],
         &["rebind", "acme", "--user", "mona"],

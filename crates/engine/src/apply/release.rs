@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
-use crate::guard::Hold;
 use crate::guard::window::End;
+use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;
@@ -35,7 +35,8 @@ pub(super) async fn give_back<W>(
 
 /// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
 /// deleted hold is deleted with it. If an aspect is unknown, its holds and refusals stay. A plan
-/// without changes also deletes holds and refusals.
+/// without changes also deletes holds and refusals. A plan of the policy says nothing about the
+/// holds of an undo, and an undo says nothing about the holds of the policy.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -59,10 +60,11 @@ pub async fn release_resolved_holds<W>(
     // A waiver hides a difference until its end. If the rejection ended before, Beadle could then
     // write the rejected change.
     let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
+    let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
     let is_over = |hold: &Hold| {
         !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold) && !is_hidden(hold)
     };
-    let over = held.into_iter().filter(is_over);
+    let over = held.into_iter().filter(is_own).filter(is_over);
     let over: Vec<String> = over.map(|hold| hold.digest).collect();
     if !over.is_empty() {
         context.store.release(over).await?;

@@ -112,6 +112,8 @@ mod tests {
         let contested = Hold { contested: true, ..rejected };
         assert!(contested.is_outdated("acme", "g2"), "a new generation may declare another value");
         assert!(!contested.is_outdated("acme", "g") && !contested.is_outdated("other", "g2"));
+        let of_undo = Hold { generation: "undo of 7".into(), ..hold() };
+        assert!(!of_undo.is_outdated("acme", "g2"), "no policy asks for the changes of an undo");
     }
 
     #[test]

@@ -22,6 +22,14 @@ pub use decision::{Decision, Ruling, decide};
 pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
 pub use window::{GuardReservation, Spent};
 
+/// The start of the generation of an undo. An undo has a name in place of a generation of a policy.
+pub const UNDO_GENERATION: &str = "undo of ";
+
+/// Returns whether a generation is the name of an undo.
+pub fn is_undo(generation: &str) -> bool {
+    generation.starts_with(UNDO_GENERATION)
+}
+
 /// The guard's limits for one window of one instance. All keys and all processes of the instance
 /// share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,10 +166,11 @@ impl Hold {
     /// Returns whether the hold belongs to this instance and ends with the generation
     /// `generation`, because it comes from another one. A rejection outlives a generation, unless
     /// the change is contested: otherwise, the rejected change could pass after an unrelated change
-    /// of the policy.
+    /// of the policy. The hold of an undo outlives a generation too, because no policy asks for it.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
         let is_kept = self.rejected.is_some() && !self.contested;
-        self.key.instance() == instance && self.generation != generation && !is_kept
+        let is_of_other = self.generation != generation && !is_undo(&self.generation);
+        self.key.instance() == instance && is_of_other && !is_kept
     }
 
     /// Returns the reason why the change is held now: the rejection, if there is one.

@@ -270,6 +270,21 @@ pub enum OperatorAction {
         /// The operator who began the pause.
         by: String,
     },
+    /// The operator undid what Beadle wrote.
+    Undid {
+        /// The name of the undo, such as `undo of 1234`.
+        undid: String,
+        /// The operator who undid the writes.
+        by: String,
+    },
+    /// The operator let Beadle write undone values again as the policy declares (`beadle resume`).
+    EndedUndo {
+        /// The number of repositories that had undone values. The organisation itself counts as
+        /// one.
+        ended_undo: usize,
+        /// The operator who ended the undo.
+        by: String,
+    },
     /// The operator ended a pause.
     Resumed {
         /// Always `true`. It distinguishes this shape from the others.

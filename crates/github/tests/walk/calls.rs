@@ -5,8 +5,8 @@ use std::sync::Arc;
 use beadle_engine::Time;
 use beadle_github::{
     Actor, ActorKind, Annotation, Below, CheckOutput, CheckWriter, Conclusion, Cursor, FilesCommit, Grantee,
-    Known, Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team, TeamPermission,
-    Visibility, Writer,
+    IssueWriter, Known, Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team,
+    TeamPermission, Visibility, Writer,
 };
 use beadle_transport::testing::Texts;
 use serde_json::{Map, json};
@@ -141,6 +141,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "merge_base" => reader.merge_base(text("repository"), "a", "b").await.is_ok(),
         "check_run" => reader.check_run(text("repository"), text("commit"), text("check"), 1).await.is_ok(),
         "own_comment" => reader.own_comment(text("repository"), 7, 1, "marker").await.is_ok(),
+        "own_issues" => reader.own_issues(text("repository"), 1).await.is_ok(),
         other => panic!("the walk does not know how to call Reader::{other}"),
     }
 }
@@ -218,6 +219,17 @@ pub(crate) async fn write_check(call: &str, writer: &CheckWriter, texts: &Texts)
         "comment" => writer.comment(7, text("text")).await.is_ok(),
         "update_comment" => writer.update_comment(7, text("text")).await.is_ok(),
         other => panic!("the walk does not know how to call CheckWriter::{other}"),
+    }
+}
+
+/// Calls a method of the writer of issues, and returns whether it succeeded.
+pub(crate) async fn write_issue(call: &str, writer: &IssueWriter, texts: &Texts) -> bool {
+    let text = |name: &'static str| texts.pick(name);
+    match call {
+        "open" => writer.open(text("title"), text("text")).await.is_ok(),
+        "update" => writer.update(7, text("title"), text("text")).await.is_ok(),
+        "close" => writer.close(7, text("text")).await.is_ok(),
+        other => panic!("the walk does not know how to call IssueWriter::{other}"),
     }
 }
 

@@ -153,6 +153,18 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "text"],
         &["PATCH /repos/organisation/repository/issues/comments/7"],
     ),
+    entry("Reader::own_issues", &["repository"], &["GET /repos/organisation/repository/issues"]),
+    entry(
+        "IssueWriter::open",
+        &["repository", "title", "text"],
+        &["POST /repos/organisation/repository/issues"],
+    ),
+    entry(
+        "IssueWriter::update",
+        &["repository", "title", "text"],
+        &["PATCH /repos/organisation/repository/issues/7"],
+    ),
+    entry("IssueWriter::close", &["repository", "text"], &["PATCH /repos/organisation/repository/issues/7"]),
     entry(
         "Reader::commit",
         &["repository", "reference"],

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use answers::{data, rest};
 use beadle_engine::{Budgets, Clock};
-use beadle_github::{Api, AppRegistration, Asks, CheckWriter, Credential, Endpoint, Reader, Writer};
+use beadle_github::{
+    Api, AppRegistration, Asks, CheckWriter, Credential, Endpoint, IssueWriter, Reader, Writer,
+};
 use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Recorder, Texts, holds_all, walk};
-use calls::{read, write, write_check, write_to_members, write_to_repository, write_to_team};
+use calls::{read, write, write_check, write_issue, write_to_members, write_to_repository, write_to_team};
 use entries::{ENTRIES, EVERYWHERE};
 use secrecy::SecretString;
 use serde_json::json;
@@ -51,11 +53,13 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
     let asks =
         Asks { teams: true, properties: true, collaborators: true, rest_settings: true, ..Asks::default() };
     let checks = CheckWriter::new(api.clone(), texts.pick("repository"));
+    let issues = IssueWriter::new(api.clone(), texts.pick("repository"));
     let (reader, writer) = (Reader::new(api.clone(), asks), Writer::new(api));
     match call.split_once("::") {
         Some(("Reader", call)) => Box::pin(read(call, &reader, texts)).await,
         Some(("Writer", call)) => Box::pin(write(call, &writer, texts)).await,
         Some(("CheckWriter", call)) => Box::pin(write_check(call, &checks, texts)).await,
+        Some(("IssueWriter", call)) => Box::pin(write_issue(call, &issues, texts)).await,
         Some(("Named", call)) => Box::pin(write_to_repository(call, &writer, texts)).await,
         Some(("OrganisationMembers", call)) => Box::pin(write_to_members(call, &writer)).await,
         Some(("NamedTeam", call)) => Box::pin(write_to_team(call, &writer, texts)).await,

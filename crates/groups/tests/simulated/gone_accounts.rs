@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lane, Lease, Planner, Reconcile, Run, Time, note};
+use beadle_engine::{Clock, Key, KeyState, Lane, Lease, Planner, Reconcile, Report, Run, Time, note};
 use beadle_groups::mapping::Users;
 use beadle_groups::mark::KIND;
 use beadle_groups::targets::ScimReader;
@@ -41,11 +41,26 @@ async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     }
     let link = json!({ "group": "t1", "name": "Ops", "from": "AWS_Ops", "sources": ["corp/00g1"] });
     store.put(&note("pair", &["aws", "corp/00g1"]), &link.to_string()).await.unwrap();
+    let kept = ["account/corp/00u9", "corp/00g1", "into/Everybody", "lab/00g2"];
+    for id in kept.iter().chain(&["corp/00g9"]) {
+        let report = Report {
+            subject: (*id).to_owned(),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        };
+        KeyState::record(store.as_ref(), &Key::new(KIND, "aws", id), &report, Time(1)).await.unwrap();
+    }
     let directories = HashMap::from([("aws".to_owned(), directory)]);
     let sweep = GroupSweep { source: "corp".into(), directories, store: store.clone(), clock: clock.clone() };
     let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
     let run = Run { lease, lane: Lane::Sweep, hint: None, since: clock.now() };
     sweep.reconcile(&run).await.unwrap();
+    // The directory's group that no mapping includes and that Beadle does not remember is gone.
+    let states = KeyState::of_kind(store.as_ref(), KIND).await.unwrap();
+    let states: Vec<&str> = states.iter().map(|(key, _)| key.id()).collect();
+    assert_eq!(states, kept);
     let prefix = note("account", &["aws", "corp/"]);
     let notes = store.notes(&prefix).await.unwrap();
     let remembered = notes.into_iter().map(|(name, _)| name[prefix.len()..].to_owned()).collect();

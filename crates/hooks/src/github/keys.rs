@@ -3,9 +3,9 @@
 
 use beadle_engine::{Key, Lane, Mark};
 
-use super::Sender;
 use super::payload::{Payload, Repository};
 use super::policy_checks;
+use super::{NO_INSTANCE, Sender};
 
 /// The events that make their repository due, whatever their action is and whoever caused them.
 const REPOSITORY_EVENTS: &[&str] = &[
@@ -28,6 +28,15 @@ const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 /// The id that the membership of an organisation has in the key of a team. The ids of teams are
 /// numbers.
 pub const MEMBERSHIP: &str = "organisation";
+
+/// The kind of the key that stands for all installations of an App.
+pub const INSTALLATIONS: &str = "installations";
+
+/// Returns the mark of an event that somebody installed, removed or suspended the App.
+pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
+    let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
+    (event == "installation").then(|| Mark::new(Key::new(INSTALLATIONS, NO_INSTANCE, app), Lane::Event))
+}
 
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
     let instance = sender.instance.as_str();

@@ -15,7 +15,7 @@ use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
-pub use keys::MEMBERSHIP;
+pub use keys::{INSTALLATIONS, MEMBERSHIP};
 pub use org_facts::OrgFacts;
 pub use payload::ContentType;
 pub use policy_checks::{CHECK, CheckSubject};
@@ -44,6 +44,9 @@ pub struct Sender {
     /// The policies that are in repositories of this organisation. They can belong to other
     /// organisations.
     pub policies: Vec<WatchedPolicy>,
+    /// True if this is an App, and not an organisation. Beadle reads which organisations have
+    /// installed the App, so it accepts the App's events about installations from all of them.
+    pub takes_installations: bool,
 }
 
 /// An event for which Beadle dispatches a workflow.
@@ -118,6 +121,9 @@ pub struct VerifiedWebhook {
     pub marks: Vec<Mark>,
 }
 
+/// The instance of deliveries and keys that belong to no organisation.
+pub const NO_INSTANCE: &str = "-";
+
 /// Returns whether a text can be the name of an event or an id at GitHub. Names of events are
 /// words, and ids are UUIDs, so longer texts are refused.
 fn is_name(text: &str) -> bool {
@@ -148,12 +154,20 @@ pub fn receive(
     }
     let (instance, marks) = match payload.login() {
         // The event `ping` of an App belongs to no organisation.
-        None => ("-", Vec::new()),
+        None => (NO_INSTANCE, Vec::new()),
         Some(login) => {
-            let sender = signers.iter().find(|sender| sender.login.eq_ignore_ascii_case(login));
-            let sender =
-                sender.ok_or_else(|| WebhookRefusal::NotConfigured(format!("the organisation {login}")))?;
-            (sender.instance.as_str(), keys::marks(event, id, &payload, sender))
+            let is_its =
+                |sender: &&&Sender| !sender.takes_installations && sender.login.eq_ignore_ascii_case(login);
+            let of_app = keys::installations(event, &signers);
+            match signers.iter().find(is_its) {
+                Some(sender) => {
+                    let marks = keys::marks(event, id, &payload, sender).into_iter().chain(of_app);
+                    (sender.instance.as_str(), marks.collect())
+                }
+                // Somebody installed the App in an organisation that Beadle does not know yet.
+                None if of_app.is_some() => (NO_INSTANCE, of_app.into_iter().collect()),
+                None => return Err(WebhookRefusal::NotConfigured(format!("the organisation {login}"))),
+            }
         }
     };
     let event =

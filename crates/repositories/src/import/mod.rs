@@ -29,7 +29,9 @@ use beadle_github::{Asks, Cursor, Reader, Repository, SelectedBy};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 pub use self::convert::{Conversion, Incumbent, convert};
-use self::observed::Observed;
+pub(crate) use self::observed::Observed;
+pub(crate) use self::organisation::rulesets as organisation_rulesets;
+pub(crate) use self::units::{LISTS, UNITS};
 use crate::policy::{Node, forms, is_skipped_by_name};
 
 /// The number of repositories that an import reads at the same time. The transport limits the
@@ -39,7 +41,7 @@ const AT_ONCE: usize = 32;
 const NAMES: usize = 5;
 
 /// The parts that an import reads.
-const ASKS: Asks = Asks {
+pub(crate) const ASKS: Asks = Asks {
     topics: true,
     teams: true,
     collaborators: true,
@@ -200,7 +202,8 @@ async fn observed(reader: &Reader, repositories: &[Repository]) -> Result<Vec<Ob
     futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await
 }
 
-async fn one(reader: &Reader, repository: &Repository) -> Result<Observed, Failure> {
+/// Reads everything about a repository that a policy can declare.
+pub(crate) async fn one(reader: &Reader, repository: &Repository) -> Result<Observed, Failure> {
     let mut observed = live::observed(repository);
     Box::pin(calls::read(reader, repository, &mut observed)).await?;
     Box::pin(environments::read(reader, repository, &mut observed)).await?;

@@ -40,7 +40,8 @@ pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map
     Ok(sections)
 }
 
-async fn rulesets(reader: &Reader) -> Result<Vec<Value>, Failure> {
+/// Returns the rulesets of the organisation in the form of a policy.
+pub(crate) async fn rulesets(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let rows = reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
     let mut entries = Vec::new();
     // The rulesets of the enterprise are in the list too.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// The value of a key in a new repository at GitHub.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Usual {
+pub(crate) enum Usual {
     /// The key has no value.
     Null,
     /// The key is true or false.
@@ -38,7 +38,7 @@ impl Usual {
 
 /// When an import writes a unit to a file that reaches several repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sharing {
+pub(crate) enum Sharing {
     /// If most repositories have the same value, `settings.yml` has it, and other files override
     /// it.
     Most,
@@ -51,15 +51,15 @@ pub(super) enum Sharing {
 
 /// Keys that an import always writes to the same file.
 #[derive(Debug)]
-pub(super) struct Unit {
+pub(crate) struct Unit {
     /// The name of the unit. No other unit and no list has this name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The path of the block that contains the keys.
-    pub(super) block: &'static [&'static str],
+    pub(crate) block: &'static [&'static str],
     /// The keys, each with its value in a new repository.
-    pub(super) usual: &'static [(&'static str, Usual)],
+    pub(crate) usual: &'static [(&'static str, Usual)],
     /// When a file that reaches several repositories has the unit.
-    pub(super) sharing: Sharing,
+    pub(crate) sharing: Sharing,
 }
 
 impl Unit {
@@ -71,20 +71,20 @@ impl Unit {
 
 /// A list whose entries can be in different files.
 #[derive(Debug)]
-pub(super) struct List {
+pub(crate) struct List {
     /// The name of the list in a policy.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The path of the block that contains the list.
-    pub(super) block: &'static [&'static str],
+    pub(crate) block: &'static [&'static str],
     /// The key that identifies an entry. Empty if the entries are texts.
-    pub(super) id: &'static str,
+    pub(crate) id: &'static str,
     /// True if `settings.yml` can have entries of the list. The section `rulesets` of
     /// `settings.yml` has the rulesets of the organisation.
-    pub(super) is_in_settings: bool,
+    pub(crate) is_in_settings: bool,
     /// True if an entry of a file overrides the entry with the same identity of `settings.yml`.
-    pub(super) can_override: bool,
+    pub(crate) can_override: bool,
     /// True if Beadle removes the entries that the list does not have, unless the list is additive.
-    pub(super) is_exclusive: bool,
+    pub(crate) is_exclusive: bool,
 }
 
 impl List {
@@ -118,7 +118,7 @@ const fn feature(name: &'static str, usual: Keys) -> Unit {
 }
 
 /// All units.
-pub(super) const UNITS: &[Unit] = &[
+pub(crate) const UNITS: &[Unit] = &[
     unit("description", REPOSITORY, Sharing::All, &[("description", Usual::Null)]),
     unit("homepage", REPOSITORY, Sharing::All, &[("homepage", Usual::Null)]),
     unit("visibility", REPOSITORY, Sharing::Careful, &[("visibility", Usual::Text("public"))]),
@@ -241,7 +241,7 @@ const fn list(name: &'static str, id: &'static str, can_override: bool) -> List 
 }
 
 /// All lists.
-pub(super) const LISTS: &[List] = &[
+pub(crate) const LISTS: &[List] = &[
     List { block: REPOSITORY, ..list("topics", "", false) },
     list("teams", "name", true),
     list("collaborators", "username", true),

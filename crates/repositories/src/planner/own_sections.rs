@@ -7,6 +7,7 @@ use super::RepositoryPlanner;
 use crate::aspects::Step;
 use crate::organisation::{self, DesiredSection, OrganisationAspect, Section};
 use crate::policy::{Kind, LayerKind, Node, Policy, merge};
+use crate::undo::{ORGANISATION, split};
 
 /// What all files together declare about an aspect of the organisation.
 pub(super) struct Declared {
@@ -77,7 +78,14 @@ impl RepositoryPlanner {
                 (*aspect, section, self.modes.of(aspect.name))
             })
             .collect();
-        organisation::plan(&context, &sections).await
+        let mut plan = organisation::plan(&context, &sections).await?;
+        if let Some(memory) = &self.undone
+            && let Some(undone) = memory.of(ORGANISATION).await?
+        {
+            split(&undone, &mut plan, Plan::new(""));
+            memory.observe(ORGANISATION, &mut plan, self.reader.clock().now()).await?;
+        }
+        Ok(plan)
     }
 }
 

@@ -213,6 +213,8 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
+            // A preview shows what the policy changes, whatever an operator undid.
+            undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
             ..self.clone()

@@ -32,6 +32,7 @@ mod preview;
 mod reviewers;
 mod rulesets;
 mod secrets;
+mod undo;
 mod waivers;
 mod waiving_everything;
 mod world;

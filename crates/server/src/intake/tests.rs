@@ -28,6 +28,7 @@ impl Listener {
             dispatches: Vec::new(),
             keeps_teams: false,
             policies: Vec::new(),
+            takes_installations: false,
         };
         let header = HeaderSecret { header: "x-secret".into(), values: vec![SECRET.to_owned().into()] };
         let directory = beadle_hooks::okta::Sender { instance: "corp".into(), header_secrets: vec![header] };

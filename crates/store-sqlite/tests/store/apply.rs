@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
-use beadle_engine::guard::Decision;
+use beadle_engine::guard::{Decision, UNDO_GENERATION};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
@@ -373,4 +373,21 @@ async fn the_guard_knows_the_end_of_a_write_whose_result_is_not_in_the_journal()
     world.run(Lane::Event, Risk::Removes, 1).await;
     let bookings = world.store.bookings(Time(0)).await.unwrap();
     assert_eq!(bookings.iter().map(|booking| booking.state).collect::<Vec<_>>(), [Spent::Refused]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hold_of_an_undo_stays_while_only_the_policy_is_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.limits.removes = 0;
+    world.generation = format!("{UNDO_GENERATION}7");
+    world.run(Lane::Manual, Risk::Removes, 1).await;
+    assert_eq!(world.store.holds().await.unwrap().len(), 1);
+    world.generation = "g".into();
+    world.run(Lane::Event, Risk::Removes, 0).await;
+    assert_eq!(world.store.holds().await.unwrap().len(), 1, "the policy never plans this change");
+    world.generation = format!("{UNDO_GENERATION}8");
+    world.run(Lane::Manual, Risk::Removes, 0).await;
+    assert!(world.store.holds().await.unwrap().is_empty());
+    assert_eq!(world.writes(), 0);
 }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use http::{Method, Uri};
 use serde_json::{Value, json};
 
+use crate::github::APP_SLUG;
 use crate::github::deliver;
 use crate::github::described;
 use crate::github::grants::Grant;
 use crate::github::log::Outcome;
 use crate::github::manifest::is_installed;
-use crate::github::rest::Reply;
+use crate::github::rest::{self, Call, Reply};
 use crate::github::server::{Shared, lock};
 use crate::github::shapes;
 use crate::github::world::World;
@@ -40,7 +41,13 @@ pub(crate) fn answer(
         ("GET", ["app", "installations"]) => {
             let orgs = world.doc["orgs"].as_object().into_iter().flatten().map(|(_, org)| org);
             let orgs = orgs.filter(|org| is_installed(app, org));
-            Reply::json(200, orgs.map(|org| shapes::installation(&world, org, app)).collect())
+            let rows = orgs.map(|org| shapes::installation(&world, org, app)).collect();
+            let query: Vec<(String, String)> =
+                form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+            rest::page(
+                &Call { method, path: segments.clone(), query: &query, body, sender: APP_SLUG, accept: "" },
+                rows,
+            )
         }
         ("GET", ["app", "installations", id]) => match installed(&world, app, id) {
             Some(org) => Reply::json(200, shapes::installation(&world, org, app)),
@@ -58,6 +65,9 @@ pub(crate) fn answer(
         }
         ("POST", ["app", "installations", id, "access_tokens"]) => {
             let Some(org) = installed(&world, app, id) else { return Reply::not_found() };
+            if shapes::is_suspended(app, org) {
+                return Reply::message(403, "This installation has been suspended");
+            }
             if let Some(refusal) = described::refusal(method.as_str(), &segments, body) {
                 return refusal;
             }

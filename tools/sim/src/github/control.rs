@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::faults::Fault;
 use crate::github::deliver::Hook;
 use crate::github::events::{self, Event};
+use crate::github::installations;
 use crate::github::limits::Accounts;
 use crate::github::log::LogLies;
 use crate::github::pull_events;
@@ -37,6 +38,7 @@ pub(crate) fn answer(
         }),
         ("PATCH", "state") => parsed().map(|patch| {
             self::patch(&mut lock(&shared.world), &patch);
+            shared.revoke();
             shared.flush(tell);
             None
         }),
@@ -150,6 +152,7 @@ fn replace(world: &mut World, doc: Value) -> bool {
 /// Applies a JSON merge patch (RFC 7396). To find the changes for webhooks, only the parts that the
 /// patch names are compared.
 fn patch(world: &mut World, patch: &Value) {
+    let installed = installations::present(world);
     let mut touched = Vec::new();
     for (org, part) in patch["orgs"].as_object().into_iter().flatten() {
         let mut before = json!({});
@@ -169,6 +172,8 @@ fn patch(world: &mut World, patch: &Value) {
             told(world, &org, &name, &before[&name]);
         }
     }
+    let events = installations::of_change(world, &installed, "octocat");
+    world.outbox.extend(events);
 }
 
 fn note(world: &mut World, org: &str, before: &Value) {

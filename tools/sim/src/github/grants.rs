@@ -52,6 +52,11 @@ impl Grant {
         Ok(Self { org: login.to_owned(), app, permissions, repositories })
     }
 
+    /// Returns the login of the organisation in which the token is valid.
+    pub(crate) fn org(&self) -> &str {
+        &self.org
+    }
+
     /// Returns the rights as the answer to the request shows them.
     pub(crate) fn shown(&self, world: &World) -> Value {
         let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });

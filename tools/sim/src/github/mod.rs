@@ -32,8 +32,9 @@
 //! `hooks.<url>`, `variables.<NAME>`, `rulesets`, `security_configurations` and
 //! `property_definitions.<name>` (without this key, every property is defined). It also has a `plan`
 //! (with `free` and `team`, the simulator refuses the features of enterprises) and the `permissions`
-//! of its installation. `users.<login>` and `apps.<slug>` are the accounts that exist. A missing key
-//! gets GitHub's default value.
+//! of its installation. `users.<login>` and `apps.<slug>` are the accounts that exist. The App can
+//! have `installed` and `suspended`: the organisations that installed it (without the key: all), and
+//! those that suspended it. A missing key gets GitHub's default value.
 //!
 //! Two pages of GitHub's website exist too, so that a program can create an App while the simulator
 //! runs: a POST to `/organizations/{org}/settings/apps/new` takes a manifest, and a POST to
@@ -55,6 +56,7 @@ mod events;
 mod grants;
 mod graphql;
 mod ids;
+mod installations;
 mod lies;
 mod limits;
 mod log;

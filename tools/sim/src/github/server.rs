@@ -24,6 +24,7 @@ use crate::github::control;
 use crate::github::deliver::{self, Hook};
 use crate::github::grants::Grant;
 use crate::github::graphql;
+use crate::github::installations;
 use crate::github::lies;
 use crate::github::limits::{Accounts, Limits, instant};
 use crate::github::log::DeliveryLog;
@@ -129,6 +130,13 @@ impl Shared {
         let token = format!("{prefix}{bits:032x}");
         lock(&self.tokens).insert(token.clone(), grant);
         token
+    }
+
+    /// Revokes the tokens of installations that are gone or suspended.
+    pub(crate) fn revoke(&self) {
+        let world = lock(&self.world);
+        let is_valid = |grant: &Grant| installations::is_valid(&world, &grant.app, grant.org());
+        lock(&self.tokens).retain(|_, grant| grant.as_ref().is_none_or(is_valid));
     }
 
     /// Sends the webhooks for all changes since the last call. If `tell` is `false`, forgets these

@@ -390,6 +390,7 @@ pub(crate) fn permissions_in(org: &Value, app: &Value) -> Value {
 pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
     let login = org["login"].as_str().unwrap_or_default();
     let id = installation_id(org);
+    let is_suspended = is_suspended(app, org);
     json!({
         "id": id, "app_id": app["id"], "app_slug": app["slug"], "client_id": "Iv1.0000000000000000",
         "target_id": org["id"], "target_type": "Organization",
@@ -401,8 +402,14 @@ pub(crate) fn installation(world: &World, org: &Value, app: &Value) -> Value {
         "events": if app["events"].is_array() { app["events"].clone() } else { json!(EVENTS) },
         "permissions": permissions_in(org, app),
         "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
-        "suspended_by": null, "suspended_at": null,
+        "suspended_by": if is_suspended { user(world, "octocat") } else { Value::Null },
+        "suspended_at": if is_suspended { json!("2026-01-01T00:00:00Z") } else { Value::Null },
     })
+}
+
+/// Returns whether an organisation suspended the installation of an App.
+pub(crate) fn is_suspended(app: &Value, org: &Value) -> bool {
+    app["suspended"].as_array().is_some_and(|suspended| suspended.contains(&org["login"]))
 }
 
 /// Returns the id of an organisation's installation. An organisation has only one.

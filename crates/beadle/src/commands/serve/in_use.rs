@@ -4,12 +4,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use beadle_engine::{Driver, Store, Worker};
-use beadle_server::{Intake, IntakeLimits, Operator, Reloads, RouterSwitch, Senders};
+use beadle_server::{Access, Intake, IntakeLimits, Operator, Pages, Reloads, RouterSwitch, Senders};
+use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
+use crate::app::installation_reading;
+use crate::app::page_facts::PageFacts;
 use crate::app::policy_reading;
 use crate::app::senders;
 use crate::app::service::Service;
@@ -53,15 +57,24 @@ impl Prepared {
         let directories = app.directories()?;
         let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
         policy_reading::begin(&service);
-        let senders =
+        installation_reading::begin(&service);
+        let mut senders =
             Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
+        senders.github.extend(senders::installations(config)?);
         let worker = service.worker();
         let driver = tasks::driver(&service, Host::Service);
         let in_flight = config.file.server.in_flight_mib * 1024 * 1024;
         let limits = IntakeLimits { in_flight, ..IntakeLimits::default() };
         let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
         let intake = Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits);
-        let token = config.file.server.operator_token.as_ref();
+        let token = operator_token(config)?;
+        let pages = Pages {
+            store: store.clone(),
+            clock: clock.clone(),
+            driver: driver.clone(),
+            facts: Arc::new(PageFacts(service.clone())),
+            access: Access::new(token.clone(), config.file.server.operator.ip()),
+        };
         let operator = Operator {
             store: store.clone(),
             clock,
@@ -71,7 +84,8 @@ impl Prepared {
             driver: driver.clone(),
             stop: service.stop.clone(),
             reloads: reloads.clone(),
-            token: token.map(|reference| config.secret(reference, "the operator token")).transpose()?,
+            token,
+            pages: Arc::new(pages),
         };
         warn_of_missing_secrets(config);
         Ok(Self { service, worker, driver, intake: Arc::new(intake), operator: Arc::new(operator) })
@@ -109,11 +123,31 @@ pub(super) struct InUse {
 }
 
 impl InUse {
+    /// Waits until other organisations are to be taken in than those of the configuration.
+    pub(super) async fn installations_changed(&self) {
+        self.service.installations.changed().await;
+    }
+
     /// Stops the work, and waits until the running keys have ended.
     pub(super) async fn stop(&self) {
         self.service.stop.cancel();
         self.running.wait().await;
         self.service.leave().await;
+    }
+}
+
+/// Reads the token that callers of the operator listener must send. After a reload, the listener
+/// can still have an address that the file has no more, and other machines must not reach it without
+/// a token.
+fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
+    let address = config.file.server.operator;
+    match &config.file.server.operator_token {
+        Some(reference) => config.secret(reference, "the operator token").map(Some),
+        None if address.ip().is_loopback() => Ok(None),
+        None => bail!(
+            "`server.operator_token` is required, because the operator listener listens at {address}\n\
+             hint: to listen at another address, restart the service"
+        ),
     }
 }
 
@@ -126,5 +160,25 @@ fn warn_of_missing_secrets(config: &Config) {
             directory = okta.name,
             "no event hook secret, Beadle finds changes only by the System Log and sweeps"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_for_other_machines_keeps_its_token_until_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.toml");
+        // The file has the default address of the operator listener, which needs no token.
+        std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
+        let mut in_use = Config::load(&path).unwrap();
+        assert!(operator_token(&in_use).unwrap().is_none());
+        in_use.file.server.operator = "0.0.0.0:8081".parse().unwrap();
+        let mut config = Config::load(&path).unwrap();
+        config.follow(&in_use);
+        let error = operator_token(&config).unwrap_err().to_string();
+        assert!(error.starts_with("`server.operator_token` is required"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
 use beadle_engine::{Hold, Key, KeyState, Resource, Store, TaskRecord, Time, background};
 use beadle_groups::StopReason;
@@ -11,12 +12,13 @@ use beadle_repositories::stored_waivers;
 use beadle_transport::sharing::ProcessUsage;
 
 use super::model::{
-    Budget, FailingTask, HeldPolicy, InstanceKind, InstanceStatus, ServiceState, ServiceStatus, Status,
-    Token, WaiverInForce,
+    Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, ServiceState,
+    ServiceStatus, Status, Token, WaiverInForce,
 };
 use super::problems::{ParkedKey, counts, problems};
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::installations;
 use crate::app::last_sweep::{LastSweep, modes};
 use crate::app::policy_store;
 use crate::app::service_record::{InForce, ServiceRecord};
@@ -76,8 +78,12 @@ pub(super) async fn gather(
     status.held_policies = held_policies(store).await?;
     status.waivers.sort_by_key(|waiver| waiver.until);
     status.pauses = store.pauses(now).await?;
-    // If no service runs, the stored results of the tasks are old.
-    status.failing_tasks = tasks.into_values().filter(|_| is_up).filter_map(failing).collect();
+    let installed = installations::stored(config, store).await?;
+    status.installations = installation_states(config, &installed);
+    // If no service runs, the stored results of the tasks are old. So are those of an organisation
+    // that Beadle left alone since then.
+    let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
+    status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;
     Ok(status)
 }
@@ -273,7 +279,53 @@ async fn held_policies(store: &dyn Store) -> anyhow::Result<Vec<HeldPolicy>> {
     Ok(waiting.map(policy).collect())
 }
 
+/// Returns what Beadle does about each installation of the App.
+fn installation_states(config: &Config, installed: &[Installed]) -> Vec<InstallationStatus> {
+    let state = |(one, standing): (&Installed, Standing)| InstallationStatus {
+        login: one.login.clone(),
+        standing,
+        since: one.since,
+    };
+    config.file.standings(installed).into_iter().map(state).collect()
+}
+
+/// Returns whether a task belongs to an organisation that is no longer taken in.
+fn is_of_gone(task: &str, installations: &[InstallationStatus]) -> bool {
+    let is_gone = |one: &&InstallationStatus| !matches!(one.standing, Standing::TakenIn | Standing::Declared);
+    let is_its = |one: &InstallationStatus| {
+        let rest = task.strip_suffix(one.login.as_str());
+        rest.is_some_and(|rest| rest.ends_with(" of ") || rest.ends_with(" at "))
+    };
+    installations.iter().filter(is_gone).any(is_its)
+}
+
 fn failing(record: TaskRecord) -> Option<FailingTask> {
     let why = record.failure?;
     Some(FailingTask { name: record.name, why, since: record.failing_since })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tasks_of_an_organisation_that_is_left_alone_are_old() {
+        let state =
+            |login: &str, standing| InstallationStatus { login: login.into(), standing, since: Time(0) };
+        let all = [
+            state("acme", Standing::Declared),
+            state("other", Standing::TakenIn),
+            state("gone", Standing::Uninstalled),
+        ];
+        for (task, expected) in [
+            ("policy of gone", true),
+            ("own login at gone", true),
+            ("policy of other", false),
+            ("policy of acme", false),
+            ("policy of the-gone", false),
+            ("installations of the App", false),
+        ] {
+            assert_eq!(is_of_gone(task, &all), expected, "{task}");
+        }
+    }
 }

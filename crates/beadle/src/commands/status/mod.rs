@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Store, Time};
 
-use crate::app::store;
+use crate::app::{installations, store};
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -59,7 +59,10 @@ async fn look(
     printer: &Printer,
 ) -> anyhow::Result<(Vec<String>, u8)> {
     let answer = listener::answer(config).await;
-    let status = gather::gather(config, store, answer, now).await?;
+    // With `--watch`, the service may have taken in other organisations since the last look.
+    let mut config = Config::clone(config);
+    installations::take_in(&mut config, store).await?;
+    let status = gather::gather(&config, store, answer, now).await?;
     let lines = if json { vec![serde_json::to_string(&status)?] } else { text::lines(&status, printer) };
     Ok((lines, status.code()))
 }

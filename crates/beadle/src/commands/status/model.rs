@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use beadle_config::Standing;
 use beadle_engine::{BudgetAccount, Depth, Pause, Time};
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub(super) struct Status {
     pub(super) service: ServiceStatus,
     /// The organisations, the directories and the targets, in the order of the configuration.
     pub(super) instances: Vec<InstanceStatus>,
+    /// The installations of the App of `[installations]`.
+    pub(super) installations: Vec<InstallationStatus>,
     /// The differences from the policy, grouped by cause. The most severe kind comes first.
     pub(super) problems: Vec<Problem>,
     /// The generations that the gate holds.
@@ -99,6 +102,16 @@ pub(super) struct InstanceStatus {
     /// The number of repositories or groups by what is wrong with them. A kind without a problem is
     /// left out.
     pub(super) counts: BTreeMap<ProblemKind, usize>,
+}
+
+/// An installation of the App, and what Beadle does about it.
+#[derive(Debug, Serialize)]
+pub(super) struct InstallationStatus {
+    /// The login of the organisation.
+    pub(super) login: String,
+    pub(super) standing: Standing,
+    /// The time since which GitHub reports the state of the installation.
+    pub(super) since: Time,
 }
 
 /// The kinds of problems of a repository or group. The most severe kind comes first.

@@ -244,6 +244,7 @@ async fn the_json_has_every_part_of_the_state() {
         "budgets",
         "failing_tasks",
         "held_policies",
+        "installations",
         "instances",
         "pauses",
         "problems",

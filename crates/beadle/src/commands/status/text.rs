@@ -1,9 +1,11 @@
 //! Shows the state as text, one line for each organisation, target and problem.
 
+use beadle_config::Standing;
 use beadle_engine::{Lane, Time};
 
 use super::model::{
-    InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus, Status, WaiverInForce,
+    InstallationStatus, InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus,
+    Status, WaiverInForce,
 };
 use crate::app::service_record::sentence;
 use crate::app::waiver_watch::NOTICE;
@@ -26,6 +28,7 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
         lines.push(format!("{} {text}", label("config", Tone::Notice, printer)));
     }
     lines.extend(status.instances.iter().map(|of| instance(of, &status.service, now, printer)));
+    lines.extend(status.installations.iter().filter_map(|of| installation(of, now, printer)));
     for held in &status.held_policies {
         let (name, generation) = (short(&held.instance), short(&held.generation));
         let why = escape::cut(&held.why, VALUE);
@@ -129,6 +132,16 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
     }
     let tone = if is_fine { Tone::Good } else { Tone::Notice };
     format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
+}
+
+/// Returns the line of an installation, unless an `[[org]]` names its organisation.
+fn installation(of: &InstallationStatus, now: Time, printer: &Printer) -> Option<String> {
+    if of.standing == Standing::Declared {
+        return None;
+    }
+    let tone = if of.standing == Standing::TakenIn { Tone::Faint } else { Tone::Notice };
+    let (login, why) = (short(&of.login), of.standing.describe());
+    Some(format!("{} {login}: {why}, for {}", label("app", tone, printer), ago(of.since, now)))
 }
 
 fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
@@ -241,6 +254,33 @@ mod tests {
              acme      mode enforce; policy 3c9f0a1b2d4e by mona (Add a team); last sweep 2 h ago; next in 22 h; \
              8 unknown\n\
              queue     0 event, 0 manual, 0 sweep due, 0 running, 0 parked"
+        );
+    }
+
+    #[test]
+    fn an_installation_has_a_line_unless_the_configuration_names_it() {
+        let mut status = status();
+        for (login, standing) in [
+            ("acme", Standing::Declared),
+            ("other", Standing::TakenIn),
+            ("stranger", Standing::NotAllowed),
+            ("left", Standing::Uninstalled),
+        ] {
+            status.installations.push(InstallationStatus {
+                login: login.into(),
+                standing,
+                since: Time(9 * HOUR),
+            });
+        }
+        let shown = shown(&status);
+        let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("app ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "app       other: taken in, mode observe, for 1 h",
+                "app       stranger: not taken in: no pattern of `installations.organisations` matches it, for 1 h",
+                "app       left: the App is uninstalled, Beadle sends no request for it and keeps its stored state, for 1 h",
+            ]
         );
     }
 

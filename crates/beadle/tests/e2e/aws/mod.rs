@@ -3,4 +3,5 @@
 mod burst;
 mod deployment;
 mod functions;
+mod installations;
 mod permissions;

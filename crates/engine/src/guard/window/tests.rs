@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::guard::Rejection;
+use crate::guard::{Rejection, UNDO_GENERATION};
 use crate::key::Key;
 use crate::mode::Mode;
 use crate::plan::{Change, Field};
@@ -124,6 +124,12 @@ fn a_hold_of_an_earlier_generation_becomes_one_of_the_generation_that_asks() {
     for (what, known, verdict, held) in [
         ("open", earlier(), Verdict::Hold("limit".into()), Some(("g2", NOW))),
         ("the same", Hold { generation: "g2".into(), ..earlier() }, Verdict::Hold("limit".into()), None),
+        (
+            "of an undo",
+            Hold { generation: format!("{UNDO_GENERATION}7"), ..earlier() },
+            Verdict::Hold("limit".into()),
+            None,
+        ),
         ("contested", Hold { contested: true, ..earlier() }, Verdict::Hold("limit".into()), None),
         ("approved", Hold { approved_by: Some("ann".into()), ..earlier() }, Verdict::Pass, None),
         (

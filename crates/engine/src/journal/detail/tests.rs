@@ -83,6 +83,12 @@ const STORED: &[Stored] = &[
     (r#"{"paused_until":"2026-01-02T03:04:05Z","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Paused { .. }))
     }),
+    (r#"{"undid":"undo of 1234","by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Undid { .. }))
+    }),
+    (r#"{"ended_undo":2,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::EndedUndo { .. }))
+    }),
     (r#"{"resumed":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
     }),

@@ -61,6 +61,13 @@ pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     (Value::Object(protection), hidden)
 }
 
+/// Returns the live value of a flag or number of a rule, by its name in the policy. Returns `None`
+/// if no flag has this name.
+pub(crate) fn shown_flag<'a>(rule: &'a Rule, rest: &str) -> Option<&'a Value> {
+    let flag = FLAGS.iter().find(|flag| flag.rest == rest)?;
+    Some(rule.fields.get(flag.graphql).unwrap_or(&Value::Null))
+}
+
 fn insert(block: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         block.insert(key.to_owned(), value);

@@ -22,7 +22,10 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         ("GET", []) => {
             let state =
                 call.query.iter().find(|(key, _)| key == "state").map_or("open", |(_, state)| state.as_str());
+            let labels = call.query.iter().find(|(key, _)| key == "labels");
+            let labels: Vec<&str> = labels.iter().flat_map(|(_, labels)| labels.split(',')).collect();
             let rows = issues.iter().filter(|issue| state == "all" || state_of(issue) == state);
+            let rows = rows.filter(|issue| labels.iter().all(|label| has_label(issue, label)));
             page(call, rows.map(|issue| shown(world, org, found, issue)).collect())
         }
         ("POST", []) => {
@@ -56,6 +59,20 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
             Some(at) => Reply::json(200, shown(world, org, found, &issues[at])),
             None => Reply::not_found(),
         },
+        ("PATCH", [number]) => {
+            let Some(at) = place(number) else { return Reply::not_found() };
+            let mut changed = issues[at].clone();
+            for (key, value) in call.body.as_object().into_iter().flatten() {
+                if ["title", "body", "labels", "state", "state_reason"].contains(&key.as_str()) {
+                    changed[key] = value.clone();
+                }
+            }
+            let is_closed = state_of(&changed) == "closed";
+            changed["closed_at"] = if is_closed { json!(now()) } else { Value::Null };
+            let shown = shown(world, org, found, &changed);
+            world.edit(org, name, call.sender, |found| found["issues"][at] = changed);
+            Reply::json(200, shown)
+        }
         ("GET", [number, "comments"]) => match place(number) {
             Some(at) => {
                 let comments = issues[at]["comments"].as_array().into_iter().flatten();
@@ -95,6 +112,12 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     }
 }
 
+/// Returns whether an issue has a label. GitHub compares labels without regard to case.
+fn has_label(issue: &Value, wanted: &str) -> bool {
+    let mut labels = issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    labels.any(|label| label.eq_ignore_ascii_case(wanted))
+}
+
 fn state_of(issue: &Value) -> &str {
     issue["state"].as_str().unwrap_or("open")
 }
@@ -122,7 +145,9 @@ fn shown(world: &World, org: &str, found: &Value, issue: &Value) -> Value {
     let labels: Vec<Value> = labels
         .map(|label| json!({ "name": label, "color": found["labels"][label]["color"].as_str().unwrap_or("ededed") }))
         .collect();
+    let app = issue["user"].as_str().and_then(|user| world.acting(user));
     let mut shown = json!({
+        "performed_via_github_app": app.map(|app| shapes::app(world, &app)),
         "id": id, "node_id": format!("I_kwDO{id:08}"), "number": number, "title": issue["title"],
         "body": issue["body"], "state": state_of(issue), "user": author(world, issue), "labels": labels,
         "url": api, "repository_url": repository, "labels_url": format!("{api}/labels{{/name}}"),
@@ -202,6 +227,26 @@ mod tests {
         let listed = call(&mut world, &Method::GET, "repos/acme/admin/issues", &Value::Null).body.unwrap();
         assert_eq!(listed[0]["title"], "failed");
         assert_eq!(call(&mut world, &Method::POST, "repos/acme/admin/issues", &json!({})).status, 422);
+    }
+
+    #[test]
+    fn an_issue_is_closed_and_no_longer_listed() {
+        let issues =
+            json!([{ "id": 5, "number": 3, "title": "held", "labels": ["beadle"], "user": "beadle-app" }]);
+        let mut world =
+            World::from(json!({ "orgs": { "acme": { "repos": { "admin": { "issues": issues } } } } }));
+        let path = "repos/acme/admin/issues";
+        let listed = call(&mut world, &Method::GET, path, &Value::Null).body.unwrap();
+        assert_eq!(listed[0]["performed_via_github_app"]["slug"], "beadle-app");
+        let closed = json!({ "state": "closed", "state_reason": "completed", "body": "recovered" });
+        let reply = call(&mut world, &Method::PATCH, "repos/acme/admin/issues/3", &closed);
+        let issue = reply.body.unwrap();
+        assert_eq!((reply.status, &issue["state"], &issue["title"]), (200, &json!("closed"), &json!("held")));
+        assert!(issue["closed_at"].is_string());
+        let listed = call(&mut world, &Method::GET, path, &Value::Null).body.unwrap();
+        assert_eq!(listed, json!([]));
+        let wrong = json!({ "state": "done" });
+        assert_eq!(call(&mut world, &Method::PATCH, "repos/acme/admin/issues/3", &wrong).status, 422);
     }
 
     #[test]

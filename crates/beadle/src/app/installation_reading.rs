@@ -1,0 +1,45 @@
+//! Runs the key of the App's installations. An event about an installation makes the key due.
+
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{Class, Failure, Report};
+
+use crate::app::service::Service;
+
+/// Lists the installations of the App.
+struct InstallationReading {
+    /// The service, which owns this reconciler.
+    service: Weak<Service>,
+}
+
+/// Makes the service work on the key of the App's installations, if the configuration has
+/// `[installations]`.
+pub(crate) fn begin(service: &Arc<Service>) {
+    if service.config().file.installations.is_some() {
+        service.begin_installations(Arc::new(InstallationReading { service: Arc::downgrade(service) }));
+    }
+}
+
+#[async_trait]
+impl Reconcile for InstallationReading {
+    async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
+        let Some(service) = self.service.upgrade() else {
+            return Err(Failure::new(Class::Retry, "the service stops"));
+        };
+        let looked =
+            service.installations.look(service.config(), service.store.as_ref(), service.clock()).await;
+        if let Err(error) = looked {
+            let class = error.downcast_ref::<Failure>().map_or(Class::Retry, |failure| failure.class);
+            return Err(Failure::new(class, format!("{error:#}")));
+        }
+        Ok(Report {
+            subject: "installations of the App".to_owned(),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        })
+    }
+}

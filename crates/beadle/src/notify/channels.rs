@@ -1,0 +1,59 @@
+//! Sends a message to the receiver of a channel.
+
+use beadle_config::NotifyFile;
+use beadle_engine::Time;
+use beadle_engine::notify::Outgoing;
+use beadle_secrets::SecretString;
+use parking_lot::Mutex;
+
+pub(crate) use super::post::SendFailure;
+use super::post::{client, send};
+use super::{issues, slack, teams, webhook};
+use crate::app::application::App;
+
+/// The client that all channels share.
+#[derive(Default)]
+pub(crate) struct Sender(Mutex<Option<reqwest::Client>>);
+
+impl Sender {
+    /// Sends a message, and waits for the answer of the receiver. Reads the secrets of the channel
+    /// each time, so that a new value needs no restart.
+    pub(crate) async fn send(
+        &self,
+        app: &App,
+        channel: &NotifyFile,
+        outgoing: &Outgoing,
+        now: Time,
+    ) -> Result<(), SendFailure> {
+        let secret = |reference: &str| -> Result<SecretString, SendFailure> {
+            let what = format!("a secret of the channel {}", channel.name);
+            app.config.secret(reference, &what).map_err(|error| SendFailure::new(format!("{error:#}")))
+        };
+        if let Some(place) = &channel.github {
+            return issues::send(app, &channel.name, place, outgoing, now).await;
+        }
+        let (address, post) = if let Some(reference) = &channel.slack {
+            (secret(reference)?, slack::message(outgoing))
+        } else if let Some(reference) = &channel.teams {
+            (secret(reference)?, teams::message(outgoing))
+        } else if let Some(receiver) = &channel.webhook {
+            let secrets = receiver.secrets.iter().map(|reference| secret(reference));
+            let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+            (secret(&receiver.url)?, webhook::message(outgoing, &channel.name, &secrets, now)?)
+        } else {
+            // The check of the configuration refuses a channel without a receiver.
+            return Err(SendFailure::new("the channel has no receiver"));
+        };
+        send(&self.client()?, &address, post).await
+    }
+
+    fn client(&self) -> Result<reqwest::Client, SendFailure> {
+        let mut known = self.0.lock();
+        if let Some(known) = known.as_ref() {
+            return Ok(known.clone());
+        }
+        let new = client()?;
+        *known = Some(new.clone());
+        Ok(new)
+    }
+}

@@ -1,0 +1,12 @@
+//! Notifications: the present problems, the texts of messages, and one file for each kind of
+//! channel.
+
+pub(crate) mod channels;
+mod issues;
+mod post;
+pub(crate) mod problems;
+mod slack;
+mod teams;
+mod text;
+pub(crate) mod troubles;
+mod webhook;

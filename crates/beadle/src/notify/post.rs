@@ -1,0 +1,124 @@
+//! Sends a message to the address of a channel.
+
+use std::time::Duration;
+
+use beadle_secrets::{ExposeSecret as _, SecretString};
+use reqwest::{StatusCode, Url};
+
+/// The maximum duration of one request.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The reason why a channel did not get a message. The text has at most the name of the host of the
+/// address, because the rest of the address can be a secret.
+#[derive(Debug)]
+pub(crate) struct SendFailure {
+    /// What went wrong, and what a person can do.
+    pub(crate) text: String,
+    /// How long the receiver asks to wait.
+    pub(crate) retry_after: Option<Duration>,
+    /// True if the receiver refuses the content of the message.
+    pub(crate) refuses_content: bool,
+}
+
+impl SendFailure {
+    /// Creates a failure whose receiver named no time for the next try.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), retry_after: None, refuses_content: false }
+    }
+}
+
+/// The body of a message and its headers. The content type is JSON.
+pub(crate) struct Post {
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+/// Returns the client for all channels. It follows no redirect, so that no message goes to another
+/// address than the configured one.
+pub(crate) fn client() -> Result<reqwest::Client, SendFailure> {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("beadle/", env!("CARGO_PKG_VERSION")))
+        .timeout(PATIENCE)
+        .build();
+    client.map_err(|error| SendFailure::new(format!("cannot create the HTTP client: {error}")))
+}
+
+/// Sends a message, and waits for the answer of the receiver.
+pub(crate) async fn send(
+    http: &reqwest::Client,
+    address: &SecretString,
+    post: Post,
+) -> Result<(), SendFailure> {
+    let mut request = http
+        .post(checked(address)?)
+        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .body(post.body);
+    for (name, value) in post.headers {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.map_err(|error| SendFailure::new(causes(error.without_url())))?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let header = answer.headers().get(reqwest::header::RETRY_AFTER);
+    let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    Err(SendFailure {
+        text: refusal(status),
+        retry_after: seconds.map(Duration::from_secs),
+        refuses_content: refuses_content(status),
+    })
+}
+
+/// Returns whether a message with another content can be accepted.
+fn refuses_content(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 413 | 422)
+}
+
+/// Parses the address. Only an address on this machine may be unencrypted.
+fn checked(address: &SecretString) -> Result<Url, SendFailure> {
+    let url = Url::parse(address.expose_secret().trim());
+    let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url {
+        Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_local(&url)) => Ok(url),
+        _ => Err(SendFailure::new("the address of the channel must begin with `https://`")),
+    }
+}
+
+fn refusal(status: StatusCode) -> String {
+    let hint = match status.as_u16() {
+        401 | 403 | 404 | 410 => ": the webhook is revoked, or its address is wrong",
+        429 => ": the receiver gets too many messages",
+        _ if refuses_content(status) => ": the receiver refuses the content, and gets only titles now",
+        _ => "",
+    };
+    format!("the receiver answered {status}{hint}")
+}
+
+/// Returns the message of an error together with its causes, because the message of reqwest names
+/// no cause.
+fn causes(error: reqwest::Error) -> String {
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_of_this_machine_may_be_unencrypted() {
+        let is_fine = |address: &str| checked(&SecretString::from(address)).is_ok();
+        for fine in
+            ["https://hooks.example.com/a", "http://127.0.0.1:9/a", "http://[::1]:9/", " https://a.b/c\n"]
+        {
+            assert!(is_fine(fine), "{fine}");
+        }
+        for wrong in
+            ["http://hooks.example.com/a", "ftp://a.b", "a.b/c", "", "http://127.0.0.1.evil.example/"]
+        {
+            let error = checked(&SecretString::from(wrong)).unwrap_err();
+            assert!(!error.text.contains("example"), "{wrong}: {}", error.text);
+        }
+    }
+}

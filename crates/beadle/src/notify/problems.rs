@@ -1,0 +1,275 @@
+//! Finds the present problems in the store and in the configuration. It changes nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use beadle_engine::background::stored_records;
+use beadle_engine::gate::is_of_command;
+use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
+use beadle_engine::notify::{Problem, ProblemKind, Topic};
+use beadle_engine::{History, Hold, Key, Store, StoreError, Time};
+use parking_lot::Mutex;
+
+use crate::app::group_target::TOKEN_DAYS;
+use crate::app::held_generation::HeldGeneration;
+use crate::app::last_sweep::LastSweep;
+use crate::app::service::Service;
+use crate::notify::troubles::Place;
+
+/// How long a background task must fail before its failure counts as a problem. A vendor that is
+/// unavailable for a moment needs no person.
+const FAILING: Duration = Duration::from_secs(60);
+/// How late a sweep may begin.
+const LATE: Duration = Duration::from_secs(3600);
+/// The numbers of days before the end of a credential at which it becomes a new problem.
+const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
+/// The maximum number of keys whose names one call looks up.
+const NAMES: usize = 50;
+/// The number of entries of the journal in which the name of a key is looked for.
+const NEWEST: u32 = 20;
+/// The maximum number of names to remember.
+const KNOWN: usize = 10_000;
+/// The name of the background task that reads the mappings. Its problems belong to no instance.
+const MAPPINGS: &str = "mappings";
+
+/// The names of parked keys.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<HashMap<Key, String>>);
+
+/// Returns the present problems that the store, the background tasks and the targets show.
+pub(crate) async fn find(
+    service: &Service,
+    place: &Place,
+    names: &Names,
+    now: Time,
+) -> Result<Vec<Problem>, StoreError> {
+    let store = service.store.as_ref();
+    // An approved or rejected change waits for nobody.
+    let groups = group_holds(store.holds().await?);
+    let open = groups.iter().filter(|group| group.state == HoldState::Open);
+    let mut found: Vec<Problem> = open.flat_map(held).collect();
+    let policies = HeldGeneration::all(store).await?.into_iter();
+    let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
+    found.extend(policies.filter(waits).map(|(_, held)| held_policy(&held)));
+    if store.depth(now).await?.parked > 0 {
+        found.extend(parked(store, names).await?);
+    }
+    found.extend(failing(store, now).await?);
+    found.extend(place.sweeps.iter().filter(|(_, (_, failed))| *failed > 0).map(
+        |(name, (checked, failed))| {
+            let what = format!("{failed} of {checked} repositories or groups failed in the last sweep");
+            problem(Topic::new(ProblemKind::SweepFailed, name), "keys", name, what, "")
+        },
+    ));
+    found.extend(overdue(service, now).await?);
+    found.extend(service.directories.targets.values().filter_map(|target| {
+        let days = target.token_days(service.clock())?;
+        ending(&target.file.name, days)
+    }));
+    Ok(found)
+}
+
+/// Returns the instances whose problems count. The store can still have problems of an instance
+/// that is no longer in the configuration.
+pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
+    let file = &service.config().file;
+    let orgs = file.org.iter().map(|org| org.name.as_str());
+    let oktas = file.okta.iter().map(|okta| okta.name.as_str());
+    let targets = file.target.iter().map(|target| target.name.as_str());
+    let team_files = service.directories.team_files.keys().map(String::as_str);
+    orgs.chain(oktas).chain(targets).chain(team_files).chain([MAPPINGS]).collect()
+}
+
+fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: &str) -> Problem {
+    Problem {
+        topic,
+        id: id.to_owned(),
+        subject: subject.to_owned(),
+        what: what.into(),
+        why: why.to_owned(),
+        code: String::new(),
+    }
+}
+
+/// Returns the problems of a group of held changes. Their texts have the names of things and no
+/// values, because a value can be confidential. The title of the group has values.
+fn held(group: &HoldGroup) -> Vec<Problem> {
+    let why = match &group.asked {
+        Some(asked) => format!("{}; {asked} at {} asks for it", group.why(), group.generation),
+        None => group.why().to_owned(),
+    };
+    let one = |hold: &Hold| {
+        let change = &hold.change;
+        let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
+        let its = change.fields.iter().filter(|field| field.risk == group.risk);
+        let what = if change.what.is_empty() {
+            its.map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ")
+        } else {
+            change.what.clone()
+        };
+        let topic = Topic::new(kind, &group.instance).of_aspect(&group.aspect);
+        let what = format!("{} {what}", group.risk);
+        let found = problem(topic, &hold.digest, &hold.subject, what, &why);
+        Problem { code: group.code.clone(), ..found }
+    };
+    group.holds.iter().map(one).collect()
+}
+
+/// Returns the problem of a held policy. If the plan of the policy changes while the gate holds the
+/// policy, it stays the same problem.
+fn held_policy(held: &HeldGeneration) -> Problem {
+    let topic = Topic::new(ProblemKind::PolicyHeld, &held.organisation);
+    problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
+}
+
+async fn parked(store: &dyn Store, names: &Names) -> Result<Vec<Problem>, StoreError> {
+    let mut found = Vec::new();
+    let mut looked_up = 0;
+    for row in store.rows(u32::MAX).await? {
+        let Some(parked) = &row.parked else { continue };
+        let known = names.0.lock().get(&row.key).cloned();
+        let name = match known {
+            Some(name) => name,
+            None if looked_up < NAMES => {
+                looked_up += 1;
+                let name = name(store, &row.key).await?;
+                let mut known = names.0.lock();
+                if known.len() >= KNOWN {
+                    known.clear();
+                }
+                known.insert(row.key.clone(), name.clone());
+                name
+            }
+            None => row.key.to_string(),
+        };
+        let topic = Topic::new(ProblemKind::Parked, row.key.instance());
+        found.push(problem(topic, row.key.as_str(), &name, parked.why.clone(), ""));
+    }
+    Ok(found)
+}
+
+/// Returns the newest name of a key in the journal, or the key itself if the journal has none.
+async fn name(store: &dyn Store, key: &Key) -> Result<String, StoreError> {
+    let history = History { key: Some(key.to_string()), limit: NEWEST, ..History::default() };
+    let entries = store.newest_entries(history).await?;
+    let named = entries.into_iter().map(|entry| entry.subject).find(|subject| !subject.is_empty());
+    Ok(named.unwrap_or_else(|| key.to_string()))
+}
+
+/// Returns the problems of policies and sweeps whose background task fails.
+async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreError> {
+    let mut found = Vec::new();
+    for (name, record) in stored_records(store).await? {
+        let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
+        let Some(topic) = of_task(&name).filter(|_| now.since(since) >= FAILING) else { continue };
+        // The text of a failure can change with each run: a vendor that is unavailable fails in
+        // several ways. So the text does not identify the problem.
+        found.push(problem(topic, &name, &name, failure.replace('\n', "; "), ""));
+    }
+    Ok(found)
+}
+
+/// Returns the topic of a background task with this name; `None` if its failures are no topic.
+fn of_task(name: &str) -> Option<Topic> {
+    let of = |prefix: &str, kind| name.strip_prefix(prefix).map(|instance| Topic::new(kind, instance));
+    of("policy of ", ProblemKind::PolicyRejected)
+        .or_else(|| of("opening of ", ProblemKind::PolicyRejected))
+        .or_else(|| of("sweep of ", ProblemKind::SweepFailed))
+        .or_else(|| of("sweep summary of ", ProblemKind::SweepFailed))
+        .or_else(|| (name == MAPPINGS).then(|| Topic::new(ProblemKind::PolicyRejected, name)))
+}
+
+/// Returns the sweeps that should have begun.
+async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreError> {
+    let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
+    let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
+    let mut found = Vec::new();
+    // The list has no closures, which a future could not keep while it waits for the store.
+    for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
+        let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
+        let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };
+        let what = format!("the last sweep began at {}, and the next one was due at {due}", last.at);
+        found.push(problem(Topic::new(ProblemKind::SweepOverdue, name), "sweep", name, what, ""));
+    }
+    Ok(found)
+}
+
+/// Returns the problem of a credential that ends in this number of days. It is a new problem each
+/// time that it reaches one of [`DAYS`].
+fn ending(target: &str, days: i64) -> Option<Problem> {
+    let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
+    let what = match days {
+        ..0 => "the token has expired".to_owned(),
+        0 => "the token expires today".to_owned(),
+        1 => "the token expires in 1 day".to_owned(),
+        _ => format!("the token expires in {days} days"),
+    };
+    Some(problem(Topic::new(ProblemKind::CredentialEnds, target), &reached.to_string(), target, what, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing::change;
+    use beadle_engine::{PolicyLocation, Risk};
+
+    use super::*;
+
+    #[test]
+    fn a_hold_names_the_thing_and_the_code_of_its_group_and_no_value() {
+        let hold = |n: u64, what: &str, contested| Hold {
+            digest: format!("d{n}"),
+            key: Key::new("repository", "acme", n),
+            subject: format!("acme/r{n}"),
+            since: Time(0),
+            why: "guard limit reached".into(),
+            contested,
+            approved_by: None,
+            approval_reason: None,
+            rejected: None,
+            spent: false,
+            generation: "g".into(),
+            change: change("teams", what, &[Risk::Removes]),
+        };
+        let groups =
+            group_holds(vec![hold(1, "team engineering", false), hold(2, "team engineering", false)]);
+        let found = held(&groups[0]);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[1].what.as_str(), found[1].id.as_str()), ("removes team engineering", "d2"));
+        assert_eq!((found[1].subject.as_str(), &found[1].code), ("acme/r2", &groups[0].code));
+        assert_eq!(found[0].topic, Topic::new(ProblemKind::Held, "acme").of_aspect("teams"));
+        assert_eq!(found[0].why, "guard limit reached");
+        let mut asked = hold(1, "team engineering", false);
+        asked.change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 2 });
+        let found = held(&group_holds(vec![asked])[0]);
+        assert_eq!(found[0].why, "guard limit reached; settings.yml:2 at g asks for it");
+        let found = held(&group_holds(vec![hold(1, "", true)])[0]);
+        assert_eq!((found[0].what.as_str(), found[0].topic.kind), ("removes x", ProblemKind::Contested));
+        assert_eq!(found[0].code, "d1", "the code of one change is its digest");
+    }
+
+    #[test]
+    fn only_tasks_of_policies_and_sweeps_are_topics() {
+        for (name, kind) in [
+            ("policy of acme", Some(ProblemKind::PolicyRejected)),
+            ("opening of acme", Some(ProblemKind::PolicyRejected)),
+            ("sweep of acme", Some(ProblemKind::SweepFailed)),
+            ("sweep summary of acme", Some(ProblemKind::SweepFailed)),
+            ("mappings", Some(ProblemKind::PolicyRejected)),
+            ("notifications to ops", None),
+            ("pruning", None),
+        ] {
+            assert_eq!(of_task(name).map(|topic| topic.kind), kind, "{name}");
+        }
+        assert_eq!(of_task("sweep summary of acme").unwrap().instance, "acme");
+    }
+
+    #[test]
+    fn a_token_becomes_a_new_problem_when_its_end_comes_nearer() {
+        let id = |days| ending("aws", days).map(|problem| problem.id);
+        assert_eq!(id(31), None);
+        for (days, reached) in [(30, "30"), (8, "30"), (7, "7"), (1, "1"), (0, "0"), (-3, "0")] {
+            assert_eq!(id(days).as_deref(), Some(reached), "{days}");
+        }
+        assert_eq!(ending("aws", 1).unwrap().what, "the token expires in 1 day");
+    }
+}

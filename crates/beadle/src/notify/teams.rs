@@ -1,0 +1,80 @@
+//! Messages for a webhook of a workflow in Microsoft Teams: one Adaptive Card.
+//!
+//! <https://adaptivecards.io/explorer/TextRun.html>
+
+use beadle_engine::notify::{Item, Outgoing};
+use serde_json::{Value, json};
+
+use super::post::Post;
+use super::text::{cut, lines, title};
+
+/// The maximum size of all texts of a card in bytes. Teams allows 28 KB for the whole message, and
+/// a character can need two bytes in JSON.
+const CARD: usize = 14_000;
+/// The size of a block without its text.
+const BLOCK: usize = 100;
+/// The maximum size of one line.
+const LINE: usize = 900;
+
+/// Returns a message with the topics one below the other. Each text is a text run, in which Teams
+/// interprets no Markdown.
+pub(super) fn message(outgoing: &Outgoing) -> Post {
+    let (mut blocks, mut used, mut shown) = (Vec::new(), 0, 0);
+    for item in &outgoing.items {
+        let texts = texts(item);
+        used += texts.iter().map(|text| text.len() + BLOCK).sum::<usize>();
+        if used > CARD {
+            break;
+        }
+        shown += 1;
+        blocks.extend(texts.iter().enumerate().map(|(at, text)| block(text, at == 0)));
+    }
+    let left = outgoing.items.len() - shown;
+    if left > 0 {
+        blocks.push(block(&format!("and {left} more topics: see `beadle holds` and `beadle queue`"), false));
+    }
+    let card = json!({
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "body": blocks,
+    });
+    let attachment = json!({
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": null,
+        "content": card,
+    });
+    let body = json!({ "type": "message", "attachments": [attachment] });
+    Post { headers: Vec::new(), body: body.to_string() }
+}
+
+/// Returns the title of a topic, and then its lines.
+fn texts(item: &Item) -> Vec<String> {
+    [title(item)].into_iter().chain(lines(item)).map(|text| cut(&text, LINE)).collect()
+}
+
+fn block(text: &str, is_title: bool) -> Value {
+    let weight = if is_title { "Bolder" } else { "Default" };
+    json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text, "weight": weight }] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::tests::hostile;
+    use super::*;
+
+    #[test]
+    fn values_are_text_runs_and_the_message_has_a_limit() {
+        let mut outgoing = hostile();
+        let post = message(&outgoing);
+        let body: Value = serde_json::from_str(&post.body).unwrap();
+        let blocks = body["attachments"][0]["content"]["body"].as_array().unwrap();
+        assert_eq!(blocks.len(), 3);
+        assert!(blocks.iter().all(|block| block["type"] == "RichTextBlock"), "{blocks:#?}");
+        assert_eq!(blocks[0]["inlines"][0]["weight"], "Bolder");
+        let item = outgoing.items[0].clone();
+        outgoing.items = vec![item; 200];
+        let post = message(&outgoing);
+        assert!(post.body.len() < 28_000 && post.body.contains("more topics"), "{}", post.body.len());
+    }
+}

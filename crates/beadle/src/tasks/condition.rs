@@ -1,0 +1,35 @@
+//! Reads the condition of the organisations, directories and targets for the metrics, so that a
+//! scrape does not read the state of every repository.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+
+use super::LOCAL;
+use crate::app::condition::gather;
+use crate::app::service::Service;
+
+/// The task that sets the metrics of the condition.
+pub(super) struct ConditionMetrics(pub(super) Arc<Service>);
+
+#[async_trait]
+impl BackgroundTask for ConditionMetrics {
+    fn name(&self) -> String {
+        "metrics".into()
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        self.0.metrics.condition(&gather(&self.0).await?);
+        Ok(TaskStatus::Idle)
+    }
+}

@@ -1,0 +1,121 @@
+//! Sends notifications: compares the present problems with what each channel was told, and sends
+//! what is new.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_config::NotifyFile;
+use beadle_engine::notify::{Ledger, Present, collect};
+use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus, Time};
+use futures::future::join_all;
+
+use super::{LOOK, REMOTE};
+use crate::app::service::Service;
+use crate::notify::channels::{SendFailure, Sender};
+use crate::notify::problems::{Names, find, instances};
+use crate::notify::troubles::Troubles;
+
+/// The time limit for one message. It is shorter than the time for which the ledger counts a
+/// message as being sent, so that two processes do not open the same issue at the same time.
+const SENDING: Duration = Duration::from_secs(50);
+
+/// The task that sends the notifications of all channels.
+pub(super) struct Notifications {
+    service: Arc<Service>,
+    sender: Sender,
+    names: Names,
+    turn: AtomicUsize,
+}
+
+impl Notifications {
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        Self { service, sender: Sender::default(), names: Names::default(), turn: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for Notifications {
+    fn name(&self) -> String {
+        "notifications".into()
+    }
+
+    fn period(&self) -> Duration {
+        // A channel whose problems settle fast must not wait for the next look.
+        let settle = self.service.config().file.notify.iter().map(|channel| Duration::from(channel.settle));
+        settle.min().unwrap_or(LOOK).clamp(Duration::from_secs(1), LOOK)
+    }
+
+    fn timeout(&self) -> Duration {
+        REMOTE
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (service, now) = (&self.service, self.service.clock().now());
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let troubles = Troubles::follow(service.store.as_ref(), turn, now).await?;
+        let mut problems = troubles.problems(now);
+        problems.extend(find(service, &troubles.place, &self.names, now).await?);
+        let known = instances(service);
+        problems.retain(|problem| known.contains(problem.topic.instance.as_str()));
+        let present = collect(problems);
+        let (mut sent, mut failures) = (0, Vec::new());
+        let channels = &service.config().file.notify;
+        // A receiver that does not answer must not delay the other channels.
+        let mut telling = Vec::new();
+        for channel in channels {
+            telling.push(self.tell(channel, &present, now));
+        }
+        for (channel, told) in channels.iter().zip(join_all(telling).await) {
+            match told {
+                Ok(is_sent) => sent += usize::from(is_sent),
+                Err(failure) => failures.push(format!("{}: {}", channel.name, failure.text)),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(Failure::new(Class::Retry, failures.join("; ")));
+        }
+        Ok(if sent == 0 { TaskStatus::Idle } else { TaskStatus::Done(format!("{sent} sent")) })
+    }
+}
+
+impl Notifications {
+    /// Sends a message to one channel if something is new. Returns whether the channel got one.
+    async fn tell(&self, channel: &NotifyFile, present: &Present, now: Time) -> Result<bool, Failure> {
+        let (service, store) = (&self.service, self.service.store.as_ref());
+        let (note, is_quiet) = (Ledger::note(&channel.name), channel.is_quiet(now));
+        let before = note.get(store).await?.unwrap_or_default();
+        let mut ledger = before.clone();
+        ledger.observe(&channel.name, present, &channel.rules(), is_quiet, now);
+        let outgoing = ledger.begin(is_quiet, now);
+        if ledger != before {
+            note.put(store, &ledger).await?;
+        }
+        // The receiver may be away for hours. The task fails until it has answered again.
+        let Some(outgoing) = outgoing else {
+            let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
+            return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
+        };
+        let sending = self.sender.send(&service.app, channel, &outgoing, now);
+        let late = || SendFailure::new(format!("no answer within {} s", SENDING.as_secs()));
+        let sent = tokio::time::timeout(SENDING, sending).await.unwrap_or_else(|_| Err(late()));
+        service.metrics.notification(&channel.name, sent.is_ok());
+        let now = service.clock().now();
+        let result = match sent {
+            Ok(()) => {
+                ledger.delivered(now);
+                Ok(true)
+            }
+            Err(failure) => {
+                if failure.refuses_content {
+                    ledger.shorten();
+                }
+                ledger.failed(&failure.text, failure.retry_after.map(|wait| now + wait), now);
+                Err(Failure::new(Class::Retry, failure.text))
+            }
+        };
+        note.put(store, &ledger).await?;
+        result
+    }
+}

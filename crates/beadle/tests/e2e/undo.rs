@@ -1,0 +1,120 @@
+//! `beadle undo`: the values from before a write return, and stay until an operator resumes them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::world::{World, acme};
+
+const POLICY: &str = "repository: { has_wiki: false }\nteams: [{ name: platform, permission: admin }]\n";
+
+async fn world() -> World {
+    let shop = json!({ "branches": { "main": {} }, "has_wiki": true, "teams": { "contractors": "push" } });
+    let world = World::new(acme(json!({ "shop": shop }))).await;
+    world.policy("settings.yml", POLICY);
+    world
+}
+
+/// Returns whether the repository is as it was before Beadle changed it.
+fn is_undone(world: &World) -> bool {
+    let shop = world.repository("shop");
+    shop["has_wiki"] == json!(true) && shop["teams"] == json!({ "contractors": "push" })
+}
+
+/// Returns whether the repository is as the policy declares.
+fn is_declared(world: &World) -> bool {
+    let shop = world.repository("shop");
+    shop["has_wiki"] == json!(false) && shop["teams"] == json!({ "platform": "admin" })
+}
+
+/// Returns the number of the last entry of this kind in the journal.
+async fn last(world: &World, kind: &str) -> String {
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
+    let entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.filter(|entry| entry["kind"] == kind).last().unwrap()["seq"].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undone_write_stays_undone_until_the_operator_resumes_it() {
+    let world = world().await;
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert!(is_declared(&world));
+    // Without a terminal, a removal needs `--yes`.
+    world.beadle(&["undo", "--since", "1h"]).await.expect(1);
+    assert!(is_declared(&world));
+    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    assert!(is_undone(&world));
+    let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(is_undone(&world), "{}", applied.out);
+    assert!(applied.out.contains("beadle resume --repo acme/shop"), "{}", applied.out);
+    // The end of a pause does not end the undo.
+    world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
+    world.beadle(&["resume", "--org", "acme"]).await.expect(0);
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    assert!(is_undone(&world));
+    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    assert!(is_undone(&world), "nothing is left to undo");
+    world.beadle(&["resume", "--repo", "acme/shop"]).await.expect(0);
+    world.beadle(&["resume", "--repo", "acme/shop"]).await.expect(1);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert!(is_declared(&world));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
+    let world = world().await;
+    let serving = world.serve().await;
+    world.until("shop", "the first sweep", |shop| shop["teams"] == json!({ "platform": "admin" })).await;
+    world.until_idle().await;
+    assert!(is_declared(&world));
+    assert_eq!(serving.stop().await, Some(0));
+    let number = last(&world, "run").await;
+    let journal = world.beadle(&["journal", "--numbers", "--repo", "shop"]).await.expect(0).out;
+    let is_it = |line: &str| line.starts_with(&format!("{number}  ")) && line.contains(" written");
+    assert!(journal.lines().any(is_it), "{number} is not in {journal}");
+    world.beadle(&["undo", &number, "--yes"]).await.expect(0);
+    assert!(is_undone(&world));
+    let journal = world.beadle(&["journal", "--repo", "shop"]).await.expect(0).out;
+    assert!(journal.contains(&format!("; undo of {number}")), "{journal}");
+    world.beadle(&["undo", &last(&world, "run").await, "--yes"]).await.expect(0);
+    assert!(is_declared(&world));
+    world.beadle(&["undo", &last(&world, "operator").await, "--yes"]).await.expect(1);
+    assert!(is_declared(&world));
+}
+
+/// Returns the code of the only group of held changes.
+async fn held_group(world: &World) -> String {
+    let holds = world.beadle(&["holds", "--json"]).await.expect(0).out;
+    let holds = holds.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let codes: BTreeSet<String> = holds.map(|hold| hold["group"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(codes.len(), 1, "{codes:?}");
+    codes.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_too() {
+    let repository = || json!({ "branches": { "main": {} }, "teams": { "contractors": "push" } });
+    let mut world = World::new(acme(json!({ "shop": repository(), "store": repository() }))).await;
+    world.org_lines = "[org.guard]\nremoves = 0\n".into();
+    world.policy("settings.yml", "teams: [{ name: platform, permission: admin }]\n");
+    let have = |teams: &Value| ["shop", "store"].iter().all(|name| world.repository(name)["teams"] == *teams);
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    let group = held_group(&world).await;
+    world.beadle(&["approve", &group, "--reason", "the contract ended"]).await.expect(0);
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert!(have(&json!({ "platform": "admin" })));
+    // Only the approved changes are undone.
+    world.beadle(&["undo", &group, "--yes"]).await.expect(0);
+    assert!(have(&json!({ "contractors": "push", "platform": "admin" })));
+
+    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(2);
+    assert!(have(&json!({ "contractors": "push", "platform": "admin" })), "the guard allows no removal");
+    let group = held_group(&world).await;
+    let approved = world.beadle(&["approve", &group, "--reason", "the wrong team"]).await.expect(0);
+    assert!(approved.err.contains("run the same `beadle undo` again"), "{}", approved.err);
+    // The policy does not ask for these changes, so a run of the policy neither writes nor ends
+    // them.
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    assert!(have(&json!({ "contractors": "push" })));
+}

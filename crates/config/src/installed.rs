@@ -1,0 +1,73 @@
+//! What the store has about the installations of an App. The task of the service writes it, and the
+//! commands and the intake on AWS read it.
+
+use beadle_engine::{Metadata, Note, Store, StoreError, Time};
+use serde::{Deserialize, Serialize};
+
+/// An installation of the App of `[installations]` in an organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The login of the organisation.
+    pub login: String,
+    /// The id of the organisation at GitHub.
+    pub organisation: u64,
+    /// The id of the installation. A new installation in the same organisation has another id.
+    pub installation: u64,
+    /// What GitHub last reported about the installation.
+    pub state: InstallationState,
+    /// The time since which the installation has this state.
+    pub since: Time,
+}
+
+/// What GitHub reports about an installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstallationState {
+    /// Beadle can work in the organisation.
+    Active,
+    /// An owner suspended the installation.
+    Suspended,
+    /// The App is no longer installed.
+    Uninstalled,
+}
+
+impl InstallationState {
+    /// Returns the state as a word for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Uninstalled => "uninstalled",
+        }
+    }
+}
+
+/// All known installations of an App. They are one note, because the intake on AWS may read single
+/// items of the table, and no lists.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AllInstalled(Vec<Installed>);
+
+impl Metadata for AllInstalled {
+    const KIND: &'static str = "installations";
+}
+
+impl AllInstalled {
+    fn note(app: u64) -> Note<Self> {
+        Note::of(&[&app.to_string()])
+    }
+}
+
+impl Installed {
+    /// Returns all known installations of an App, sorted by login.
+    pub async fn all(app: u64, store: &dyn Store) -> Result<Vec<Self>, StoreError> {
+        let stored = AllInstalled::note(app).get(store).await?;
+        Ok(stored.map(|AllInstalled(all)| all).unwrap_or_default())
+    }
+
+    /// Stores all known installations of an App.
+    pub async fn put_all(app: u64, mut all: Vec<Self>, store: &dyn Store) -> Result<(), StoreError> {
+        all.sort_by(|one, other| one.login.cmp(&other.login));
+        AllInstalled::note(app).put(store, &AllInstalled(all)).await
+    }
+}

@@ -1,0 +1,15 @@
+//! Notifications: what is wrong, what each channel was told about it, and what it must be told
+//! next.
+//!
+//! The rules are pure functions over the ledger of one channel ([`Ledger`]). The caller finds the
+//! present problems, loads the ledger, calls a function, stores the ledger and sends the message. A
+//! message is stored before it is sent, so a channel gets every message at least once. A repeated
+//! message has the same id.
+
+mod ledger;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+pub use ledger::{Item, Ledger, Outgoing, Rules, State};
+pub use problem::{Found, Line, Members, Present, Problem, ProblemKind, Topic, collect};

@@ -1,0 +1,300 @@
+//! What one channel was told, and the message that is on its way to the channel.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::problem::{Found, Line, Members, Present, ProblemKind, Topic};
+use crate::backoff::backoff;
+use crate::clock::Time;
+use crate::note::{Metadata, Note};
+
+/// How many times as long as [`Rules::settle`] a message waits at most for problems that still
+/// change. A topic must be without problems for the same time before it has recovered: after a new
+/// generation of the policy, the guard forgets its holds, and the next runs hold the changes again.
+const LONGEST: u32 = 10;
+/// The maximum number of topics in one message.
+const ITEMS: usize = 20;
+/// The period of [`Rules::most_per_hour`].
+const HOUR: Duration = Duration::from_secs(3600);
+/// The wait after the first failed try. It doubles with each further try.
+const FIRST: Duration = Duration::from_secs(5);
+/// The longest wait between two tries.
+const CAP: Duration = Duration::from_secs(15 * 60);
+/// The time for which a message counts as being sent. No other process sends the message in this
+/// time. If the process ends in between, the message is sent again afterwards.
+const SENDING: Duration = Duration::from_secs(60);
+
+/// The rules of one channel.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The kinds of problems that the channel is told.
+    pub kinds: BTreeSet<ProblemKind>,
+    /// How long the problems must stay as they are before a message is made. So one message has all
+    /// problems of an incident.
+    pub settle: Duration,
+    /// The maximum number of messages in an hour. Further problems wait for the next message.
+    pub most_per_hour: usize,
+}
+
+/// What happened to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The topic has problems, and had none before.
+    Opened,
+    /// The topic has further problems.
+    Updated,
+    /// The topic has no problems any more.
+    Recovered,
+}
+
+/// One topic of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The topic.
+    pub topic: Topic,
+    /// What happened to the topic.
+    pub state: State,
+    /// The time since which the topic has had problems.
+    pub since: Time,
+    /// The number of problems that are new in this message.
+    pub new: u64,
+    /// The problems; none if the topic has recovered.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// A message that is on its way. A repeated message is the same, unless the receiver refused it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// The id of the message. A receiver can recognise a repeated message by it.
+    pub id: String,
+    /// The time at which the message was made.
+    pub at: Time,
+    /// The topics of the message.
+    pub items: Vec<Item>,
+    /// The number of tries.
+    pub attempts: u32,
+    /// Why the last try failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The time of the next try.
+    not_before: Time,
+}
+
+/// What a channel knows about a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    topic: Topic,
+    since: Time,
+    members: Members,
+}
+
+/// A topic that is not as the channel was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Changing {
+    topic: Topic,
+    /// A hash of the problems, by which a further change is seen.
+    state: u32,
+    /// The time since which the topic has not been as told.
+    first: Time,
+    /// The time of the last change.
+    last: Time,
+}
+
+/// The ledger of one channel. A single write of the store stores all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    told: Vec<Told>,
+    changing: Vec<Changing>,
+    outbox: Option<Outgoing>,
+    /// The times of the messages of the last hour.
+    sent: Vec<Time>,
+    /// The number of messages that were made.
+    made: u64,
+}
+
+impl Metadata for Ledger {
+    const KIND: &'static str = "notify";
+}
+
+impl Ledger {
+    /// Returns the note that has the ledger of a channel.
+    pub fn note(channel: &str) -> Note<Self> {
+        Note::of(&[channel])
+    }
+
+    /// Returns the message that is on its way, if there is one.
+    pub fn outbox(&self) -> Option<&Outgoing> {
+        self.outbox.as_ref()
+    }
+
+    /// Compares the present problems with what the channel was told. Makes a message if something
+    /// is new, if no other message is on its way, and if the rules allow a message now.
+    pub fn observe(&mut self, channel: &str, present: &Present, rules: &Rules, is_quiet: bool, now: Time) {
+        self.told.retain(|told| rules.kinds.contains(&told.topic.kind));
+        self.sent.retain(|at| *at <= now && now.since(*at) < HOUR);
+        self.changing = self.compare(present, rules, now);
+        if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
+            return;
+        }
+        // A message waits until no topic changes any more, so that it has all of an incident. A
+        // topic that changes all the time must not delay the others forever, and a recovery must
+        // not delay a problem.
+        let is_problem = |one: &&Changing| present.contains_key(&one.topic);
+        let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
+        let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
+        let is_calm = self.changing.iter().filter(is_problem).all(is_settled);
+        if is_calm || self.changing.iter().any(is_late) {
+            let may_recover = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
+            self.compose(channel, present, may_recover, now);
+        }
+    }
+
+    /// Returns the topics that are not as told.
+    fn compare(&self, present: &Present, rules: &Rules, now: Time) -> Vec<Changing> {
+        let wanted = present.keys().filter(|topic| rules.kinds.contains(&topic.kind));
+        let topics: BTreeSet<&Topic> = wanted.chain(self.told.iter().map(|told| &told.topic)).collect();
+        let mut changing = Vec::new();
+        for topic in topics {
+            let found = present.get(topic);
+            if self.told(topic).map(|told| &told.members) == found.map(|found| &found.members) {
+                continue;
+            }
+            let state = found.map_or(0, |found| found.members.fingerprint());
+            let before = self.changing.iter().find(|before| before.topic == *topic);
+            let same = before.filter(|before| before.state == state);
+            // A time in the future was stored while the clock was ahead.
+            let first = before.map_or(now, |before| before.first.min(now));
+            let last = same.map_or(now, |before| before.last.min(now));
+            changing.push(Changing { topic: topic.clone(), state, first, last });
+        }
+        changing
+    }
+
+    /// Makes a message of the topics that are not as told. Leaves out topics without problems that
+    /// may not recover yet.
+    fn compose(
+        &mut self,
+        channel: &str,
+        present: &Present,
+        may_recover: impl Fn(&Changing) -> bool,
+        now: Time,
+    ) {
+        let mut items = Vec::new();
+        for changing in std::mem::take(&mut self.changing) {
+            let must_wait = !present.contains_key(&changing.topic) && !may_recover(&changing);
+            if must_wait || items.len() == ITEMS {
+                self.changing.push(changing);
+                continue;
+            }
+            let Changing { topic, first, .. } = changing;
+            let told = self.told.iter_mut().find(|told| told.topic == topic);
+            let item = match (told, present.get(&topic)) {
+                (Some(told), Some(found)) => {
+                    let new = found.members.new_since(&told.members);
+                    if new == 0 {
+                        // Some problems ended. They are new if they come back.
+                        told.members.clone_from(&found.members);
+                        continue;
+                    }
+                    Item { topic, state: State::Updated, since: told.since, new, found: found.clone() }
+                }
+                (None, Some(found)) => Item {
+                    topic,
+                    state: State::Opened,
+                    since: first,
+                    new: found.members.count,
+                    found: found.clone(),
+                },
+                (Some(told), None) => {
+                    let (state, since) = (State::Recovered, told.since);
+                    Item { topic, state, since, new: 0, found: Found::default() }
+                }
+                (None, None) => continue,
+            };
+            items.push(item);
+        }
+        if items.is_empty() {
+            return;
+        }
+        self.made += 1;
+        let id = id(channel, self.made, &items);
+        self.outbox = Some(Outgoing { id, at: now, items, attempts: 0, failure: None, not_before: now });
+    }
+
+    /// Begins to send the message that is on its way, if it is due. Returns a copy of it. The
+    /// caller must store the ledger before it sends the message, so that no other process sends the
+    /// message too.
+    pub fn begin(&mut self, is_quiet: bool, now: Time) -> Option<Outgoing> {
+        let outgoing = self.outbox.as_mut().filter(|_| !is_quiet)?;
+        // A later time was stored while the clock was ahead.
+        if outgoing.not_before > now && outgoing.not_before.since(now) <= HOUR {
+            return None;
+        }
+        outgoing.attempts = outgoing.attempts.saturating_add(1);
+        outgoing.not_before = now + SENDING;
+        Some(outgoing.clone())
+    }
+
+    /// Records that the channel has the message.
+    pub fn delivered(&mut self, now: Time) {
+        let Some(outgoing) = self.outbox.take() else { return };
+        for Item { topic, state, since, found, .. } in outgoing.items {
+            self.told.retain(|told| told.topic != topic);
+            if state != State::Recovered {
+                self.told.push(Told { topic, since, members: found.members });
+            }
+        }
+        self.sent.push(now);
+    }
+
+    /// Records that a try failed. The next try is not before `retry_after`, if the receiver named a
+    /// time.
+    pub fn failed(&mut self, why: &str, retry_after: Option<Time>, now: Time) {
+        if let Some(outgoing) = self.outbox.as_mut() {
+            outgoing.failure = Some(why.to_owned());
+            let own = now + backoff(&outgoing.id, outgoing.attempts, FIRST, CAP);
+            let asked = retry_after.map_or(own, |at| at.min(now + HOUR));
+            outgoing.not_before = own.max(asked);
+        }
+    }
+
+    /// Leaves out everything but the titles, after the receiver refused the content. Otherwise, one
+    /// text that the receiver does not accept would stop all later messages.
+    pub fn shorten(&mut self) {
+        for item in self.outbox.iter_mut().flat_map(|outgoing| &mut outgoing.items) {
+            item.found.lines.clear();
+            item.found.more = item.found.members.count;
+        }
+    }
+
+    fn told(&self, topic: &Topic) -> Option<&Told> {
+        self.told.iter().find(|told| told.topic == *topic)
+    }
+}
+
+impl Item {
+    /// Returns the number of problems.
+    pub fn count(&self) -> u64 {
+        self.found.members.count
+    }
+
+    /// Returns the problems, grouped by their text.
+    pub fn lines(&self) -> &[Line] {
+        &self.found.lines
+    }
+}
+
+/// Returns the id of a message. It has no characters that need an encoding in a header. Two
+/// processes that make the same message at the same time give it the same id. The topics have the
+/// times since which they have had problems, so no later message has this id.
+fn id(channel: &str, number: u64, items: &[Item]) -> String {
+    let content = serde_json::to_string(items).unwrap_or_default();
+    let hash = Sha256::digest(format!("{channel}\0{number}\0{content}"));
+    hash.iter().take(12).fold("msg_".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}

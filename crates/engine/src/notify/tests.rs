@@ -1,0 +1,466 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::*;
+use crate::clock::Time;
+
+const SETTLE: Duration = Duration::from_secs(30);
+
+fn rules(most_per_hour: usize) -> Rules {
+    Rules { kinds: ProblemKind::ALL.into(), settle: SETTLE, most_per_hour }
+}
+
+fn problem(kind: ProblemKind, aspect: &str, id: u32) -> Problem {
+    Problem {
+        topic: Topic::new(kind, "acme").of_aspect(aspect),
+        id: format!("{id}"),
+        subject: format!("acme/r{id}"),
+        what: "removes team engineering".into(),
+        why: "guard limit reached".into(),
+        code: String::new(),
+    }
+}
+
+fn held(ids: impl IntoIterator<Item = u32>) -> Present {
+    collect(ids.into_iter().map(|id| problem(ProblemKind::Held, "teams", id)))
+}
+
+fn at(seconds: i64) -> Time {
+    Time::from_seconds(1_000_000 + seconds)
+}
+
+/// A channel whose receiver always answers.
+struct Channel {
+    ledger: Ledger,
+    rules: Rules,
+    /// The received messages: for each topic its state, the number of problems and of new ones.
+    received: Vec<Vec<(State, u64, u64)>>,
+}
+
+impl Channel {
+    fn new(most_per_hour: usize) -> Self {
+        Self { ledger: Ledger::default(), rules: rules(most_per_hour), received: Vec::new() }
+    }
+
+    fn look(&mut self, present: &Present, is_quiet: bool, now: Time) {
+        self.ledger.observe("ops", present, &self.rules, is_quiet, now);
+        if let Some(outgoing) = self.ledger.begin(is_quiet, now) {
+            let item = |item: &Item| (item.state, item.count(), item.new);
+            self.received.push(outgoing.items.iter().map(item).collect());
+            self.ledger.delivered(now);
+        }
+    }
+
+    /// Looks every ten seconds, from one time to another.
+    fn watch(&mut self, present: &Present, seconds: std::ops::Range<i64>) {
+        for second in seconds.step_by(10) {
+            self.look(present, false, at(second));
+        }
+    }
+}
+
+#[test]
+fn a_thousand_holds_make_one_message_and_their_end_another() {
+    let mut channel = Channel::new(20);
+    // The runs of a sweep find the holds one after the other.
+    for n in 0..10 {
+        channel.look(&held(0..100 * n), false, at(i64::from(n)));
+    }
+    channel.watch(&held(0..1000), 10..3600);
+    assert_eq!(channel.received, [vec![(State::Opened, 1000, 1000)]]);
+    channel.watch(&held([]), 3600..7200);
+    assert_eq!(channel.received[1..], [vec![(State::Recovered, 0, 0)]]);
+}
+
+#[test]
+fn only_further_problems_make_a_further_message() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..5), 0..100);
+    channel.watch(&held(0..3), 100..200);
+    assert_eq!(channel.received.len(), 1, "fewer problems are no news");
+    channel.watch(&held(1..8), 200..300);
+    assert_eq!(channel.received[1], [(State::Updated, 7, 5)]);
+    // Two of them end and come back.
+    channel.watch(&held(1..6), 300..400);
+    channel.watch(&held(1..8), 400..500);
+    assert_eq!(channel.received[2..], [vec![(State::Updated, 7, 2)]]);
+}
+
+#[test]
+fn a_problem_that_ends_at_once_makes_no_message() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..5), 0..20);
+    channel.watch(&held([]), 20..200);
+    assert!(channel.received.is_empty());
+    channel.watch(&held(0..5), 200..300);
+    channel.watch(&held([]), 300..320);
+    channel.watch(&held(0..5), 320..500);
+    assert_eq!(channel.received.len(), 1, "an interruption is no recovery");
+}
+
+#[test]
+fn a_recovery_waits_longer_than_a_problem_and_delays_none() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..5), 0..100);
+    // A new generation of the policy: the guard forgets the holds, and holds the changes again.
+    channel.watch(&held([]), 100..390);
+    channel.watch(&held(0..5), 390..500);
+    assert_eq!(channel.received.len(), 1);
+    channel.watch(&held([]), 500..600);
+    channel.watch(&collect([problem(ProblemKind::Parked, "", 1)]), 600..640);
+    assert_eq!(channel.received[1..], [vec![(State::Opened, 1, 1)]]);
+    channel.watch(&collect([problem(ProblemKind::Parked, "", 1)]), 640..900);
+    assert_eq!(channel.received[2..], [vec![(State::Recovered, 0, 0)]]);
+}
+
+#[test]
+fn topics_of_one_incident_share_a_message_and_a_restless_one_delays_no_other_for_long() {
+    let mut channel = Channel::new(20);
+    let both = collect([problem(ProblemKind::Held, "teams", 1), problem(ProblemKind::Parked, "", 2)]);
+    channel.look(&held([1]), false, at(0));
+    channel.watch(&both, 20..200);
+    assert_eq!(channel.received.len(), 1);
+    assert_eq!(channel.received[0].len(), 2);
+    let mut channel = Channel::new(20);
+    for n in 0..40 {
+        let parked = collect([problem(ProblemKind::Parked, "", 2)]);
+        let changing: Present = held(0..=n).into_iter().chain(parked).collect();
+        channel.look(&changing, false, at(10 * i64::from(n)));
+    }
+    assert_eq!(channel.received.len(), 1, "after ten times the wait");
+    assert_eq!(channel.received[0].len(), 2);
+}
+
+#[test]
+fn quiet_hours_end_with_one_message_about_what_is_left() {
+    let mut channel = Channel::new(20);
+    for second in (0..3600).step_by(10) {
+        let night = if second < 1800 { held(0..9) } else { collect([problem(ProblemKind::Parked, "", 1)]) };
+        channel.look(&night, true, at(second));
+    }
+    assert!(channel.received.is_empty());
+    channel.look(&collect([problem(ProblemKind::Parked, "", 1)]), false, at(3600));
+    assert_eq!(channel.received, [vec![(State::Opened, 1, 1)]]);
+}
+
+#[test]
+fn the_limit_of_an_hour_delays_problems_and_loses_none() {
+    let mut channel = Channel::new(2);
+    for n in 0..10 {
+        channel.watch(&held(0..=n), 60 * i64::from(n)..60 * i64::from(n + 1));
+    }
+    assert_eq!(channel.received.len(), 2);
+    channel.watch(&held(0..10), 600..4200);
+    assert_eq!(channel.received.len(), 3);
+    assert_eq!(channel.received[2], [(State::Updated, 10, 8)]);
+}
+
+#[test]
+fn a_receiver_that_is_away_gets_the_same_message_later_and_once() {
+    let (mut ledger, rules, present) = (Ledger::default(), rules(20), held(0..3));
+    let (mut tries, mut ids) = (Vec::new(), BTreeSet::new());
+    for second in 0..7200 {
+        let now = at(second);
+        ledger.observe("ops", &present, &rules, false, now);
+        if let Some(outgoing) = ledger.begin(false, now) {
+            tries.push(second);
+            ids.insert(outgoing.id);
+            if second < 3600 { ledger.failed("away", None, now) } else { ledger.delivered(now) }
+        }
+    }
+    assert_eq!(ids.len(), 1);
+    assert_eq!(tries.iter().filter(|second| **second >= 3600).count(), 1);
+    assert!(tries.len() < 20, "the waits grow: {tries:?}");
+    assert!(tries.last() < Some(&4600), "and have a limit: {tries:?}");
+}
+
+#[test]
+fn two_processes_that_make_the_same_message_give_it_the_same_id() {
+    let id = |ledger: &Ledger| ledger.outbox().unwrap().id.clone();
+    let (mut one, rules) = (Ledger::default(), rules(20));
+    one.observe("ops", &held(0..3), &rules, false, at(0));
+    let mut other = one.clone();
+    one.observe("ops", &held(0..3), &rules, false, at(30));
+    other.observe("ops", &held(0..3), &rules, false, at(31));
+    assert_eq!(id(&one), id(&other));
+    // The same problems come back later, and the ledger is lost.
+    let mut later = Ledger::default();
+    later.observe("ops", &held(0..3), &rules, false, at(5000));
+    later.observe("ops", &held(0..3), &rules, false, at(5030));
+    assert_ne!(id(&one), id(&later));
+}
+
+#[test]
+fn a_receiver_can_name_the_time_of_the_next_try() {
+    let (mut ledger, rules, present) = (Ledger::default(), rules(20), held(0..3));
+    ledger.observe("ops", &present, &rules, false, at(0));
+    ledger.observe("ops", &present, &rules, false, at(30));
+    assert!(ledger.begin(false, at(30)).is_some());
+    ledger.failed("away", Some(at(130)), at(30));
+    assert!(ledger.begin(false, at(129)).is_none());
+    assert!(ledger.begin(true, at(130)).is_none(), "quiet hours");
+    assert!(ledger.begin(false, at(130)).is_some());
+    ledger.failed("away", Some(at(1_000_000)), at(130));
+    assert!(ledger.begin(false, at(130 + 3600)).is_some(), "an hour at most");
+}
+
+#[test]
+fn a_refused_message_is_sent_again_with_titles_only() {
+    let (mut ledger, rules) = (Ledger::default(), rules(20));
+    ledger.observe("ops", &held(0..3), &rules, false, at(0));
+    ledger.observe("ops", &held(0..3), &rules, false, at(30));
+    let first = ledger.begin(false, at(30)).unwrap();
+    ledger.shorten();
+    ledger.failed("422", None, at(30));
+    let second = ledger.begin(false, at(60)).unwrap();
+    assert!(!first.items[0].lines().is_empty() && second.items[0].lines().is_empty());
+    assert_eq!((second.items[0].count(), second.items[0].found.more), (3, 3));
+    ledger.delivered(at(60));
+    ledger.observe("ops", &held(0..3), &rules, false, at(4000));
+    assert!(ledger.begin(false, at(4000)).is_none(), "the receiver knows the topic");
+}
+
+#[test]
+fn a_kind_that_the_channel_is_not_told_is_left_out() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..3), 0..100);
+    channel.rules.kinds = [ProblemKind::Parked].into();
+    channel.watch(&held(0..9), 100..200);
+    assert_eq!(channel.received.len(), 1, "neither further holds nor a recovery");
+}
+
+#[test]
+fn a_topic_shows_its_largest_groups_and_counts_the_rest() {
+    let all = (0..100_u32).map(|id| Problem {
+        what: format!("removes team t{}", if id < 60 { 0 } else { id % 10 }),
+        ..problem(ProblemKind::Held, "teams", id)
+    });
+    let present = collect(all);
+    let found = present.values().next().unwrap();
+    assert_eq!((found.members.count, found.lines.len(), found.lines[0].count), (100, 5, 64));
+    assert_eq!(found.lines.iter().map(|line| line.count).sum::<u64>() + found.more, 100);
+    assert_eq!(found.lines[0].examples.len(), 5);
+}
+
+#[test]
+fn problems_with_different_codes_have_a_line_each() {
+    let coded =
+        |id: u32, code: &str| Problem { code: code.to_owned(), ..problem(ProblemKind::Held, "teams", id) };
+    let present = collect([coded(1, "aaa"), coded(2, "bbb"), coded(3, "bbb")]);
+    let lines = &present.values().next().unwrap().lines;
+    let shown: Vec<_> = lines.iter().map(|line| (line.code.as_str(), line.count)).collect();
+    assert_eq!(shown, [("bbb", 2), ("aaa", 1)]);
+}
+
+#[test]
+fn a_ledger_with_every_topic_of_a_large_organisation_fits_into_a_note() {
+    let long = "x".repeat(500);
+    let aspects: Vec<String> = (0..40).map(|n| format!("aspect {n}")).collect();
+    let of = |aspect: &String| {
+        let problem = |id: u32| Problem {
+            what: format!("{} {long}", id % 7),
+            why: long.clone(),
+            subject: format!("acme/{id}{long}"),
+            ..problem(ProblemKind::Held, aspect, id)
+        };
+        (0..1000).map(problem).collect::<Vec<_>>()
+    };
+    let present = collect(aspects.iter().flat_map(of));
+    let mut channel = Channel::new(20);
+    let (mut largest, mut topics) = (0, 0);
+    for second in (0..3600).step_by(10) {
+        channel.ledger.observe("ops", &present, &channel.rules, false, at(second));
+        largest = largest.max(serde_json::to_string(&channel.ledger).unwrap().len());
+        if let Some(outgoing) = channel.ledger.begin(false, at(second)) {
+            topics += outgoing.items.len();
+            channel.ledger.delivered(at(second));
+        }
+    }
+    assert_eq!(topics, 40);
+    assert!(largest < 400_000, "DynamoDB refuses a larger note: {largest}");
+}
+
+#[test]
+fn in_a_large_topic_only_further_problems_are_new() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..1000), 0..100);
+    // Identities that the ledger left out take the places of those that ended.
+    channel.watch(&held(0..700), 100..200);
+    channel.watch(&held(200..700), 200..300);
+    assert_eq!(channel.received.len(), 1, "{:?}", channel.received);
+    channel.watch(&held(200..701), 300..400);
+    assert_eq!(channel.received[1..], [vec![(State::Updated, 501, 1)]]);
+    channel.watch(&held(0..1000), 400..500);
+    assert_eq!(channel.received[2], [(State::Updated, 1000, 499)]);
+    channel.watch(&held(0..50), 500..600);
+    channel.watch(&held(0..50), 600..700);
+    assert_eq!(channel.received.len(), 3, "{:?}", channel.received);
+}
+
+#[test]
+fn a_clock_that_was_ahead_delays_no_message() {
+    let (mut ledger, rules, present) = (Ledger::default(), rules(1), held(0..3));
+    let ahead = at(1_000_000);
+    ledger.observe("ops", &present, &rules, false, ahead);
+    ledger.observe("ops", &present, &rules, false, ahead + SETTLE);
+    assert!(ledger.begin(false, ahead + SETTLE).is_some());
+    ledger.failed("away", None, ahead + SETTLE);
+    assert!(ledger.begin(false, at(0)).is_some());
+    ledger.delivered(ahead);
+    for second in [0, 300] {
+        ledger.observe("ops", &held([]), &rules, false, at(second));
+    }
+    assert!(ledger.begin(false, at(300)).is_some());
+}
+
+#[test]
+fn a_stored_ledger_is_read_back() {
+    let (mut ledger, rules) = (Ledger::default(), rules(20));
+    ledger.observe("ops", &held(0..3), &rules, false, at(0));
+    ledger.observe("ops", &held(0..3), &rules, false, at(30));
+    for _ in 0..2 {
+        let text = serde_json::to_string(&ledger).unwrap();
+        assert_eq!(serde_json::from_str::<Ledger>(&text).unwrap(), ledger);
+        ledger.delivered(at(40));
+    }
+    assert_eq!(serde_json::from_str::<Ledger>("{}").unwrap(), Ledger::default());
+}
+
+/// A source of pseudo-random numbers (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+
+    fn is_one_of(&mut self, limit: u64) -> bool {
+        self.below(limit) == 0
+    }
+}
+
+/// A store, a receiver and a process that is killed at random points.
+struct World {
+    random: Random,
+    stored: Ledger,
+    rules: Rules,
+    /// The messages by their ids, in the order in which the receiver got them first.
+    received: Vec<Outgoing>,
+    /// The number of messages that the receiver got more than once, and of kills that explain them.
+    repeated: usize,
+    kills_after_sending: usize,
+    kills: usize,
+}
+
+impl World {
+    /// Runs the task once. The process may be killed before or after each effect.
+    fn run(&mut self, present: &Present, is_quiet: bool, is_away: bool, now: Time) {
+        let mut ledger = self.stored.clone();
+        ledger.observe("ops", present, &self.rules, is_quiet, now);
+        let outgoing = ledger.begin(is_quiet, now);
+        if self.is_killed() {
+            return;
+        }
+        self.stored = ledger.clone();
+        let Some(outgoing) = outgoing else { return };
+        assert!(!is_quiet, "no message in quiet hours");
+        if self.is_killed() {
+            return;
+        }
+        if is_away {
+            ledger.failed("away", None, now);
+        } else {
+            match self.received.iter().find(|other| other.id == outgoing.id) {
+                Some(other) => {
+                    assert_eq!(other.items, outgoing.items, "a repeated message is the same");
+                    self.repeated += 1;
+                }
+                None => self.received.push(outgoing),
+            }
+            if self.is_killed() {
+                self.kills_after_sending += 1;
+                return;
+            }
+            ledger.delivered(now);
+        }
+        if !self.is_killed() {
+            self.stored = ledger;
+        } else if !is_away {
+            self.kills_after_sending += 1;
+        }
+    }
+
+    fn is_killed(&mut self) -> bool {
+        let killed = self.random.is_one_of(12);
+        self.kills += usize::from(killed);
+        killed
+    }
+
+    /// Returns what a person knows who has read all messages.
+    fn known(&self) -> BTreeMap<Topic, Members> {
+        let mut known = BTreeMap::new();
+        for item in self.received.iter().flat_map(|outgoing| &outgoing.items) {
+            let before = known.remove(&item.topic);
+            assert_eq!(before.is_some(), item.state != State::Opened, "{item:?}");
+            if item.state != State::Recovered {
+                known.insert(item.topic.clone(), item.found.members.clone());
+            }
+        }
+        known
+    }
+}
+
+fn changed(present: &mut BTreeSet<(usize, u32)>, random: &mut Random) {
+    for _ in 0..=random.below(3) {
+        let one = (usize::try_from(random.below(3)).unwrap(), u32::try_from(random.below(6)).unwrap());
+        if !present.remove(&one) {
+            present.insert(one);
+        }
+    }
+}
+
+#[test]
+fn over_kills_and_outages_each_change_of_state_is_told_once() {
+    let mut kills = 0;
+    for seed in 0..100 {
+        let mut world = World {
+            random: Random(seed),
+            stored: Ledger::default(),
+            rules: rules(6),
+            received: Vec::new(),
+            repeated: 0,
+            kills_after_sending: 0,
+            kills: 0,
+        };
+        let mut problems = BTreeSet::new();
+        let (mut is_away, mut is_quiet) = (false, false);
+        let mut second = 0;
+        for step in 0..1200 {
+            // At the end nothing changes any more, and everything that is missing is told.
+            let is_calm = step > 600;
+            if !is_calm && world.random.is_one_of(15) {
+                changed(&mut problems, &mut world.random);
+            }
+            is_away = !is_calm && is_away != world.random.is_one_of(20);
+            is_quiet = !is_calm && is_quiet != world.random.is_one_of(40);
+            second += 10 + i64::try_from(world.random.below(10)).unwrap();
+            let present =
+                collect(problems.iter().map(|(kind, id)| problem(ProblemKind::ALL[*kind], "", *id)));
+            world.run(&present, is_quiet, is_away, at(second));
+        }
+        let present = collect(problems.iter().map(|(kind, id)| problem(ProblemKind::ALL[*kind], "", *id)));
+        let known = world.known();
+        assert!(known.keys().eq(present.keys()), "seed {seed}: {known:?}, {present:?}");
+        for (topic, found) in &present {
+            assert!(known[topic].has_all(&found.members), "seed {seed}: {topic:?}");
+        }
+        assert!(world.repeated <= world.kills_after_sending, "seed {seed}");
+        assert!(world.stored.outbox().is_none(), "seed {seed}");
+        kills += world.kills;
+    }
+    assert!(kills > 200, "{kills}");
+}

@@ -1,0 +1,226 @@
+//! Plans the undo of what Beadle wrote to repositories. The planner compares a policy that declares
+//! the earlier values with GitHub, and keeps only the changes that are the exact opposite of
+//! written changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Waiting};
+use beadle_github::{Reader, Repository, SelectedBy};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::{AT_ONCE, RepositoryPlanner, meant};
+use crate::aspects::Step;
+use crate::import::{self, Observed};
+use crate::overrides::Overrides;
+use crate::policy::Policy;
+use crate::secret_memory::SecretMemory;
+use crate::undo::{Past, Planned, Reversal, judge};
+use crate::waiver_book::WaiverBook;
+
+/// The maximum number of plans of one repository. Each plan after the first leaves more values
+/// alone, because somebody changed them, or because Beadle cannot restore them.
+const PLANS: usize = 8;
+
+/// Plans the undo of written changes, for the repositories of one organisation.
+#[derive(Clone)]
+pub struct UndoPlanner {
+    planner: RepositoryPlanner,
+    /// What the undo restores in each repository.
+    wanted: Arc<BTreeMap<Key, Vec<Reversal>>>,
+    /// The name of the undo. It takes the place of the generation of a policy.
+    generation: String,
+}
+
+impl UndoPlanner {
+    /// Creates a planner that undoes `wanted`, the values to restore of each repository. It uses
+    /// the modes and the remembered names of `planner`, and remembers nothing new. The name of the
+    /// undo is `generation`.
+    pub fn new(
+        planner: &RepositoryPlanner,
+        wanted: BTreeMap<Key, Vec<Reversal>>,
+        generation: String,
+    ) -> Self {
+        Self { planner: planner.clone(), wanted: Arc::new(wanted), generation }
+    }
+
+    /// Returns the reader that the planner uses.
+    pub fn reader(&self) -> &Reader {
+        &self.planner.reader
+    }
+
+    /// Plans the undo of every repository.
+    pub async fn plans(&self, lane: Lane) -> Result<Vec<(Key, Plan<Box<dyn Step>>)>, Failure> {
+        // One read of the list leads to all repositories.
+        let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
+        let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
+        let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane));
+        futures::stream::iter(plans).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn keyed(
+        &self,
+        key: &Key,
+        node_id: Option<&String>,
+        lane: Lane,
+    ) -> Result<(Key, Plan<Box<dyn Step>>), Failure> {
+        Ok((key.clone(), self.plan(key, node_id.map(String::as_str), lane).await?))
+    }
+
+    /// Returns the repository of a key, with every part that a policy can declare.
+    async fn find(
+        &self,
+        planner: &RepositoryPlanner,
+        key: &Key,
+        hint: Option<&str>,
+    ) -> Result<Option<Repository>, Failure> {
+        let id: u64 = key
+            .id()
+            .parse()
+            .map_err(|_| Failure::new(Class::Fatal, format!("`{key}` has no repository id")))?;
+        let reader = &planner.reader;
+        reader.ask_for(import::ASKS);
+        reader.select_by(SelectedBy::default());
+        if let Some(node_id) = hint
+            && let Some(seen) = reader.repository(node_id).await?.filter(|seen| seen.id == id)
+        {
+            return Ok(Some(seen));
+        }
+        let index = planner.listing.get(reader.index()).await?;
+        match index.iter().find(|row| row.id == id) {
+            Some(row) => meant(row, reader.repository(&row.node_id).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Plans the undo of one key.
+    async fn of_key(
+        &self,
+        key: &Key,
+        hint: Option<&str>,
+        lane: Lane,
+    ) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let planner = self.planner.in_lane(lane);
+        let Some(all) = self.wanted.get(key) else {
+            let mut plan = Plan::new(key.as_str());
+            plan.skipped = Some("the undo does not concern it".into());
+            return Ok(plan);
+        };
+        if key.kind() == "organisation" {
+            return Box::pin(self.undo(&planner, None, all)).await;
+        }
+        let Some(seen) = self.find(&planner, key, hint).await? else {
+            let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
+            plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+            return Ok(plan);
+        };
+        Box::pin(self.undo(&planner, Some(&seen), all)).await
+    }
+
+    /// Plans the undo of one repository, or of the organisation itself if `seen` is `None`.
+    async fn undo(
+        &self,
+        planner: &RepositoryPlanner,
+        seen: Option<&Repository>,
+        all: &[Reversal],
+    ) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let observed = match seen {
+            Some(seen) => Box::pin(import::one(&planner.reader, seen)).await?,
+            None => of_organisation(&planner.reader, all).await?,
+        };
+        let subject = seen.map_or_else(|| planner.reader.organisation().to_owned(), Repository::full_name);
+        let mut left: BTreeMap<usize, String> = BTreeMap::new();
+        for _ in 0..PLANS {
+            let open: Vec<usize> = (0..all.len()).filter(|at| !left.contains_key(at)).collect();
+            let past = Past::of(seen, &observed, all, &open);
+            let mut plan = match &past.policy {
+                Some(policy) => past_plan(planner, policy, seen).await?,
+                None => Plan::new(subject.as_str()),
+            };
+            let judged: Vec<Planned> = plan.changes.iter().map(|change| judge(change, all, &open)).collect();
+            let mut news = past.left;
+            for planned in judged {
+                if let Planned::Leaves(values) = planned {
+                    news.extend(values);
+                }
+            }
+            if !news.is_empty() {
+                left.extend(news);
+                continue;
+            }
+            plan.retain(|change| judge(change, all, &open) == Planned::Restores);
+            for field in plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
+                // The line is in a policy that nobody wrote.
+                field.asked = None;
+            }
+            let restored = |at: &usize| {
+                let only = [*at];
+                plan.changes.iter().any(|change| judge(change, all, &only) != Planned::Other)
+            };
+            let partly = past.remarks.into_iter().filter(|(at, _)| restored(at));
+            let left = left.into_iter().map(|(at, why)| (at, format!("is not restored: {why}")));
+            let partly = partly.map(|(at, why)| (at, format!("is restored only in part: {why}")));
+            let said = left.chain(partly).filter_map(|(at, why)| Some(waiting(all.get(at)?, &why)));
+            let said: Vec<Waiting> = said.collect();
+            plan.waits = said;
+            return Ok(plan);
+        }
+        let text = format!("{subject}: the plan of the undo is different in each attempt");
+        Err(Failure::new(Class::Retry, text))
+    }
+}
+
+/// Returns what the plan says about a value that the undo does not restore, or not completely.
+fn waiting(one: &Reversal, why: &str) -> Waiting {
+    Waiting { aspect: one.aspect.clone(), why: format!("{} {why}", one.called()) }
+}
+
+/// Returns the lists of the organisation itself that the undo needs.
+async fn of_organisation(reader: &Reader, all: &[Reversal]) -> Result<Observed, Failure> {
+    let mut observed = Observed::default();
+    if all.iter().any(|one| one.aspect == "organisation_rulesets") {
+        observed.lists.insert("rulesets", import::organisation_rulesets(reader).await?);
+    }
+    Ok(observed)
+}
+
+/// Plans a repository, or the organisation itself, with the policy that declares the earlier
+/// values.
+async fn past_plan(
+    planner: &RepositoryPlanner,
+    policy: &Policy,
+    seen: Option<&Repository>,
+) -> Result<Plan<Box<dyn Step>>, Failure> {
+    let (organisation, clock) = (planner.reader.organisation(), planner.reader.clock());
+    // The file belongs to this repository, whatever repository the file of the policy in force with
+    // the same name belongs to. A waiver exempts keys of the policy in force, and not of this one.
+    let own = RepositoryPlanner {
+        overrides: Overrides::new(None, organisation),
+        reached: None,
+        undone: None,
+        names: planner.names.apart(),
+        secret_memory: SecretMemory::new(None, organisation, clock),
+        waivers: WaiverBook::new(organisation, clock),
+        ..planner.clone()
+    };
+    match seen {
+        Some(seen) => Ok(Box::pin(own.attempt(policy, seen)).await?.0),
+        None => Box::pin(own.of_organisation(policy)).await,
+    }
+}
+
+#[async_trait]
+impl Planner for UndoPlanner {
+    type Write = Box<dyn Step>;
+
+    async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
+        let mut plan = self.of_key(key, hint, lane).await?;
+        plan.generation.clone_from(&self.generation);
+        Ok(plan)
+    }
+
+    fn parks_unresolved(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,138 @@
+//! The sections of the policy file with which an undo plans. A list begins with the entries that
+//! the repository has now, and a key begins together with the keys that a policy needs beside it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::import::{LISTS, Observed, UNITS};
+
+/// The keys that a policy can contain only with `allowed_actions: selected`.
+pub(super) const SELECTED: [&str; 3] = ["github_owned_allowed", "verified_allowed", "patterns_allowed"];
+
+/// The block of the workflows of forks, and the block of the setup of code scanning.
+pub(super) const FORKS: &str = "fork_pr_workflows_private_repos";
+pub(super) const SETUP: &str = "code_scanning_default_setup";
+
+/// The sections of a policy file, while the undo puts the earlier values into them.
+pub(super) struct Draft<'a> {
+    observed: &'a Observed,
+    sections: Value,
+    lists: BTreeMap<&'static str, Vec<Value>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(observed: &'a Observed) -> Self {
+        Self { observed, sections: json!({}), lists: BTreeMap::new() }
+    }
+
+    /// Returns the entries of a list. At first, they are the entries that the repository has now.
+    pub(super) fn list(&mut self, name: &str) -> Result<&mut Vec<Value>, String> {
+        let list = LISTS.iter().find(|list| list.name == name);
+        let list = list.ok_or_else(|| "Beadle cannot restore values of this aspect".to_owned())?;
+        if let Some(why) = self.observed.unknown.get(list.name) {
+            return Err(format!("Beadle cannot read the present value: {why}"));
+        }
+        let observed = self.observed;
+        let live = || observed.lists.get(list.name).cloned().unwrap_or_default();
+        Ok(self.lists.entry(list.name).or_insert_with(live))
+    }
+
+    /// Returns the entries of a list that has no entries at first.
+    pub(super) fn new_list(&mut self, name: &'static str) -> &mut Vec<Value> {
+        self.lists.entry(name).or_default()
+    }
+
+    /// Returns whether the policy cannot have all entries of a list, so that it removes none.
+    pub(super) fn is_incomplete(&self, list: &str) -> bool {
+        self.observed.additive.contains(list)
+    }
+
+    /// Sets a key in a block.
+    pub(super) fn put(&mut self, block: &[&str], key: &str, value: Value) {
+        self.begin(block, key);
+        let mut at = &mut self.sections;
+        for name in block {
+            at = &mut at[*name];
+        }
+        at[key] = value;
+    }
+
+    /// Sets the keys that a policy needs beside `key` to the values that the repository has now.
+    fn begin(&mut self, block: &[&str], key: &str) {
+        let observed = self.observed;
+        let mut own = UNITS.iter().filter(|unit| unit.block == block);
+        let has_key = |key: &str| {
+            UNITS.iter().find(|unit| unit.block == block && unit.usual.iter().any(|(name, _)| *name == key))
+        };
+        let unit = match has_key(key) {
+            Some(unit) => Some(unit),
+            None if SELECTED.contains(&key) => has_key("allowed_actions"),
+            // All keys of such a block belong together.
+            None => own.next().filter(|_| own.next().is_none()),
+        };
+        if let Some(values) = unit.and_then(|unit| observed.values.get(unit.name)) {
+            self.fill(block, values);
+        }
+        // The value of a unit can be a block.
+        if let Some((name, outer)) = block.split_last()
+            && UNITS.iter().any(|unit| unit.name == *name && unit.block == outer)
+            && let Some(values) = observed.values.get(*name)
+        {
+            self.fill(outer, values);
+        }
+    }
+
+    /// Sets the keys of a block that have no value yet.
+    fn fill(&mut self, block: &[&str], values: &Map<String, Value>) {
+        let mut at = &mut self.sections;
+        for name in block {
+            at = &mut at[*name];
+        }
+        for (key, value) in values {
+            if at[key].is_null() {
+                at[key] = value.clone();
+            }
+        }
+    }
+
+    /// Returns the sections of the file. The file does not have keys that have no effect beside
+    /// another value, because a policy must not contain them.
+    pub(super) fn sections(self) -> Map<String, Value> {
+        let mut sections = self.sections;
+        for (name, entries) in self.lists {
+            let is_additive = self.observed.additive.contains(name);
+            let entries = Value::Array(entries);
+            let value = if is_additive { json!({ "additive": entries }) } else { entries };
+            if name == "topics" {
+                sections["repository"][name] = value;
+            } else {
+                sections[name] = value;
+            }
+        }
+        if let Some(actions) = sections.get_mut("actions").and_then(Value::as_object_mut)
+            && actions.get("allowed_actions").is_some_and(|allowed| allowed != "selected")
+        {
+            actions.retain(|key, _| !SELECTED.contains(&key.as_str()));
+        }
+        only(&mut sections, &["actions", FORKS], "run_workflows_from_fork_pull_requests", &json!(false));
+        only(&mut sections, &["security", SETUP], "state", &json!("not-configured"));
+        only(&mut sections, &["pages"], "enabled", &json!(false));
+        if let Some(subject) = sections.get_mut("oidc_subject").and_then(Value::as_object_mut)
+            && subject.get("use_default") == Some(&json!(true))
+        {
+            subject.remove("include_claim_keys");
+        }
+        if let Value::Object(sections) = sections { sections } else { Map::new() }
+    }
+}
+
+/// Removes all other keys of a block if a key has a value with which the others have no effect.
+fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
+    let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
+    if let Some(block) = block.and_then(Value::as_object_mut)
+        && block.get(key) == Some(value)
+    {
+        block.retain(|other, _| other == key);
+    }
+}

@@ -1,0 +1,183 @@
+//! Puts the earlier values into the lists of a policy file, one entry for each thing that the lists
+//! name.
+
+use serde_json::{Value, json};
+
+use super::draft::Draft;
+use super::nested;
+use super::reversal::Reversal;
+
+/// A list of a policy, and how plans name its entries.
+struct Entries {
+    /// The aspect, which has the name of the list.
+    list: &'static str,
+    /// The first word of the names of entries in plans.
+    prefix: &'static str,
+    /// The key of an entry that has the name of the thing.
+    id: &'static str,
+    /// The value that a plan shows if it creates or removes an entry.
+    primary: &'static str,
+    /// True if a removed entry has no other values than its name and the shown value.
+    is_whole: bool,
+}
+
+const fn entries(
+    list: &'static str,
+    prefix: &'static str,
+    id: &'static str,
+    primary: &'static str,
+) -> Entries {
+    Entries { list, prefix, id, primary, is_whole: false }
+}
+
+const ALL: &[Entries] = &[
+    Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
+    Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },
+    entries("labels", "label ", "name", "color"),
+    entries("milestones", "milestone ", "title", "title"),
+    entries("autolinks", "autolink ", "key_prefix", "url_template"),
+    entries("deploy_keys", "deploy key ", "title", "key"),
+    Entries { is_whole: true, ..entries("custom_properties", "", "name", "value") },
+    Entries { is_whole: true, ..entries("variables", "variable ", "name", "value") },
+    entries("webhooks", "webhook ", "url", "events"),
+    entries("environments", "environment ", "name", "environment"),
+    entries("rulesets", "ruleset ", "name", "ruleset"),
+];
+
+/// The lists whose removed entries Beadle can create again, although the journal does not have all
+/// of their values. What is missing gets GitHub's usual value.
+const PARTLY: [(&str, &str); 4] = [
+    ("labels", "the description of the label is not in the journal"),
+    ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
+    ("autolinks", "the journal does not show whether the reference can have letters"),
+    ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
+];
+
+/// Returns the name of the entry that a part of a plan is about, if the aspect is a list.
+pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
+    let list = ALL.iter().find(|list| list.list == aspect)?;
+    what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
+}
+
+/// Puts the earlier value into its list. `all` are all values that the undo restores. Returns
+/// `None` if the aspect has no list, and otherwise a remark about what the undo does not restore.
+pub(super) fn put(
+    draft: &mut Draft<'_>,
+    one: &Reversal,
+    all: &[Reversal],
+) -> Option<Result<Option<String>, String>> {
+    // A file of the organisation has its rulesets in the same list as the file of a repository.
+    let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
+    let list = ALL.iter().find(|list| list.list == name)?;
+    Some(list.put(draft, one, all))
+}
+
+impl Entries {
+    fn put(&self, draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<Option<String>, String> {
+        // The values of custom properties have the names of the properties.
+        let is_property = self.prefix.is_empty();
+        let (thing, name) = if is_property {
+            (one.name.as_str(), self.primary)
+        } else {
+            let thing = one.what.strip_prefix(self.prefix);
+            (thing.ok_or("Beadle cannot restore this part of the entry")?, one.name.as_str())
+        };
+        let primary = if is_property { one.name.as_str() } else { self.primary };
+        let is_primary = |other: &&Reversal| other.is_beside(one) && other.name == primary;
+        let primary = all.iter().find(is_primary);
+        if primary.is_some_and(|primary| primary.before.is_null()) {
+            return self.remove(draft, thing);
+        }
+        if primary.is_some_and(|primary| primary.after.is_null()) {
+            return self.create(draft, thing, one, name == self.primary);
+        }
+        if name == "secret" || one.what.contains(": secret ") {
+            return Err("GitHub and the journal have no value of a secret".to_owned());
+        }
+        if matches!(self.list, "environments" | "rulesets") {
+            // What an environment contains ends with the environment.
+            let is_around = |other: &Reversal| {
+                let inner = one.what.strip_prefix(other.what.as_str());
+                other.name == self.primary
+                    && other.before.is_null()
+                    && other.aspect == one.aspect
+                    && inner.is_some_and(|inner| inner.starts_with(": "))
+            };
+            if all.iter().any(is_around) {
+                return Ok(None);
+            }
+            nested::put(self.list, draft.list(self.list)?, thing, one)?;
+            return Ok(None);
+        }
+        let id = self.id;
+        let value = value(self.list, name, &one.before)?;
+        let entries = draft.list(self.list)?;
+        // If the undo is complete already, the thing has its earlier name again.
+        let renamed = all.iter().find(|other| other.is_beside(one) && other.name == id);
+        let old = renamed.and_then(|renamed| renamed.before.as_str());
+        let is_it = |entry: &Value| {
+            is(entry, id, thing) || is(entry, "oldname", thing) || old.is_some_and(|old| is(entry, id, old))
+        };
+        let entry = entries.iter_mut().find(|entry| is_it(entry));
+        let entry = entry.ok_or("it does not exist any more, or a policy cannot name it")?;
+        if self.list == "labels" && name == "name" {
+            entry["oldname"] = json!(thing);
+        }
+        entry[name] = value;
+        Ok(None)
+    }
+
+    /// Removes an entry that Beadle created.
+    fn remove(&self, draft: &mut Draft<'_>, thing: &str) -> Result<Option<String>, String> {
+        if draft.is_incomplete(self.list) {
+            return Err("a policy cannot list all entries, so Beadle removes none".to_owned());
+        }
+        let id = self.id;
+        draft.list(self.list)?.retain(|entry| !is(entry, id, thing));
+        Ok(None)
+    }
+
+    /// Creates an entry that Beadle removed.
+    fn create(
+        &self,
+        draft: &mut Draft<'_>,
+        thing: &str,
+        one: &Reversal,
+        is_primary: bool,
+    ) -> Result<Option<String>, String> {
+        let remark = PARTLY.iter().find(|(list, _)| *list == self.list).map(|(_, why)| (*why).to_owned());
+        if !self.is_whole && remark.is_none() {
+            return Err("the journal does not have the values that the entry had".to_owned());
+        }
+        if !is_primary {
+            return Ok(None);
+        }
+        let mut made = json!({});
+        made[self.id] = json!(thing);
+        made[self.primary] = value(self.list, self.primary, &one.before)?;
+        let id = self.id;
+        let entries = draft.list(self.list)?;
+        match entries.iter_mut().find(|entry| is(entry, id, thing)) {
+            Some(entry) => entry[self.primary] = made[self.primary].take(),
+            None => entries.push(made),
+        }
+        Ok(remark)
+    }
+}
+
+/// Returns whether an entry has this name. GitHub ignores the case of most names, and no list has
+/// two entries whose names differ only in case.
+fn is(entry: &Value, id: &str, thing: &str) -> bool {
+    entry[id].as_str().is_some_and(|name| name.eq_ignore_ascii_case(thing))
+}
+
+/// Returns a value in the form of a policy.
+fn value(list: &str, name: &str, before: &Value) -> Result<Value, String> {
+    match (list, name, before) {
+        ("labels", "description", before) if before.is_null() || before == "" => Ok(Value::Null),
+        ("milestones", "description", Value::Null) => Ok(json!("")),
+        ("milestones", "due_on", Value::String(time)) => Ok(json!(time.get(..10).unwrap_or(time))),
+        (_, _, Value::Null) => Err("a policy cannot remove this value".to_owned()),
+        (_, _, before) => Ok(before.clone()),
+    }
+}

@@ -1,0 +1,235 @@
+//! Remembers which values of a repository an operator undid. Beadle only observes such a value
+//! until the policy agrees with it, or until an operator resumes it. Otherwise the next run would
+//! undo the undo.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{
+    Change, Field, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
+};
+use serde::{Deserialize, Serialize};
+
+use super::reversal;
+use crate::aspects;
+
+/// The time after an undo during which Beadle forgets no undone value. During this time, GitHub may
+/// still show the value from before the undo, with which the policy agrees.
+const SETTLE: Duration = Duration::from_secs(600);
+
+/// The number of keys that become due at once.
+const BATCH: usize = 500;
+
+/// The id of the organisation itself in the name of its note.
+pub(crate) const ORGANISATION: &str = "organisation";
+
+/// The values of a repository that an operator undid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Undone {
+    /// The time of the last undo.
+    at: Time,
+    /// The operator who undid the values.
+    by: String,
+    values: Vec<UndoneValue>,
+}
+
+/// A value that an operator undid. The note does not contain the value itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct UndoneValue {
+    aspect: String,
+    /// The part of the aspect, such as `team platform`.
+    what: String,
+    /// The name of the value.
+    name: String,
+}
+
+impl Metadata for Undone {
+    const KIND: &'static str = "undone";
+}
+
+impl Undone {
+    /// Returns whether an operator undid this value of a change.
+    pub(super) fn has<W>(&self, change: &Change<W>, field: &Field) -> bool {
+        let (what, name) = reversal::named(change, field);
+        let value = UndoneValue { aspect: change.aspect.clone(), what, name };
+        self.values.iter().any(|known| known.covers(&value))
+    }
+}
+
+impl UndoneValue {
+    /// Returns whether an undone value covers a value of a change. An environment that is undone
+    /// covers everything that it contained.
+    fn covers(&self, value: &Self) -> bool {
+        let inner = value.what.strip_prefix(self.what.as_str());
+        let is_inside = inner.is_some_and(|inner| inner.starts_with(": "));
+        self.is(value) || (self.aspect == value.aspect && self.name == "environment" && is_inside)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.aspect == other.aspect && self.name == other.name && self.what.eq_ignore_ascii_case(&other.what)
+    }
+}
+
+/// Returns the name of the stored note about a repository. With an empty `id`, returns the prefix
+/// of the names of all such notes.
+pub(crate) fn note_of(organisation: &str, id: &str) -> String {
+    note(Undone::KIND, &[&organisation.to_lowercase(), id])
+}
+
+/// Returns the note about a key. The organisation itself has no id here, because an id without a
+/// repository is the id of a repository that is gone.
+fn of_key(key: &Key) -> Note<Undone> {
+    own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
+}
+
+fn own(organisation: &str, id: &str) -> Note<Undone> {
+    Note::of(&[&organisation.to_lowercase(), id])
+}
+
+/// Returns the values that a change sets or removes.
+fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
+    let values = reversal::values(change).into_iter();
+    values.map(|(what, name)| UndoneValue { aspect: change.aspect.clone(), what, name }).collect()
+}
+
+/// Returns whether the path of a waived key is in a section of an aspect.
+fn concerns(path: &str, aspect: &str) -> bool {
+    let section = path.split(['.', '[']).next().unwrap_or_default();
+    aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
+}
+
+/// Remembers that `by` undoes the values of these changes. Beadle stores the note before it writes,
+/// so that no run repairs the values in between.
+pub(crate) async fn keep<W>(
+    store: &dyn Store,
+    key: &Key,
+    changes: &[Change<W>],
+    by: &str,
+    now: Time,
+) -> Result<(), StoreError> {
+    let note = of_key(key);
+    let mut undone =
+        note.get(store).await?.unwrap_or_else(|| Undone { at: now, by: by.to_owned(), values: Vec::new() });
+    undone.at = now;
+    by.clone_into(&mut undone.by);
+    for value in changes.iter().flat_map(values) {
+        if !undone.values.iter().any(|known| known.is(&value)) {
+            undone.values.push(value);
+        }
+    }
+    note.put(store, &undone).await
+}
+
+/// Returns the number of repositories of a scope that have undone values. The organisation itself
+/// counts as one. The scope is a key of a repository, or an organisation.
+pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
+    Ok(of_scope(store, scope).await?.len())
+}
+
+/// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares,
+/// and makes the repositories due. Returns the same number as [`count`] before.
+pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
+    let notes = of_scope(store, scope).await?;
+    for (name, _) in &notes {
+        store.forget(name).await?;
+    }
+    let keys: Vec<Key> = notes.iter().filter_map(|(_, key)| key.clone()).collect();
+    for batch in keys.chunks(BATCH) {
+        let marks = batch.iter().map(|key| Mark::new(key.clone(), Lane::Manual));
+        store.mark(marks.collect(), now).await?;
+    }
+    Ok(notes.len())
+}
+
+/// Returns the names of the notes of a scope, each with the key of its repository. The note about
+/// the organisation itself has no key.
+async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
+    let key = scope.parse::<Key>().ok();
+    let organisation = match &key {
+        Some(key) if key.kind() == "repository" => key.instance(),
+        Some(_) => return Ok(Vec::new()),
+        None => scope,
+    };
+    let prefix = note_of(organisation, "");
+    let mut found = Vec::new();
+    for (name, _) in store.notes(&prefix).await? {
+        let id = name.strip_prefix(&prefix).and_then(|id| id.parse::<u64>().ok());
+        let own = id.map(|id| Key::new("repository", organisation, id));
+        if key.is_none() || key == own {
+            found.push((name, own));
+        }
+    }
+    Ok(found)
+}
+
+/// What a planner remembers about undone values.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    store: Arc<dyn Store>,
+    organisation: String,
+    /// True if Beadle only reads what is remembered, and forgets nothing.
+    looks_only: bool,
+}
+
+impl Memory {
+    pub(crate) fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
+        Self { store, organisation: organisation.to_owned(), looks_only: false }
+    }
+
+    /// Makes this value forget nothing from now on.
+    pub(crate) fn only_look(&mut self) {
+        self.looks_only = true;
+    }
+
+    /// Returns the undone values of a repository, if there are any.
+    pub(crate) async fn of(&self, id: &str) -> Result<Option<Undone>, StoreError> {
+        own(&self.organisation, id).get(self.store.as_ref()).await
+    }
+
+    /// Makes Beadle only observe the undone values of a repository, and forgets the values with
+    /// which the policy agrees by now. For the organisation itself, `id` is [`ORGANISATION`].
+    pub(crate) async fn observe<W>(&self, id: &str, plan: &mut Plan<W>, now: Time) -> Result<(), StoreError> {
+        let note = own(&self.organisation, id);
+        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(()) };
+        let mut open: Vec<UndoneValue> = Vec::new();
+        for change in &mut plan.changes {
+            let own = values(change);
+            let hits = |known: &&UndoneValue| own.iter().any(|value| known.covers(value));
+            let undone: Vec<UndoneValue> = undone.values.iter().filter(hits).cloned().collect();
+            if !undone.is_empty() {
+                change.mode = Mode::Observe;
+                open.extend(undone);
+            }
+        }
+        if !open.is_empty() {
+            let mut aspects: Vec<&str> = open.iter().map(|value| value.aspect.as_str()).collect();
+            aspects.sort_unstable();
+            aspects.dedup();
+            let option = if id == ORGANISATION { "--org" } else { "--repo" };
+            let subject = &plan.subject;
+            let why = format!(
+                "{} undid this at {}; Beadle only observes it until the policy agrees, or until \
+                 `beadle resume {option} {subject}`",
+                undone.by, undone.at
+            );
+            let waits =
+                aspects.iter().map(|aspect| Waiting { aspect: (*aspect).to_owned(), why: why.clone() });
+            plan.waits.extend(waits);
+        }
+        // While a part is unknown or waived, Beadle does not know whether the policy agrees with
+        // it.
+        let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
+        let is_waived = |aspect: &str| plan.waived.iter().any(|waived| concerns(&waived.key, aspect));
+        let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));
+        let before = undone.values.len();
+        undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
+        let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
+        if self.looks_only || !is_settled || undone.values.len() == before {
+            return Ok(());
+        }
+        if undone.values.is_empty() {
+            return note.forget(self.store.as_ref()).await;
+        }
+        note.put(self.store.as_ref(), &undone).await
+    }
+}

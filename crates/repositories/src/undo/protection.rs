@@ -1,0 +1,183 @@
+//! Puts the earlier values of branch protection rules into a policy file. The file has only these
+//! values, because Beadle does not change the other values of a rule.
+
+use beadle_github::{Known, Repository};
+use serde_json::{Map, Value, json};
+
+use super::reversal::{Reversal, is_same};
+use crate::aspects::protection::shown_flag;
+
+const REVIEWS: &str = "required_pull_request_reviews";
+const CHECKS: &str = "required_status_checks";
+const ENVIRONMENTS: &str = "required_deployment_environments";
+const CHANGED: &str = "somebody changed the rule since";
+
+/// Returns the path of a value inside the protection of a branch. A rule as a whole has no path.
+pub(super) fn key(name: &str) -> Option<String> {
+    let (block, key) = match name {
+        "rule" => return None,
+        "dismissal_restrictions" | "dismissal_restrictions to list" => (REVIEWS, "dismissal_restrictions"),
+        "bypass_pull_request_allowances list" => (REVIEWS, "bypass_pull_request_allowances"),
+        "required_approving_review_count"
+        | "dismiss_stale_reviews"
+        | "require_code_owner_reviews"
+        | "require_last_push_approval" => (REVIEWS, name),
+        "required_status_checks.checks list" => (CHECKS, "checks"),
+        _ => {
+            let list = name.strip_suffix(" to list").or_else(|| name.strip_suffix(" list"));
+            return Some(list.unwrap_or(name).to_owned());
+        }
+    };
+    Some(format!("{block}.{key}"))
+}
+
+/// Puts the earlier value of a rule into its entry of `branches`. `all` are all values that the
+/// undo restores.
+pub(super) fn put(
+    entries: &mut Vec<Value>,
+    one: &Reversal,
+    all: &[Reversal],
+    seen: &Repository,
+) -> Result<(), String> {
+    let pattern = one.what.strip_prefix("rule ").ok_or("Beadle cannot restore this part of the rule")?;
+    if pattern == "default" {
+        return Err("in a policy, `default` means the default branch".to_owned());
+    }
+    let whole = all.iter().find(|other| other.is_beside(one) && other.name == "rule");
+    if let Some(whole) = whole {
+        if !whole.before.is_null() {
+            return Err("the journal does not have the values that the rule had".to_owned());
+        }
+        if is_changed(pattern, one, seen) {
+            return Err(CHANGED.to_owned());
+        }
+        if !entries.iter().any(|entry| entry["name"] == pattern) {
+            entries.push(json!({ "name": pattern, "protection": null }));
+        }
+        return Ok(());
+    }
+    if !entries.iter().any(|entry| entry["name"] == pattern) {
+        entries.push(json!({ "name": pattern, "protection": {} }));
+    }
+    let entry = entries.iter_mut().find(|entry| entry["name"] == pattern);
+    let has_list = |list: &str| all.iter().any(|other| other.is_beside(one) && other.name == list);
+    match entry.and_then(|entry| entry["protection"].as_object_mut()) {
+        Some(rule) => value(rule, one, &has_list),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether a rule that Beadle created has another value of a flag now.
+fn is_changed(pattern: &str, one: &Reversal, seen: &Repository) -> bool {
+    let Known::Known(rules) = &seen.protection else { return true };
+    let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };
+    shown_flag(rule, &one.name).is_some_and(|live| !is_same(&one.name, &one.after, live))
+}
+
+/// Sets one value of a rule. `has_list` returns whether the undo also restores a list.
+fn value(
+    rule: &mut Map<String, Value>,
+    one: &Reversal,
+    has_list: &dyn Fn(&str) -> bool,
+) -> Result<(), String> {
+    let is_on = one.before == json!(true);
+    let name = one.name.as_str();
+    match name {
+        REVIEWS | CHECKS if is_on => {
+            block(rule, name);
+        }
+        REVIEWS | CHECKS | "restrictions" if !is_on => {
+            rule.insert(name.to_owned(), Value::Null);
+        }
+        "dismissal_restrictions" if !is_on => {
+            // An empty block lets everybody with write access dismiss reviews.
+            if let Some(block) = block(rule, REVIEWS) {
+                block.insert(name.to_owned(), json!({}));
+            }
+        }
+        "restrictions" | "dismissal_restrictions" => {
+            if !has_list(&format!("{name} to list")) {
+                return Err("the journal does not have the list of those who are allowed".to_owned());
+            }
+        }
+        "required_status_checks.strict" => set(rule, CHECKS, "strict", json!(is_on)),
+        "required_status_checks.checks list" => set(rule, CHECKS, "checks", checks(&one.before)),
+        "required_approving_review_count" => set(rule, REVIEWS, name, number(&one.before)),
+        "dismiss_stale_reviews" | "require_code_owner_reviews" | "require_last_push_approval" => {
+            set(rule, REVIEWS, name, json!(is_on));
+        }
+        "dismissal_restrictions to list" => {
+            set(rule, REVIEWS, "dismissal_restrictions", actors(&one.before));
+        }
+        "bypass_pull_request_allowances list" => {
+            set(rule, REVIEWS, "bypass_pull_request_allowances", actors(&one.before));
+        }
+        "restrictions to list" => {
+            rule.entry("restrictions").or_insert_with(|| actors(&one.before));
+        }
+        "force_push_allowances list" => {
+            rule.insert("force_push_allowances".to_owned(), actors(&one.before));
+        }
+        ENVIRONMENTS if !is_on => {
+            rule.insert(ENVIRONMENTS.to_owned(), json!([]));
+        }
+        ENVIRONMENTS => {
+            if !has_list(&format!("{ENVIRONMENTS} list")) {
+                return Err("the journal does not have the list of environments".to_owned());
+            }
+        }
+        "required_deployment_environments list" => {
+            rule.entry(ENVIRONMENTS).or_insert_with(|| one.before.clone());
+        }
+        _ => {
+            rule.insert(name.to_owned(), json!(is_on));
+        }
+    }
+    Ok(())
+}
+
+/// Returns a block of a rule. Returns `None` if the undo turns the block off.
+fn block<'a>(rule: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
+    rule.entry(name).or_insert_with(|| json!({})).as_object_mut()
+}
+
+fn set(rule: &mut Map<String, Value>, name: &str, key: &str, value: Value) {
+    if let Some(block) = block(rule, name) {
+        block.entry(key).or_insert(value);
+    }
+}
+
+fn number(before: &Value) -> Value {
+    if before.is_number() { before.clone() } else { json!(0) }
+}
+
+/// Returns the entries of a list as texts.
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Returns a list of actors, such as `team core`, in the form of a policy.
+fn actors(list: &Value) -> Value {
+    let of = |kind: &str| {
+        let names = texts(list).filter_map(|actor| actor.split_once(' '));
+        names.filter(|(found, _)| *found == kind).map(|(_, name)| name).collect::<Vec<_>>()
+    };
+    let mut made = json!({ "users": of("user"), "teams": of("team") });
+    let apps = of("app");
+    if !apps.is_empty() {
+        made["apps"] = json!(apps);
+    }
+    made
+}
+
+/// Returns a list of required checks in the form of a policy.
+fn checks(list: &Value) -> Value {
+    let check = |text: &str| match text.rsplit_once(" (app ") {
+        Some((context, app)) => {
+            let app = app.trim_end_matches(')').parse::<u64>().ok();
+            json!({ "context": context, "app_id": app })
+        }
+        None => json!({ "context": text, "app_id": null }),
+    };
+    texts(list).map(check).collect()
+}

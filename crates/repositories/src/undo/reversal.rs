@@ -1,0 +1,288 @@
+//! The values that an undo restores, and the comparison of a plan with them.
+
+use beadle_engine::{Change, Field};
+use serde_json::{Value, json};
+
+/// The value of the aspect `pages` that says whether there is a site.
+pub(super) const SITE: &str = "enabled";
+
+/// One value that Beadle wrote and that an undo restores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reversal {
+    /// The aspect of the change.
+    pub(crate) aspect: String,
+    /// The part of the aspect, such as `team platform`, with the name that it has after the writes.
+    pub(crate) what: String,
+    /// The name of the value.
+    pub(crate) name: String,
+    /// The value before the writes, which the undo restores.
+    pub(crate) before: Value,
+    /// The value after the writes. If GitHub has another value now, somebody changed it since.
+    pub(crate) after: Value,
+}
+
+impl Reversal {
+    /// Returns the value as messages name it.
+    pub(crate) fn called(&self) -> String {
+        if self.what.is_empty() { self.name.clone() } else { format!("{}: {}", self.what, self.name) }
+    }
+
+    /// Returns whether another reversal is about the same part of the same aspect.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        self.aspect == other.aspect && self.what.eq_ignore_ascii_case(&other.what)
+    }
+}
+
+/// Returns what must be restored to undo these changes. The changes belong to one repository and
+/// are in the order in which Beadle wrote them.
+pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<Reversal> {
+    let mut all: Vec<Reversal> = Vec::new();
+    for change in changes {
+        let what = part(change);
+        let mut fields: Vec<(String, Value, Value)> =
+            change.fields.iter().map(|field| plain(&change.aspect, field)).collect();
+        if creates_site(change) {
+            fields.push((SITE.to_owned(), json!(false), json!(true)));
+        }
+        for (name, before, after) in fields {
+            let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
+            match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
+                Some(known) => known.after = new.after,
+                None => all.push(new),
+            }
+        }
+        if let Some((_, new)) = renamed(change) {
+            let is_it = |one: &&mut Reversal| one.aspect == change.aspect && one.what == what;
+            all.iter_mut().filter(is_it).for_each(|one| one.what.clone_from(&new));
+        }
+    }
+    all.retain(|one| !is_same(&one.name, &one.before, &one.after));
+    all
+}
+
+/// Returns whether a change creates a Pages site. A plan shows the values of the new site, and not
+/// that there is one.
+fn creates_site<W>(change: &Change<W>) -> bool {
+    let is_new = change.fields.iter().all(|field| field.before.is_null());
+    change.aspect == "pages" && change.what.is_empty() && is_new
+}
+
+/// Returns the part of an aspect that a change is about, with the name that it has before the
+/// change. A person who accepts an invitation becomes a collaborator, so both have the same part.
+fn part<W>(change: &Change<W>) -> String {
+    if let Some((old, _)) = renamed(change) {
+        return old;
+    }
+    let is_branch = |field: &Field| field.name == "default_branch";
+    match change.aspect.as_str() {
+        // The settings of the organisation have another part if the guard can hold the change.
+        "organization" => return change.aspect.clone(),
+        // The part says whether Beadle renames or creates the branch.
+        "settings" if change.fields.iter().any(is_branch) => return String::new(),
+        _ => {}
+    }
+    let invited = change.what.strip_prefix("invitation of ").filter(|_| change.aspect == "collaborators");
+    invited.map_or_else(|| change.what.clone(), |login| format!("collaborator {login}"))
+}
+
+/// Returns the part before and after the change, if the change renames it.
+fn renamed<W>(change: &Change<W>) -> Option<(String, String)> {
+    let (key, kind) = match change.aspect.as_str() {
+        "labels" => ("name", "label"),
+        "deploy_keys" => ("title", "deploy key"),
+        _ => return None,
+    };
+    let field = change.fields.iter().find(|field| field.name == key)?;
+    Some((format!("{kind} {}", field.before.as_str()?), format!("{kind} {}", field.after.as_str()?)))
+}
+
+/// Returns the part and the name of one value of a change.
+pub(super) fn named<W>(change: &Change<W>, field: &Field) -> (String, String) {
+    (part(change), plain(&change.aspect, field).0)
+}
+
+/// Returns the part and the name of each value that a change sets or removes. If the change renames
+/// the part, the result has both names.
+pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
+    let mut parts = vec![part(change)];
+    parts.extend(renamed(change).map(|(_, new)| new));
+    let mut all = Vec::new();
+    for part in parts {
+        for field in &change.fields {
+            all.push((part.clone(), plain(&change.aspect, field).0));
+        }
+    }
+    if creates_site(change) {
+        all.push((part(change), SITE.to_owned()));
+    }
+    all
+}
+
+/// Returns the name of a value, and the value before and after a change. A plan shows the creation
+/// and the removal of some things with different words. Here both have the same words.
+fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
+    let whole = |name: &str, is_new: bool| {
+        let (before, after) = if is_new { (Value::Null, json!(true)) } else { (json!(true), Value::Null) };
+        (name.to_owned(), before, after)
+    };
+    match (aspect, field.name.as_str()) {
+        ("protection", "new rule") => whole("rule", true),
+        ("rulesets" | "organisation_rulesets", "new ruleset") => whole("ruleset", true),
+        ("environments", "environment") => whole("environment", field.before.is_null()),
+        // The flag and the list have the same name.
+        ("protection", name) if field.before.is_array() || field.after.is_array() => {
+            (format!("{name} list"), field.before.clone(), field.after.clone())
+        }
+        (_, name) => (name.to_owned(), field.before.clone(), field.after.clone()),
+    }
+}
+
+/// Returns whether two values of a field are the same at GitHub.
+pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
+    let is_nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(block) => block.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    };
+    let sorted = |items: &[Value]| {
+        let mut items: Vec<String> = items.iter().map(Value::to_string).collect();
+        items.sort_unstable();
+        items
+    };
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => sorted(one) == sorted(other),
+        (Value::String(one), Value::String(other)) if name == "color" => one.eq_ignore_ascii_case(other),
+        // GitHub shows the day with a time.
+        (Value::String(one), Value::String(other)) if name == "due_on" => one.get(..10) == other.get(..10),
+        _ => one == other || (is_nothing(one) && is_nothing(other)),
+    }
+}
+
+/// What a planned change does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Planned {
+    /// The change only restores values that the undo must restore.
+    Restores,
+    /// The change has nothing to do with the undo.
+    Other,
+    /// The change is about values that the undo must restore, and the undo must not write it. The
+    /// list has the positions of these values, each with the reason.
+    Leaves(Vec<(usize, String)>),
+}
+
+/// Compares a planned change with the values that the undo must restore. `open` are the positions
+/// of the values that the plan can contain.
+pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> Planned {
+    let what = part(change);
+    let (mut exact, mut leaves, mut other) = (Vec::new(), Vec::new(), None);
+    for field in &change.fields {
+        let (name, before, after) = plain(&change.aspect, field);
+        let found = open.iter().copied().find(|at| {
+            all.get(*at).is_some_and(|one| {
+                one.aspect == change.aspect && one.what.eq_ignore_ascii_case(&what) && one.name == name
+            })
+        });
+        match found.and_then(|at| Some((at, all.get(at)?))) {
+            None => other = Some(name),
+            Some((at, one)) if !is_same(&name, &one.after, &before) => {
+                leaves.push((at, format!("somebody changed it since, to {}", shown(&before))));
+            }
+            Some((at, one)) if !is_same(&name, &one.before, &after) => {
+                leaves.push((at, "Beadle cannot set the earlier value again".to_owned()));
+            }
+            Some((at, _)) => exact.push(at),
+        }
+    }
+    match (other, leaves.is_empty()) {
+        (None, true) if !exact.is_empty() => Planned::Restores,
+        (_, false) => Planned::Leaves(leaves),
+        (Some(name), true) if !exact.is_empty() => {
+            let why = format!("GitHub changes it only together with `{name}`");
+            Planned::Leaves(exact.into_iter().map(|at| (at, why.clone())).collect())
+        }
+        _ => Planned::Other,
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => format!("`{text}`"),
+        other => format!("`{other}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(aspect: &str, what: &str, fields: &[(&str, Value, Value)]) -> Change<()> {
+        let fields = fields.iter().map(|(name, before, after)| {
+            json!({ "name": name, "before": before, "after": after, "asked": null, "risk": "changes" })
+        });
+        let change = json!({
+            "aspect": aspect, "what": what, "fields": fields.collect::<Vec<_>>(), "mode": "enforce",
+            "after": [], "write": null,
+        });
+        serde_json::from_value(change).unwrap()
+    }
+
+    fn one(aspect: &str, what: &str, name: &str, before: Value, after: Value) -> Reversal {
+        Reversal { aspect: aspect.into(), what: what.into(), name: name.into(), before, after }
+    }
+
+    #[test]
+    fn several_writes_of_one_value_are_one_reversal_and_a_value_that_came_back_is_none() {
+        let changes = [
+            change("settings", "", &[("has_wiki", json!(true), json!(false))]),
+            change("settings", "", &[("description", json!("a"), json!("b"))]),
+            change("settings", "", &[("description", json!("b"), json!("c"))]),
+            change("settings", "", &[("has_wiki", json!(false), json!(true))]),
+        ];
+        let expected = [one("settings", "", "description", json!("a"), json!("c"))];
+        assert_eq!(reversals(&changes), expected);
+    }
+
+    #[test]
+    fn a_renamed_label_and_an_accepted_invitation_stay_one_thing() {
+        let changes = [
+            change("labels", "label wip", &[("name", json!("wip"), json!("in progress"))]),
+            change("labels", "label in progress", &[("color", json!("aa0000"), json!("bb0000"))]),
+            change("collaborators", "collaborator mona", &[("permission", json!(null), json!("push"))]),
+            change("collaborators", "invitation of mona", &[("permission", json!("push"), json!("pull"))]),
+        ];
+        let expected = [
+            one("labels", "label in progress", "name", json!("wip"), json!("in progress")),
+            one("labels", "label in progress", "color", json!("aa0000"), json!("bb0000")),
+            one("collaborators", "collaborator mona", "permission", json!(null), json!("pull")),
+        ];
+        assert_eq!(reversals(&changes), expected);
+    }
+
+    #[test]
+    fn only_the_exact_opposite_of_a_change_is_written() {
+        let all = reversals(&[
+            change("teams", "team core", &[("permission", json!("pull"), json!("push"))]),
+            change("protection", "rule main", &[("new rule", json!(null), json!(true))]),
+        ]);
+        let judged = |change: &Change<()>| judge(change, &all, &[0, 1]);
+        let back = change("teams", "team Core", &[("permission", json!("push"), json!("pull"))]);
+        assert_eq!(judged(&back), Planned::Restores);
+        let gone = change("protection", "rule main", &[("rule", json!(true), json!(null))]);
+        assert_eq!(judged(&gone), Planned::Restores);
+        let other = change("teams", "team guards", &[("permission", json!("push"), json!(null))]);
+        assert_eq!(judged(&other), Planned::Other);
+        let since = change("teams", "team core", &[("permission", json!("admin"), json!("pull"))]);
+        assert!(matches!(judged(&since), Planned::Leaves(left) if left[0].1.contains("`admin`")));
+        let more = change(
+            "teams",
+            "team core",
+            &[("permission", json!("push"), json!("pull")), ("colour", json!("a"), json!("b"))],
+        );
+        assert!(matches!(judged(&more), Planned::Leaves(left) if left[0].1.contains("`colour`")));
+        // A value that the undo already leaves alone is not restored by accident.
+        assert_eq!(judge(&back, &all, &[1]), Planned::Other);
+    }
+}

@@ -1,0 +1,145 @@
+//! Who may read the pages, and the headers that limit what a browser does with them.
+
+use std::net::IpAddr;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// A policy for the browser: the pages have a style sheet and forms of this listener, and no
+/// scripts, no images and no frames.
+const CONTENT: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// The headers of every answer. A browser that follows a link to another website does not tell it
+/// the address of the page, which can contain the name of a private repository.
+const HEADERS: [(&str, &str); 7] = [
+    ("content-security-policy", CONTENT),
+    ("x-frame-options", "DENY"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+
+const NOT_LOOPBACK: &str = "the pages are served only on a loopback address: set `server.operator` to an address such as \
+     `127.0.0.1:8081`, and put an authenticating proxy on the same machine in front of it\n";
+const UNAUTHORISED: &str = "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n";
+const FOREIGN_HOST: &str = "the header `Host` must name this machine: open `http://127.0.0.1:PORT/`, or let the proxy send \
+     the address of the listener as `Host`\n";
+
+/// The kind of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A page for a browser.
+    Page,
+    /// JSON for a program.
+    Json,
+}
+
+/// The rules for callers of the pages and of the API.
+pub struct Access {
+    /// The bearer token that callers must send; `None` if they need none.
+    token: Option<SecretString>,
+    /// True if the listener accepts connections only from the same machine.
+    is_loopback: bool,
+}
+
+impl Access {
+    /// Creates the rules of a listener that listens at `address`.
+    pub fn new(token: Option<SecretString>, address: IpAddr) -> Self {
+        Self { token, is_loopback: address.is_loopback() }
+    }
+
+    /// Returns the answer to a caller that may not read. Returns `None` if the caller may read.
+    pub(super) fn refusal(&self, headers: &HeaderMap, wanted: Wanted) -> Option<Response> {
+        if wanted == Wanted::Page && !self.is_loopback {
+            return Some((StatusCode::FORBIDDEN, NOT_LOOPBACK).into_response());
+        }
+        match &self.token {
+            Some(token) => {
+                let shown = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+                let expected = format!("Bearer {}", token.expose_secret());
+                let is_equal: bool = shown.ct_eq(expected.as_bytes()).into();
+                (!is_equal).then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
+            }
+            // Without a token, a website can let its own name lead to this machine, and then read
+            // the answers in the browser of the operator. The name stands in the header.
+            None if names_this_machine(headers) => None,
+            None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
+        }
+    }
+}
+
+/// Returns whether the request was sent to an address of this machine.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Adds the headers that limit what a browser does with an answer.
+pub(super) fn harden(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(access: &Access, wanted: Wanted, headers: &[(HeaderName, &'static str)]) -> Option<u16> {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        access.refusal(&headers.collect::<HeaderMap>(), wanted).map(|refused| refused.status().as_u16())
+    }
+
+    #[test]
+    fn without_a_token_only_requests_to_this_machine_may_read() {
+        let access = Access::new(None, IpAddr::from([127, 0, 0, 1]));
+        for (host, expected) in [
+            ("127.0.0.1:8081", None),
+            ("127.0.0.2", None),
+            ("localhost:8081", None),
+            ("LOCALHOST", None),
+            ("[::1]:8081", None),
+            ("evil.example", Some(403)),
+            ("127.0.0.1.evil.example:8081", Some(403)),
+            ("localhost.evil.example", Some(403)),
+            ("10.0.0.1:8081", Some(403)),
+            ("127.0.0.1@evil.example", Some(403)),
+            ("", Some(403)),
+        ] {
+            for wanted in [Wanted::Page, Wanted::Json] {
+                assert_eq!(status(&access, wanted, &[(header::HOST, host)]), expected, "{host}");
+            }
+        }
+        assert_eq!(status(&access, Wanted::Page, &[]), Some(403), "no host");
+    }
+
+    #[test]
+    fn a_configured_token_is_required() {
+        let access = Access::new(Some(SecretString::from("secret")), IpAddr::from([127, 0, 0, 1]));
+        let host = (header::HOST, "127.0.0.1:8081");
+        for wanted in [Wanted::Page, Wanted::Json] {
+            assert_eq!(status(&access, wanted, std::slice::from_ref(&host)), Some(401));
+            let wrong = (header::AUTHORIZATION, "Bearer other");
+            assert_eq!(status(&access, wanted, &[host.clone(), wrong]), Some(401));
+            let right = (header::AUTHORIZATION, "Bearer secret");
+            assert_eq!(status(&access, wanted, &[host.clone(), right]), None);
+        }
+    }
+
+    #[test]
+    fn on_another_address_there_are_no_pages() {
+        let access = Access::new(Some(SecretString::from("secret")), IpAddr::from([0, 0, 0, 0]));
+        let right = [(header::AUTHORIZATION, "Bearer secret")];
+        assert_eq!(status(&access, Wanted::Page, &right), Some(403));
+        assert_eq!(status(&access, Wanted::Json, &right), None);
+        assert_eq!(status(&access, Wanted::Json, &[]), Some(401));
+    }
+}

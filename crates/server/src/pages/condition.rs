@@ -1,0 +1,372 @@
+//! The state of a repository, group or organisation: what its last run left, and what the queue
+//! knows about its key.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use beadle_engine::{Key, KeyState, Row, Store, StoreError, Time};
+use serde::Serialize;
+
+/// The state of a key, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Condition {
+    /// Everything is as the policy declares.
+    AsDeclared,
+    /// Something differs from the policy, and the mode does not allow a change.
+    Drifted,
+    /// The guard holds a change.
+    Held,
+    /// Another writer undoes a change.
+    Contested,
+    /// A part could not be read or resolved.
+    Unknown,
+    /// The last run failed, and Beadle retries.
+    Failing,
+    /// The key is parked.
+    Parked,
+    /// Beadle skips the key.
+    Skipped,
+}
+
+impl Condition {
+    /// All states.
+    pub(super) const ALL: [Self; 8] = [
+        Self::AsDeclared,
+        Self::Drifted,
+        Self::Held,
+        Self::Contested,
+        Self::Unknown,
+        Self::Failing,
+        Self::Parked,
+        Self::Skipped,
+    ];
+
+    /// Returns the name that pages and the API show.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::AsDeclared => "as-declared",
+            Self::Drifted => "drifted",
+            Self::Held => "held",
+            Self::Contested => "contested",
+            Self::Unknown => "unknown",
+            Self::Failing => "failing",
+            Self::Parked => "parked",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Returns the state that has this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Returns a number that is smaller for a state that is more important.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::Parked => 0,
+            Self::Held => 1,
+            Self::Contested => 2,
+            Self::Unknown => 3,
+            Self::Failing => 4,
+            Self::Drifted => 5,
+            Self::Skipped => 6,
+            Self::AsDeclared => 7,
+        }
+    }
+
+    /// Returns whether nobody has to look at the key.
+    pub(super) fn is_fine(self) -> bool {
+        matches!(self, Self::AsDeclared | Self::Skipped)
+    }
+}
+
+/// A repository, group or organisation with its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Thing {
+    /// The key.
+    pub(super) key: Key,
+    /// The name that people know, such as `acme/widgets`; the key if no run has found the name.
+    pub(super) subject: String,
+    /// The state.
+    pub(super) state: Condition,
+    /// Why the state is not [`Condition::AsDeclared`]; empty if it is.
+    pub(super) why: String,
+    /// The time since which this state exists.
+    pub(super) since: Time,
+}
+
+impl Thing {
+    fn new(key: Key, left: Option<&KeyState>, row: Option<&Row>) -> Self {
+        let (state, why, since) = judged(left, row);
+        let subject = left.map(|left| left.subject.clone()).filter(|subject| !subject.is_empty());
+        let subject = subject.unwrap_or_else(|| key.to_string());
+        Self { key, subject, state, why, since }
+    }
+
+    /// Returns a text by which things are sorted: by instance, then by name. It also tells a page
+    /// where the page before ended.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
+    }
+
+    /// Returns whether two things have the same name and instance.
+    fn is_called_like(&self, other: &Self) -> bool {
+        self.key.instance() == other.key.instance()
+            && self.subject.to_lowercase() == other.subject.to_lowercase()
+    }
+}
+
+/// The rows of the keys that the queue has trouble with.
+pub(super) struct Trouble(HashMap<Key, Row>);
+
+impl Trouble {
+    /// Reads the rows of the parked and of the failing keys.
+    pub(super) async fn read(store: &dyn Store) -> Result<Self, StoreError> {
+        let rows = store.rows(u32::MAX).await?.into_iter();
+        let troubled = rows.filter(|row| row.parked.is_some() || failure(row).is_some());
+        Ok(Self(troubled.map(|row| (row.key.clone(), row)).collect()))
+    }
+}
+
+/// Lists the things of one kind that belong to these instances, sorted by [`Thing::place`].
+pub(super) async fn things(
+    store: &dyn Store,
+    kind: &str,
+    instances: &[String],
+    trouble: &Trouble,
+) -> Result<Vec<Thing>, StoreError> {
+    let mut left: HashMap<Key, KeyState> = KeyState::of_kind(store, kind).await?.into_iter().collect();
+    let is_wanted = |key: &Key| key.kind() == kind && instances.iter().any(|name| name == key.instance());
+    left.retain(|key, _| is_wanted(key));
+    let nameless = trouble.0.values().filter(|row| is_wanted(&row.key) && !left.contains_key(&row.key));
+    let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));
+    let named = left.iter().map(|(key, state)| Thing::new(key.clone(), Some(state), trouble.0.get(key)));
+    let mut things: Vec<Thing> = named.chain(nameless).collect();
+    // Until the next sweep, a created repository and the key that created it have the same name. Only
+    // the id of the repository is a number.
+    things.sort_by_cached_key(|thing| {
+        let name = (thing.key.instance().to_owned(), thing.subject.to_lowercase());
+        let is_no_id = thing.key.id().parse::<u64>().is_err();
+        (name, thing.state.is_fine(), is_no_id, Reverse(thing.since), thing.key.clone())
+    });
+    things.dedup_by(|next, kept| next.state.is_fine() && next.is_called_like(kept));
+    things.sort_by_cached_key(Thing::place);
+    Ok(things)
+}
+
+/// Returns the thing of this kind that has this instance and name. The case of the name does not
+/// matter.
+pub(super) async fn called(
+    store: &dyn Store,
+    kind: &str,
+    (instance, subject): (&str, &str),
+) -> Result<Option<Thing>, StoreError> {
+    let trouble = Trouble::read(store).await?;
+    let things = things(store, kind, &[instance.to_owned()], &trouble).await?;
+    let wanted = subject.to_lowercase();
+    Ok(things.into_iter().find(|thing| thing.subject.to_lowercase() == wanted))
+}
+
+/// Returns the error of a key whose last run failed. A key that only waits for a budget has an
+/// error too, but none of its attempts failed.
+fn failure(row: &Row) -> Option<&str> {
+    let failed = row.attempts.saturating_sub(u32::from(row.lease_until.is_some()));
+    row.last_error.as_deref().filter(|_| failed > 0)
+}
+
+/// Returns the state of a key, why it has this state, and since when.
+fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Time) {
+    if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
+        return (Condition::Parked, parked.why.clone(), parked.since);
+    }
+    let failing = row.and_then(|row| Some((failure(row)?, row.first_dirty)));
+    let found = left.map(|left| (of_run(left), left.since));
+    match (found, failing) {
+        (
+            Some(((Condition::AsDeclared | Condition::Skipped | Condition::Drifted, _), _)) | None,
+            Some((why, since)),
+        ) => (Condition::Failing, why.to_owned(), since),
+        (Some(((state, why), since)), _) => (state, why, since),
+        (None, None) => (Condition::AsDeclared, String::new(), Time(0)),
+    }
+}
+
+/// Returns what the last run of a key left.
+fn of_run(left: &KeyState) -> (Condition, String) {
+    let changes = |count: usize| match count {
+        1 => "1 change".to_owned(),
+        count => format!("{count} changes"),
+    };
+    if left.held > 0 {
+        (Condition::Held, format!("the guard holds {}", changes(left.held)))
+    } else if !left.contested.is_empty() {
+        let aspects: Vec<&str> = left.contested.iter().map(String::as_str).collect();
+        (Condition::Contested, format!("another writer undoes the changes of {}", aspects.join(", ")))
+    } else if let Some(unknown) = left.unknown.first() {
+        let more = match left.unknown.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        (Condition::Unknown, format!("{}: {}{more}", unknown.aspect, unknown.why))
+    } else if left.failed > 0 {
+        let why = left.failure.as_deref().unwrap_or("the last run ended before its last change");
+        (Condition::Failing, why.to_owned())
+    } else if left.pending > 0 {
+        let why = if left.withheld > 0 { "the mode does not allow" } else { "Beadle did not write" };
+        (Condition::Drifted, format!("{why} {}", changes(left.pending)))
+    } else if let Some(why) = &left.skipped {
+        (Condition::Skipped, why.clone())
+    } else {
+        (Condition::AsDeclared, String::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{ParkReason, Parked, Report, Unknown};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::exchange;
+
+    fn left(more: &Value) -> KeyState {
+        let mut state = json!({ "subject": "acme/shop", "since": 5, "pending": 0 });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            state[key] = value.clone();
+        }
+        serde_json::from_value(state).unwrap()
+    }
+
+    #[test]
+    fn the_state_follows_from_what_the_last_run_left() {
+        let unknown = json!({ "aspect": "teams", "part": null, "why": "403", "transient": true });
+        for (more, state, why) in [
+            (json!({}), "as-declared", ""),
+            (json!({ "skipped": "archived" }), "skipped", "archived"),
+            (json!({ "pending": 2, "withheld": 1 }), "drifted", "the mode does not allow 2 changes"),
+            (json!({ "pending": 1 }), "drifted", "Beadle did not write 1 change"),
+            (json!({ "pending": 3, "failed": 1, "failure": "502" }), "failing", "502"),
+            (json!({ "unknown": [unknown, unknown] }), "unknown", "teams: 403 (and 1 more)"),
+            (
+                json!({ "pending": 1, "contested": ["labels", "teams"] }),
+                "contested",
+                "another writer undoes the changes of labels, teams",
+            ),
+            (
+                json!({ "pending": 3, "held": 2, "withheld": 1, "unknown": [unknown] }),
+                "held",
+                "the guard holds 2 changes",
+            ),
+        ] {
+            let (found, text) = of_run(&left(&more));
+            assert_eq!((found.as_str(), text.as_str()), (state, why), "{more}");
+        }
+    }
+
+    #[test]
+    fn the_queue_knows_what_no_run_could_store() {
+        let row = |attempts: u32, is_leased: bool, error: Option<&str>| {
+            let mut row = Row::new(Key::new("repository", "acme", 7));
+            (row.attempts, row.first_dirty) = (attempts, Time(9));
+            row.lease_until = is_leased.then_some(Time(100));
+            row.last_error = error.map(str::to_owned);
+            row
+        };
+        let parked = Row {
+            parked: Some(Parked { reason: ParkReason::Failed, why: "403".into(), since: Time(8) }),
+            ..row(3, false, Some("403"))
+        };
+        let (fine, held) = (left(&json!({})), left(&json!({ "pending": 1, "held": 1 })));
+        for (left, row, expected) in [
+            (Some(&fine), None, (Condition::AsDeclared, "", Time(5))),
+            (Some(&fine), Some(row(2, false, Some("502"))), (Condition::Failing, "502", Time(9))),
+            (None, Some(row(1, false, Some("502"))), (Condition::Failing, "502", Time(9))),
+            // The key waits for a budget, or its first attempt is in progress.
+            (Some(&fine), Some(row(0, false, Some("budget"))), (Condition::AsDeclared, "", Time(5))),
+            (Some(&fine), Some(row(1, true, Some("budget"))), (Condition::AsDeclared, "", Time(5))),
+            (
+                Some(&held),
+                Some(row(2, false, Some("502"))),
+                (Condition::Held, "the guard holds 1 change", Time(5)),
+            ),
+            (Some(&held), Some(parked), (Condition::Parked, "403", Time(8))),
+        ] {
+            let (state, why, since) = judged(left, row.as_ref());
+            assert_eq!((state, why.as_str(), since), expected, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_own_name() {
+        for state in Condition::ALL {
+            assert_eq!(Condition::named(state.as_str()), Some(state));
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+        assert_eq!(Condition::named("fine"), None);
+    }
+
+    fn report(subject: &str) -> Report {
+        Report {
+            subject: subject.into(),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped: None,
+            failure: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thing_is_listed_once_under_its_present_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let store = store.as_ref();
+        let (key, creation) = (Key::new("repository", "acme", 7), Key::new("repository", "acme", "name/new"));
+        for (key, report, at) in [
+            (&key, report("acme/old"), 1),
+            (&creation, report("acme/new"), 2),
+            (&key, report("acme/New"), 3),
+            (&creation, Report { skipped: Some("it exists".into()), ..report("acme/new") }, 4),
+            // The organisation is not in the configuration any more.
+            (&Key::new("repository", "labs", 1), report("labs/r1"), 5),
+            // No run has found the names of these groups.
+            (&Key::new("target-group", "acme", "corp/1"), report(""), 6),
+            (&Key::new("target-group", "acme", "corp/2"), report(""), 7),
+        ] {
+            KeyState::record(store, key, &report, Time(at)).await.unwrap();
+        }
+        let names = ["acme".to_owned()];
+        let trouble = Trouble::read(store).await.unwrap();
+        let found = things(store, "repository", &names, &trouble).await.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&found[0].key, found[0].subject.as_str()), (&key, "acme/New"));
+        let groups = things(store, "target-group", &names, &trouble).await.unwrap();
+        assert_eq!(groups.len(), 2, "{groups:?}");
+        assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
+        assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_time_of_a_state_is_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let key = Key::new("repository", "acme", 7);
+        let unknown = Unknown { aspect: "teams".into(), part: None, why: "403".into(), transient: true };
+        let broken = Report { unknowns: vec![unknown], ..report("acme/shop") };
+        for (report, at, since) in [
+            (report("acme/shop"), 10, 10),
+            (report("acme/shop"), 20, 10),
+            (broken.clone(), 30, 30),
+            (broken, 40, 30),
+            (report("acme/shop"), 50, 50),
+            // The clock was ahead.
+            (report("acme/shop"), 45, 45),
+        ] {
+            KeyState::record(store.as_ref(), &key, &report, Time(at)).await.unwrap();
+            let stored = KeyState::of_kind(store.as_ref(), "repository").await.unwrap();
+            assert_eq!(stored[0].1.since, Time(since), "at {at}");
+            let is_listed = !KeyState::all(store.as_ref()).await.unwrap().is_empty();
+            assert_eq!(is_listed, !report.unknowns.is_empty(), "at {at}");
+        }
+    }
+}

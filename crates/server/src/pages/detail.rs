@@ -1,0 +1,217 @@
+//! Shows changes, and the facts of entries of the journal.
+
+use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
+use beadle_engine::{Change, Detail, Field};
+
+use super::html::{Html, joined, text};
+use super::parts::{code, list, state};
+
+/// The number of digits of a commit that a page shows.
+const DIGITS: usize = 12;
+
+/// Returns a change with all its values.
+pub(super) fn change(change: &Change<()>) -> Html {
+    joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
+}
+
+/// Returns the values of a change.
+pub(super) fn values(change: &Change<()>) -> Html {
+    list(change.fields.iter().map(field))
+}
+
+fn field(field: &Field) -> Html {
+    let asked = field.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
+    joined([
+        text(format!("{}: ", field.name)),
+        code(&field.before),
+        text(" → "),
+        code(&field.after),
+        text(" "),
+        state(field.risk.as_str()),
+        asked,
+    ])
+}
+
+/// Returns a commit in one line.
+pub(super) fn commit(of: &PolicyCommitted) -> Html {
+    let short: String = of.commit.chars().take(DIGITS).collect();
+    joined([code(short), text(format!(" of {} by {}: {}", of.repository, of.author, of.subject))])
+}
+
+/// Returns the facts of an entry of the journal.
+pub(super) fn detail(detail: &Detail) -> Html {
+    match detail {
+        Detail::Change(intended) => change(&intended.change),
+        Detail::Result(result) => text(result_text(result)),
+        Detail::Run(counts) => run(counts),
+        Detail::Operator(action) => operator(action),
+        Detail::Policy(policy) => {
+            joined([text(format!("policy {} in force: ", policy.in_force)), commit(&policy.from)])
+        }
+        Detail::PolicyHeld(held) => {
+            text(format!("policy {} (plan {}) held: {}", held.held_generation, held.plan, held.why))
+        }
+        Detail::PolicyWithdrawn(held) => {
+            text(format!("policy {} (plan {}) withdrawn: {}", held.withdrawn_generation, held.plan, held.why))
+        }
+        Detail::WaiverEnded(ended) => text(format!(
+            "waiver {} of {} ended: {} of {} ({})",
+            ended.waiver_ended,
+            ended.owner,
+            ended.keys.join(", "),
+            ended.repositories.join(", "),
+            ended.reason
+        )),
+        // Every other entry shows the facts as the journal has them.
+        _ => code(detail),
+    }
+}
+
+/// Returns what an operator did.
+fn operator(action: &OperatorAction) -> Html {
+    let because = |reason: Option<&str>| reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    text(match action {
+        OperatorAction::Approved { approved, by, reason, .. } => {
+            format!("{by} approved the change {approved}{}", because(reason.as_deref()))
+        }
+        OperatorAction::Rejected { rejected, by, reason, .. } => {
+            format!("{by} rejected the change {rejected}{}", because(reason.as_deref()))
+        }
+        OperatorAction::ApprovedGeneration { approved_generation, plan, reason, by } => {
+            format!("{by} approved the policy {approved_generation} (plan {plan}): {reason}")
+        }
+        OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
+        OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
+        OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
+            "{by} exempted {} of {} until {waived_until} for {owner}: {reason}",
+            waived.join(", "),
+            repositories.join(", ")
+        ),
+        OperatorAction::EndedWaiver { ended_waiver, waived, repositories, by } => format!(
+            "{by} ended the waiver {ended_waiver}: {} of {}",
+            waived.join(", "),
+            repositories.join(", ")
+        ),
+        // A name or a file of the policy was confirmed.
+        _ => return code(Detail::Operator(action.clone())),
+    })
+}
+
+fn result_text(result: &WriteResult) -> String {
+    let written = match (result.written, result.unknown) {
+        (Happened::Yes, _) => "written",
+        // The vendor may have made the change although the write failed.
+        (Happened::Unknown, _) | (Happened::No, Some(true)) => "unknown whether it was written",
+        (Happened::No, _) => "not written",
+    };
+    match &result.why {
+        Some(why) => format!("{written}: {why}"),
+        None => written.to_owned(),
+    }
+}
+
+fn run(counts: &RunCounts) -> Html {
+    let results = [
+        (counts.written, "written"),
+        (counts.held, "held by the guard"),
+        (counts.withheld.unwrap_or_default(), "skipped by the mode"),
+        (counts.failed, "failed"),
+        (counts.postponed.unwrap_or_default(), "postponed"),
+    ];
+    let results = results.into_iter().filter(|(count, _)| *count > 0);
+    let results: Vec<String> = results.map(|(count, result)| format!("{count} {result}")).collect();
+    let noun = if counts.changes == 1 { "change" } else { "changes" };
+    let sums = if results.is_empty() { String::new() } else { format!(": {}", results.join(", ")) };
+    let unknowns = counts.unknown.iter().map(|unknown| {
+        let part = unknown.part.as_deref().unwrap_or_default();
+        text(format!("unknown: {} {part}: {}", unknown.aspect, unknown.why))
+    });
+    let causes = counts.after.iter().flatten().map(|cause| match &cause.by {
+        Some(by) => text(format!("after {} by {by}", cause.event)),
+        None => text(format!("after {}", cause.event)),
+    });
+    let further: Vec<Html> = unknowns.chain(causes).collect();
+    let further = if further.is_empty() { Html::default() } else { list(further) };
+    joined([text(format!("{} {noun}{sums}", counts.changes)), further])
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing;
+    use beadle_engine::{Risk, Unknown};
+    use serde_json::json;
+
+    use super::*;
+
+    const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+    const INERT: &str = "&lt;img src=x onerror=alert(1)&gt;";
+
+    #[test]
+    fn no_value_of_a_change_becomes_html() {
+        let mut hostile = testing::change(HOSTILE, HOSTILE, &[Risk::Removes]);
+        hostile.fields[0].name = HOSTILE.into();
+        hostile.fields[0].before = json!([HOSTILE]);
+        hostile.fields[0].after = json!({ HOSTILE: HOSTILE });
+        let shown = change(&hostile);
+        assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
+        assert_eq!(shown.as_str().matches(INERT).count(), 6, "{}", shown.as_str());
+    }
+
+    #[test]
+    fn no_value_of_an_entry_becomes_html() {
+        let commit = PolicyCommitted {
+            repository: HOSTILE.into(),
+            commit: HOSTILE.into(),
+            author: HOSTILE.into(),
+            subject: HOSTILE.into(),
+        };
+        let unknown = Unknown {
+            aspect: HOSTILE.into(),
+            part: Some(HOSTILE.into()),
+            why: HOSTILE.into(),
+            transient: true,
+        };
+        let mut policy = serde_json::to_value(&commit).unwrap();
+        policy["in_force"] = HOSTILE.into();
+        for stored in [
+            policy,
+            json!({
+                "changes": 1, "written": 0, "held": 0, "failed": 1, "unknown": [unknown],
+                "after": [{ "event": HOSTILE, "by": HOSTILE, "delivery": "d" }],
+            }),
+            json!({ "written": false, "why": HOSTILE }),
+            json!({ "approved": HOSTILE, "by": HOSTILE }),
+            json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
+            json!({ "paused_until": HOSTILE, "by": HOSTILE }),
+            json!({ "rejected": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
+            json!({
+                "waived": [HOSTILE], "repositories": [HOSTILE], "waived_until": HOSTILE, "reason": HOSTILE,
+                "owner": HOSTILE, "by": HOSTILE,
+            }),
+            json!({
+                "ended_waiver": HOSTILE, "waived": [HOSTILE], "repositories": [HOSTILE], "by": HOSTILE,
+            }),
+            json!({
+                "waiver_ended": HOSTILE, "keys": [HOSTILE], "repositories": [HOSTILE], "until": HOSTILE,
+                "reason": HOSTILE, "owner": HOSTILE, "due": 1,
+            }),
+            json!({ "held_generation": HOSTILE, "plan": HOSTILE, "why": HOSTILE, "held_by": "service" }),
+            json!({ "something": HOSTILE }),
+        ] {
+            let shown = detail(&Detail::from(stored));
+            assert!(shown.as_str().contains(INERT), "{}", shown.as_str());
+            assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
+        }
+    }
+
+    #[test]
+    fn the_result_of_a_run_is_a_sentence() {
+        let stored = json!({ "changes": 2, "written": 1, "held": 1, "failed": 0, "unknown": [] });
+        assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
+        let stored = json!({ "written": false, "unknown": false, "why": "403" });
+        assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
+        let stored = json!({ "written": false, "unknown": true, "why": "timeout" });
+        let expected = "unknown whether it was written: timeout";
+        assert_eq!(detail(&Detail::from(stored)).as_str(), expected);
+    }
+}

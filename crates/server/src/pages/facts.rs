@@ -1,0 +1,100 @@
+//! What the pages show that is not in the store. The process that serves the pages knows it.
+
+use async_trait::async_trait;
+use beadle_engine::gate::{GateSums, Holder};
+use beadle_engine::journal::PolicyCommitted;
+use beadle_engine::{Risk, StoreError, Time};
+use serde::Serialize;
+
+/// A configured organisation, and its policy.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrganisationFacts {
+    /// The name of the organisation.
+    pub name: String,
+    /// The mode with which the process works.
+    pub mode: String,
+    /// The modes of single aspects, each as the name of the aspect and the mode.
+    pub modes: Vec<(String, String)>,
+    /// True if the organisation is open. If it is not, Beadle changes nothing in it.
+    pub open: bool,
+    /// The generation of the policy in force; `None` if the organisation is not open.
+    pub generation: Option<String>,
+    /// The commit of the policy in force; `None` if the policy comes from a folder.
+    pub commit: Option<PolicyCommitted>,
+    /// The generations that the gate holds.
+    pub held: Vec<HeldPolicy>,
+    /// The waivers, with the one that ends first at the beginning.
+    pub waivers: Vec<WaiverFacts>,
+}
+
+/// An exemption of some keys of some repositories until a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaiverFacts {
+    /// The code of the waiver.
+    pub code: String,
+    /// The paths of the exempt keys.
+    pub keys: Vec<String>,
+    /// The names of the repositories, or globs for them.
+    pub repositories: Vec<String>,
+    /// The end of the waiver.
+    pub until: Time,
+    /// Why the keys are exempt.
+    pub reason: String,
+    /// The person or team that answers for the waiver.
+    pub owner: String,
+    /// True if the waiver is in force now.
+    pub in_force: bool,
+    /// The line of the policy that declares the waiver, or the command that made it.
+    pub declared_by: String,
+}
+
+/// A generation of a policy that the gate holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldPolicy {
+    /// The name of the generation.
+    pub generation: String,
+    /// The commit that has the files of the generation, if it comes from a repository.
+    pub commit: Option<PolicyCommitted>,
+    /// Who holds the generation.
+    pub held_by: Holder,
+    /// The code of the held plan.
+    pub plan: String,
+    /// The time at which the hold began.
+    pub since: Time,
+    /// The exceeded limits.
+    pub why: String,
+    /// The sums of the changes that the generation would write.
+    pub sums: GateSums,
+    /// The number of repositories in the organisation.
+    pub total: u64,
+    /// The changes, grouped by what is changed.
+    pub groups: Vec<HeldChanges>,
+    /// The number of groups that are left out.
+    pub more_groups: usize,
+    /// The operator who approved the generation, if one did.
+    pub approved_by: Option<String>,
+}
+
+/// Equal changes of several repositories.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldChanges {
+    /// The most severe risk of the changes.
+    pub risk: Risk,
+    /// The aspect of the changes.
+    pub aspect: String,
+    /// What is changed, such as `team platform`.
+    pub what: String,
+    /// The number of repositories.
+    pub repositories: u64,
+    /// Some of the repositories.
+    pub examples: Vec<String>,
+}
+
+/// Knows the organisations of a process.
+#[async_trait]
+pub trait Facts: Send + Sync + 'static {
+    /// Returns the configured organisations, in the order of the configuration.
+    async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError>;
+    /// Returns the names of the configured targets of groups.
+    fn targets(&self) -> Vec<String>;
+}

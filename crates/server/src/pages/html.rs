@@ -1,0 +1,255 @@
+//! Pages in HTML, for browsers.
+//!
+//! A page consists of [`Html`]. There is no way to create HTML from a text as it is: every text,
+//! also one of this program, passes through one encoder. The names of tags and attributes are types.
+
+use std::fmt::{Display, Write as _};
+
+use beadle_engine::{Time, is_deceptive};
+
+use super::link::Link;
+
+/// The maximum length of a text, in characters. A longer text is cut, and the page shows how many
+/// characters are missing.
+const LONGEST: usize = 2000;
+
+/// A piece of HTML, in which every text is encoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Html(String);
+
+/// The elements that a page can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    A,
+    Body,
+    Button,
+    Caption,
+    Code,
+    Dd,
+    Div,
+    Dl,
+    Dt,
+    Form,
+    H1,
+    H2,
+    Head,
+    Header,
+    Html,
+    Label,
+    Li,
+    Main,
+    Nav,
+    Option,
+    P,
+    Section,
+    Select,
+    Span,
+    Table,
+    Tbody,
+    Td,
+    Th,
+    Thead,
+    Time,
+    Title,
+    Tr,
+    Ul,
+}
+
+impl Tag {
+    fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::Body => "body",
+            Self::Button => "button",
+            Self::Caption => "caption",
+            Self::Code => "code",
+            Self::Dd => "dd",
+            Self::Div => "div",
+            Self::Dl => "dl",
+            Self::Dt => "dt",
+            Self::Form => "form",
+            Self::H1 => "h1",
+            Self::H2 => "h2",
+            Self::Head => "head",
+            Self::Header => "header",
+            Self::Html => "html",
+            Self::Label => "label",
+            Self::Li => "li",
+            Self::Main => "main",
+            Self::Nav => "nav",
+            Self::Option => "option",
+            Self::P => "p",
+            Self::Section => "section",
+            Self::Select => "select",
+            Self::Span => "span",
+            Self::Table => "table",
+            Self::Tbody => "tbody",
+            Self::Td => "td",
+            Self::Th => "th",
+            Self::Thead => "thead",
+            Self::Time => "time",
+            Self::Title => "title",
+            Self::Tr => "tr",
+            Self::Ul => "ul",
+        }
+    }
+}
+
+/// An attribute of an element. A browser runs the values of some attributes, such as `onclick`.
+/// None of those is here.
+#[derive(Clone, Debug)]
+pub(super) enum Attribute<'a> {
+    Action(&'static str),
+    Class(&'static str),
+    Current,
+    Href(&'a Link),
+    Id(&'static str),
+    /// The name of a form's field, or the text by which a screen reader names an element.
+    Label(&'static str),
+    Lang(&'static str),
+    Name(&'static str),
+    /// The role of an element, for a screen reader.
+    Role(&'static str),
+    Scope(&'static str),
+    Selected,
+    /// Makes an element reachable with the keyboard.
+    Tabbable,
+    Value(&'a str),
+    DateTime(Time),
+}
+
+impl Attribute<'_> {
+    fn write(&self, out: &mut String) {
+        let (name, value) = match self {
+            Self::Action(value) => ("action", encoded(value)),
+            Self::Class(value) => ("class", encoded(value)),
+            Self::Current => ("aria-current", encoded("page")),
+            Self::Href(link) => ("href", encoded(link.as_str())),
+            Self::Id(value) => ("id", encoded(value)),
+            Self::Label(value) => ("aria-label", encoded(value)),
+            Self::Lang(value) => ("lang", encoded(value)),
+            Self::Name(value) => ("name", encoded(value)),
+            Self::Role(value) => ("role", encoded(value)),
+            Self::Scope(value) => ("scope", encoded(value)),
+            Self::Selected => ("selected", encoded("selected")),
+            Self::Tabbable => ("tabindex", encoded("0")),
+            Self::Value(value) => ("value", encoded(value)),
+            Self::DateTime(time) => ("datetime", encoded(&time.to_string())),
+        };
+        let _ = write!(out, " {name}=\"{value}\""); // writing to a string cannot fail
+    }
+}
+
+/// Encodes a text, so that it can stand between tags and in the value of an attribute. Characters
+/// that are invisible, or that make a text look like another text, are written as `\u{...}`.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '`' => out.push_str("&#96;"),
+            c if is_deceptive(c) => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Returns a text. A long text is cut.
+pub(super) fn text(shown: impl Display) -> Html {
+    let whole = shown.to_string();
+    let Some((at, _)) = whole.char_indices().nth(LONGEST) else { return Html(encoded(&whole)) };
+    let (start, rest) = whole.split_at(at);
+    Html(encoded(&format!("{start}… ({} more characters)", rest.chars().count())))
+}
+
+/// Returns an element with these attributes and this content.
+pub(super) fn element(
+    tag: Tag,
+    attributes: &[Attribute<'_>],
+    content: impl IntoIterator<Item = Html>,
+) -> Html {
+    let name = tag.name();
+    let mut out = format!("<{name}");
+    for attribute in attributes {
+        attribute.write(&mut out);
+    }
+    out.push('>');
+    for piece in content {
+        out.push_str(&piece.0);
+    }
+    let _ = write!(out, "</{name}>"); // writing to a string cannot fail
+    Html(out)
+}
+
+/// Returns the pieces as one piece.
+pub(super) fn joined(pieces: impl IntoIterator<Item = Html>) -> Html {
+    Html(pieces.into_iter().map(|piece| piece.0).collect())
+}
+
+/// Returns the field for a text in a form.
+pub(super) fn input(name: &'static str, value: &str) -> Html {
+    let mut out = String::from("<input type=\"search\"");
+    Attribute::Name(name).write(&mut out);
+    Attribute::Value(value).write(&mut out);
+    out.push('>');
+    Html(out)
+}
+
+/// Returns a whole page. Its only other file is the style sheet at `style`.
+pub(super) fn document(title: &str, style: &'static str, body: Html) -> String {
+    let mut head = String::from(
+        "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><link rel=\"stylesheet\"",
+    );
+    Attribute::Href(&Link::to(style)).write(&mut head);
+    head.push('>');
+    let head = element(Tag::Head, &[], [Html(head), element(Tag::Title, &[], [text(title)])]);
+    let page = element(Tag::Html, &[Attribute::Lang("en")], [head, element(Tag::Body, &[], [body])]);
+    format!("<!DOCTYPE html>\n{}\n", page.0)
+}
+
+#[cfg(test)]
+impl Html {
+    /// Returns the HTML as text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_cannot_become_a_tag_or_an_attribute() {
+        for (hostile, inert) in [
+            ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+            ("\" onmouseover=\"alert(1)", "&quot; onmouseover=&quot;alert(1)"),
+            ("' onfocus='x", "&#39; onfocus=&#39;x"),
+            ("`onerror=x`", "&#96;onerror=x&#96;"),
+            ("a&lt;b", "a&amp;lt;b"),
+            ("</td></table><h1>", "&lt;/td&gt;&lt;/table&gt;&lt;h1&gt;"),
+            ("gpj.\u{202e}exe\u{0}\n", r"gpj.\u{202e}exe\u{0}\n"),
+            ("Ärger 日本 🎉", "Ärger 日本 🎉"),
+        ] {
+            assert_eq!(text(hostile).as_str(), inert);
+            let input = input("text", hostile);
+            assert_eq!(input.as_str(), format!("<input type=\"search\" name=\"text\" value=\"{inert}\">"));
+            let option = element(Tag::Option, &[Attribute::Value(hostile)], []);
+            assert_eq!(option.as_str(), format!("<option value=\"{inert}\"></option>"));
+            let page = document(hostile, "/style.css", Html::default());
+            assert!(page.contains(&format!("<title>{inert}</title>")), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_says_so() {
+        let shown = text("ä".repeat(LONGEST + 5));
+        assert!(shown.as_str().ends_with("ä… (5 more characters)"), "{}", shown.as_str());
+    }
+}

@@ -1,0 +1,66 @@
+//! Addresses of the pages. A value becomes exactly one segment of the path, or one value of the
+//! query.
+
+use form_urlencoded::Serializer;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The characters that need no percent-encoding, by RFC 3986 (2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The address of a page of this listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link(String);
+
+impl Link {
+    /// Returns the address of a page whose path is a text of this program.
+    pub(super) fn to(path: &'static str) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Adds a segment to the path. Returns `None` if a browser would not send the segment as it is:
+    /// it resolves `.` and `..`, even if they are encoded.
+    pub(super) fn segment(self, value: &str) -> Option<Self> {
+        let is_kept = !value.is_empty() && !value.chars().all(|c| c == '.');
+        is_kept.then(|| Self(format!("{}/{}", self.0, utf8_percent_encode(value, UNRESERVED))))
+    }
+
+    /// Adds a value to the query, unless the value is empty.
+    pub(super) fn with(self, name: &'static str, value: &str) -> Self {
+        if value.is_empty() {
+            return self;
+        }
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        let query = Serializer::new(String::new()).append_pair(name, value).finish();
+        Self(format!("{}{separator}{query}", self.0))
+    }
+
+    /// Returns the address as text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_one_segment_or_one_value_of_the_query() {
+        let to = |value: &str| Link::to("/repositories").segment(value).map(|link| link.0);
+        for (value, address) in [
+            ("shop", Some("/repositories/shop")),
+            ("a/b?c#d", Some("/repositories/a%2Fb%3Fc%23d")),
+            ("a..b", Some("/repositories/a..b")),
+            ("\"><script>", Some("/repositories/%22%3E%3Cscript%3E")),
+            ("..", None),
+            (".", None),
+            ("", None),
+        ] {
+            assert_eq!(to(value).as_deref(), address, "{value}");
+        }
+        let link = Link::to("/journal").with("key", "a&b=c").with("text", "").with("kind", "run");
+        assert_eq!(link.as_str(), "/journal?key=a%26b%3Dc&kind=run");
+        let link = Link::to("/journal").with("text", "javascript:alert(1)");
+        assert_eq!(link.as_str(), "/journal?text=javascript%3Aalert%281%29");
+    }
+}

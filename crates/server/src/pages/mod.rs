@@ -1,0 +1,309 @@
+//! The pages of the operator listener, and the API with the same values as JSON. Both only read.
+
+mod access;
+mod asked;
+mod condition;
+mod detail;
+mod facts;
+mod html;
+mod layout;
+mod link;
+mod names;
+mod newest;
+mod parts;
+#[cfg(test)]
+mod tests;
+mod view;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use beadle_engine::{Clock, Driver, Store};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+
+use access::{Wanted, harden};
+use asked::{Asked, Refused, in_time};
+use html::text;
+use parts::paragraph;
+use view::View;
+use views::deliveries::{self, DeliveriesPage};
+use views::holds::{self, HoldsPage};
+use views::journal::{self, Journal};
+use views::overview::{self, Overview};
+use views::policy::{self, Policies};
+use views::queue::{self, Queue};
+use views::repository::{self, RepositoryPage};
+use views::tasks::Tasks;
+use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
+
+pub use access::Access;
+pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
+
+/// The description of the API.
+const DESCRIPTION: &str = include_str!("assets/openapi.json");
+
+/// Everything that the pages show.
+pub struct Pages {
+    /// The store with the queue, the holds, the journal and the deliveries.
+    pub store: Arc<dyn Store>,
+    /// The source of the current time.
+    pub clock: Clock,
+    /// The driver of the background tasks.
+    pub driver: Driver,
+    /// What the process knows besides the store.
+    pub facts: Arc<dyn Facts>,
+    /// The rules for callers.
+    pub access: Access,
+}
+
+type Shared = State<Arc<Pages>>;
+
+impl Pages {
+    /// Returns the routes of the pages and of the API, except `/tasks`.
+    pub fn router(self: Arc<Self>) -> axum::Router {
+        let routes = pages().into_iter().chain(api());
+        let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
+        // Unknown paths of the listener stay 404 for everybody.
+        router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
+    }
+
+    /// Returns the page of the background tasks if a browser asks for it. A program gets the records
+    /// of the tasks at the same address.
+    pub fn tasks_page(&self, headers: &HeaderMap) -> Option<Response> {
+        let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok())?;
+        if !accepted.contains("text/html") {
+            return None;
+        }
+        let refusal = self.access.refusal(headers, Wanted::Page);
+        let mut response = refusal.unwrap_or_else(|| self.show(Ok(self.tasks())));
+        harden(response.headers_mut());
+        Some(response)
+    }
+
+    /// Returns the answer to a program that may not read. Returns `None` if it may read.
+    pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        self.access.refusal(headers, Wanted::Json)
+    }
+
+    /// Returns the page with these values, or a page with the reason why there are none.
+    fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
+        let (status, page) = match loaded {
+            Ok(view) => {
+                let content = view.content(self.clock.now());
+                (StatusCode::OK, layout::page(&view.title(), V::PLACE, content))
+            }
+            Err(refused) => {
+                let (status, title) = match refused {
+                    Refused::Invalid(_) => (StatusCode::BAD_REQUEST, "Invalid request"),
+                    Refused::NotFound(_) => (StatusCode::NOT_FOUND, "Not found"),
+                    Refused::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Store unavailable"),
+                };
+                (status, layout::page(title, V::PLACE, vec![paragraph([text(refused.why())])]))
+            }
+        };
+        (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+    }
+
+    async fn overview(&self) -> Result<Overview, Refused> {
+        let loaded = async {
+            let organisations = self.facts.organisations().await?;
+            let (store, now) = (self.store.as_ref(), self.clock.now());
+            overview::load(store, organisations, &self.facts.targets(), self.driver.status(), now).await
+        };
+        in_time(loaded).await
+    }
+
+    async fn repositories(&self, asked: &Asked) -> Result<Repositories, Refused> {
+        let loaded = async {
+            let organisations = self.facts.organisations().await?;
+            let names = organisations.into_iter().map(|org| org.name).collect();
+            things::load(self.store.as_ref(), REPOSITORY, asked, names).await
+        };
+        in_time(loaded).await.map(Repositories)
+    }
+
+    async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
+        let loaded = async {
+            let organisations = self.facts.organisations().await?;
+            let names: Vec<String> = organisations.into_iter().map(|org| org.name).collect();
+            repository::load(self.store.as_ref(), (owner, name), &names, self.clock.now()).await
+        };
+        in_time(loaded).await
+    }
+
+    async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {
+        let loaded = things::load(self.store.as_ref(), GROUP, asked, self.facts.targets());
+        in_time(loaded).await.map(Groups)
+    }
+
+    async fn holds(&self, asked: &Asked) -> Result<HoldsPage, Refused> {
+        in_time(holds::load(self.store.as_ref(), asked)).await
+    }
+
+    async fn journal(&self, asked: &Asked) -> Result<Journal, Refused> {
+        in_time(journal::load(self.store.as_ref(), asked)).await
+    }
+
+    async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {
+        in_time(deliveries::load(self.store.as_ref(), asked)).await
+    }
+
+    async fn queue(&self) -> Result<Queue, Refused> {
+        in_time(queue::load(self.store.as_ref(), self.clock.now())).await
+    }
+
+    async fn policies(&self, asked: &Asked) -> Result<Policies, Refused> {
+        let loaded = async {
+            let organisations = self.facts.organisations().await?;
+            policy::load(self.store.as_ref(), organisations, asked).await
+        };
+        in_time(loaded).await
+    }
+
+    fn tasks(&self) -> Tasks {
+        Tasks { tasks: self.driver.status() }
+    }
+}
+
+/// Returns the values as JSON, or the reason why there are none.
+fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
+    match loaded {
+        Ok(view) => Json(view).into_response(),
+        Err(refused) => {
+            let status = match refused {
+                Refused::Invalid(_) => StatusCode::BAD_REQUEST,
+                Refused::NotFound(_) => StatusCode::NOT_FOUND,
+                Refused::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, Json(json!({ "error": refused.why() }))).into_response()
+        }
+    }
+}
+
+/// Refuses callers that may not read, and limits what a browser does with the answers.
+async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    let wanted = if is_api { Wanted::Json } else { Wanted::Page };
+    let refusal = pages.access.refusal(request.headers(), wanted);
+    let mut response = match refusal {
+        Some(refused) => refused,
+        None => next.run(request).await,
+    };
+    harden(response.headers_mut());
+    response
+}
+
+/// A path with its handler.
+type Route = (&'static str, MethodRouter<Arc<Pages>>);
+
+/// Returns the routes of the pages.
+fn pages() -> Vec<Route> {
+    let style = ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], layout::STYLE);
+    vec![
+        ("/", get(|State(pages): Shared| async move { pages.show(pages.overview().await) })),
+        (
+            "/repositories",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.repositories(&asked).await)
+            }),
+        ),
+        (
+            "/repositories/{organisation}/{name}",
+            get(|State(pages): Shared, Path((owner, name)): Path<(String, String)>| async move {
+                pages.show(pages.repository(&owner, &name).await)
+            }),
+        ),
+        (
+            "/groups",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.groups(&asked).await)
+            }),
+        ),
+        (
+            "/holds",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.holds(&asked).await)
+            }),
+        ),
+        (
+            "/journal",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.journal(&asked).await)
+            }),
+        ),
+        (
+            "/deliveries",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.deliveries(&asked).await)
+            }),
+        ),
+        ("/queue", get(|State(pages): Shared| async move { pages.show(pages.queue().await) })),
+        (
+            "/policy",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.policies(&asked).await)
+            }),
+        ),
+        (layout::STYLE_PATH, get(move || async move { style.into_response() })),
+    ]
+}
+
+/// Returns the routes of the API.
+fn api() -> Vec<Route> {
+    let description = ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION);
+    vec![
+        ("/api/v1/overview", get(|State(pages): Shared| async move { answer(pages.overview().await) })),
+        (
+            "/api/v1/repositories",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.repositories(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/repositories/{organisation}/{name}",
+            get(|State(pages): Shared, Path((owner, name)): Path<(String, String)>| async move {
+                answer(pages.repository(&owner, &name).await)
+            }),
+        ),
+        (
+            "/api/v1/groups",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.groups(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/holds",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.holds(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/journal",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.journal(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/deliveries",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.deliveries(&asked).await)
+            }),
+        ),
+        ("/api/v1/queue", get(|State(pages): Shared| async move { answer(pages.queue().await) })),
+        ("/api/v1/tasks", get(|State(pages): Shared| async move { answer(Ok(pages.tasks())) })),
+        (
+            "/api/v1/policy",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.policies(&asked).await)
+            }),
+        ),
+        ("/api/v1/openapi.json", get(move || async move { description.into_response() })),
+    ]
+}

@@ -1,0 +1,145 @@
+//! Searches the journal from its end.
+
+use beadle_engine::{Entry, History, Store, StoreError};
+
+/// The number of entries that are read at once.
+const WINDOW: u32 = 500;
+/// The number of entries that one search looks at. A further search continues where it stopped.
+const MOST: usize = 10_000;
+
+/// The newest entries of the journal, with the newest one first.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    /// The entries.
+    pub(super) entries: Vec<Entry>,
+    /// The number before which the search for older entries continues; `None` if there are none.
+    pub(super) older: Option<u64>,
+}
+
+/// Returns the newest entries that are wanted and have a smaller number than `before`. If `key` is
+/// not empty, the entries belong to this key.
+pub(super) async fn newest(
+    store: &dyn Store,
+    (key, before): (&str, Option<u64>),
+    limit: usize,
+    is_wanted: &(dyn Fn(&Entry) -> bool + Send + Sync),
+) -> Result<Newest, StoreError> {
+    let key = Some(key.to_owned()).filter(|key| !key.is_empty());
+    // A greater number would not fit into the numbers of every store.
+    let before = before.map(|before| before.min(i64::MAX.unsigned_abs()));
+    let mut history = History { before, key, limit: WINDOW, ..History::default() };
+    let mut newest = Newest::default();
+    let mut looked = 0;
+    loop {
+        let found = store.newest_entries(history.clone()).await?;
+        let Some(last) = found.last().map(|entry| entry.seq) else { return Ok(newest) };
+        looked += found.len();
+        for entry in found {
+            if !is_wanted(&entry) {
+                continue;
+            }
+            if newest.entries.len() >= limit {
+                newest.older = Some(entry.seq + 1);
+                return Ok(newest);
+            }
+            newest.entries.push(entry);
+        }
+        if looked >= MOST {
+            newest.older = Some(last);
+            return Ok(newest);
+        }
+        history.before = Some(last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Detail, EntryKind, Retention, Time};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::exchange;
+
+    fn entry(n: u64) -> Entry {
+        Entry {
+            seq: 0,
+            at: Time(i64::try_from(n).unwrap()),
+            kind: if n.is_multiple_of(10) { EntryKind::Policy } else { EntryKind::Run },
+            key: format!("repository:acme:{}", n % 3),
+            subject: String::new(),
+            intent: None,
+            detail: Detail::Other(Value::Null),
+        }
+    }
+
+    async fn journal(store: &dyn Store, count: u64) {
+        let entries = (1..=count).map(entry).collect();
+        store.journal(None, entries, Time(0)).await.unwrap();
+    }
+
+    fn numbers(newest: &Newest) -> Vec<u64> {
+        newest.entries.iter().map(|entry| entry.seq).collect()
+    }
+
+    #[tokio::test]
+    async fn the_newest_entries_come_first_and_pages_continue() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let store = store.as_ref();
+        let all = |_: &Entry| true;
+        assert!(newest(store, ("", None), 3, &all).await.unwrap().entries.is_empty());
+        journal(store, 2001).await;
+        let mut shown = newest(store, ("", None), 3, &all).await.unwrap();
+        assert_eq!(numbers(&shown), [2001, 2000, 1999]);
+        let mut seen = numbers(&shown);
+        while let Some(before) = shown.older {
+            shown = newest(store, ("", Some(before)), 700, &all).await.unwrap();
+            seen.extend(numbers(&shown));
+        }
+        assert_eq!(seen, (1..=2001).rev().collect::<Vec<_>>());
+        let is_policy = |entry: &Entry| entry.kind == EntryKind::Policy;
+        let policies = newest(store, ("", None), 2, &is_policy).await.unwrap();
+        assert_eq!(numbers(&policies), [2000, 1990]);
+        let beyond = newest(store, ("", Some(u64::MAX)), 1, &all).await.unwrap();
+        assert_eq!(numbers(&beyond), [2001]);
+        let retention = Retention {
+            bodies_before: Time(0),
+            ids_before: Time(0),
+            journal_before: Time(1990),
+            batch: 10_000,
+        };
+        store.prune(retention).await.unwrap();
+        let left = newest(store, ("", None), 100, &all).await.unwrap();
+        assert_eq!((left.entries.len(), left.older), (12, None), "{:?}", numbers(&left));
+    }
+
+    #[tokio::test]
+    async fn the_entries_of_a_key_have_pages_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        journal(store.as_ref(), 1600).await;
+        let all = |_: &Entry| true;
+        let key = "repository:acme:1";
+        let mut shown = newest(store.as_ref(), (key, None), 2, &all).await.unwrap();
+        assert_eq!(numbers(&shown), [1600, 1597]);
+        let mut seen = numbers(&shown);
+        while let Some(before) = shown.older {
+            shown = newest(store.as_ref(), (key, Some(before)), 100, &all).await.unwrap();
+            seen.extend(numbers(&shown));
+        }
+        assert_eq!(seen.len(), 534);
+        assert_eq!(seen.last(), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn a_search_that_finds_nothing_stops_and_can_continue() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        journal(store.as_ref(), 10_600).await;
+        let is_first = |entry: &Entry| entry.seq == 1;
+        let none = newest(store.as_ref(), ("", None), 100, &is_first).await.unwrap();
+        assert_eq!((none.entries.len(), none.older), (0, Some(601)));
+        let found = newest(store.as_ref(), ("", none.older), 100, &is_first).await.unwrap();
+        assert_eq!((numbers(&found), found.older), (vec![1], None));
+    }
+}

@@ -1,0 +1,253 @@
+//! Parts that several pages have: tables, lists of facts, forms, times and states.
+
+use beadle_engine::{Key, Time};
+
+use super::condition::Thing;
+use super::html::{Attribute, Html, Tag, element, input, joined, text};
+use super::link::Link;
+use super::names::Names;
+
+/// The maximum number of items of a list, so that a page stays small.
+const ITEMS: usize = 20;
+
+/// Returns a section with its heading.
+pub(super) fn section(title: &'static str, content: impl IntoIterator<Item = Html>) -> Html {
+    let heading = element(Tag::H2, &[], [text(title)]);
+    element(Tag::Section, &[], std::iter::once(heading).chain(content))
+}
+
+/// Returns a paragraph.
+pub(super) fn paragraph(content: impl IntoIterator<Item = Html>) -> Html {
+    element(Tag::P, &[], content)
+}
+
+/// Returns a table. The first cell of each row names the row. Without rows, returns the sentence
+/// `empty`.
+pub(super) fn table(
+    caption: &'static str,
+    columns: &[&'static str],
+    rows: Vec<Vec<Html>>,
+    empty: &'static str,
+) -> Html {
+    if rows.is_empty() {
+        return paragraph([text(empty)]);
+    }
+    let column = |name: &&'static str| element(Tag::Th, &[Attribute::Scope("col")], [text(name)]);
+    let head = element(Tag::Thead, &[], [element(Tag::Tr, &[], columns.iter().map(column))]);
+    let rows = rows.into_iter().map(|cells| {
+        let cells = cells.into_iter().enumerate().map(|(at, cell)| match at {
+            0 => element(Tag::Th, &[Attribute::Scope("row")], [cell]),
+            _ => element(Tag::Td, &[], [cell]),
+        });
+        element(Tag::Tr, &[], cells)
+    });
+    // A wide table scrolls, also with the keyboard.
+    let scroll = [
+        Attribute::Class("scroll"),
+        Attribute::Role("group"),
+        Attribute::Label(caption),
+        Attribute::Tabbable,
+    ];
+    let caption = element(Tag::Caption, &[], [text(caption)]);
+    let table = element(Tag::Table, &[], [caption, head, element(Tag::Tbody, &[], rows)]);
+    element(Tag::Div, &scroll, [table])
+}
+
+/// Returns a list of facts, each with its name.
+pub(super) fn facts(facts: Vec<(&'static str, Html)>) -> Html {
+    let pairs = facts
+        .into_iter()
+        .map(|(name, fact)| joined([element(Tag::Dt, &[], [text(name)]), element(Tag::Dd, &[], [fact])]));
+    element(Tag::Dl, &[], pairs)
+}
+
+/// Returns a list of items. A long list is cut, and shows how many items are missing.
+pub(super) fn list(items: impl IntoIterator<Item = Html>) -> Html {
+    let mut items = items.into_iter();
+    let mut shown: Vec<Html> = items.by_ref().take(ITEMS).collect();
+    let more = items.count();
+    if more > 0 {
+        shown.push(text(format!("and {more} more")));
+    }
+    element(Tag::Ul, &[], shown.into_iter().map(|item| element(Tag::Li, &[], [item])))
+}
+
+/// Returns a text in the type of code.
+pub(super) fn code(shown: impl std::fmt::Display) -> Html {
+    element(Tag::Code, &[], [text(shown)])
+}
+
+/// Returns a text that is less important.
+pub(super) fn faint(shown: impl std::fmt::Display) -> Html {
+    element(Tag::Span, &[Attribute::Class("faint")], [text(shown)])
+}
+
+/// Returns a text that leads to an address.
+pub(super) fn link(to: &Link, shown: impl std::fmt::Display) -> Html {
+    element(Tag::A, &[Attribute::Href(to)], [text(shown)])
+}
+
+/// Returns the name of a state or of a risk.
+pub(super) fn state(name: &'static str) -> Html {
+    let class = element(Tag::Span, &[Attribute::Class(name)], [text(name)]);
+    element(Tag::Span, &[Attribute::Class("state")], [class])
+}
+
+/// Returns a time, and how long ago it was.
+pub(super) fn moment(at: Time, now: Time) -> Html {
+    let time = element(Tag::Time, &[Attribute::DateTime(at)], [text(at)]);
+    if at > now {
+        return joined([time, faint(format!(" in {}", span(now, at)))]);
+    }
+    joined([time, faint(format!(" {} ago", span(at, now)))])
+}
+
+fn span(from: Time, to: Time) -> String {
+    let seconds = to.since(from).as_secs();
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86400),
+    }
+}
+
+/// Returns the address of the page of a repository; `None` if a browser cannot ask for this name.
+pub(super) fn repository(subject: &str) -> Option<Link> {
+    let (owner, name) = subject.split_once('/')?;
+    Link::to("/repositories").segment(owner)?.segment(name)
+}
+
+/// Returns the name of a key. The name of a repository leads to its page, and every other name to
+/// the journal of the key.
+pub(super) fn subject(key: &str, name: &str) -> Html {
+    let shown = if name.is_empty() { key } else { name };
+    let is_repository = key.parse::<Key>().is_ok_and(|key| key.kind() == "repository");
+    let page = if is_repository && name != key { repository(name) } else { None };
+    if key == "-" {
+        return text(shown);
+    }
+    link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
+}
+
+/// Returns the name of a key as [`subject`] does, if it is one of these names.
+pub(super) fn named(key: &Key, names: &Names) -> Html {
+    subject(key.as_str(), names.get(key.as_str()).map_or("", String::as_str))
+}
+
+/// The columns of a table of repositories, groups or organisations.
+pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
+
+/// Returns the rows of a table with [`THING_COLUMNS`].
+pub(super) fn thing_rows(things: &[Thing], now: Time) -> Vec<Vec<Html>> {
+    let row = |thing: &Thing| {
+        let name = subject(thing.key.as_str(), &thing.subject);
+        vec![name, state(thing.state.as_str()), text(&thing.why), moment(thing.since, now)]
+    };
+    things.iter().map(row).collect()
+}
+
+/// Returns a number with its noun.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Returns a form that shows a page again with other values of its query.
+pub(super) fn filter(action: &'static str, controls: Vec<Html>) -> Html {
+    let button = element(Tag::Button, &[], [text("Show")]);
+    element(Tag::Form, &[Attribute::Action(action)], controls.into_iter().chain([button]))
+}
+
+/// Returns a field of a form for a text.
+pub(super) fn field(name: &'static str, label: &'static str, value: &str) -> Html {
+    element(Tag::Label, &[], [text(label), input(name, value)])
+}
+
+/// Returns a field of a form for one of several values, or for all of them.
+pub(super) fn choice<'a>(
+    name: &'static str,
+    label: &'static str,
+    values: impl IntoIterator<Item = &'a str>,
+    chosen: &str,
+) -> Html {
+    let all = element(Tag::Option, &[Attribute::Value("")], [text("all")]);
+    let options = values.into_iter().map(|value| {
+        let mut attributes = vec![Attribute::Value(value)];
+        attributes.extend((value == chosen).then_some(Attribute::Selected));
+        element(Tag::Option, &attributes, [text(value)])
+    });
+    let select = element(Tag::Select, &[Attribute::Name(name)], std::iter::once(all).chain(options));
+    element(Tag::Label, &[], [text(label), select])
+}
+
+/// Returns a link to the next page, if there is one.
+pub(super) fn more(next: Option<Link>, shown: &'static str) -> Html {
+    next.map(|next| paragraph([link(&next, shown)])).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_leads_to_one_page() {
+        for (key, name, shown) in [
+            ("repository:acme:7", "acme/shop", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
+            (
+                "repository:acme:7",
+                "acme/a?b#<i>",
+                "<a href=\"/repositories/acme/a%3Fb%23%3Ci%3E\">acme/a?b#&lt;i&gt;</a>",
+            ),
+            ("repository:acme:7", "acme/..", "<a href=\"/journal?key=repository%3Aacme%3A7\">acme/..</a>"),
+            (
+                "target-group:aws:a&b",
+                "aws/x",
+                "<a href=\"/journal?key=target-group%3Aaws%3Aa%26b\">aws/x</a>",
+            ),
+            (
+                "repository:acme:name/new",
+                "repository:acme:name/new",
+                "<a href=\"/journal?key=repository%3Aacme%3Aname%2Fnew\">repository:acme:name/new</a>",
+            ),
+            ("-", "", "-"),
+        ] {
+            assert_eq!(subject(key, name).as_str(), shown);
+        }
+    }
+
+    #[test]
+    fn a_time_shows_its_distance() {
+        let moments = [(0, "0 s ago"), (-150_000, "2 min ago"), (-7_200_000, "2 h ago"), (60_000, "in 60 s")];
+        for (at, shown) in moments {
+            let moment = moment(Time(1_000_000_000 + at), Time(1_000_000_000));
+            assert!(moment.as_str().contains(shown), "{}", moment.as_str());
+        }
+    }
+
+    #[test]
+    fn a_field_keeps_its_hostile_value() {
+        let field = choice("state", "State", ["held", "\"><script>"], "\"><script>");
+        assert!(
+            field.as_str().contains("value=\"&quot;&gt;&lt;script&gt;\" selected=\"selected\">"),
+            "{}",
+            field.as_str()
+        );
+        let table = table("Caption", &["a"], vec![vec![text("<td>")]], "empty");
+        assert!(table.as_str().contains("<th scope=\"row\">&lt;td&gt;</th>"), "{}", table.as_str());
+        assert_eq!(super::table("Caption", &["a"], Vec::new(), "none").as_str(), "<p>none</p>");
+    }
+
+    #[test]
+    fn a_table_that_scrolls_has_a_name_and_can_be_reached_with_the_keyboard() {
+        let table = table("Caption", &["a"], vec![vec![text("b")]], "empty");
+        let start = "<div class=\"scroll\" role=\"group\" aria-label=\"Caption\" tabindex=\"0\"><table>";
+        assert!(table.as_str().starts_with(start), "{}", table.as_str());
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_says_so() {
+        let items = |count: usize| list((0..count).map(text)).as_str().to_owned();
+        assert!(items(ITEMS + 3).ends_with("<li>and 3 more</li></ul>"), "{}", items(ITEMS + 3));
+        assert_eq!(items(ITEMS).matches("<li>").count(), ITEMS);
+    }
+}

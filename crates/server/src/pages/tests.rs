@@ -1,0 +1,395 @@
+//! The pages and the API over a store with hostile names.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use beadle_engine::gate::{GateSums, Holder};
+use beadle_engine::guard::Decision;
+use beadle_engine::journal::{IntendedChange, PolicyCommitted};
+use beadle_engine::{
+    Clock, Delivery, Detail, Driver, Entry, EntryKind, Hold, Key, KeyState, Lane, Limits, Mark, Outcome,
+    ParkReason, Report, Risk, Risks, StoreError, Time, Unknown, testing,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::exchange::{exchange, request, store};
+
+/// A name that would run a script if a page contained it as it is.
+const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
+const HOST: (&str, &str) = ("host", "127.0.0.1:8081");
+
+struct HostileFacts;
+
+#[async_trait]
+impl Facts for HostileFacts {
+    async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+        let commit = PolicyCommitted {
+            repository: HOSTILE.into(),
+            commit: HOSTILE.into(),
+            author: HOSTILE.into(),
+            subject: HOSTILE.into(),
+        };
+        let group = HeldChanges {
+            risk: Risk::Removes,
+            aspect: HOSTILE.into(),
+            what: HOSTILE.into(),
+            repositories: 170,
+            examples: vec![HOSTILE.into()],
+        };
+        let held = HeldPolicy {
+            generation: HOSTILE.into(),
+            commit: Some(commit.clone()),
+            held_by: Holder::Service,
+            plan: HOSTILE.into(),
+            since: Time(0),
+            why: HOSTILE.into(),
+            sums: GateSums { risks: Risks { removes: 170, ..Risks::default() }, repositories: 170 },
+            total: 400,
+            groups: vec![group],
+            more_groups: 1,
+            approved_by: Some(HOSTILE.into()),
+        };
+        let waiver = WaiverFacts {
+            code: HOSTILE.into(),
+            keys: vec![HOSTILE.into()],
+            repositories: vec![HOSTILE.into()],
+            until: Time(5),
+            reason: HOSTILE.into(),
+            owner: HOSTILE.into(),
+            in_force: true,
+            declared_by: HOSTILE.into(),
+        };
+        Ok(vec![OrganisationFacts {
+            name: "acme".into(),
+            mode: "enforce".into(),
+            modes: vec![(HOSTILE.into(), HOSTILE.into())],
+            open: true,
+            generation: Some(HOSTILE.into()),
+            commit: Some(commit),
+            held: vec![held],
+            waivers: vec![waiver],
+        }])
+    }
+
+    fn targets(&self) -> Vec<String> {
+        vec![HOSTILE.into()]
+    }
+}
+
+fn report(subject: &str) -> Report {
+    Report { subject: subject.into(), steps: Vec::new(), unknowns: Vec::new(), skipped: None, failure: None }
+}
+
+/// Fills a store so that each page has values from outside.
+async fn fill(store: &dyn Store) {
+    let shop = Key::new("repository", "acme", 7);
+    let group = Key::new("target-group", HOSTILE, HOSTILE);
+    let delivery = Delivery {
+        source: HOSTILE.into(),
+        id: HOSTILE.into(),
+        event: HOSTILE.into(),
+        actor: Some(HOSTILE.into()),
+        instance: HOSTILE.into(),
+        received: Time(1),
+        body: Vec::new(),
+    };
+    store.accept(delivery, vec![Mark::new(group.clone(), Lane::Event)]).await.unwrap();
+    let parked = Outcome::Park(ParkReason::Failed, HOSTILE.into());
+    let named = format!("acme/{HOSTILE}");
+    for (key, subject, outcome) in [
+        (&shop, "acme/shop", Outcome::Done),
+        (&Key::new("repository", "acme", 8), named.as_str(), parked.clone()),
+        (&group, HOSTILE, parked),
+        (&Key::new("organisation", "acme", 1), "acme", Outcome::Retry(HOSTILE.into())),
+    ] {
+        KeyState::record(store, key, &report(subject), Time(1)).await.unwrap();
+        let claim = store.claim_key(key, Time(1_000_000)).await.unwrap().unwrap();
+        store.finish(&claim.lease, outcome, Time(1_000_000)).await.unwrap();
+    }
+    let mut change = testing::change(HOSTILE, HOSTILE, &[Risk::Removes]);
+    change.fields[0].before = json!(HOSTILE);
+    let hold = Hold {
+        digest: "d1".into(),
+        key: shop.clone(),
+        subject: "acme/shop".into(),
+        since: Time(1),
+        why: HOSTILE.into(),
+        contested: false,
+        approved_by: None,
+        approval_reason: None,
+        rejected: None,
+        spent: false,
+        generation: HOSTILE.into(),
+        change: change.clone(),
+    };
+    store.reserve(None, &Limits::default(), vec![hold], Time(1)).await.unwrap();
+    let entry = |kind, detail| Entry {
+        seq: 0,
+        at: Time(1),
+        kind,
+        key: shop.to_string(),
+        subject: HOSTILE.into(),
+        intent: None,
+        detail,
+    };
+    let intended = IntendedChange { change, generation: HOSTILE.into() };
+    let entries = vec![
+        entry(EntryKind::Intent, Detail::Change(intended)),
+        entry(EntryKind::Policy, Detail::Other(json!({ HOSTILE: HOSTILE }))),
+    ];
+    store.journal(None, entries, Time(1)).await.unwrap();
+    store.pause(HOSTILE, Time(i64::MAX)).await.unwrap();
+}
+
+/// Sends a request to pages that listen at `address`.
+async fn ask(
+    filled: bool,
+    path: &str,
+    headers: &[(&str, &str)],
+    address: IpAddr,
+) -> (http::response::Parts, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = (store(&folder), Clock::system());
+    if filled {
+        fill(store.as_ref()).await;
+    }
+    let pages = Pages {
+        store: store.clone(),
+        clock: clock.clone(),
+        driver: Driver::new(store, clock, Vec::new()),
+        facts: Arc::new(HostileFacts),
+        access: Access::new(None, address),
+    };
+    exchange(Arc::new(pages).router(), request("GET", path, headers, Body::empty())).await
+}
+
+async fn get(path: &str) -> (http::response::Parts, String) {
+    ask(true, path, &[HOST], IpAddr::from([127, 0, 0, 1])).await
+}
+
+/// Every page, each with what a reader must find on it.
+const SHOWN: [(&str, &str); 10] = [
+    ("/", "1</a>"),
+    ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
+    ("/repositories?state=parked&text=script&instance=acme", "parked"),
+    ("/repositories/acme/shop", "as-declared"),
+    ("/groups", "parked"),
+    ("/holds", "beadle approve d1"),
+    ("/journal", "intent"),
+    ("/deliveries", "/journal?key=target-group"),
+    ("/queue", "due"),
+    ("/policy", "170 of 400"),
+];
+
+#[tokio::test]
+async fn no_page_contains_a_value_as_it_is() {
+    for (path, expected) in SHOWN {
+        let (head, page) = get(path).await;
+        assert_eq!(head.status, 200, "{path}: {page}");
+        assert!(page.contains(expected), "{expected} in {path}: {page}");
+        for part in ["<script", "<img", "<style", " style=", " onerror=alert(2)\"", "'>"] {
+            assert!(!page.contains(part), "{part} in {path}: {page}");
+        }
+        if path != "/repositories/acme/shop" && path != "/queue" {
+            assert!(page.contains("&lt;script&gt;"), "no hostile value in {path}: {page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_overview_shows_the_most_important_state_first() {
+    let (_, overview) = get("/api/v1/overview").await;
+    let overview: Value = serde_json::from_str(&overview).unwrap();
+    let states = overview["attention"].as_array().unwrap().iter().map(|thing| thing["state"].as_str());
+    assert_eq!(states.collect::<Vec<_>>(), [Some("parked"), Some("parked"), Some("failing")]);
+}
+
+#[tokio::test]
+async fn every_answer_limits_what_a_browser_does() {
+    for path in
+        SHOWN.map(|(path, _)| path).into_iter().chain(["/assets/style.css", "/api/v1/holds", "/journal?x=1"])
+    {
+        let (head, _) = get(path).await;
+        let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap());
+        let policy = header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{path}: {policy}");
+        assert_eq!(header("x-frame-options"), Some("DENY"), "{path}");
+        assert_eq!(header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(header("set-cookie"), None, "{path}");
+        assert_eq!(header("access-control-allow-origin"), None, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_another_address_or_for_another_host_are_refused() {
+    let loopback = IpAddr::from([127, 0, 0, 1]);
+    let wide = IpAddr::from([0, 0, 0, 0]);
+    for (headers, address, part) in [
+        (&[HOST][..], wide, "authenticating proxy"),
+        (&[("host", "evil.example")][..], loopback, "`Host` must name this machine"),
+        (&[("host", "")][..], loopback, "`Host` must name this machine"),
+    ] {
+        for (path, _) in SHOWN {
+            let (head, text) = ask(false, path, headers, address).await;
+            assert_eq!(head.status, 403, "{path}: {text}");
+            assert!(text.contains(part), "{path}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn invalid_requests_get_a_reason() {
+    for (path, status, part) in [
+        ("/repositories?state=fine", 400, "`state` must be one of as-declared, drifted,"),
+        ("/journal?before=x", 400, "`before` must be a number, found `x`"),
+        ("/journal?kind=%3Cscript%3E", 400, "found `&lt;script&gt;`"),
+        ("/deliveries?skip=99999999999", 400, "`skip` must be at most"),
+        ("/repositories?colour=red", 400, "unknown field `colour`"),
+        ("/repositories/acme/nothing", 404, "Not found"),
+        ("/repositories/..%2F..%2Fetc/passwd", 404, "Not found"),
+        ("/assets/..%2Fstyle.css", 404, ""),
+        ("/api/v1/journal?before=x", 400, "{\"error\":\"`before` must be a number, found `x`\"}"),
+        ("/api/v1/repositories/acme/nothing", 404, "\"error\""),
+    ] {
+        let (head, text) = ask(false, path, &[HOST], IpAddr::from([127, 0, 0, 1])).await;
+        assert_eq!(head.status.as_u16(), status, "{path}: {text}");
+        let is_page = text.starts_with("<!DOCTYPE");
+        let part = if is_page { part.replace('`', "&#96;") } else { part.to_owned() };
+        assert!(text.contains(&part), "{path}: {part} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_only_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        let pages = Pages {
+            store: store.clone(),
+            clock: Clock::system(),
+            driver: Driver::new(store.clone(), Clock::system(), Vec::new()),
+            facts: Arc::new(HostileFacts),
+            access: Access::new(None, IpAddr::from([127, 0, 0, 1])),
+        };
+        let router = Arc::new(pages).router();
+        for (path, _) in super::pages().into_iter().chain(super::api()) {
+            let asked = request(method, path, &[HOST], Body::empty());
+            let (head, _) = exchange(router.clone(), asked).await;
+            assert_eq!(head.status, 405, "{method} {path}");
+        }
+    }
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+}
+
+#[tokio::test]
+async fn the_description_names_every_route_and_every_value() {
+    let description: Value = serde_json::from_str(DESCRIPTION).unwrap();
+    let routes: BTreeSet<String> = super::api().into_iter().map(|(path, _)| path.to_owned()).collect();
+    assert_eq!(keys(&description["paths"]), routes);
+    for path in routes.iter().filter(|path| *path != "/api/v1/openapi.json") {
+        let asked = path.replace("{organisation}", "acme").replace("{name}", "shop");
+        let (head, text) = get(&asked).await;
+        assert_eq!(head.status, 200, "{path}: {text}");
+        let operation = &description["paths"][path]["get"];
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+        let schema = schema.as_str().unwrap().rsplit('/').next().unwrap();
+        let schema = &description["components"]["schemas"][schema];
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(keys(&answer), keys(&schema["properties"]), "{path}");
+        assert!(text.contains("script>") || path.ends_with("/tasks"), "no hostile value in {path}: {text}");
+    }
+    let (_, served) = get("/api/v1/openapi.json").await;
+    assert_eq!(serde_json::from_str::<Value>(&served).unwrap(), description);
+}
+
+/// Stores the state of this many repositories. Every 400th one has an unknown part.
+async fn many(store: &dyn Store, count: u64) {
+    let records = (0..count).map(|n| async move {
+        let (key, mut report) = (Key::new("repository", "acme", n), report(&format!("acme/Repo{n:05}")));
+        if n % 400 == 1 {
+            let why = "502".to_owned();
+            report.unknowns.push(Unknown { aspect: "teams".into(), part: None, why, transient: true });
+        }
+        KeyState::record(store, &key, &report, Time(1)).await.unwrap();
+    });
+    futures::future::join_all(records).await;
+}
+
+#[tokio::test]
+async fn a_long_list_has_pages_and_each_row_is_on_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    many(store.as_ref(), 1203).await;
+    let names = vec!["acme".to_owned()];
+    let mut seen = Vec::new();
+    let mut asked = Asked::default();
+    loop {
+        let page = things::load(store.as_ref(), REPOSITORY, &asked, names.clone()).await.unwrap();
+        let page = serde_json::to_value(&page).unwrap();
+        assert_eq!(page["total"], 1203);
+        let rows = page["rows"].as_array().unwrap();
+        assert!(rows.len() <= 100, "{}", rows.len());
+        seen.extend(rows.iter().map(|row| row["subject"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        asked.after = next.to_owned();
+    }
+    let page = things::load(store.as_ref(), REPOSITORY, &Asked::default(), names.clone()).await.unwrap();
+    let size: usize = Repositories(page).content(Time(5)).iter().map(|piece| piece.as_str().len()).sum();
+    assert!(size < 100_000, "{size} bytes");
+    let all: Vec<String> = (0..1203).map(|n| format!("acme/Repo{n:05}")).collect();
+    assert_eq!(seen, all);
+    let asked = Asked { state: "unknown".into(), text: "rePO".into(), ..Asked::default() };
+    let page = things::load(store.as_ref(), REPOSITORY, &asked, names).await.unwrap();
+    let page = serde_json::to_value(&page).unwrap();
+    assert_eq!((page["total"].as_u64(), page["next"].as_str()), (Some(4), None), "{page}");
+}
+
+#[tokio::test]
+async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let hold = |n: u64| Hold {
+        digest: format!("d{n:03}"),
+        key: Key::new("repository", "acme", n),
+        subject: format!("acme/repo{n:03}"),
+        since: Time(1),
+        why: "guard limit reached".into(),
+        contested: false,
+        approved_by: None,
+        approval_reason: None,
+        rejected: None,
+        spent: false,
+        generation: "g1".into(),
+        change: testing::change("teams", "team core", &[Risk::Removes]),
+    };
+    store.reserve(None, &Limits::default(), (0..170).map(hold).collect(), Time(1)).await.unwrap();
+    store.decide("d000", &Decision::reject("mona", Some("it stays")), Time(2)).await.unwrap();
+    // A search for one repository must not change the code, which stands for all changes.
+    let asked = Asked { text: "REPO005".into(), ..Asked::default() };
+    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
+    assert_eq!((page["total"].as_u64(), page["groups"].as_array().map(Vec::len)), (Some(169), Some(1)));
+    let all = holds::load(store.as_ref(), &Asked::default()).await.unwrap();
+    let shown = all.content(Time(5)).iter().map(|piece| piece.as_str().to_owned()).collect::<String>();
+    let all = serde_json::to_value(&all).unwrap();
+    assert_eq!(all["groups"][0]["code"], page["groups"][0]["code"]);
+    assert_eq!(all["groups"][1]["decision"], "rejected", "{all}");
+    assert!(shown.contains("rejected by mona: it stays") && shown.contains("169 changes"), "{shown}");
+    let code = page["groups"][0]["code"].as_str().unwrap();
+    let mut asked = Asked { group: code.to_owned(), ..Asked::default() };
+    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
+    assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(50), Some(50)));
+    asked.skip = "150".into();
+    let page = serde_json::to_value(holds::load(store.as_ref(), &asked).await.unwrap()).unwrap();
+    assert_eq!((page["holds"].as_array().map(Vec::len), page["next"].as_u64()), (Some(19), None));
+    asked.group = "nothing".into();
+    assert!(matches!(holds::load(store.as_ref(), &asked).await, Err(Refused::NotFound(_))));
+}

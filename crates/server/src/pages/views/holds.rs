@@ -1,0 +1,205 @@
+//! `/holds`: the changes that the guard holds, in groups.
+
+use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
+use beadle_engine::{Hold, PolicyLocation, Risk, Store, Time};
+use serde::Serialize;
+
+use crate::pages::asked::{Asked, Refused, contains, number};
+use crate::pages::detail;
+use crate::pages::html::{Html, joined, text};
+use crate::pages::link::Link;
+use crate::pages::parts::{
+    code, counted, faint, field, filter, link, list, moment, more, paragraph, state, subject, table,
+};
+use crate::pages::view::View;
+
+/// The number of groups, or of changes of one group, of a page.
+const ROWS: usize = 50;
+/// The number of repositories or groups that a group of changes names.
+const EXAMPLES: usize = 5;
+
+/// Held changes that have the same title, the same policy line and the same cause.
+#[derive(Debug, Serialize)]
+struct Group {
+    /// The code by which an operator decides about the whole group.
+    code: String,
+    instance: String,
+    generation: String,
+    risk: Risk,
+    aspect: String,
+    title: String,
+    /// The policy line that asks for the changes, if there is one.
+    asked: Option<PolicyLocation>,
+    /// What the operators decided: `open`, `approved` or `rejected`.
+    decision: &'static str,
+    /// The operator who decided.
+    by: Option<String>,
+    /// The reason of the operator.
+    reason: Option<String>,
+    why: String,
+    /// The time at which the oldest hold began.
+    since: Time,
+    /// The number of changes.
+    changes: usize,
+    /// The first changes of the group.
+    examples: Vec<Hold>,
+}
+
+/// One page of held changes.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct HoldsPage {
+    /// The number of all changes in the groups that match.
+    total: usize,
+    /// The groups. Those that wait for a decision come first, then the most severe ones.
+    groups: Vec<Group>,
+    /// The changes of the group that the request named, sorted by name; otherwise empty.
+    holds: Vec<Hold>,
+    /// The number of rows to skip for the next page; `None` on the last page.
+    next: Option<usize>,
+    #[serde(skip)]
+    asked: Asked,
+}
+
+/// Reads one page of held changes: of the groups, or of the changes of one group.
+pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<HoldsPage, Refused> {
+    let skip = number("skip", &asked.skip)?.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
+    // The code of a group stands for all of its changes, so the groups are made before the search.
+    let mut groups = group_holds(store.holds().await?);
+    let next = |rows: usize| Some(skip.saturating_add(ROWS)).filter(|next| *next < rows);
+    let asked = asked.clone();
+    if !asked.group.is_empty() {
+        groups.retain(|group| group.code == asked.group);
+        let Some(group) = groups.pop() else { return Err(no_group(&asked.group)) };
+        let total = group.holds.len();
+        let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
+        return Ok(HoldsPage { total, groups: vec![Group::of(group)], holds, next: next(total), asked });
+    }
+    let wanted = asked.text.to_lowercase();
+    groups.retain(|group| is_wanted(group, &wanted));
+    let total = groups.iter().map(|group| group.holds.len()).sum();
+    let next = next(groups.len());
+    let groups = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
+    Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked })
+}
+
+/// Returns whether a group has a change about which this text says something.
+fn is_wanted(group: &HoldGroup, wanted: &str) -> bool {
+    let of_group = [&group.title, &group.aspect].into_iter().any(|text| contains(text, wanted));
+    let is_named = |hold: &Hold| contains(&hold.subject, wanted) || contains(&hold.why, wanted);
+    of_group || group.holds.iter().any(is_named)
+}
+
+/// Returns the name of a decision, the operator and the reason.
+fn parts(state: HoldState) -> (&'static str, Option<String>, Option<String>) {
+    match state {
+        HoldState::Open => ("open", None, None),
+        HoldState::Approved { by, reason } => ("approved", Some(by), reason),
+        HoldState::Rejected { by, reason } => ("rejected", Some(by), reason),
+    }
+}
+
+fn no_group(code: &str) -> Refused {
+    Refused::NotFound(format!(
+        "no group of held changes has the code `{code}`; a group that changes gets another code"
+    ))
+}
+
+impl Group {
+    fn of(group: HoldGroup) -> Self {
+        let (since, why) = (group.since(), group.why().to_owned());
+        let (decision, by, reason) = parts(group.state);
+        Self {
+            code: group.code,
+            instance: group.instance,
+            generation: group.generation,
+            risk: group.risk,
+            aspect: group.aspect,
+            title: group.title,
+            asked: group.asked,
+            decision,
+            by,
+            reason,
+            why,
+            since,
+            changes: group.holds.len(),
+            examples: group.holds.into_iter().take(EXAMPLES).collect(),
+        }
+    }
+
+    fn row(&self, now: Time) -> Vec<Html> {
+        let asked = self.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
+        let title = text(format!(" {}: {}", self.aspect, self.title));
+        let mut what = vec![state(self.risk.as_str()), title, asked];
+        let names = list(self.examples.iter().map(|hold| subject(hold.key.as_str(), &hold.subject)));
+        let mut places = vec![names];
+        if let [hold] = self.examples.as_slice() {
+            what.push(detail::values(&hold.change));
+        } else {
+            let all = Link::to(HoldsPage::PLACE).with("group", &self.code);
+            places.push(link(&all, counted(self.changes, "change", "changes")));
+        }
+        let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
+        let since = joined([moment(self.since, now), faint(format!(" policy {}", self.generation))]);
+        vec![joined(what), joined(places), text(&self.why), since, decision]
+    }
+}
+
+/// Returns what an operator decided, or the command that approves.
+fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), approved: &str) -> Html {
+    let Some(by) = by else { return code(format!("beadle approve {approved} --reason TEXT")) };
+    let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    text(format!("{decision} by {by}{because}"))
+}
+
+/// Returns a table of single changes.
+pub(in crate::pages) fn table_of(holds: &[Hold], now: Time) -> Html {
+    let row = |hold: &Hold| {
+        let (decision, by, reason) = parts(HoldState::of(hold));
+        vec![
+            subject(hold.key.as_str(), &hold.subject),
+            detail::change(&hold.change),
+            text(&hold.why),
+            joined([moment(hold.since, now), faint(format!(" policy {}", hold.generation))]),
+            decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
+        ]
+    };
+    table(
+        "Held changes",
+        &["Name", "Change", "Why", "Since", "Decision"],
+        holds.iter().map(row).collect(),
+        "The guard holds no change.",
+    )
+}
+
+impl View for HoldsPage {
+    const PLACE: &'static str = "/holds";
+
+    fn title(&self) -> String {
+        "Holds".to_owned()
+    }
+
+    fn content(&self, now: Time) -> Vec<Html> {
+        let Asked { group, text: wanted, .. } = &self.asked;
+        let next = self.next.map(|next| {
+            let link = Link::to(Self::PLACE).with("group", group).with("text", wanted);
+            link.with("skip", &next.to_string())
+        });
+        let empty = match wanted.as_str() {
+            "" => "The guard holds no change.",
+            _ => "No held change matches.",
+        };
+        let groups = table(
+            "The groups that wait for a decision come first",
+            &["Change", "Where", "Why", "Since", "Decision"],
+            self.groups.iter().map(|group| group.row(now)).collect(),
+            empty,
+        );
+        let sum = paragraph([text(counted(self.total, "held change", "held changes"))]);
+        if !group.is_empty() {
+            let back = paragraph([link(&Link::to(Self::PLACE), "All held changes")]);
+            return vec![back, sum, groups, table_of(&self.holds, now), more(next, "Next page")];
+        }
+        let search = filter(Self::PLACE, vec![field("text", "Name, change or reason contains", wanted)]);
+        vec![search, sum, groups, more(next, "Next page")]
+    }
+}

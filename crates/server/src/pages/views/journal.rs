@@ -1,0 +1,116 @@
+//! `/journal`: what Beadle wrote, held and refused.
+
+use beadle_engine::{Entry, EntryKind, Store, Time};
+use serde::Serialize;
+
+use crate::pages::asked::{Asked, Refused, contains, number};
+use crate::pages::detail;
+use crate::pages::html::{Html, text};
+use crate::pages::link::Link;
+use crate::pages::newest::newest;
+use crate::pages::parts::{choice, field, filter, moment, more, subject, table};
+use crate::pages::view::View;
+
+/// The number of entries of a page.
+const ROWS: usize = 50;
+/// The columns of a table of entries.
+pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
+/// The kinds of entries for which a reader can ask.
+const KINDS: [EntryKind; 10] = [
+    EntryKind::Intent,
+    EntryKind::Result,
+    EntryKind::Run,
+    EntryKind::Operator,
+    EntryKind::Refused,
+    EntryKind::Sweep,
+    EntryKind::Recovery,
+    EntryKind::Dispatch,
+    EntryKind::Contested,
+    EntryKind::Policy,
+];
+
+/// One page of the journal.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct Journal {
+    /// The entries, with the newest one first.
+    entries: Vec<Entry>,
+    /// The number before which the search for older entries continues; `None` if there are none.
+    older: Option<u64>,
+    #[serde(skip)]
+    asked: Asked,
+}
+
+/// Reads one page of the journal.
+pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<Journal, Refused> {
+    let before = number("before", &asked.before)?;
+    let kind = match asked.kind.as_str() {
+        "" => None,
+        name => Some(KINDS.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| unknown_kind(name))?),
+    };
+    let wanted = asked.text.to_lowercase();
+    let is_wanted = |entry: &Entry| {
+        let has =
+            |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
+        kind.is_none_or(|kind| entry.kind == kind) && (wanted.is_empty() || has(&wanted))
+    };
+    let found = newest(store, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
+    Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone() })
+}
+
+fn unknown_kind(name: &str) -> Refused {
+    Refused::Invalid(format!(
+        "`kind` must be one of {}, found `{name}`",
+        KINDS.map(EntryKind::as_str).join(", ")
+    ))
+}
+
+/// Returns the rows of a table of entries.
+pub(in crate::pages) fn rows(entries: &[Entry], now: Time) -> Vec<Vec<Html>> {
+    let row = |entry: &Entry| {
+        let number = match entry.intent {
+            Some(intent) => format!("{} (of {intent})", entry.seq),
+            None => entry.seq.to_string(),
+        };
+        vec![
+            text(number),
+            moment(entry.at, now),
+            text(entry.kind.as_str()),
+            subject(&entry.key, &entry.subject),
+            detail::detail(&entry.detail),
+        ]
+    };
+    entries.iter().map(row).collect()
+}
+
+impl View for Journal {
+    const PLACE: &'static str = "/journal";
+
+    fn title(&self) -> String {
+        "Journal".to_owned()
+    }
+
+    fn content(&self, now: Time) -> Vec<Html> {
+        let Asked { kind, text: wanted, key, .. } = &self.asked;
+        let older = self.older.map(|before| {
+            let link = Link::to(Self::PLACE).with("kind", kind).with("text", wanted);
+            link.with("key", key).with("before", &before.to_string())
+        });
+        vec![
+            filter(
+                Self::PLACE,
+                vec![
+                    choice("kind", "Kind", KINDS.map(EntryKind::as_str), kind),
+                    field("text", "Name or facts contain", wanted),
+                    field("key", "Key", key),
+                ],
+            ),
+            table(
+                "The newest entries first",
+                &COLUMNS,
+                rows(&self.entries, now),
+                "No entry of this part of the journal matches.",
+            ),
+            more(older, "Older entries"),
+        ]
+    }
+}

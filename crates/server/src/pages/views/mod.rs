@@ -1,0 +1,12 @@
+//! The pages. Each has one file: what it reads from the store, and how a browser shows it. The API
+//! answers with the same values as JSON.
+
+pub(super) mod deliveries;
+pub(super) mod holds;
+pub(super) mod journal;
+pub(super) mod overview;
+pub(super) mod policy;
+pub(super) mod queue;
+pub(super) mod repository;
+pub(super) mod tasks;
+pub(super) mod things;

@@ -1,0 +1,150 @@
+//! `/policy`: the generations of the policies, and what the gate holds.
+
+use beadle_engine::{Entry, EntryKind, Risk, Store, Time};
+use serde::Serialize;
+
+use super::journal;
+use crate::pages::asked::{Asked, Refused, number};
+use crate::pages::detail;
+use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
+use crate::pages::html::{Html, joined, text};
+use crate::pages::link::Link;
+use crate::pages::newest::newest;
+use crate::pages::parts::{code, facts, list, moment, more, paragraph, section, state, table};
+use crate::pages::view::View;
+
+/// The number of entries of the journal on the page.
+const ENTRIES: usize = 50;
+
+/// The policies of all organisations.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct Policies {
+    organisations: Vec<OrganisationFacts>,
+    /// The newest entries of the journal about generations, with the newest one first.
+    history: Vec<Entry>,
+    /// The number before which the search for older entries continues; `None` if there are none.
+    older: Option<u64>,
+}
+
+/// Reads the policies.
+pub(in crate::pages) async fn load(
+    store: &dyn Store,
+    organisations: Vec<OrganisationFacts>,
+    asked: &Asked,
+) -> Result<Policies, Refused> {
+    let before = number("before", &asked.before)?;
+    let found =
+        newest(store, ("", before), ENTRIES, &|entry: &Entry| entry.kind == EntryKind::Policy).await?;
+    Ok(Policies { organisations, history: found.entries, older: found.older })
+}
+
+fn held(held: &HeldPolicy, now: Time) -> Html {
+    let sums = Risk::ALL.into_iter().rev().map(|risk| (risk, held.sums.risks.count(risk)));
+    let sums = sums.filter(|(_, count)| *count > 0);
+    let sums: Vec<String> = sums.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
+    let approval = match &held.approved_by {
+        Some(by) => text(format!("approved by {by}")),
+        None => code(format!("beadle approve {} --reason TEXT", held.generation)),
+    };
+    let mut rows = vec![
+        ("Generation", code(&held.generation)),
+        ("Held by", text(held.held_by)),
+        ("Held since", moment(held.since, now)),
+        ("Why", text(&held.why)),
+        ("Plan", code(&held.plan)),
+        ("Changes", text(sums.join(", "))),
+        ("Repositories", text(format!("{} of {}", held.sums.repositories, held.total))),
+        ("Approval", approval),
+    ];
+    rows.extend(held.commit.as_ref().map(|commit| ("Commit", detail::commit(commit))));
+    let row = |group: &HeldChanges| {
+        vec![
+            text(format!("{} {}", group.aspect, group.what)),
+            state(group.risk.as_str()),
+            text(group.repositories),
+            text(group.examples.join(", ")),
+        ]
+    };
+    let groups = table(
+        "What the policy would change",
+        &["Change", "Risk", "Repositories", "Examples"],
+        held.groups.iter().map(row).collect(),
+        "The hold lists no change.",
+    );
+    let left_out = match held.more_groups {
+        0 => Html::default(),
+        count => paragraph([text(format!("{count} more kinds of changes are left out."))]),
+    };
+    joined([facts(rows), groups, left_out])
+}
+
+fn waivers(organisations: &[OrganisationFacts], now: Time) -> Html {
+    let row = |organisation: &str, waiver: &WaiverFacts| {
+        let names = waiver.repositories.iter().map(|name| text(format!("{organisation}/{name}")));
+        vec![
+            list(names),
+            list(waiver.keys.iter().map(code)),
+            text(if waiver.in_force { "in force" } else { "not in force" }),
+            moment(waiver.until, now),
+            text(format!("{} ({})", waiver.reason, waiver.owner)),
+            joined([code(&waiver.declared_by), text(" "), code(&waiver.code)]),
+        ]
+    };
+    let mut rows = Vec::new();
+    for org in organisations {
+        rows.extend(org.waivers.iter().map(|waiver| row(&org.name, waiver)));
+    }
+    table(
+        "Keys that Beadle does not compare for a time",
+        &["Repositories", "Keys", "State", "Until", "Reason and owner", "Declared by"],
+        rows,
+        "There is no waiver.",
+    )
+}
+
+impl View for Policies {
+    const PLACE: &'static str = "/policy";
+
+    fn title(&self) -> String {
+        "Policy".to_owned()
+    }
+
+    fn content(&self, now: Time) -> Vec<Html> {
+        let organisation = |org: &OrganisationFacts| {
+            let generation = match &org.generation {
+                Some(generation) => code(generation),
+                None => text("the organisation is not open"),
+            };
+            let commit = org.commit.as_ref().map(detail::commit).unwrap_or_default();
+            let modes: Vec<String> =
+                org.modes.iter().map(|(aspect, mode)| format!("{aspect}: {mode}")).collect();
+            vec![text(&org.name), text(&org.mode), text(modes.join(", ")), generation, commit]
+        };
+        let gate: Vec<Html> =
+            self.organisations.iter().flat_map(|org| &org.held).map(|of| held(of, now)).collect();
+        let gate = if gate.is_empty() { vec![paragraph([text("The gate holds no policy.")])] } else { gate };
+        let older = self.older.map(|before| Link::to(Self::PLACE).with("before", &before.to_string()));
+        vec![
+            table(
+                "The policies in force",
+                &["Organisation", "Mode", "Modes of aspects", "Generation", "Commit"],
+                self.organisations.iter().map(organisation).collect(),
+                "The configuration has no organisation.",
+            ),
+            section("The gate", gate),
+            section("Waivers", [waivers(&self.organisations, now)]),
+            section(
+                "Generations",
+                [
+                    table(
+                        "The newest entries first",
+                        &journal::COLUMNS,
+                        journal::rows(&self.history, now),
+                        "The journal has no entry of a policy.",
+                    ),
+                    more(older, "Older entries"),
+                ],
+            ),
+        ]
+    }
+}

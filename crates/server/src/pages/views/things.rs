@@ -1,0 +1,135 @@
+//! `/repositories` and `/groups`: the state of each repository, or of each group.
+
+use beadle_engine::{Store, Time};
+use serde::Serialize;
+
+use crate::pages::asked::{Asked, Refused, contains};
+use crate::pages::condition::{Condition, Thing, Trouble, things};
+use crate::pages::html::{Html, text};
+use crate::pages::link::Link;
+use crate::pages::parts::{
+    THING_COLUMNS, choice, counted, field, filter, more, paragraph, table, thing_rows,
+};
+use crate::pages::view::View;
+
+/// The kind of the keys of repositories.
+pub(in crate::pages) const REPOSITORY: &str = "repository";
+/// The kind of the keys of groups.
+pub(in crate::pages) const GROUP: &str = "target-group";
+
+/// The number of rows of a page.
+const ROWS: usize = 100;
+
+/// One page of repositories or groups.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct Things {
+    /// The number of all repositories or groups that match.
+    total: usize,
+    /// The repositories or groups, sorted by instance and name.
+    rows: Vec<Thing>,
+    /// The place after which the next page begins; `None` after the last page.
+    next: Option<String>,
+    #[serde(skip)]
+    asked: Asked,
+    /// The names of the instances that have such keys.
+    #[serde(skip)]
+    instances: Vec<String>,
+}
+
+/// The page of repositories.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(in crate::pages) struct Repositories(pub(in crate::pages) Things);
+
+/// The page of groups.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(in crate::pages) struct Groups(pub(in crate::pages) Things);
+
+/// Reads one page of repositories or groups.
+pub(in crate::pages) async fn load(
+    store: &dyn Store,
+    kind: &'static str,
+    asked: &Asked,
+    instances: Vec<String>,
+) -> Result<Things, Refused> {
+    let state = match asked.state.as_str() {
+        "" => None,
+        name => Some(Condition::named(name).ok_or_else(|| unknown_state(name))?),
+    };
+    let wanted = asked.text.to_lowercase();
+    let mut found = things(store, kind, &instances, &Trouble::read(store).await?).await?;
+    found.retain(|thing| {
+        (asked.instance.is_empty() || thing.key.instance() == asked.instance)
+            && state.is_none_or(|state| thing.state == state)
+            && contains(&thing.subject, &wanted)
+    });
+    let total = found.len();
+    let begin =
+        if asked.after.is_empty() { 0 } else { found.partition_point(|thing| thing.place() <= asked.after) };
+    let rows: Vec<Thing> = found.into_iter().skip(begin).take(ROWS).collect();
+    let next = rows.last().map(Thing::place).filter(|_| begin + rows.len() < total);
+    Ok(Things { total, rows, next, asked: asked.clone(), instances })
+}
+
+fn unknown_state(name: &str) -> Refused {
+    let states = Condition::ALL.map(Condition::as_str).join(", ");
+    Refused::Invalid(format!("`state` must be one of {states}, found `{name}`"))
+}
+
+impl Things {
+    fn content(
+        &self,
+        (place, of): (&'static str, &'static str),
+        (one, many): (&'static str, &'static str),
+        empty: &'static str,
+        now: Time,
+    ) -> Vec<Html> {
+        let Asked { instance, state, text: wanted, .. } = &self.asked;
+        let instances = self.instances.iter().map(String::as_str);
+        let form = filter(
+            place,
+            vec![
+                choice("instance", of, instances, instance),
+                choice("state", "State", Condition::ALL.map(Condition::as_str), state),
+                field("text", "Name contains", wanted),
+            ],
+        );
+        let next = self.next.as_ref().map(|next| {
+            let link = Link::to(place).with("instance", instance).with("state", state);
+            link.with("text", wanted).with("after", next)
+        });
+        vec![
+            form,
+            paragraph([text(counted(self.total, one, many))]),
+            table("By name", &THING_COLUMNS, thing_rows(&self.rows, now), empty),
+            more(next, "Next page"),
+        ]
+    }
+}
+
+impl View for Repositories {
+    const PLACE: &'static str = "/repositories";
+
+    fn title(&self) -> String {
+        "Repositories".to_owned()
+    }
+
+    fn content(&self, now: Time) -> Vec<Html> {
+        let empty = "No repository matches. Beadle shows a repository after its first run.";
+        self.0.content((Self::PLACE, "Organisation"), ("repository", "repositories"), empty, now)
+    }
+}
+
+impl View for Groups {
+    const PLACE: &'static str = "/groups";
+
+    fn title(&self) -> String {
+        "Groups".to_owned()
+    }
+
+    fn content(&self, now: Time) -> Vec<Html> {
+        let empty = "No group matches. Beadle shows a group after its first run.";
+        self.0.content((Self::PLACE, "Target"), ("group", "groups"), empty, now)
+    }
+}

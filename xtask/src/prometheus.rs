@@ -1,0 +1,79 @@
+//! Checks the rules of Prometheus and the queries of the dashboard: with `promtool`, and with a
+//! Prometheus that reads the metrics of a running service.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::run::{root, run, step};
+use crate::suite;
+
+/// The rules, and their tests.
+const RULES: &str = "deploy/prometheus/rules.yml";
+const TESTS: &str = "deploy/prometheus/rules.test.yml";
+/// The dashboard for Grafana.
+const DASHBOARD: &str = "deploy/grafana/beadle.json";
+
+/// Checks the rules, runs their tests, checks the queries of the dashboard, and runs everything
+/// against a service. If Prometheus cannot be fetched, only prints that the check is left out.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let programs = program("promtool").and_then(|promtool| Ok((promtool, program("prometheus")?)));
+    let (promtool, server) = match programs {
+        Ok(programs) => programs,
+        Err(error) => {
+            step(&format!("Prometheus is missing, its rules and the dashboard are not checked: {error:#}"));
+            return Ok(());
+        }
+    };
+    let queries = root().join("target/dashboard.json");
+    std::fs::write(&queries, rules_of(&std::fs::read_to_string(root().join(DASHBOARD))?)?.to_string())?;
+    let call = |args: &[&str]| run(Command::new(&promtool).args(args).current_dir(root()));
+    call(&["check", "rules", RULES])?;
+    call(&["test", "rules", TESTS])?;
+    call(&["check", "rules", &queries.display().to_string()])?;
+    let server = server.display().to_string();
+    suite::one("e2e", "prometheus_reads_the_metrics", &[("BEADLE_PROMETHEUS", &server)])
+}
+
+/// Returns the queries of a dashboard as a file of rules, because `promtool` checks only rules. The
+/// file is JSON, which is YAML too.
+fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
+    let dashboard: Value = serde_json::from_str(dashboard)?;
+    let panels = dashboard["panels"].as_array().context("the dashboard has no panels")?;
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    let rule =
+        |(at, target): (usize, &Value)| json!({ "record": format!("query:{at}"), "expr": target["expr"] });
+    let rules: Vec<Value> = targets.enumerate().map(rule).collect();
+    Ok(json!({ "groups": [{ "name": "dashboard", "rules": rules }] }))
+}
+
+/// Returns the path of a program of Prometheus: the installed one, or the one in Debian's package.
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    if Command::new(name).arg("--version").output().is_ok() {
+        return Ok(name.into());
+    }
+    let target = root().join("target/tools/prometheus");
+    let program = target.join("usr/bin").join(name);
+    if !program.exists() {
+        unpack("prometheus", &target)?;
+    }
+    Ok(program)
+}
+
+/// Fetches a package of Debian, and unpacks it. The package is not installed, because the
+/// installation would start a server.
+fn unpack(package: &str, target: &Path) -> anyhow::Result<()> {
+    if Command::new("apt-get").arg("--version").output().is_err() {
+        bail!("install Prometheus");
+    }
+    std::fs::create_dir_all(target)?;
+    run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(target))?;
+    let mut files = std::fs::read_dir(target)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let archive = files.find(|path| path.extension().is_some_and(|ending| ending == "deb"));
+    let archive = archive.with_context(|| format!("apt-get download {package} created no file"))?;
+    run(Command::new("dpkg").arg("-x").arg(&archive).arg(target))?;
+    std::fs::remove_file(archive)?;
+    Ok(())
+}

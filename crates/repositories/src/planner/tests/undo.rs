@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::UNDO_GENERATION;
-use beadle_engine::{ApplyContext, Detail, Listing, Planner as _, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Detail, Listing, StepResult, WritePace, apply};
 
 use super::importing::imported;
 use super::world::{UNLIMITED, World};

@@ -42,10 +42,9 @@ pub trait Planner: Send + Sync + 'static {
     type Write: Send + Sync + 'static;
     /// Plans one key. The reads use the budget as requests of `lane`. `hint` is the vendor's name
     /// for the thing, which makes the lookup faster. The planner must check that the thing it found
-    /// belongs to the key.
+    /// belongs to the key. The plan names the generation of the policy that the planner used, because
+    /// another generation can come into force while the planner reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
-    /// Returns the generation of the policy that the planner uses at present.
-    fn generation(&self) -> String;
     /// Returns other keys whose runs mark this key as due, such as the group of a directory. Their
     /// deliveries may also explain the drift of this key.
     fn origins(&self, _key: &Key) -> Vec<Key> {

@@ -286,6 +286,10 @@ pub struct Waived {
 pub struct Plan<W> {
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
+    /// The generation of the policy from which the plan was made. A plan that is printed does not
+    /// contain it, because the generation is the same for all its keys.
+    #[serde(skip)]
+    pub generation: String,
     /// The changes, in the order in which Beadle writes them.
     pub changes: Vec<Change<W>>,
     /// The parts that could not be read or resolved.
@@ -305,6 +309,7 @@ impl<W> Plan<W> {
     pub fn new(subject: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
+            generation: String::new(),
             changes: Vec::new(),
             unknowns: Vec::new(),
             waits: Vec::new(),
@@ -351,6 +356,7 @@ impl<W> Plan<W> {
     pub fn describe(&self) -> Plan<()> {
         Plan {
             subject: self.subject.clone(),
+            generation: self.generation.clone(),
             changes: self.changes.iter().map(Change::describe).collect(),
             unknowns: self.unknowns.clone(),
             waits: self.waits.clone(),

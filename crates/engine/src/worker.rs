@@ -81,7 +81,6 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
 
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
-        let generation = self.planner.generation();
         let plan = match self.planner.plan(key, run.hint.as_deref(), run.lane).await {
             Ok(plan) => plan,
             Err(failure) => {
@@ -99,7 +98,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             limits: self.limits,
             pace: self.pace.clone(),
             patient: false,
-            generation,
+            generation: plan.generation.clone(),
             planned,
         };
         release_resolved_holds(key, &plan, &context).await?;

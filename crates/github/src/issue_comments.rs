@@ -7,7 +7,6 @@ use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::checks::AppRow;
 use crate::read::Reader;
 use crate::refusal::Asked;
 use crate::shape::{object, optional, shape};
@@ -42,8 +41,9 @@ struct CommentRow {
     body: Option<String>,
     #[serde(default, deserialize_with = "object")]
     user: Option<AuthorRow>,
-    #[serde(default, deserialize_with = "object")]
-    performed_via_github_app: Option<AppRow>,
+    /// Any value but null names an App, in whatever form GitHub shows it.
+    #[serde(default)]
+    performed_via_github_app: Value,
     issue_url: String,
     html_url: String,
     created_at: jiff::Timestamp,
@@ -59,7 +59,7 @@ struct AuthorRow {
 
 fn comment(row: CommentRow) -> Option<IssueComment> {
     let issue = row.issue_url.rsplit('/').next()?.parse().ok()?;
-    let is_of_app = row.performed_via_github_app.is_some();
+    let is_of_app = !row.performed_via_github_app.is_null();
     let person = row.user.filter(|user| user.kind == "User" && !is_of_app);
     Some(IssueComment {
         id: row.id,
@@ -104,6 +104,8 @@ mod tests {
             (&person, Value::Null, at, (Some("mona"), false)),
             (&person, Value::Null, later, (Some("mona"), true)),
             (&person, app.clone(), at, (None, false)),
+            (&person, json!({ "slug": "helper" }), at, (None, false)),
+            (&person, json!("helper"), at, (None, false)),
             (&bot, app, at, (None, false)),
             (&bot, Value::Null, at, (None, false)),
             (&Value::Null, Value::Null, at, (None, false)),

@@ -44,6 +44,9 @@ pub struct Commit {
     pub id: String,
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
+    /// The logins of the author and of the committer. The list is empty if one of them has no
+    /// account, because everybody can write any name into a commit.
+    pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
 }
@@ -64,6 +67,7 @@ struct CommitRow {
     sha: String,
     commit: CommitText,
     author: Option<Account>,
+    committer: Option<Account>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +121,12 @@ impl TreeEntry {
     }
 }
 
+/// Returns the logins of both accounts. Returns an empty list if one of them is not known.
+fn logins(author: Option<&Account>, committer: Option<&Account>) -> Vec<String> {
+    let logins = [author, committer].into_iter().map(|account| account?.login.clone());
+    logins.collect::<Option<Vec<String>>>().unwrap_or_default()
+}
+
 /// Contents by their ids. The text is `None` if the query does not show the whole text.
 type Texts<'a> = Vec<(&'a String, Option<String>)>;
 
@@ -128,12 +138,13 @@ impl Reader {
         // Without the limit, the answer has the differences of up to 300 files.
         let answer = self.api().read(&path.query("per_page", 1)).await;
         let answer = answer.map_err(|error| self.asked(repository, Some(reference)).explain(error))?;
-        let CommitRow { sha, commit, author } = answer.json()?;
+        let CommitRow { sha, commit, author, committer } = answer.json()?;
+        let logins = logins(author.as_ref(), committer.as_ref());
         let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
         let login = author.and_then(|account| account.login);
         let name = commit.author.and_then(|person| person.name);
         let author = shortened(&login.or(name).unwrap_or_default());
-        Ok(Commit { id: object_id(&sha)?, author, subject })
+        Ok(Commit { id: object_id(&sha)?, author, logins, subject })
     }
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
@@ -421,6 +432,21 @@ mod tests {
         };
         assert!(large(32).is_ok());
         assert!(large(33).unwrap_err().text.contains("at most 32 MiB together"));
+    }
+
+    #[test]
+    fn the_people_of_a_commit_are_known_only_if_both_have_an_account() {
+        let account = |login: Option<&str>| Account { login: login.map(str::to_owned) };
+        let (ann, flow, none) = (account(Some("ann")), account(Some("web-flow")), account(None));
+        for (author, committer, expected) in [
+            (Some(&ann), Some(&flow), vec!["ann", "web-flow"]),
+            (Some(&ann), None, vec![]),
+            (None, Some(&ann), vec![]),
+            (Some(&none), Some(&ann), vec![]),
+            (None, None, vec![]),
+        ] {
+            assert_eq!(logins(author, committer), expected);
+        }
     }
 
     #[test]

@@ -227,6 +227,9 @@ impl RepositoryPlanner {
         }
         plan.plans.sort_by(|(_, one), (_, other)| one.subject.cmp(&other.subject));
         plan.plans.splice(0..0, own);
+        for (_, own) in &mut plan.plans {
+            own.generation.clone_from(&policy.generation);
+        }
         Ok(plan)
     }
 

@@ -215,7 +215,12 @@ mod tests {
         let (store, file) = (store.as_ref(), organisation());
         let in_folder = |path: &str| {
             let files = [("settings.yml".to_owned(), "repository: { has_wiki: false }".to_owned())].into();
-            let commit = Commit { id: "a".repeat(40), author: String::new(), subject: String::new() };
+            let commit = Commit {
+                id: "a".repeat(40),
+                author: String::new(),
+                logins: Vec::new(),
+                subject: String::new(),
+            };
             let origin = PolicyOrigin { repository: "acme/admin".into(), path: path.into(), commit };
             Policy::from_files(files, "admin", origin).unwrap()
         };

@@ -289,7 +289,12 @@ mod tests {
     #[test]
     fn a_policy_is_held_with_its_limits_and_its_commit() {
         let files = [("settings.yml".to_owned(), "repository: { has_wiki: true }".to_owned())].into();
-        let commit = Commit { id: "a".repeat(40), author: "mona".into(), subject: "Remove a team".into() };
+        let commit = Commit {
+            id: "a".repeat(40),
+            author: "mona".into(),
+            logins: Vec::new(),
+            subject: "Remove a team".into(),
+        };
         let origin =
             PolicyOrigin { repository: "acme/admin".into(), path: String::new(), commit: commit.clone() };
         let policy = Policy::from_files(files, "admin", origin).unwrap();

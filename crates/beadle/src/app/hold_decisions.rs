@@ -1,6 +1,6 @@
 //! Stores the decisions of operators about held changes, and records them in the journal.
 
-use beadle_engine::guard::{Decision, HoldGroup, Ruling, named_holds};
+use beadle_engine::guard::{Decision, HoldGroup, HoldState, Ruling, named_holds};
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Detail, Entry, EntryKind, Hold, Store, StoreError, Time};
 use futures::future::try_join_all;
@@ -37,7 +37,7 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
     named_holds(groups, name).into_iter().map(|hold| NamedChange { hold, group }).collect()
 }
 
-/// Stores a decision about each change, and records the decisions that have an effect in the
+/// Stores a decision about each change, and records the decisions that change something in the
 /// journal. Returns the stored holds in the order of the changes; `None` for a change that is no
 /// longer held.
 pub(crate) async fn store_decisions(
@@ -50,10 +50,10 @@ pub(crate) async fn store_decisions(
     for batch in named.chunks(BATCH) {
         let decided = batch.iter().map(|one| store.decide(&one.hold.digest, decision, now));
         let decided = try_join_all(decided).await?;
-        let done = batch
-            .iter()
-            .zip(&decided)
-            .filter(|(_, hold)| matches!(hold, Some(hold) if effect(hold, decision) == Effect::Done));
+        let done = batch.iter().zip(&decided).filter(|(one, hold)| {
+            let is_new = |hold: &Hold| HoldState::of(hold) != HoldState::of(one.hold);
+            hold.as_ref().is_some_and(|hold| effect(hold, decision) == Effect::Done && is_new(hold))
+        });
         let entries: Vec<Entry> = done.map(|(one, _)| entry(one, decision, now)).collect();
         if !entries.is_empty() {
             store.journal(None, entries, now).await?;
@@ -101,27 +101,10 @@ fn entry(one: &NamedChange<'_>, decision: &Decision, now: Time) -> Entry {
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, decide, group_holds};
-    use beadle_engine::testing::change;
-    use beadle_engine::{Key, Risk};
+    use beadle_engine::testing::hold;
+    use beadle_engine::{Limits, Listing};
 
     use super::*;
-
-    fn hold(n: u64) -> Hold {
-        Hold {
-            digest: format!("d{n}"),
-            key: Key::new("repository", "acme", n),
-            subject: format!("acme/r{n}"),
-            since: Time(0),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            generation: "g".into(),
-            change: change("teams", "team engineering", &[Risk::Removes]),
-        }
-    }
 
     #[test]
     fn a_decision_that_changes_nothing_says_why() {
@@ -143,6 +126,27 @@ mod tests {
         ] {
             let after = decide(&before, decision, Time(1)).unwrap_or(before);
             assert_eq!(effect(&after, decision), expected, "{after:?} {decision:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_repeated_decision_has_one_entry_in_the_journal() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let limits = Limits { removes: 0, ..Limits::default() };
+        store.reserve(None, &limits, vec![hold(1)], Time(0)).await.unwrap();
+        for (decision, entries) in [
+            (Decision::reject("mona", Some("it stays")), 1),
+            (Decision::reject("mona", Some("another reason")), 1),
+            (Decision::approve("mona", Some("closed")), 2),
+            (Decision::approve("mona", Some("closed")), 2),
+        ] {
+            let groups = group_holds(store.holds().await.unwrap());
+            let named = named_changes(&groups, "d1");
+            store_decisions(store.as_ref(), &named, &decision, Time(1)).await.unwrap();
+            let all = Listing { limit: 10, ..Listing::default() };
+            let journal = store.entries(all).await.unwrap();
+            let found = journal.iter().filter(|entry| entry.kind == EntryKind::Operator).count();
+            assert_eq!(found, entries, "{decision:?}");
         }
     }
 

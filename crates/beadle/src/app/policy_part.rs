@@ -78,6 +78,7 @@ impl PolicyPart {
             path: self.source.path.clone(),
             commit: head.id,
             author: head.author,
+            logins: head.logins,
             subject: head.subject,
             files,
         })

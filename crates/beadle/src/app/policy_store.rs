@@ -37,6 +37,10 @@ pub(crate) struct PolicyCommit {
     pub(crate) commit: String,
     /// The author of the commit.
     pub(crate) author: String,
+    /// The logins of the author and of the committer. The list is empty if they are not known, or
+    /// if an older version stored the commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) logins: Vec<String>,
     /// The first line of the commit's message.
     pub(crate) subject: String,
     /// The ids of the contents, by the paths of the files.
@@ -52,6 +56,7 @@ impl PolicyCommit {
             commit: Commit {
                 id: self.commit.clone(),
                 author: self.author.clone(),
+                logins: self.logins.clone(),
                 subject: self.subject.clone(),
             },
         }
@@ -249,6 +254,7 @@ fn of_sources(
         path: origin.path.clone(),
         commit: origin.commit.id.clone(),
         author: origin.commit.author.clone(),
+        logins: origin.commit.logins.clone(),
         subject: origin.commit.subject.clone(),
         files: BTreeMap::new(),
     };
@@ -316,6 +322,7 @@ mod tests {
             path: String::new(),
             commit: id.into(),
             author: "ann".into(),
+            logins: vec!["ann".into(), "web-flow".into()],
             subject: "Change it".into(),
             files: files.iter().map(|(path, blob)| ((*path).to_owned(), (*blob).to_owned())).collect(),
         }

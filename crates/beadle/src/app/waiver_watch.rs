@@ -8,7 +8,7 @@ use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
 use serde::{Deserialize, Serialize};
 
 /// The time before the end of a waiver at which Beadle gives notice.
-const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The waivers of one organisation that were in force at the last look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,11 @@ impl SeenWaivers {
     /// Returns the note of an organisation.
     pub(crate) fn note(organisation: &str) -> Note<Self> {
         Note::of(&[organisation])
+    }
+
+    /// Returns the waivers in force.
+    pub(crate) fn waivers(&self) -> impl Iterator<Item = &Waiver> {
+        self.waivers.iter().map(|seen| &seen.waiver)
     }
 
     /// Returns the number of waivers in force.

@@ -306,7 +306,7 @@ pub(crate) enum Command {
     /// store of the service. `[org.waivers]` limits its length and the keys. At the end, Beadle
     /// compares the keys again.
     Waive(WaiveArgs),
-    /// List the waivers of the policy and of `beadle waive`, or end one of the latter
+    /// List all waivers, or end a waiver of `beadle waive`
     ///
     /// A waiver in `waivers.yml` of the policy ends when the policy no longer has it.
     Waivers(WaiversArgs),

@@ -323,7 +323,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         limits: applier.limits,
         pace: applier.pace.clone(),
         patient: true,
-        generation: applier.planner.generation(),
+        generation: plan.generation.clone(),
         planned: clock.now(),
     };
     if plan.changes.is_empty() {
@@ -385,7 +385,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
     loop {
         let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref(), applier.lane).await?;
-        let gate = ApplyContext { planned: applier.clock.now(), ..gate.clone() };
+        let (generation, planned) = (plan.generation.clone(), applier.clock.now());
+        let gate = ApplyContext { generation, planned, ..gate.clone() };
         release_resolved_holds(key, &plan, &gate).await?;
         let all = plan.changes.iter().all(is_agreed);
         is_all &= all;

@@ -177,28 +177,20 @@ fn state(state: &HoldState, why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::testing::change;
-    use beadle_engine::{Key, PolicyLocation, Risk};
+    use beadle_engine::{Key, PolicyLocation, testing};
 
     use super::*;
 
     fn group(count: u64, kind: &str) -> HoldGroup {
         let hold = |n: u64| {
-            let mut change = change("teams", "team engineering", &[Risk::Removes]);
+            let mut change = testing::hold(n).change;
             change.fields[0].asked = Some(PolicyLocation { file: "settings.yml".into(), line: 2 });
             Hold {
-                digest: format!("d{n}"),
                 key: Key::new(kind, "acme", n),
                 subject: format!("acme/r{n:03}"),
-                since: Time(0),
-                why: "guard limit reached".into(),
-                contested: false,
-                approved_by: None,
-                approval_reason: None,
-                rejected: None,
-                spent: false,
                 generation: "g1".into(),
                 change,
+                ..testing::hold(n)
             }
         };
         group_holds((0..count).map(hold).collect()).remove(0)

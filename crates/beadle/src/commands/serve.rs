@@ -61,18 +61,23 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let mut damaged = Ok(FINE);
     let mut damage = Box::pin(damage(store.as_ref(), &clock));
     let signal = loop {
-        let (request, read) = tokio::select! {
+        let (request, kept) = tokio::select! {
             error = &mut damage => {
                 damaged = Err(anyhow!(error));
                 break None;
             }
             signal = signals.next() => break Some(signal),
-            request = next_request(&mut reload_signal, &mut requests) => (request, place.read().await),
+            request = next_request(&mut reload_signal, &mut requests) => (request, None),
             // The file may have changes that an operator has not reloaded yet, so the service does
             // not read it.
-            () = in_use.installations_changed() => (None, Ok(Config::clone(&config))),
+            () = in_use.installations_changed() => (None, Some(Config::clone(&config))),
         };
-        let (next, prepared, done) = match prepare(read, &config, (&store, &reloads)).await {
+        // A stop does not wait for a file system or a store of secrets that does not answer.
+        let read = tokio::select! {
+            read = prepare((place, kept), &config, (&store, &reloads)) => read,
+            signal = signals.next() => break Some(signal),
+        };
+        let (next, prepared, done) = match read {
             Ok(prepared) => prepared,
             Err(error) => {
                 let error = format!("{error:#}");
@@ -128,11 +133,14 @@ fn answer(request: Option<ReloadRequest>, answer: Result<Value, String>) {
 /// Takes the installed organisations into the configuration that was read, and prepares a service
 /// with it. Also returns what the reload changes. The service in use goes on meanwhile.
 async fn prepare(
-    read: anyhow::Result<Config>,
+    (place, kept): (&ConfigPlace, Option<Config>),
     in_use: &Config,
     (store, reloads): (&Arc<dyn Store>, &Reloads),
 ) -> anyhow::Result<(Arc<Config>, Prepared, Value)> {
-    let mut config = read?;
+    let mut config = match kept {
+        Some(kept) => kept,
+        None => place.read().await?,
+    };
     installations::take_in(&mut config, store.as_ref()).await?;
     let (changed, needs_restart) = config.follow(in_use);
     let config = Arc::new(config);

@@ -372,7 +372,7 @@ async fn approve<P: Planner, W: PlanWriter<P::Write>>(
                 approval_reason: None,
                 rejected: None,
                 spent: false,
-                generation: applier.planner.generation(),
+                generation: plan.generation.clone(),
                 change: change.describe(),
             };
             store.reserve(None, &applier.limits, vec![hold], clock.now()).await?;

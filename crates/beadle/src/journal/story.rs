@@ -78,16 +78,25 @@ impl Story {
 
     /// Returns whether a person or program had a part in the event. Upper and lower case are equal.
     pub(crate) fn is_about(&self, who: &str) -> bool {
-        let is = |name: &str| name.eq_ignore_ascii_case(who);
+        let is = |name: &str| is_named(name, who);
         let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());
         let own = match &self.entry.detail {
             Detail::Operator(action) => Some(operator(action)),
             Detail::Policy(policy) => Some(policy.from.author.as_str()),
             Detail::PolicyHeld(held) => held.commit.as_ref().map(|commit| commit.author.as_str()),
+            Detail::WaiverEnded(ended) => Some(ended.owner.as_str()),
             _ => None,
         };
         of_causes.chain(own).any(is)
     }
+}
+
+/// Returns whether a name of the journal is the name of a person. The name of a decision with `--as`
+/// is both that of the person and that of the system user, such as `mona (system user beadle)`.
+fn is_named(name: &str, who: &str) -> bool {
+    let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" (system user "));
+    let is = |name: &str| name.eq_ignore_ascii_case(who);
+    is(name) || parts.is_some_and(|(person, user)| is(person) || is(user))
 }
 
 /// Returns the operator of an action.
@@ -104,5 +113,27 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::Rejected { by, .. }
         | OperatorAction::Waived { by, .. }
         | OperatorAction::EndedWaiver { by, .. } => by,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_with_a_person_and_a_system_user_is_about_both() {
+        for (name, who, expected) in [
+            ("mona", "Mona", true),
+            ("mona (system user beadle)", "mona", true),
+            ("mona (system user beadle)", "BEADLE", true),
+            ("mona (system user beadle)", "mona (system user beadle)", true),
+            ("mona (system user beadle)", "system", false),
+            // A name of `--as` that imitates another decision.
+            ("root (system user root) (system user mallory)", "mallory", true),
+            ("root (system user root) (system user mallory)", "root", false),
+            ("mona", "mon", false),
+        ] {
+            assert_eq!(is_named(name, who), expected, "{name} {who}");
+        }
     }
 }

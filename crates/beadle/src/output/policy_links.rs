@@ -47,7 +47,8 @@ mod tests {
     use super::*;
 
     fn origin(repository: &str, id: &str) -> PolicyOrigin {
-        let commit = Commit { id: id.repeat(40), author: String::new(), subject: String::new() };
+        let commit =
+            Commit { id: id.repeat(40), author: String::new(), logins: Vec::new(), subject: String::new() };
         PolicyOrigin { repository: repository.into(), path: String::new(), commit }
     }
 

@@ -151,7 +151,8 @@ mod tests {
     use super::*;
 
     fn side_of(files: &[(&str, &str)]) -> Side {
-        let commit = Commit { id: String::new(), author: String::new(), subject: String::new() };
+        let commit =
+            Commit { id: String::new(), author: String::new(), logins: Vec::new(), subject: String::new() };
         let blobs = files.iter().map(|(path, blob)| ((*path).to_owned(), (*blob).to_owned())).collect();
         Side { commit, blobs }
     }

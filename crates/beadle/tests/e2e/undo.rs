@@ -30,7 +30,7 @@ fn is_declared(world: &World) -> bool {
 /// Returns the number of the last entry of this kind in the journal.
 async fn last(world: &World, kind: &str) -> String {
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
-    let entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     entries.rfind(|entry| entry["kind"] == kind).unwrap()["seq"].to_string()
 }
 

@@ -57,11 +57,14 @@ pub async fn release_resolved_holds<W>(
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
+    // A waiver hides a difference until its end. If the rejection ended before, Beadle could then
+    // write the rejected change.
+    let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
     let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
-    let over = held
-        .into_iter()
-        .filter(is_own)
-        .filter(|hold| !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold));
+    let is_over = |hold: &Hold| {
+        !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold) && !is_hidden(hold)
+    };
+    let over = held.into_iter().filter(is_own).filter(is_over);
     let over: Vec<String> = over.map(|hold| hold.digest).collect();
     if !over.is_empty() {
         context.store.release(over).await?;

@@ -69,27 +69,11 @@ pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Key;
-    use crate::plan::Risk;
-    use crate::testing::change;
 
     const NOW: Time = Time(1_000);
 
     fn hold() -> Hold {
-        Hold {
-            digest: "d".into(),
-            key: Key::new("repository", "acme", 1),
-            subject: "acme/shop".into(),
-            since: Time(0),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            generation: "g".into(),
-            change: change("teams", "team a", &[Risk::Removes]),
-        }
+        crate::testing::hold(1)
     }
 
     #[test]

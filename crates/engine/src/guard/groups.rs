@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::Hold;
 use crate::change_title::change_title;
 use crate::clock::Time;
-use crate::plan::{PolicyLocation, Risk};
+use crate::plan::{Change, PolicyLocation, Risk};
 
 /// What the operators decided about the changes of a group. The order is the one of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ pub struct HoldGroup {
     pub risk: Risk,
     /// The aspect of the changes.
     pub aspect: String,
-    /// The title of the changes, such as `team engineering`.
+    /// The title of the changes, such as `team engineering`. It names the values of all risks.
     pub title: String,
     /// The policy line that asks for the changes, if there is one.
     pub asked: Option<PolicyLocation>,
@@ -169,11 +169,21 @@ impl GroupKey {
             generation: hold.generation.clone(),
             aspect: hold.change.aspect.clone(),
             risk,
-            title: change_title(&hold.change, risk),
+            title: title(&hold.change, risk),
             asked: its.find_map(|field| field.asked.clone()),
             cause: cause(hold),
         }
     }
+}
+
+/// Returns the title of a change with the values of all its risks, the most severe one first. An
+/// operator approves all of them.
+fn title(change: &Change<()>, gravest: Risk) -> String {
+    let first = change_title(change, gravest);
+    let has = |risk: &Risk| *risk != gravest && change.fields.iter().any(|field| field.risk == *risk);
+    let further = Risk::ALL.into_iter().rev().filter(has).map(|risk| (risk, change_title(change, risk)));
+    let further = further.filter(|(_, more)| *more != first).map(|(risk, more)| format!("{risk} {more}"));
+    std::iter::once(first.clone()).chain(further).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns what the reasons of equal causes have in common. A reason of the guard has the used part

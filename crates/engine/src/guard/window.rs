@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Limits, Verdict};
+use super::{Hold, Limits, Verdict, is_undo};
 use crate::clock::Time;
 use crate::journal::Entry;
 use crate::plan::{Risk, Risks};
@@ -160,6 +160,19 @@ pub fn check_guard(
             }
             // The approval still counts after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
+            // A run with the earlier generation stored the hold after this generation came into force.
+            // Without this case, the hold would name the earlier generation until the next sweep. The
+            // hold of a contested change ends with its generation, and the one of an undo belongs to
+            // the undo.
+            Some(held)
+                if held.rejected.is_none()
+                    && !held.contested
+                    && held.generation != hold.generation
+                    && is_undo(&held.generation) == is_undo(&hold.generation) =>
+            {
+                let why = if hold.why.is_empty() { held.why.clone() } else { hold.why.clone() };
+                stop(Hold { why, ..(*hold).clone() }, &mut judged.held)
+            }
             Some(held) => Verdict::Hold(held.stated()),
             None if !hold.why.is_empty() => stop((*hold).clone(), &mut judged.held),
             None => match place(window, limits, hold, now) {

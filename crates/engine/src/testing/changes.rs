@@ -1,7 +1,10 @@
-//! Changes for the tests of plans, of the guard and of the gate.
+//! Changes and holds for the tests of plans, of the guard and of the gate.
 
 use serde_json::json;
 
+use crate::clock::Time;
+use crate::guard::Hold;
+use crate::key::Key;
 use crate::mode::Mode;
 use crate::plan::{Change, Field, Risk};
 
@@ -23,5 +26,24 @@ pub fn change(aspect: &str, what: &str, risks: &[Risk]) -> Change<()> {
         stop: None,
         reaches: 1,
         write: (),
+    }
+}
+
+/// Returns a held removal of the team engineering in the repository `acme/rN`. Its digest is `dN`, and
+/// no operator has decided about it.
+pub fn hold(n: u64) -> Hold {
+    Hold {
+        digest: format!("d{n}"),
+        key: Key::new("repository", "acme", n),
+        subject: format!("acme/r{n}"),
+        since: Time(0),
+        why: "limit".into(),
+        contested: false,
+        approved_by: None,
+        approval_reason: None,
+        rejected: None,
+        spent: false,
+        generation: "g".into(),
+        change: change("teams", "team engineering", &[Risk::Removes]),
     }
 }

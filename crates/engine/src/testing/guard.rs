@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LATER, SharedStore, begin, end, entry, hold, key};
+use super::{LATER, SharedStore, asked_hold, begin, end, entry, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::window::{Begun, End, Intent};
@@ -14,7 +14,7 @@ use crate::plan::Risk;
 pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: SharedStore) {
     let limits = Limits { removes: 3, ..Limits::default() };
     let asked = |from: u64| {
-        (from..from + 4).map(|n| hold(n, &format!("d{n}"), Risk::Removes, "g")).collect::<Vec<_>>()
+        (from..from + 4).map(|n| asked_hold(n, &format!("d{n}"), Risk::Removes, "g")).collect::<Vec<_>>()
     };
     let verdicts = store.reserve(None, &limits, asked(0), LATER).await.unwrap().unwrap();
     assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
@@ -28,8 +28,11 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     assert!(more.iter().all(|verdict| *verdict != Verdict::Pass));
     // In the next window, the change is still held.
     let next = LATER + limits.window + Duration::from_secs(1);
-    let again =
-        store.reserve(None, &limits, vec![hold(3, "d3", Risk::Removes, "g")], next).await.unwrap().unwrap();
+    let again = store
+        .reserve(None, &limits, vec![asked_hold(3, "d3", Risk::Removes, "g")], next)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(again[0], Verdict::Hold(_)), "a hold does not drain away by itself");
     let fresh = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
     assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
@@ -38,20 +41,26 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     assert!(matches!(begin(&store, 20, "d20", next).await, Begun::Yes(_)));
     assert_eq!(begin(&store, 20, "d20", next).await, Begun::Lapsed, "room is for one write");
     end(&store, "d20", End::Written).await;
-    let fought =
-        store.reserve(None, &limits, vec![hold(20, "d20", Risk::Removes, "g")], next).await.unwrap().unwrap();
+    let fought = store
+        .reserve(None, &limits, vec![asked_hold(20, "d20", Risk::Removes, "g")], next)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(
         matches!(fought[0], Verdict::Hold(_)),
         "what was written, and is to be written again, is booked again"
     );
-    let other =
-        store.reserve(None, &limits, vec![hold(40, "w", Risk::Weakens, "g")], LATER).await.unwrap().unwrap();
+    let other = store
+        .reserve(None, &limits, vec![asked_hold(40, "w", Risk::Weakens, "g")], LATER)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(other, [Verdict::Pass], "each risk has its own limit");
 }
 
 pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
-    let ask = |n: u64, digest: &str| vec![hold(n, digest, Risk::Removes, "g1")];
+    let ask = |n: u64, digest: &str| vec![asked_hold(n, digest, Risk::Removes, "g1")];
     store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap();
     store.reserve(None, &limits, ask(2, "b"), LATER).await.unwrap();
     assert_eq!(store.approve("unknown", "ann", LATER).await.unwrap(), None);
@@ -89,7 +98,7 @@ pub(super) async fn what_is_contested_is_held_until_it_is_approved(store: Shared
 pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store: SharedStore) {
     let limits = Limits { removes: 2, ..Limits::default() };
     let ask = |n: u64, digest: &'static str| {
-        let (store, asked) = (store.clone(), vec![hold(n, digest, Risk::Removes, "g")]);
+        let (store, asked) = (store.clone(), vec![asked_hold(n, digest, Risk::Removes, "g")]);
         async move { store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0) }
     };
     assert_eq!(ask(1, "a").await, Verdict::Pass);
@@ -108,7 +117,7 @@ pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store:
 
 pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
-    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    let ask = || store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER);
     ask().await.unwrap();
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
@@ -127,7 +136,7 @@ pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: S
 
 pub(super) async fn a_second_approval_lets_nothing_more_pass(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
-    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    let ask = || store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER);
     ask().await.unwrap();
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
@@ -166,7 +175,7 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
     let mut passed = 0;
     for n in 0..10 {
         // The changes arrive one at a time, like drift.
-        let asked = vec![hold(n, &format!("s{n}"), Risk::Removes, "g")];
+        let asked = vec![asked_hold(n, &format!("s{n}"), Risk::Removes, "g")];
         let verdict = store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0);
         passed += u32::from(verdict == Verdict::Pass);
     }
@@ -177,7 +186,7 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
 
 pub(super) async fn what_was_released_is_not_approved(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
-    let asked = vec![hold(1, "r1", Risk::Removes, "g1")];
+    let asked = vec![asked_hold(1, "r1", Risk::Removes, "g1")];
     store.reserve(None, &limits, asked, Time(0)).await.unwrap();
     assert_eq!(store.holds().await.unwrap().len(), 1);
     store.release(vec!["r1".into()]).await.unwrap();
@@ -189,7 +198,7 @@ pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_long
     store: SharedStore,
 ) {
     let limits = Limits { removes: 0, ..Limits::default() };
-    let ask = |n: u64, digest: &str| vec![hold(n, digest, Risk::Removes, "g1")];
+    let ask = |n: u64, digest: &str| vec![asked_hold(n, digest, Risk::Removes, "g1")];
     store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap();
     let reject = Decision::reject("bob", Some("the team stays"));
     assert_eq!(store.decide("unknown", &reject, LATER).await.unwrap(), None);
@@ -218,7 +227,7 @@ pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_long
 
 pub(super) async fn a_rejection_withdraws_an_approval_before_the_write_begins(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
-    let ask = || store.reserve(None, &limits, vec![hold(1, "a", Risk::Removes, "g")], LATER);
+    let ask = || store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER);
     let reject = Decision::reject("bob", None);
     ask().await.unwrap();
     store.approve("a", "ann", LATER).await.unwrap().unwrap();

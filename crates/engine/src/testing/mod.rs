@@ -8,7 +8,7 @@ mod guard;
 mod queue;
 mod records;
 
-pub use changes::change;
+pub use changes::{change, hold};
 
 use std::sync::Arc;
 
@@ -44,20 +44,15 @@ fn delivery(id: &str, at: Time) -> Delivery {
     }
 }
 
-fn hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
+/// Returns a change for the guard, before the guard decides about it.
+fn asked_hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
     Hold {
         digest: digest.into(),
-        key: key(n),
         subject: "acme/widgets".into(),
-        since: Time(0),
         why: String::new(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
         generation: generation.into(),
         change: change("teams", "team a", &[risk]),
+        ..hold(n)
     }
 }
 

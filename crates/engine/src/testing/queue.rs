@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LATER, SharedStore, hold, key};
+use super::{LATER, SharedStore, asked_hold, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::Limits;
@@ -70,7 +70,7 @@ pub(super) async fn a_lost_lease_changes_nothing(store: SharedStore) {
     assert!(!store.finish(&late.lease, Outcome::Done, now).await.unwrap());
     assert_eq!(store.renew(&late.lease, now).await.unwrap(), None);
     let limits = Limits::default();
-    let asked = vec![hold(1, "d", Risk::Removes, "g")];
+    let asked = vec![asked_hold(1, "d", Risk::Removes, "g")];
     assert_eq!(store.reserve(Some(&late.lease), &limits, asked, now).await.unwrap(), None);
     assert!(store.renew(&current.lease, now).await.unwrap().is_some());
     assert!(store.finish(&current.lease, Outcome::Done, now).await.unwrap());

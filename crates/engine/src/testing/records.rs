@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{LATER, SharedStore, all, change, delivery, entry, hold, key};
+use super::{LATER, SharedStore, all, asked_hold, change, delivery, entry, key};
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::guard::{Limits, Verdict};
@@ -138,11 +138,11 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     from.journal(None, entries, LATER).await.unwrap();
     let limits = Limits { removes: 2, window: Duration::from_secs(60), ..Limits::default() };
     let ask = |store: SharedStore, n: u64| async move {
-        let asked = vec![hold(n, &format!("h{n}"), Risk::Removes, "g1")];
+        let asked = vec![asked_hold(n, &format!("h{n}"), Risk::Removes, "g1")];
         store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0)
     };
     // This reservation is older than the window.
-    from.reserve(None, &limits, vec![hold(9, "h9", Risk::Removes, "g1")], Time(0)).await.unwrap();
+    from.reserve(None, &limits, vec![asked_hold(9, "h9", Risk::Removes, "g1")], Time(0)).await.unwrap();
     for n in 0..3 {
         ask(from.clone(), n).await;
     }

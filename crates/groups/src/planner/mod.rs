@@ -115,8 +115,7 @@ impl GroupPlanner {
         }
     }
 
-    async fn plan_group(&self, group_key: &GroupKey) -> Result<Plan<Write>, Failure> {
-        let mappings = self.directory.mappings();
+    async fn plan_group(&self, mappings: &Mappings, group_key: &GroupKey) -> Result<Plan<Write>, Failure> {
         if let Some(why) = mappings.incomplete.get(&self.directory.name) {
             let mut plan = Plan::new(format!("{}/{group_key}", self.directory.name));
             plan.unknowns.push(Unknown {
@@ -128,15 +127,15 @@ impl GroupPlanner {
             return Ok(plan);
         }
         if let GroupKey::TargetAccount { source, person } = group_key {
-            return self.plan_account(&mappings, source, person).await;
+            return self.plan_account(mappings, source, person).await;
         }
         let link = self.links.of(&self.directory.name, group_key).await?;
         // An error in one group delays no other group.
         let mut plan =
             Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
-        let groups = match known(self.sources_of(&mappings, group_key).await, GROUP, &mut plan)? {
+        let groups = match known(self.sources_of(mappings, group_key).await, GROUP, &mut plan)? {
             Some(Sources::Groups(groups)) => groups,
-            Some(Sources::Gone) => return self.plan_gone(&mappings, group_key, link.as_ref()).await,
+            Some(Sources::Gone) => return self.plan_gone(mappings, group_key, link.as_ref()).await,
             None => return Ok(plan),
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
@@ -433,11 +432,11 @@ impl Planner for GroupPlanner {
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
         let swept = swept(self.kept.0.as_ref(), hint, lane).await?;
         let directory = self.directory.in_lane(lane);
-        Self { directory, swept, ..self.clone() }.plan_group(&group_key).await
-    }
-
-    fn generation(&self) -> String {
-        self.directory.mappings().generation.clone()
+        let mappings = directory.mappings();
+        let planner = Self { directory, swept, ..self.clone() };
+        let mut plan = planner.plan_group(&mappings, &group_key).await?;
+        plan.generation.clone_from(&mappings.generation);
+        Ok(plan)
     }
 
     fn origins(&self, key: &Key) -> Vec<Key> {

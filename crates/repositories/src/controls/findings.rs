@@ -211,13 +211,7 @@ mod tests {
     }
 
     /// Returns the controls that a change with one field makes as declared.
-    fn not_met(
-        aspect: &str,
-        what: &str,
-        name: &str,
-        line: Option<u32>,
-        after: serde_json::Value,
-    ) -> Vec<String> {
+    fn not_met(aspect: &str, what: &str, name: &str, line: Option<u32>, after: Option<i64>) -> Vec<String> {
         let asked = line.map(|line| json!({ "file": "settings.yml", "line": line }));
         let field = json!({ "name": name, "before": 1, "after": after, "asked": asked, "risk": "changes" });
         let change = json!({
@@ -248,15 +242,15 @@ mod tests {
             ("topics", "", "topics", Some(4), vec!["repository.topics[web]"]),
             ("autolinks", "JIRA-", "url", Some(2), vec![]),
         ] {
-            assert_eq!(not_met(aspect, what, name, line, json!(2)), expected, "{aspect} {what} {name}");
+            assert_eq!(not_met(aspect, what, name, line, Some(2)), expected, "{aspect} {what} {name}");
         }
     }
 
     #[test]
     fn an_entry_that_the_policy_does_not_have_is_about_its_list() {
-        assert_eq!(not_met("teams", "team contractors", "permission", Some(5), json!(null)), ["teams"]);
-        assert_eq!(not_met("topics", "", "topic", Some(3), json!(null)), ["repository.topics"]);
-        assert_eq!(not_met("settings", "", "has_wiki", Some(2), json!(null)), ["repository.has_wiki"]);
+        assert_eq!(not_met("teams", "team contractors", "permission", Some(5), None), ["teams"]);
+        assert_eq!(not_met("topics", "", "topic", Some(3), None), ["repository.topics"]);
+        assert_eq!(not_met("settings", "", "has_wiki", Some(2), None), ["repository.has_wiki"]);
     }
 
     #[test]

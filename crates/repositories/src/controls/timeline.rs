@@ -7,7 +7,7 @@ use beadle_engine::{Detail, History, Store, StoreError, Time, Waived};
 use super::gone::GONE;
 use super::row::{ControlRow, ControlStatus};
 use super::state::{ControlLines, ControlState};
-use crate::policy::{contains, overlap, parse_until};
+use crate::policy::{contains, exempts, parse_until};
 
 /// The number of notes or entries that one call reads.
 const PAGE: u32 = 1000;
@@ -154,7 +154,7 @@ impl Timeline {
         }
         for waived in &state.waived {
             // A waiver of a whole block is also a waiver of each key of the block.
-            if control.is_none_or(|control| overlap(control, &waived.key)) {
+            if control.is_none_or(|control| exempts(&waived.key, control)) {
                 rows.insert(waived.key.clone(), of_waiver(state, waived, moment));
             }
         }

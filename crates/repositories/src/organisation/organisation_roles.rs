@@ -10,7 +10,7 @@ use beadle_github::{Actor, ActorKind, Below, Grantee, Method, Path, Resolved};
 use serde_json::{Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::roles::{called, differences, new};
+use super::roles::{NamedRole, called, differences, named, new, removal, unnamed};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::Node;
 use crate::policy::shape::{Shape, key, required};
@@ -122,16 +122,13 @@ impl OrganisationPlanner for OrganisationRoles {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let seen = context.reader.rows_of_organisation(PATH, "roles", &["id", "name"]).await?;
-        let mut listed = Vec::new();
-        for want in section.node.items() {
-            let Some(name) = want.get("name").and_then(Node::text) else { continue };
+        let roles = named(section.node.items(), &seen);
+        for NamedRole { want, name, found } in &roles {
             let what = format!("organization role {name}");
-            let Some(found) = called(&seen, name) else {
+            let Some((id, found)) = *found else {
                 missing(context, want, name, what, plan).await?;
                 continue;
             };
-            let Some(id) = found["id"].as_u64() else { continue };
-            listed.push(id);
             let from = plan.changes.len();
             if is_custom(found) {
                 for (fields, body) in differences(want, found) {
@@ -155,13 +152,12 @@ impl OrganisationPlanner for OrganisationRoles {
                 }
             }
         }
-        for row in seen.iter().filter(|row| section.exclusive && is_custom(row)) {
-            let Some(id) = row["id"].as_u64().filter(|id| !listed.contains(id)) else { continue };
-            let asked = Some(&section.node.asked);
-            let fields =
-                vec![field("permissions", row["permissions"].clone(), Value::Null, asked, Risk::Removes)];
-            let name = row["name"].as_str().unwrap_or_default();
+        let others = unnamed(&roles, &seen).into_iter();
+        for (id, row) in others.filter(|(_, row)| section.exclusive && is_custom(row)) {
+            let (name, fields) = removal(row, &section.node.asked);
+            let from = plan.changes.len();
             plan.change(format!("organization role {name}"), fields, Write::Delete { id });
+            context.reach(plan, from, None).await?;
         }
         Ok(())
     }

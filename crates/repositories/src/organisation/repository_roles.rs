@@ -4,14 +4,13 @@
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Risk};
+use beadle_engine::Failure;
 use beadle_github::{Below, Method};
 use serde_json::Value;
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
-use super::roles::{called, differences, new};
-use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
-use crate::policy::Node;
+use super::roles::{NamedRole, differences, named, new, removal, unnamed};
+use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, TEXTS};
 
@@ -76,17 +75,14 @@ impl OrganisationPlanner for RepositoryRoles {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let seen = context.reader.rows_of_organisation(PATH, "custom_roles", &["id", "name"]).await?;
-        let mut listed = Vec::new();
-        for want in section.node.items() {
-            let Some(name) = want.get("name").and_then(Node::text) else { continue };
+        let roles = named(section.node.items(), &seen);
+        for NamedRole { want, name, found } in &roles {
             let what = format!("repository role {name}");
-            let Some(found) = called(&seen, name) else {
+            let Some((id, found)) = *found else {
                 let (fields, body) = new(want, name);
                 plan.change(what, fields, Write::Create(Value::Object(body)));
                 continue;
             };
-            let Some(id) = found["id"].as_u64() else { continue };
-            listed.push(id);
             let from = plan.changes.len();
             for (fields, body) in differences(want, found) {
                 if !fields.is_empty() {
@@ -95,12 +91,8 @@ impl OrganisationPlanner for RepositoryRoles {
             }
             context.reach(plan, from, None).await?;
         }
-        for row in seen.iter().filter(|_| section.exclusive) {
-            let Some(id) = row["id"].as_u64().filter(|id| !listed.contains(id)) else { continue };
-            let asked = Some(&section.node.asked);
-            let fields =
-                vec![field("permissions", row["permissions"].clone(), Value::Null, asked, Risk::Removes)];
-            let name = row["name"].as_str().unwrap_or_default();
+        for (id, row) in unnamed(&roles, &seen).into_iter().filter(|_| section.exclusive) {
+            let (name, fields) = removal(row, &section.node.asked);
             let from = plan.changes.len();
             plan.change(format!("repository role {name}"), fields, Write::Delete { id });
             context.reach(plan, from, None).await?;

@@ -1,7 +1,7 @@
 //! What the custom roles of repositories and of the organisation have in common: a name, a role on
 //! which they are based, and permissions.
 
-use beadle_engine::{Field, Risk};
+use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
 
 use super::sets::as_set;
@@ -74,6 +74,42 @@ pub(super) fn new(want: &Node, name: &str) -> Difference {
     (fields, body)
 }
 
+/// An entry of the policy, with its name and the role at GitHub.
+pub(super) struct NamedRole<'a> {
+    pub(super) want: &'a Node,
+    pub(super) name: &'a str,
+    /// The id and the row of the role. `None` if GitHub has no role with this name.
+    pub(super) found: Option<(u64, &'a Value)>,
+}
+
+/// Returns the entries of the policy with the roles that they name. Leaves out an entry whose role
+/// has no id.
+pub(super) fn named<'a>(wants: &'a [Node], rows: &'a [Value]) -> Vec<NamedRole<'a>> {
+    let role = |want: &'a Node| {
+        let name = want.get("name").and_then(Node::text)?;
+        let found = match called(rows, name) {
+            Some(row) => Some((row["id"].as_u64()?, row)),
+            None => None,
+        };
+        Some(NamedRole { want, name, found })
+    };
+    wants.iter().filter_map(role).collect()
+}
+
+/// Returns the roles that no entry of the policy names, each with its id.
+pub(super) fn unnamed<'a>(roles: &[NamedRole<'_>], rows: &'a [Value]) -> Vec<(u64, &'a Value)> {
+    let is_named = |id: u64| roles.iter().any(|role| role.found.is_some_and(|(known, _)| known == id));
+    let rows = rows.iter().filter_map(|row| Some((row["id"].as_u64()?, row)));
+    rows.filter(|(id, _)| !is_named(*id)).collect()
+}
+
+/// Returns the name of a role that Beadle removes, and the fields of the change.
+pub(super) fn removal<'a>(row: &'a Value, list: &PolicyLocation) -> (&'a str, Vec<Field>) {
+    let before = row["permissions"].clone();
+    let fields = vec![field("permissions", before, Value::Null, Some(list), Risk::Removes)];
+    (row["name"].as_str().unwrap_or_default(), fields)
+}
+
 /// Returns the role that has this name. GitHub ignores the case of letters.
 pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
     rows.iter().find(|row| row["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
@@ -95,6 +131,24 @@ mod tests {
         ] {
             assert_eq!(risk(key, &before, &after), expected, "{key}: {before} to {after}");
         }
+    }
+
+    #[test]
+    fn a_role_is_found_by_its_name_and_every_other_role_is_not_named() {
+        let policy = Node::parse("f.yml", "[{ name: Auditor }, { base_role: read }, { name: new }]").unwrap();
+        let rows = [
+            json!({ "id": 1, "name": "auditor" }),
+            json!({ "id": 2, "name": "other", "permissions": ["a"] }),
+            json!({ "name": "new" }),
+        ];
+        let roles = named(policy.items(), &rows);
+        let found: Vec<_> = roles.iter().map(|role| (role.name, role.found.map(|(id, _)| id))).collect();
+        assert_eq!(found, [("Auditor", Some(1))], "the row without an id is left alone");
+        let others = unnamed(&roles, &rows);
+        assert_eq!(others.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+        let (name, fields) = removal(others[0].1, &policy.asked);
+        assert_eq!((name, &fields[0].before, fields[0].risk), ("other", &json!(["a"]), Risk::Removes));
+        assert_eq!(named(policy.items(), &[])[1].found, None);
     }
 
     #[test]

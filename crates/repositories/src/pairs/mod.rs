@@ -177,7 +177,7 @@ impl Stage {
         let mut round = Round::default();
         let planned = self.clock.now();
         for (key, plan) in &whole.plans {
-            let gate = self.gate(planner.generation(), planned);
+            let gate = self.gate(plan.generation.clone(), planned);
             let report = apply(key, plan, &writer, &gate, &|_, _| {}).await;
             let report = report.map_err(|failure| format!("{}: {}", plan.subject, failure.text))?;
             let unknown: BTreeSet<&str> =

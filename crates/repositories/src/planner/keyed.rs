@@ -7,6 +7,7 @@ use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report};
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
 use crate::creation::name_in;
+use crate::policy::Policy;
 
 /// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;
@@ -21,10 +22,14 @@ impl RepositoryPlanner {
     }
 
     /// Reads the repository of a key and plans its changes.
-    async fn read_and_plan(&self, key: &Key, hint: Option<&str>) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let policy = self.policy.current();
+    async fn read_and_plan(
+        &self,
+        policy: &Policy,
+        key: &Key,
+        hint: Option<&str>,
+    ) -> Result<Plan<Box<dyn Step>>, Failure> {
         if let Some(name) = name_in(key) {
-            return self.creation(&policy, name).await;
+            return self.creation(policy, name).await;
         }
         let id: u64 = key
             .id()
@@ -33,9 +38,9 @@ impl RepositoryPlanner {
         self.reader.ask_for(policy.asks());
         self.reader.select_by(policy.selected_by());
         if key.kind() == "organisation" {
-            return self.of_organisation(&policy).await;
+            return self.of_organisation(policy).await;
         }
-        self.overrides.follow_once(&policy, &self.reader, id).await?;
+        self.overrides.follow_once(policy, &self.reader, id).await?;
         let mut seen = match hint {
             Some(node_id) => self.reader.repository(node_id).await?,
             None => None,
@@ -50,7 +55,7 @@ impl RepositoryPlanner {
             };
         }
         if let Some(seen) = seen.filter(|repository| repository.id == id) {
-            return self.repository(&policy, &seen).await;
+            return self.repository(policy, &seen).await;
         }
         let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
         plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
@@ -70,7 +75,9 @@ impl Planner for RepositoryPlanner {
         let clock = planner.reader.clock();
         for _ in 0..PLANS {
             let begun = clock.now();
-            let plan = planner.read_and_plan(key, hint).await?;
+            let policy = planner.policy.current();
+            let mut plan = planner.read_and_plan(&policy, key, hint).await?;
+            plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
                 return Ok(plan);
             }
@@ -79,10 +86,6 @@ impl Planner for RepositoryPlanner {
         let text = format!("the reads of a plan took longer than {} s; Beadle plans again", OLDEST.as_secs());
         let until = clock.now() + OLDEST;
         Err(Failure::new(Class::RateLimited { until, spares_events: true }, text))
-    }
-
-    fn generation(&self) -> String {
-        self.policy.current().generation.clone()
     }
 
     /// If the policy names a deleted team, the names of every repository may be unresolved. Beadle

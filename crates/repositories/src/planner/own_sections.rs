@@ -101,7 +101,12 @@ mod tests {
         let origin = |id: &str| PolicyOrigin {
             repository: "acme/admin".into(),
             path: String::new(),
-            commit: Commit { id: id.repeat(40), author: String::new(), subject: String::new() },
+            commit: Commit {
+                id: id.repeat(40),
+                author: String::new(),
+                logins: Vec::new(),
+                subject: String::new(),
+            },
         };
         let files =
             [("settings.yml".to_owned(), own.to_owned()), (format!("{BASE}settings.yml"), base.to_owned())];

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use beadle_engine::{Change, Class, Failure, Key, Plan};
 use beadle_github::{Cursor, Reader, Repository, SelectedBy};
@@ -14,6 +15,7 @@ use crate::affected::{differs, differs_later};
 use crate::aspects::Step;
 use crate::creation::{creation_key, name_in};
 use crate::in_force::PolicyHandle;
+use crate::overrides::Overrides;
 use crate::planner::later::later;
 use crate::planner::own_sections::declared;
 use crate::planner::pages::Pages;
@@ -61,6 +63,19 @@ pub struct Affected {
     pub total: u64,
     /// Why the list of repositories is incomplete. `None` if it is complete.
     pub short: Option<String>,
+    /// What GitHub said about the owners of the files in repos/, so that a preview does not ask
+    /// again.
+    pub owners: FileOwners,
+}
+
+/// The owners of the files in repos/ of two policies: of the one before and of the new one.
+#[derive(Default)]
+pub struct FileOwners(Option<(Overrides, Overrides)>);
+
+impl fmt::Debug for FileOwners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FileOwners").field(&self.0.is_some()).finish()
+    }
 }
 
 /// The planned changes of one repository.
@@ -84,11 +99,12 @@ impl RepositoryPlanner {
         let (old, new) = (self.apart(before, &reader), self.apart(after, &reader));
         old.overrides.follow(before, &reader).await?;
         new.overrides.follow(after, &reader).await?;
+        let owners = FileOwners(Some((old.overrides.clone(), new.overrides.clone())));
         let (old, new) = (&old, &new);
         let mut pages = Pages::at(&Cursor::of_large_pages(), &reader).await?;
         let total = pages.total();
         let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
-        let mut affected = Affected { total, ..Affected::default() };
+        let mut affected = Affected { total, owners, ..Affected::default() };
         if own(before) != own(after) {
             affected.organisation = Some(self.own_key().await?);
         }
@@ -152,12 +168,19 @@ impl RepositoryPlanner {
     ) -> Result<Preview, Failure> {
         let asks = after.asks().union(before.map(Policy::asks).unwrap_or_default());
         let reader = self.reader.apart(asks, selected_by(before, after));
-        let new = self.apart(after, &reader);
-        let old = before.map(|before| (self.apart(before, &reader), before));
-        if let Some((old, before)) = &old {
-            old.overrides.follow(before, &reader).await?;
+        let mut new = self.apart(after, &reader);
+        let mut old = before.map(|before| (self.apart(before, &reader), before));
+        if let Some((of_before, of_after)) = affected.and_then(|affected| affected.owners.0.as_ref()) {
+            new.overrides = of_after.clone();
+            if let Some((old, _)) = &mut old {
+                old.overrides = of_before.clone();
+            }
+        } else {
+            if let Some((old, before)) = &old {
+                old.overrides.follow(before, &reader).await?;
+            }
+            new.overrides.follow(after, &reader).await?;
         }
-        new.overrides.follow(after, &reader).await?;
         let comparison =
             Comparison { new: &new, after, old: old.as_ref().map(|(old, before)| (old, *before)) };
         let mut preview = Preview::default();

@@ -14,6 +14,7 @@ mod environments;
 mod failing;
 mod files;
 mod forms;
+mod generation;
 mod github_pages;
 mod immutable_releases;
 mod importing;
@@ -34,6 +35,7 @@ mod rulesets;
 mod secrets;
 mod undo;
 mod waivers;
+mod waiving_everything;
 mod world;
 
 use std::path::Path;

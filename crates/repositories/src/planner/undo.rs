@@ -215,11 +215,9 @@ impl Planner for UndoPlanner {
     type Write = Box<dyn Step>;
 
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
-        self.of_key(key, hint, lane).await
-    }
-
-    fn generation(&self) -> String {
-        self.generation.clone()
+        let mut plan = self.of_key(key, hint, lane).await?;
+        plan.generation.clone_from(&self.generation);
+        Ok(plan)
     }
 
     fn parks_unresolved(&self) -> bool {

@@ -76,6 +76,7 @@ mod tests {
             commit: beadle_github::Commit {
                 id: id.repeat(40),
                 author: String::new(),
+                logins: Vec::new(),
                 subject: String::new(),
             },
         };

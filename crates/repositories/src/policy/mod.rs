@@ -82,7 +82,7 @@ pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use teams_file::{DeclaredTeam, TEAMS, read_teams};
 pub use waived_key::check_waived_key;
-pub(crate) use waived_key::{contains, overlap, parts};
+pub(crate) use waived_key::{contains, exempts, parts};
 pub use waiver::{Waiver, WaiverRules, WaiverState, parse_until};
 pub use waivers_file::WAIVERS;
 pub(crate) use wants::WHEN_MISSING;

@@ -70,7 +70,12 @@ mod tests {
     use super::*;
 
     fn origin(path: &str) -> PolicyOrigin {
-        let commit = Commit { id: "0123456789abcdef".repeat(2), author: "ann".into(), subject: "x".into() };
+        let commit = Commit {
+            id: "0123456789abcdef".repeat(2),
+            author: "ann".into(),
+            logins: Vec::new(),
+            subject: "x".into(),
+        };
         PolicyOrigin { repository: "acme/admin".into(), path: path.into(), commit }
     }
 

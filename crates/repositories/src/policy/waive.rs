@@ -7,14 +7,15 @@
 //! | a whole section or list | Beadle does not compare it |
 //! | an entry of a section | Beadle does not compare the entry, and removes no entry of this section |
 //! | an entry of a list inside a block | Beadle does not compare this list |
+//! | a key with a default, such as `active` of a webhook | Beadle does not compare its whole entry or block |
 
 use beadle_engine::PolicyLocation;
 
-use super::keys::{SECTIONS, lists};
+use super::keys::lists;
 use super::layers::{ListMode, ListModes};
 use super::node::{Kind, Node};
 use super::targeting::MergedLayers;
-use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, parts};
+use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, is_needed, is_required, parts};
 use super::waiver::Waiver;
 use crate::identity;
 
@@ -134,10 +135,12 @@ fn in_block(
     (part, rest): (&str, &[&str]),
     kept: &mut Vec<String>,
 ) -> Left {
-    if let Place::Entry(section) = place
-        && is_required(section, part)
-    {
-        // Without this key, the entry would not be valid.
+    let is_inseparable = match place {
+        Place::Root => false,
+        Place::Section(name) | Place::Inner(name) => is_needed(name, part),
+        Place::Entry(section) => is_needed(section, part) || is_required(section, part),
+    };
+    if is_inseparable {
         return Left::Nothing;
     }
     let direct = position(entries, part);
@@ -247,202 +250,5 @@ fn is_called(list: &str, item: &Node, at: usize, part: &str) -> bool {
     }
 }
 
-/// Returns whether an entry of a section must have a key.
-fn is_required(section: &str, name: &str) -> bool {
-    let section = SECTIONS.iter().find(|key| key.name == section);
-    let keys = section.map(|key| key.shape.entry_keys()).unwrap_or_default();
-    keys.iter().any(|key| key.name == name && key.is_required)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use beadle_engine::Time;
-
-    use super::*;
-    use crate::policy::{OverrideStatus, Policy, Verdict, repository};
-
-    const SETTINGS: &str = "
-repository: { has_wiki: false, topics: [web, shop], archived: false }
-teams:
-  - { name: core, permission: admin }
-  - { name: web, permission: push }
-labels:
-  exclusive: [{ name: bug, color: ff0000 }]
-branches:
-  - name: main
-    protection:
-      enforce_admins: true
-      required_status_checks: { strict: true, contexts: [ci, lint] }
-  - name: release
-    protection: { enforce_admins: true }
-";
-    // The rulesets of settings.yml belong to the organisation.
-    const SHOP: &str = "
-rulesets:
-  - name: main
-    target: branch
-    enforcement: active
-    rules:
-      - { type: deletion }
-      - { type: pull_request, parameters: { required_approving_review_count: 2, dismiss_stale_reviews_on_push: true } }
-";
-
-    fn resolved(keys: &[&str]) -> MergedLayers {
-        let files = [("settings.yml", SETTINGS), ("repos/shop.yml", SHOP)];
-        let files = files.map(|(file, text)| (file.to_owned(), text.to_owned())).into();
-        let policy = Policy::from_sources(files, "admin", Path::new("policy"));
-        let policy = policy.unwrap_or_else(|error| panic!("{error}"));
-        let waiver = Waiver {
-            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-            repositories: vec!["shop".into()],
-            until: Time(1),
-            reason: "release".into(),
-            owner: "mona".into(),
-            asked: None,
-        };
-        let status = OverrideStatus { waivers: vec![waiver], ..OverrideStatus::default() };
-        let shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
-        match policy.resolve(&shop, &status) {
-            Verdict::Reached(target) => target,
-            Verdict::Skipped(why) => panic!("{why}"),
-        }
-    }
-
-    fn json(target: &MergedLayers, pointer: &str) -> Option<serde_json::Value> {
-        target.root.as_ref().unwrap().json().pointer(pointer).cloned()
-    }
-
-    /// Returns the section or the value at `pointer` without the key, and whether the section is
-    /// additive.
-    fn left(key: &str, pointer: &str, list: &str) -> (Option<serde_json::Value>, bool) {
-        let target = resolved(&[key]);
-        assert_eq!(target.waivers.len(), 1, "{key}");
-        let is_additive = target.list_modes.get(list).is_some_and(|mode| !mode.exclusive);
-        (json(&target, pointer), is_additive)
-    }
-
-    #[test]
-    fn a_waived_key_is_not_declared() {
-        let main = "/branches/0/protection";
-        for (key, pointer, expected) in [
-            (
-                "repository.has_wiki",
-                "/repository",
-                serde_json::json!({ "topics": ["web", "shop"], "archived": null }),
-            ),
-            (
-                "branches[main].protection.enforce_admins",
-                main,
-                serde_json::json!({ "required_status_checks": { "strict": true, "contexts": ["ci", "lint"] } }),
-            ),
-            (
-                "branches.main.enforce_admins",
-                main,
-                serde_json::json!({ "required_status_checks": { "strict": true, "contexts": ["ci", "lint"] } }),
-            ),
-            (
-                "branches[main].protection.required_status_checks.contexts[other]",
-                main,
-                serde_json::json!({ "enforce_admins": true, "required_status_checks": { "strict": true } }),
-            ),
-            (
-                "branches[main].protection.required_status_checks",
-                main,
-                serde_json::json!({ "enforce_admins": true }),
-            ),
-            (
-                "rulesets[main].rules[pull_request].parameters.required_approving_review_count",
-                "/rulesets/0/rules",
-                serde_json::json!([
-                    { "type": "deletion" },
-                    { "type": "pull_request", "parameters": { "dismiss_stale_reviews_on_push": true } },
-                ]),
-            ),
-            (
-                "rulesets[main].rules[deletion]",
-                "/rulesets/0",
-                serde_json::json!({ "name": "main", "target": "branch", "enforcement": "active" }),
-            ),
-        ] {
-            assert_eq!(left(key, pointer, "teams"), (Some(expected), false), "{key}");
-        }
-    }
-
-    #[test]
-    fn checks_and_contexts_are_one_list() {
-        let text = "branches: [{ name: main, protection: { required_status_checks: { strict: true, contexts: \
-                    [ci], checks: [{ context: lint }] } } }]";
-        for key in ["contexts[ci]", "checks[lint]", "checks"] {
-            let mut root = Node::parse("settings.yml", text).unwrap();
-            let (path, asked) = (format!("branches.main.required_status_checks.{key}"), root.asked.clone());
-            assert!(waive_key(&mut root, &mut ListModes::new(), &path, &asked), "{key}");
-            let checks = root.json().pointer("/branches/0/protection/required_status_checks").cloned();
-            assert_eq!(checks, Some(serde_json::json!({ "strict": true })), "{key}");
-        }
-    }
-
-    #[test]
-    fn the_default_branch_has_two_names() {
-        let text = "branches: [{ name: NAME, protection: { enforce_admins: true } }]";
-        for (declared, key, expected) in [
-            ("default", "branches.main.enforce_admins", "branches[default].enforce_admins"),
-            ("main", "branches[default].protection", "branches[main].protection"),
-            ("main", "branches[main].protection", "branches[main].protection"),
-            ("default", "branches[release].protection", "branches[release].protection"),
-            (
-                "default",
-                "branches[main].restrictions.users[a.b]",
-                "branches[default].restrictions.users[a.b]",
-            ),
-            ("default", "teams[main]", "teams[main]"),
-        ] {
-            let root = Node::parse("settings.yml", &text.replace("NAME", declared)).unwrap();
-            assert_eq!(as_declared(&root, key, Some("main")), expected, "{declared}");
-        }
-    }
-
-    #[test]
-    fn a_block_of_which_nothing_is_left_is_not_declared_as_empty() {
-        let (release, _) = left("branches[release].protection.enforce_admins", "/branches/1", "branches");
-        assert_eq!(release, Some(serde_json::json!({ "name": "release" })));
-        let (branches, _) = left("branches[*].protection", "/branches", "branches");
-        assert_eq!(branches, Some(serde_json::json!([{ "name": "main" }, { "name": "release" }])));
-    }
-
-    #[test]
-    fn a_section_with_a_waived_entry_removes_nothing() {
-        let web = serde_json::json!([{ "name": "web", "permission": "push" }]);
-        assert_eq!(left("teams[Core]", "/teams", "teams"), (Some(web.clone()), true));
-        assert_eq!(left("teams[core].name", "/teams", "teams"), (Some(web), true));
-        let (teams, is_additive) = left("teams[contractors]", "/teams", "teams");
-        assert_eq!((teams.unwrap().as_array().unwrap().len(), is_additive), (2, true));
-        let (topics, is_additive) = left("repository.topics[web]", "/repository/topics", "topics");
-        assert_eq!((topics, is_additive), (Some(serde_json::json!(["shop"])), true));
-        let (labels, is_additive) = left("labels[bug]", "/labels/include", "labels");
-        assert_eq!((labels, is_additive), (Some(serde_json::json!([])), true));
-    }
-
-    #[test]
-    fn a_waived_value_of_an_entry_keeps_the_entry_and_the_mode() {
-        let (teams, is_additive) = left("teams[core].permission", "/teams/0", "teams");
-        assert_eq!((teams, is_additive), (Some(serde_json::json!({ "name": "core" })), false));
-    }
-
-    #[test]
-    fn a_waived_section_is_not_declared() {
-        assert_eq!(left("teams", "/teams", "teams"), (None, false));
-        assert_eq!(left("repository", "/repository", "topics"), (None, false));
-        assert!(resolved(&["repository.archived"]).waives_archived());
-    }
-
-    #[test]
-    fn a_waiver_of_what_the_policy_does_not_declare_has_no_effect() {
-        for key in ["teams[contractors].permission", "branches[other].protection", "autolinks", "teams["] {
-            let target = resolved(&[key]);
-            assert!(target.waivers.is_empty(), "{key}");
-            assert_eq!(target.root, resolved(&[]).root, "{key}");
-        }
-    }
-}
+mod tests;

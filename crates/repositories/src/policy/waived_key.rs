@@ -4,6 +4,7 @@
 //! and the word `protection` need no more than a dot.
 
 use super::keys::SECTIONS;
+use super::pattern::META;
 use super::problem::nearest;
 use super::shape::Shape;
 
@@ -13,8 +14,49 @@ pub(super) const EVERY: &str = "*";
 pub(super) const BRANCHES: &str = "branches";
 /// The name of an entry of `branches` for the default branch.
 pub(super) const DEFAULT: &str = "default";
+/// The list of topics in the section `repository`. It has entries as a section has them.
+const TOPICS: &str = "topics";
 /// The block in an entry of `branches` that a path can leave out.
 pub(super) const PROTECTION: &str = "protection";
+
+/// The keys of the lists of actors in branch protection.
+const ACTORS: &[&str] = &["users", "teams", "apps"];
+
+/// The keys that Beadle cannot leave alone by themselves, by the list or the block that has them. If
+/// the policy does not have such a key, Beadle writes a default, empties a list, or takes the entry
+/// for another one. So a waiver of the key exempts the whole entry or block.
+const INSEPARABLE: &[(&str, &[&str])] = &[
+    ("autolinks", &["is_alphanumeric"]),
+    ("bypass_pull_request_allowances", ACTORS),
+    ("code_scanning_default_setup", &["state"]),
+    ("collaborators", &["permission"]),
+    ("custom_properties", &["name", "property_name", "value"]),
+    ("deploy_keys", &["read_only"]),
+    ("deployment_branch_policy", &["protected_branches", "custom_branch_policies"]),
+    ("dismissal_restrictions", ACTORS),
+    ("files", &["content", "template", "when_exists", "push"]),
+    ("force_push_allowances", ACTORS),
+    ("labels", &["oldname"]),
+    ("oidc_subject", &["use_default", "include_claim_keys"]),
+    ("pages", &["enabled"]),
+    ("restrictions", ACTORS),
+    // Beadle does not compare a ruleset without this key.
+    ("rulesets", &["enforcement"]),
+    ("source", &["path"]),
+    ("webhooks", &["events", "active", "content_type", "insecure_ssl", "secret"]),
+];
+
+/// Returns whether a list or a block has a key that Beadle cannot leave alone by itself.
+pub(super) fn is_needed(place: &str, key: &str) -> bool {
+    INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
+}
+
+/// Returns whether an entry of a section must have a key. Without it, the entry would not be valid.
+pub(super) fn is_required(section: &str, name: &str) -> bool {
+    let section = SECTIONS.iter().find(|key| key.name == section);
+    let keys = section.map(|key| key.shape.entry_keys()).unwrap_or_default();
+    keys.iter().any(|key| key.name == name && key.is_required)
+}
 
 /// Returns the parts of a path, or `None` if it is not a path.
 pub(crate) fn parts(path: &str) -> Option<Vec<&str>> {
@@ -93,38 +135,98 @@ fn below(shape: &Shape, parts: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Returns whether one of two paths names a part of the other one, or the same key. If one of them
-/// is not a path, the result is `true`.
-pub(crate) fn overlap(one: &str, other: &str) -> bool {
-    let (Some(one), Some(other)) = (canonical(one), canonical(other)) else { return true };
-    is_equal_so_far(&one, &other)
-}
-
 /// Returns whether a path names the key `other` or a block or list that contains it. If one of them
 /// is not a path, only equal texts match.
 pub(crate) fn contains(path: &str, other: &str) -> bool {
-    match (canonical(path), canonical(other)) {
+    match (parts(path).map(canonical), parts(other).map(canonical)) {
         (Some(path), Some(other)) => path.len() <= other.len() && is_equal_so_far(&path, &other),
         _ => path == other,
     }
 }
 
+/// Returns whether a waiver of the key `waived` exempts the key `other`, a part of it, or a block that
+/// contains it. If one of the two is not a path, the result is `true`.
+pub(crate) fn exempts(waived: &str, other: &str) -> bool {
+    let (Some(mut waived), Some(other)) = (parts(waived), parts(other)) else { return true };
+    if let Some((section, rest)) = waived.split_first()
+        && let Some(key) = SECTIONS.iter().find(|key| key.name == *section)
+    {
+        let whole = 1 + exempt_parts(&key.shape, (key.name, true), rest);
+        waived.truncate(whole);
+    }
+    is_equal_so_far(&canonical(waived), &canonical(other))
+}
+
 /// Returns whether two paths have the same parts up to the end of the shorter one.
 fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     let is_branch = one.first() == Some(&BRANCHES);
-    // The default branch of a repository can have any name.
-    let is_any = |part: &&str, at: usize| *part == EVERY || (is_branch && at == 1 && *part == DEFAULT);
+    // The default branch of a repository can have any name, and a pattern can match any branch.
+    let is_any = |part: &&str, at: usize| {
+        *part == EVERY || (is_branch && at == 1 && (*part == DEFAULT || part.contains(META)))
+    };
+    let is_same: fn(&str, &str) -> bool =
+        if one.first() == Some(&"deploy_keys") { is_same_key } else { is_same_name };
     let mut pairs = one.iter().zip(other).enumerate();
-    pairs.all(|(at, (one, other))| one.eq_ignore_ascii_case(other) || is_any(one, at) || is_any(other, at))
+    pairs.all(|(at, (one, other))| is_same(one, other) || is_any(one, at) || is_any(other, at))
 }
 
-/// Returns the parts of a path without the part that a path can leave out.
-fn canonical(path: &str) -> Option<Vec<&str>> {
-    let mut parts = parts(path)?;
-    if parts.first() == Some(&BRANCHES) && parts.get(2) == Some(&PROTECTION) {
+/// Returns how many of the parts name what a waiver exempts: it can be more than the last part names.
+/// `name` is the name of the list or the block that has this shape.
+fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str]) -> usize {
+    let Some((part, rest)) = parts.split_first() else { return 0 };
+    match shape {
+        Shape::Layered(inner, _) | Shape::Named(inner) | Shape::OrNull(inner) => {
+            exempt_parts(inner, (name, is_section), parts)
+        }
+        Shape::Either(one, other) => {
+            let possible = [one, other].into_iter().filter(|shape| below(shape, parts).is_ok());
+            possible.map(|shape| exempt_parts(shape, (name, is_section), parts)).min().unwrap_or(0)
+        }
+        Shape::List(_) if is_section && rest.first().is_some_and(|key| is_required(name, key)) => 1,
+        Shape::List(entry) if is_section => 1 + exempt_parts(entry, (name, false), rest),
+        // Only a rule of a ruleset can lose some of its parameters.
+        Shape::List(entry) if name == "rules" && !rest.is_empty() && rest != ["type"] => {
+            1 + exempt_parts(entry, (name, false), rest)
+        }
+        Shape::Map(_) if is_needed(name, part) => 0,
+        Shape::Map(keys) => match keys.iter().find(|key| key.name == *part) {
+            Some(key) => 1 + exempt_parts(&key.shape, (key.name, key.name == TOPICS), rest),
+            None => {
+                let inner = keys.iter().find(|key| key.name == PROTECTION);
+                inner.map_or(0, |key| exempt_parts(&key.shape, (PROTECTION, false), parts))
+            }
+        },
+        // Beadle does not know what is in such a value.
+        Shape::Free | Shape::Any => 1,
+        _ => 0,
+    }
+}
+
+/// Returns whether two parts name the same key or entry. The case of letters does not matter.
+fn is_same_name(one: &str, other: &str) -> bool {
+    let fold = |text: &str| text.to_uppercase().to_lowercase();
+    fold(one) == fold(other)
+}
+
+/// Returns whether two parts name the same deploy key: with its comment or without it.
+fn is_same_key(one: &str, other: &str) -> bool {
+    let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(' '));
+    is_same_name(one, other) || begins(one, other) || begins(other, one)
+}
+
+/// Returns the parts of a path in one of its forms: without the part that a path can leave out, and
+/// with one name for the two lists of checks.
+fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
+    if parts.first() != Some(&BRANCHES) {
+        return parts;
+    }
+    if parts.get(2) == Some(&PROTECTION) {
         parts.remove(2);
     }
-    Some(parts)
+    for part in parts.iter_mut().skip(2).filter(|part| **part == "contexts") {
+        *part = "checks";
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -195,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_overlap_if_one_contains_the_other() {
+    fn a_waiver_exempts_a_key_if_one_path_contains_the_other() {
         for (one, other, expected) in [
             ("branches", "branches[main].protection.enforce_admins", true),
             ("branches[main]", "branches[*].protection.enforce_admins", true),
@@ -209,8 +311,81 @@ mod tests {
             ("teams[main]", "teams[default]", false),
             ("teams[", "repository", true),
         ] {
-            assert_eq!(overlap(one, other), expected, "{one} {other}");
-            assert_eq!(overlap(other, one), expected, "{other} {one}");
+            assert_eq!(exempts(one, other), expected, "{one} {other}");
+            assert_eq!(exempts(other, one), expected, "{other} {one}");
         }
+    }
+
+    #[test]
+    fn a_waiver_exempts_everything_that_beadle_then_does_not_compare() {
+        let checks = "branches[main].protection.required_status_checks";
+        for (waived, other, expected) in [
+            (format!("{checks}.contexts[ci]"), format!("{checks}.contexts[scan]"), true),
+            (format!("{checks}.contexts"), format!("{checks}.checks"), true),
+            (format!("{checks}.checks[ci]"), format!("{checks}.contexts[scan]"), true),
+            (format!("{checks}.strict"), format!("{checks}.contexts"), false),
+            ("teams[core].name".into(), "teams[core].permission".into(), true),
+            ("teams[core].name".into(), "teams[web].permission".into(), false),
+            ("teams[\u{e9}quipe]".into(), "teams[\u{c9}quipe]".into(), true),
+            (
+                "webhooks[https://x.example/a].active".into(),
+                "webhooks[https://x.example/a].events".into(),
+                true,
+            ),
+            ("branches[main].restrictions.users".into(), "branches[main].restrictions.teams".into(), true),
+            ("branches[main].restrictions.users".into(), "branches[main].enforce_admins".into(), false),
+            ("branches[rel*].protection".into(), "branches[release].protection.enforce_admins".into(), true),
+            ("rulesets[main].rules[deletion]".into(), "rulesets[main].rules[update]".into(), true),
+            ("rulesets[main].rules[deletion]".into(), "rulesets[main].conditions".into(), false),
+            ("rulesets[main].enforcement".into(), "rulesets[main].rules".into(), true),
+            ("repository.topics[web]".into(), "repository.topics[shop]".into(), false),
+            ("rulesets[main]".into(), "rulesets[main branch]".into(), false),
+            ("deploy_keys[ssh-ed25519 AAAA]".into(), "deploy_keys[ssh-ed25519 AAAA ci]".into(), true),
+            ("pages.enabled".into(), "pages.https_enforced".into(), true),
+            ("pages.source.path".into(), "pages.source.branch".into(), true),
+        ] {
+            assert_eq!(check_waived_key(&waived), Ok(()), "{waived}");
+            assert_eq!(exempts(&waived, &other), expected, "{waived} {other}");
+        }
+    }
+
+    #[test]
+    fn the_inseparable_keys_are_keys_of_a_policy() {
+        for (place, path) in [
+            (
+                "bypass_pull_request_allowances",
+                "branches[m].required_pull_request_reviews.bypass_pull_request_allowances",
+            ),
+            ("code_scanning_default_setup", "security.code_scanning_default_setup"),
+            ("deployment_branch_policy", "environments[e].deployment_branch_policy"),
+            ("dismissal_restrictions", "branches[m].required_pull_request_reviews.dismissal_restrictions"),
+            ("force_push_allowances", "branches[m].force_push_allowances"),
+            ("oidc_subject", "oidc_subject"),
+            ("pages", "pages"),
+            ("restrictions", "branches[m].restrictions"),
+            ("source", "pages.source"),
+        ] {
+            let (_, keys) = INSEPARABLE.iter().find(|(name, _)| *name == place).unwrap();
+            for key in *keys {
+                assert_eq!(check_waived_key(&format!("{path}.{key}")), Ok(()), "{path}.{key}");
+            }
+        }
+        let sections = [
+            "autolinks",
+            "collaborators",
+            "custom_properties",
+            "deploy_keys",
+            "files",
+            "labels",
+            "rulesets",
+            "webhooks",
+        ];
+        for section in sections {
+            let (_, keys) = INSEPARABLE.iter().find(|(name, _)| *name == section).unwrap();
+            for key in *keys {
+                assert_eq!(check_waived_key(&format!("{section}[x].{key}")), Ok(()), "{section}[x].{key}");
+            }
+        }
+        assert_eq!(INSEPARABLE.len(), 9 + sections.len());
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::pattern::{META, Pattern};
-use super::waived_key::overlap;
+use super::waived_key::exempts;
 
 /// The longest time before its end for which a waiver is in force, if the configuration sets no
 /// other.
@@ -100,7 +100,7 @@ impl Waiver {
     /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits and
     /// the time. If the clock jumps over the end and back, the waiver is in force again.
     pub fn state(&self, rules: &WaiverRules, now: Time) -> WaiverState {
-        if let Some(key) = self.keys.iter().find(|key| rules.never.iter().any(|never| overlap(key, never))) {
+        if let Some(key) = self.keys.iter().find(|key| rules.never.iter().any(|never| exempts(key, never))) {
             return WaiverState::Never(key.clone());
         }
         if self.until <= now {

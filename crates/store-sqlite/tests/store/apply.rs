@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
-use beadle_engine::guard::UNDO_GENERATION;
+use beadle_engine::guard::{Decision, UNDO_GENERATION};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, Spent, StepResult, Time, WritePace, apply,
+    PlanWriter, Report, Risk, Session, Spent, StepResult, Time, Waived, WritePace, apply,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
@@ -103,6 +103,10 @@ impl World {
                 write: (),
             });
         }
+        self.apply(lane, &plan).await
+    }
+
+    async fn apply(&self, lane: Lane, plan: &Plan<()>) -> Report {
         let gate = ApplyContext {
             store: self.store.clone(),
             clock: self.clock.clone(),
@@ -115,8 +119,8 @@ impl World {
             planned: self.clock.now(),
         };
         let key = Key::new("repository", "acme", 1);
-        release_resolved_holds(&key, &plan, &gate).await.unwrap();
-        apply(&key, &plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
+        release_resolved_holds(&key, plan, &gate).await.unwrap();
+        apply(&key, plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
     }
 
     async fn count(&self, kind: EntryKind) -> usize {
@@ -303,6 +307,37 @@ async fn a_write_that_waited_for_longer_than_its_plan_is_valid_is_no_failure() {
     assert_eq!(report.count(|result| *result == StepResult::NotReached), 2);
     let bookings = world.store.bookings(Time(0)).await.unwrap();
     assert!(bookings.iter().all(|booking| booking.state == Spent::Refused), "{bookings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_outlives_a_waiver_of_the_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.limits.removes = 0;
+    let report = world.run(Lane::Sweep, Risk::Removes, 1).await;
+    let StepResult::Held { digest, .. } = &report.steps[0].outcome else { panic!("{report:?}") };
+    let reject = Decision::reject("bob", Some("the team stays"));
+    world.store.decide(digest, &reject, world.clock.now()).await.unwrap().unwrap();
+    let mut waived = Plan::new("acme/shop");
+    waived.waived.push(Waived {
+        key: "branches[main]".into(),
+        until: "2030-01-01T00:00:00Z".into(),
+        reason: "release".into(),
+        owner: "mona".into(),
+        asked: None,
+    });
+    world.apply(Lane::Sweep, &waived).await;
+    world.limits.removes = 9;
+    let report = world.run(Lane::Sweep, Risk::Removes, 1).await;
+    let outcome = &report.steps[0].outcome;
+    assert!(
+        matches!(outcome, StepResult::Held { why, .. } if why.contains("rejected by bob")),
+        "{outcome:?}"
+    );
+    assert_eq!(world.writes(), 0);
+    // Without a waiver, the difference is gone.
+    world.run(Lane::Sweep, Risk::Removes, 0).await;
+    assert!(world.store.holds().await.unwrap().is_empty());
 }
 
 /// Makes the store refuse the results of writes, as if the process had ended before it.

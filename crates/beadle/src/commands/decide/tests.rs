@@ -1,26 +1,12 @@
 use beadle_engine::guard::group_holds;
-use beadle_engine::testing::change;
-use beadle_engine::{Key, Risk};
+use beadle_engine::testing;
 
 use super::*;
 
 fn hold(n: u64, mode: Mode) -> Hold {
-    let mut change = change("teams", "team engineering", &[Risk::Removes]);
-    change.mode = mode;
-    Hold {
-        digest: format!("d{n}"),
-        key: Key::new("repository", "acme", n),
-        subject: format!("acme/r{n}"),
-        since: Time(0),
-        why: "limit".into(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        generation: "g".into(),
-        change,
-    }
+    let mut hold = testing::hold(n);
+    hold.change.mode = mode;
+    hold
 }
 
 fn args(only: &[&str], repo: &[&str]) -> DecideArgs {

@@ -7,11 +7,13 @@ use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
 use beadle_engine::{Hold, Key, KeyState, Resource, Store, TaskRecord, Time, background};
 use beadle_groups::StopReason;
+use beadle_repositories::policy::Waiver;
+use beadle_repositories::stored_waivers;
 use beadle_transport::sharing::ProcessUsage;
 
 use super::model::{
     Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, ServiceState,
-    ServiceStatus, Status, Token,
+    ServiceStatus, Status, Token, WaiverInForce,
 };
 use super::problems::{ParkedKey, counts, problems};
 use crate::app::accepted_policy::AcceptedPolicy;
@@ -20,8 +22,9 @@ use crate::app::installations;
 use crate::app::last_sweep::{LastSweep, modes};
 use crate::app::policy_store;
 use crate::app::service_record::{InForce, ServiceRecord};
+use crate::app::waiver_watch::SeenWaivers;
 use crate::commands::names;
-use crate::config::{Config, OrgConfig, TargetConfig};
+use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
 /// How late a sweep may begin before it counts as overdue.
 const LATE: Duration = Duration::from_secs(900);
@@ -47,6 +50,7 @@ pub(super) async fn gather(
     for file in &config.file.org {
         status.instances.push(organisation(store, file, record, now).await?);
         status.budgets.extend(budgets(store, &file.name, now).await?);
+        status.waivers.extend(waivers(store, file, now).await?);
     }
     for file in &config.file.okta {
         let last = LastSweep::note(&file.name).get(store).await?;
@@ -72,6 +76,7 @@ pub(super) async fn gather(
         instance.counts = of_instances.remove(&instance.name).unwrap_or_default();
     }
     status.held_policies = held_policies(store).await?;
+    status.waivers.sort_by_key(|waiver| waiver.until);
     status.pauses = store.pauses(now).await?;
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
@@ -239,6 +244,26 @@ async fn parked(
         found.push(ParkedKey { key: row.key, name, parked });
     }
     Ok(found)
+}
+
+/// Returns the waivers of an organisation that are in force: those of `beadle waive`, and those of
+/// the policy that the service used last.
+async fn waivers(store: &dyn Store, file: &OrgConfig, now: Time) -> anyhow::Result<Vec<WaiverInForce>> {
+    let mut all = stored_waivers(store, &file.name).await?;
+    let seen = SeenWaivers::note(&file.name).get(store).await?.unwrap_or_default();
+    all.extend(seen.waivers().filter(|waiver| waiver.asked.is_some()).cloned());
+    let rules = waiver_rules(file);
+    all.retain(|waiver| waiver.is_in_force(&rules, now));
+    let in_force = |waiver: Waiver| WaiverInForce {
+        instance: file.name.clone(),
+        code: waiver.id(),
+        keys: waiver.keys,
+        repositories: waiver.repositories,
+        until: waiver.until,
+        reason: waiver.reason,
+        owner: waiver.owner,
+    };
+    Ok(all.into_iter().map(in_force).collect())
 }
 
 /// Returns the generations that the gate of the service holds.

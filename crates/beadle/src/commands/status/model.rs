@@ -25,6 +25,8 @@ pub(super) struct Status {
     pub(super) problems: Vec<Problem>,
     /// The generations that the gate holds.
     pub(super) held_policies: Vec<HeldPolicy>,
+    /// The waivers that are in force, with the one that ends first at the beginning.
+    pub(super) waivers: Vec<WaiverInForce>,
     /// The pauses that are in force.
     pub(super) pauses: Vec<Pause>,
     /// The budgets of the credentials.
@@ -167,6 +169,19 @@ pub(super) struct HeldPolicy {
     pub(super) generation: String,
     pub(super) since: Time,
     pub(super) why: String,
+}
+
+/// A waiver that is in force.
+#[derive(Debug, Serialize)]
+pub(super) struct WaiverInForce {
+    pub(super) instance: String,
+    /// The code by which an operator ends a waiver of `beadle waive`.
+    pub(super) code: String,
+    pub(super) keys: Vec<String>,
+    pub(super) repositories: Vec<String>,
+    pub(super) until: Time,
+    pub(super) reason: String,
+    pub(super) owner: String,
 }
 
 /// The budget of an organisation's credential.

@@ -105,7 +105,7 @@ fn left(state: &KeyState) -> Option<String> {
         return Some("the mode does not allow the changes".to_owned());
     }
     let is_explained = state.held > 0 || !state.contested.is_empty();
-    (state.pending > 0 && !is_explained).then(|| "changes are left".to_owned())
+    (state.pending > 0 && !is_explained).then(|| "Beadle has not written some changes".to_owned())
 }
 
 /// Returns how many repositories or groups of each instance have a problem, by its kind. A

@@ -7,6 +7,8 @@ use std::time::Duration;
 use beadle_engine::{
     BackgroundTask, Driver, Failure, Key, Lane, Mark, Outcome, ParkReason, Report, Store, TaskStatus, Unknown,
 };
+use beadle_repositories::policy::{Waiver, WaiverRules};
+use beadle_repositories::stored_waiver;
 use tempfile::TempDir;
 
 use super::gather::gather;
@@ -14,6 +16,7 @@ use super::model::{ProblemKind, ServiceState, Status};
 use super::*;
 use crate::app::last_sweep::LastSweep;
 use crate::app::service_record::{InForce, ServiceRecord, digests};
+use crate::app::waiver_watch::{SeenWaivers, look as look_at_waivers};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -254,4 +257,30 @@ async fn the_json_has_every_part_of_the_state() {
     assert_eq!(keys, expected);
     assert_eq!(shown["instances"][0]["kind"], "organisation");
     assert_eq!(shown["service"]["state"], "running");
+}
+
+#[tokio::test]
+async fn the_waivers_in_force_are_those_of_the_store_and_of_the_policy() {
+    let world = World::new("enforce");
+    let waiver = |key: &str, hours: u32, asked: Option<u32>| Waiver {
+        keys: vec![key.into()],
+        repositories: vec!["shop".into()],
+        until: world.now + HOUR * hours,
+        reason: "release".into(),
+        owner: "mona".into(),
+        asked: asked.map(|line| beadle_engine::PolicyLocation { file: "waivers.yml".into(), line }),
+    };
+    let store = world.store.as_ref();
+    let stored = waiver("teams", 2, None);
+    stored_waiver("acme", &stored.id()).put(store, &stored).await.unwrap();
+    // An operator has ended this waiver since the last look of the service.
+    let ended = waiver("topics", 3, None);
+    let of_policy = waiver("labels", 1, Some(2));
+    let all = [of_policy, stored, ended];
+    let seen =
+        look_at_waivers(&SeenWaivers::default(), (&all[..1], &all[1..]), &WaiverRules::default(), world.now);
+    SeenWaivers::note("acme").put(store, &seen.now).await.unwrap();
+    let status = world.status(None).await;
+    let keys: Vec<&str> = status.waivers.iter().flat_map(|waiver| &waiver.keys).map(String::as_str).collect();
+    assert_eq!((keys, status.code()), (vec!["labels", "teams"], 0));
 }

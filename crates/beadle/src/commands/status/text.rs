@@ -5,9 +5,10 @@ use beadle_engine::{Lane, Time};
 
 use super::model::{
     InstallationStatus, InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus,
-    Status,
+    Status, WaiverInForce,
 };
 use crate::app::service_record::sentence;
+use crate::app::waiver_watch::NOTICE;
 use crate::commands::ago;
 use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
@@ -38,6 +39,7 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
         ));
     }
     lines.extend(status.problems.iter().map(|of| problem(of, now, printer)));
+    lines.extend(status.waivers.iter().map(|of| waiver(of, now, printer)));
     for pause in &status.pauses {
         let scope = short(&pause.scope);
         lines.push(format!("{} {scope} until {}", label("paused", Tone::Notice, printer), pause.until));
@@ -165,6 +167,21 @@ fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
         ago(of.since, now),
         escape::cut(&of.cause, VALUE),
         escape::cut(&names.join(", "), VALUE)
+    )
+}
+
+/// Returns the line of a waiver. A waiver that ends soon stands out.
+fn waiver(of: &WaiverInForce, now: Time, printer: &Printer) -> String {
+    let tone = if of.until.since(now) <= NOTICE { Tone::Notice } else { Tone::Faint };
+    let names: Vec<String> = of.repositories.iter().map(|name| format!("{}/{name}", of.instance)).collect();
+    format!(
+        "{} {} of {} until {} ({}): {}",
+        label("waived", tone, printer),
+        escape::cut(&of.keys.join(", "), VALUE),
+        escape::cut(&names.join(", "), VALUE),
+        of.until,
+        short(&of.owner),
+        short(&of.reason)
     )
 }
 
@@ -298,6 +315,15 @@ mod tests {
             since: Time(9 * HOUR),
             why: "30 removals".into(),
         });
+        status.waivers.push(WaiverInForce {
+            instance: "acme".into(),
+            code: "0a1b2c3d".into(),
+            keys: vec!["teams".into(), "repository.has_wiki".into()],
+            repositories: vec!["shop".into(), "api-*".into()],
+            until: Time(11 * HOUR),
+            reason: "release".into(),
+            owner: "mona".into(),
+        });
         status.pauses.push(Pause { scope: "acme".into(), until: Time(11 * HOUR) });
         status.failing_tasks.push(FailingTask {
             name: "policy of acme".into(),
@@ -311,6 +337,7 @@ mod tests {
             "config    the running service uses another configuration than the file: 1 value differs (`org.acme.mode`)",
             "next sweep overdue for 1 h; no open problem",
             "held      policy aa11 of acme, for 1 h: 30 removals; see `beadle holds`",
+            "waived    teams, repository.has_wiki of acme/shop, acme/api-* until 1970-01-01T11:00:00Z (mona): release",
             "paused    acme until 1970-01-01T11:00:00Z",
             "failing   task policy of acme for 1 h: invalid policy",
             "token     of aws has expired",

@@ -162,7 +162,12 @@ fn an_empty_list_is_called_one() {
 
 #[test]
 fn the_lines_of_a_policy_in_a_repository_are_links() {
-    let commit = beadle_github::Commit { id: "c".repeat(40), author: "ann".into(), subject: "x".into() };
+    let commit = beadle_github::Commit {
+        id: "c".repeat(40),
+        author: "ann".into(),
+        logins: Vec::new(),
+        subject: "x".into(),
+    };
     let origin = beadle_repositories::policy::PolicyOrigin {
         repository: "acme/admin".into(),
         path: ".github".into(),

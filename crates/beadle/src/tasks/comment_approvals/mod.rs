@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::hold_decisions::{Effect, effect, store_decisions};
 use crate::app::service::Service;
 use crate::output::count::counted;
-use rules::{ApproveCommand, PolicyFacts, approved, command, sender};
+use rules::{ApproveCommand, PolicyFacts, approved, authors, command, sender};
 
 /// The time between two looks at the comments.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -29,11 +29,33 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// The task that looks for the comments of one organisation.
 pub(super) struct CommentApprovals(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 
-/// The id of the last comment that Beadle looked at. Beadle looks at each comment once, so that an
-/// old approval never approves the same change a second time.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct LastComment(u64);
+/// The last comment that Beadle looked at. Beadle looks at each comment once, so that an old approval
+/// never approves the same change a second time.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredComment")]
+struct LastComment {
+    id: u64,
+    /// The time of the comment. Beadle asks GitHub for no earlier comments, because the list would
+    /// become longer and longer while a change waits for weeks.
+    created: Time,
+}
+
+/// A stored [`LastComment`]. An older version stored only the id.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredComment {
+    Id(u64),
+    Whole { id: u64, created: Time },
+}
+
+impl From<StoredComment> for LastComment {
+    fn from(stored: StoredComment) -> Self {
+        match stored {
+            StoredComment::Id(id) => Self { id, created: Time::default() },
+            StoredComment::Whole { id, created } => Self { id, created },
+        }
+    }
+}
 
 impl Metadata for LastComment {
     const KIND: &'static str = "last-comment";
@@ -74,7 +96,7 @@ impl CommentApprovals {
         }
         let policy = org.policy.current();
         let origins = policy.origin.iter().chain(&policy.base);
-        let authors = origins.map(|origin| origin.commit.author.clone()).collect();
+        let authors = authors(origins.map(|origin| &origin.commit));
         let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
         let groups = self.groups().await?;
         let (count, answer) = match approved(&groups, command, (person, comment.created), &facts) {
@@ -132,20 +154,35 @@ impl BackgroundTask for CommentApprovals {
         let Some(since) = waiting_since(&self.groups().await?) else { return Ok(TaskStatus::Idle) };
         let store: &dyn Store = service.store.as_ref();
         let note = Note::<LastComment>::of(&[organisation.file.name.as_str()]);
-        let last = note.get(store).await?.map_or(0, |LastComment(last)| last);
+        let last = note.get(store).await?.unwrap_or_default();
+        let since = since.max(last.created);
         let mut count = 0;
         for comment in org.reader.comments_since(&settings.repository, since).await? {
-            if comment.id <= last {
+            if comment.id <= last.id {
                 continue;
             }
             if let Some(command) = command(&comment.body) {
                 count += self.carry_out(&org, &comment, &command).await?;
             }
-            note.put(store, &LastComment(comment.id)).await?;
+            note.put(store, &LastComment { id: comment.id, created: comment.created }).await?;
         }
         if count == 0 {
             return Ok(TaskStatus::Idle);
         }
         Ok(TaskStatus::Done(format!("approved {}", counted(count, "change", "changes"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_comment_of_an_older_version_is_known_by_its_id() {
+        let of_older: LastComment = serde_json::from_str("7").unwrap();
+        assert_eq!(of_older, LastComment { id: 7, created: Time(0) });
+        let last = LastComment { id: 8, created: Time(5_000) };
+        let stored = serde_json::to_string(&last).unwrap();
+        assert_eq!(serde_json::from_str::<LastComment>(&stored).unwrap(), last);
     }
 }

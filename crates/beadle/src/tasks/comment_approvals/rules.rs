@@ -4,9 +4,13 @@
 
 use beadle_engine::Time;
 use beadle_engine::guard::HoldGroup;
-use beadle_github::IssueComment;
+use beadle_github::{Commit, IssueComment};
 
 use crate::app::hold_decisions::{NamedChange, named_changes};
+
+/// The maximum length of a reason, in characters. A comment can have 65,536 characters, and the
+/// journal repeats the reason for each change of a group.
+const LONGEST: usize = 500;
 
 /// A command in a comment: `/beadle approve CODE`, and a reason if the line goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,9 +22,22 @@ pub(super) struct ApproveCommand<'a> {
 /// The policy in force.
 pub(super) struct PolicyFacts<'a> {
     pub(super) generation: &'a str,
-    /// The authors of the commits that the policy comes from. If the list is empty, the authors are
-    /// not known.
+    /// The logins of the people who wrote the commits that the policy comes from. If the list is
+    /// empty, these people are not known.
     pub(super) authors: Vec<String>,
+}
+
+/// Returns the logins of the authors and the committers of commits. Returns an empty list if one of
+/// them is not known.
+pub(super) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<String> {
+    let mut all = Vec::new();
+    for commit in commits {
+        if commit.logins.is_empty() {
+            return Vec::new();
+        }
+        all.extend(commit.logins.iter().cloned());
+    }
+    all
 }
 
 /// Returns the command in the first line of a comment.
@@ -31,8 +48,13 @@ pub(super) fn command(body: &str) -> Option<ApproveCommand<'_>> {
         return None;
     }
     let code = words.next().filter(|code| !code.is_empty())?;
-    let reason = words.next().map(str::trim).filter(|reason| !reason.is_empty());
+    let reason = words.next().map(str::trim).filter(|reason| !reason.is_empty()).map(shortened);
     Some(ApproveCommand { code, reason })
+}
+
+fn shortened(reason: &str) -> &str {
+    let end = reason.char_indices().nth(LONGEST).map(|(end, _)| end);
+    end.and_then(|end| reason.get(..end)).unwrap_or(reason)
 }
 
 /// Returns the login of the person who wrote a comment. Returns the reason if the comment can never
@@ -59,16 +81,16 @@ pub(super) fn approved<'a>(
     }
     // GitHub shows whole seconds.
     if any(&|one| one.hold.since.seconds() > created.seconds()) {
-        return Err("Beadle holds the changes again since the comment");
+        return Err("Beadle held the changes again after the comment");
     }
     if any(&|one| one.hold.rejected.is_some()) {
         return Err("an operator rejected the changes");
     }
     if any(&|one| one.hold.generation != policy.generation) {
-        return Err("another version of the policy is in force since the changes are held");
+        return Err("another version of the policy came into force after Beadle held the changes");
     }
     // If the author is unknown, every person could be the author.
-    if policy.authors.is_empty() || !policy.authors.iter().all(|author| is_login(author)) {
+    if policy.authors.is_empty() {
         return Err("the author of the policy is not known");
     }
     if policy.authors.iter().any(|author| author.eq_ignore_ascii_case(person)) {
@@ -77,18 +99,10 @@ pub(super) fn approved<'a>(
     Ok(named)
 }
 
-/// Returns whether a name can be the login of a person or an App. GitHub shows the name in the commit
-/// if the author has no account.
-fn is_login(name: &str) -> bool {
-    let name = name.strip_suffix("[bot]").unwrap_or(name);
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-}
-
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, group_holds};
-    use beadle_engine::testing::change;
-    use beadle_engine::{Hold, Key, Risk};
+    use beadle_engine::{Hold, testing};
 
     use super::*;
 
@@ -105,20 +119,7 @@ mod tests {
     }
 
     fn hold(n: u64) -> Hold {
-        Hold {
-            digest: format!("d{n}"),
-            key: Key::new("repository", "acme", n),
-            subject: format!("acme/r{n}"),
-            since: Time(5_900),
-            why: "limit".into(),
-            contested: false,
-            approved_by: None,
-            approval_reason: None,
-            rejected: None,
-            spent: false,
-            generation: "g".into(),
-            change: change("teams", "team a", &[Risk::Removes]),
-        }
+        Hold { since: Time(5_900), ..testing::hold(n) }
     }
 
     #[test]
@@ -139,6 +140,9 @@ mod tests {
             let found = command(body);
             assert_eq!(found.map(|found| (found.code, found.reason)), expected, "{body:?}");
         }
+        let long = format!("/beadle approve 8f0c {}", "é".repeat(60_000));
+        let reason = command(&long).and_then(|found| found.reason);
+        assert_eq!(reason.map(|reason| reason.chars().count()), Some(LONGEST));
     }
 
     #[test]
@@ -146,6 +150,21 @@ mod tests {
         assert_eq!(sender(&comment()), Ok("mona"));
         assert!(sender(&IssueComment { is_edited: true, ..comment() }).is_err());
         assert!(sender(&IssueComment { person: None, ..comment() }).is_err());
+    }
+
+    #[test]
+    fn the_authors_of_a_policy_are_known_only_if_all_of_them_have_an_account() {
+        let commit = |author: &str, logins: &[&str]| Commit {
+            id: "a".repeat(40),
+            author: author.into(),
+            logins: logins.iter().map(|login| (*login).to_owned()).collect(),
+            subject: "Remove a team".into(),
+        };
+        let (own, base) = (commit("ann", &["ann", "web-flow"]), commit("bob", &["bob", "bob"]));
+        assert_eq!(authors([&own, &base]), ["ann", "web-flow", "bob", "bob"]);
+        // The name in a commit without an account looks like the login of another person.
+        let forged = commit("bob", &[]);
+        assert!(authors([&forged]).is_empty() && authors([&own, &forged]).is_empty());
     }
 
     #[test]
@@ -179,7 +198,6 @@ mod tests {
                 Err("another version"),
             ),
             ("unknown author", vec![hold(1)], "d1", "mona", vec![], Err("not known")),
-            ("no account", vec![hold(1)], "d1", "mona", vec!["Mona Lisa"], Err("not known")),
             ("an App", vec![hold(1)], "d1", "mona", vec!["renovate[bot]"], Ok(1)),
             ("the author", vec![hold(1)], "d1", "Ann", vec!["mona", "ann"], Err("cannot approve")),
         ] {

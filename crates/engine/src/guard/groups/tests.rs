@@ -1,8 +1,7 @@
 use super::super::Rejection;
 use super::*;
 use crate::key::Key;
-use crate::plan::Change;
-use crate::testing::change;
+use crate::plan::Field;
 
 const LIMIT: &str = "guard limit reached: at most 50 removals in 60 min, 50 used";
 
@@ -12,21 +11,16 @@ fn line(line: u32) -> PolicyLocation {
 
 /// Returns a held removal of the team engineering in the repository `acme/rN`.
 fn hold(n: u64) -> Hold {
-    let mut change = change("teams", "team engineering", &[Risk::Removes]);
+    let mut change = crate::testing::hold(n).change;
     change.fields[0].asked = Some(line(2));
     Hold {
         digest: format!("d{n:03}"),
-        key: Key::new("repository", "acme", n),
         subject: format!("acme/r{n:03}"),
         since: Time(i64::try_from(n).unwrap()),
         why: LIMIT.into(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
         generation: "g1".into(),
         change,
+        ..crate::testing::hold(n)
     }
 }
 
@@ -69,6 +63,14 @@ fn a_hold_joins_the_group_only_if_the_change_and_the_cause_are_the_same() {
         ("another line", false, with(hold(1), |change| change.fields[0].asked = Some(line(3)))),
         ("no line", false, with(hold(1), |change| change.fields[0].asked = None)),
         ("a new value", false, with(hold(1), |change| change.fields[0].after = "pull".into())),
+        (
+            "a further exposure",
+            false,
+            with(hold(1), |change| {
+                let exposed = Field { risk: Risk::Exposes, ..change.fields[0].clone() };
+                change.fields.push(Field { name: "visibility".into(), after: true.into(), ..exposed });
+            }),
+        ),
         ("a weakening", false, with(hold(1), |change| change.fields[0].risk = Risk::Weakens)),
         ("another generation", false, Hold { generation: "g2".into(), ..hold(1) }),
         ("another organisation", false, Hold { key: Key::new("repository", "labs", 1), ..hold(1) }),
@@ -80,6 +82,21 @@ fn a_hold_joins_the_group_only_if_the_change_and_the_cause_are_the_same() {
         let groups = group_holds(vec![hold(0), other]);
         assert_eq!(groups.len(), if joins { 1 } else { 2 }, "{what}");
     }
+}
+
+#[test]
+fn the_title_of_a_group_names_every_risk_of_its_changes() {
+    let exposing = |n| {
+        with(hold(n), |change| {
+            change.what.clear();
+            let field = Field { before: true.into(), after: false.into(), ..change.fields[0].clone() };
+            let more = Field { name: "y".into(), risk: Risk::Exposes, ..field.clone() };
+            change.fields = vec![field, more];
+        })
+    };
+    let groups = group_holds(vec![exposing(1), exposing(2)]);
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].title, "x → false; exposes y → false");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::guard::{Rejection, UNDO_GENERATION};
 use crate::key::Key;
 use crate::mode::Mode;
 use crate::plan::{Change, Field};
@@ -109,6 +110,41 @@ fn a_share_of_the_repositories_is_kept_for_each_aspect() {
     let mut window = Vec::new();
     let asked = (0..12).map(|n| ask(&mut window, &limits, &hold(n, "teams", Risk::Removes, 1), NOW));
     assert_eq!(asked.filter(|verdict| *verdict == Verdict::Pass).count(), 10);
+}
+
+#[test]
+fn a_hold_of_an_earlier_generation_becomes_one_of_the_generation_that_asks() {
+    let asked = Hold { generation: "g2".into(), ..hold(1, "teams", Risk::Removes, 1) };
+    let earlier = || Hold {
+        since: NOW - Duration::from_secs(60),
+        why: "limit".into(),
+        ..hold(1, "teams", Risk::Removes, 1)
+    };
+    let rejection = Rejection { by: "bob".into(), reason: None, at: NOW };
+    for (what, known, verdict, held) in [
+        ("open", earlier(), Verdict::Hold("limit".into()), Some(("g2", NOW))),
+        ("the same", Hold { generation: "g2".into(), ..earlier() }, Verdict::Hold("limit".into()), None),
+        (
+            "of an undo",
+            Hold { generation: format!("{UNDO_GENERATION}7"), ..earlier() },
+            Verdict::Hold("limit".into()),
+            None,
+        ),
+        ("contested", Hold { contested: true, ..earlier() }, Verdict::Hold("limit".into()), None),
+        ("approved", Hold { approved_by: Some("ann".into()), ..earlier() }, Verdict::Pass, None),
+        (
+            "rejected",
+            Hold { rejected: Some(rejection), ..earlier() },
+            Verdict::Hold("rejected by bob".into()),
+            None,
+        ),
+    ] {
+        let known = BTreeMap::from([(known.digest.clone(), known)]);
+        let judged = check_guard(&mut Vec::new(), &known, &Limits::default(), &[&asked], NOW);
+        assert_eq!(judged.verdicts, [verdict], "{what}");
+        let found = judged.held.first().map(|hold| (hold.generation.as_str(), hold.since));
+        assert_eq!(found, held, "{what}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::policy::shape::Shape;
 const NOT_IMPORTED: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets", "files"];
 
 /// What only the public repository can have, and what only one repository can have.
-const GADGETS: &str = "
+pub(super) const GADGETS: &str = "
 repository: { visibility: public }
 security:
   private_vulnerability_reporting: true
@@ -28,7 +28,7 @@ rulesets:
 ";
 
 /// Returns the files of a policy that declares every aspect.
-fn everything() -> BTreeMap<String, String> {
+pub(super) fn everything() -> BTreeMap<String, String> {
     // The address for bills is not public, so an import leaves it out. GitHub does not tell to which
     // repositories a configuration should be attached, and shows no secret.
     let organization =
@@ -46,7 +46,7 @@ fn everything() -> BTreeMap<String, String> {
 
 /// Returns a world with an organisation that has only what a policy cannot make: repositories,
 /// teams, accounts, Apps and the types of custom properties.
-async fn world(files: &BTreeMap<String, String>) -> World {
+pub(super) async fn world(files: &BTreeMap<String, String>) -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     let state = json!({
         "orgs": { "acme": {

@@ -218,3 +218,22 @@ async fn a_setting_that_no_api_can_change_is_reported() {
     assert_eq!(unknown.part.as_deref(), Some("two_factor_requirement_enabled"));
     assert!(!unknown.transient && unknown.why.contains("no API can change it"), "{}", unknown.why);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_removal_of_a_role_counts_once_for_each_repository() {
+    let world = world("custom_repository_roles: []\norganization: { organization_roles: [] }\n").await;
+    let roles = json!({ "orgs": { "acme": {
+        "repository_roles": { "keeper": { "id": 9_101 } },
+        "organization_roles": {
+            "auditor": { "id": 9_102, "source": "Organization", "teams": [], "users": [] },
+        },
+    } } });
+    world.control("PATCH", &roles).await;
+    let (planner, _) = world.parts();
+    let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
+    let (_, plan) = whole.plans.iter().find(|(key, _)| key.kind() == "organisation").unwrap();
+    let mut removed: Vec<(&str, u32)> =
+        plan.changes.iter().map(|change| (change.what.as_str(), change.reaches)).collect();
+    removed.sort_unstable();
+    assert_eq!(removed, [("organization role auditor", 2), ("repository role keeper", 2)]);
+}

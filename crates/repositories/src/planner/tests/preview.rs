@@ -1,9 +1,9 @@
 //! Tests the preview of a new policy: which repositories it affects, and which changes only the new
 //! policy asks for.
 
-use super::world::World;
+use super::world::{World, policy_of};
 use super::*;
-use crate::planner::preview::Preview;
+use crate::planner::preview::{Affected, FileOwners, Preview};
 
 const SETTINGS: &str = "repository: { has_wiki: false }\n";
 
@@ -152,4 +152,25 @@ async fn a_part_that_cannot_be_read_for_now_makes_a_preview_incomplete() {
     let preview = preview(&world, Some(&before), &after).await;
     assert!(preview.incomplete.len() >= 2, "{:?}", preview.incomplete);
     assert!(preview.incomplete[0].contains("teams is unknown"), "{:?}", preview.incomplete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_does_not_ask_again_for_the_owners_of_files() {
+    let of = |settings: &str| {
+        policy_of(&[("settings.yml", settings), ("repos/web00.yml", "repository: { has_projects: false }\n")])
+    };
+    let (before, after) = (of(SETTINGS), of("repository: { has_issues: false }\n"));
+    let world = world(1).await;
+    let (planner, _) = world.parts();
+    let affected = Box::pin(planner.affected(&before, &after, &|_, _| {})).await.unwrap();
+    let count = async |affected: &Affected| {
+        world.sim.forget_calls();
+        let preview = planner.preview_of(Some(&before), &after, Some(affected), &|_, _| {});
+        let plans = Box::pin(preview).await.unwrap().plans;
+        (world.sim.call_count(), plans)
+    };
+    let (calls, plans) = count(&affected).await;
+    let (more_calls, same_plans) = count(&Affected { owners: FileOwners::default(), ..affected }).await;
+    assert_eq!(plans, same_plans);
+    assert!(calls < more_calls, "{calls} {more_calls}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::UNDO_GENERATION;
-use beadle_engine::{ApplyContext, Detail, Listing, Planner as _, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Detail, Listing, StepResult, WritePace, apply};
 
 use super::importing::imported;
 use super::world::{UNLIMITED, World};
@@ -104,7 +104,7 @@ async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String
             limits: UNLIMITED,
             pace: WritePace::new(Duration::ZERO),
             patient: true,
-            generation: planner.generation(),
+            generation: plan.generation.clone(),
             planned: world.clock.now(),
         };
         let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();

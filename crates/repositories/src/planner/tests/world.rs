@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{ApplyContext, Limits, Planner as _, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Limits, StepResult, WritePace, apply};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
 use super::*;
@@ -158,7 +158,7 @@ impl World {
                 limits,
                 pace: WritePace::new(Duration::ZERO),
                 patient: true,
-                generation: planner.generation(),
+                generation: plan.generation.clone(),
                 planned,
             };
             let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
@@ -199,7 +199,7 @@ impl World {
     }
 }
 
-fn policy_of(files: &[(&str, &str)]) -> Policy {
+pub(super) fn policy_of(files: &[(&str, &str)]) -> Policy {
     let texts: BTreeMap<String, String> =
         files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
     Policy::from_sources(texts, "admin", Path::new("policy")).unwrap()

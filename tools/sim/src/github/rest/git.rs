@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, page, wants_raw};
 use crate::github::address;
 use crate::github::commits::{self, Commit, File, find, has_branches, head};
+use crate::github::shapes;
 use crate::github::world::World;
 
 /// The maximum number of entries in a recursive tree. A longer tree is cut.
@@ -52,6 +53,20 @@ fn shown(org: &str, name: &str, commit: &Commit<'_>) -> Value {
             },
         },
     })
+}
+
+/// Returns a commit with the accounts of its author and its committer, who are the same. The accounts
+/// are null if the state has no person or App with the name of the author.
+fn with_accounts(world: &World, org: &str, name: &str, commit: &Commit<'_>) -> Value {
+    let account = match commit.author.strip_suffix("[bot]") {
+        Some(slug) if world.acting(slug).is_some() => shapes::sender(world, slug),
+        None if world.user(commit.author).is_some() => shapes::user(world, commit.author),
+        _ => Value::Null,
+    };
+    let mut shown = shown(org, name, commit);
+    shown["author"] = account.clone();
+    shown["committer"] = account;
+    shown
 }
 
 /// Answers `GET /repos/{owner}/{repo}/branches/{branch}`.
@@ -111,7 +126,7 @@ pub(super) fn create_ref(world: &mut World, call: &Call<'_>, org: &str, found: &
 }
 
 /// Answers `GET /repos/{owner}/{repo}/commits`, and the same path followed by `/{ref}`.
-pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
+pub(super) fn commits(world: &World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     if !has_branches(found) {
         return empty();
@@ -125,13 +140,13 @@ pub(super) fn commits(call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) 
             }
             let mut rows = Vec::new();
             while let Some(commit) = next {
-                rows.push(shown(org, name, &commit));
+                rows.push(with_accounts(world, org, name, &commit));
                 next = commit.parents.first().and_then(|parent| find(found, parent));
             }
             page(call, rows)
         }
         [reference] => match find(found, reference) {
-            Some(commit) => Reply::json(200, shown(org, name, &commit)),
+            Some(commit) => Reply::json(200, with_accounts(world, org, name, &commit)),
             None => Reply::invalid(&format!("No commit found for SHA: {reference}")),
         },
         _ => Reply::not_found(),

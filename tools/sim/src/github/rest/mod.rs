@@ -407,7 +407,7 @@ fn repository(world: &mut World, call: &Call<'_>, org: &str, name: &str, rest: &
             checks::of_commit(world, call, org, &found, reference)
         }
         ("GET", ["contents", path @ ..]) => contents::answer(call, org, &found, &path.join("/")),
-        ("GET", ["commits", rest @ ..]) => git::commits(call, org, &found, rest),
+        ("GET", ["commits", rest @ ..]) => git::commits(world, call, org, &found, rest),
         ("GET", ["compare", basehead]) => git::compare(org, &found, basehead),
         ("POST", ["git", "refs"]) => git::create_ref(world, call, org, &found),
         ("GET", ["git", "trees", id]) => git::tree(call, org, &found, id),

@@ -30,6 +30,7 @@ pub(crate) mod missed_by_targets;
 pub(crate) mod okta_client;
 pub(crate) mod policy_adoption;
 mod policy_checks;
+pub(crate) mod policy_groups;
 mod policy_mappings;
 pub(crate) mod policy_part;
 pub(crate) mod policy_reading;

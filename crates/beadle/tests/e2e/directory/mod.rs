@@ -14,6 +14,7 @@ mod limits;
 mod members;
 mod paused;
 mod policy_mappings;
+mod previews;
 mod servers;
 mod swapped;
 mod teams;

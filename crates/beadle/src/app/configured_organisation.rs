@@ -12,6 +12,7 @@ use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
 
+use crate::app::accepted_limits;
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::adoption_wait::AdoptionWait;
 use crate::app::application::App;
@@ -170,6 +171,11 @@ impl ServedOrganisation {
             None => (first, Beginning::Accepted),
         };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
+        if let Some(store) = app.store() {
+            let configured = self.file.limits();
+            let begun = accepted_limits::begin(store.as_ref(), &self.file.name, &opened.limits, configured);
+            begun.await.context(NOT_OPEN)?;
+        }
         self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
         if beginning == Beginning::First {
             self.known.watch(opened.policy.current().branches());

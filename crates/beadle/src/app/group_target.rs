@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time, WritePace, revive};
+use beadle_engine::{Budgets, Class, Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace, revive};
 use beadle_groups::targets::TargetWriter;
 use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
 use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};
@@ -20,7 +20,8 @@ pub(crate) struct GroupTarget {
     pub(crate) file: Arc<TargetConfig>,
     /// The target, its directories, and the mappings between them.
     pub(crate) directory: Directory,
-    pub(crate) limits: Limits,
+    /// The limits of the guard that are in force.
+    pub(crate) limits: LimitsInForce,
     pub(crate) pace: WritePace,
     group_limits: GroupLimits,
     writer: Arc<dyn TargetWriter>,
@@ -33,7 +34,7 @@ impl GroupTarget {
         Self {
             file: file.clone(),
             directory,
-            limits: file.limits(),
+            limits: file.limits().into(),
             pace: connection.pace,
             group_limits: config::group_limits(&file.group_guard),
             writer: connection.writer,
@@ -72,7 +73,7 @@ impl GroupTarget {
             writer: self.writer(Some(store), clock),
             store: store.clone(),
             clock: clock.clone(),
-            limits: self.limits,
+            limits: self.limits.clone(),
             pace: self.pace.clone(),
         }
     }

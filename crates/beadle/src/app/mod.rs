@@ -4,6 +4,7 @@
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
+pub(crate) mod accepted_limits;
 pub(crate) mod accepted_mappings;
 pub(crate) mod accepted_policy;
 pub(crate) mod adoption_wait;
@@ -23,6 +24,7 @@ pub(crate) mod held_generation;
 pub(crate) mod hold_decisions;
 mod hold_records;
 pub(crate) mod last_sweep;
+pub(crate) mod limits_gate;
 mod mapping_gate;
 pub(crate) mod mappings_in_force;
 pub(crate) mod member_file;

@@ -74,7 +74,7 @@ fn open(
             file: file.clone(),
             config: app.config.clone(),
             directories: directories.clone(),
-            limits: file.gate_limits(),
+            guard: org.limits.clone(),
             store: store.clone(),
             clock: app.clock.clone(),
         });

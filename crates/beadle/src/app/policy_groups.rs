@@ -146,7 +146,8 @@ fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {
             sums.merge(&risks);
         }
     }
-    let (risk, limit) = target.limits.exceeded_by(&Risks::default(), &sums)?;
-    let (noun, minutes) = (risk.noun(limit), target.limits.window.as_secs() / 60);
+    let limits = target.limits.current();
+    let (risk, limit) = limits.exceeded_by(&Risks::default(), &sums)?;
+    let (noun, minutes) = (risk.noun(limit), limits.window.as_secs() / 60);
     Some(format!("at most {limit} {noun} in {minutes} min allowed, found {}", sums.count(risk)))
 }

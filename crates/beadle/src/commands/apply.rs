@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
-use crate::commands::gate::{accept, are_mappings_held, is_held};
+use crate::commands::gate::{accept, are_mappings_held, is_held, usable_limits};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
@@ -58,6 +58,7 @@ async fn all(
     if selection.repositories() {
         for file in app.config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
+            let limits = usable_limits(&file.name, file.limits(), store, printer).await?;
             loop {
                 // Beadle opens the organisation again for every round, so that the round does not
                 // use an answer from before the last writes.
@@ -77,6 +78,7 @@ async fn all(
                 }
                 let say = || announce(&org, &plans, printer);
                 let mut applier = Applier::of_org(&org, store, clock, printer);
+                applier.limits = limits;
                 applier.counts(&shown, selection).await?;
                 match make_so(&applier, args, &shown, &plans, &say, &mut rounds).await? {
                     Went::Declined => {
@@ -102,6 +104,7 @@ async fn all(
                 continue;
             }
             let mut rounds = Rounds::default();
+            let limits = usable_limits(&target.file.name, target.file.limits(), store, printer).await?;
             loop {
                 if !rounds.is_first() {
                     settle(clock).await;
@@ -109,7 +112,8 @@ async fn all(
                 let (mut shown, mut plans) =
                     plan_groups(target, selection, Some(store), clock, Lane::Manual, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
-                let applier = Applier::of_target(target, store, clock, printer);
+                let mut applier = Applier::of_target(target, store, clock, printer);
+                applier.limits = limits;
                 match make_so(&applier, args, &shown, &plans, &|| {}, &mut rounds).await? {
                     Went::Declined => {
                         tally.add(rounds.tally());
@@ -297,7 +301,7 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
             hint: Box::new(|_| None),
             pace: target.pace.clone(),
             lane: Lane::Manual,
-            limits: target.limits,
+            limits: target.limits.current(),
             only_shown: true,
             store,
             clock,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Store};
+use beadle_engine::{Clock, Limits, Store};
 
+use crate::app::accepted_limits;
 use crate::app::command_gate;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
@@ -36,6 +37,23 @@ pub(super) async fn is_held(
         org.file.name, held.why, held.generation
     ));
     Ok(true)
+}
+
+/// Returns the limits of the guard for a command. Raised limits count only after a service has
+/// accepted them.
+pub(super) async fn usable_limits(
+    of: &str,
+    configured: Limits,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<Limits> {
+    let usable = accepted_limits::usable(store.as_ref(), of, configured).await?;
+    if usable != configured {
+        printer.note(format!(
+            "{of}: the service has not accepted the raised limits of the guard; the last accepted limits apply"
+        ));
+    }
+    Ok(usable)
 }
 
 /// Returns whether a service holds the mappings that a command would use for a target. Prints how to

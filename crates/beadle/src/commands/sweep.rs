@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
-use crate::commands::gate::{accept, are_mappings_held, is_held};
+use crate::commands::gate::{accept, are_mappings_held, is_held, usable_limits};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{MOST, settle};
@@ -294,6 +294,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
+    applier.limits = usable_limits(&shown.of, applier.limits, applier.store, printer).await?;
     applier.counts(&shown, &args.selection).await?;
     // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
     // For example, that plan has an account for a member after the run of another group has created

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, GateLimits, Lane, Mark, Mode, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Lane, LimitsInForce, Mark, Mode, Report, Store};
 use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
 use beadle_repositories::policy::Problem;
@@ -63,8 +63,8 @@ pub(crate) struct PolicyCheck {
     pub(crate) config: Arc<Config>,
     /// The open directories and targets.
     pub(crate) directories: Arc<Directories>,
-    /// The limits of the gate.
-    pub(crate) limits: GateLimits,
+    /// The limits of the guard that are in force.
+    pub(crate) guard: LimitsInForce,
     /// The store of the keys and notes.
     pub(crate) store: Arc<dyn Store>,
     /// The clock.
@@ -363,7 +363,8 @@ impl PolicyCheck {
         let groups = policy_groups::preview(opened, state, &self.file, (before.as_ref(), &after));
         let groups = Box::pin(groups).await?;
         let of = (self.organisation.as_str(), &self.planner);
-        let preview = outcome::preview(of, &self.limits, (before.as_ref(), &after), groups).await?;
+        let limits = self.file.gate_limits_with(&self.guard.current());
+        let preview = outcome::preview(of, &limits, (before.as_ref(), &after), groups).await?;
         findings.preview = Some(preview);
         Ok(())
     }

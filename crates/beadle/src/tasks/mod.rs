@@ -16,6 +16,7 @@
 //! | `system_log` | directory | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
+//! | `limits_reload` | process | puts raised limits of the guard in force, if the gate lets them pass |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
@@ -30,6 +31,7 @@ mod changed_groups;
 mod comment_approvals;
 mod interrupted_deliveries;
 mod interrupted_writes;
+mod limits_reload;
 mod mappings_reload;
 mod missed_webhooks;
 mod missing_secrets;
@@ -88,6 +90,7 @@ pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
 
 fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
+        Arc::new(limits_reload::LimitsReload::new(service.clone())),
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
         Arc::new(rest_answers::RestAnswers(service.clone())),
         Arc::new(service_record::Record::new(service.clone())),

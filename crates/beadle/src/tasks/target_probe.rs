@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{REMOTE, failed};
+use crate::app::accepted_limits;
 use crate::app::group_target::GroupTarget;
 use crate::app::service::Service;
 
@@ -82,6 +83,8 @@ impl TargetProbe {
                 "cannot read which groups Okta pushes itself, grant the scope okta.apps.read"
             );
         }
+        let (store, name) = (service.store.as_ref(), target.file.name.as_str());
+        accepted_limits::begin(store, name, &target.limits, target.file.limits()).await?;
         service.begin_target(target);
         Ok(())
     }

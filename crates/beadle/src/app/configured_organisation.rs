@@ -88,7 +88,7 @@ enum Beginning {
 
 /// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
 /// it.
-fn is_first_gated() -> bool {
+pub(super) fn is_first_gated() -> bool {
     fail::fail_point!("first-generation", |_| false);
     true
 }

@@ -45,6 +45,7 @@ pub(crate) mod service;
 pub(crate) mod service_record;
 pub(crate) mod store;
 mod target_connection;
+pub(crate) mod target_gate;
 mod team_file;
 mod text_parts;
 pub(crate) mod waived_repositories;

@@ -8,6 +8,7 @@ use crate::app::accepted_limits;
 use crate::app::command_gate;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::target_gate;
 use crate::cli::Selection;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -56,8 +57,8 @@ pub(super) async fn usable_limits(
     Ok(usable)
 }
 
-/// Returns whether a service holds the mappings that a command would use for a target. Prints how to
-/// approve them.
+/// Returns whether a service holds a target, or the mappings that a command would use for it. Prints
+/// how to approve them.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -65,6 +66,16 @@ pub(super) async fn are_mappings_held(
     store: &Arc<dyn Store>,
     printer: &Printer,
 ) -> anyhow::Result<bool> {
+    let file = config.file.target.iter().find(|file| file.name == target);
+    if let Some(file) = file
+        && let Some(held) = target_gate::held(config, file, store.as_ref()).await?
+    {
+        printer.error(&format!(
+            "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
+            held.why, held.generation
+        ));
+        return Ok(true);
+    }
     let held = command_gate::held_mappings(config, directories, target, store.as_ref()).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(

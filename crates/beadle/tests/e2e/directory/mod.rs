@@ -4,6 +4,7 @@ mod attributes;
 mod commands;
 mod doubt;
 mod gated_mappings;
+mod gated_targets;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use beadle_engine::gate::LIMITS_PREFIX;
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::{
     Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Limits, LimitsInForce, Mark, Plan, Planner,
@@ -118,7 +119,7 @@ pub(crate) enum LimitsAdoption {
 fn generation_of(limits: &Limits) -> String {
     let text = serde_json::to_string(limits).unwrap_or_default();
     let digest = Sha256::digest(text);
-    digest.iter().take(6).fold(String::from("limits-"), |text, byte| format!("{text}{byte:02x}"))
+    digest.iter().take(6).fold(String::from(LIMITS_PREFIX), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Returns the name of the note about the held limits of an organisation or a target.

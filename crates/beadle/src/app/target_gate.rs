@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use beadle_engine::gate::TARGET_PREFIX;
 use beadle_engine::{Class, Failure, GateVerdict, Metadata, Mode, Note, Store, StoreError, Time};
 use beadle_groups::Mappings;
 use beadle_groups::sweep::remembered;
@@ -51,7 +52,7 @@ fn place(config: &Config, file: &TargetConfig) -> String {
 /// Returns the name of a version of a target.
 fn generation_of(place: &str) -> String {
     let digest = Sha256::digest(place);
-    digest.iter().take(6).fold(String::from("target-"), |text, byte| format!("{text}{byte:02x}"))
+    digest.iter().take(6).fold(String::from(TARGET_PREFIX), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Returns the name of the note about a held target.

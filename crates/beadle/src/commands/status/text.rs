@@ -1,5 +1,6 @@
 //! Shows the state as text, one line for each organisation, target and problem.
 
+use beadle_engine::gate::noun;
 use beadle_engine::{Lane, Time};
 
 use super::model::{InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus, Status};
@@ -25,9 +26,9 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
     lines.extend(status.instances.iter().map(|of| instance(of, &status.service, now, printer)));
     for held in &status.held_policies {
         let (name, generation) = (short(&held.instance), short(&held.generation));
-        let why = escape::cut(&held.why, VALUE);
+        let (why, noun) = (escape::cut(&held.why, VALUE), noun(&held.generation));
         lines.push(format!(
-            "{} policy {generation} of {name}, for {}: {why}; see `beadle holds`",
+            "{} {noun} {generation} of {name}, for {}: {why}; see `beadle holds`",
             label("held", Tone::Notice, printer),
             ago(held.since, now)
         ));

@@ -66,8 +66,8 @@ impl Limited {
         }
     }
 
-    /// Returns the limits of the gate. Without limits of its own, the gate has those of the guard that
-    /// are in force, and not the raised ones.
+    /// Returns the limits of the gate. Without limits of its own, the gate has those of the guard
+    /// that are in force, and not the raised ones.
     fn gate_limits(&self, service: &Service) -> GateLimits {
         match self {
             Self::Organisation(org) => org.file.gate_limits_with(&org.limits.current()),
@@ -86,8 +86,8 @@ impl Limited {
         }
     }
 
-    /// Plans the keys of held changes. Returns those changes that are still held, and the generation of
-    /// the policy or the mappings that asks for them.
+    /// Plans the keys of held changes. Returns those changes that are still planned, and the
+    /// generation of the policy or the mappings that asks for them.
     async fn plan(
         &self,
         service: &Service,
@@ -182,9 +182,9 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
     Ok(LimitsAdoption::InForce)
 }
 
-/// Returns the digests of the held changes that wider limits can release, by their keys. A change that
-/// an operator decided, or that always needs an approval, does not depend on the limits. A contested
-/// change depends only on the limit `repeats`.
+/// Returns the digests of the held changes that wider limits can release, by their keys. A change
+/// that an operator decided, or that always needs an approval, does not depend on the limits. A
+/// contested change depends only on the limit `repeats`.
 fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> BTreeMap<Key, BTreeSet<String>> {
     let mut found: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
     for hold in holds {

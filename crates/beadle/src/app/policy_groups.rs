@@ -38,8 +38,8 @@ impl ChangedGroups {
         self.mapped.iter().chain(&self.declared)
     }
 
-    /// Returns the plans of a preview. A failed preview becomes an incomplete part, except if it only
-    /// has to wait for a budget.
+    /// Returns the plans of a preview. A failed preview becomes an incomplete part, except if it
+    /// only has to wait for a budget.
     fn completed(&mut self, found: Result<GroupPreview, Failure>) -> Result<GroupPreview, Failure> {
         match found {
             Ok(mut found) => {

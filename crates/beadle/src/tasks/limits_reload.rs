@@ -28,8 +28,8 @@ impl LimitsReload {
         Self { service, waits: Mutex::default() }
     }
 
-    /// Returns the organisations and targets whose keys the worker runs. The others have no limits in
-    /// force yet.
+    /// Returns the organisations and targets whose keys the worker runs. The others have no limits
+    /// in force yet.
     fn all(&self) -> Vec<Limited> {
         let orgs = self.service.orgs.iter().filter(|org| !org.is_first()).filter_map(|org| org.open());
         let targets = self.service.directories.targets.values();

@@ -19,6 +19,7 @@ use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::{LastSweep, modes, swept};
 use crate::app::policy_source::{LastLook, RepositoryPolicy, kept_from_anywhere};
@@ -172,9 +173,9 @@ impl ServedOrganisation {
         };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
         if let Some(store) = app.store() {
-            let configured = self.file.limits();
-            let begun = accepted_limits::begin(store.as_ref(), &self.file.name, &opened.limits, configured);
-            begun.await.context(NOT_OPEN)?;
+            let configured = GuardLimits::of_organisation(&self.file);
+            let begun = accepted_limits::begin(store.as_ref(), &self.file.name, configured).await;
+            opened.limits.replace(begun.context(NOT_OPEN)?.guard);
         }
         self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
         if beginning == Beginning::First {

@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use beadle_engine::gate::LIMITS_PREFIX;
 use beadle_engine::guard::RepositoryCount;
-use beadle_engine::{
-    Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Limits, LimitsInForce, Mark, Plan, Planner,
-    Store,
-};
+use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Mark, Plan, Planner, Store};
 use beadle_groups::sweep::remembered;
 use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
@@ -18,6 +15,7 @@ use crate::app::accepted_limits;
 use crate::app::configured_mappings;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
 use crate::app::policy_adoption::let_pass;
@@ -47,10 +45,10 @@ impl Limited {
     }
 
     /// Returns the limits of the configuration.
-    fn configured(&self) -> Limits {
+    fn configured(&self) -> GuardLimits {
         match self {
-            Self::Organisation(org) => org.file.limits(),
-            Self::Target(target) => target.file.limits(),
+            Self::Organisation(org) => GuardLimits::of_organisation(&org.file),
+            Self::Target(target) => GuardLimits::of_target(&target.file),
         }
     }
 
@@ -59,10 +57,21 @@ impl Limited {
         generation_of(&self.configured())
     }
 
-    fn in_force(&self) -> &LimitsInForce {
+    fn in_force(&self) -> GuardLimits {
         match self {
-            Self::Organisation(org) => &org.limits,
-            Self::Target(target) => &target.limits,
+            Self::Organisation(org) => GuardLimits { guard: org.limits.current(), groups: None },
+            Self::Target(target) => target.limits_in_force(),
+        }
+    }
+
+    fn put_in_force(&self, service: &Service, limits: GuardLimits) {
+        match self {
+            Self::Organisation(org) => org.limits.replace(limits.guard),
+            Self::Target(target) => {
+                target.set_limits(limits);
+                // The reconciler has a planner with the previous limits of each group.
+                service.begin_target(target);
+            }
         }
     }
 
@@ -86,20 +95,31 @@ impl Limited {
         }
     }
 
-    /// Plans the keys of held changes. Returns those changes that are still planned, and the
-    /// generation of the policy or the mappings that asks for them.
+    /// Plans the keys of held changes. Returns those changes that are still planned and that the
+    /// configured limits release, and the generation of the policy or the mappings that asks for
+    /// them.
     async fn plan(
         &self,
         service: &Service,
-        held: &BTreeMap<Key, BTreeSet<String>>,
+        held: &Released,
     ) -> Result<(Vec<(Key, Plan<()>)>, String), Failure> {
         match self {
             Self::Organisation(org) => {
-                plan_held(&org.planner(Some(&service.store)).only_looking(), held).await
+                plan_held(&org.planner(Some(&service.store)).only_looking(), &held.by_window).await
             }
             Self::Target(target) => {
                 target.directory.target.look().await?;
-                plan_held(&target.planner(Some(&service.store), service.clock()), held).await
+                let planner = target.planner(Some(&service.store), service.clock());
+                let (mut plans, generation) = plan_held(&planner, &held.by_window).await?;
+                if let Some(groups) = self.configured().groups {
+                    let stopped: Vec<Key> = held.stopped.iter().cloned().collect();
+                    let preview = planner.preview_limits(groups, &stopped).await?;
+                    if let Some(first) = preview.incomplete.first() {
+                        return Err(Failure::new(Class::Retry, first));
+                    }
+                    plans.extend(preview.plans);
+                }
+                Ok((plans, generation))
             }
         }
     }
@@ -116,7 +136,7 @@ pub(crate) enum LimitsAdoption {
 }
 
 /// Returns the name of a version of limits.
-fn generation_of(limits: &Limits) -> String {
+fn generation_of(limits: &GuardLimits) -> String {
     let text = serde_json::to_string(limits).unwrap_or_default();
     let digest = Sha256::digest(text);
     digest.iter().take(6).fold(String::from(LIMITS_PREFIX), |text, byte| format!("{text}{byte:02x}"))
@@ -132,7 +152,7 @@ fn note_of(name: &str) -> String {
 pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdoption, Failure> {
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
-    if of.in_force().current() == configured {
+    if of.in_force() == configured {
         let now = service.clock().now();
         if let Some(held) = hold_records::end(store, &note, &generation, now).await? {
             tracing::info!(instance = name, generation = held.generation, "held limits withdrawn");
@@ -141,7 +161,7 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
     }
     // Another process may have accepted these limits, and written a part of the changes.
     if accepted_limits::of(store, name).await? == Some(configured) {
-        of.in_force().replace(configured);
+        of.put_in_force(service, configured);
         return Ok(LimitsAdoption::InForce);
     }
     let before = HeldGeneration::note(&note).get(store).await?;
@@ -150,7 +170,7 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
     if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(LimitsAdoption::Held(held.why.clone()));
     }
-    let with_contested = of.in_force().current().repeats != configured.repeats;
+    let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
     let holds = released(store.holds().await?, name, with_contested);
     let (plans, asking) = of.plan(service, &holds).await?;
     let now = service.clock().now();
@@ -171,9 +191,10 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
         (None, GateVerdict::Passes) => {}
     }
     accepted_limits::remember(store, name, configured).await?;
-    of.in_force().replace(configured);
+    of.put_in_force(service, configured);
     tracing::info!(instance = name, generation, "limits in force");
-    let marks: Vec<Mark> = holds.into_keys().map(|key| Mark::new(key, Lane::Event)).collect();
+    let keys: BTreeSet<Key> = holds.by_window.into_keys().chain(holds.stopped).collect();
+    let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }
@@ -182,16 +203,28 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
     Ok(LimitsAdoption::InForce)
 }
 
-/// Returns the digests of the held changes that wider limits can release, by their keys. A change
-/// that an operator decided, or that always needs an approval, does not depend on the limits. A
-/// contested change depends only on the limit `repeats`.
-fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> BTreeMap<Key, BTreeSet<String>> {
-    let mut found: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
-    for hold in holds {
-        let is_decided = hold.approved_by.is_some() || hold.rejected.is_some();
-        let depends = !is_decided && (with_contested || !hold.contested) && hold.change.stop.is_none();
-        if depends && hold.key.instance() == instance {
-            found.entry(hold.key).or_default().insert(hold.digest);
+/// The held changes that wider limits can release.
+#[derive(Default)]
+struct Released {
+    /// The digests of the changes that the window of the guard holds, by their keys.
+    by_window: BTreeMap<Key, BTreeSet<String>>,
+    /// The keys that have a change that needs an approval. The limits of each group can be the
+    /// reason.
+    stopped: BTreeSet<Key>,
+}
+
+/// Returns the held changes that wider limits can release. A change that an operator decided does
+/// not depend on the limits. A contested change depends only on the limit `repeats`.
+fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released {
+    let mut found = Released::default();
+    for hold in holds.into_iter().filter(|hold| hold.key.instance() == instance) {
+        if hold.approved_by.is_some() || hold.rejected.is_some() || (hold.contested && !with_contested) {
+            continue;
+        }
+        if hold.change.stop.is_some() {
+            found.stopped.insert(hold.key);
+        } else {
+            found.by_window.entry(hold.key).or_default().insert(hold.digest);
         }
     }
     found
@@ -226,7 +259,7 @@ async fn plan_held<P: Planner>(
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
-    use beadle_engine::{Risk, Time};
+    use beadle_engine::{Limits, Risk, Time};
 
     use super::*;
 
@@ -261,7 +294,9 @@ mod tests {
         ];
         let shown = |with_contested: bool| -> Vec<(String, usize)> {
             let found = released(holds.clone(), "acme", with_contested);
-            found.into_iter().map(|(key, digests)| (key.to_string(), digests.len())).collect()
+            assert_eq!(found.stopped, BTreeSet::from([Key::new("repository", "acme", 3)]));
+            let by_window = found.by_window.into_iter();
+            by_window.map(|(key, digests)| (key.to_string(), digests.len())).collect()
         };
         assert_eq!(shown(false), [("repository:acme:1".to_owned(), 2)]);
         assert_eq!(shown(true)[1..], [("repository:acme:2".to_owned(), 1)]);
@@ -269,7 +304,9 @@ mod tests {
 
     #[test]
     fn a_version_of_limits_has_a_name_of_its_own() {
-        let (one, other) = (Limits::default(), Limits { removes: 51, ..Limits::default() });
+        let limits =
+            |removes: u32| GuardLimits { guard: Limits { removes, ..Limits::default() }, groups: None };
+        let (one, other) = (limits(50), limits(51));
         assert!(generation_of(&one).starts_with("limits-"));
         assert_ne!(generation_of(&one), generation_of(&other));
         assert_eq!(note_of("acme"), "acme limits");

@@ -20,6 +20,7 @@ pub(crate) mod file_timeout;
 pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
+pub(crate) mod guard_limits;
 pub(crate) mod held_generation;
 pub(crate) mod hold_decisions;
 mod hold_records;

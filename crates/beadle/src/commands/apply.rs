@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
-use crate::commands::gate::{accept, are_mappings_held, is_held, usable_limits};
+use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
@@ -58,11 +58,11 @@ async fn all(
     if selection.repositories() {
         for file in app.config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
-            let limits = usable_limits(&file.name, file.limits(), store, printer).await?;
             loop {
                 // Beadle opens the organisation again for every round, so that the round does not
                 // use an answer from before the last writes.
                 let org = app.organisation(file).await?;
+                limit_organisation(&org, store, printer).await?;
                 if rounds.is_first() {
                     shared.extend(app.share_budget(&org).await);
                 } else {
@@ -78,7 +78,6 @@ async fn all(
                 }
                 let say = || announce(&org, &plans, printer);
                 let mut applier = Applier::of_org(&org, store, clock, printer);
-                applier.limits = limits;
                 applier.counts(&shown, selection).await?;
                 match make_so(&applier, args, &shown, &plans, &say, &mut rounds).await? {
                     Went::Declined => {
@@ -104,7 +103,7 @@ async fn all(
                 continue;
             }
             let mut rounds = Rounds::default();
-            let limits = usable_limits(&target.file.name, target.file.limits(), store, printer).await?;
+            limit_target(target, store, printer).await?;
             loop {
                 if !rounds.is_first() {
                     settle(clock).await;
@@ -112,8 +111,7 @@ async fn all(
                 let (mut shown, mut plans) =
                     plan_groups(target, selection, Some(store), clock, Lane::Manual, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
-                let mut applier = Applier::of_target(target, store, clock, printer);
-                applier.limits = limits;
+                let applier = Applier::of_target(target, store, clock, printer);
                 match make_so(&applier, args, &shown, &plans, &|| {}, &mut rounds).await? {
                     Went::Declined => {
                         tally.add(rounds.tally());
@@ -279,7 +277,7 @@ impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
             hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
             pace: org.pace.clone(),
             lane: Lane::Manual,
-            limits: org.file.limits(),
+            limits: org.limits.current(),
             only_shown: true,
             store,
             clock,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Limits, Store};
+use beadle_engine::{Clock, Store};
 
 use crate::app::accepted_limits;
 use crate::app::command_gate;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::group_target::GroupTarget;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::target_gate;
 use crate::cli::Selection;
 use crate::config::Config;
@@ -42,12 +44,12 @@ pub(super) async fn is_held(
 
 /// Returns the limits of the guard for a command. Raised limits count only after a service has
 /// accepted them.
-pub(super) async fn usable_limits(
+async fn usable_limits(
     of: &str,
-    configured: Limits,
+    configured: GuardLimits,
     store: &Arc<dyn Store>,
     printer: &Printer,
-) -> anyhow::Result<Limits> {
+) -> anyhow::Result<GuardLimits> {
     let usable = accepted_limits::usable(store.as_ref(), of, configured).await?;
     if usable != configured {
         printer.note(format!(
@@ -55,6 +57,28 @@ pub(super) async fn usable_limits(
         ));
     }
     Ok(usable)
+}
+
+/// Puts the limits in force with which a command may write to an organisation.
+pub(super) async fn limit_organisation(
+    org: &GithubOrganisation,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let configured = GuardLimits::of_organisation(&org.file);
+    org.limits.replace(usable_limits(&org.file.name, configured, store, printer).await?.guard);
+    Ok(())
+}
+
+/// Puts the limits in force with which a command may write to a target.
+pub(super) async fn limit_target(
+    target: &GroupTarget,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let configured = GuardLimits::of_target(&target.file);
+    target.set_limits(usable_limits(&target.file.name, configured, store, printer).await?);
+    Ok(())
 }
 
 /// Returns whether a service holds a target, or the mappings that a command would use for it. Prints

@@ -11,6 +11,7 @@ use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 use super::failed;
 use crate::app::accepted_limits;
 use crate::app::group_target::GroupTarget;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::service::Service;
 use crate::app::target_gate;
 
@@ -88,11 +89,11 @@ impl TargetProbe {
                 "cannot read which groups Okta pushes itself, grant the scope okta.apps.read"
             );
         }
-        let (store, name) = (service.store.as_ref(), target.file.name.as_str());
         if let Some(why) = target_gate::adopt(service, target).await? {
             return Ok(Some(why));
         }
-        accepted_limits::begin(store, name, &target.limits, target.file.limits()).await?;
+        let (store, configured) = (service.store.as_ref(), GuardLimits::of_target(&target.file));
+        target.set_limits(accepted_limits::begin(store, &target.file.name, configured).await?);
         service.begin_target(target);
         Ok(None)
     }

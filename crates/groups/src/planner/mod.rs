@@ -16,6 +16,7 @@ mod membership;
 mod names;
 mod observed;
 mod preview;
+mod raised;
 mod seen;
 mod settings;
 mod source;

@@ -85,7 +85,7 @@ async fn a_target_with_another_address_is_not_written_before_one_approval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_target_ends_with_a_revert_and_an_equal_server_needs_no_approval() {
+async fn a_held_target_ends_with_a_revert_and_small_changes_are_not_held() {
     let mut world = world().await;
     let first = std::fs::read(world.path().join("aws.token")).unwrap();
     let _other = move_to_another_server(&mut world, 22).await;

@@ -3,6 +3,7 @@
 mod attributes;
 mod commands;
 mod doubt;
+mod gated_limits;
 mod gated_mappings;
 mod gated_targets;
 mod harmless;

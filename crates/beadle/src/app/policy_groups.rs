@@ -26,6 +26,8 @@ pub(crate) struct ChangedGroups {
     pub(crate) total: u64,
     /// The changes that only the new teams and members ask for. The guard limits them.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
+    /// The plans of groups without a change in which a part is unknown.
+    pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// Why parts could not be planned.
     pub(crate) incomplete: Vec<String>,
     /// The limit of the guard that the declared changes exceed.
@@ -44,6 +46,7 @@ impl ChangedGroups {
         match found {
             Ok(mut found) => {
                 self.incomplete.append(&mut found.incomplete);
+                self.unknown.append(&mut found.unknown);
                 Ok(found)
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),

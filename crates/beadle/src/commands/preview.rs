@@ -156,10 +156,11 @@ fn held(changed: &ChangedGroups) -> Vec<String> {
 }
 
 /// Returns the plan of a target's groups, for printing. A group whose mapping and whose declared
-/// members both differ has the changes of both.
+/// members both differ has the changes of both. A group without a change is in the plan if a part of
+/// the group is unknown.
 fn of_groups(changed: ChangedGroups) -> WholePlan {
     let mut plans: BTreeMap<Key, Plan<()>> = BTreeMap::new();
-    for (key, mut plan) in changed.mapped.into_iter().chain(changed.declared) {
+    for (key, mut plan) in changed.mapped.into_iter().chain(changed.declared).chain(changed.unknown) {
         let known = plans.entry(key).or_insert_with(|| Plan::new(&plan.subject));
         let first = known.changes.len();
         plan.changes.iter_mut().flat_map(|change| &mut change.after).for_each(|at| *at += first);

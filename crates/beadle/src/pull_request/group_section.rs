@@ -12,6 +12,8 @@ use crate::output::markdown::{Page, Piece};
 
 /// The maximum length of the section, in bytes. The rest of the text is for the repositories.
 const MOST: usize = 15_000;
+/// The maximum number of unknown parts.
+const UNKNOWNS: usize = 25;
 /// The number of names of people that a line shows.
 const FIRST: usize = 5;
 
@@ -118,10 +120,10 @@ pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) {
         parts(&risks).into_iter().map(|(count, noun)| Piece::counted(count.into(), noun, noun)).collect();
     if sums.is_empty() {
         page.paragraph(&[Piece::own("This policy changes no group.")]);
-        return;
+    } else {
+        let groups = Piece::counted(touched, "group", "groups");
+        page.paragraph(&[Piece::joined(&sums, ", ").bold(), Piece::own("in"), groups]);
     }
-    let groups = Piece::counted(touched, "group", "groups");
-    page.paragraph(&[Piece::joined(&sums, ", ").bold(), Piece::own("in"), groups]);
     for changed in &preview.groups {
         if let Some(why) = &changed.exceeded {
             let mut text = vec![Piece::own("The guard would hold a part of these changes:").bold()];
@@ -133,7 +135,29 @@ pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) {
         }
     }
     if !readers.is_public {
+        unknowns(page, preview);
         list(page, preview, readers);
+    }
+}
+
+/// Adds the parts that Beadle could not read or resolve, such as a group that belongs to another
+/// mapping.
+fn unknowns(page: &mut Page, preview: &Previewed) {
+    let all = preview.groups.iter().flat_map(|changed| changed.plans().chain(&changed.unknown));
+    let mut lines: Vec<(&str, &str)> = all
+        .flat_map(|(_, plan)| {
+            plan.unknowns.iter().map(move |unknown| (plan.subject.as_str(), unknown.why.as_str()))
+        })
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    let most = page.bytes() + MOST;
+    for (subject, why) in lines.into_iter().take(UNKNOWNS) {
+        let mut item = Page::default();
+        item.item(&[Piece::own("unknown").bold(), Piece::value(subject), Piece::value(why)]);
+        if page.bytes() + item.bytes() <= most {
+            page.append(&item);
+        }
     }
 }
 
@@ -166,7 +190,7 @@ fn list(page: &mut Page, preview: &Previewed, readers: Readers) {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Field, Mode};
+    use beadle_engine::{Field, Mode, Unknown};
     use serde_json::{Value, json};
 
     use super::super::findings::tests::preview;
@@ -277,8 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_without_a_changed_group_is_named() {
-        let text = shown(ChangedGroups::default(), MEMBERS_ONLY);
-        assert!(text.contains("This policy changes no group."), "{text}");
+    fn a_changed_file_without_a_changed_group_shows_what_is_unknown() {
+        let mut taken = plan("Ops", Vec::new());
+        taken.1.unknowns.push(Unknown {
+            aspect: "group".to_owned(),
+            part: None,
+            why: "the target has a group Ops that Beadle did not create".to_owned(),
+            transient: false,
+        });
+        let changed = || ChangedGroups { unknown: vec![taken.clone()], ..ChangedGroups::default() };
+        let text = shown(changed(), MEMBERS_ONLY);
+        let said = "- **unknown** `teams/Ops` `the target has a group Ops that Beadle did not create`\n";
+        assert!(text.contains("This policy changes no group.") && text.contains(said), "{text}");
+        let text = shown(changed(), Readers { is_public: true, ..MEMBERS_ONLY });
+        assert!(!text.contains("Ops"), "{text}");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use beadle_engine::{Change, Failure, Key, Lane, Mark, Plan, Planner as _};
+use beadle_engine::{Change, Failure, Key, Lane, Mark, Plan, Planner as _, Unknown};
 use futures::future::join_all;
 use parking_lot::RwLock;
 
@@ -24,6 +24,9 @@ const AS_EVENTS: usize = 500;
 pub struct GroupPreview {
     /// The plans with the changes that only the new mappings ask for.
     pub plans: Vec<(Key, Plan<()>)>,
+    /// The plans without a change in which a part is unknown for a reason that stays, such as a name
+    /// that another group has.
+    pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys whose mappings differ.
     pub due: Vec<Key>,
     /// The number of groups that the new mappings make at the target.
@@ -53,14 +56,15 @@ impl GroupPreview {
                 let plan = plan?;
                 // An unknown part is one person whose account does not exist yet. That is no failed
                 // read, and it may stay so for a long time.
-                let failed =
-                    plan.unknowns.iter().filter(|unknown| unknown.transient && unknown.part.is_none());
-                for unknown in failed {
+                let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
+                for unknown in plan.unknowns.iter().filter(is_failed) {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
                     self.incomplete.push(text);
                 }
                 if !plan.changes.is_empty() {
                     self.plans.push((key.clone(), plan));
+                } else if plan.unknowns.iter().any(|unknown| !is_failed(&unknown)) {
+                    self.unknown.push((key.clone(), plan));
                 }
             }
         }

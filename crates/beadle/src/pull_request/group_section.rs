@@ -135,14 +135,14 @@ pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) {
         }
     }
     if !readers.is_public {
-        unknowns(page, preview);
+        unknowns(page, preview, readers);
         list(page, preview, readers);
     }
 }
 
 /// Adds the parts that Beadle could not read or resolve, such as a group that belongs to another
-/// mapping.
-fn unknowns(page: &mut Page, preview: &Previewed) {
+/// mapping. The reason can name people.
+fn unknowns(page: &mut Page, preview: &Previewed, readers: Readers) {
     let all = preview.groups.iter().flat_map(|changed| changed.plans().chain(&changed.unknown));
     let mut lines: Vec<(&str, &str)> = all
         .flat_map(|(_, plan)| {
@@ -154,7 +154,11 @@ fn unknowns(page: &mut Page, preview: &Previewed) {
     let most = page.bytes() + MOST;
     for (subject, why) in lines.into_iter().take(UNKNOWNS) {
         let mut item = Page::default();
-        item.item(&[Piece::own("unknown").bold(), Piece::value(subject), Piece::value(why)]);
+        let mut line = vec![Piece::own("unknown").bold(), Piece::value(subject)];
+        if !readers.is_from_fork {
+            line.push(Piece::value(why));
+        }
+        item.item(&line);
         if page.bytes() + item.bytes() <= most {
             page.append(&item);
         }
@@ -313,6 +317,8 @@ mod tests {
         let text = shown(changed(), MEMBERS_ONLY);
         let said = "- **unknown** `teams/Ops` `the target has a group Ops that Beadle did not create`\n";
         assert!(text.contains("This policy changes no group.") && text.contains(said), "{text}");
+        let text = shown(changed(), Readers { is_from_fork: true, ..MEMBERS_ONLY });
+        assert!(text.contains("- **unknown** `teams/Ops`\n"), "{text}");
         let text = shown(changed(), Readers { is_public: true, ..MEMBERS_ONLY });
         assert!(!text.contains("Ops"), "{text}");
     }

@@ -172,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");
         let text = format!(
-            "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n\
+            "[[org]]\nname = \"acme\"\npolicy = \"p\"\napp = {{ id = 1, key = \"env:K\" }}\n\
              [[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"env:T\"\n\
              [[target]]\nname = \"t\"\n{target}\n\
              [[groups]]\nsource = \"corp\"\ntarget = \"t\"\ninclude = [\"a\"]\n"

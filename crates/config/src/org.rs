@@ -137,7 +137,11 @@ impl OrgFile {
     /// Returns the limits of the gate. If `removes`, `weakens` or `exposes` is not set, the same
     /// limit of the guard applies. The other limits have their own defaults.
     pub fn gate_limits(&self) -> GateLimits {
-        let guard = self.limits();
+        self.gate_limits_with(&self.limits())
+    }
+
+    /// Returns the limits of the gate while these limits of the guard are in force.
+    pub fn gate_limits_with(&self, guard: &Limits) -> GateLimits {
         GateLimits {
             removes: self.gate.removes.unwrap_or(guard.removes),
             weakens: self.gate.weakens.unwrap_or(guard.weakens),

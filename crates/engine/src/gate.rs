@@ -21,6 +21,20 @@ pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
 
+/// The beginning of the names of all generations of limits.
+pub const LIMITS_PREFIX: &str = "limits-";
+/// The beginning of the names of all generations of a target.
+pub const TARGET_PREFIX: &str = "target-";
+
+/// Returns the noun that stands before the name of a generation in a text.
+pub fn noun(generation: &str) -> &'static str {
+    if generation.starts_with(LIMITS_PREFIX) || generation.starts_with(TARGET_PREFIX) {
+        "generation"
+    } else {
+        "policy"
+    }
+}
+
 /// Who holds a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -332,5 +346,11 @@ mod tests {
         );
         assert_ne!(digest, plan_digest([(&two, &first), (&one, &second)]), "it is another repository");
         assert_ne!(digest, plan_digest([(&one, &first)]));
+    }
+
+    #[test]
+    fn only_a_policy_is_called_a_policy() {
+        let names = ["3c9f0a1b2d4e", "limits-3c9f0a1b2d4e", "target-3c9f0a1b2d4e"];
+        assert_eq!(names.map(noun), ["policy", "generation", "generation"]);
     }
 }

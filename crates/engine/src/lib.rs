@@ -57,7 +57,7 @@ pub use failure::{Class, Failure};
 pub use gate::{ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};
 pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
-pub use guard::{GuardReservation, Hold, Limits, Spent, Verdict};
+pub use guard::{GuardReservation, Hold, Limits, LimitsInForce, Spent, Verdict};
 pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, KeyScope, Lane};
 pub use key_state::{DriftCause, KeyState};

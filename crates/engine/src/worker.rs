@@ -18,7 +18,7 @@ use crate::apply::{
 use crate::causes::causes;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
-use crate::guard::Limits;
+use crate::guard::LimitsInForce;
 use crate::journal::{Detail, Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::key_state::KeyState;
@@ -68,7 +68,7 @@ pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
     /// The source of the current time.
     pub clock: Clock,
     /// The guard's limits for one window.
-    pub limits: Limits,
+    pub limits: LimitsInForce,
     /// The schedule that spreads bulk writes over time.
     pub pace: WritePace,
 }
@@ -95,7 +95,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             clock: self.clock.clone(),
             lease: Some(run.lease.clone()),
             lane: run.lane,
-            limits: self.limits,
+            limits: self.limits.current(),
             pace: self.pace.clone(),
             patient: false,
             generation: plan.generation.clone(),

@@ -8,7 +8,7 @@ use beadle_engine::Time;
 use serde::{Deserialize, Serialize};
 
 /// The limits of one group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupLimits {
     /// The number of members from which a group counts as large. The limit of a large group is a
     /// percentage.
@@ -30,6 +30,22 @@ pub struct GroupLimits {
 impl Default for GroupLimits {
     fn default() -> Self {
         Self { large: 8, percent: 25, count: 2, leavers: 20, window: Duration::from_secs(24 * 3600) }
+    }
+}
+
+impl GroupLimits {
+    /// Returns these limits, but with the stricter value of each limit that `accepted` has too. A
+    /// larger `large` is stricter for some groups and less strict for others, so the accepted value
+    /// stays.
+    #[must_use]
+    pub fn restrained_by(&self, accepted: &Self) -> Self {
+        Self {
+            large: accepted.large,
+            percent: self.percent.min(accepted.percent),
+            count: self.count.min(accepted.count),
+            leavers: self.leavers.min(accepted.leavers),
+            window: self.window.max(accepted.window),
+        }
     }
 }
 
@@ -221,5 +237,22 @@ mod tests {
         assert_eq!(at(24 * 3600 + 5, &[]).gone, 1);
         assert_eq!(at(24 * 3600 + 10, &[]), Recent::default());
         assert_eq!(at(-3600, &[]).gone, 1, "a clock that was turned back frees nothing");
+    }
+
+    #[test]
+    fn raised_limits_are_restrained_and_lowered_ones_are_not() {
+        let accepted = GroupLimits::default();
+        for raised in [
+            GroupLimits { percent: 26, ..accepted },
+            GroupLimits { count: 3, ..accepted },
+            GroupLimits { leavers: 21, ..accepted },
+            GroupLimits { large: 9, ..accepted },
+            GroupLimits { large: 7, ..accepted },
+            GroupLimits { window: Duration::from_secs(60), ..accepted },
+        ] {
+            assert_eq!(raised.restrained_by(&accepted), accepted, "{raised:?}");
+        }
+        let lowered = GroupLimits { percent: 1, count: 1, leavers: 0, ..accepted };
+        assert_eq!(lowered.restrained_by(&accepted), lowered);
     }
 }

@@ -25,6 +25,6 @@ pub use links::{STOPPED, StopReason};
 pub use mapping::{Mapping, MappingError, Mappings};
 pub use mark::{Marker, TeamMarker};
 pub use pairs::{GroupPair, GroupPairs, equal_groups};
-pub use planner::{Directory, Explained, GroupPlanner, GroupPreview, Write};
+pub use planner::{ChangedFile, Directory, Explained, GroupPlanner, GroupPreview, Write};
 pub use sweep::GroupSweep;
 pub use writer::GroupWriter;

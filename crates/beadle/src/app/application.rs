@@ -127,20 +127,39 @@ impl App {
     /// organisations. Sends requests only if such a policy is in a repository.
     pub(crate) async fn directories_with_policies(&self) -> anyhow::Result<Directories> {
         let directories = self.directories()?;
+        self.read_mappings(&directories, None).await?;
+        Ok(directories)
+    }
+
+    /// Opens the available directories and targets, and reads the mappings in the policies of all
+    /// organisations except one. Also returns one error for each directory or target that it could
+    /// not open.
+    pub(crate) async fn available_directories_without(
+        &self,
+        organisation: &str,
+    ) -> anyhow::Result<(Directories, Vec<anyhow::Error>)> {
+        let (directories, failures) = self.available_directories();
+        self.read_mappings(&directories, Some(organisation)).await?;
+        Ok((directories, failures))
+    }
+
+    /// Reads the mappings in the policies of all organisations, except the organisation `without`.
+    async fn read_mappings(&self, directories: &Directories, without: Option<&str>) -> anyhow::Result<()> {
         // Without a target, a policy cannot have mappings.
-        let orgs = self.config.file.org.iter().filter(|_| !directories.targets.is_empty());
-        for file in orgs {
+        if directories.targets.is_empty() {
+            return Ok(());
+        }
+        for file in self.config.file.org.iter().filter(|file| without != Some(file.name.as_str())) {
             let of = || format!("reading the mappings of {}", file.name);
             let policy = self.read_policy(file, &mut FileReader::default()).await.with_context(of)?;
             let mappings = self.config.mappings_of_policy(file, &policy).with_context(of)?;
             directories.in_force.replace_policy(&file.name, &policy.generation, mappings);
         }
-        Ok(directories)
+        Ok(())
     }
 
     /// Opens the available directories and targets. Also returns one error for each directory or
     /// target that it could not open.
-    #[cfg(feature = "aws")]
     pub(crate) fn available_directories(&self) -> (Directories, Vec<anyhow::Error>) {
         Directories::open_available(&self.config, &self.clock, &self.options, &self.clients)
     }

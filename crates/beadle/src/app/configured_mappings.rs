@@ -9,7 +9,7 @@ use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
 use crate::app::policy_adoption::let_pass;
 use crate::app::service::Service;
-use crate::config::{Config, TargetConfig};
+use crate::config::TargetConfig;
 
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
@@ -56,7 +56,7 @@ pub(crate) async fn adopt(
         return Ok(MappingAdoption::InForce(generation));
     }
     let held = held.filter(|held| held.generation == generation);
-    let limits = limits(service.config(), target);
+    let limits = limits(service, target);
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
@@ -120,14 +120,16 @@ async fn plan(
 }
 
 /// Returns the limits of the gate: those of the organisation whose teams are the target, or those
-/// of the guard of a SCIM server.
-fn limits(config: &Config, target: &TargetConfig) -> GateLimits {
+/// of the guard of a SCIM server. Raised limits of a guard count only when they are in force.
+pub(super) fn limits(service: &Service, target: &TargetConfig) -> GateLimits {
     let org =
-        target.github.as_ref().and_then(|teams| config.file.org.iter().find(|org| org.name == teams.org));
+        target.github.as_ref().and_then(|teams| service.orgs.iter().find(|org| org.file.name == teams.org));
     if let Some(org) = org {
-        return org.gate_limits();
+        let guard = org.open().map_or_else(|| org.file.limits(), |open| open.limits.current());
+        return org.file.gate_limits_with(&guard);
     }
-    let guard = target.limits();
+    let open = service.directories.targets.get(&target.name);
+    let guard = open.map_or_else(|| target.limits(), |open| open.limits.current());
     GateLimits {
         removes: guard.removes,
         weakens: guard.weakens,

@@ -12,12 +12,14 @@ use beadle_hooks::github::OrgFacts;
 use beadle_repositories::Policy;
 use tokio::sync::Mutex;
 
+use crate::app::accepted_limits;
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::adoption_wait::AdoptionWait;
 use crate::app::application::App;
 use crate::app::budget_share::BudgetShare;
 use crate::app::file_timeout::FileReader;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::{LastSweep, modes, swept};
 use crate::app::newest_policy::NewestPolicy;
@@ -90,7 +92,7 @@ enum Beginning {
 
 /// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
 /// it.
-fn is_first_gated() -> bool {
+pub(super) fn is_first_gated() -> bool {
     fail::fail_point!("first-generation", |_| false);
     true
 }
@@ -174,6 +176,11 @@ impl ServedOrganisation {
             None => (first, Beginning::Accepted),
         };
         let opened = Arc::new(app.organisation_with(policy, &self.file).context(NOT_OPEN)?);
+        if let Some(store) = app.store() {
+            let configured = GuardLimits::of_organisation(&self.file);
+            let begun = accepted_limits::begin(store.as_ref(), &self.file.name, configured).await;
+            opened.limits.replace(begun.context(NOT_OPEN)?.guard);
+        }
         self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
         if beginning == Beginning::First {
             self.known.watch(opened.policy.current().branches());

@@ -33,7 +33,7 @@ pub(crate) struct TeamSource {
 
 /// Returns the files of the policy that declare groups of a target. Each has the name of its source,
 /// the name of the file, and the function that reads its text.
-fn files_of(
+pub(super) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,
 ) -> Vec<(String, &'static str, team_file::Parse)> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Clock, Key, Reconciler, Store, WritePace};
+use beadle_engine::{Clock, Key, LimitsInForce, Reconciler, Store, WritePace};
 use beadle_github::{Api, Asks, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
 use beadle_repositories::undo::Reversal;
@@ -29,6 +29,8 @@ pub(crate) struct GithubOrganisation {
     pub(crate) reader: Reader,
     /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
+    /// The limits of the guard that are in force.
+    pub(crate) limits: LimitsInForce,
     /// The addresses of two websites: of the GitHub server that has the policy, and of the GitHub
     /// server that has the base of the policy.
     web: (String, String),
@@ -58,7 +60,8 @@ impl GithubOrganisation {
         };
         let web = (web(file.policy.repository())?, web(file.base.as_ref())?);
         let policy = PolicyHandle::new(policy);
-        Ok(Self { file: file.clone(), policy, api, reader, pace, web, secrets })
+        let limits = file.limits().into();
+        Ok(Self { file: file.clone(), policy, api, reader, pace, limits, web, secrets })
     }
 
     /// Returns the addresses of the lines of the policy in force, if it comes from a repository.
@@ -126,7 +129,7 @@ impl GithubOrganisation {
             writer: self.writer(),
             store: store.clone(),
             clock: clock.clone(),
-            limits: self.file.limits(),
+            limits: self.limits.clone(),
             pace: self.pace.clone(),
         };
         let repositories = WithCreations {

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Budgets, Class, Clock, Key, Limits, Reconciler, Store, Time, WritePace, revive};
+use beadle_engine::{Budgets, Class, Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace, revive};
 use beadle_groups::targets::TargetWriter;
 use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
 use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};
+use parking_lot::RwLock;
 
+use crate::app::guard_limits::GuardLimits;
 use crate::app::target_connection::{TargetApi, TargetConnection};
 use crate::config::{self, TargetConfig};
 
@@ -20,9 +22,11 @@ pub(crate) struct GroupTarget {
     pub(crate) file: Arc<TargetConfig>,
     /// The target, its directories, and the mappings between them.
     pub(crate) directory: Directory,
-    pub(crate) limits: Limits,
+    /// The limits of the guard that are in force.
+    pub(crate) limits: LimitsInForce,
     pub(crate) pace: WritePace,
-    group_limits: GroupLimits,
+    /// The limits of each group that are in force.
+    group_limits: RwLock<GroupLimits>,
     writer: Arc<dyn TargetWriter>,
     api: TargetApi,
 }
@@ -33,9 +37,9 @@ impl GroupTarget {
         Self {
             file: file.clone(),
             directory,
-            limits: file.limits(),
+            limits: file.limits().into(),
             pace: connection.pace,
-            group_limits: config::group_limits(&file.group_guard),
+            group_limits: RwLock::new(config::group_limits(&file.group_guard)),
             writer: connection.writer,
             api: connection.api,
         }
@@ -50,14 +54,28 @@ impl GroupTarget {
         }
     }
 
+    /// Returns the limits in force.
+    pub(crate) fn limits_in_force(&self) -> GuardLimits {
+        GuardLimits { guard: self.limits.current(), groups: Some(*self.group_limits.read()) }
+    }
+
+    /// Replaces the limits in force. Planners and writers that exist keep their limits of each group.
+    pub(crate) fn set_limits(&self, limits: GuardLimits) {
+        self.limits.replace(limits.guard);
+        if let Some(groups) = limits.groups {
+            *self.group_limits.write() = groups;
+        }
+    }
+
     /// Returns the planner of the target's groups.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupPlanner {
-        GroupPlanner::new(self.directory.clone(), self.group_limits, clock.clone(), store.cloned())
+        let limits = *self.group_limits.read();
+        GroupPlanner::new(self.directory.clone(), limits, clock.clone(), store.cloned())
     }
 
     /// Returns the writer of the target's groups.
     pub(crate) fn writer(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupWriter {
-        let window = self.group_limits.window;
+        let window = self.group_limits.read().window;
         GroupWriter::new(self.writer.clone(), &self.file.name, window, clock.clone(), store.cloned())
     }
 
@@ -72,7 +90,7 @@ impl GroupTarget {
             writer: self.writer(Some(store), clock),
             store: store.clone(),
             clock: clock.clone(),
-            limits: self.limits,
+            limits: self.limits.clone(),
             pace: self.pace.clone(),
         }
     }

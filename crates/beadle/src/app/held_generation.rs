@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::gate::{HELD_NOTE, Holder, is_counted};
+use beadle_engine::gate::{HELD_NOTE, Holder, is_counted, noun};
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{
     GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
@@ -176,7 +176,8 @@ impl HeldGeneration {
                 self.why
             ),
         };
-        format!("{organisation}: {holder} holds the policy {generation} since {since}: {state}")
+        let noun = noun(generation);
+        format!("{organisation}: {holder} holds the {noun} {generation} since {since}: {state}")
     }
 
     /// Returns the numbers of values by risk, the most severe risk first, and the number of

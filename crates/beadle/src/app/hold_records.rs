@@ -1,6 +1,6 @@
 //! Begins and ends the holds of generations, and records both in the journal.
 
-use beadle_engine::gate::Holder;
+use beadle_engine::gate::{Holder, noun};
 use beadle_engine::journal::{PolicyHeld, PolicyWithdrawn};
 use beadle_engine::{Detail, Entry, EntryKind, Key, Store, StoreError, Time};
 
@@ -20,7 +20,7 @@ pub(crate) async fn begin(
         .is_some_and(|before| (&before.generation, &before.digest) == (&held.generation, &held.digest));
     let mut entries = Vec::new();
     if let Some(before) = before.filter(|before| before.generation != held.generation) {
-        let why = format!("the newer policy {} is held", held.generation);
+        let why = format!("the newer {} {} is held", noun(&held.generation), held.generation);
         entries.push(entry(&before, now, withdrawn(note, &before, why)));
     }
     if !is_known {
@@ -50,7 +50,7 @@ pub(crate) async fn end(
 ) -> Result<Option<HeldGeneration>, StoreError> {
     let Some(held) = HeldGeneration::note(note).get(store).await? else { return Ok(None) };
     if held.generation != in_force {
-        let detail = withdrawn(note, &held, format!("the policy {in_force} is in force"));
+        let detail = withdrawn(note, &held, format!("the {} {in_force} is in force", noun(in_force)));
         store.journal(None, vec![entry(&held, now, detail)], now).await?;
     }
     HeldGeneration::note(note).forget(store).await?;

@@ -4,6 +4,7 @@
 //! [`application`] is the module to read first. Every command, `beadle serve` and the worker
 //! function on AWS create one [`application::App`], and get the other parts from it.
 
+pub(crate) mod accepted_limits;
 pub(crate) mod accepted_mappings;
 pub(crate) mod accepted_policy;
 pub(crate) mod adoption_wait;
@@ -20,12 +21,14 @@ pub(crate) mod file_timeout;
 pub(crate) mod github_clients;
 pub(crate) mod github_organisation;
 pub(crate) mod group_target;
+pub(crate) mod guard_limits;
 pub(crate) mod held_generation;
 pub(crate) mod hold_decisions;
 mod hold_records;
 pub(crate) mod installation_reading;
 pub(crate) mod installations;
 pub(crate) mod last_sweep;
+pub(crate) mod limits_gate;
 mod mapping_gate;
 pub(crate) mod mappings_in_force;
 pub(crate) mod member_file;
@@ -35,6 +38,7 @@ pub(crate) mod okta_client;
 pub(crate) mod page_facts;
 pub(crate) mod policy_adoption;
 mod policy_checks;
+pub(crate) mod policy_groups;
 mod policy_mappings;
 pub(crate) mod policy_part;
 pub(crate) mod policy_reading;
@@ -47,6 +51,7 @@ pub(crate) mod service;
 pub(crate) mod service_record;
 pub(crate) mod store;
 mod target_connection;
+pub(crate) mod target_gate;
 mod team_file;
 mod text_parts;
 pub(crate) mod waived_repositories;

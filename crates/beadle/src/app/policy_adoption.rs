@@ -169,7 +169,7 @@ async fn try_adopt(
     let name = organisation.file.name.as_str();
     let held = HeldGeneration::note(name).get(store).await?;
     let held = held.filter(|held| held.generation == candidate.generation);
-    let limits = organisation.file.gate_limits();
+    let limits = organisation.file.gate_limits_with(&org.limits.current());
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }

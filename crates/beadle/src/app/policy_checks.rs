@@ -7,6 +7,7 @@ use beadle_engine::worker::Reconcile;
 use beadle_github::{Asks, CheckWriter, Reader};
 
 use crate::app::application::App;
+use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::config::OrgConfig;
 use crate::pull_request::check::PolicyCheck;
@@ -16,8 +17,13 @@ use crate::pull_request::turns::CheckTurns;
 
 /// Returns the reconciler of the `check` keys of an organisation. If the check cannot be opened,
 /// the log has the reason, and the keys end without a check.
-pub(super) fn reconciler(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> Arc<dyn Reconcile> {
-    match open(app, org, store) {
+pub(super) fn reconciler(
+    app: &App,
+    org: &GithubOrganisation,
+    directories: &Arc<Directories>,
+    store: &Arc<dyn Store>,
+) -> Arc<dyn Reconcile> {
+    match open(app, org, directories, store) {
         Ok(checks) if checks.is_empty() => Arc::new(NothingToCheck),
         Ok(checks) => {
             let turns = CheckTurns::new(app.clock.clone());
@@ -37,7 +43,12 @@ pub(super) fn reconciler(app: &App, org: &GithubOrganisation, store: &Arc<dyn St
 
 /// Returns one check for each repository that has a part of the policy. A repository in which Beadle
 /// has no App gets no check, because only an App can write check runs.
-fn open(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> anyhow::Result<Vec<PolicyCheck>> {
+fn open(
+    app: &App,
+    org: &GithubOrganisation,
+    directories: &Arc<Directories>,
+    store: &Arc<dyn Store>,
+) -> anyhow::Result<Vec<PolicyCheck>> {
     let file = &org.file;
     let mut checks: Vec<PolicyCheck> = Vec::new();
     for part in parts(app, file)? {
@@ -62,7 +73,8 @@ fn open(app: &App, org: &GithubOrganisation, store: &Arc<dyn Store>) -> anyhow::
             approve_by_review: file.approve_by_review.clone(),
             file: file.clone(),
             config: app.config.clone(),
-            limits: file.gate_limits(),
+            directories: directories.clone(),
+            guard: org.limits.clone(),
             store: store.clone(),
             clock: app.clock.clone(),
         });

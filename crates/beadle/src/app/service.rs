@@ -137,7 +137,7 @@ impl Service {
         let is_new = org.open_now(&self.app, begin).await?;
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
-            let check = policy_checks::reconciler(&self.app, &opened, &self.store);
+            let check = policy_checks::reconciler(&self.app, &opened, &self.directories, &self.store);
             self.reconcilers.add_check(&opened.file.name, check);
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());

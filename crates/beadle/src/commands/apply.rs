@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
-use crate::commands::gate::{accept, are_mappings_held, is_held};
+use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
 use crate::commands::plan::{Writable, plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
@@ -62,6 +62,7 @@ async fn all(
                 // Beadle opens the organisation again for every round, so that the round does not
                 // use an answer from before the last writes.
                 let org = app.organisation(file).await?;
+                limit_organisation(&org, store, printer).await?;
                 if rounds.is_first() {
                     shared.extend(app.share_budget(&org).await);
                 } else {
@@ -103,6 +104,7 @@ async fn all(
                 continue;
             }
             let mut rounds = Rounds::default();
+            limit_target(target, store, printer).await?;
             loop {
                 if !rounds.is_first() {
                     settle(clock).await;
@@ -276,7 +278,7 @@ impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
             hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
             pace: org.pace.clone(),
             lane: Lane::Manual,
-            limits: org.file.limits(),
+            limits: org.limits.current(),
             only_shown: true,
             store,
             clock,
@@ -298,7 +300,7 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
             hint: Box::new(|_| None),
             pace: target.pace.clone(),
             lane: Lane::Manual,
-            limits: target.limits,
+            limits: target.limits.current(),
             only_shown: true,
             store,
             clock,

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Store};
 
+use crate::app::accepted_limits;
 use crate::app::command_gate;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
+use crate::app::group_target::GroupTarget;
+use crate::app::guard_limits::GuardLimits;
+use crate::app::target_gate;
 use crate::cli::Selection;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -38,8 +42,47 @@ pub(super) async fn is_held(
     Ok(true)
 }
 
-/// Returns whether a service holds the mappings that a command would use for a target. Prints how to
-/// approve them.
+/// Returns the limits of the guard for a command. Raised limits count only after a service has
+/// accepted them.
+async fn usable_limits(
+    of: &str,
+    configured: GuardLimits,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<GuardLimits> {
+    let usable = accepted_limits::usable(store.as_ref(), of, configured).await?;
+    if usable != configured {
+        printer.note(format!(
+            "{of}: the service has not accepted the raised limits of the guard; the last accepted limits apply"
+        ));
+    }
+    Ok(usable)
+}
+
+/// Puts the limits in force with which a command may write to an organisation.
+pub(super) async fn limit_organisation(
+    org: &GithubOrganisation,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let configured = GuardLimits::of_organisation(&org.file);
+    org.limits.replace(usable_limits(&org.file.name, configured, store, printer).await?.guard);
+    Ok(())
+}
+
+/// Puts the limits in force with which a command may write to a target.
+pub(super) async fn limit_target(
+    target: &GroupTarget,
+    store: &Arc<dyn Store>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let configured = GuardLimits::of_target(&target.file);
+    target.set_limits(usable_limits(&target.file.name, configured, store, printer).await?);
+    Ok(())
+}
+
+/// Returns whether a service holds a target, or the mappings that a command would use for it. Prints
+/// how to approve them.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -47,6 +90,16 @@ pub(super) async fn are_mappings_held(
     store: &Arc<dyn Store>,
     printer: &Printer,
 ) -> anyhow::Result<bool> {
+    let file = config.file.target.iter().find(|file| file.name == target);
+    if let Some(file) = file
+        && let Some(held) = target_gate::held(config, file, store.as_ref()).await?
+    {
+        printer.error(&format!(
+            "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
+            held.why, held.generation
+        ));
+        return Ok(true);
+    }
     let held = command_gate::held_mappings(config, directories, target, store.as_ref()).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(

@@ -1,10 +1,11 @@
 //! `beadle plan --base`: shows what a policy changes, compared with another version of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{GateVerdict, Store};
+use beadle_engine::{GateVerdict, Key, Plan, Store};
 use beadle_repositories::{Policy, Preview};
 use serde_json::json;
 
@@ -12,8 +13,10 @@ use crate::app::application::App;
 use crate::app::budget_share::SpawnedShare;
 use crate::app::file_timeout::FileReader;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::policy_groups::{self, ChangedGroups};
 use crate::cli::{Format, PlanArgs};
 use crate::commands::tally::code;
+use crate::config::OrgConfig;
 use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
@@ -46,10 +49,17 @@ pub(crate) async fn run(
     let at = |done, total| progress.at(done, total);
     let preview = Box::pin(planner.preview(Some(&before), &after, &at)).await;
     progress.end();
+    let groups = groups(app, file, (&before, after.as_ref()), store, printer).await;
     SpawnedShare::end_all(shared).await;
     let Preview { plans, drift, affected, total, incomplete, due: _ } = preview?;
+    let groups = groups?;
     let of = (file.name.as_str(), after.as_ref());
-    let (shown, verdict) = HeldGeneration::judge(of, &plans, total, &file.gate_limits(), app.clock.now());
+    // The gate counts the groups of new mappings. The guard limits the changes of teams and members.
+    let counted_plans: Vec<(Key, Plan<()>)> =
+        plans.iter().chain(groups.iter().flat_map(|changed| &changed.mapped)).cloned().collect();
+    let counted_total = total + groups.iter().map(|changed| changed.total).sum::<u64>();
+    let (shown, verdict) =
+        HeldGeneration::judge(of, &counted_plans, counted_total, &file.gate_limits(), app.clock.now());
     let is_held = matches!(verdict, GateVerdict::Held { .. });
     let verdict =
         if is_held { format!("{verdict}; the service would hold this policy") } else { verdict.to_string() };
@@ -67,29 +77,104 @@ pub(crate) async fn run(
         counted(total, "repository", "repositories"),
         counted(drift, "change", "changes")
     );
-    let left = usize::from(plan.is_pending());
+    let held_groups: Vec<String> = groups.iter().flat_map(held).collect();
+    let mut wholes = vec![plan];
+    wholes.extend(groups.into_iter().map(of_groups));
+    let left = wholes.iter().filter(|plan| plan.is_pending()).count();
     match args.format {
         Format::Json => {
-            let mut json = render::json(&[plan], args.selection.shard);
+            let mut json = render::json(&wholes, args.selection.shard);
             json["preview"] = json!({
                 "base": before.generation, "generation": after.generation, "affected": affected, "total": total,
                 "drift": drift, "held": is_held, "verdict": verdict, "plan": shown.digest, "sums": shown.sums,
-                "groups": shown.groups,
+                "groups": shown.groups, "held_groups": held_groups,
             });
             printer.json(&serde_json::to_string_pretty(&json)?);
         }
         Format::Text => {
-            printer.lines(render::text(printer, &plan));
+            for plan in &wholes {
+                printer.lines(render::text(printer, plan));
+            }
             printer.line(compared);
+            for held in &held_groups {
+                printer.line(printer.paint(Tone::Danger, held));
+            }
             printer.line(printer.paint(if is_held { Tone::Danger } else { Tone::Good }, verdict));
         }
         Format::Markdown => {
-            printer.lines(sums(&shown, &compared, &verdict).text().trim_end());
-            printer.line("");
-            printer.lines(render::markdown(&plan).trim_end());
+            let mut page = sums(&shown, &compared, &verdict);
+            held_groups.iter().for_each(|held| page.quote(&[Piece::value(held)]));
+            printer.lines(page.text().trim_end());
+            for plan in &wholes {
+                printer.line("");
+                printer.lines(render::markdown(plan).trim_end());
+            }
         }
     }
     Ok(code(0, left))
+}
+
+/// Plans the groups whose mappings, teams or members differ between two versions of the policy. A
+/// directory or a target that cannot be opened makes only its own groups unknown.
+async fn groups(
+    app: &App,
+    file: &Arc<OrgConfig>,
+    (before, after): (&Policy, &Policy),
+    store: Option<&Arc<dyn Store>>,
+    printer: &Printer,
+) -> anyhow::Result<Vec<ChangedGroups>> {
+    if !policy_groups::differ(before, after) {
+        return Ok(Vec::new());
+    }
+    let (directories, failures) = app.available_directories_without(&file.name).await?;
+    for failure in &failures {
+        printer.note(format!("{failure:#}"));
+    }
+    let progress = Progress::new(&format!("reading the groups of {}", file.name), printer);
+    let opened = (app.config.as_ref(), &directories);
+    let found = policy_groups::preview(opened, (store, &app.clock), file, (before, after)).await;
+    progress.end();
+    Ok(found?)
+}
+
+/// Returns one line for each reason why the guard would hold changes in the groups of a target.
+fn held(changed: &ChangedGroups) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    if let Some(why) = &changed.exceeded {
+        let target = &changed.target;
+        lines.push(format!("{target}: the guard would hold a part of these changes: {why}"));
+    }
+    for (_, plan) in changed.plans() {
+        for stop in plan.changes.iter().filter_map(|change| change.stop.as_ref()) {
+            let line = format!("{}: held until an approval: {stop}", plan.subject);
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+/// Returns the plan of a target's groups, for printing. A group whose mapping and whose declared
+/// members both differ has the changes of both. A group without a change is in the plan if a part of
+/// the group is unknown.
+fn of_groups(changed: ChangedGroups) -> WholePlan {
+    let mut plans: BTreeMap<Key, Plan<()>> = BTreeMap::new();
+    for (key, mut plan) in changed.mapped.into_iter().chain(changed.declared).chain(changed.unknown) {
+        let known = plans.entry(key).or_insert_with(|| Plan::new(&plan.subject));
+        let first = known.changes.len();
+        plan.changes.iter_mut().flat_map(|change| &mut change.after).for_each(|at| *at += first);
+        known.changes.append(&mut plan.changes);
+        known.unknowns.append(&mut plan.unknowns);
+    }
+    WholePlan {
+        of: changed.target,
+        scope: PlanScope::Groups,
+        plans: plans.into_iter().collect(),
+        short: (!changed.incomplete.is_empty()).then(|| changed.incomplete.join("; ")),
+        unmatched: Vec::new(),
+        links: None,
+    }
 }
 
 /// Returns a page with the verdict of the gate and the changes in groups, for pull requests.
@@ -119,9 +204,41 @@ fn sums(shown: &HeldGeneration, compared: &str, verdict: &str) -> Page {
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
-    use beadle_engine::{Key, Plan, Risk, Time};
+    use beadle_engine::{Change, Risk, Time};
 
     use super::*;
+
+    #[test]
+    fn the_changes_of_a_group_with_a_new_mapping_and_new_members_are_one_plan() {
+        let key = Key::new("target-group", "teams", "corp/00g1");
+        let plan = |changes: Vec<Change<()>>| (key.clone(), Plan { changes, ..Plan::new("teams/Ops") });
+        let rename = change("group", "rename", &[Risk::Changes]);
+        let create = change("group", "create", &[Risk::Adds]);
+        let mut add = change("members", "add", &[Risk::Adds]);
+        add.after = vec![0];
+        let mut leave = change("members", "remove", &[Risk::Removes]);
+        leave.stop = Some("all members would leave".to_owned());
+        let changed = ChangedGroups {
+            target: "teams".to_owned(),
+            mapped: vec![plan(vec![rename])],
+            declared: vec![plan(vec![create, add, leave])],
+            incomplete: vec!["teams/Dev: members is unknown".to_owned()],
+            exceeded: Some("at most 0 removals".to_owned()),
+            ..ChangedGroups::default()
+        };
+        assert_eq!(
+            held(&changed),
+            [
+                "teams: the guard would hold a part of these changes: at most 0 removals",
+                "teams/Ops: held until an approval: all members would leave",
+            ]
+        );
+        let whole = of_groups(changed);
+        let [(_, merged)] = whole.plans.as_slice() else { panic!("{} plans", whole.plans.len()) };
+        assert_eq!((merged.subject.as_str(), merged.changes.len()), ("teams/Ops", 4));
+        assert_eq!(merged.changes[2].after, [1], "it still waits for the group of its own plan");
+        assert!(whole.is_pending() && whole.short.is_some());
+    }
 
     #[test]
     fn a_page_names_the_verdict_and_each_group_once() {

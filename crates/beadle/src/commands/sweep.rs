@@ -21,7 +21,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply::{Applier, announce, write};
-use crate::commands::gate::{accept, are_mappings_held, is_held};
+use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{MOST, settle};
@@ -120,6 +120,7 @@ async fn groups(
             held += 1;
             continue;
         }
+        limit_target(target, store, printer).await?;
         let selection = &asked.args.selection;
         let planned = plan_groups(target, selection, Some(store), clock, Lane::Sweep, printer).await;
         let (shown, plans) = planned?;
@@ -226,6 +227,7 @@ async fn one(
     if is_gated && is_held(org, &shown, &asked.args.selection, (store, clock), printer).await? {
         return Ok(None);
     }
+    limit_organisation(org, store, printer).await?;
     let mut applier = Applier::of_org(org, store, clock, printer);
     applier.planner = planner();
     let say = || announce(org, &plans, printer);

@@ -1,6 +1,7 @@
 //! Shows the entries of the journal about runs, policies and waivers as sentences.
 
 use beadle_engine::Detail;
+use beadle_engine::gate::noun;
 use beadle_engine::journal::{
     Obstacle, PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn, RunCounts, UnwrittenChange,
     WaiverEnded,
@@ -103,12 +104,14 @@ fn in_force(policy: &PolicyInForce) -> String {
 fn held(held: &PolicyHeld) -> String {
     let PolicyHeld { held_generation, plan, why, held_by, commit: from } = held;
     let from = from.as_ref().map(|from| format!("; {}", commit(from))).unwrap_or_default();
-    format!("policy {held_generation} (plan {plan}) held by {held_by}: {why}{from}")
+    let noun = noun(held_generation);
+    format!("{noun} {held_generation} (plan {plan}) held by {held_by}: {why}{from}")
 }
 
 fn withdrawn(withdrawn: &PolicyWithdrawn) -> String {
     let PolicyWithdrawn { withdrawn_generation, plan, why, held_by } = withdrawn;
-    format!("policy {withdrawn_generation} (plan {plan}) held by {held_by}, withdrawn: {why}")
+    let noun = noun(withdrawn_generation);
+    format!("{noun} {withdrawn_generation} (plan {plan}) held by {held_by}, withdrawn: {why}")
 }
 
 fn waiver_ended(ended: &WaiverEnded) -> String {

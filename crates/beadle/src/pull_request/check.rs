@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, GateLimits, Lane, Mark, Mode, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Lane, LimitsInForce, Mark, Mode, Report, Store};
 use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
-use beadle_repositories::policy::{MAPPINGS, MEMBERS, Problem, TEAMS};
+use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::findings::Findings;
@@ -20,7 +20,8 @@ use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::unfinished::unfinished;
 use super::{comment, outcome, parts, read};
-use crate::app::{member_file, policy_store};
+use crate::app::directories_and_targets::Directories;
+use crate::app::{member_file, policy_groups, policy_store};
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
@@ -60,8 +61,10 @@ pub(crate) struct PolicyCheck {
     pub(crate) file: Arc<OrgConfig>,
     /// The configuration, which has the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,
-    /// The limits of the gate.
-    pub(crate) limits: GateLimits,
+    /// The open directories and targets.
+    pub(crate) directories: Arc<Directories>,
+    /// The limits of the guard that are in force.
+    pub(crate) guard: LimitsInForce,
     /// The store of the keys and notes.
     pub(crate) store: Arc<dyn Store>,
     /// The clock.
@@ -271,7 +274,6 @@ impl PolicyCheck {
             folders: Folders { own: self.folder(pull, false), base: self.folder(pull, true) },
             is_from_fork: pull.is_from_fork,
             is_base_invalid: false,
-            changes_groups: false,
             refused: None,
             approving_team: self.approve_by_review.clone(),
             problems: Vec::new(),
@@ -356,10 +358,13 @@ impl PolicyCheck {
         };
         findings.is_base_invalid = before.is_none();
         let before = before.map_or_else(|| current.clone(), |parsed| Arc::new(parsed.policy));
-        let differs = |file: &str| before.sources.get(file) != after.sources.get(file);
-        findings.changes_groups = [MAPPINGS, TEAMS, MEMBERS].into_iter().any(differs);
+        let (opened, state) =
+            ((self.config.as_ref(), self.directories.as_ref()), (Some(&self.store), &self.clock));
+        let groups = policy_groups::preview(opened, state, &self.file, (before.as_ref(), &after));
+        let groups = Box::pin(groups).await?;
         let of = (self.organisation.as_str(), &self.planner);
-        let preview = outcome::preview(of, &self.limits, &before, &after).await?;
+        let limits = self.file.gate_limits_with(&self.guard.current());
+        let preview = outcome::preview(of, &limits, (before.as_ref(), &after), groups).await?;
         findings.preview = Some(preview);
         Ok(())
     }

@@ -6,9 +6,10 @@
 
 use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::{MAPPINGS, MEMBERS, Problem, TEAMS};
+use beadle_repositories::policy::Problem;
 
 use super::findings::{Findings, Previewed, parts};
+use super::group_section::{self, Readers};
 use super::groups::{Group, groups};
 use crate::output::markdown::{Page, Piece};
 
@@ -67,14 +68,10 @@ pub(super) fn summary(findings: &Findings) -> String {
         };
         page.quote(&[Piece::own(text)]);
     }
-    if findings.changes_groups {
-        let text = "changes. Beadle plans no groups here: the gate plans the groups of new mappings after the merge, and \
-                    the guard limits the changes of teams and members.";
-        let files = Piece::values(&[MAPPINGS, TEAMS]);
-        page.quote(&[files, Piece::own("or"), Piece::value(MEMBERS), Piece::own(text)]);
-    }
     problems(&mut page, findings);
     if let Some(preview) = &findings.preview {
+        let (is_public, is_from_fork) = (findings.is_public, findings.is_from_fork);
+        group_section::add(&mut page, preview, Readers { is_public, is_from_fork });
         changes(&mut page, findings, preview);
     }
     page.text().to_owned()
@@ -176,7 +173,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
         }
     } else if findings.mode == Mode::Observe {
         page.quote(&[Piece::own("The mode of the organisation is `observe`: Beadle writes nothing.")]);
-    } else if !sums.is_empty() {
+    } else if !sums.is_empty() || !preview.groups.is_empty() {
         page.paragraph(&[Piece::own("The gate would let this policy pass.")]);
     }
     incomplete(page, findings, preview);
@@ -290,6 +287,7 @@ mod tests {
 
     use super::super::findings::tests::{change, findings, preview, problem};
     use super::*;
+    use crate::app::policy_groups::ChangedGroups;
 
     fn removal(team: &str) -> Change<()> {
         change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null)
@@ -346,12 +344,12 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_groups_is_named_because_the_preview_lacks_it() {
-        let said = "> `groups.toml`, `teams.yml` or `members.yml` changes. Beadle plans no groups here";
+    fn a_policy_that_changes_only_groups_has_their_section_and_the_verdict() {
         let mut found = findings(Some(preview(&[], &[])));
-        assert!(!summary(&found).contains(said));
-        found.changes_groups = true;
-        assert!(summary(&found).contains(said), "{}", summary(&found));
+        assert!(!summary(&found).contains("### Groups"));
+        found.preview.iter_mut().for_each(|shown| shown.groups = vec![ChangedGroups::default()]);
+        assert!(summary(&found).contains("### Groups"), "{}", summary(&found));
+        assert!(summary(&found).contains("The gate would let this policy pass."), "{}", summary(&found));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What a check found, and how the check ends because of it.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::{Key, Mode, Plan, Risk, Risks};
 use beadle_github::{Annotation, Conclusion};
 use beadle_repositories::Severity;
 use beadle_repositories::policy::Problem;
 
 use super::parts::Folders;
+use crate::app::policy_groups::ChangedGroups;
 use crate::output::count::counted;
 use crate::output::escape;
 
@@ -28,6 +31,8 @@ pub(super) struct Previewed {
     pub(super) total: u64,
     /// Why parts of the preview are missing.
     pub(super) incomplete: Vec<String>,
+    /// The changes in groups, by the targets of the groups.
+    pub(super) groups: Vec<ChangedGroups>,
     /// Why the gate would hold the policy; `None` if it passes.
     pub(super) held: Option<String>,
     /// The code of all changes that the gate counts.
@@ -47,6 +52,18 @@ impl Previewed {
         let has_change =
             |(key, plan): &&(Key, Plan<()>)| key.kind() != "organisation" && !plan.changes.is_empty();
         self.plans.iter().filter(has_change).count() as u64
+    }
+
+    /// Returns the sum of the risks of all changes in groups, and the number of these groups.
+    pub(super) fn group_risks(&self) -> (Risks, u64) {
+        let (mut sums, mut touched) = (Risks::default(), BTreeSet::new());
+        for (key, plan) in self.groups.iter().flat_map(ChangedGroups::plans) {
+            sums.merge(&plan.risks());
+            if !plan.changes.is_empty() {
+                touched.insert(key);
+            }
+        }
+        (sums, touched.len() as u64)
     }
 
     /// Returns whether the organisation itself has a change.
@@ -78,8 +95,6 @@ pub(super) struct Findings {
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
-    /// True if the mappings, the teams or the members of the policy change. The preview has no groups.
-    pub(super) changes_groups: bool,
     /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,
     /// The slug of the team whose members can approve the policy by a review.
@@ -197,13 +212,19 @@ pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
 
 /// Returns the sums of a preview in one line.
 fn sums(preview: &Previewed) -> String {
-    let parts: Vec<String> =
-        parts(&preview.risks()).into_iter().map(|(count, noun)| format!("{count} {noun}")).collect();
-    if parts.is_empty() {
-        return "No change of a repository".to_owned();
-    }
-    let touched = counted(preview.touched(), "repository", "repositories");
-    format!("{} in {touched}", parts.join(", "))
+    let texts = |risks: &Risks| -> String {
+        let texts = parts(risks).into_iter().map(|(count, noun)| format!("{count} {noun}"));
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    let of_repositories = (texts(&preview.risks()), counted(preview.touched(), "repository", "repositories"));
+    let (risks, groups) = preview.group_risks();
+    let of_groups = (texts(&risks), counted(groups, "group", "groups"));
+    let all: Vec<String> = [of_repositories, of_groups]
+        .into_iter()
+        .filter(|(sums, _)| !sums.is_empty())
+        .map(|(sums, touched)| format!("{sums} in {touched}"))
+        .collect();
+    if all.is_empty() { "No change of a repository".to_owned() } else { all.join("; ") }
 }
 
 #[cfg(test)]
@@ -252,6 +273,7 @@ pub(super) mod tests {
             affected: count,
             total: count + 10,
             incomplete: Vec::new(),
+            groups: Vec::new(),
             held: None,
             digest: String::new(),
         }
@@ -269,7 +291,6 @@ pub(super) mod tests {
             folders: Folders { own: Some(String::new()), base: None },
             is_from_fork: false,
             is_base_invalid: false,
-            changes_groups: false,
             refused: None,
             approving_team: None,
             problems: Vec::new(),

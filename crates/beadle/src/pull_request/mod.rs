@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod checks;
 mod comment;
 mod findings;
+mod group_section;
 mod groups;
 mod outcome;
 pub(crate) mod parts;

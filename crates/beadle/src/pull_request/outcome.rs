@@ -1,28 +1,36 @@
 //! Finds out what the policy of a pull request would do, and what the gate would decide about it.
 
-use beadle_engine::{Failure, GateLimits, GateVerdict, Time};
+use beadle_engine::{Failure, GateLimits, GateVerdict, Key, Plan, Time};
 use beadle_repositories::{Policy, RepositoryPlanner};
 
 use super::findings::Previewed;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::policy_groups::ChangedGroups;
 
-/// Plans the repositories whose declared values differ between two policies. Writes nothing.
+/// Plans the repositories whose declared values differ between two policies. `groups` has what the
+/// second policy changes in groups. Writes nothing.
 pub(super) async fn preview(
     (organisation, planner): (&str, &RepositoryPlanner),
     limits: &GateLimits,
-    before: &Policy,
-    after: &Policy,
+    (before, after): (&Policy, &Policy),
+    groups: Vec<ChangedGroups>,
 ) -> Result<Previewed, Failure> {
     let found = planner.preview(Some(before), after, &|_, _| {}).await?;
+    let mapped = groups.iter().flat_map(|changed| &changed.mapped);
+    let counted: Vec<(Key, Plan<()>)> = found.plans.iter().chain(mapped).cloned().collect();
+    let total = found.total + groups.iter().map(|changed| changed.total).sum::<u64>();
+    let mut incomplete = found.incomplete;
+    incomplete.extend(groups.iter().flat_map(|changed| changed.incomplete.iter().cloned()));
     // Nothing is held here, so the time does not matter.
     let of = (organisation, after);
-    let (judged, verdict) = HeldGeneration::judge(of, &found.plans, found.total, limits, Time(0));
+    let (judged, verdict) = HeldGeneration::judge(of, &counted, total, limits, Time(0));
     Ok(Previewed {
         plans: found.plans,
         drift: found.drift as u64,
         affected: found.affected as u64,
         total: found.total,
-        incomplete: found.incomplete,
+        incomplete,
+        groups,
         held: (verdict != GateVerdict::Passes).then_some(judged.why),
         digest: judged.digest,
     })

@@ -17,6 +17,7 @@
 //! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
 //! | `installations` | process | lists the App's installations, so that Beadle takes in other organisations |
 //! | `mappings` | process | reads the mappings, and puts new ones in force |
+//! | `limits_reload` | process | puts raised limits of the guard in force, if the gate lets them pass |
 //! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `control_records` | process | deletes records of controls that are older than the retention |
 //! | `service_record` | process | stores what the process uses, for `beadle status` |
@@ -37,6 +38,7 @@ mod control_records;
 mod installations;
 mod interrupted_deliveries;
 mod interrupted_writes;
+mod limits_reload;
 mod mappings_reload;
 mod missed_webhooks;
 mod missing_secrets;
@@ -96,6 +98,7 @@ pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
 
 fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
+        Arc::new(limits_reload::LimitsReload::new(service.clone())),
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
         Arc::new(rest_answers::RestAnswers(service.clone())),
         Arc::new(control_records::ControlRecords(service.clone())),

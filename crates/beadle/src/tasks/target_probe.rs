@@ -8,9 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
-use super::{REMOTE, failed};
+use super::failed;
+use crate::app::accepted_limits;
 use crate::app::group_target::GroupTarget;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::service::Service;
+use crate::app::target_gate;
+
+/// The timeout for each run. The gate plans all groups of a target that is new or has another
+/// address.
+const PLANNING: Duration = Duration::from_secs(1800);
 
 /// The task that probes one target.
 pub(super) struct TargetProbe {
@@ -45,15 +52,15 @@ impl BackgroundTask for TargetProbe {
     }
 
     fn timeout(&self) -> Duration {
-        REMOTE
+        PLANNING
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let Self { service, target, has_revived } = self;
         let name = &target.file.name;
         let had_agreed = service.has_agreed(name);
-        if !had_agreed {
-            self.agree().await?;
+        if !had_agreed && let Some(why) = self.agree().await? {
+            return Ok(TaskStatus::Unfinished(format!("target held: {why}; see `beadle holds`")));
         }
         // This step is the last one, because it reads every row of the queue and the target works
         // without it.
@@ -70,9 +77,9 @@ impl BackgroundTask for TargetProbe {
 }
 
 impl TargetProbe {
-    /// Compares the target with its configuration. If they agree, begins to work on the target's
-    /// keys.
-    async fn agree(&self) -> Result<(), Failure> {
+    /// Compares the target with its configuration. If they agree and the gate lets the target pass,
+    /// begins to work on the target's keys. Otherwise returns why the gate holds the target.
+    async fn agree(&self) -> Result<Option<String>, Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;
         if let Err(failure) = target.directory.look_at_pushes().await {
@@ -82,7 +89,12 @@ impl TargetProbe {
                 "cannot read which groups Okta pushes itself, grant the scope okta.apps.read"
             );
         }
+        if let Some(why) = target_gate::adopt(service, target).await? {
+            return Ok(Some(why));
+        }
+        let (store, configured) = (service.store.as_ref(), GuardLimits::of_target(&target.file));
+        target.set_limits(accepted_limits::begin(store, &target.file.name, configured).await?);
         service.begin_target(target);
-        Ok(())
+        Ok(None)
     }
 }

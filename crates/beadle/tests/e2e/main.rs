@@ -26,6 +26,7 @@ mod files;
 mod gate;
 mod gate_cases;
 mod gate_kill;
+mod gate_limits;
 mod guard;
 mod identity;
 mod import;

@@ -7,6 +7,7 @@
 mod count;
 mod decision;
 mod groups;
+mod in_force;
 pub mod window;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::plan::{Change, Risk, Risks};
 pub use count::RepositoryCount;
 pub use decision::{Decision, Ruling, decide};
 pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
+pub use in_force::LimitsInForce;
 pub use window::{GuardReservation, Spent};
 
 /// The start of the generation of an undo. An undo has a name in place of a generation of a policy.

@@ -3,6 +3,7 @@
 mod account;
 mod changes;
 mod compare;
+mod declared;
 mod directory;
 mod emptied;
 mod explain;
@@ -15,6 +16,7 @@ mod membership;
 mod names;
 mod observed;
 mod preview;
+mod raised;
 mod seen;
 mod settings;
 mod source;
@@ -43,6 +45,7 @@ use crate::mapping::{GroupKey, Mapping, Mappings, Role};
 use crate::sources::{Person, SourceGroup};
 use crate::targets::TargetAccount;
 
+pub use declared::ChangedFile;
 pub use directory::Directory;
 pub use explain::Explained;
 pub(crate) use kept::{forget_members, members_of};

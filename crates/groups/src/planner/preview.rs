@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use beadle_engine::{Change, Failure, Key, Lane, Mark, Plan, Planner as _};
+use beadle_engine::{Change, Failure, Key, Lane, Mark, Plan, Planner as _, Unknown};
 use futures::future::join_all;
 use parking_lot::RwLock;
 
@@ -24,6 +24,9 @@ const AS_EVENTS: usize = 500;
 pub struct GroupPreview {
     /// The plans with the changes that only the new mappings ask for.
     pub plans: Vec<(Key, Plan<()>)>,
+    /// The plans without a change in which a part is unknown for a reason that stays, such as a name
+    /// that another group has.
+    pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys whose mappings differ.
     pub due: Vec<Key>,
     /// The number of groups that the new mappings make at the target.
@@ -37,6 +40,36 @@ impl GroupPreview {
     pub fn marks(&self) -> Vec<Mark> {
         let lane = |at: usize| if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
         self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()
+    }
+
+    /// Plans these groups and accounts with the planners of both sides, and adds the plans.
+    pub(super) async fn add(
+        &mut self,
+        (old, new): (&GroupPlanner, &GroupPlanner),
+        keys: &BTreeSet<GroupKey>,
+    ) -> Result<(), Failure> {
+        new.directory.target.look().await?;
+        let keys: Vec<Key> = keys.iter().map(|key| Key::new(KIND, &new.directory.name, key)).collect();
+        for batch in keys.chunks(AT_ONCE) {
+            let plans = join_all(batch.iter().map(|key| caused(old, new, key))).await;
+            for (key, plan) in batch.iter().zip(plans) {
+                let plan = plan?;
+                // An unknown part is one person whose account does not exist yet. That is no failed
+                // read, and it may stay so for a long time.
+                let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
+                for unknown in plan.unknowns.iter().filter(is_failed) {
+                    let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
+                    self.incomplete.push(text);
+                }
+                if !plan.changes.is_empty() {
+                    self.plans.push((key.clone(), plan));
+                } else if plan.unknowns.iter().any(|unknown| !is_failed(&unknown)) {
+                    self.unknown.push((key.clone(), plan));
+                }
+            }
+        }
+        self.due.extend(keys);
+        Ok(())
     }
 }
 
@@ -53,32 +86,13 @@ impl GroupPlanner {
         if keys.is_empty() {
             return Ok(preview);
         }
-        new.directory.target.look().await?;
-        let keys: Vec<Key> = keys.iter().map(|key| Key::new(KIND, &self.directory.name, key)).collect();
-        for batch in keys.chunks(AT_ONCE) {
-            let plans = join_all(batch.iter().map(|key| caused(&old, &new, key))).await;
-            for (key, plan) in batch.iter().zip(plans) {
-                let plan = plan?;
-                // An unknown part is one person whose account does not exist yet. That is no failed
-                // read, and it may stay so for a long time.
-                let failed =
-                    plan.unknowns.iter().filter(|unknown| unknown.transient && unknown.part.is_none());
-                for unknown in failed {
-                    let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
-                    preview.incomplete.push(text);
-                }
-                if !plan.changes.is_empty() {
-                    preview.plans.push((key.clone(), plan));
-                }
-            }
-        }
-        preview.due = keys;
+        preview.add((&old, &new), &keys).await?;
         Ok(preview)
     }
 
     /// Returns the same planner with other mappings. A group that the target does not have yet is no
     /// failed read, so the planner treats `on_missing_group = "wait"` like `"error"`.
-    fn with(&self, mappings: &Mappings) -> Self {
+    pub(super) fn with(&self, mappings: &Mappings) -> Self {
         let mut mappings = mappings.clone();
         let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
         waiting.for_each(|mapping| mapping.on_missing_group = OnMissingGroup::Error);

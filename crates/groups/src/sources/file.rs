@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane, Time};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
@@ -39,6 +40,15 @@ impl FileSource {
     /// Creates a source that reads its teams with this function.
     pub fn new(read: ReadTeams) -> Self {
         Self(read)
+    }
+
+    /// Creates a source that always has these teams, or the reason why they are unknown.
+    pub fn fixed(teams: Result<Vec<FileTeam>, String>) -> Self {
+        let teams = teams.map(Arc::new);
+        Self(Arc::new(move || {
+            let teams = teams.clone();
+            async move { teams }.boxed()
+        }))
     }
 
     /// Reads all teams.
@@ -141,17 +151,7 @@ impl Source for FileSource {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt as _;
-
     use super::*;
-
-    fn source(teams: Result<Vec<FileTeam>, String>) -> FileSource {
-        let teams = teams.map(Arc::new);
-        FileSource::new(Arc::new(move || {
-            let teams = teams.clone();
-            async move { teams }.boxed()
-        }))
-    }
 
     fn ops() -> FileTeam {
         let members = [("ada", Some(Role::Maintainer)), ("bob", None)];
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_people_of_a_team_are_the_accounts_of_the_file() {
-        let source = source(Ok(vec![ops()]));
+        let source = FileSource::fixed(Ok(vec![ops()]));
         let group = source.group("devs").await.unwrap().unwrap();
         assert_eq!(group.name, "Ops");
         let members = source.members_counted(&group).await.unwrap();
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_cannot_be_read_is_unknown_and_not_empty() {
-        let source = source(Err("teams.yml:1: a mistake".into()));
+        let source = FileSource::fixed(Err("teams.yml:1: a mistake".into()));
         assert!(source.groups().await.is_err() && source.group("devs").await.is_err());
         assert!(source.people().await.is_err() && source.count("devs").await.is_err());
     }

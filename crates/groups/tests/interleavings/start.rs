@@ -52,7 +52,7 @@ impl Stage {
             writer: GroupWriter::new(writer, "aws", limits.window, clock.clone(), Some(store.clone())),
             store: store.clone(),
             clock: clock.clone(),
-            limits: Limits { removes: 1000, repeats: 0, ..Limits::default() },
+            limits: Limits { removes: 1000, repeats: 0, ..Limits::default() }.into(),
             pace: WritePace::new(Duration::ZERO),
         };
         let directories = HashMap::from([("aws".to_owned(), directory)]);

@@ -1,6 +1,7 @@
 //! Shows the state as text, one line for each organisation, target and problem.
 
 use beadle_config::Standing;
+use beadle_engine::gate::noun;
 use beadle_engine::{Lane, Time};
 
 use super::model::{
@@ -31,9 +32,9 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
     lines.extend(status.installations.iter().filter_map(|of| installation(of, now, printer)));
     for held in &status.held_policies {
         let (name, generation) = (short(&held.instance), short(&held.generation));
-        let why = escape::cut(&held.why, VALUE);
+        let (why, noun) = (escape::cut(&held.why, VALUE), noun(&held.generation));
         lines.push(format!(
-            "{} policy {generation} of {name}, for {}: {why}; see `beadle holds`",
+            "{} {noun} {generation} of {name}, for {}: {why}; see `beadle holds`",
             label("held", Tone::Notice, printer),
             ago(held.since, now)
         ));

@@ -3,7 +3,9 @@
 mod attributes;
 mod commands;
 mod doubt;
+mod gated_limits;
 mod gated_mappings;
+mod gated_targets;
 mod harmless;
 #[cfg(feature = "aws")]
 mod identity_store;
@@ -14,6 +16,7 @@ mod limits;
 mod members;
 mod paused;
 mod policy_mappings;
+mod previews;
 mod servers;
 mod swapped;
 mod teams;

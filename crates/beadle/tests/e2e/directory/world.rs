@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) teams: String,
     /// Further lines of the organisation whose teams are the target.
     pub(crate) org_lines: String,
+    /// The value of `policy` of this organisation, in TOML.
+    pub(crate) source: String,
 }
 
 /// Returns people of a directory: `00u<n>`, with the login `p<n>@acme.example`.
@@ -129,6 +131,7 @@ impl World {
             github: None,
             teams: "match = [\"saml\"]".into(),
             org_lines: String::new(),
+            source: "\"policy\"".into(),
         }
     }
 
@@ -176,12 +179,13 @@ impl World {
             ),
             Some(github) => format!(
                 "[[org]]\nname = \"acme\"\napi = \"{}\"\napp = {{ id = {}, key = \"file:app.pem\" }}\n\
-                 webhook_secrets = [\"file:webhook.secret\"]\npolicy = \"policy\"\nmode = \"enforce\"\n\
+                 webhook_secrets = [\"file:webhook.secret\"]\npolicy = {}\nmode = \"enforce\"\n\
                  budget = {{ write_every = \"0s\" }}\n{}\n\
                  [[target]]\nname = \"teams\"\ngithub = {{ org = \"acme\", {} }}\n{}\n\
                  [[groups]]\nsource = \"corp\"\ntarget = \"teams\"\n",
                 github.url(),
                 beadle_sim::APP_ID,
+                self.source,
                 self.org_lines,
                 self.teams,
                 self.target_lines,

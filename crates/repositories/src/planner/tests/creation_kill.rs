@@ -64,8 +64,8 @@ async fn process(world: &World, life: &Arc<Life>) {
     let (planner, writer) = world.parts_over(Arc::new(MortalWire { sim, life, check }), &store);
     let (reader, clock) = (planner.reader().clone(), world.clock.clone());
     let pace = WritePace::new(Duration::ZERO);
-    let inner =
-        Reconciler { planner, writer, store: store.clone(), clock: clock.clone(), limits: UNLIMITED, pace };
+    let limits = UNLIMITED.into();
+    let inner = Reconciler { planner, writer, store: store.clone(), clock: clock.clone(), limits, pace };
     let reconciler = WithCreations { inner, reader, store: store.clone(), clock: clock.clone() };
     while let Some(due) = store.next_due().await.unwrap() {
         clock.sleep_until(due).await;

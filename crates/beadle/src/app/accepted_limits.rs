@@ -1,0 +1,90 @@
+//! Stores the limits of the guard that a service accepted last, for each organisation and target.
+//! Raised limits wait for the gate. Lowered limits are in force at once.
+
+use beadle_engine::{Metadata, Note, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::app::guard_limits::GuardLimits;
+
+/// The last accepted limits of an organisation or a target.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AcceptedLimits(GuardLimits);
+
+impl Metadata for AcceptedLimits {
+    const KIND: &'static str = "accepted-limits";
+}
+
+fn note(instance: &str) -> Note<AcceptedLimits> {
+    Note::of(&[instance])
+}
+
+/// Returns the last accepted limits, if a service has accepted any.
+pub(super) async fn of(store: &dyn Store, instance: &str) -> Result<Option<GuardLimits>, StoreError> {
+    Ok(note(instance).get(store).await?.map(|AcceptedLimits(limits)| limits))
+}
+
+/// Records that these limits are accepted.
+pub(super) async fn remember(
+    store: &dyn Store,
+    instance: &str,
+    limits: GuardLimits,
+) -> Result<(), StoreError> {
+    note(instance).put(store, &AcceptedLimits(limits)).await
+}
+
+/// Returns the limits that are in force when an organisation or a target opens. Of each limit that
+/// is raised, this is the accepted value, until the gate lets the configured limits pass. If no
+/// service has accepted limits yet, the configured ones need no gate.
+pub(crate) async fn begin(
+    store: &dyn Store,
+    instance: &str,
+    configured: GuardLimits,
+) -> Result<GuardLimits, StoreError> {
+    match of(store, instance).await? {
+        Some(accepted) if configured.allow_more_than(&accepted) => Ok(configured.restrained_by(&accepted)),
+        Some(accepted) if accepted == configured => Ok(configured),
+        Some(_) | None => {
+            remember(store, instance, configured).await?;
+            Ok(configured)
+        }
+    }
+}
+
+/// Returns the limits for a command: the configured ones, but with the accepted value of each limit
+/// that is raised.
+pub(crate) async fn usable(
+    store: &dyn Store,
+    instance: &str,
+    configured: GuardLimits,
+) -> Result<GuardLimits, StoreError> {
+    let accepted = of(store, instance).await?;
+    Ok(accepted.map_or(configured, |accepted| configured.restrained_by(&accepted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Limits;
+
+    use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn raised_limits_wait_and_lowered_limits_are_in_force_at_once() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let limits =
+            |removes: u32| GuardLimits { guard: Limits { removes, ..Limits::default() }, groups: None };
+        let begun = async |removes: u32| begin(store, "acme", limits(removes)).await.unwrap().guard.removes;
+        assert_eq!(usable(store, "acme", limits(99)).await.unwrap(), limits(99), "nothing is accepted yet");
+        assert_eq!(begun(10).await, 10, "the first limits need no gate");
+        assert_eq!(begun(20).await, 10);
+        assert_eq!(of(store, "acme").await.unwrap(), Some(limits(10)));
+        assert_eq!(usable(store, "acme", limits(20)).await.unwrap(), limits(10));
+        assert_eq!(begun(5).await, 5);
+        assert_eq!(begun(10).await, 5, "the lowered limits were accepted");
+        remember(store, "acme", limits(10)).await.unwrap();
+        assert_eq!(begun(10).await, 10);
+        assert_eq!(of(store, "labs").await.unwrap(), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! All limits of the guard of an organisation or a target, and how two versions of them compare.
+
+use beadle_engine::Limits;
+use beadle_groups::GroupLimits;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, OrgConfig, TargetConfig};
+
+/// The limits of `[org.guard]`, or those of `[target.guard]` and `[target.group_guard]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GuardLimits {
+    /// The limits for all repositories of the organisation, or for all groups of the target.
+    pub(crate) guard: Limits,
+    /// The limits of each group of the target. `None` for an organisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) groups: Option<GroupLimits>,
+}
+
+impl GuardLimits {
+    /// Returns the limits of an organisation in the configuration.
+    pub(crate) fn of_organisation(file: &OrgConfig) -> Self {
+        Self { guard: file.limits(), groups: None }
+    }
+
+    /// Returns the limits of a target in the configuration.
+    pub(crate) fn of_target(file: &TargetConfig) -> Self {
+        Self { guard: file.limits(), groups: Some(config::group_limits(&file.group_guard)) }
+    }
+
+    /// Returns these limits, but with the accepted value of each limit that is raised.
+    pub(crate) fn restrained_by(&self, accepted: &Self) -> Self {
+        let groups = match (&self.groups, &accepted.groups) {
+            (Some(own), Some(accepted)) => Some(own.restrained_by(accepted)),
+            (own, _) => *own,
+        };
+        Self { guard: self.guard.strictest(&accepted.guard), groups }
+    }
+
+    /// Returns whether at least one limit is raised.
+    pub(crate) fn allow_more_than(&self, accepted: &Self) -> bool {
+        self.restrained_by(accepted) != *self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raised_limit_of_each_group_is_a_raised_limit() {
+        let groups = GroupLimits::default();
+        let accepted = GuardLimits { guard: Limits::default(), groups: Some(groups) };
+        let raised = GuardLimits { groups: Some(GroupLimits { count: 9, ..groups }), ..accepted };
+        assert!(raised.allow_more_than(&accepted) && !accepted.allow_more_than(&raised));
+        assert_eq!(raised.restrained_by(&accepted), accepted);
+        let organisation = GuardLimits { groups: None, ..accepted };
+        assert!(!organisation.allow_more_than(&organisation));
+    }
+}

@@ -1,0 +1,220 @@
+//! Lets the work on a target begin, if the gate lets the target pass. A target that is new, or whose
+//! address, organisation or kind changed, is another set of groups: everything that Beadle would
+//! write there counts.
+
+use std::sync::Arc;
+
+use beadle_engine::gate::TARGET_PREFIX;
+use beadle_engine::{Class, Failure, GateVerdict, Metadata, Mode, Note, Store, StoreError, Time};
+use beadle_groups::Mappings;
+use beadle_groups::sweep::remembered;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::app::configured_mappings::limits;
+use crate::app::configured_organisation::is_first_gated;
+use crate::app::group_target::GroupTarget;
+use crate::app::held_generation::HeldGeneration;
+use crate::app::hold_records;
+use crate::app::policy_adoption::let_pass;
+use crate::app::service::Service;
+use crate::config::{Config, TargetConfig};
+
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// The place of a target that a service accepted last, such as `scim https://scim.example.com`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct AcceptedTarget(String);
+
+impl Metadata for AcceptedTarget {
+    const KIND: &'static str = "accepted-target";
+}
+
+fn accepted(name: &str) -> Note<AcceptedTarget> {
+    Note::of(&[name])
+}
+
+/// Returns the kind and the address of a target.
+fn place(config: &Config, file: &TargetConfig) -> String {
+    match (&file.scim, &file.github) {
+        (Some(scim), _) => format!("scim {}", scim.url.trim_end_matches('/')),
+        (None, Some(teams)) => {
+            let org = config.file.org.iter().find(|org| org.name == teams.org);
+            let api = org.map_or("", |org| org.api.trim_end_matches('/'));
+            format!("teams {} {api}", teams.org)
+        }
+        (None, None) => String::new(),
+    }
+}
+
+/// Returns the name of a version of a target.
+fn generation_of(place: &str) -> String {
+    let digest = Sha256::digest(place);
+    digest.iter().take(6).fold(String::from(TARGET_PREFIX), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Returns the name of the note about a held target.
+fn note_of(name: &str) -> String {
+    format!("{name} target")
+}
+
+/// Returns the hold, if the gate of a service holds the configured version of a target.
+pub(crate) async fn held(
+    config: &Config,
+    file: &TargetConfig,
+    store: &dyn Store,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let generation = generation_of(&place(config, file));
+    let held = HeldGeneration::note(&note_of(&file.name)).get(store).await?;
+    Ok(held.filter(|held| held.generation == generation && held.approved.is_none()))
+}
+
+/// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
+/// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
+/// call continues.
+pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Option<String>, Failure> {
+    let (store, name) = (&service.store, target.file.name.as_str());
+    let place = place(service.config(), &target.file);
+    let (note, generation) = (note_of(name), generation_of(&place));
+    let mappings = service.directories.mappings();
+    let before = HeldGeneration::note(&note).get(store.as_ref()).await?;
+    let before = before.filter(|held| held.generation == generation);
+    let limits = limits(service, &target.file);
+    let known = accepted(name).get(store.as_ref()).await?;
+    let mut passes = known.as_ref().is_some_and(|AcceptedTarget(known)| *known == place);
+    if !passes {
+        if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
+            return Ok(Some(held.why.clone()));
+        }
+        passes = needs_none(known.is_none(), name, &mappings, store).await?;
+    }
+    if passes {
+        let now = service.clock().now();
+        accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
+        return Ok(None);
+    }
+    if let Some(why) = mappings.incomplete.get(name) {
+        return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
+    }
+    let planner = target.planner(Some(store), service.clock());
+    // Compared with no mappings, each change of the target counts.
+    let preview = Box::pin(planner.preview(&Mappings::default(), &mappings)).await?;
+    if let Some(first) = preview.incomplete.first() {
+        let text = format!("the target {name} waits for the gate: {first}");
+        return Err(Failure::new(Class::Retry, text));
+    }
+    let now = service.clock().now();
+    let since = before.as_ref().map_or(now, |held| held.since);
+    let mut held = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, since);
+    let approval = before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
+    let verdict = held.verdict(&limits);
+    match (&approval, &verdict) {
+        (None, GateVerdict::Held { .. }) => {
+            held.why = format!("the target is new or has another address: {verdict}");
+            let (digest, why) = (&held.digest, &held.why);
+            tracing::warn!(target_name = name, generation, digest, why, "target held");
+            hold_records::begin(store.as_ref(), &note, &held, now).await?;
+            return Ok(Some(held.why));
+        }
+        (Some(approval), _) => {
+            let_pass(store.as_ref(), &preview.plans, &mappings.generation, approval, now).await?;
+        }
+        (None, GateVerdict::Passes) => {}
+    }
+    accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
+    tracing::info!(target_name = name, generation, "target in use");
+    for batch in preview.marks().chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+    }
+    Ok(None)
+}
+
+/// Returns whether a target needs no gate although no service has accepted its place. The mode
+/// `observe` writes nothing. `is_new` is true if no service has accepted any place: an older version
+/// of Beadle may have used the target, and then knows its groups.
+async fn needs_none(
+    is_new: bool,
+    name: &str,
+    mappings: &Mappings,
+    store: &Arc<dyn Store>,
+) -> Result<bool, Failure> {
+    let mut its = mappings.all.iter().filter(|mapping| mapping.target == name);
+    if its.all(|mapping| mapping.mode == Mode::Observe) && !mappings.incomplete.contains_key(name) {
+        return Ok(true);
+    }
+    Ok(is_new && (!is_first_gated() || !remembered(name, store).await?.is_empty()))
+}
+
+/// Records the place, and ends the hold of the target.
+async fn accept(
+    store: &dyn Store,
+    name: &str,
+    (note, generation): (&str, &str),
+    place: String,
+    now: Time,
+) -> Result<(), Failure> {
+    let place = AcceptedTarget(place);
+    if accepted(name).get(store).await?.as_ref() != Some(&place) {
+        accepted(name).put(store, &place).await?;
+    }
+    hold_records::end(store, note, generation, now).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::store;
+
+    fn config(target: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.toml");
+        let text = format!(
+            "[[org]]\nname = \"acme\"\npolicy = \"p\"\napp = {{ id = 1, key = \"env:K\" }}\n\
+             [[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"env:T\"\n\
+             [[target]]\nname = \"t\"\n{target}\n\
+             [[groups]]\nsource = \"corp\"\ntarget = \"t\"\ninclude = [\"a\"]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path).unwrap()
+    }
+
+    const SCIM: &str =
+        "scim = { url = \"https://x.example/scim/\", token = \"env:T\", dialect = \"rfc7644\" }";
+
+    #[test]
+    fn another_address_organisation_or_kind_is_another_place() {
+        let of = |target: &str| {
+            let config = config(target);
+            place(&config, &config.file.target[0])
+        };
+        let places = [
+            of(SCIM),
+            of(&SCIM.replace("/scim/", "/other")),
+            of("github = { org = \"acme\", match = [\"saml\"] }"),
+        ];
+        assert_eq!(places[0], "scim https://x.example/scim");
+        assert!(places[2].starts_with("teams acme https://"), "{places:?}");
+        let names: std::collections::BTreeSet<String> =
+            places.iter().map(|place| generation_of(place)).collect();
+        assert_eq!(names.len(), 3);
+        let other = SCIM.replace("env:T", "env:U");
+        assert_eq!(of(&other), places[0], "another token is the same target");
+    }
+
+    #[tokio::test]
+    async fn a_new_target_that_writes_needs_the_gate_and_one_that_only_observes_does_not() {
+        let (_folder, store) = store::temporary().unwrap();
+        let mut mappings = config(SCIM).mappings;
+        for (is_new, mode, needs) in
+            [(true, Mode::Enforce, true), (false, Mode::AddOnly, true), (true, Mode::Observe, false)]
+        {
+            mappings.all.iter_mut().for_each(|mapping| mapping.mode = mode);
+            let none = needs_none(is_new, "t", &mappings, &store).await.unwrap();
+            assert_eq!(!none, needs, "{is_new} {mode}");
+        }
+        assert!(needs_none(true, "other", &mappings, &store).await.unwrap(), "it has no mapping");
+    }
+}

@@ -1,0 +1,97 @@
+//! Puts raised limits of the guard in force, if the gate lets them pass.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use parking_lot::Mutex;
+
+use super::LOOK;
+use crate::app::adoption_wait::AdoptionWait;
+use crate::app::limits_gate::{Limited, LimitsAdoption, adopt};
+use crate::app::service::Service;
+
+/// The timeout for each run. The gate plans every key that has a held change.
+const PLANNING: Duration = Duration::from_secs(1800);
+
+/// The task that puts raised limits in force.
+pub(super) struct LimitsReload {
+    service: Arc<Service>,
+    /// The last failed attempts, by the names of the organisations and targets.
+    waits: Mutex<HashMap<String, AdoptionWait>>,
+}
+
+impl LimitsReload {
+    pub(super) fn new(service: Arc<Service>) -> Self {
+        Self { service, waits: Mutex::default() }
+    }
+
+    /// Returns the organisations and targets whose keys the worker runs. The others have no limits
+    /// in force yet.
+    fn all(&self) -> Vec<Limited> {
+        let orgs = self.service.orgs.iter().filter(|org| !org.is_first()).filter_map(|org| org.open());
+        let targets = self.service.directories.targets.values();
+        let agreed = targets.filter(|target| self.service.has_agreed(&target.file.name));
+        orgs.map(Limited::Organisation).chain(agreed.cloned().map(Limited::Target)).collect()
+    }
+
+    /// Puts the limits of one organisation or target in force.
+    async fn adopt(&self, of: &Limited) -> Result<LimitsAdoption, Failure> {
+        let (name, now) = (of.name().to_owned(), self.service.clock().now());
+        let generation = of.generation();
+        let recent = self.waits.lock().get(&name).and_then(|wait| wait.failure(&generation, now));
+        if let Some(failure) = recent {
+            return Err(failure);
+        }
+        let adopted = Box::pin(adopt(&self.service, of)).await;
+        let mut waits = self.waits.lock();
+        let before = waits.remove(&name);
+        adopted.map_err(|failure| {
+            let failure = failure.during(format_args!("the raised limits of {name} wait for the gate"));
+            let now = self.service.clock().now();
+            waits.insert(name, AdoptionWait::after(before, generation, now, failure.clone()));
+            failure
+        })
+    }
+}
+
+#[async_trait]
+impl BackgroundTask for LimitsReload {
+    fn name(&self) -> String {
+        "limits".into()
+    }
+
+    fn period(&self) -> Duration {
+        LOOK
+    }
+
+    fn timeout(&self) -> Duration {
+        PLANNING
+    }
+
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let (mut done, mut held, mut failure) = (Vec::new(), Vec::new(), None);
+        for of in self.all() {
+            let name = of.name();
+            match self.adopt(&of).await {
+                Ok(LimitsAdoption::Unchanged) => {}
+                Ok(LimitsAdoption::InForce) => done.push(name.to_owned()),
+                Ok(LimitsAdoption::Held(why)) => held.push(format!("limits of {name} held: {why}")),
+                // An error of one organisation or target delays no other one.
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if !held.is_empty() {
+            return Ok(TaskStatus::Unfinished(format!("{}; see `beadle holds`", held.join("; "))));
+        }
+        if done.is_empty() {
+            return Ok(TaskStatus::Idle);
+        }
+        Ok(TaskStatus::Done(format!("limits of {} in force", done.join(", "))))
+    }
+}

@@ -1,0 +1,90 @@
+//! Plans what a new text of a policy's file, such as `teams.yml`, would change in the groups of a
+//! target. A preview writes nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use beadle_engine::Failure;
+
+use super::GroupPlanner;
+use super::preview::GroupPreview;
+use crate::mapping::{GroupKey, Mappings};
+use crate::sources::{FileSource, FileTeam};
+
+/// A file of a policy that declares groups, before and after a change of its text.
+#[derive(Clone)]
+pub struct ChangedFile {
+    /// The name of the source whose groups the file declares.
+    pub source: String,
+    /// The source with the text before.
+    pub before: FileSource,
+    /// The source with the new text.
+    pub after: FileSource,
+}
+
+impl GroupPlanner {
+    /// Plans the groups of the target that the files declare differently after the change. The
+    /// result contains only the changes that the texts before do not ask for. `mappings` are the
+    /// mappings that are in force with the new texts.
+    pub async fn preview_files(
+        &self,
+        mappings: &Mappings,
+        files: &[ChangedFile],
+    ) -> Result<GroupPreview, Failure> {
+        let (mut old, mut new) = (self.with(mappings), self.with(mappings));
+        let (mut preview, mut keys) = (GroupPreview::default(), BTreeSet::new());
+        for file in files {
+            let after = match file.after.teams().await {
+                Ok(teams) => teams,
+                Err(failure) => {
+                    preview.incomplete.push(failure.text);
+                    continue;
+                }
+            };
+            // If the text before is missing or invalid, every group of the new text is new.
+            let before = file.before.teams().await.unwrap_or_default();
+            for team in changed(&before, &after) {
+                let of = mappings.group_keys(&file.source, &team.id, &team.name).into_iter();
+                keys.extend(of.filter(|(target, _)| *target == self.directory.name).map(|(_, key)| key));
+            }
+            old.directory.sources.insert(file.source.clone(), Arc::new(file.before.clone()));
+            new.directory.sources.insert(file.source.clone(), Arc::new(file.after.clone()));
+        }
+        if !keys.is_empty() {
+            preview.add((&old, &new), &keys).await?;
+        }
+        Ok(preview)
+    }
+}
+
+/// Returns the teams that differ between two texts of a file, with the names of both texts. A
+/// mapping selects groups by their names.
+fn changed<'a>(before: &'a [FileTeam], after: &'a [FileTeam]) -> Vec<&'a FileTeam> {
+    let lacks = |teams: &[FileTeam], team: &FileTeam| !teams.contains(team);
+    let old = before.iter().filter(|team| lacks(after, team));
+    let new = after.iter().filter(|team| lacks(before, team));
+    old.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_new_a_removed_and_a_changed_team_differ() {
+        let team = |id: &str, name: &str, member: &str| FileTeam {
+            id: id.into(),
+            name: name.into(),
+            description: None,
+            settings: BTreeMap::new(),
+            members: BTreeMap::from([(member.to_owned(), None)]),
+        };
+        let before = [team("a", "A", "ada"), team("b", "B", "bob"), team("c", "C", "cy")];
+        let after = [team("a", "A", "ada"), team("b", "Bees", "bob"), team("d", "D", "dan")];
+        let names: Vec<&str> = changed(&before, &after).into_iter().map(|team| team.name.as_str()).collect();
+        assert_eq!(names, ["B", "C", "Bees", "D"]);
+        assert!(changed(&after, &after).is_empty());
+    }
+}

@@ -1,0 +1,24 @@
+//! Plans what other limits would let Beadle remove without an approval. A preview writes nothing.
+
+use std::collections::BTreeSet;
+
+use beadle_engine::{Failure, Key};
+
+use super::GroupPlanner;
+use super::preview::GroupPreview;
+use crate::guard::GroupLimits;
+use crate::mapping::GroupKey;
+
+impl GroupPlanner {
+    /// Plans these groups with other limits. The result contains only the changes that need an
+    /// approval with the limits of this planner, and none with `limits`.
+    pub async fn preview_limits(&self, limits: GroupLimits, keys: &[Key]) -> Result<GroupPreview, Failure> {
+        let keys: BTreeSet<GroupKey> = keys.iter().filter_map(|key| key.id().parse().ok()).collect();
+        let mut preview = GroupPreview::default();
+        if !keys.is_empty() {
+            let new = Self { limits, ..self.clone() };
+            preview.add((self, &new), &keys).await?;
+        }
+        Ok(preview)
+    }
+}

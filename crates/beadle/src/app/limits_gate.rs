@@ -230,17 +230,21 @@ fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released 
     found
 }
 
-/// Plans these keys. Returns the plans with only those changes whose digests are given.
+/// Plans these keys. Returns the plans with only those changes whose digests are given, and the
+/// generation with which they were made.
 async fn plan_held<P: Planner>(
     planner: &P,
     held: &BTreeMap<Key, BTreeSet<String>>,
 ) -> Result<(Vec<(Key, Plan<()>)>, String), Failure> {
     let all: Vec<(&Key, &BTreeSet<String>)> = held.iter().collect();
-    let mut plans = Vec::new();
+    let (mut plans, mut generation) = (Vec::new(), None);
     for batch in all.chunks(AT_ONCE) {
         let planned = try_join_all(batch.iter().map(|(key, _)| planner.plan(key, None, Lane::Sweep))).await?;
         for ((key, digests), plan) in batch.iter().zip(planned) {
             let mut plan = plan.describe();
+            if *generation.get_or_insert_with(|| plan.generation.clone()) != plan.generation {
+                return Err(Failure::new(Class::Retry, "another policy came into force during the plan"));
+            }
             if let Some(unknown) =
                 plan.unknowns.iter().find(|unknown| unknown.transient && unknown.part.is_none())
             {
@@ -253,7 +257,7 @@ async fn plan_held<P: Planner>(
             }
         }
     }
-    Ok((plans, planner.generation()))
+    Ok((plans, generation.unwrap_or_default()))
 }
 
 #[cfg(test)]

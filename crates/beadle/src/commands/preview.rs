@@ -103,7 +103,9 @@ pub(crate) async fn run(
         }
         Format::Markdown => {
             let mut page = sums(&shown, &compared, &verdict);
-            held_groups.iter().for_each(|held| page.quote(&[Piece::value(held)]));
+            for held in held_groups {
+                page.quote(&[Piece::value(held)]);
+            }
             printer.lines(page.text().trim_end());
             for plan in &wholes {
                 printer.line("");

@@ -86,7 +86,7 @@ pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: Shar
 }
 
 pub(super) async fn what_is_contested_is_held_until_it_is_approved(store: SharedStore) {
-    let fought = Hold { why: "contested".into(), ..hold(1, "c1", Risk::Changes, "g1") };
+    let fought = Hold { why: "contested".into(), ..asked_hold(1, "c1", Risk::Changes, "g1") };
     let limits = Limits::default();
     let ask = || store.reserve(None, &limits, vec![fought.clone()], Time(0));
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Hold("contested".into())]);

@@ -8,7 +8,7 @@ use beadle_engine::Failure;
 
 use super::GroupPlanner;
 use super::preview::GroupPreview;
-use crate::mapping::{GroupKey, Mappings};
+use crate::mapping::Mappings;
 use crate::sources::{FileSource, FileTeam};
 
 /// A file of a policy that declares groups, before and after a change of its text.

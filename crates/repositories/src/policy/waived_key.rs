@@ -189,13 +189,14 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
             1 + exempt_parts(entry, (name, false), rest)
         }
         Shape::Map(_) if is_needed(name, part) => 0,
-        Shape::Map(keys) => match keys.iter().find(|key| key.name == *part) {
-            Some(key) => 1 + exempt_parts(&key.shape, (key.name, key.name == TOPICS), rest),
-            None => {
+        Shape::Map(keys) => {
+            if let Some(key) = keys.iter().find(|key| key.name == *part) {
+                1 + exempt_parts(&key.shape, (key.name, key.name == TOPICS), rest)
+            } else {
                 let inner = keys.iter().find(|key| key.name == PROTECTION);
                 inner.map_or(0, |key| exempt_parts(&key.shape, (PROTECTION, false), parts))
             }
-        },
+        }
         // Beadle does not know what is in such a value.
         Shape::Free | Shape::Any => 1,
         _ => 0,

@@ -337,11 +337,11 @@ mod tests {
     #[test]
     fn every_branch_leads_to_the_last_commit() {
         let found = found();
-        let of = |rest: &[&str]| asked(&[], |call| commits(call, "acme", &found, rest));
+        let of = |rest: &[&str]| asked(&[], |call| commits(&World::new(), call, "acme", &found, rest));
         assert_eq!(of(&[]).body.unwrap()[0]["sha"], head(&found));
         assert_eq!(of(&["main"]).body.unwrap()["sha"], head(&found));
         assert_eq!(of(&["gone"]).status, 422);
-        assert_eq!(asked(&[], |call| commits(call, "acme", &json!({}), &[])).status, 409);
+        assert_eq!(asked(&[], |call| commits(&World::new(), call, "acme", &json!({}), &[])).status, 409);
         let compared = compare("acme", &found, "main...next/one").body.unwrap();
         assert_eq!((&compared["status"], &compared["files"]), (&json!("identical"), &json!([])));
         assert_eq!(compare("acme", &found, "main...gone").status, 404);

@@ -1,5 +1,5 @@
-//! What the store has about the installations of an App. The task of the service writes it, and the
-//! commands and the intake on AWS read it.
+//! The stored installations of an App. The task of the service writes it, and the commands and the
+//! intake on AWS read it.
 
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};

@@ -24,7 +24,7 @@ pub struct NotifyFile {
     pub webhook: Option<NotifyWebhookFile>,
     /// The repository in which Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
-    /// The kinds of problems that the channel is told. The default is all kinds.
+    /// The kinds of problems that Beadle reports to the channel. The default is all kinds.
     pub only: Option<Vec<ProblemKind>>,
     /// The daily time in which the channel gets no message, such as `22:00-07:00`.
     pub quiet_hours: Option<QuietHours>,

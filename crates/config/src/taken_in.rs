@@ -107,7 +107,7 @@ impl File {
         Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
-    /// Returns whether exactly those organisations are taken in that the installations ask for.
+    /// Returns whether the configuration has exactly the organisations that Beadle must take in.
     pub fn has_taken_in(&self, installed: &[Installed]) -> bool {
         let wanted = self.standings(installed).into_iter();
         let wanted = wanted.filter(|(_, standing)| *standing == Standing::TakenIn);

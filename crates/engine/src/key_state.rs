@@ -57,7 +57,7 @@ impl DriftCause {
     }
 }
 
-/// What the last run of a key left.
+/// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
     /// The name of the key that people know, such as `acme/widgets`.
@@ -102,7 +102,7 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns what a run left.
+    /// Returns the state of a key after a run.
     fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
@@ -170,8 +170,8 @@ impl KeyState {
         Ok(())
     }
 
-    /// Stores what a run of a key left. Writes nothing if the state is the same as before, so that a
-    /// sweep stays cheap.
+    /// Stores the state of a key after a run. Writes nothing if the state is the same as before, so
+    /// that a sweep stays cheap.
     pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;

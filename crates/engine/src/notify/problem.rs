@@ -17,8 +17,8 @@ const TEXT: usize = 300;
 const NAME: usize = 100;
 /// The maximum number of problems of a topic whose identities the ledger stores. A table of
 /// DynamoDB limits the size of a note to 400 KB, and a ledger can have dozens of topics. For a
-/// larger topic, the ledger has the smallest identities, so that both sides of a comparison have
-/// the same choice.
+/// larger topic, the ledger has the smallest identities, so that both sides of a comparison leave
+/// out the same ones.
 const MEMBERS: usize = 200;
 
 /// What is wrong.
@@ -164,7 +164,7 @@ pub struct Members {
 impl Members {
     /// Returns the number of problems that were not there before.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // The hashes say nothing about the problems whose hashes are left out.
+        // The hashes do not show the problems whose hashes are left out.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;
@@ -182,7 +182,7 @@ impl Members {
         self.hashes.is_superset(&other.hashes)
     }
 
-    /// Returns a hash by which a change of the problems is seen.
+    /// Returns a hash of the problems. It differs after a change.
     pub(super) fn fingerprint(&self) -> u32 {
         let hashes = self.hashes.iter().flat_map(|member| member.to_be_bytes());
         hash(&self.count.to_be_bytes().into_iter().chain(hashes).collect::<Vec<u8>>())

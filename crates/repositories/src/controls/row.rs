@@ -32,7 +32,7 @@ impl ControlStatus {
         }
     }
 
-    /// Returns whether nobody has to look at the row.
+    /// Returns whether the row needs no attention.
     pub fn is_fine(self) -> bool {
         matches!(self, Self::Met | Self::Waived | Self::NotApplicable)
     }

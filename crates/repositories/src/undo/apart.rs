@@ -13,8 +13,8 @@ use crate::policy::check_waived_key;
 /// GitHub replaces the whole list or ruleset.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
-/// Returns the paths of the undone values that other values cannot be written without. They are
-/// paths as waivers have them. If no path can name a value, the value is not in the result.
+/// Returns the paths of the undone values that share a change with other values. They are paths as
+/// waivers have them. If no path can name a value, the value is not in the result.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {

@@ -17,7 +17,7 @@ const NULLABLE: [&str; 2] = ["description", "homepage"];
 /// The start of the names of security features in plans.
 const FEATURE: &str = "security_and_analysis.";
 
-/// The policy that declares the earlier values, and what it cannot declare.
+/// The policy that declares the earlier values, and the values that it cannot declare.
 pub(crate) struct Past {
     /// The policy. `None` if there is nothing to restore.
     pub(crate) policy: Option<Policy>,
@@ -42,7 +42,7 @@ impl Past {
         let wanted: Vec<(usize, &Reversal)> =
             open.iter().filter_map(|at| Some((*at, all.get(*at)?))).collect();
         let only: Vec<Reversal> = wanted.iter().map(|(_, one)| (*one).clone()).collect();
-        // A thing is renamed last, because the other values name it as it is called now.
+        // A rename comes last, because the other values use the present name.
         let (renames, others): (Vec<_>, Vec<_>) =
             wanted.iter().copied().partition(|(_, one)| matches!(one.name.as_str(), "name" | "title"));
         let mut sections: BTreeMap<usize, &str> = BTreeMap::new();

@@ -67,7 +67,7 @@ pub(super) fn put(
     }
 }
 
-/// Returns whether a rule that Beadle created has another value of a flag now.
+/// Returns whether a flag of a rule that Beadle created has another value now.
 fn is_changed(pattern: &str, one: &Reversal, seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
     let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };

@@ -23,7 +23,7 @@ pub struct OrganisationFacts {
     pub commit: Option<PolicyCommitted>,
     /// The generations that the gate holds.
     pub held: Vec<HeldPolicy>,
-    /// The waivers, with the one that ends first at the beginning.
+    /// The waivers. The one that ends first comes first.
     pub waivers: Vec<WaiverFacts>,
 }
 

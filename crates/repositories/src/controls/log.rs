@@ -119,7 +119,7 @@ impl ControlLog {
         };
         let is_news = newest.as_ref().is_none_or(|(_, newest)| !newest.finds_same(&state));
         for part in &parts {
-            // A new state refers to the parts, so it is not enough that they were stored once.
+            // A new state needs the lines of its parts, and Beadle may have deleted old lines.
             if is_news || !self.is_stored(part) {
                 self.store_part(key.instance(), part, at).await?;
             }

@@ -104,7 +104,7 @@ impl UndoPlanner {
         let planner = self.planner.in_lane(lane);
         let Some(all) = self.wanted.get(key) else {
             let mut plan = Plan::new(key.as_str());
-            plan.skipped = Some("the undo does not concern it".into());
+            plan.skipped = Some("the undo restores nothing here".into());
             return Ok(plan);
         };
         if key.kind() == "organisation" {

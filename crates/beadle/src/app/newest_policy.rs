@@ -11,7 +11,8 @@ pub(crate) struct NewestPolicy {
 }
 
 impl NewestPolicy {
-    /// Returns whether the newest policy is invalid, so that Beadle does not use it.
+    /// Returns whether Beadle does not accept the newest policy, so that an older one stays in
+    /// force.
     pub(crate) fn is_rejected(&self) -> bool {
         self.is_rejected.load(Ordering::SeqCst)
     }

@@ -283,7 +283,7 @@ impl Minute<'_> {
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
         // A task may have read new facts about an organisation.
         note("facts about the organisations not stored for the intake function", self.tell().await);
-        // A task may have found that the newest policy is invalid.
+        // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
         // This check is the last step. It makes the invocation fail, so that an alarm shows the

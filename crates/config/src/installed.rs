@@ -13,13 +13,13 @@ pub struct Installed {
     pub organisation: u64,
     /// The id of the installation. A new installation in the same organisation has another id.
     pub installation: u64,
-    /// What GitHub last reported about the installation.
+    /// The last state that GitHub reported.
     pub state: InstallationState,
     /// The time since which the installation has this state.
     pub since: Time,
 }
 
-/// What GitHub reports about an installation.
+/// The state of an installation, as GitHub reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstallationState {

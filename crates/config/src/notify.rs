@@ -31,7 +31,7 @@ pub struct NotifyFile {
     /// The time zone of `quiet_hours`, such as `Europe/London`.
     #[serde(default = "utc")]
     pub time_zone: String,
-    /// How long the problems must stay as they are before Beadle makes a message.
+    /// The time for which the problems must stay the same before Beadle makes a message.
     #[serde(default = "half_a_minute")]
     pub settle: Span,
     /// The maximum number of messages in an hour.
@@ -101,7 +101,7 @@ fn minute(text: &str) -> Option<u16> {
 }
 
 impl NotifyFile {
-    /// Returns the rules by which messages are made.
+    /// Returns the rules by which Beadle makes messages.
     pub fn rules(&self) -> Rules {
         let kinds = match &self.only {
             Some(only) => only.iter().copied().collect(),

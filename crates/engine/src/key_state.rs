@@ -1,6 +1,6 @@
-//! The state of each key: what its last run could not write or read. The store keeps it, so that an
-//! operator sees it at a glance, without a search in the journal. The journal also has no entry of a
-//! run that found nothing to do, so only the states list all keys.
+//! The state of each key: the changes and parts that its last run could not write or read. The
+//! store keeps the state, so that an operator needs no search in the journal. The journal also has
+//! no entry of a run that found nothing to do, so only the states list all keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
 
-/// Why a change was not written. A later cause is more severe than an earlier one.
+/// The cause why Beadle did not write a change. A later cause is more severe than an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftCause {

@@ -33,7 +33,7 @@ pub struct InstanceCondition {
     pub contested: BTreeMap<String, u64>,
     /// The modes. A target has the modes of its mappings, and a directory has none.
     pub modes: BTreeSet<Mode>,
-    /// Whether a pause applies to the whole instance.
+    /// True if a pause applies to the whole instance.
     pub is_paused: bool,
     /// The number of repositories and groups that have a pause of their own.
     pub paused_keys: u64,
@@ -43,7 +43,7 @@ pub struct InstanceCondition {
     pub next_sweep: Option<Time>,
     /// The time since which the generation of the policy is in force.
     pub in_force_since: Option<Time>,
-    /// Whether Beadle does not accept the newest policy, so that an older one stays in force.
+    /// True if Beadle does not accept the newest policy, so that an older one stays in force.
     /// `None` if the instance has no policy.
     pub is_rejected: Option<bool>,
     /// The number of policies and mappings that the gate holds.

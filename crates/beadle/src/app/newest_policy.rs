@@ -1,10 +1,10 @@
-//! Whether Beadle accepts the newest policy of an organisation, for the metrics.
+//! Remembers for the metrics if Beadle accepts the newest policy of an organisation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::policy_source::is_refused;
 
-/// What the last read of a policy found.
+/// The result of the last read of a policy.
 #[derive(Debug, Default)]
 pub(crate) struct NewestPolicy {
     is_rejected: AtomicBool,

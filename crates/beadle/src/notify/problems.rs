@@ -16,10 +16,10 @@ use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
 use crate::notify::troubles::Place;
 
-/// How long a background task must fail before its failure counts as a problem. A vendor that is
-/// unavailable for a moment needs no person.
+/// The time for which a background task must fail before its failure counts as a problem. A vendor
+/// that is unavailable for a moment needs no person.
 const FAILING: Duration = Duration::from_secs(60);
-/// How late a sweep may begin.
+/// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
 /// The numbers of days before the end of a credential at which it becomes a new problem.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];

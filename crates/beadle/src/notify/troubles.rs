@@ -11,12 +11,12 @@ use beadle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How long a part must be unknown before it counts as a problem.
+/// The time for which a part must be unknown before it counts as a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// How long a change counts as contested after the journal reported it. While a change stays
-/// contested, the journal reports it again within the hour.
+/// The time for which a change counts as contested after the journal reported it. While a change
+/// stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// How far back Beadle reads the journal when it follows the journal for the first time.
+/// The maximum age of the entries that Beadle reads when it follows the journal for the first time.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
@@ -54,7 +54,7 @@ impl Metadata for Trouble {
     const KIND: &'static str = "trouble";
 }
 
-/// How far Beadle has read the journal, and what the last sweeps reported.
+/// The place up to which Beadle has read the journal, and the results of the last sweeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Place {

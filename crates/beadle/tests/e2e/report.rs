@@ -8,7 +8,7 @@ use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, World, acme};
 
 const CONTROL: &str = "branches.main.enforce_admins";
-/// How often a test looks whether a condition holds: for a minute at least.
+/// The number of times that a test checks a condition: for a minute at least.
 const LOOKS: usize = 600;
 
 /// Returns the present with its milliseconds.

@@ -1,4 +1,4 @@
-//! What one channel knows, and the message that is on its way to the channel.
+//! The problems that one channel knows, and the message that is on its way to the channel.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,14 +33,14 @@ const SENDING: Duration = Duration::from_secs(60);
 pub struct Rules {
     /// The kinds of problems that Beadle reports to the channel.
     pub kinds: BTreeSet<ProblemKind>,
-    /// How long the problems must stay as they are before a message is made. So one message has all
-    /// problems of an incident.
+    /// The time for which the problems must stay the same before Beadle makes a message. So one
+    /// message has all problems of an incident.
     pub settle: Duration,
     /// The maximum number of messages in an hour. Further problems wait for the next message.
     pub most_per_hour: usize,
 }
 
-/// What happened to a topic.
+/// The change of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -57,7 +57,7 @@ pub enum State {
 pub struct Item {
     /// The topic.
     pub topic: Topic,
-    /// What happened to the topic.
+    /// The change of the topic.
     pub state: State,
     /// The time since which the topic has had problems.
     pub since: Time,
@@ -79,14 +79,14 @@ pub struct Outgoing {
     pub items: Vec<Item>,
     /// The number of tries.
     pub attempts: u32,
-    /// Why the last try failed.
+    /// The reason why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// The time of the next try.
     not_before: Time,
 }
 
-/// What a channel knows about a topic.
+/// A topic with the problems that a channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     topic: Topic,

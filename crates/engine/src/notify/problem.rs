@@ -21,7 +21,7 @@ const NAME: usize = 100;
 /// out the same ones.
 const MEMBERS: usize = 200;
 
-/// What is wrong.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
@@ -84,7 +84,7 @@ impl fmt::Display for ProblemKind {
 /// The subject of notifications: all problems of one kind, at one instance and in one aspect.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Topic {
-    /// What is wrong.
+    /// The kind of the problems.
     pub kind: ProblemKind,
     /// The organisation, the directory or the target.
     pub instance: String,
@@ -116,7 +116,7 @@ pub struct Problem {
     pub id: String,
     /// The name of the repository, the group or the thing that has the problem.
     pub subject: String,
-    /// What is wrong, without the name. Problems with the same text share one line.
+    /// The text of the problem, without the name. Problems with the same text share one line.
     pub what: String,
     /// The cause, or what a person can do.
     pub why: String,
@@ -128,7 +128,7 @@ pub struct Problem {
 /// Problems of a topic that have the same text and the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// What is wrong.
+    /// The text of the problems.
     pub what: String,
     /// The cause of one of the problems.
     pub why: String,

@@ -6,7 +6,7 @@ use beadle_engine::{Store, StoreError, Time};
 
 use super::state::ControlState;
 
-/// Why the policy does not apply to a repository that a sweep did not find.
+/// The reason why the policy does not apply to a repository that a sweep did not find.
 pub(super) const GONE: &str = "the sweep did not find the repository, or the policy leaves it out";
 /// The number of notes that are in memory at the same time.
 const PAGE: u32 = 1000;

@@ -27,7 +27,7 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
 }
 
 /// Splits the changes that would write undone values together with others. `others` is the plan of
-/// a policy without the undone values. If it has no change that writes only a part of a change,
+/// a policy without the undone values. If `others` has no change that is a part of such a change,
 /// Beadle only observes the whole change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();

@@ -23,7 +23,8 @@ pub(crate) struct Past {
     pub(crate) policy: Option<Policy>,
     /// The values that Beadle cannot restore, by their positions, each with the reason.
     pub(crate) left: BTreeMap<usize, String>,
-    /// What Beadle restores only in part, by the positions of the values.
+    /// The values that Beadle restores only in part, by their positions, each with the missing
+    /// part.
     pub(crate) remarks: BTreeMap<usize, String>,
 }
 

@@ -1,4 +1,4 @@
-//! Who may read the pages, and the headers that limit what a browser does with them.
+//! The rules for readers of the pages, and the headers that limit a browser.
 
 use std::net::IpAddr;
 

@@ -89,7 +89,7 @@ pub(super) struct Thing {
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
-    /// Why the state is not [`Condition::AsDeclared`]; empty if it is.
+    /// The reason for the state; empty for [`Condition::AsDeclared`].
     pub(super) why: String,
     /// The time since which this state exists.
     pub(super) since: Time,

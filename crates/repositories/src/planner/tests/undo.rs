@@ -272,7 +272,7 @@ rulesets:
     assert_eq!(results, [&StepResult::Withheld; 2]);
 }
 
-/// What only the public repository can have.
+/// The values that only the public repository can have.
 const GADGETS: &str = "
 repository: { visibility: public }
 security:

@@ -30,7 +30,7 @@ struct Group {
     title: String,
     /// The policy line that asks for the changes, if there is one.
     asked: Option<PolicyLocation>,
-    /// What the operators decided: `open`, `approved` or `rejected`.
+    /// The decision of the operators: `open`, `approved` or `rejected`.
     decision: &'static str,
     /// The operator who decided.
     by: Option<String>,

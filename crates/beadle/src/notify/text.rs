@@ -37,10 +37,10 @@ fn line(line: &Line) -> String {
     if left > 0 {
         names = format!("{names} and {left} more");
     }
-    let times = if *count > 1 { format!("{count} times ") } else { String::new() };
+    let times = if *count > 1 { format!(", {count} times") } else { String::new() };
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     let code = if code.is_empty() { String::new() } else { format!(", code {}", escape::escaped(code)) };
-    format!("{times}{what}: {names}{why}{code}")
+    format!("{what}{times}: {names}{why}{code}")
 }
 
 fn of_aspect(topic: &Topic) -> String {
@@ -149,7 +149,7 @@ pub(super) mod tests {
         let lines = lines(item);
         assert_eq!(lines.len(), 2);
         assert!(
-            lines[0].starts_with("7 times removes team <@U123> `x`\\n# new: acme/<!channel>"),
+            lines[0].starts_with("removes team <@U123> `x`\\n# new, 7 times: acme/<!channel>"),
             "{}",
             lines[0]
         );

@@ -1,5 +1,5 @@
 //! Reads the condition of the organisations, directories and targets for the metrics and the
-//! alarms: what is drifted, unknown or contested, and when the sweeps begin.
+//! alarms: drift, unknown parts, contested changes and the times of sweeps.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Plans what a new version of a policy changes in groups: in the groups of its mappings, and in
-//! the teams and members that its files declare. Writes nothing.
+//! Plans the changes that a new version of a policy makes in groups: those of its mappings, and the
+//! teams and members of its files. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,8 +17,8 @@ use crate::notify::channels::{SendFailure, Sender};
 use crate::notify::problems::{Names, find, instances};
 use crate::notify::troubles::Troubles;
 
-/// The time limit for one message. It is shorter than the time for which the ledger counts a
-/// message as being sent, so that two processes do not open the same issue at the same time.
+/// The time limit for one message. The ledger counts a message as being sent for a longer time, so
+/// that two processes do not open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
 /// The task that sends the notifications of all channels.

@@ -9,8 +9,8 @@ use super::memory::Undone;
 use super::{entries, protection, reversal};
 use crate::policy::check_waived_key;
 
-/// The aspects in which the write of a change also sets the values of the change before it, because
-/// GitHub replaces the whole list or ruleset.
+/// The aspects whose writes replace a whole list or ruleset at GitHub. The write of a change also
+/// sets the values of the change before it.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
 /// Returns the paths of the undone values that share a change with other values. They are paths as

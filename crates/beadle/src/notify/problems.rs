@@ -23,6 +23,8 @@ const FAILING: Duration = Duration::from_secs(60);
 const LATE: Duration = Duration::from_secs(3600);
 /// The numbers of days before the end of a credential at which it becomes a new problem.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
+/// The number of keys that can become parked between their count and their list.
+const JUST_PARKED: u32 = 100;
 /// The maximum number of keys whose names one call looks up.
 const NAMES: usize = 50;
 /// The number of entries of the journal in which the name of a key is looked for.
@@ -51,8 +53,9 @@ pub(crate) async fn find(
     let policies = HeldGeneration::all(store).await?.into_iter();
     let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
     found.extend(policies.filter(waits).map(|(_, held)| held_policy(&held)));
-    if store.depth(now).await?.parked > 0 {
-        found.extend(parked(store, names).await?);
+    let count = store.depth(now).await?.parked;
+    if count > 0 {
+        found.extend(parked(store, names, count).await?);
     }
     found.extend(failing(store, now).await?);
     found.extend(place.sweeps.iter().filter(|(_, (_, failed))| *failed > 0).map(
@@ -122,10 +125,13 @@ fn held_policy(held: &HeldGeneration) -> Problem {
     problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
 }
 
-async fn parked(store: &dyn Store, names: &Names) -> Result<Vec<Problem>, StoreError> {
+/// Returns the problems of the parked keys, which were `count` a moment ago.
+async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Problem>, StoreError> {
     let mut found = Vec::new();
     let mut looked_up = 0;
-    for row in store.rows(u32::MAX).await? {
+    // Parked rows come first, so the other rows of a long queue are not read.
+    let limit = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(JUST_PARKED);
+    for row in store.rows(limit).await? {
         let Some(parked) = &row.parked else { continue };
         let known = names.0.lock().get(&row.key).cloned();
         let name = match known {

@@ -23,6 +23,12 @@ const PAGE: u32 = 1000;
 const PAGES: usize = 20;
 /// The maximum number of keys whose states a pass reads.
 const STATES: usize = 500;
+/// The maximum number of unknown parts, and of contested changes, to remember of one key. A note must
+/// stay small.
+const PARTS: usize = 50;
+/// How long a writer of the journal needs at most after it has reserved a number. In DynamoDB, an
+/// entry can become visible later than an entry with a larger number.
+const WRITING: Duration = Duration::from_secs(60);
 
 /// What is unknown and contested of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,7 +60,7 @@ impl Metadata for Trouble {
     const KIND: &'static str = "trouble";
 }
 
-/// How far Beadle has read the journal, and what the last sweeps reported.
+/// How far Beadle has read the journal without a gap, and what the last sweeps reported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Place {
@@ -85,19 +91,26 @@ impl Troubles {
         // A run stores the state of its key before it writes its entry. So the states are read
         // before the journal: the entry of a run that ended in between is newer than the state.
         let mut known = all.known(store, turn).await?;
+        let (mut after, mut has_gap) = (all.place.after, false);
         for _ in 0..PAGES {
-            let since = (all.place.after == 0).then(|| now - FIRST);
-            let listing = Listing { after: all.place.after, since, key: None, limit: PAGE };
-            let entries = store.entries(listing).await?;
+            let since = (after == 0).then(|| now - FIRST);
+            let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
             let Some(last) = entries.last() else { break };
-            all.place.after = last.seq;
+            after = last.seq;
+            let before = all.place.clone();
             for entry in &entries {
                 all.take(entry);
             }
             known.retain(|key| !all.touched.contains(key.as_str()));
             // The driver may cut off a pass. The next pass continues after the last stored page.
             all.keep(store).await?;
-            Note::<Place>::of(&[]).put(store, &all.place).await?;
+            if !has_gap {
+                all.place.after = complete_until(all.place.after, &entries, now);
+                has_gap = all.place.after < after;
+            }
+            if all.place != before {
+                Note::<Place>::of(&[]).put(store, &all.place).await?;
+            }
         }
         all.end(&known, now);
         all.keep(store).await?;
@@ -133,6 +146,7 @@ impl Troubles {
                 trouble.unknown = run
                     .unknown
                     .iter()
+                    .take(PARTS)
                     .map(|unknown| unknown_part(unknown, &trouble.unknown, entry.at))
                     .collect();
             }
@@ -142,6 +156,7 @@ impl Troubles {
                 trouble.subject.clone_from(&entry.subject);
                 let (aspect, what) = (contested.aspect.clone(), contested.what.clone());
                 trouble.contested.retain(|part| part.aspect != aspect || part.what != what);
+                trouble.contested.truncate(PARTS - 1);
                 trouble.contested.push(ContestedPart { aspect, what, times: contested.times, at: entry.at });
             }
             Detail::Sweep(sweep) => {
@@ -163,6 +178,13 @@ impl Troubles {
             }
         }
         for (key, trouble) in &mut self.keys {
+            // A time in the future was stored while the clock was ahead.
+            let since = trouble.unknown.iter_mut().map(|part| &mut part.since);
+            let times = since.chain(trouble.contested.iter_mut().map(|part| &mut part.at));
+            for time in times.filter(|time| **time > now) {
+                *time = now;
+                self.touched.insert(key.clone());
+            }
             let count = trouble.contested.len();
             trouble.contested.retain(|part| now.since(part.at) < CONTESTED);
             if count != trouble.contested.len() {
@@ -222,6 +244,21 @@ impl Troubles {
         }
         problems
     }
+}
+
+/// Returns the number up to which the journal is complete. `entries` are the entries after `after`.
+/// The next pass reads the entries after a gap again, because the gap can belong to an entry that
+/// another process is writing. The gap of an entry that was not written stays.
+fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
+    let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
+    let mut until = after;
+    for entry in entries {
+        if entry.seq > until + 1 && is_recent(entry) {
+            break;
+        }
+        until = entry.seq;
+    }
+    until
 }
 
 /// Returns the part, with the time since which it has been unknown.
@@ -332,6 +369,53 @@ mod tests {
         assert_eq!(kinds(&troubles, 10_799), ["contested teams"]);
         troubles.end(&[], Time::from_seconds(10_800));
         assert!(kinds(&troubles, 10_800).is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_becomes_visible_late_is_read() {
+        let entry = |seq: u64, seconds: i64| Entry { seq, ..run(seconds, &["teams"]) };
+        let now = Time::from_seconds(1000);
+        for (after, entries, expected) in [
+            (0, vec![entry(1, 999), entry(2, 999)], 2),
+            (4, vec![entry(5, 999), entry(7, 999), entry(8, 999)], 5),
+            (4, vec![entry(6, 999)], 4),
+            // The writer of the missing entry has failed, or the journal was cut.
+            (4, vec![entry(5, 930), entry(7, 939), entry(9, 999)], 7),
+            (0, vec![entry(5000, 10), entry(5001, 999)], 5001),
+            // The clock of the writer was ahead.
+            (4, vec![entry(6, 5000)], 6),
+        ] {
+            let numbers: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+            assert_eq!(complete_until(after, &entries, now), expected, "{after}, {numbers:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_hides_no_unknown_part_and_keeps_no_contested_change() {
+        let (mut troubles, year) = (Troubles::default(), 365 * 24 * 3600);
+        troubles.take(&run(year, &["labels"]));
+        let detail =
+            ContestedAspect { aspect: "teams".into(), what: "team platform".into(), times: 5, held: false };
+        troubles.take(&entry(year, EntryKind::Contested, Detail::Contested(detail)));
+        troubles.end(&[], Time::from_seconds(0));
+        assert_eq!(kinds(&troubles, 3600), ["unknown labels", "contested teams"]);
+        troubles.end(&[], Time::from_seconds(7200));
+        assert_eq!(kinds(&troubles, 7200), ["unknown labels"]);
+    }
+
+    #[test]
+    fn a_key_with_many_problems_has_a_small_note() {
+        let aspects: Vec<String> = (0..1000).map(|n| format!("aspect {n}")).collect();
+        let aspects: Vec<&str> = aspects.iter().map(String::as_str).collect();
+        let mut troubles = Troubles::default();
+        troubles.take(&run(0, &aspects));
+        for aspect in aspects {
+            let detail =
+                ContestedAspect { aspect: aspect.to_owned(), what: String::new(), times: 5, held: false };
+            troubles.take(&entry(0, EntryKind::Contested, Detail::Contested(detail)));
+        }
+        let trouble = &troubles.keys[KEY];
+        assert_eq!((trouble.unknown.len(), trouble.contested.len()), (PARTS, PARTS));
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
 
+/// The number of states in a page. With many repositories, all states at once would need a lot of
+/// memory.
+const PAGE: u32 = 1000;
+
 /// The time since which a generation of a policy is in force.
 #[derive(Serialize, Deserialize)]
 struct GenerationSince {
@@ -46,7 +50,13 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
             target.modes.insert(mapping.mode);
         }
     }
-    count_states(&mut condition, KeyState::all(store).await?, &store.holds().await?);
+    let (mut contested, mut next) = (contested_holds(&store.holds().await?), Some(String::new()));
+    while let Some(after) = next {
+        let (page, more) = KeyState::page(store, &after, PAGE).await?;
+        count_states(&mut condition, page, &mut contested);
+        next = more;
+    }
+    count_contested(&mut condition, contested);
     count_pauses(&mut condition, &store.pauses(now).await?);
     for (note, held) in HeldGeneration::all(store).await? {
         let instance = condition.instances.get_mut(&held.organisation);
@@ -100,14 +110,18 @@ async fn in_force_since(
     Ok(now)
 }
 
-/// Counts what the keys left. A key counts once for each aspect.
-fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
-    let mut contested: BTreeSet<(Key, String)> = BTreeSet::new();
-    // A contested change that removes, weakens or exposes is held. A rejected one waits for nobody.
-    let waiting = holds.iter().filter(|hold| hold.approved_by.is_none() && hold.rejected.is_none());
-    for hold in waiting.filter(|hold| hold.contested) {
-        contested.insert((hold.key.clone(), hold.change.aspect.clone()));
-    }
+/// The contested aspects of keys.
+type Contested = BTreeSet<(Key, String)>;
+
+/// Returns the contested aspects with a held change. A contested change that removes, weakens or
+/// exposes is held. A rejected one waits for nobody.
+fn contested_holds(holds: &[Hold]) -> Contested {
+    let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open());
+    waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
+}
+
+/// Counts what the keys left. A key counts once for each aspect. Collects the contested aspects.
+fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, contested: &mut Contested) {
     for (key, state) in states {
         let Some(instance) = condition.instances.get_mut(key.instance()) else { continue };
         for (aspect, cause) in state.drift {
@@ -119,6 +133,10 @@ fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: 
         }
         contested.extend(state.contested.into_iter().map(|aspect| (key.clone(), aspect)));
     }
+}
+
+/// Counts the contested aspects.
+fn count_contested(condition: &mut Condition, contested: Contested) {
     for (key, aspect) in contested {
         if let Some(instance) = condition.instances.get_mut(key.instance()) {
             *instance.contested.entry(aspect).or_default() += 1;
@@ -144,7 +162,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use beadle_engine::DriftCause;
+    use beadle_engine::{DriftCause, Report, Unknown};
     use serde_json::json;
 
     use super::*;
@@ -178,6 +196,15 @@ mod tests {
         serde_json::from_value(hold).unwrap()
     }
 
+    /// Counts states in pages of one state.
+    fn counted(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
+        let mut contested = contested_holds(holds);
+        for state in states {
+            count_states(condition, vec![state], &mut contested);
+        }
+        count_contested(condition, contested);
+    }
+
     #[test]
     fn a_repository_counts_once_for_each_aspect() {
         let unknown = |aspect: &str| json!({ "aspect": aspect, "why": "404", "transient": false });
@@ -187,7 +214,7 @@ mod tests {
             state(3, &json!({ "unknown": [unknown("teams"), unknown("teams"), unknown("topics")] })),
         ];
         let mut condition = acme();
-        count_states(&mut condition, states, &[]);
+        counted(&mut condition, states, &[]);
         let acme = &condition.instances["acme"];
         let drifted = [(("labels", DriftCause::Mode), 1), (("teams", DriftCause::Failed), 2)];
         let drifted = drifted.map(|((aspect, cause), count)| ((aspect.to_owned(), cause), count));
@@ -206,7 +233,7 @@ mod tests {
             hold(5, &json!({ "approved_by": "mona" })),
         ];
         let mut condition = acme();
-        count_states(&mut condition, states, &holds);
+        counted(&mut condition, states, &holds);
         assert_eq!(
             condition.instances["acme"].contested,
             BTreeMap::from([("labels".to_owned(), 1), ("teams".to_owned(), 2)])
@@ -218,7 +245,7 @@ mod tests {
         let other = Key::new("repository", "labs", 1);
         let mut condition = acme();
         let drift = json!({ "drift": { "teams": "failed" }, "contested": ["teams"] });
-        count_states(&mut condition, vec![(other.clone(), state(1, &drift).1)], &[]);
+        counted(&mut condition, vec![(other.clone(), state(1, &drift).1)], &[]);
         let until = Time(9);
         count_pauses(&mut condition, &[Pause { scope: other.to_string(), until }]);
         assert_eq!(condition, acme());
@@ -236,6 +263,29 @@ mod tests {
         };
         assert_eq!(counted(&[key(1).to_string(), key(2).to_string()]), (false, 2));
         assert_eq!(counted(&["acme".to_owned(), key(1).to_string()]), (true, 1));
+    }
+
+    #[tokio::test]
+    async fn the_states_of_all_pages_are_read_and_settled_ones_are_left_out() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let unknown = Unknown { aspect: "teams".into(), part: None, why: "404".into(), transient: false };
+        for id in 1..=9 {
+            let report = Report {
+                subject: format!("acme/r{id}"),
+                steps: Vec::new(),
+                unknowns: if id % 2 == 0 { vec![unknown.clone()] } else { Vec::new() },
+                skipped: None,
+                failure: None,
+            };
+            KeyState::record(store.as_ref(), &key(id), &report, Time(1)).await.unwrap();
+        }
+        let (mut found, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(after) = next {
+            let (page, more) = KeyState::page(store.as_ref(), &after, 2).await.unwrap();
+            found.extend(page.into_iter().map(|(key, _)| key));
+            next = more;
+        }
+        assert_eq!(found, [2, 4, 6, 8].map(key));
     }
 
     #[tokio::test]

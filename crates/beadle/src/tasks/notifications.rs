@@ -31,6 +31,9 @@ pub(super) struct Notifications {
 
 impl Notifications {
     pub(super) fn new(service: Arc<Service>) -> Self {
+        for channel in &service.config().file.notify {
+            service.metrics.channel(&channel.name);
+        }
         Self { service, sender: Sender::default(), names: Names::default(), turn: AtomicUsize::new(0) }
     }
 }

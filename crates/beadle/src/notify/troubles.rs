@@ -151,13 +151,17 @@ impl Troubles {
                     .collect();
             }
             // The guard holds the other contested changes, so they are holds.
-            Detail::Contested(contested) if !contested.held => {
+            Detail::Contested(contested) if contested.held && !self.keys.contains_key(&entry.key) => return,
+            Detail::Contested(contested) => {
                 let trouble = self.keys.entry(entry.key.clone()).or_default();
                 trouble.subject.clone_from(&entry.subject);
                 let (aspect, what) = (contested.aspect.clone(), contested.what.clone());
                 trouble.contested.retain(|part| part.aspect != aspect || part.what != what);
-                trouble.contested.truncate(PARTS - 1);
-                trouble.contested.push(ContestedPart { aspect, what, times: contested.times, at: entry.at });
+                if !contested.held {
+                    trouble.contested.truncate(PARTS - 1);
+                    let (times, at) = (contested.times, entry.at);
+                    trouble.contested.push(ContestedPart { aspect, what, times, at });
+                }
             }
             Detail::Sweep(sweep) => {
                 let counts = (sweep.summary.checked, sweep.summary.failed);
@@ -364,6 +368,8 @@ mod tests {
         troubles.take(&contested(0, true));
         assert!(kinds(&troubles, 0).is_empty(), "it is a hold");
         troubles.take(&contested(0, false));
+        troubles.take(&contested(10, true));
+        assert!(kinds(&troubles, 10).is_empty(), "it has become a hold, and counts once");
         troubles.take(&contested(3600, false));
         troubles.end(&[], Time::from_seconds(10_799));
         assert_eq!(kinds(&troubles, 10_799), ["contested teams"]);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::gate::is_of_command;
-use beadle_engine::{Hold, Key, KeyState, Metadata, Note, Pause, Store, StoreError, Time};
+use beadle_engine::{DriftCause, Hold, Key, KeyState, Metadata, Note, Pause, Store, StoreError, Time};
 use beadle_server::{Condition, InstanceCondition};
 use serde::{Deserialize, Serialize};
 
@@ -50,14 +50,16 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
             target.modes.insert(mapping.mode);
         }
     }
-    let (mut contested, mut next) = (contested_holds(&store.holds().await?), Some(String::new()));
+    let pauses = store.pauses(now).await?;
+    count_pauses(&mut condition, &pauses);
+    let paused = Paused::new(&pauses);
+    let (mut contested, mut next) = (contested_holds(&store.holds().await?, &paused), Some(String::new()));
     while let Some(after) = next {
         let (page, more) = KeyState::page(store, &after, PAGE).await?;
-        count_states(&mut condition, page, &mut contested);
+        count_states(&mut condition, page, &paused, &mut contested);
         next = more;
     }
     count_contested(&mut condition, contested);
-    count_pauses(&mut condition, &store.pauses(now).await?);
     for (note, held) in HeldGeneration::all(store).await? {
         let instance = condition.instances.get_mut(&held.organisation);
         if let Some(instance) = instance.filter(|_| !is_of_command(&note) && held.approved.is_none()) {
@@ -110,22 +112,49 @@ async fn in_force_since(
     Ok(now)
 }
 
+/// The keys and instances that are paused.
+struct Paused<'a>(BTreeSet<&'a str>);
+
+impl<'a> Paused<'a> {
+    fn new(pauses: &'a [Pause]) -> Self {
+        Self(pauses.iter().map(|pause| pause.scope.as_str()).collect())
+    }
+
+    fn covers(&self, key: &Key) -> bool {
+        self.0.contains(key.as_str()) || self.0.contains(key.instance())
+    }
+}
+
 /// The contested aspects of keys.
 type Contested = BTreeSet<(Key, String)>;
 
 /// Returns the contested aspects with a held change. A contested change that removes, weakens or
 /// exposes is held. A rejected one waits for nobody.
-fn contested_holds(holds: &[Hold]) -> Contested {
-    let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open());
+fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
+    let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
 }
 
-/// Counts what the keys left. A key counts once for each aspect. Collects the contested aspects.
-fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, contested: &mut Contested) {
+/// Counts what the keys left. A key counts once for each aspect. Collects the contested aspects. A
+/// pause can end a run before it has written everything, and no run looks at a paused key. So a
+/// paused key does not count as failed, unknown or contested: its alerts would last until the end of
+/// the pause.
+fn count_states(
+    condition: &mut Condition,
+    states: Vec<(Key, KeyState)>,
+    paused: &Paused<'_>,
+    contested: &mut Contested,
+) {
     for (key, state) in states {
         let Some(instance) = condition.instances.get_mut(key.instance()) else { continue };
+        let is_paused = paused.covers(&key);
         for (aspect, cause) in state.drift {
-            *instance.drifted.entry((aspect, cause)).or_default() += 1;
+            if !(is_paused && matches!(cause, DriftCause::Failed | DriftCause::Contested)) {
+                *instance.drifted.entry((aspect, cause)).or_default() += 1;
+            }
+        }
+        if is_paused {
+            continue;
         }
         let unknown: BTreeSet<String> = state.unknown.into_iter().map(|unknown| unknown.aspect).collect();
         for aspect in unknown {
@@ -162,7 +191,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use beadle_engine::{DriftCause, Report, Unknown};
+    use beadle_engine::{Report, Unknown};
     use serde_json::json;
 
     use super::*;
@@ -198,9 +227,19 @@ mod tests {
 
     /// Counts states in pages of one state.
     fn counted(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
-        let mut contested = contested_holds(holds);
+        counted_with(condition, states, holds, &[]);
+    }
+
+    fn counted_with(
+        condition: &mut Condition,
+        states: Vec<(Key, KeyState)>,
+        holds: &[Hold],
+        pauses: &[Pause],
+    ) {
+        let paused = Paused::new(pauses);
+        let mut contested = contested_holds(holds, &paused);
         for state in states {
-            count_states(condition, vec![state], &mut contested);
+            count_states(condition, vec![state], &paused, &mut contested);
         }
         count_contested(condition, contested);
     }
@@ -238,6 +277,22 @@ mod tests {
             condition.instances["acme"].contested,
             BTreeMap::from([("labels".to_owned(), 1), ("teams".to_owned(), 2)])
         );
+    }
+
+    #[test]
+    fn a_paused_key_is_not_failed_unknown_or_contested() {
+        let unknown = json!({ "aspect": "teams", "why": "404", "transient": false });
+        let left = json!({
+            "drift": { "teams": "failed", "labels": "mode" }, "unknown": [unknown], "contested": ["teams"],
+        });
+        for scope in ["acme".to_owned(), key(1).to_string()] {
+            let mut condition = acme();
+            let pauses = [Pause { scope, until: Time(9) }];
+            counted_with(&mut condition, vec![state(1, &left)], &[hold(1, &json!({}))], &pauses);
+            let acme = &condition.instances["acme"];
+            assert_eq!(acme.drifted, BTreeMap::from([(("labels".to_owned(), DriftCause::Mode), 1)]));
+            assert!(acme.unknown.is_empty() && acme.contested.is_empty(), "{acme:?}");
+        }
     }
 
     #[test]

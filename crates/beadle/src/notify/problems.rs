@@ -167,7 +167,9 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     let mut found = Vec::new();
     for (name, record) in stored_records(store).await? {
         let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
-        let Some(topic) = of_task(&name).filter(|_| now.since(since) >= FAILING) else { continue };
+        // A time in the future was stored while the clock was ahead.
+        let is_long = since > now || now.since(since) >= FAILING;
+        let Some(topic) = of_task(&name).filter(|_| is_long) else { continue };
         // The text of a failure can change with each run: a vendor that is unavailable fails in
         // several ways. So the text does not identify the problem.
         found.push(problem(topic, &name, &name, failure.replace('\n', "; "), ""));
@@ -216,7 +218,8 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
-    use beadle_engine::{PolicyLocation, Risk};
+    use beadle_engine::{Note, PolicyLocation, Risk, TaskRecord};
+    use serde_json::json;
 
     use super::*;
 
@@ -251,6 +254,23 @@ mod tests {
         let found = held(&group_holds(vec![hold(1, "", true)])[0]);
         assert_eq!((found[0].what.as_str(), found[0].topic.kind), ("removes x", ProblemKind::Contested));
         assert_eq!(found[0].code, "d1", "the code of one change is its digest");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_for_a_minute_is_a_problem_even_if_the_clock_was_ahead() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        for (name, since) in [("policy of a", 930), ("policy of b", 950), ("policy of c", 99_999)] {
+            let record: TaskRecord = serde_json::from_value(json!({
+                "name": name, "period": 10_000, "begun": 1, "ended": 2, "last": null, "failure": "502",
+                "failing_since": since * 1000, "runs": 1, "failures": 1, "next": 3,
+            }))
+            .unwrap();
+            Note::of(&[name]).put(store, &record).await.unwrap();
+        }
+        let found = failing(store, Time::from_seconds(1000)).await.unwrap();
+        let instances: Vec<&str> = found.iter().map(|problem| problem.topic.instance.as_str()).collect();
+        assert_eq!(instances, ["a", "c"]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ const LONGEST: u32 = 10;
 const ITEMS: usize = 20;
 /// The period of [`Rules::most_per_hour`].
 const HOUR: Duration = Duration::from_secs(3600);
+/// How long the ledger remembers at most a problem that ended, while other problems of its topic keep
+/// changing.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The wait after the first failed try. It doubles with each further try.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
@@ -92,6 +95,10 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
+    /// The time since which the problems of the topic have differed from those that the channel
+    /// knows; `None` if they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    differs: Option<Time>,
 }
 
 /// A topic that is not as the channel was told.
@@ -142,6 +149,7 @@ impl Ledger {
     pub fn observe(&mut self, channel: &str, present: &Present, rules: &Rules, is_quiet: bool, now: Time) {
         self.told.retain(|told| rules.kinds.contains(&told.topic.kind));
         self.sent.retain(|at| *at <= now && now.since(*at) < HOUR);
+        self.forget_ended(present, now);
         self.changing = self.compare(present, rules, now);
         if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
             return;
@@ -155,6 +163,25 @@ impl Ledger {
         if news().all(is_settled) || news().any(is_late) {
             let is_over = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
             self.compose(channel, present, is_over, now);
+        }
+    }
+
+    /// Forgets problems that ended long ago, so that they are new when they come back. A topic whose
+    /// problems do not change forgets them earlier, see [`Self::compose`].
+    fn forget_ended(&mut self, present: &Present, now: Time) {
+        for told in &mut self.told {
+            let found = present.get(&told.topic).filter(|found| found.members != told.members);
+            let Some(found) = found else {
+                told.differs = None;
+                continue;
+            };
+            // A time in the future was stored while the clock was ahead.
+            let since = told.differs.map_or(now, |since| since.min(now));
+            told.differs = Some(since);
+            if now.since(since) >= REMEMBERED {
+                told.members = told.members.within(&found.members);
+                told.differs = None;
+            }
         }
     }
 
@@ -253,14 +280,14 @@ impl Ledger {
         for Item { topic, state, since, found, .. } in outgoing.items {
             let before = self.told.iter().position(|told| told.topic == topic);
             let before = before.map(|at| self.told.remove(at));
-            let members = match before {
+            let (members, differs) = match before {
                 // The channel also knows the problems that it was told before. If some of them
                 // ended just now, they are not new when they come back at once.
-                Some(before) => found.members.with(&before.members),
-                None => found.members,
+                Some(before) => (found.members.with(&before.members), before.differs),
+                None => (found.members, None),
             };
             if state != State::Recovered {
-                self.told.push(Told { topic, since, members });
+                self.told.push(Told { topic, since, members, differs });
             }
         }
         self.sent.push(now);

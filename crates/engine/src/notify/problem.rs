@@ -184,6 +184,14 @@ impl Members {
         Self { count, hashes: all.into_iter().filter(is_known).take(MEMBERS).collect() }
     }
 
+    /// Returns those of these problems that are among `other`.
+    pub(super) fn within(&self, other: &Self) -> Self {
+        let hashes: BTreeSet<u32> = self.hashes.intersection(&other.hashes).copied().collect();
+        let is_cut = self.is_cut() || other.is_cut();
+        let count = if is_cut { self.count.min(other.count) } else { hashes.len() as u64 };
+        Self { count, hashes }
+    }
+
     /// Returns whether hashes are left out.
     fn is_cut(&self) -> bool {
         (self.hashes.len() as u64) < self.count

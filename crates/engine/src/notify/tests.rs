@@ -102,6 +102,20 @@ fn holds_that_a_new_generation_makes_again_are_no_news() {
 }
 
 #[test]
+fn in_a_topic_that_changes_all_day_a_problem_is_new_when_it_comes_back_much_later() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..5), 0..100);
+    // Problem 4 ends. Two others take turns.
+    for n in 0..50 {
+        let from = 100 + 100 * i64::from(n);
+        channel.watch(&held((0..4).chain([10 + n % 2])), from..from + 100);
+    }
+    assert_eq!(channel.received.len(), 4, "both others, and one of them again after an hour");
+    channel.watch(&held(0..5), 5100..5200);
+    assert_eq!(channel.received[4..], [vec![(State::Updated, 5, 1)]]);
+}
+
+#[test]
 fn a_small_change_of_a_topic_hurries_no_other_problem() {
     let mut channel = Channel::new(20);
     let parked = |ids: std::ops::Range<u32>| ids.map(|id| problem(ProblemKind::Parked, "", id));

@@ -99,8 +99,8 @@ impl Notifications {
         }
         // The receiver may be away for hours. The task fails until it has answered again.
         let Some(outgoing) = outgoing else {
-            let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
-            return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
+            let why = ledger.failure(is_quiet);
+            return why.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
         };
         let sending = self.sender.send(&service.app, channel, &outgoing, now);
         let late = || SendFailure::new(format!("no answer within {} s", SENDING.as_secs()));

@@ -268,6 +268,12 @@ impl Ledger {
         Some(outgoing.clone())
     }
 
+    /// Returns why the last try to send the message failed, until a try succeeds. In quiet hours there
+    /// is no next try, so the failure does not count.
+    pub fn failure(&self, is_quiet: bool) -> Option<&str> {
+        self.outbox.as_ref().filter(|_| !is_quiet)?.failure.as_deref()
+    }
+
     /// Returns whether the message with this id is on its way. After a long interruption, another
     /// process can have sent the message, so that the result of an own try is out of date.
     pub fn awaits(&self, id: &str) -> bool {

@@ -262,6 +262,7 @@ fn a_receiver_can_name_the_time_of_the_next_try() {
     assert!(ledger.begin(false, at(30)).is_some());
     ledger.failed("away", Some(at(130)), at(30));
     assert!(ledger.begin(false, at(129)).is_none());
+    assert_eq!((ledger.failure(false), ledger.failure(true)), (Some("away"), None));
     assert!(ledger.begin(true, at(130)).is_none(), "quiet hours");
     assert!(ledger.begin(false, at(130)).is_some());
     ledger.failed("away", Some(at(1_000_000)), at(130));

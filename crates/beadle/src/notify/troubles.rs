@@ -251,8 +251,8 @@ impl Troubles {
 }
 
 /// Returns the number up to which the journal is complete. `entries` are the entries after `after`.
-/// The next pass reads the entries after a gap again, because the gap can belong to an entry that
-/// another process is writing. The gap of an entry that was not written stays.
+/// The next pass reads the entries after a gap again, because another process can still write the
+/// missing entry. An old gap stays: its entry was never written, or Beadle deleted it.
 fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
     let mut until = after;

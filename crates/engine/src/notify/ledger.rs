@@ -155,8 +155,8 @@ impl Ledger {
             return;
         }
         // A message waits until no news changes any more, so that it has all of an incident. A topic
-        // that changes all the time must not delay the others forever. Problems that ended delay
-        // nothing, and they hurry nothing.
+        // that changes all the time must not delay the others forever. A problem that ended neither
+        // delays the message nor sends it early.
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
         let news = || self.changing.iter().filter(|one| one.is_news);

@@ -116,7 +116,7 @@ fn in_a_topic_that_changes_all_day_a_problem_is_new_when_it_comes_back_much_late
 }
 
 #[test]
-fn a_small_change_of_a_topic_hurries_no_other_problem() {
+fn a_topic_that_lost_problems_sends_no_message_early() {
     let mut channel = Channel::new(20);
     let parked = |ids: std::ops::Range<u32>| ids.map(|id| problem(ProblemKind::Parked, "", id));
     channel.watch(&collect(parked(0..3)), 0..100);

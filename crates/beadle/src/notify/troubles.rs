@@ -16,7 +16,8 @@ const LONG: Duration = Duration::from_secs(3600);
 /// How long a change counts as contested after the journal reported it. While a change stays
 /// contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// How far back Beadle reads the journal when it follows the journal for the first time.
+/// How far back Beadle reads the journal when it follows the journal for the first time, or for the
+/// first time after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
@@ -95,9 +96,20 @@ impl Troubles {
         for _ in 0..PAGES {
             let since = (after == 0).then(|| now - FIRST);
             let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
-            let Some(last) = entries.last() else { break };
+            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
+            if since.is_none() && now.since(first.at) > FIRST {
+                // There was no channel for a long time. What is known of the keys is out of date.
+                all.touched.extend(std::mem::take(&mut all.keys).into_keys());
+                all.keep(store).await?;
+                (after, known) = (0, Vec::new());
+                continue;
+            }
             after = last.seq;
             let before = all.place.clone();
+            if since.is_some() {
+                // The older entries are left out on purpose.
+                all.place.after = first.seq.saturating_sub(1);
+            }
             for entry in &entries {
                 all.take(entry);
             }
@@ -355,6 +367,22 @@ mod tests {
         KeyState::record(store, &key, &left(Vec::new()), Time::from_seconds(4010)).await.unwrap();
         assert_eq!(problems(4020).await, 0);
         assert!(Note::<Trouble>::of(&[""]).list(store).await.unwrap().is_empty(), "the note is deleted");
+    }
+
+    #[tokio::test]
+    async fn after_a_long_interruption_only_the_last_day_of_the_journal_counts() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let write = async |entry: Entry| store.journal(None, vec![entry], Time(0)).await.unwrap();
+        write(run(10, &["teams"])).await;
+        Troubles::follow(store, 0, Time::from_seconds(20)).await.unwrap();
+        write(Entry { key: "repository:acme:8".into(), ..run(30, &["labels"]) }).await;
+        write(Entry { key: "repository:acme:9".into(), ..run(200_000, &["topics"]) }).await;
+        let troubles = Troubles::follow(store, 0, Time::from_seconds(200_010)).await.unwrap();
+        assert!(kinds(&troubles, 200_010).is_empty(), "{:?}", troubles.keys);
+        assert_eq!(kinds(&troubles, 203_600), ["unknown topics"]);
+        assert_eq!(Note::<Trouble>::of(&[""]).list(store).await.unwrap().len(), 1);
+        assert_eq!(troubles.place.after, 3);
     }
 
     #[test]

@@ -98,7 +98,9 @@ impl Troubles {
             let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
             let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
             if since.is_none() && now.since(first.at) > FIRST {
-                // There was no channel for a long time. What is known of the keys is out of date.
+                // There was no channel for a long time. What is known of the keys and the sweeps is out
+                // of date.
+                all.place.sweeps.clear();
                 all.touched.extend(std::mem::take(&mut all.keys).into_keys());
                 all.keep(store).await?;
                 (after, known) = (0, Vec::new());

@@ -31,7 +31,7 @@ locals {
         namespace   = "Beadle"
         metric      = "OldestDueSeconds"
         dimensions  = { Deployment = local.table }
-        statistic   = "Maximum", period = 300, times = 1, threshold = var.oldest_due_seconds
+        statistic   = "Minimum", period = 300, times = 1, threshold = var.oldest_due_seconds
         comparison  = "GreaterThanThreshold", missing = "breaching"
       }
       held = {

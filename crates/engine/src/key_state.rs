@@ -142,6 +142,20 @@ impl KeyState {
         Ok(all)
     }
 
+    /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys,
+    /// and begins after the name `after`; the first page begins after an empty name. Also returns the
+    /// name after which the next page begins; `None` on the last page.
+    pub async fn page(
+        store: &dyn Store,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<(Key, Self)>, Option<String>), StoreError> {
+        let (page, next) = Note::<Self>::of(&[""]).page(store, after, limit).await?;
+        let unsettled = page.into_iter().filter(|(_, state)| !state.is_settled());
+        let with_key = |(key, state): (String, Self)| Some((key.parse::<Key>().ok()?, state));
+        Ok((unsettled.filter_map(with_key).collect(), next))
+    }
+
     /// Lists all keys of one kind, each with its state.
     pub async fn of_kind(store: &dyn Store, kind: &str) -> Result<Vec<(Key, Self)>, StoreError> {
         Self::listed(store, &format!("{kind}:")).await

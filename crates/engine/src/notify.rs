@@ -5,6 +5,8 @@
 //! message is stored before it is sent, so a channel gets every message at least once. A repeated
 //! message has the same id.
 
+#[cfg(test)]
+mod kills;
 mod ledger;
 mod problem;
 #[cfg(test)]

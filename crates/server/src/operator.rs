@@ -173,13 +173,13 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Returns the number of keys in the queue, and the number of held changes and policies. Paused keys
-/// do not count as waiting, because a pause may cover all repositories of an organisation. Rejected
-/// changes do not count, because they wait for nobody.
+/// Returns the number of keys in the queue, and the number of held changes and policies. Approved and
+/// rejected changes do not count, because they wait for nobody: a pause can delay the write of an
+/// approved change for days.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
-    let waiting = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
+    let waiting = store.holds().await?.iter().filter(|hold| hold.is_open()).count();
     Ok((store.depth(now).await?, waiting + policies))
 }
 

@@ -53,8 +53,8 @@ const WAITED: Duration = Duration::from_secs(60);
 /// The maximum number of keys of one lane for which the function sends a second message in one
 /// minute.
 const MOST: usize = 500;
-/// The time between two reads of the condition of the repositories. A read costs one item for each
-/// repository that is not as declared.
+/// The time between two reads of the condition of the repositories. A read of 10,000 repositories
+/// reads 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
@@ -323,7 +323,7 @@ impl Minute<'_> {
             .filter_map(|target| target.token_days(&self.woken.clock));
         let policies = HeldGeneration::all(store).await?;
         let policies = policies.iter().filter(|(note, _)| !is_of_command(note)).count();
-        let changes = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
+        let changes = store.holds().await?.iter().filter(|hold| hold.is_open()).count();
         let figures =
             emf_metrics::of_queue(oldest.unwrap_or_default().as_secs(), changes + policies, days.min());
         emf_metrics::write(&self.environment.table, &figures, now);

@@ -37,6 +37,8 @@ pub(super) async fn send(
         let body = format!("{marker}\n{}", page(item, outgoing.at).text());
         let done = match (issue, item.state) {
             (None, State::Recovered) => Ok(()),
+            // An earlier try wrote it. A message with many topics comes to its end in several tries.
+            (Some(issue), State::Opened | State::Updated) if issue.body == body => Ok(()),
             (Some(issue), State::Recovered) => writer.close(issue.number, &body).await,
             (Some(issue), _) => writer.update(issue.number, &title(item), &body).await,
             (None, _) => writer.open(&title(item), &body).await,

@@ -11,15 +11,18 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
-/// The maximum wait of a message for problems that still change, as a multiple of
-/// [`Rules::settle`]. A topic must be without problems for the same time before it has recovered:
-/// after a new generation of the policy, the guard forgets its holds, and the next runs hold the
-/// changes again.
+/// How many times as long as [`Rules::settle`] a message waits at most for problems that still
+/// change. A problem must be over for the same time before it counts as ended, and a topic before it
+/// has recovered: after a new generation of the policy, the guard forgets its holds, and the next
+/// runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
 /// The period of [`Rules::most_per_hour`].
 const HOUR: Duration = Duration::from_secs(3600);
+/// How long the ledger remembers at most a problem that ended, while other problems of its topic keep
+/// changing.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The wait after the first failed try. It doubles with each further try.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
@@ -92,6 +95,10 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
+    /// The time since which the problems of the topic have differed from those that the channel
+    /// knows; `None` if they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    differs: Option<Time>,
 }
 
 /// A topic whose problems differ from those that the channel knows.
@@ -100,7 +107,10 @@ struct Changing {
     topic: Topic,
     /// A hash of the problems. It differs after a further change.
     state: u32,
-    /// The time since which the problems have differed.
+    /// Whether the topic has problems that the channel was not told.
+    #[serde(default)]
+    is_news: bool,
+    /// The time since which the topic has not been as told, or has had news.
     first: Time,
     /// The time of the last change.
     last: Time,
@@ -139,20 +149,39 @@ impl Ledger {
     pub fn observe(&mut self, channel: &str, present: &Present, rules: &Rules, is_quiet: bool, now: Time) {
         self.told.retain(|told| rules.kinds.contains(&told.topic.kind));
         self.sent.retain(|at| *at <= now && now.since(*at) < HOUR);
+        self.forget_ended(present, now);
         self.changing = self.compare(present, rules, now);
         if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
             return;
         }
-        // A message waits until no topic changes any more, so that it has all problems of an
-        // incident. A topic that changes all the time must not delay the others forever, and a
-        // recovery must not delay a problem.
-        let is_problem = |one: &&Changing| present.contains_key(&one.topic);
+        // A message waits until no news changes any more, so that it has all of an incident. A topic
+        // that changes all the time must not delay the others forever. A problem that ended neither
+        // delays the message nor sends it early.
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
-        let is_calm = self.changing.iter().filter(is_problem).all(is_settled);
-        if is_calm || self.changing.iter().any(is_late) {
-            let may_recover = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
-            self.compose(channel, present, may_recover, now);
+        let news = || self.changing.iter().filter(|one| one.is_news);
+        if news().all(is_settled) || news().any(is_late) {
+            let is_over = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
+            self.compose(channel, present, is_over, now);
+        }
+    }
+
+    /// Forgets problems that ended long ago, so that they are new when they come back. A topic whose
+    /// problems do not change forgets them earlier, see [`Self::compose`].
+    fn forget_ended(&mut self, present: &Present, now: Time) {
+        for told in &mut self.told {
+            let found = present.get(&told.topic).filter(|found| found.members != told.members);
+            let Some(found) = found else {
+                told.differs = None;
+                continue;
+            };
+            // A time in the future was stored while the clock was ahead.
+            let since = told.differs.map_or(now, |since| since.min(now));
+            told.differs = Some(since);
+            if now.since(since) >= REMEMBERED {
+                told.members = told.members.within(&found.members);
+                told.differs = None;
+            }
         }
     }
 
@@ -162,33 +191,30 @@ impl Ledger {
         let topics: BTreeSet<&Topic> = wanted.chain(self.told.iter().map(|told| &told.topic)).collect();
         let mut changing = Vec::new();
         for topic in topics {
-            let found = present.get(topic);
-            if self.told(topic).map(|told| &told.members) == found.map(|found| &found.members) {
+            let (told, found) = (self.told(topic), present.get(topic));
+            if told.map(|told| &told.members) == found.map(|found| &found.members) {
                 continue;
             }
             let state = found.map_or(0, |found| found.members.fingerprint());
+            let is_new = |found: &Found| told.is_none_or(|told| found.members.new_since(&told.members) > 0);
+            let is_news = found.is_some_and(is_new);
             let before = self.changing.iter().find(|before| before.topic == *topic);
             let same = before.filter(|before| before.state == state);
+            let same_kind = before.filter(|before| before.is_news == is_news);
             // A time in the future was stored while the clock was ahead.
-            let first = before.map_or(now, |before| before.first.min(now));
+            let first = same_kind.map_or(now, |before| before.first.min(now));
             let last = same.map_or(now, |before| before.last.min(now));
-            changing.push(Changing { topic: topic.clone(), state, first, last });
+            changing.push(Changing { topic: topic.clone(), state, is_news, first, last });
         }
         changing
     }
 
-    /// Makes a message of the topics whose problems differ from those that the channel knows.
-    /// Leaves out topics without problems that may not recover yet.
-    fn compose(
-        &mut self,
-        channel: &str,
-        present: &Present,
-        may_recover: impl Fn(&Changing) -> bool,
-        now: Time,
-    ) {
+    /// Makes a message of the topics that are not as told. Leaves out topics without news whose
+    /// ended problems can still come back.
+    fn compose(&mut self, channel: &str, present: &Present, is_over: impl Fn(&Changing) -> bool, now: Time) {
         let mut items = Vec::new();
         for changing in std::mem::take(&mut self.changing) {
-            let must_wait = !present.contains_key(&changing.topic) && !may_recover(&changing);
+            let must_wait = !changing.is_news && !is_over(&changing);
             if must_wait || items.len() == ITEMS {
                 self.changing.push(changing);
                 continue;
@@ -242,13 +268,32 @@ impl Ledger {
         Some(outgoing.clone())
     }
 
+    /// Returns why the last try to send the message failed, until a try succeeds. In quiet hours there
+    /// is no next try, so the failure does not count.
+    pub fn failure(&self, is_quiet: bool) -> Option<&str> {
+        self.outbox.as_ref().filter(|_| !is_quiet)?.failure.as_deref()
+    }
+
+    /// Returns whether the message with this id is on its way. After a long interruption, another
+    /// process can have sent the message, so that the result of an own try is out of date.
+    pub fn awaits(&self, id: &str) -> bool {
+        self.outbox.as_ref().is_some_and(|outgoing| outgoing.id == id)
+    }
+
     /// Records that the channel has the message.
     pub fn delivered(&mut self, now: Time) {
         let Some(outgoing) = self.outbox.take() else { return };
         for Item { topic, state, since, found, .. } in outgoing.items {
-            self.told.retain(|told| told.topic != topic);
+            let before = self.told.iter().position(|told| told.topic == topic);
+            let before = before.map(|at| self.told.remove(at));
+            let (members, differs) = match before {
+                // The channel also knows the problems that it was told before. If some of them
+                // ended just now, they are not new when they come back at once.
+                Some(before) => (found.members.with(&before.members), before.differs),
+                None => (found.members, None),
+            };
             if state != State::Recovered {
-                self.told.push(Told { topic, since, members: found.members });
+                self.told.push(Told { topic, since, members, differs });
             }
         }
         self.sent.push(now);

@@ -187,6 +187,12 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
     }
 }
 
+/// Limits what a browser does with an answer of the operator listener.
+pub(crate) async fn hardened(mut response: Response) -> Response {
+    harden(response.headers_mut());
+    response
+}
+
 /// Refuses callers that may not read, and limits what a browser does with the answers.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");

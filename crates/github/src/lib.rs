@@ -54,7 +54,7 @@ pub use comments::Comment;
 pub use conditional::{kept_answers, last_read};
 pub use documents::files::FILES_BRANCH;
 pub use grantee::Grantee;
-pub use installations::Installation;
+pub use installations::{Installation, InstallationList};
 pub use issue_comments::IssueComment;
 pub use issues::{Issue, IssueWriter};
 pub use kept_files::{

@@ -44,5 +44,5 @@ pub(super) async fn diagnose(
 }
 
 async fn list(config: &Config, from: &InstallationsFile, clock: &Clock) -> anyhow::Result<Vec<Installation>> {
-    Ok(installations::reader(config, from, clock)?.installations().await?)
+    Ok(installations::reader(config, from, clock)?.installations().await?.installations)
 }

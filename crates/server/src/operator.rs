@@ -196,11 +196,12 @@ mod tests {
 
     use async_trait::async_trait;
     use axum::body::Body;
+    use beadle_engine::Key;
     use secrecy::SecretString;
 
     use super::*;
     use crate::exchange::{exchange, request, store};
-    use crate::pages::{Access, Facts, OrganisationFacts};
+    use crate::pages::{Access, Facts, OrganisationFacts, UndoneFacts, WaiverFacts};
 
     /// A process without organisations and targets.
     struct NoFacts;
@@ -208,6 +209,18 @@ mod tests {
     #[async_trait]
     impl Facts for NoFacts {
         async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        async fn waivers(&self, _: &str, _: &str) -> Result<Vec<WaiverFacts>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn undone(&self, _: &Key) -> Result<Vec<UndoneFacts>, StoreError> {
             Ok(Vec::new())
         }
 

@@ -168,6 +168,15 @@ pub(super) async fn called(
     Ok(things.into_iter().find(|thing| thing.subject.to_lowercase() == wanted))
 }
 
+/// Returns the thing that has this key. Returns `None` if no run has left a state, and the queue has
+/// no trouble with the key.
+pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
+    let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
+    let row = row.filter(|row| row.parked.is_some() || failure(row).is_some());
+    let is_known = left.is_some() || row.is_some();
+    Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
+}
+
 /// Returns the error of a key whose last run failed. A key that only waits for a budget has an
 /// error too, but none of its attempts failed.
 fn failure(row: &Row) -> Option<&str> {
@@ -344,6 +353,9 @@ mod tests {
         assert_eq!(groups.len(), 2, "{groups:?}");
         assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
         assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
+        let group = of_key(store, &Key::new("target-group", "acme", "corp/1")).await.unwrap().unwrap();
+        assert_eq!(group.state, Condition::AsDeclared);
+        assert!(of_key(store, &Key::new("target-group", "acme", "corp/3")).await.unwrap().is_none());
     }
 
     #[tokio::test]

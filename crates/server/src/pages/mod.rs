@@ -34,6 +34,7 @@ use html::text;
 use parts::paragraph;
 use view::View;
 use views::deliveries::{self, DeliveriesPage};
+use views::group::{self, GroupPage};
 use views::holds::{self, HoldsPage};
 use views::journal::{self, Journal};
 use views::overview::{self, Overview};
@@ -44,7 +45,7 @@ use views::tasks::Tasks;
 use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
 pub use access::Access;
-pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
+pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, UndoneFacts, WaiverFacts};
 
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
@@ -121,26 +122,23 @@ impl Pages {
     }
 
     async fn repositories(&self, asked: &Asked) -> Result<Repositories, Refused> {
-        let loaded = async {
-            let organisations = self.facts.organisations().await?;
-            let names = organisations.into_iter().map(|org| org.name).collect();
-            things::load(self.store.as_ref(), REPOSITORY, asked, names).await
-        };
+        let loaded = things::load(self.store.as_ref(), REPOSITORY, asked, self.facts.names());
         in_time(loaded).await.map(Repositories)
     }
 
     async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
-        let loaded = async {
-            let organisations = self.facts.organisations().await?;
-            let names: Vec<String> = organisations.into_iter().map(|org| org.name).collect();
-            repository::load(self.store.as_ref(), (owner, name), &names, self.clock.now()).await
-        };
-        in_time(loaded).await
+        let (store, facts) = (self.store.as_ref(), self.facts.as_ref());
+        in_time(repository::load(store, facts, (owner, name), self.clock.now())).await
     }
 
     async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {
         let loaded = things::load(self.store.as_ref(), GROUP, asked, self.facts.targets());
         in_time(loaded).await.map(Groups)
+    }
+
+    async fn group(&self, asked: &Asked) -> Result<GroupPage, Refused> {
+        let targets = self.facts.targets();
+        in_time(group::load(self.store.as_ref(), &targets, asked, self.clock.now())).await
     }
 
     async fn holds(&self, asked: &Asked) -> Result<HoldsPage, Refused> {
@@ -233,6 +231,12 @@ fn pages() -> Vec<Route> {
             }),
         ),
         (
+            "/group",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.group(&asked).await)
+            }),
+        ),
+        (
             "/holds",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
                 pages.show(pages.holds(&asked).await)
@@ -282,6 +286,12 @@ fn api() -> Vec<Route> {
             "/api/v1/groups",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
                 answer(pages.groups(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/group",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.group(&asked).await)
             }),
         ),
         (

@@ -118,15 +118,20 @@ pub(super) fn repository(subject: &str) -> Option<Link> {
     Link::to("/repositories").segment(owner)?.segment(name)
 }
 
-/// Returns the name of a key. The name of a repository leads to its page, and every other name to
-/// the journal of the key.
+/// Returns the name of a key. The name of a repository or a group leads to its page, and every other
+/// name to the journal of the key.
 pub(super) fn subject(key: &str, name: &str) -> Html {
     let shown = if name.is_empty() { key } else { name };
-    let is_repository = key.parse::<Key>().is_ok_and(|key| key.kind() == "repository");
-    let page = if is_repository && name != key { repository(name) } else { None };
     if key == "-" {
         return text(shown);
     }
+    let parsed = key.parse::<Key>();
+    let page = match parsed.as_ref().map(Key::kind) {
+        Ok("repository") if name != key => repository(name),
+        // Without a name, no run of the group has ended.
+        Ok("target-group") if !name.is_empty() => Some(Link::to("/group").with("key", key)),
+        _ => None,
+    };
     link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
 }
 
@@ -199,10 +204,11 @@ mod tests {
                 "<a href=\"/repositories/acme/a%3Fb%23%3Ci%3E\">acme/a?b#&lt;i&gt;</a>",
             ),
             ("repository:acme:7", "acme/..", "<a href=\"/journal?key=repository%3Aacme%3A7\">acme/..</a>"),
+            ("target-group:aws:a&b", "aws/x", "<a href=\"/group?key=target-group%3Aaws%3Aa%26b\">aws/x</a>"),
             (
                 "target-group:aws:a&b",
-                "aws/x",
-                "<a href=\"/journal?key=target-group%3Aaws%3Aa%26b\">aws/x</a>",
+                "",
+                "<a href=\"/journal?key=target-group%3Aaws%3Aa%26b\">target-group:aws:a&amp;b</a>",
             ),
             (
                 "repository:acme:name/new",

@@ -2,7 +2,7 @@
 //! knows about its key.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use beadle_engine::{Key, KeyState, Row, Store, StoreError, Time};
 use serde::Serialize;
@@ -137,7 +137,8 @@ pub(super) async fn things(
     trouble: &Trouble,
 ) -> Result<Vec<Thing>, StoreError> {
     let mut left: HashMap<Key, KeyState> = KeyState::of_kind(store, kind).await?.into_iter().collect();
-    let is_wanted = |key: &Key| key.kind() == kind && instances.iter().any(|name| name == key.instance());
+    let instances: HashSet<&str> = instances.iter().map(String::as_str).collect();
+    let is_wanted = |key: &Key| key.kind() == kind && instances.contains(key.instance());
     left.retain(|key, _| is_wanted(key));
     let nameless = trouble.0.values().filter(|row| is_wanted(&row.key) && !left.contains_key(&row.key));
     let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));

@@ -104,6 +104,8 @@ impl Tag {
 pub(super) enum Attribute<'a> {
     Action(&'static str),
     Class(&'static str),
+    /// The name of the column of a cell. A narrow screen shows it beside the cell.
+    Column(&'static str),
     Current,
     Href(&'a Link),
     Id(&'static str),
@@ -126,6 +128,7 @@ impl Attribute<'_> {
         let (name, value) = match self {
             Self::Action(value) => ("action", encoded(value)),
             Self::Class(value) => ("class", encoded(value)),
+            Self::Column(value) => ("data-column", encoded(value)),
             Self::Current => ("aria-current", encoded("page")),
             Self::Href(link) => ("href", encoded(link.as_str())),
             Self::Id(value) => ("id", encoded(value)),

@@ -17,6 +17,7 @@ mod view;
 mod views;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
@@ -27,6 +28,7 @@ use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use access::{Wanted, harden};
 use asked::{Asked, Refused, in_time};
@@ -50,6 +52,12 @@ pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, UndoneFacts, 
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
+/// The number of answers that are prepared at the same time. One answer can read the states of all
+/// repositories, so many of them would need much memory.
+const TURNS: usize = 8;
+/// How long a request waits for its turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Everything that the pages show.
 pub struct Pages {
     /// The store with the queue, the holds, the journal and the deliveries.
@@ -71,6 +79,8 @@ impl Pages {
     pub fn router(self: Arc<Self>) -> axum::Router {
         let routes = pages().into_iter().chain(api());
         let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
+        let turns = Arc::new(Semaphore::new(TURNS));
+        let router = router.route_layer(from_fn_with_state(turns, wait_for_turn));
         // Unknown paths of the listener stay 404 for everybody.
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
@@ -189,6 +199,16 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
 pub(crate) async fn hardened(mut response: Response) -> Response {
     harden(response.headers_mut());
     response
+}
+
+/// Waits until few enough answers are prepared at the same time. A slow reader does not occupy a turn,
+/// because the answer is complete when the turn ends.
+async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TURN_PATIENCE, turns.acquire()).await {
+        Ok(Ok(_turn)) => next.run(request).await,
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "too many pages are prepared at the same time\n")
+            .into_response(),
+    }
 }
 
 /// Refuses callers that may not read, and limits what a browser does with the answers.

@@ -1,6 +1,6 @@
 //! `/`: what is wrong now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use beadle_engine::{Depth, Hold, Lane, Pause, Store, TaskRecord, Time};
 use serde::Serialize;
@@ -127,14 +127,15 @@ impl View for Overview {
             ("Queue", link(&Link::to("/queue"), queue)),
             ("Version", text(self.version)),
         ]);
+        let own: HashMap<&str, &Thing> =
+            self.organisation_settings.iter().map(|own| (own.key.instance(), own)).collect();
         let organisation = |org: &OrganisationFacts| {
             let policy = if org.open { org.generation.as_deref().unwrap_or("-") } else { "not open" };
             let held = match org.held.len() {
                 0 => text("none"),
                 count => link(&Link::to("/policy"), count),
             };
-            let own = self.organisation_settings.iter().find(|own| own.key.instance() == org.name);
-            let its = own.map_or_else(|| text("-"), |own| state(own.state.as_str()));
+            let its = own.get(org.name.as_str()).map_or_else(|| text("-"), |own| state(own.state.as_str()));
             vec![text(&org.name), text(&org.mode), code(policy), held, its]
         };
         let task = |task: &TaskRecord| {

@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::exchange::{exchange, request, store};
-    use crate::pages::{Access, Facts, OrganisationFacts, UndoneFacts, WaiverFacts};
+    use crate::pages::{Access, Facts, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts};
 
     /// A process without organisations and targets.
     struct NoFacts;
@@ -214,6 +214,10 @@ mod tests {
 
         fn names(&self) -> Vec<String> {
             Vec::new()
+        }
+
+        async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+            Ok(Vec::new())
         }
 
         async fn waivers(&self, _: &str, _: &str) -> Result<Vec<WaiverFacts>, StoreError> {

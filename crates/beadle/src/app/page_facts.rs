@@ -7,10 +7,13 @@ use beadle_engine::gate::Holder;
 use beadle_engine::{Key, StoreError, Time};
 use beadle_repositories::policy::Waiver;
 use beadle_repositories::{stored_waivers, undo};
-use beadle_server::pages::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, UndoneFacts, WaiverFacts};
+use beadle_server::pages::{
+    Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
+};
 
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::held_generation::HeldGeneration;
+use crate::app::installations;
 use crate::app::policy_store::committed;
 use crate::app::service::Service;
 use crate::config::waiver_rules;
@@ -33,6 +36,17 @@ impl Facts for PageFacts {
 
     fn names(&self) -> Vec<String> {
         self.0.orgs.iter().map(|org| org.file.name.clone()).collect()
+    }
+
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+        let config = self.0.config();
+        let installed = installations::stored(config, self.0.store.as_ref()).await?;
+        let facts = config.file.standings(&installed).into_iter().map(|(one, standing)| InstallationFacts {
+            login: one.login.clone(),
+            standing: standing.describe().to_owned(),
+            since: one.since,
+        });
+        Ok(facts.collect())
     }
 
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError> {

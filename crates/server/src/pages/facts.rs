@@ -48,6 +48,17 @@ pub struct WaiverFacts {
     pub declared_by: String,
 }
 
+/// An installation of the App of `[installations]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstallationFacts {
+    /// The login of the organisation.
+    pub login: String,
+    /// What Beadle does about the installation, as a sentence without its subject.
+    pub standing: String,
+    /// The time since which GitHub reports the present state of the installation.
+    pub since: Time,
+}
+
 /// A value that Beadle only observes, because an operator undid it.
 #[derive(Clone, Debug, Serialize)]
 pub struct UndoneFacts {
@@ -117,6 +128,8 @@ pub trait Facts: Send + Sync + 'static {
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
     /// Returns the values of a repository that Beadle only observes, because an operator undid them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
+    /// Returns the known installations of the App of `[installations]`, sorted by login.
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.
     fn targets(&self) -> Vec<String>;
 }

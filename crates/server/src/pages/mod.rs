@@ -47,7 +47,9 @@ use views::tasks::Tasks;
 use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
 pub use access::Access;
-pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, UndoneFacts, WaiverFacts};
+pub use facts::{
+    Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
+};
 
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
@@ -124,9 +126,8 @@ impl Pages {
 
     async fn overview(&self) -> Result<Overview, Refused> {
         let loaded = async {
-            let organisations = self.facts.organisations().await?;
             let (store, now) = (self.store.as_ref(), self.clock.now());
-            overview::load(store, organisations, &self.facts.targets(), self.driver.status(), now).await
+            overview::load(store, self.facts.as_ref(), self.driver.status(), now).await
         };
         in_time(loaded).await
     }

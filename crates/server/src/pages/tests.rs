@@ -78,6 +78,10 @@ impl Facts for HostileFacts {
         vec!["acme".into()]
     }
 
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+        Ok(vec![InstallationFacts { login: HOSTILE.into(), standing: HOSTILE.into(), since: Time(1) }])
+    }
+
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError> {
         let is_shop = (organisation, repository) == ("acme", "shop");
         let all = self.organisations().await?.into_iter().flat_map(|org| org.waivers);
@@ -198,8 +202,9 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, each with what a reader must find on it.
-const SHOWN: [(&str, &str); 12] = [
+const SHOWN: [(&str, &str); 13] = [
     ("/", "1</a>"),
+    ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
     ("/repositories?state=parked&text=script&instance=acme", "parked"),
     ("/repositories/acme/shop", "as-declared"),

@@ -10,6 +10,10 @@ use crate::app::{installations, store};
 use crate::config::{Config, InstallationsFile};
 use crate::output::count::counted;
 
+/// The maximum number of organisations in the output that no pattern allows. Anybody can install a
+/// public App.
+const STRANGERS: usize = 20;
+
 /// Lists the installations at GitHub, and reports what Beadle does about each of them.
 pub(super) async fn diagnose(
     doctor: &mut Doctor<'_>,
@@ -30,7 +34,12 @@ pub(super) async fn diagnose(
     }
     let observed: Vec<Installed> =
         listed.iter().map(|one| installations::observed(one, clock.now())).collect();
+    let mut strangers = 0;
     for (one, standing) in config.file.standings(&observed) {
+        strangers += usize::from(standing == Standing::NotAllowed);
+        if standing == Standing::NotAllowed && strangers > STRANGERS {
+            continue;
+        }
         let text = format!("{}: {}", one.login, standing.describe());
         let is_known = config.file.org.iter().any(|org| org.is_taken_in && org.name == one.login);
         match standing {
@@ -50,6 +59,11 @@ pub(super) async fn diagnose(
             }
             _ => doctor.note(&text),
         }
+    }
+    let more = strangers.saturating_sub(STRANGERS) as u64;
+    if more > 0 {
+        let more = counted(more, "more organisation", "more organisations");
+        doctor.note(&format!("[installations]: {more} not taken in, because no pattern matches them"));
     }
 }
 

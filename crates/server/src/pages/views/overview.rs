@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
-use crate::pages::facts::OrganisationFacts;
+use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::parts::{
@@ -36,6 +36,8 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
+    /// The known installations of the App of `[installations]`.
+    installations: Vec<InstallationFacts>,
     /// The state of the own settings of each organisation, after their first run.
     organisation_settings: Vec<Thing>,
     repositories: Counts,
@@ -50,19 +52,19 @@ pub(in crate::pages) struct Overview {
     attention: Vec<Thing>,
 }
 
-/// Reads the state of the whole process. `targets` are the names of the targets of groups.
+/// Reads the state of the whole process.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
-    organisations: Vec<OrganisationFacts>,
-    targets: &[String],
+    known: &dyn Facts,
     tasks: Vec<TaskRecord>,
     now: Time,
 ) -> Result<Overview, Refused> {
+    let organisations = known.organisations().await?;
     let names: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
     let trouble = Trouble::read(store).await?;
     let organisation_settings = things(store, ORGANISATION, &names, &trouble).await?;
     let repositories = things(store, REPOSITORY, &names, &trouble).await?;
-    let groups = things(store, GROUP, targets, &trouble).await?;
+    let groups = things(store, GROUP, &known.targets(), &trouble).await?;
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
     let mut attention: Vec<&Thing> = all.filter(|thing| !thing.state.is_fine()).collect();
     attention.sort_by_key(|thing| thing.state.rank());
@@ -70,6 +72,7 @@ pub(in crate::pages) async fn load(
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,
+        installations: known.installations().await?,
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
@@ -143,6 +146,17 @@ impl View for Overview {
             vec![text(&task.name), text(task.failure.as_deref().unwrap_or_default()), since]
         };
         let pause = |pause: &Pause| vec![code(&pause.scope), moment(pause.until, now)];
+        let installation =
+            |one: &InstallationFacts| vec![text(&one.login), text(&one.standing), moment(one.since, now)];
+        let installations = section(
+            "Installations of the App",
+            [table(
+                "The organisations in which the App of [installations] is or was installed",
+                &["Organisation", "State", "Since"],
+                self.installations.iter().map(installation).collect(),
+                "Beadle knows no installation.",
+            )],
+        );
         vec![
             sums,
             section(
@@ -183,6 +197,7 @@ impl View for Overview {
                     "The configuration has no organisation.",
                 )],
             ),
+            if self.installations.is_empty() { Html::default() } else { installations },
             paragraph([text("The API has the same values as JSON: "), link(&Link::to(API), API)]),
         ]
     }

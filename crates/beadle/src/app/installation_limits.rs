@@ -16,6 +16,10 @@ const STRANGERS: usize = 100;
 /// The maximum number of stored installations that have ended.
 const ENDED: usize = 100;
 
+/// The maximum number of missing installations about which one look asks GitHub. If the list lacks
+/// more, the next looks ask about the others.
+pub(crate) const ASKED: usize = 100;
+
 /// The time that Beadle waits before it lists the installations again, for each request of the list
 /// after the first one. So a long list uses at most a part of the App's hourly limit.
 const PER_REQUEST: Duration = Duration::from_secs(6);

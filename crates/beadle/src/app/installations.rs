@@ -10,7 +10,7 @@ use beadle_engine::{Budgets, Clock, Store, StoreError, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Installation, Reader};
 use tokio::sync::{Mutex, Notify, OnceCell};
 
-use crate::app::installation_limits::{ListPace, considered, kept};
+use crate::app::installation_limits::{ASKED, ListPace, considered, kept};
 use crate::app::last_sweep::LastSweep;
 use crate::app::store;
 use crate::config::{Config, InstallationsFile};
@@ -85,7 +85,7 @@ impl Installations {
         pace.listed(clock.now(), list.requests);
         let listed = considered(list.installations, &before, |login| is_wanted(config, from, login));
         let mut gone = BTreeSet::new();
-        for one in missing(&before, &listed) {
+        for one in missing(&before, &listed).into_iter().take(ASKED) {
             // The list may lack an installation that GitHub still has.
             if !reader.has_installation(one.installation).await? {
                 gone.insert(one.organisation);

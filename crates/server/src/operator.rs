@@ -80,7 +80,7 @@ fn is_from_a_page(headers: &HeaderMap) -> bool {
 }
 
 async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if let Some(refused) = operator.pages.api_refusal(&headers) {
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
         return refused;
     }
     if let Err(refused) = in_time(operator.store.ready()).await {
@@ -118,7 +118,7 @@ async fn run_task(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if let Some(refused) = operator.pages.api_refusal(&headers) {
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
         return refused;
     }
     if is_from_a_page(&headers) {
@@ -135,7 +135,7 @@ async fn run_task(
 
 /// Makes the service read its configuration again, and answers with what the reload did.
 async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if let Some(refused) = operator.pages.api_refusal(&headers) {
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
         return refused;
     }
     if is_from_a_page(&headers) {
@@ -172,7 +172,7 @@ async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreEr
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if let Some(refused) = operator.pages.api_refusal(&headers) {
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
         return refused;
     }
     let now = operator.clock.now();

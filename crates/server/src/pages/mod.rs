@@ -105,6 +105,12 @@ impl Pages {
         self.access.refusal(headers, Wanted::Json)
     }
 
+    /// Returns the answer to a caller that may not use the other addresses of the listener. They are for
+    /// programs, so only the operator token, or a request from the same machine, is enough.
+    pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        self.access.refusal(headers, Wanted::Json)
+    }
+
     /// Returns the page with these values, or a page with the reason why there are none.
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {

@@ -10,6 +10,7 @@ use beadle_engine::{Budgets, Clock, Store, StoreError, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Installation, Reader};
 use tokio::sync::{Mutex, Notify, OnceCell};
 
+use crate::app::installation_limits::{ASKED, ListPace, considered, kept};
 use crate::app::last_sweep::LastSweep;
 use crate::app::store;
 use crate::config::{Config, InstallationsFile};
@@ -57,7 +58,7 @@ pub(crate) fn reader(config: &Config, from: &InstallationsFile, clock: &Clock) -
 pub(crate) struct Installations {
     reader: OnceCell<Reader>,
     /// A lock that lets only one caller at a time compare GitHub's list with the store.
-    looking: Mutex<()>,
+    looking: Mutex<ListPace>,
     /// True if the service must work on other organisations than it does now.
     has_changed: AtomicBool,
     changed: Notify,
@@ -65,7 +66,8 @@ pub(crate) struct Installations {
 
 impl Installations {
     /// Lists the installations at GitHub, and stores what changed. Returns a text about the
-    /// changes. If the list is incomplete, nothing changes.
+    /// changes. If the list is incomplete, nothing changes. A long list is not read again at once:
+    /// the next look of the background task reads it.
     pub(crate) async fn look(
         &self,
         config: &Config,
@@ -73,12 +75,17 @@ impl Installations {
         clock: &Clock,
     ) -> anyhow::Result<Option<String>> {
         let Some(from) = &config.file.installations else { return Ok(None) };
-        let _alone = self.looking.lock().await;
+        let mut pace = self.looking.lock().await;
+        if !pace.is_due(clock.now()) {
+            return Ok(None);
+        }
         let reader = self.reader.get_or_try_init(|| std::future::ready(reader(config, from, clock))).await?;
         let before = Installed::all(from.app.id, store).await?;
-        let listed = reader.installations().await?;
+        let list = reader.installations().await?;
+        pace.listed(clock.now(), list.requests);
+        let listed = considered(list.installations, &before, |login| is_wanted(config, from, login));
         let mut gone = BTreeSet::new();
-        for one in missing(&before, &listed) {
+        for one in missing(&before, &listed).into_iter().take(ASKED) {
             // The list may lack an installation that GitHub still has.
             if !reader.has_installation(one.installation).await? {
                 gone.insert(one.organisation);
@@ -99,9 +106,10 @@ impl Installations {
                 "installation of the App changed"
             );
         }
-        let now = with_changes(before, &changes);
+        let stored = before.len();
+        let now = kept(with_changes(before, &changes), |login| is_wanted(config, from, login));
         let is_same = config.file.has_taken_in(&now);
-        if !changes.is_empty() {
+        if !changes.is_empty() || now.len() != stored {
             Installed::put_all(from.app.id, now, store).await?;
         }
         if !is_same {
@@ -133,6 +141,11 @@ pub(crate) fn observed(one: &Installation, now: Time) -> Installed {
         state: if one.is_suspended { InstallationState::Suspended } else { InstallationState::Active },
         since: now,
     }
+}
+
+/// Returns whether a pattern or an `[[org]]` names an organisation.
+fn is_wanted(config: &Config, from: &InstallationsFile, login: &str) -> bool {
+    from.allows(login) || config.file.org.iter().any(|org| org.name.eq_ignore_ascii_case(login))
 }
 
 /// Returns the installations that the list lacks.

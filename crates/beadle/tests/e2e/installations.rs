@@ -116,6 +116,11 @@ async fn an_installed_organisation_is_observed_without_a_restart_and_a_stranger_
     world.until_idle().await;
     assert!(world.writes().is_empty(), "an organisation in mode observe was changed");
     assert_eq!(calls_about(&world, "stranger"), 0);
+    let url = format!("http://127.0.0.1:{}/api/v1/overview", world.operator());
+    let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+    let shown: Vec<&str> =
+        page["installations"].as_array().unwrap().iter().filter_map(|one| one["login"].as_str()).collect();
+    assert_eq!(shown, ["acme", "other", "stranger"], "{page:#}");
     // Commands know the organisation too.
     let plan = world.beadle(&["plan", "--org", "other"]).await.expect(2);
     assert!(plan.out.contains("contractors"), "{}", plan.out);

@@ -110,7 +110,7 @@ async fn a_website_cannot_read_the_pages_by_another_name_of_this_machine() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
-    for path in ["/", "/journal", "/api/v1/journal", "/assets/style.css", "/tasks"] {
+    for path in ["/", "/journal", "/api/v1/journal", "/assets/style.css", "/tasks", "/metrics", "/readyz"] {
         let url = format!("http://127.0.0.1:{}{path}", world.operator());
         let answer = world.http.get(url).header("host", "evil.example").send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 403, "{path}");

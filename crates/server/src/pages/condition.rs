@@ -1,7 +1,7 @@
 //! The state of a repository, group or organisation, from its last run and from the queue.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use beadle_engine::{Key, KeyState, Row, Store, StoreError, Time};
 use serde::Serialize;
@@ -136,7 +136,8 @@ pub(super) async fn things(
     trouble: &Trouble,
 ) -> Result<Vec<Thing>, StoreError> {
     let mut left: HashMap<Key, KeyState> = KeyState::of_kind(store, kind).await?.into_iter().collect();
-    let is_wanted = |key: &Key| key.kind() == kind && instances.iter().any(|name| name == key.instance());
+    let instances: HashSet<&str> = instances.iter().map(String::as_str).collect();
+    let is_wanted = |key: &Key| key.kind() == kind && instances.contains(key.instance());
     left.retain(|key, _| is_wanted(key));
     let nameless = trouble.0.values().filter(|row| is_wanted(&row.key) && !left.contains_key(&row.key));
     let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));
@@ -165,6 +166,15 @@ pub(super) async fn called(
     let things = things(store, kind, &[instance.to_owned()], &trouble).await?;
     let wanted = subject.to_lowercase();
     Ok(things.into_iter().find(|thing| thing.subject.to_lowercase() == wanted))
+}
+
+/// Returns the thing that has this key. Returns `None` if no run has left a state, and the queue has
+/// no trouble with the key.
+pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
+    let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
+    let row = row.filter(|row| row.parked.is_some() || failure(row).is_some());
+    let is_known = left.is_some() || row.is_some();
+    Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
 }
 
 /// Returns the error of a key whose last run failed. A key that only waits for a budget has an
@@ -343,6 +353,9 @@ mod tests {
         assert_eq!(groups.len(), 2, "{groups:?}");
         assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
         assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
+        let group = of_key(store, &Key::new("target-group", "acme", "corp/1")).await.unwrap().unwrap();
+        assert_eq!(group.state, Condition::AsDeclared);
+        assert!(of_key(store, &Key::new("target-group", "acme", "corp/3")).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -73,7 +73,7 @@ impl Prepared {
             clock: clock.clone(),
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
-            access: Access::new(token.clone(), config.file.server.operator.ip()),
+            access: Access::new(token, config.file.server.operator.ip()),
         };
         let operator = Operator {
             store: store.clone(),
@@ -84,7 +84,6 @@ impl Prepared {
             driver: driver.clone(),
             stop: service.stop.clone(),
             reloads: reloads.clone(),
-            token,
             pages: Arc::new(pages),
         };
         warn_of_missing_secrets(config);

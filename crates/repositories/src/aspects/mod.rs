@@ -24,6 +24,7 @@ pub mod security;
 pub mod settings;
 pub mod teams;
 pub mod topics;
+pub mod validator;
 pub mod variables;
 pub mod webhooks;
 
@@ -59,4 +60,5 @@ pub const ALL: &[&Aspect] = &[
     &secrets::OF_CODESPACES,
     &webhooks::WEBHOOKS,
     &files::FILES,
+    &validator::VALIDATOR,
 ];

@@ -23,6 +23,7 @@ use super::layer_index::LayerIndex;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
 use super::lists::list_of;
+use super::name_check::mismatches;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
@@ -178,6 +179,7 @@ impl Policy {
         problems.extend(unrest(&roots, &policy.disabled));
         problems.extend(undone(&roots, &policy.layers, &policy.disabled));
         problems.extend(broken(&policy.layers, &policy.rules, &policy.disabled));
+        problems.extend(mismatches(&policy.layers, &policy.disabled));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }

@@ -28,6 +28,8 @@ mod lists;
 mod meeting;
 mod members_file;
 mod merge;
+mod name_check;
+pub(crate) mod name_pattern;
 mod node;
 mod normal;
 mod organisation_checks;

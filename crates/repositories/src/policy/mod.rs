@@ -48,6 +48,8 @@ pub(crate) mod shape;
 pub(crate) mod shapes;
 mod targeting;
 mod teams_file;
+mod template_files;
+mod twins;
 mod undone;
 mod waive;
 mod waived_key;

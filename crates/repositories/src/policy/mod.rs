@@ -56,6 +56,7 @@ mod waived_key;
 mod waiver;
 mod waivers_file;
 mod wants;
+mod watched_files;
 
 pub use assertions::Tested;
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) const FILES: Aspect = Aspect {
         AppPermission::write("pull_requests", "pull requests (repository)"),
         AppPermission::write("workflows", "workflows (repository)"),
     ],
-    events: &[],
+    events: &["pull_request", "push"],
     reads,
     stage: Stage::Body,
     is_apart: false,

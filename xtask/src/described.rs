@@ -66,6 +66,7 @@ const ROUTES: &[&str] = &[
     "POST /repos/{owner}/{repo}/pages",
     "POST /repos/{owner}/{repo}/rulesets",
     "POST /repos/{template_owner}/{template_repo}/generate",
+    "PUT /orgs/{org}/actions/oidc/customization/sub",
     "PUT /orgs/{org}/actions/permissions",
     "PUT /orgs/{org}/actions/permissions/artifact-and-log-retention",
     "PUT /orgs/{org}/actions/permissions/fork-pr-contributor-approval",

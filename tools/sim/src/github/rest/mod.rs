@@ -240,6 +240,9 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         }
         ("POST", ["repos"]) => create::in_organisation(world, call, org),
         (_, ["actions", "permissions", rest @ ..]) => organisation_actions::answer(world, call, org, rest),
+        ("GET" | "PUT", ["actions", "oidc", "customization", "sub"]) => {
+            oidc::of_organisation(world, call, org)
+        }
         (_, ["actions", "runner-groups", rest @ ..]) => runner_groups::answer(world, call, org, rest),
         (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),

@@ -23,6 +23,7 @@ const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}/hooks/{hook_id}/config",
     "PATCH /orgs/{org}/organization-roles/{role_id}",
     "PATCH /orgs/{org}/teams/{team_slug}",
+    "PATCH /orgs/{org}/teams/{team_slug}/external-groups",
     "PATCH /repos/{owner}/{repo}",
     "PATCH /repos/{owner}/{repo}/actions/variables/{name}",
     "PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}",

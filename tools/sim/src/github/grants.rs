@@ -183,7 +183,7 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         {
             "administration"
         }
-        ["orgs", _, "teams" | "members" | "memberships" | "invitations", ..]
+        ["orgs", _, "teams" | "members" | "memberships" | "invitations" | "external-groups", ..]
         | ["organizations", _, "team", ..]
         | ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _] if writes => "organization_administration",

@@ -24,6 +24,7 @@ pub mod security;
 pub mod settings;
 pub mod teams;
 pub mod topics;
+mod unchangeable;
 pub mod validator;
 pub mod variables;
 pub mod webhooks;

@@ -34,7 +34,7 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("deploy_keys", &["read_only"]),
     ("deployment_branch_policy", &["protected_branches", "custom_branch_policies"]),
     ("dismissal_restrictions", ACTORS),
-    ("files", &["content", "template", "when_exists", "push"]),
+    ("files", &["content", "template", "template_file", "when_exists", "push"]),
     ("force_push_allowances", ACTORS),
     ("labels", &["oldname"]),
     ("oidc_subject", &["use_default", "include_claim_keys"]),

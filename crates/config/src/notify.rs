@@ -5,12 +5,12 @@ use beadle_engine::notify::{ProblemKind, Rules};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::Span;
+use crate::{NotifyEmailFile, Span};
 
 /// The time zone of quiet hours if the configuration names none.
 const UTC: &str = "UTC";
 
-/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook` and `github`.
+/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook`, `email` and `github`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyFile {
@@ -22,6 +22,8 @@ pub struct NotifyFile {
     pub teams: Option<String>,
     /// Any other receiver of webhooks.
     pub webhook: Option<NotifyWebhookFile>,
+    /// E-mail.
+    pub email: Option<NotifyEmailFile>,
     /// The repository in which Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
     /// The kinds of problems that the channel is told. The default is all kinds.
@@ -131,7 +133,8 @@ impl NotifyFile {
     pub fn references(&self) -> impl Iterator<Item = &String> {
         let webhook =
             self.webhook.iter().flat_map(|webhook| [&webhook.url].into_iter().chain(&webhook.secrets));
-        self.slack.iter().chain(&self.teams).chain(webhook)
+        let email = self.email.iter().flat_map(NotifyEmailFile::references);
+        self.slack.iter().chain(&self.teams).chain(webhook).chain(email)
     }
 }
 

@@ -2,6 +2,7 @@
 //! need the crate of a vendor.
 
 mod domain;
+pub(crate) mod mail;
 mod mappings;
 mod policy_mappings;
 mod reload;

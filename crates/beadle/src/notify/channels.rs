@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 
 pub(crate) use super::post::SendFailure;
 use super::post::{client, send};
-use super::{issues, slack, teams, webhook};
+use super::smtp::SignIn;
+use super::{issues, slack, smtp, teams, webhook};
 use crate::app::application::App;
 
 /// The client that all channels share.
@@ -31,6 +32,15 @@ impl Sender {
         };
         if let Some(place) = &channel.github {
             return issues::send(app, &channel.name, place, outgoing, now).await;
+        }
+        if let Some(email) = &channel.email {
+            let sign_in = match (&email.user, &email.password) {
+                (Some(user), Some(password)) => {
+                    Some(SignIn { user: secret(user)?, password: secret(password)? })
+                }
+                _ => None,
+            };
+            return smtp::send(email, sign_in, outgoing).await;
         }
         let (address, post) = if let Some(reference) = &channel.slack {
             (secret(reference)?, slack::message(outgoing))

@@ -2,10 +2,12 @@
 //! channel.
 
 pub(crate) mod channels;
+mod email;
 mod issues;
 mod post;
 pub(crate) mod problems;
 mod slack;
+mod smtp;
 mod teams;
 mod text;
 pub(crate) mod troubles;

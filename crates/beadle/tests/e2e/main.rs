@@ -35,6 +35,7 @@ mod installations;
 mod intake;
 mod journal;
 mod kill;
+mod mail;
 mod metrics;
 mod mutation;
 mod notify;

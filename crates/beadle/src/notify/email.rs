@@ -1,0 +1,183 @@
+//! Messages by e-mail.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc5322>
+
+use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use beadle_engine::Time;
+use beadle_engine::notify::Outgoing;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message};
+
+use super::post::SendFailure;
+use super::text::{cut, lines, title};
+
+/// The name of the sender.
+const SENDER: &str = "Beadle";
+/// The maximum size of the subject in bytes.
+const SUBJECT: usize = 200;
+/// The last second that the header `Date` can have: the end of the year 9998.
+const LAST: u64 = 253_370_764_799;
+
+/// Returns a message as plain text and as HTML. A repeated message has the same `Message-ID`.
+pub(super) fn message(outgoing: &Outgoing, from: &Address, to: &[Address]) -> Result<Message, SendFailure> {
+    let id = format!("<{}@{}>", outgoing.id, from.domain());
+    // Programs that answer e-mail must not answer this one (RFC 3834).
+    let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+    let mut builder = Message::builder()
+        .from(Mailbox::new(Some(SENDER.to_owned()), from.clone()))
+        .subject(subject(outgoing))
+        .date(UNIX_EPOCH + Duration::from_secs(seconds(outgoing.at)))
+        .message_id(Some(id))
+        .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
+    for one in to {
+        builder = builder.to(Mailbox::new(None, one.clone()));
+    }
+    let parts = MultiPart::alternative_plain_html(plain(outgoing), html(outgoing));
+    builder.multipart(parts).map_err(|error| SendFailure::new(format!("cannot write the e-mail: {error}")))
+}
+
+fn seconds(at: Time) -> u64 {
+    u64::try_from(at.seconds()).unwrap_or(0).min(LAST)
+}
+
+/// Returns the title of the first topic, and the number of the others.
+fn subject(outgoing: &Outgoing) -> String {
+    let first = outgoing.items.first().map(title).unwrap_or_default();
+    let text = match outgoing.items.len() {
+        0 | 1 => first,
+        2 => format!("{first}, and 1 more topic"),
+        all => format!("{first}, and {} more topics", all - 1),
+    };
+    header(&text)
+}
+
+/// Returns a text as the value of a header: one line, without control characters. A program that
+/// shows the header would decode `=?`.
+fn header(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    cut(&line.replace("=?", "= ?"), SUBJECT)
+}
+
+fn plain(outgoing: &Outgoing) -> String {
+    let mut text = String::new();
+    for item in &outgoing.items {
+        let _ = writeln!(text, "{}", title(item)); // writing to a string cannot fail
+        for line in lines(item) {
+            let _ = writeln!(text, "- {line}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn html(outgoing: &Outgoing) -> String {
+    let mut text = String::from("<!DOCTYPE html>\n<html lang=\"en\"><body>\n");
+    for item in &outgoing.items {
+        let _ = writeln!(text, "<h3>{}</h3>\n<ul>", encoded(&title(item)));
+        for line in lines(item) {
+            let _ = writeln!(text, "<li>{}</li>", encoded(&line));
+        }
+        text.push_str("</ul>\n");
+    }
+    text.push_str("</body></html>\n");
+    text
+}
+
+/// Returns a text in which no character has a meaning in HTML.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => encoded.push_str("&amp;"),
+            '<' => encoded.push_str("&lt;"),
+            '>' => encoded.push_str("&gt;"),
+            '"' => encoded.push_str("&quot;"),
+            '\'' => encoded.push_str("&#39;"),
+            _ => encoded.push(c),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::tests::hostile;
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    /// Returns the headers of a message, and the rest.
+    fn parts(message: &Message) -> (String, String) {
+        let text = String::from_utf8(message.formatted()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    #[test]
+    fn a_repeated_message_has_the_same_id_and_the_same_date() {
+        let outgoing = hostile();
+        let to = [address("ops@example.com"), address("more@example.com")];
+        let written = message(&outgoing, &address("beadle@example.com"), &to).unwrap();
+        let (head, body) = parts(&written);
+        for line in [
+            "From: Beadle <beadle@example.com>".to_owned(),
+            "To: ops@example.com, more@example.com".to_owned(),
+            "Subject: acme: 7 changes of teams held".to_owned(),
+            "Date: Thu, 01 Jan 1970 00:00:00 +0000".to_owned(),
+            format!("Message-ID: <{}@example.com>", outgoing.id),
+            "Auto-Submitted: auto-generated".to_owned(),
+        ] {
+            assert!(head.lines().any(|found| found == line), "{line}\n{head}");
+        }
+        assert!(body.contains("text/plain") && body.contains("text/html"), "{body}");
+        let ends: Vec<&str> = written.envelope().to().iter().map(AsRef::as_ref).collect();
+        assert_eq!(ends, ["ops@example.com", "more@example.com"]);
+    }
+
+    #[test]
+    fn no_value_leaves_its_place() {
+        let mut outgoing = hostile();
+        let line = &mut outgoing.items[0].found.lines[0];
+        line.what = "</li></body><script>x</script>\r\n.\r\nMAIL FROM:<evil@example.com>".into();
+        line.why = "é \" ' & =?utf-8?q?=0D=0ABcc:_evil@example.com?=".into();
+        let text = html(&outgoing);
+        assert_eq!(text.matches("<script").count() + text.matches("</body>").count(), 1, "{text}");
+        assert!(text.contains("&lt;script&gt;") && text.contains("&quot; &#39; &amp;"), "{text}");
+        assert!(plain(&outgoing).lines().all(|line| line != "." && !line.starts_with("MAIL")));
+        let wire = message(&outgoing, &address("a@b.c"), &[address("d@e.f")]).unwrap().formatted();
+        assert!(wire.is_ascii(), "a server without 8BITMIME accepts it");
+        assert!(!String::from_utf8(wire).unwrap().contains("\n.\r\n"));
+    }
+
+    #[test]
+    fn a_header_is_one_line_that_nobody_decodes() {
+        let header = header("a\r\nBcc: evil@example.com\u{1b}[2J =?utf-8?q?=0D=0A?= \u{0}");
+        assert!(!header.chars().any(char::is_control), "{header:?}");
+        assert!(!header.contains("=?"), "{header}");
+        assert!(super::header(&"x".repeat(5000)).len() <= SUBJECT + '…'.len_utf8());
+    }
+
+    #[test]
+    fn a_subject_names_the_first_topic_and_counts_the_others() {
+        let mut outgoing = hostile();
+        let item = outgoing.items[0].clone();
+        outgoing.items.push(item.clone());
+        assert_eq!(subject(&outgoing), "acme: 7 changes of teams held, and 1 more topic");
+        outgoing.items.push(item);
+        assert_eq!(subject(&outgoing), "acme: 7 changes of teams held, and 2 more topics");
+    }
+
+    #[test]
+    fn a_time_outside_the_calendar_is_a_date_too() {
+        for time in [Time(i64::MIN), Time(i64::MAX)] {
+            let mut outgoing = hostile();
+            outgoing.at = time;
+            assert!(message(&outgoing, &address("a@b.c"), &[address("d@e.f")]).is_ok());
+        }
+    }
+}

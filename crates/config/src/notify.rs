@@ -26,6 +26,10 @@ pub struct NotifyFile {
     pub email: Option<NotifyEmailFile>,
     /// The repository in which Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
+    /// The template of the title of each topic. The default is Beadle's own title.
+    pub title: Option<String>,
+    /// The template of the text below the title. The default is Beadle's own text.
+    pub body: Option<String>,
     /// The kinds of problems that the channel is told. The default is all kinds.
     pub only: Option<Vec<ProblemKind>>,
     /// The daily time in which the channel gets no message, such as `22:00-07:00`.

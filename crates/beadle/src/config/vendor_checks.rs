@@ -12,6 +12,7 @@ use beadle_scim::Dialect;
 
 use super::domain::{InvalidAttribute, checked_attributes, rules};
 use super::mail::address;
+use crate::notify::template::{FIELDS, Templates};
 
 /// Checks those rules of the configuration file that need the crate of a vendor.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
@@ -36,6 +37,11 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
         }
     }
     for (entry, channel) in file.notify.iter().enumerate() {
+        Templates::of(channel).check().map_err(|(key, why)| {
+            let table = KeyPath::new("notify").entry(entry);
+            let what = format!("`{table}` has an invalid template: {why}");
+            Invalid::new(table.key(key), what).hint(Some(format!("a template can name {FIELDS}")))
+        })?;
         if let Some(issues) = &channel.github {
             let at = KeyPath::new("notify").entry(entry).key("github").key("repository");
             check_form(&REPOSITORY, at, &issues.repository)?;

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 pub(crate) use super::post::SendFailure;
 use super::post::{client, send};
 use super::smtp::SignIn;
+use super::template::Templates;
+use super::text::Text;
 use super::{issues, slack, smtp, teams, webhook};
 use crate::app::application::App;
 
@@ -30,8 +32,10 @@ impl Sender {
             let what = format!("a secret of the channel {}", channel.name);
             app.config.secret(reference, &what).map_err(|error| SendFailure::new(format!("{error:#}")))
         };
+        let templates = Templates::of(channel);
+        let texts: Vec<Text> = outgoing.items.iter().map(|item| templates.text(item)).collect();
         if let Some(place) = &channel.github {
-            return issues::send(app, &channel.name, place, outgoing, now).await;
+            return issues::send(app, &channel.name, place, outgoing, &texts, now).await;
         }
         if let Some(email) = &channel.email {
             let sign_in = match (&email.user, &email.password) {
@@ -40,16 +44,16 @@ impl Sender {
                 }
                 _ => None,
             };
-            return smtp::send(email, sign_in, outgoing).await;
+            return smtp::send(email, sign_in, outgoing, &texts).await;
         }
         let (address, post) = if let Some(reference) = &channel.slack {
-            (secret(reference)?, slack::message(outgoing))
+            (secret(reference)?, slack::message(&texts))
         } else if let Some(reference) = &channel.teams {
-            (secret(reference)?, teams::message(outgoing))
+            (secret(reference)?, teams::message(&texts))
         } else if let Some(receiver) = &channel.webhook {
             let secrets = receiver.secrets.iter().map(|reference| secret(reference));
             let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
-            (secret(&receiver.url)?, webhook::message(outgoing, &channel.name, &secrets, now)?)
+            (secret(&receiver.url)?, webhook::message(outgoing, &texts, &channel.name, &secrets, now)?)
         } else {
             // The check of the configuration refuses a channel without a receiver.
             return Err(SendFailure::new("the channel has no receiver"));

@@ -12,7 +12,7 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
 use super::post::SendFailure;
-use super::text::{cut, lines, title};
+use super::text::{Text, cut};
 
 /// The name of the sender.
 const SENDER: &str = "Beadle";
@@ -22,20 +22,25 @@ const SUBJECT: usize = 200;
 const LAST: u64 = 253_370_764_799;
 
 /// Returns a message as plain text and as HTML. A repeated message has the same `Message-ID`.
-pub(super) fn message(outgoing: &Outgoing, from: &Address, to: &[Address]) -> Result<Message, SendFailure> {
+pub(super) fn message(
+    outgoing: &Outgoing,
+    texts: &[Text],
+    from: &Address,
+    to: &[Address],
+) -> Result<Message, SendFailure> {
     let id = format!("<{}@{}>", outgoing.id, from.domain());
     // Programs that answer e-mail must not answer this one (RFC 3834).
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let mut builder = Message::builder()
         .from(Mailbox::new(Some(SENDER.to_owned()), from.clone()))
-        .subject(subject(outgoing))
+        .subject(subject(texts))
         .date(UNIX_EPOCH + Duration::from_secs(seconds(outgoing.at)))
         .message_id(Some(id))
         .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
     for one in to {
         builder = builder.to(Mailbox::new(None, one.clone()));
     }
-    let parts = MultiPart::alternative_plain_html(plain(outgoing), html(outgoing));
+    let parts = MultiPart::alternative_plain_html(plain(texts), html(texts));
     builder.multipart(parts).map_err(|error| SendFailure::new(format!("cannot write the e-mail: {error}")))
 }
 
@@ -44,10 +49,10 @@ fn seconds(at: Time) -> u64 {
 }
 
 /// Returns the title of the first topic, and the number of the others.
-fn subject(outgoing: &Outgoing) -> String {
-    let first = outgoing.items.first().map(title).unwrap_or_default();
-    let text = match outgoing.items.len() {
-        0 | 1 => first,
+fn subject(texts: &[Text]) -> String {
+    let first = texts.first().map(|text| text.title.as_str()).unwrap_or_default();
+    let text = match texts.len() {
+        0 | 1 => first.to_owned(),
         2 => format!("{first}, and 1 more topic"),
         all => format!("{first}, and {} more topics", all - 1),
     };
@@ -61,29 +66,36 @@ fn header(text: &str) -> String {
     cut(&line.replace("=?", "= ?"), SUBJECT)
 }
 
-fn plain(outgoing: &Outgoing) -> String {
-    let mut text = String::new();
-    for item in &outgoing.items {
-        let _ = writeln!(text, "{}", title(item)); // writing to a string cannot fail
-        for line in lines(item) {
-            let _ = writeln!(text, "- {line}");
+fn plain(texts: &[Text]) -> String {
+    let mut all = String::new();
+    for text in texts {
+        let _ = writeln!(all, "{}", text.title); // writing to a string cannot fail
+        let mark = if text.body.is_some() { "" } else { "- " };
+        for line in text.below() {
+            let _ = writeln!(all, "{mark}{line}");
         }
-        text.push('\n');
+        all.push('\n');
     }
-    text
+    all
 }
 
-fn html(outgoing: &Outgoing) -> String {
-    let mut text = String::from("<!DOCTYPE html>\n<html lang=\"en\"><body>\n");
-    for item in &outgoing.items {
-        let _ = writeln!(text, "<h3>{}</h3>\n<ul>", encoded(&title(item)));
-        for line in lines(item) {
-            let _ = writeln!(text, "<li>{}</li>", encoded(&line));
+fn html(texts: &[Text]) -> String {
+    let mut all = String::from("<!DOCTYPE html>\n<html lang=\"en\"><body>\n");
+    for text in texts {
+        // The lines of a template are one paragraph, because their form belongs to the template.
+        let (open, close, before, after) = if text.body.is_some() {
+            ("<p>", "</p>", "", "<br>")
+        } else {
+            ("<ul>", "</ul>", "<li>", "</li>")
+        };
+        let _ = writeln!(all, "<h3>{}</h3>\n{open}", encoded(&text.title));
+        for line in text.below() {
+            let _ = writeln!(all, "{before}{}{after}", encoded(&line));
         }
-        text.push_str("</ul>\n");
+        let _ = writeln!(all, "{close}");
     }
-    text.push_str("</body></html>\n");
-    text
+    all.push_str("</body></html>\n");
+    all
 }
 
 /// Returns a text in which no character has a meaning in HTML.
@@ -104,7 +116,7 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::hostile;
+    use super::super::text::tests::{hostile, own};
     use super::*;
 
     fn address(text: &str) -> Address {
@@ -122,7 +134,7 @@ mod tests {
     fn a_repeated_message_has_the_same_id_and_the_same_date() {
         let outgoing = hostile();
         let to = [address("ops@example.com"), address("more@example.com")];
-        let written = message(&outgoing, &address("beadle@example.com"), &to).unwrap();
+        let written = message(&outgoing, &own(&outgoing), &address("beadle@example.com"), &to).unwrap();
         let (head, body) = parts(&written);
         for line in [
             "From: Beadle <beadle@example.com>".to_owned(),
@@ -145,11 +157,12 @@ mod tests {
         let line = &mut outgoing.items[0].found.lines[0];
         line.what = "</li></body><script>x</script>\r\n.\r\nMAIL FROM:<evil@example.com>".into();
         line.why = "é \" ' & =?utf-8?q?=0D=0ABcc:_evil@example.com?=".into();
-        let text = html(&outgoing);
+        let texts = own(&outgoing);
+        let text = html(&texts);
         assert_eq!(text.matches("<script").count() + text.matches("</body>").count(), 1, "{text}");
         assert!(text.contains("&lt;script&gt;") && text.contains("&quot; &#39; &amp;"), "{text}");
-        assert!(plain(&outgoing).lines().all(|line| line != "." && !line.starts_with("MAIL")));
-        let wire = message(&outgoing, &address("a@b.c"), &[address("d@e.f")]).unwrap().formatted();
+        assert!(plain(&texts).lines().all(|line| line != "." && !line.starts_with("MAIL")));
+        let wire = message(&outgoing, &texts, &address("a@b.c"), &[address("d@e.f")]).unwrap().formatted();
         assert!(wire.is_ascii(), "a server without 8BITMIME accepts it");
         assert!(!String::from_utf8(wire).unwrap().contains("\n.\r\n"));
     }
@@ -167,9 +180,9 @@ mod tests {
         let mut outgoing = hostile();
         let item = outgoing.items[0].clone();
         outgoing.items.push(item.clone());
-        assert_eq!(subject(&outgoing), "acme: 7 changes of teams held, and 1 more topic");
+        assert_eq!(subject(&own(&outgoing)), "acme: 7 changes of teams held, and 1 more topic");
         outgoing.items.push(item);
-        assert_eq!(subject(&outgoing), "acme: 7 changes of teams held, and 2 more topics");
+        assert_eq!(subject(&own(&outgoing)), "acme: 7 changes of teams held, and 2 more topics");
     }
 
     #[test]
@@ -177,7 +190,7 @@ mod tests {
         for time in [Time(i64::MIN), Time(i64::MAX)] {
             let mut outgoing = hostile();
             outgoing.at = time;
-            assert!(message(&outgoing, &address("a@b.c"), &[address("d@e.f")]).is_ok());
+            assert!(message(&outgoing, &own(&outgoing), &address("a@b.c"), &[address("d@e.f")]).is_ok());
         }
     }
 }

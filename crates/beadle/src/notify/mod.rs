@@ -9,6 +9,7 @@ pub(crate) mod problems;
 mod slack;
 mod smtp;
 mod teams;
+pub(crate) mod template;
 mod text;
 pub(crate) mod troubles;
 mod webhook;

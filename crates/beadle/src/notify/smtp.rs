@@ -16,6 +16,7 @@ use lettre::{Address, Message};
 
 use super::email::message;
 use super::post::SendFailure;
+use super::text::Text;
 use crate::config::mail::address;
 use crate::output::escape;
 
@@ -38,6 +39,7 @@ pub(super) async fn send(
     channel: &NotifyEmailFile,
     sign_in: Option<SignIn>,
     outgoing: &Outgoing,
+    texts: &[Text],
 ) -> Result<(), SendFailure> {
     // The check of the configuration refuses an invalid address.
     let parsed = |text: &String| {
@@ -45,7 +47,7 @@ pub(super) async fn send(
     };
     let from = parsed(&channel.from)?;
     let to = channel.to.iter().map(parsed).collect::<Result<Vec<Address>, _>>()?;
-    let message = message(outgoing, &from, &to)?;
+    let message = message(outgoing, texts, &from, &to)?;
     let mut connection = connect(channel).await?;
     let sent = transmit(&mut connection, sign_in, &message, &from, &to).await;
     // The answer to the last command changes nothing.

@@ -12,6 +12,7 @@ mod approvals;
 #[cfg(feature = "aws")]
 mod aws;
 mod careful;
+mod commit_check;
 mod cop;
 mod creation;
 mod directory;

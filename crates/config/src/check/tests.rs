@@ -16,7 +16,10 @@ fn the_check_run_of_a_commit_needs_an_app_in_the_organisation_of_the_repository(
     let acme = org("acme", &format!("{policy}\ntoken = \"env:T\""));
     let shared = |credential: &str| org("shared", &format!("policy = \"p\"\n{credential}"));
     let error = error(&format!("{acme}{}", shared("token = \"env:T\"")));
-    assert!(error.contains("beadle.toml:4: `org.commit_check` needs an [[org]] `shared` with an App"), "{error}");
+    assert!(
+        error.contains("beadle.toml:4: `org.commit_check` needs an [[org]] `shared` with an App"),
+        "{error}"
+    );
     let text = format!("{acme}{}", shared(app));
     assert!(File::parse(&Source::new(Path::new("beadle.toml"), text)).is_ok());
 }

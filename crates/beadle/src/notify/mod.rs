@@ -6,6 +6,7 @@ mod email;
 mod issues;
 mod post;
 pub(crate) mod problems;
+mod reverted;
 mod slack;
 mod smtp;
 mod teams;

@@ -87,6 +87,7 @@ fn what(topic: &Topic, count: u64) -> String {
         ProblemKind::SweepOverdue => "a sweep is overdue".into(),
         ProblemKind::SweepFailed => "a sweep failed".into(),
         ProblemKind::CredentialEnds => "a credential expires soon".into(),
+        ProblemKind::Reverted => format!("{}{aspect} reverted", counted(count, "change", "changes")),
     }
 }
 
@@ -102,6 +103,7 @@ fn none(topic: &Topic) -> String {
         ProblemKind::SweepOverdue => "no sweep is overdue".into(),
         ProblemKind::SweepFailed => "the sweeps succeed".into(),
         ProblemKind::CredentialEnds => "no credential expires soon".into(),
+        ProblemKind::Reverted => format!("no change{aspect} was reverted for 1 day"),
     }
 }
 
@@ -129,6 +131,11 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
         ProblemKind::SweepOverdue => "Look at `beadle tasks` and `beadle budget`.",
         ProblemKind::SweepFailed => "Look at `beadle tasks` and `beadle queue`.",
         ProblemKind::CredentialEnds => "Replace the credential before it expires.",
+        ProblemKind::Reverted => {
+            "To keep a change, propose it as a change of the policy. For a limited time, propose a \
+             waiver in `waivers.yml`, or ask an operator for `beadle waive NAME --keys KEYS --until TIME \
+             --reason TEXT`. `beadle explain NAME` shows the keys."
+        }
     }
 }
 

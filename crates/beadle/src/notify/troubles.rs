@@ -1,4 +1,4 @@
-//! Follows the journal, and remembers for each key what is unknown and contested. The states of the
+//! Follows the journal, and remembers for each key what is unknown, contested and changed back. The states of the
 //! keys and the holds show only the present, but a problem that lasts for an hour is another
 //! problem than one that lasts for a second.
 
@@ -11,11 +11,17 @@ use beadle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::reverted::{RevertedPart, reverted_by};
+
 /// How long a part must be unknown before it counts as a problem.
 const LONG: Duration = Duration::from_secs(3600);
 /// How long a change counts as contested after the journal reported it. While a change stays
 /// contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
+/// How long a change of a person counts as reverted after Beadle changed it back.
+const REVERTED: Duration = Duration::from_secs(24 * 3600);
+/// The maximum number of reverted changes of one key that are remembered.
+const REMEMBERED: usize = 20;
 /// How far back Beadle reads the journal when it follows the journal for the first time.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
@@ -24,7 +30,7 @@ const PAGES: usize = 20;
 /// The maximum number of keys whose states a pass reads.
 const STATES: usize = 500;
 
-/// What is unknown and contested of one key.
+/// What is unknown, contested and changed back of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {
@@ -32,6 +38,14 @@ pub(crate) struct Trouble {
     subject: String,
     unknown: Vec<UnknownPart>,
     contested: Vec<ContestedPart>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reverted: Vec<RevertedPart>,
+}
+
+impl Trouble {
+    fn is_over(&self) -> bool {
+        self.unknown.is_empty() && self.contested.is_empty() && self.reverted.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +107,7 @@ impl Troubles {
             all.place.after = last.seq;
             for entry in &entries {
                 all.take(entry);
+                all.add_reverted(entry, reverted_by(store, entry).await?);
             }
             known.retain(|key| !all.touched.contains(key.as_str()));
             // The driver may cut off a pass. The next pass continues after the last stored page.
@@ -154,6 +169,23 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
+    /// Takes over what the run of an entry changed back. If the same person makes the same change
+    /// again, it stays the same problem.
+    fn add_reverted(&mut self, entry: &Entry, parts: Vec<RevertedPart>) {
+        if parts.is_empty() {
+            return;
+        }
+        let trouble = self.keys.entry(entry.key.clone()).or_default();
+        trouble.subject.clone_from(&entry.subject);
+        for part in parts {
+            trouble.reverted.retain(|known| (&known.aspect, &known.what) != (&part.aspect, &part.what));
+            trouble.reverted.push(part);
+        }
+        let surplus = trouble.reverted.len().saturating_sub(REMEMBERED);
+        trouble.reverted.drain(..surplus);
+        self.touched.insert(entry.key.clone());
+    }
+
     /// Ends what is over. `known` has the keys without unknown parts.
     fn end(&mut self, known: &[Key], now: Time) {
         for key in known.iter().map(Key::as_str) {
@@ -163,9 +195,10 @@ impl Troubles {
             }
         }
         for (key, trouble) in &mut self.keys {
-            let count = trouble.contested.len();
+            let count = trouble.contested.len() + trouble.reverted.len();
             trouble.contested.retain(|part| now.since(part.at) < CONTESTED);
-            if count != trouble.contested.len() {
+            trouble.reverted.retain(|part| now.since(part.at) < REVERTED);
+            if count != trouble.contested.len() + trouble.reverted.len() {
                 self.touched.insert(key.clone());
             }
         }
@@ -176,9 +209,7 @@ impl Troubles {
         for key in std::mem::take(&mut self.touched) {
             let note = Note::<Trouble>::of(&[&key]);
             match self.keys.get(&key) {
-                Some(trouble) if !trouble.unknown.is_empty() || !trouble.contested.is_empty() => {
-                    note.put(store, trouble).await?;
-                }
+                Some(trouble) if !trouble.is_over() => note.put(store, trouble).await?,
                 _ => {
                     note.forget(store).await?;
                     self.keys.remove(&key);
@@ -188,7 +219,8 @@ impl Troubles {
         Ok(())
     }
 
-    /// Returns the problems: parts that have been unknown for long, and contested changes.
+    /// Returns the problems: parts that have been unknown for long, contested changes, and changes of
+    /// people that Beadle changed back.
     pub(crate) fn problems(&self, now: Time) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, trouble) in &self.keys {
@@ -218,6 +250,10 @@ impl Troubles {
                 let what = if what.is_empty() { aspect.clone() } else { what.clone() };
                 let why = format!("Beadle made the same change {times} times within an hour");
                 problems.push(problem(ProblemKind::Contested, aspect, id, what, why));
+            }
+            for RevertedPart { aspect, what, why, .. } in &trouble.reverted {
+                let id = format!("{key} {what}");
+                problems.push(problem(ProblemKind::Reverted, aspect, id, what.clone(), why.clone()));
             }
         }
         problems
@@ -332,6 +368,36 @@ mod tests {
         assert_eq!(kinds(&troubles, 10_799), ["contested teams"]);
         troubles.end(&[], Time::from_seconds(10_800));
         assert!(kinds(&troubles, 10_800).is_empty());
+    }
+
+    #[test]
+    fn a_reverted_change_is_one_problem_for_a_day() {
+        let part = |seconds, by: &str| RevertedPart {
+            aspect: "teams".into(),
+            what: format!("removes team contractors, which {by} changed"),
+            why: String::new(),
+            at: Time::from_seconds(seconds),
+        };
+        let mut troubles = Troubles::default();
+        for (seconds, by) in [(0, "ann"), (60, "bob"), (3600, "ann")] {
+            troubles.add_reverted(&run(seconds, &[]), vec![part(seconds, by)]);
+        }
+        assert_eq!(kinds(&troubles, 3600), ["reverted teams", "reverted teams"], "ann's is the same one");
+        troubles.end(&[], Time::from_seconds(86_460));
+        assert_eq!(kinds(&troubles, 86_460), ["reverted teams"]);
+        troubles.end(&[], Time::from_seconds(90_000));
+        assert!(kinds(&troubles, 90_000).is_empty());
+        let more = (0..100).map(|n| part(90_000, &n.to_string())).collect();
+        troubles.add_reverted(&run(90_000, &[]), more);
+        assert_eq!(kinds(&troubles, 90_000).len(), REMEMBERED);
+    }
+
+    #[test]
+    fn a_trouble_of_an_older_version_is_read() {
+        let text = "{\"subject\":\"acme/shop\",\"unknown\":[],\"contested\":[]}";
+        let read: Trouble = serde_json::from_str(text).unwrap();
+        assert!(read.is_over());
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
 
     #[test]

@@ -7,11 +7,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::journal::grant;
 use crate::notify::held;
-use crate::world::World;
+use crate::repair::{POLICY, declared};
+use crate::world::{World, acme};
 
 const USER: &str = "beadle";
 const PASSWORD: &str = "a password of this test";
@@ -161,5 +164,27 @@ async fn a_server_without_tls_gets_no_password_and_no_mail() {
     let tasks = world.http.get(tasks).send().await.unwrap().text().await.unwrap();
     assert!(tasks.contains("the server does not begin TLS"), "{tasks}");
     assert!(!tasks.contains(PASSWORD), "{tasks}");
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_change_was_reverted_is_named_with_the_line_and_the_way_to_a_waiver() {
+    let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let server = Server::start(&mut world, "none", &[]).await;
+    world.lines = world.lines.replace("\"held\"", "\"reverted\"");
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    grant(&world, "widgets", "ann").await;
+    server.until("a mail", |server| !server.received.lock().is_empty()).await;
+    let (mail, _) = server.received.lock()[0].clone();
+    assert_eq!(header(&mail, "Subject"), "acme: 1 change of teams reverted");
+    for said in [
+        "removes team contractors, which ann (team.added_to_repository) changed: acme/widgets",
+        "settings.yml:",
+        "beadle waive NAME --keys KEYS",
+    ] {
+        assert!(mail.contains(said), "{said}: {mail}");
+    }
     assert_eq!(serving.stop().await, Some(0));
 }

@@ -95,7 +95,7 @@ impl BackgroundTask for CommitCheck {
                 Some(run) => run.id,
                 None => writer.begin(&name, &commit.id, &format!("policy:{}", file.name)).await?.id,
             };
-            writer.conclude(id, &output(commit, (&file.name, file.mode), readers)).await?;
+            writer.conclude(id, &output(commit, (file.name.as_str(), file.mode), readers)).await?;
             shown.add(commit);
             note.put(store, &shown).await?;
         }

@@ -1,6 +1,6 @@
-//! Follows the journal, and remembers for each key what is unknown, contested and changed back. The states of the
-//! keys and the holds show only the present, but a problem that lasts for an hour is another
-//! problem than one that lasts for a second.
+//! Follows the journal, and remembers for each key what is unknown, contested and changed back. The
+//! states of the keys and the holds show only the present, but a problem that lasts for an hour is
+//! another problem than one that lasts for a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -168,6 +168,20 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_template_keeps_its_lines_and_is_no_html() {
+        let mut texts = own(&hostile());
+        texts[0].body = Some("first <b>\nsecond".into());
+        texts[0].failures = vec!["a template failed".into()];
+        assert!(
+            plain(&texts).ends_with("held\nfirst <b>\nsecond\na template failed\n\n"),
+            "{}",
+            plain(&texts)
+        );
+        let text = html(&texts);
+        assert!(text.contains("<p>\nfirst &lt;b&gt;<br>\nsecond<br>\na template failed<br>\n</p>"), "{text}");
+    }
+
+    #[test]
     fn a_header_is_one_line_that_nobody_decodes() {
         let header = header("a\r\nBcc: evil@example.com\u{1b}[2J =?utf-8?q?=0D=0A?= \u{0}");
         assert!(!header.chars().any(char::is_control), "{header:?}");

@@ -70,8 +70,12 @@ async fn connect(channel: &NotifyEmailFile) -> Result<AsyncSmtpConnection, SendF
         AsyncSmtpConnection::connect_tokio1(place, Some(CONNECTING), &name, from_the_start, None);
     let mut connection = connecting.await.map_err(failed)?;
     if channel.tls == EmailTls::Starttls {
+        if !connection.can_starttls() {
+            let why = "the server does not offer STARTTLS, and Beadle sends nothing without TLS";
+            return Err(SendFailure::new(why));
+        }
         let started = connection.starttls(tls()?, &name).await;
-        started.map_err(|error| failure("the server does not begin TLS (`tls = \"starttls\"`)", &error))?;
+        started.map_err(|error| failure("the server does not begin TLS", &error))?;
     }
     if channel.tls != EmailTls::None && !connection.is_encrypted() {
         return Err(SendFailure::new("the connection to the server is not encrypted"));

@@ -162,7 +162,7 @@ async fn a_server_without_tls_gets_no_password_and_no_mail() {
     assert_eq!((server.count("AUTH"), server.count("MAIL"), server.count("DATA")), (0, 0, 0));
     let tasks = format!("http://127.0.0.1:{}/tasks", world.operator());
     let tasks = world.http.get(tasks).send().await.unwrap().text().await.unwrap();
-    assert!(tasks.contains("the server does not begin TLS"), "{tasks}");
+    assert!(tasks.contains("the server does not offer STARTTLS"), "{tasks}");
     assert!(!tasks.contains(PASSWORD), "{tasks}");
     assert_eq!(serving.stop().await, Some(0));
 }

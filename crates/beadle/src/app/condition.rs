@@ -1,5 +1,5 @@
 //! Reads the condition of the organisations, directories and targets for the metrics and the
-//! alarms: what is drifted, unknown or contested, and when the sweeps begin.
+//! alarms: drift, unknown parts, contested changes and the times of sweeps.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     Ok(condition)
 }
 
-/// Returns the condition of an organisation, without what its keys left.
+/// Returns the condition of an organisation, without the counts of its repositories.
 async fn organisation(
     store: &dyn Store,
     org: &ServedOrganisation,
@@ -83,7 +83,7 @@ async fn organisation(
 }
 
 /// Returns the time since which a generation is in force. The first call with a generation stores
-/// the time, so that a restart does not make the generation young again.
+/// the time, so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,
     organisation: &str,
@@ -100,10 +100,12 @@ async fn in_force_since(
     Ok(now)
 }
 
-/// Counts what the keys left. A key counts once for each aspect.
+/// Counts the keys with unwritten changes and with unknown parts. A key counts once for each
+/// aspect.
 fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
     let mut contested: BTreeSet<(Key, String)> = BTreeSet::new();
-    // A contested change that removes, weakens or exposes is held. A rejected one waits for nobody.
+    // A contested change that removes, weakens or exposes is held. A rejected change needs no
+    // decision.
     let waiting = holds.iter().filter(|hold| hold.approved_by.is_none() && hold.rejected.is_none());
     for hold in waiting.filter(|hold| hold.contested) {
         contested.insert((hold.key.clone(), hold.change.aspect.clone()));

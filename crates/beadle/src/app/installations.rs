@@ -1,5 +1,5 @@
-//! The installations of the App of `[installations]`. The service lists them at GitHub, stores what
-//! it found, and opens its organisations again if others are to be taken in.
+//! The installations of the App of `[installations]`. The service lists them at GitHub, stores the
+//! list, and opens its organisations again if it must work on other organisations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ pub(crate) async fn take_in(config: &mut Config, store: &dyn Store) -> Result<()
     Ok(())
 }
 
-/// Returns what the store has about the installations of the App.
+/// Returns the stored installations of the App.
 pub(crate) async fn stored(config: &Config, store: &dyn Store) -> Result<Vec<Installed>, StoreError> {
     match &config.file.installations {
         Some(from) => Installed::all(from.app.id, store).await,
@@ -52,13 +52,13 @@ pub(crate) fn reader(config: &Config, from: &InstallationsFile, clock: &Clock) -
     Ok(Reader::new(api.map_err(anyhow::Error::msg).context(what)?, Asks::default()))
 }
 
-/// The installations, as the service looks at them.
+/// The installations of the App, for the service.
 #[derive(Default)]
 pub(crate) struct Installations {
     reader: OnceCell<Reader>,
     /// A lock that lets only one caller at a time compare GitHub's list with the store.
     looking: Mutex<()>,
-    /// True if other organisations are to be taken in than those that the service works on.
+    /// True if the service must work on other organisations than it does now.
     has_changed: AtomicBool,
     changed: Notify,
 }
@@ -112,12 +112,12 @@ impl Installations {
         Ok((count > 0).then(|| format!("{} changed", counted(count, "installation", "installations"))))
     }
 
-    /// Waits until other organisations are to be taken in than those that the service works on.
+    /// Waits until the service must work on other organisations than it does now.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Returns whether other organisations are to be taken in than those that the service works on.
+    /// Returns whether the service must work on other organisations than it does now.
     #[cfg(feature = "aws")]
     pub(crate) fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::SeqCst)
@@ -143,7 +143,7 @@ fn missing<'a>(before: &'a [Installed], listed: &[Installation]) -> Vec<&'a Inst
     before.iter().filter(is_missing).collect()
 }
 
-/// Returns what is to be stored: the installations that are new or have changed, and those of the
+/// Returns the installations to store: those that are new or have changed, and those of the
 /// organisations in `gone`.
 fn changes(before: &[Installed], listed: &[Installation], gone: &BTreeSet<u64>, now: Time) -> Vec<Installed> {
     let known: BTreeMap<u64, &Installed> = before.iter().map(|one| (one.organisation, one)).collect();

@@ -1,4 +1,4 @@
-//! What the pages of the operator listener show about the organisations and targets.
+//! The facts about organisations and targets for the pages of the operator listener.
 
 use std::sync::Arc;
 

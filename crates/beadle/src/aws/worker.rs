@@ -150,8 +150,8 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced, or until other organisations are to be taken in.
-/// After that, the caller must open everything again.
+/// Answers invocations until a secret is replaced, or until the worker must work on other
+/// organisations. After that, the caller must open everything again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -198,7 +198,7 @@ async fn serve(
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
         if service.installations.has_changed() {
-            tracing::info!("organisations to be taken in changed, Beadle opens all organisations again");
+            tracing::info!("set of organisations changed, Beadle opens all organisations again");
             drop(sharing);
             service.leave().await;
             calls.next = Some(call);
@@ -283,7 +283,7 @@ impl Minute<'_> {
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
         // A task may have read new facts about an organisation.
         note("facts about the organisations not stored for the intake function", self.tell().await);
-        // A task may have found that the newest policy is invalid.
+        // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
         // This check is the last step. It makes the invocation fail, so that an alarm shows the
@@ -330,8 +330,7 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// Writes the figures of what the repositories and groups left. Reads them again if they are
-    /// old.
+    /// Writes the figures of unwritten changes and unknown parts. Reads them again if they are old.
     async fn write_condition(&mut self, now: Time) -> anyhow::Result<()> {
         let is_fresh = |at: Time| at <= now && now.since(at) < CONDITION;
         let condition = match self.condition.take().filter(|(at, _)| is_fresh(*at)) {

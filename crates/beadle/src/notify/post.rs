@@ -12,9 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// address, because the rest of the address can be a secret.
 #[derive(Debug)]
 pub(crate) struct SendFailure {
-    /// What went wrong, and what a person can do.
+    /// The cause, and the advice for a person.
     pub(crate) text: String,
-    /// How long the receiver asks to wait.
+    /// The wait that the receiver asks for.
     pub(crate) retry_after: Option<Duration>,
     /// True if the receiver refuses the content of the message.
     pub(crate) refuses_content: bool,

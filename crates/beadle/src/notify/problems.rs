@@ -16,16 +16,16 @@ use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
 use crate::notify::troubles::Place;
 
-/// How long a background task must fail before its failure counts as a problem. A vendor that is
-/// unavailable for a moment needs no person.
+/// The time for which a background task must fail before its failure counts as a problem. A vendor
+/// that is unavailable for a moment needs no person.
 const FAILING: Duration = Duration::from_secs(60);
-/// How late a sweep may begin.
+/// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
 /// The numbers of days before the end of a credential at which it becomes a new problem.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// The maximum number of keys whose names one call looks up.
 const NAMES: usize = 50;
-/// The number of entries of the journal in which the name of a key is looked for.
+/// The number of entries of the journal in which Beadle looks for the name of a key.
 const NEWEST: u32 = 20;
 /// The maximum number of names to remember.
 const KNOWN: usize = 10_000;
@@ -44,7 +44,7 @@ pub(crate) async fn find(
     now: Time,
 ) -> Result<Vec<Problem>, StoreError> {
     let store = service.store.as_ref();
-    // An approved or rejected change waits for nobody.
+    // An approved or rejected change needs no decision.
     let groups = group_holds(store.holds().await?);
     let open = groups.iter().filter(|group| group.state == HoldState::Open);
     let mut found: Vec<Problem> = open.flat_map(held).collect();
@@ -184,7 +184,7 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
     let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
     let mut found = Vec::new();
-    // The list has no closures, which a future could not keep while it waits for the store.
+    // A list has no closures. A future cannot keep closures while it waits for the store.
     for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
         let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
         let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };

@@ -1,6 +1,6 @@
-//! Follows the journal, and remembers for each key what is unknown, contested and changed back. The
-//! states of the keys and the holds show only the present, but a problem that lasts for an hour is
-//! another problem than one that lasts for a second.
+//! Follows the journal, and remembers the unknown parts, the contested changes and the reverted
+//! changes of each key. The states of the keys and the holds show only the present, but a problem
+//! must last for some time before Beadle reports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::reverted::{RevertedPart, reverted_by};
 
-/// How long a part must be unknown before it counts as a problem.
+/// The time for which a part must be unknown before it counts as a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// How long a change counts as contested after the journal reported it. While a change stays
-/// contested, the journal reports it again within the hour.
+/// The time for which a change counts as contested after the journal reported it. While a change
+/// stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 /// How long a change of a person counts as reverted after Beadle changed it back.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes of one key that are remembered.
 const REMEMBERED: usize = 20;
-/// How far back Beadle reads the journal when it follows the journal for the first time.
+/// The maximum age of the entries that Beadle reads when it follows the journal for the first time.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
@@ -30,7 +30,7 @@ const PAGES: usize = 20;
 /// The maximum number of keys whose states a pass reads.
 const STATES: usize = 500;
 
-/// What is unknown, contested and changed back of one key.
+/// The unknown parts, the contested changes and the reverted changes of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {
@@ -68,7 +68,7 @@ impl Metadata for Trouble {
     const KIND: &'static str = "trouble";
 }
 
-/// How far Beadle has read the journal, and what the last sweeps reported.
+/// The place up to which Beadle has read the journal, and the results of the last sweeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Place {
@@ -119,9 +119,9 @@ impl Troubles {
         Ok(all)
     }
 
-    /// Returns those of some keys with unknown parts whose last run could read and resolve all
-    /// parts. A run without anything to do leaves no entry in the journal. A sweep deletes the
-    /// state of a key that does not exist any more.
+    /// Looks at some of the keys with unknown parts. Returns those whose last run could read and
+    /// resolve all parts. A run without anything to do leaves no entry in the journal. A sweep
+    /// deletes the state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();
@@ -136,7 +136,7 @@ impl Troubles {
         Ok(known)
     }
 
-    /// Takes over what an entry of the journal reports.
+    /// Adds the problems that an entry of the journal reports.
     fn take(&mut self, entry: &Entry) {
         match &entry.detail {
             Detail::Run(run) => {
@@ -186,7 +186,7 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
-    /// Ends what is over. `known` has the keys without unknown parts.
+    /// Removes the problems that have ended. `known` has the keys without unknown parts.
     fn end(&mut self, known: &[Key], now: Time) {
         for key in known.iter().map(Key::as_str) {
             if let Some(trouble) = self.keys.get_mut(key) {

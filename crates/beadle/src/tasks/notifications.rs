@@ -1,5 +1,5 @@
-//! Sends notifications: compares the present problems with what each channel was told, and sends
-//! what is new.
+//! Sends notifications: compares the present problems with the problems that each channel knows,
+//! and sends the new ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +17,8 @@ use crate::notify::channels::{SendFailure, Sender};
 use crate::notify::problems::{Names, find, instances};
 use crate::notify::troubles::Troubles;
 
-/// The time limit for one message. It is shorter than the time for which the ledger counts a
-/// message as being sent, so that two processes do not open the same issue at the same time.
+/// The time limit for one message. The ledger counts a message as being sent for a longer time, so
+/// that two processes do not open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
 /// The task that sends the notifications of all channels.
@@ -42,7 +42,7 @@ impl BackgroundTask for Notifications {
     }
 
     fn period(&self) -> Duration {
-        // A channel whose problems settle fast must not wait for the next look.
+        // A channel with a short `settle` must not wait longer than that for the next pass.
         let settle = self.service.config().file.notify.iter().map(|channel| Duration::from(channel.settle));
         settle.min().unwrap_or(LOOK).clamp(Duration::from_secs(1), LOOK)
     }
@@ -92,7 +92,8 @@ impl Notifications {
         if ledger != before {
             note.put(store, &ledger).await?;
         }
-        // The receiver may be away for hours. The task fails until it has answered again.
+        // The receiver may be unavailable for hours. The task fails until the receiver answers
+        // again.
         let Some(outgoing) = outgoing else {
             let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
             return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));

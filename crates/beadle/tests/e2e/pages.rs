@@ -46,7 +46,7 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
     let mut world = World::new(acme(json!({ "widgets": widgets, "gadgets": declared() }))).await;
     // The removals of the team and of the label are held.
     world.org_lines = "[org.guard]\nremoves = 0\n".into();
-    let labels = format!("labels:\n  - {{ name: bug, color: \"00ff00\", description: \"{HOSTILE}\" }}\n");
+    let labels = format!("labels:\n  - {{ name: \"bug {HOSTILE}\", color: \"00ff00\" }}\n");
     world.policy("settings.yml", &format!("{POLICY}{labels}"));
     let _serving = world.serve().await;
     world.connect();

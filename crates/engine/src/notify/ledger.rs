@@ -1,4 +1,4 @@
-//! What one channel was told, and the message that is on its way to the channel.
+//! The problems that one channel knows, and the message that is on its way to the channel.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
-/// How many times as long as [`Rules::settle`] a message waits at most for problems that still
-/// change. A topic must be without problems for the same time before it has recovered: after a new
-/// generation of the policy, the guard forgets its holds, and the next runs hold the changes again.
+/// The maximum wait of a message for problems that still change, as a multiple of
+/// [`Rules::settle`]. A topic must be without problems for the same time before it has recovered:
+/// after a new generation of the policy, the guard forgets its holds, and the next runs hold the
+/// changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
@@ -30,16 +31,16 @@ const SENDING: Duration = Duration::from_secs(60);
 /// The rules of one channel.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The kinds of problems that the channel is told.
+    /// The kinds of problems that Beadle reports to the channel.
     pub kinds: BTreeSet<ProblemKind>,
-    /// How long the problems must stay as they are before a message is made. So one message has all
-    /// problems of an incident.
+    /// The time for which the problems must stay the same before Beadle makes a message. So one
+    /// message has all problems of an incident.
     pub settle: Duration,
     /// The maximum number of messages in an hour. Further problems wait for the next message.
     pub most_per_hour: usize,
 }
 
-/// What happened to a topic.
+/// The change of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -56,7 +57,7 @@ pub enum State {
 pub struct Item {
     /// The topic.
     pub topic: Topic,
-    /// What happened to the topic.
+    /// The change of the topic.
     pub state: State,
     /// The time since which the topic has had problems.
     pub since: Time,
@@ -78,14 +79,14 @@ pub struct Outgoing {
     pub items: Vec<Item>,
     /// The number of tries.
     pub attempts: u32,
-    /// Why the last try failed.
+    /// The reason why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// The time of the next try.
     not_before: Time,
 }
 
-/// What a channel knows about a topic.
+/// A topic with the problems that a channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     topic: Topic,
@@ -93,13 +94,13 @@ struct Told {
     members: Members,
 }
 
-/// A topic that is not as the channel was told.
+/// A topic whose problems differ from those that the channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Changing {
     topic: Topic,
-    /// A hash of the problems, by which a further change is seen.
+    /// A hash of the problems. It differs after a further change.
     state: u32,
-    /// The time since which the topic has not been as told.
+    /// The time since which the problems have differed.
     first: Time,
     /// The time of the last change.
     last: Time,
@@ -133,8 +134,8 @@ impl Ledger {
         self.outbox.as_ref()
     }
 
-    /// Compares the present problems with what the channel was told. Makes a message if something
-    /// is new, if no other message is on its way, and if the rules allow a message now.
+    /// Compares the present problems with those that the channel knows. Makes a message if
+    /// something is new, if no other message is on its way, and if the rules allow a message now.
     pub fn observe(&mut self, channel: &str, present: &Present, rules: &Rules, is_quiet: bool, now: Time) {
         self.told.retain(|told| rules.kinds.contains(&told.topic.kind));
         self.sent.retain(|at| *at <= now && now.since(*at) < HOUR);
@@ -142,9 +143,9 @@ impl Ledger {
         if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
             return;
         }
-        // A message waits until no topic changes any more, so that it has all of an incident. A
-        // topic that changes all the time must not delay the others forever, and a recovery must
-        // not delay a problem.
+        // A message waits until no topic changes any more, so that it has all problems of an
+        // incident. A topic that changes all the time must not delay the others forever, and a
+        // recovery must not delay a problem.
         let is_problem = |one: &&Changing| present.contains_key(&one.topic);
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
@@ -155,7 +156,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the topics that are not as told.
+    /// Returns the topics whose problems differ from those that the channel knows.
     fn compare(&self, present: &Present, rules: &Rules, now: Time) -> Vec<Changing> {
         let wanted = present.keys().filter(|topic| rules.kinds.contains(&topic.kind));
         let topics: BTreeSet<&Topic> = wanted.chain(self.told.iter().map(|told| &told.topic)).collect();
@@ -176,8 +177,8 @@ impl Ledger {
         changing
     }
 
-    /// Makes a message of the topics that are not as told. Leaves out topics without problems that
-    /// may not recover yet.
+    /// Makes a message of the topics whose problems differ from those that the channel knows.
+    /// Leaves out topics without problems that may not recover yet.
     fn compose(
         &mut self,
         channel: &str,

@@ -17,11 +17,11 @@ const TEXT: usize = 300;
 const NAME: usize = 100;
 /// The maximum number of problems of a topic whose identities the ledger stores. A table of
 /// DynamoDB limits the size of a note to 400 KB, and a ledger can have dozens of topics. For a
-/// larger topic, the ledger has the smallest identities, so that both sides of a comparison have
-/// the same choice.
+/// larger topic, the ledger has the smallest identities, so that both sides of a comparison leave
+/// out the same ones.
 const MEMBERS: usize = 200;
 
-/// What is wrong.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
@@ -88,7 +88,7 @@ impl fmt::Display for ProblemKind {
 /// The subject of notifications: all problems of one kind, at one instance and in one aspect.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Topic {
-    /// What is wrong.
+    /// The kind of the problems.
     pub kind: ProblemKind,
     /// The organisation, the directory or the target.
     pub instance: String,
@@ -120,7 +120,7 @@ pub struct Problem {
     pub id: String,
     /// The name of the repository, the group or the thing that has the problem.
     pub subject: String,
-    /// What is wrong, without the name. Problems with the same text share one line.
+    /// The text of the problem, without the name. Problems with the same text share one line.
     pub what: String,
     /// The cause, or what a person can do.
     pub why: String,
@@ -132,7 +132,7 @@ pub struct Problem {
 /// Problems of a topic that have the same text and the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// What is wrong.
+    /// The text of the problems.
     pub what: String,
     /// The cause of one of the problems.
     pub why: String,
@@ -168,7 +168,7 @@ pub struct Members {
 impl Members {
     /// Returns the number of problems that were not there before.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // The hashes say nothing about the problems whose hashes are left out.
+        // The hashes do not show the problems whose hashes are left out.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;
@@ -186,7 +186,7 @@ impl Members {
         self.hashes.is_superset(&other.hashes)
     }
 
-    /// Returns a hash by which a change of the problems is seen.
+    /// Returns a hash of the problems. It differs after a change.
     pub(super) fn fingerprint(&self) -> u32 {
         let hashes = self.hashes.iter().flat_map(|member| member.to_be_bytes());
         hash(&self.count.to_be_bytes().into_iter().chain(hashes).collect::<Vec<u8>>())

@@ -221,7 +221,7 @@ fn a_refused_message_is_sent_again_with_titles_only() {
 }
 
 #[test]
-fn a_kind_that_the_channel_is_not_told_is_left_out() {
+fn a_kind_that_the_channel_does_not_select_is_left_out() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..3), 0..100);
     channel.rules.kinds = [ProblemKind::Parked].into();
@@ -400,7 +400,7 @@ impl World {
         killed
     }
 
-    /// Returns what a person knows who has read all messages.
+    /// Returns the knowledge of a person who has read all messages.
     fn known(&self) -> BTreeMap<Topic, Members> {
         let mut known = BTreeMap::new();
         for item in self.received.iter().flat_map(|outgoing| &outgoing.items) {
@@ -424,7 +424,7 @@ fn changed(present: &mut BTreeSet<(usize, u32)>, random: &mut Random) {
 }
 
 #[test]
-fn over_kills_and_outages_each_change_of_state_is_told_once() {
+fn each_change_of_state_is_sent_once_over_kills_and_outages() {
     let mut kills = 0;
     for seed in 0..100 {
         let mut world = World {
@@ -440,7 +440,7 @@ fn over_kills_and_outages_each_change_of_state_is_told_once() {
         let (mut is_away, mut is_quiet) = (false, false);
         let mut second = 0;
         for step in 0..1200 {
-            // At the end nothing changes any more, and everything that is missing is told.
+            // At the end nothing changes any more, and the receiver gets everything that it lacks.
             let is_calm = step > 600;
             if !is_calm && world.random.is_one_of(15) {
                 changed(&mut problems, &mut world.random);

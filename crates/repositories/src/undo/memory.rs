@@ -162,7 +162,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
     Ok(found)
 }
 
-/// What a planner remembers about undone values.
+/// The undone values that a planner remembers.
 #[derive(Clone)]
 pub(crate) struct Memory {
     store: Arc<dyn Store>,

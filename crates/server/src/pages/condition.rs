@@ -1,5 +1,4 @@
-//! The state of a repository, group or organisation: what its last run left, and what the queue
-//! knows about its key.
+//! The state of a repository, group or organisation, from its last run and from the queue.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -19,7 +18,7 @@ pub(super) enum Condition {
     Held,
     /// Another writer undoes a change.
     Contested,
-    /// A part could not be read or resolved.
+    /// Beadle could not read or resolve a part.
     Unknown,
     /// The last run failed, and Beadle retries.
     Failing,
@@ -75,7 +74,7 @@ impl Condition {
         }
     }
 
-    /// Returns whether nobody has to look at the key.
+    /// Returns whether the key needs no attention.
     pub(super) fn is_fine(self) -> bool {
         matches!(self, Self::AsDeclared | Self::Skipped)
     }
@@ -90,7 +89,7 @@ pub(super) struct Thing {
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
-    /// Why the state is not [`Condition::AsDeclared`]; empty if it is.
+    /// The reason for the state; empty for [`Condition::AsDeclared`].
     pub(super) why: String,
     /// The time since which this state exists.
     pub(super) since: Time,
@@ -104,8 +103,8 @@ impl Thing {
         Self { key, subject, state, why, since }
     }
 
-    /// Returns a text by which things are sorted: by instance, then by name. It also tells a page
-    /// where the page before ended.
+    /// Returns a text by which things are sorted: by instance, then by name. A page also uses it to
+    /// continue after the page before.
     pub(super) fn place(&self) -> String {
         format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
     }
@@ -117,7 +116,7 @@ impl Thing {
     }
 }
 
-/// The rows of the keys that the queue has trouble with.
+/// The rows of the keys that are parked or fail.
 pub(super) struct Trouble(HashMap<Key, Row>);
 
 impl Trouble {
@@ -175,7 +174,7 @@ fn failure(row: &Row) -> Option<&str> {
     row.last_error.as_deref().filter(|_| failed > 0)
 }
 
-/// Returns the state of a key, why it has this state, and since when.
+/// Returns the state of a key, its reason and its beginning.
 fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Time) {
     if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
         return (Condition::Parked, parked.why.clone(), parked.since);
@@ -192,7 +191,7 @@ fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Tim
     }
 }
 
-/// Returns what the last run of a key left.
+/// Returns the state of a key after its last run.
 fn of_run(left: &KeyState) -> (Condition, String) {
     let changes = |count: usize| match count {
         1 => "1 change".to_owned(),

@@ -1,4 +1,4 @@
-//! What the pages show that is not in the store. The process that serves the pages knows it.
+//! The facts on the pages that are not in the store. The process that serves the pages knows them.
 
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
@@ -23,7 +23,7 @@ pub struct OrganisationFacts {
     pub commit: Option<PolicyCommitted>,
     /// The generations that the gate holds.
     pub held: Vec<HeldPolicy>,
-    /// The waivers, with the one that ends first at the beginning.
+    /// The waivers. The one that ends first comes first.
     pub waivers: Vec<WaiverFacts>,
 }
 
@@ -38,7 +38,7 @@ pub struct WaiverFacts {
     pub repositories: Vec<String>,
     /// The end of the waiver.
     pub until: Time,
-    /// Why the keys are exempt.
+    /// The reason for the exemption.
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,
@@ -55,7 +55,7 @@ pub struct HeldPolicy {
     pub generation: String,
     /// The commit that has the files of the generation, if it comes from a repository.
     pub commit: Option<PolicyCommitted>,
-    /// Who holds the generation.
+    /// The holder of the generation.
     pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
@@ -82,7 +82,7 @@ pub struct HeldChanges {
     pub risk: Risk,
     /// The aspect of the changes.
     pub aspect: String,
-    /// What is changed, such as `team platform`.
+    /// The changed thing, such as `team platform`.
     pub what: String,
     /// The number of repositories.
     pub repositories: u64,

@@ -96,7 +96,7 @@ impl Tag {
 }
 
 /// An attribute of an element. A browser runs the values of some attributes, such as `onclick`.
-/// None of those is here.
+/// This list has none of those attributes.
 #[derive(Clone, Debug)]
 pub(super) enum Attribute<'a> {
     Action(&'static str),

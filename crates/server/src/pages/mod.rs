@@ -57,7 +57,7 @@ pub struct Pages {
     pub clock: Clock,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// What the process knows besides the store.
+    /// The facts that are not in the store.
     pub facts: Arc<dyn Facts>,
     /// The rules for callers.
     pub access: Access,

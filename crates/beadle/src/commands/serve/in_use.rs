@@ -123,7 +123,7 @@ pub(super) struct InUse {
 }
 
 impl InUse {
-    /// Waits until other organisations are to be taken in than those of the configuration.
+    /// Waits until the service must work on other organisations than the configuration has now.
     pub(super) async fn installations_changed(&self) {
         self.service.installations.changed().await;
     }
@@ -136,9 +136,9 @@ impl InUse {
     }
 }
 
-/// Reads the token that callers of the operator listener must send. After a reload, the listener
-/// can still have an address that the file has no more, and other machines must not reach it without
-/// a token.
+/// Reads the token that callers of the operator listener must send. A reload does not change the
+/// address of the listener, also if the file has another one. Other machines must not reach the
+/// listener without a token.
 fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
     let address = config.file.server.operator;
     match &config.file.server.operator_token {

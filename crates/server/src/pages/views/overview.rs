@@ -36,7 +36,7 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
-    /// The state of the own settings of each organisation, after their first run.
+    /// The state of each organisation itself, after its first run.
     organisation_settings: Vec<Thing>,
     repositories: Counts,
     groups: Counts,
@@ -176,7 +176,7 @@ impl View for Overview {
                         "Mode",
                         "Policy in force",
                         "Policies that the gate holds",
-                        "Own settings",
+                        "Organisation itself",
                     ],
                     self.organisations.iter().map(organisation).collect(),
                     "The configuration has no organisation.",

@@ -27,7 +27,7 @@ pub(in crate::pages) struct RepositoryPage {
     holds: Vec<Hold>,
     /// The newest entries of the journal, with the newest one first.
     journal: Vec<Entry>,
-    /// The number before which the older entries are; `None` if there are none.
+    /// The number before which the older entries begin; `None` if there are none.
     older: Option<u64>,
 }
 

@@ -50,7 +50,7 @@ fn seconds(at: Time) -> u64 {
 
 /// Returns the title of the first topic, and the number of the others.
 fn subject(texts: &[Text]) -> String {
-    let first = texts.first().map(|text| text.title.as_str()).unwrap_or_default();
+    let first = texts.first().map_or("", |text| text.title.as_str());
     let text = match texts.len() {
         0 | 1 => first.to_owned(),
         2 => format!("{first}, and 1 more topic"),

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::reverted::{RevertedPart, reverted_by};
 
+#[cfg(test)]
+mod reverted_tests;
+
 /// The time for which a part must be unknown before it counts as a problem.
 const LONG: Duration = Duration::from_secs(3600);
 /// The time for which a change counts as contested after the journal reported it. While a change
@@ -368,36 +371,6 @@ mod tests {
         assert_eq!(kinds(&troubles, 10_799), ["contested teams"]);
         troubles.end(&[], Time::from_seconds(10_800));
         assert!(kinds(&troubles, 10_800).is_empty());
-    }
-
-    #[test]
-    fn a_reverted_change_is_one_problem_for_a_day() {
-        let part = |seconds, by: &str| RevertedPart {
-            aspect: "teams".into(),
-            what: format!("removes team contractors, which {by} changed"),
-            why: String::new(),
-            at: Time::from_seconds(seconds),
-        };
-        let mut troubles = Troubles::default();
-        for (seconds, by) in [(0, "ann"), (60, "bob"), (3600, "ann")] {
-            troubles.add_reverted(&run(seconds, &[]), vec![part(seconds, by)]);
-        }
-        assert_eq!(kinds(&troubles, 3600), ["reverted teams", "reverted teams"], "ann's is the same one");
-        troubles.end(&[], Time::from_seconds(86_460));
-        assert_eq!(kinds(&troubles, 86_460), ["reverted teams"]);
-        troubles.end(&[], Time::from_seconds(90_000));
-        assert!(kinds(&troubles, 90_000).is_empty());
-        let more = (0..100).map(|n| part(90_000, &n.to_string())).collect();
-        troubles.add_reverted(&run(90_000, &[]), more);
-        assert_eq!(kinds(&troubles, 90_000).len(), REMEMBERED);
-    }
-
-    #[test]
-    fn a_trouble_of_an_older_version_is_read() {
-        let text = "{\"subject\":\"acme/shop\",\"unknown\":[],\"contested\":[]}";
-        let read: Trouble = serde_json::from_str(text).unwrap();
-        assert!(read.is_over());
-        assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) struct ServedOrganisation {
     /// The reader of the files of the policy.
     files: Mutex<FileReader>,
     /// What the last look at the repository of the policy found.
-    looked: Mutex<LastLook>,
+    pub(super) looked: Mutex<LastLook>,
     /// The record by which this process shares the organisation's budget, once the organisation is
     /// open.
     share: Mutex<Option<BudgetShare>>,

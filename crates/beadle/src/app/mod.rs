@@ -39,6 +39,7 @@ pub(crate) mod okta_client;
 pub(crate) mod page_facts;
 pub(crate) mod policy_adoption;
 mod policy_checks;
+pub(crate) mod policy_commit;
 pub(crate) mod policy_groups;
 mod policy_mappings;
 pub(crate) mod policy_part;

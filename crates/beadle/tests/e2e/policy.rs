@@ -153,7 +153,9 @@ async fn the_schema_accepts_the_same_files_as_the_check() {
     let schema = world.beadle(&["schema"]).await.expect(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
     assert!(
-        validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "app_installations": 1 }))
+        validator.is_valid(
+            &json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "app_installations": 1 })
+        )
     );
     assert!(!validator.is_valid(&json!({ "repository": { "has_wikki": false } })));
     for file in ["suborg", "layer", "repo", "deployment", "test"] {

@@ -81,7 +81,7 @@ pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Opt
     let mappings = service.directories.mappings();
     let before = HeldGeneration::note(&note).get(store.as_ref()).await?;
     let before = before.filter(|held| held.generation == generation);
-    let limits = limits(service, &target.file);
+    let limits = limits(service, &target.file).await?;
     let known = accepted(name).get(store.as_ref()).await?;
     let mut passes = known.as_ref().is_some_and(|AcceptedTarget(known)| *known == place);
     if !passes {

@@ -29,10 +29,9 @@ pub(super) async fn is_held(
     if selection.is_by_name() {
         return Ok(false);
     }
-    let policy = org.policy.current();
-    let held =
-        command_gate::held_plan(&org.file, &policy, (shown.plans.as_slice(), selection.shard), store, clock)
-            .await?;
+    let (policy, guard) = (org.policy.current(), org.limits.current());
+    let plans = (shown.plans.as_slice(), selection.shard);
+    let held = command_gate::held_plan((&org.file, &guard), &policy, plans, store, clock).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
         "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \

@@ -16,7 +16,7 @@ use crate::app::team_file::Parse;
 use crate::config::{Config, OrgConfig};
 
 /// What a new version of a policy changes in the groups of one target.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ChangedGroups {
     /// The name of the target.
     pub(crate) target: String,

@@ -148,10 +148,13 @@ impl Findings {
     }
 
     /// Returns the code of the plan, if the check shows the whole plan of a valid policy. In a public
-    /// repository, it does not show the whole plan.
+    /// repository, it does not show the whole plan. For a fork, it does not show who joins and who
+    /// leaves groups.
     pub(super) fn shown_plan(&self) -> Option<&str> {
         let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
-        let is_whole = !self.is_public && self.errors() == 0 && self.failures.is_empty();
+        let changes_groups = preview.group_risks().1 > 0;
+        let is_shown = !self.is_public && !(self.is_from_fork && changes_groups);
+        let is_whole = is_shown && self.errors() == 0 && self.failures.is_empty();
         is_whole.then_some(preview.digest.as_str())
     }
 
@@ -384,6 +387,12 @@ pub(super) mod tests {
         assert_eq!(findings(Some(removal())).shown_plan(), Some(""));
         let public = Findings { is_public: true, ..findings(Some(removal())) };
         assert_eq!(public.shown_plan(), None);
+        let fork = |preview: Previewed| Findings { is_from_fork: true, ..findings(Some(preview)) };
+        assert_eq!(fork(removal()).shown_plan(), Some(""));
+        let groups = vec![ChangedGroups { mapped: removal().plans, ..ChangedGroups::default() }];
+        let with_groups = || Previewed { groups: groups.clone(), ..removal() };
+        assert_eq!(findings(Some(with_groups())).shown_plan(), Some(""));
+        assert_eq!(fork(with_groups()).shown_plan(), None, "nobody has seen the people");
         assert!(public.may_preview());
         assert!(!Findings { is_from_fork: true, ..public }.may_preview());
     }

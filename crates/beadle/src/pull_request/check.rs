@@ -342,6 +342,9 @@ impl PolicyCheck {
             }
             Err(PolicyError::Invalid { problems, .. }) => {
                 findings.problems = problems;
+                if !findings.may_preview() {
+                    findings.hide_configuration();
+                }
                 return Ok(());
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use beadle_engine::{Key, Mode, Plan, Risk, Risks};
 use beadle_github::{Annotation, Conclusion};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::Problem;
+use beadle_repositories::policy::{MAPPINGS, Problem};
 
 use super::parts::Folders;
 use crate::app::policy_groups::ChangedGroups;
@@ -180,6 +180,15 @@ impl Findings {
             self.refused = Some(format!(
                 "{problems} together with the organisation's own policy, which is not shown here"
             ));
+        }
+    }
+
+    /// Removes from the findings what the configuration contains: an error in a mapping can name
+    /// targets, directories and other organisations. A stranger could ask for them.
+    pub(super) fn hide_configuration(&mut self) {
+        for problem in self.problems.iter_mut().filter(|problem| &*problem.asked.file == MAPPINGS) {
+            "this mapping is invalid; `beadle check` shows why".clone_into(&mut problem.message);
+            problem.hint = None;
         }
     }
 
@@ -380,6 +389,19 @@ pub(super) mod tests {
         let mut fine = Findings { problems: Vec::new(), failures: Vec::new(), refused: None, ..found };
         fine.hide_own(&own);
         assert_eq!(fine.refused, None);
+    }
+
+    #[test]
+    fn a_stranger_learns_nothing_of_the_configuration_from_an_error_in_a_mapping() {
+        let other = || problem("settings.yml", 3, "wrong").hint("right");
+        let mapping =
+            problem("groups.toml", 2, "there is no [[target]] `aws`").hint("did you mean `aws-prod`?");
+        let mut found = Findings { problems: vec![mapping, other()], ..findings(None) };
+        found.hide_configuration();
+        assert_eq!(found.errors(), 2);
+        let shown = format!("{:?}", found.annotations());
+        assert!(!shown.contains("aws"), "{shown}");
+        assert_eq!(found.problems[1], other());
     }
 
     #[test]

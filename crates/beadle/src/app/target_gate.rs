@@ -71,6 +71,17 @@ pub(crate) async fn held(
     Ok(held.filter(|held| held.generation == generation && held.approved.is_none()))
 }
 
+/// Returns whether a service uses the target at another place than the configured one. The service
+/// has not seen the configured place yet, or the gate has not let it pass.
+pub(crate) async fn is_used_elsewhere(
+    config: &Config,
+    file: &TargetConfig,
+    store: &dyn Store,
+) -> Result<bool, StoreError> {
+    let known = accepted(&file.name).get(store).await?;
+    Ok(known.is_some_and(|AcceptedTarget(known)| known != place(config, file)))
+}
+
 /// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
 /// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
 /// call continues.
@@ -202,6 +213,19 @@ mod tests {
         assert_eq!(names.len(), 3);
         let other = SCIM.replace("env:T", "env:U");
         assert_eq!(of(&other), places[0], "another token is the same target");
+    }
+
+    #[tokio::test]
+    async fn a_target_is_used_elsewhere_only_after_a_service_accepted_another_place() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let (config, moved) = (config(SCIM), config(&SCIM.replace("/scim/", "/other")));
+        let is_elsewhere =
+            async |config: &Config| is_used_elsewhere(config, &config.file.target[0], store).await.unwrap();
+        assert!(!is_elsewhere(&moved).await, "no service uses the store");
+        let own = place(&config, &config.file.target[0]);
+        accept(store, "t", ("t target", "g"), own, Time(1)).await.unwrap();
+        assert!(!is_elsewhere(&config).await && is_elsewhere(&moved).await);
     }
 
     #[tokio::test]

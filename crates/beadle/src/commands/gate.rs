@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Store};
+use beadle_engine::{Clock, Mode, Store};
 
 use crate::app::accepted_limits;
 use crate::app::command_gate;
@@ -80,6 +80,12 @@ pub(super) async fn limit_target(
     Ok(())
 }
 
+/// Returns whether the mode of at least one mapping lets Beadle write to a target.
+fn may_write(directories: &Directories, target: &str) -> bool {
+    let mappings = directories.mappings();
+    mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
+}
+
 /// Returns whether a service holds a target, or the mappings that a command would use for it. Prints
 /// how to approve them.
 pub(super) async fn are_mappings_held(
@@ -96,6 +102,16 @@ pub(super) async fn are_mappings_held(
         printer.error(&format!(
             "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
             held.why, held.generation
+        ));
+        return Ok(true);
+    }
+    if let Some(file) = file
+        && may_write(directories, target)
+        && target_gate::is_used_elsewhere(config, file, store.as_ref()).await?
+    {
+        printer.error(&format!(
+            "{target}: the service has not accepted the new address of this target\nhint: run `beadle reload`, or restart \
+             the service, so that the gate checks the target"
         ));
         return Ok(true);
     }

@@ -20,11 +20,11 @@ use crate::config::{Config, OrgConfig};
 pub(crate) struct ChangedGroups {
     /// The name of the target.
     pub(crate) target: String,
-    /// The changes that only the new mappings ask for. The gate counts them.
+    /// The changes that only the new mappings ask for.
     pub(crate) mapped: Vec<(Key, Plan<()>)>,
-    /// The number of groups of the target, if its mappings differ.
+    /// The number of groups of the target.
     pub(crate) total: u64,
-    /// The changes that only the new teams and members ask for. The guard limits them.
+    /// The changes that only the new teams and members ask for.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
     /// The plans of groups without a change in which a part is unknown.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
@@ -82,7 +82,7 @@ pub(crate) async fn preview(
     let in_force = &directories.in_force;
     let (old, new) = (in_force.with_policy(&org.name, &old), in_force.with_policy(&org.name, &new));
     let mapped = old.changed_targets(&new);
-    let mut files = changed_files(config, org, (before, after));
+    let mut files = changed_files(config, org, (&before.sources, &after.sources));
     let mut targets = mapped.clone();
     targets.extend(files.keys().cloned());
     let mut all = Vec::new();
@@ -101,7 +101,9 @@ pub(crate) async fn preview(
         }
         if let Some(files) = files.remove(&name) {
             let found = Box::pin(planner.preview_files(&new, &files)).await;
-            changed.declared = changed.completed(found)?.plans;
+            let found = changed.completed(found)?;
+            changed.declared = found.plans;
+            changed.total = changed.total.max(found.total);
             changed.exceeded = exceeded(target, &changed.declared);
         }
         all.push(changed);
@@ -109,17 +111,18 @@ pub(crate) async fn preview(
     Ok(all)
 }
 
-/// Returns the changed files that declare groups, by the names of their targets.
-fn changed_files(
+/// Returns the changed files that declare groups, by the names of their targets. `before` and
+/// `after` have the texts of all files of a policy.
+pub(super) fn changed_files(
     config: &Config,
     org: &OrgConfig,
-    (before, after): (&Policy, &Policy),
+    (before, after): (&BTreeMap<String, String>, &BTreeMap<String, String>),
 ) -> BTreeMap<String, Vec<ChangedFile>> {
     let mut files: BTreeMap<String, Vec<ChangedFile>> = BTreeMap::new();
     for target in config.teams_of(&org.name) {
         let Some(teams) = &target.github else { continue };
         for (source, name, parse) in files_of(target, teams) {
-            let (old, new) = (before.sources.get(name), after.sources.get(name));
+            let (old, new) = (before.get(name), after.get(name));
             if old != new {
                 let [before, after] = [old, new].map(|text| declared(name, text, &parse));
                 files.entry(target.name.clone()).or_default().push(ChangedFile { source, before, after });

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use beadle_engine::gate::TARGET_PREFIX;
-use beadle_engine::{Class, Failure, GateVerdict, Metadata, Mode, Note, Store, StoreError, Time};
+use beadle_engine::{Class, Failure, GateVerdict, Mode, Store, StoreError, Time};
 use beadle_groups::Mappings;
 use beadle_groups::sweep::remembered;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::app::accepted_target::{self, place};
 use crate::app::configured_mappings::limits;
 use crate::app::configured_organisation::is_first_gated;
 use crate::app::group_target::GroupTarget;
@@ -22,32 +22,6 @@ use crate::config::{Config, TargetConfig};
 
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
-
-/// The place of a target that a service accepted last, such as `scim https://scim.example.com`.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct AcceptedTarget(String);
-
-impl Metadata for AcceptedTarget {
-    const KIND: &'static str = "accepted-target";
-}
-
-fn accepted(name: &str) -> Note<AcceptedTarget> {
-    Note::of(&[name])
-}
-
-/// Returns the kind and the address of a target.
-fn place(config: &Config, file: &TargetConfig) -> String {
-    match (&file.scim, &file.github) {
-        (Some(scim), _) => format!("scim {}", scim.url.trim_end_matches('/')),
-        (None, Some(teams)) => {
-            let org = config.file.org.iter().find(|org| org.name == teams.org);
-            let api = org.map_or("", |org| org.api.trim_end_matches('/'));
-            format!("teams {} {api}", teams.org)
-        }
-        (None, None) => String::new(),
-    }
-}
 
 /// Returns the name of a version of a target.
 fn generation_of(place: &str) -> String {
@@ -71,17 +45,6 @@ pub(crate) async fn held(
     Ok(held.filter(|held| held.generation == generation && held.approved.is_none()))
 }
 
-/// Returns whether a service uses the target at another place than the configured one. The service
-/// has not seen the configured place yet, or the gate has not let it pass.
-pub(crate) async fn is_used_elsewhere(
-    config: &Config,
-    file: &TargetConfig,
-    store: &dyn Store,
-) -> Result<bool, StoreError> {
-    let known = accepted(&file.name).get(store).await?;
-    Ok(known.is_some_and(|AcceptedTarget(known)| known != place(config, file)))
-}
-
 /// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
 /// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
 /// call continues.
@@ -93,8 +56,8 @@ pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Opt
     let before = HeldGeneration::note(&note).get(store.as_ref()).await?;
     let before = before.filter(|held| held.generation == generation);
     let limits = limits(service, &target.file).await?;
-    let known = accepted(name).get(store.as_ref()).await?;
-    let mut passes = known.as_ref().is_some_and(|AcceptedTarget(known)| *known == place);
+    let known = accepted_target::of(store.as_ref(), name).await?;
+    let mut passes = known.as_ref() == Some(&place);
     if !passes {
         if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
             return Ok(Some(held.why.clone()));
@@ -166,9 +129,8 @@ async fn accept(
     place: String,
     now: Time,
 ) -> Result<(), Failure> {
-    let place = AcceptedTarget(place);
-    if accepted(name).get(store).await?.as_ref() != Some(&place) {
-        accepted(name).put(store, &place).await?;
+    if accepted_target::of(store, name).await?.as_ref() != Some(&place) {
+        accepted_target::remember(store, name, place).await?;
     }
     hold_records::end(store, note, generation, now).await?;
     Ok(())
@@ -194,39 +156,6 @@ mod tests {
 
     const SCIM: &str =
         "scim = { url = \"https://x.example/scim/\", token = \"env:T\", dialect = \"rfc7644\" }";
-
-    #[test]
-    fn another_address_organisation_or_kind_is_another_place() {
-        let of = |target: &str| {
-            let config = config(target);
-            place(&config, &config.file.target[0])
-        };
-        let places = [
-            of(SCIM),
-            of(&SCIM.replace("/scim/", "/other")),
-            of("github = { org = \"acme\", match = [\"saml\"] }"),
-        ];
-        assert_eq!(places[0], "scim https://x.example/scim");
-        assert!(places[2].starts_with("teams acme https://"), "{places:?}");
-        let names: std::collections::BTreeSet<String> =
-            places.iter().map(|place| generation_of(place)).collect();
-        assert_eq!(names.len(), 3);
-        let other = SCIM.replace("env:T", "env:U");
-        assert_eq!(of(&other), places[0], "another token is the same target");
-    }
-
-    #[tokio::test]
-    async fn a_target_is_used_elsewhere_only_after_a_service_accepted_another_place() {
-        let (_folder, store) = store::temporary().unwrap();
-        let store = store.as_ref();
-        let (config, moved) = (config(SCIM), config(&SCIM.replace("/scim/", "/other")));
-        let is_elsewhere =
-            async |config: &Config| is_used_elsewhere(config, &config.file.target[0], store).await.unwrap();
-        assert!(!is_elsewhere(&moved).await, "no service uses the store");
-        let own = place(&config, &config.file.target[0]);
-        accept(store, "t", ("t target", "g"), own, Time(1)).await.unwrap();
-        assert!(!is_elsewhere(&config).await && is_elsewhere(&moved).await);
-    }
 
     #[tokio::test]
     async fn a_new_target_that_writes_needs_the_gate_and_one_that_only_observes_does_not() {

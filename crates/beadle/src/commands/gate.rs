@@ -5,6 +5,7 @@ use std::sync::Arc;
 use beadle_engine::{Clock, Mode, Store};
 
 use crate::app::accepted_limits;
+use crate::app::accepted_target;
 use crate::app::command_gate;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
@@ -107,7 +108,7 @@ pub(super) async fn are_mappings_held(
     }
     if let Some(file) = file
         && may_write(directories, target)
-        && target_gate::is_used_elsewhere(config, file, store.as_ref()).await?
+        && accepted_target::is_used_elsewhere(config, file, store.as_ref()).await?
     {
         printer.error(&format!(
             "{target}: the service has not accepted the new address of this target\nhint: run `beadle reload`, or restart \

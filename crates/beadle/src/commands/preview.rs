@@ -56,9 +56,8 @@ pub(crate) async fn run(
     let Preview { plans, drift, affected, total, incomplete, due: _ } = preview?;
     let groups = groups?;
     let of = (file.name.as_str(), after.as_ref());
-    // The gate counts the groups of new mappings. The guard limits the changes of teams and members.
     let counted_plans: Vec<(Key, Plan<()>)> =
-        plans.iter().chain(groups.iter().flat_map(|changed| &changed.mapped)).cloned().collect();
+        plans.iter().chain(groups.iter().flat_map(ChangedGroups::plans)).cloned().collect();
     let counted_total = total + groups.iter().map(|changed| changed.total).sum::<u64>();
     let limits = gate_limits(file, store).await?;
     let (shown, verdict) = HeldGeneration::judge(of, &counted_plans, counted_total, &limits, app.clock.now());

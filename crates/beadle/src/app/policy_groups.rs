@@ -74,11 +74,11 @@ pub(crate) async fn preview(
     if !differ(before, after) {
         return Ok(Vec::new());
     }
-    let own = |policy: &Policy| {
-        let own = config.mappings_of_policy(org, policy);
-        own.map_err(|error| Failure::new(Class::Rejected, error))
-    };
-    let (old, new) = (own(before)?, own(after)?);
+    // The policy before may be invalid with the present configuration. Its mappings are then not in
+    // force.
+    let old = config.mappings_of_policy(org, before).unwrap_or_default();
+    let new = config.mappings_of_policy(org, after);
+    let new = new.map_err(|error| Failure::new(Class::Rejected, error))?;
     let in_force = &directories.in_force;
     let (old, new) = (in_force.with_policy(&org.name, &old), in_force.with_policy(&org.name, &new));
     let mapped = old.changed_targets(&new);

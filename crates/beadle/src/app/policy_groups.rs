@@ -63,13 +63,18 @@ pub(crate) fn differ(before: &Policy, after: &Policy) -> bool {
     [MAPPINGS, TEAMS, MEMBERS].into_iter().any(|file| before.sources.get(file) != after.sources.get(file))
 }
 
+/// Why the groups of new mappings are not planned.
+const FROM_FORK: &str =
+    "Beadle reads no groups for the mappings of a fork, because they can select any group of a directory";
+
 /// Plans the groups of all targets whose mappings, teams or members differ between two versions of
-/// an organisation's policy. Returns one entry for each such target.
+/// an organisation's policy. Returns one entry for each such target. If the new version comes from a
+/// fork, Beadle reads no group of a directory for its mappings.
 pub(crate) async fn preview(
     (config, directories): (&Config, &Directories),
     (store, clock): (Option<&Arc<dyn Store>>, &Clock),
     org: &OrgConfig,
-    (before, after): (&Policy, &Policy),
+    (before, after, is_from_fork): (&Policy, &Policy, bool),
 ) -> Result<Vec<ChangedGroups>, Failure> {
     if !differ(before, after) {
         return Ok(Vec::new());
@@ -94,7 +99,9 @@ pub(crate) async fn preview(
             continue;
         };
         let planner = target.planner(store, clock);
-        if mapped.contains(&name) {
+        if mapped.contains(&name) && is_from_fork {
+            changed.incomplete.push(format!("the groups of {name}: {FROM_FORK}"));
+        } else if mapped.contains(&name) {
             let found = Box::pin(planner.preview(&old, &new)).await;
             let found = changed.completed(found)?;
             (changed.mapped, changed.total) = (found.plans, found.total);

@@ -144,7 +144,7 @@ async fn groups(
     }
     let progress = Progress::new(&format!("reading the groups of {}", file.name), printer);
     let opened = (app.config.as_ref(), &directories);
-    let found = policy_groups::preview(opened, (store, &app.clock), file, (before, after)).await;
+    let found = policy_groups::preview(opened, (store, &app.clock), file, (before, after, false)).await;
     progress.end();
     Ok(found?)
 }

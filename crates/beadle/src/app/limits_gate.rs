@@ -137,8 +137,13 @@ pub(crate) enum LimitsAdoption {
     Unchanged,
     /// The limits of the configuration are in force now.
     InForce,
-    /// The gate holds the raised limits, for this reason. The last accepted limits stay in force.
-    Held(String),
+    /// The gate holds the raised limits. The last accepted limits stay in force.
+    Held {
+        /// The exceeded limits of the gate.
+        why: String,
+        /// The held changes that the plan of the gate is about.
+        planned: Released,
+    },
 }
 
 /// Returns the name of a version of limits.
@@ -154,8 +159,13 @@ fn note_of(name: &str) -> String {
 }
 
 /// Puts the configured limits in force, if the gate lets them pass. If the process ends at any point
-/// of this function, the next call continues.
-pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdoption, Failure> {
+/// of this function, the next call continues. `planned` are the held changes of the last plan that
+/// this process made for held limits: without some of them, the limits can pass.
+pub(crate) async fn adopt(
+    service: &Service,
+    of: &Limited,
+    planned: Option<&Released>,
+) -> Result<LimitsAdoption, Failure> {
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
     if of.in_force() == configured {
@@ -179,11 +189,16 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == generation);
     let limits = of.gate_limits(service).await?;
-    if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
-        return Ok(LimitsAdoption::Held(held.why.clone()));
-    }
     let holds = released(store.holds().await?, name, with_contested);
+    let is_planned = planned.is_some_and(|planned| !planned.lost(&holds));
+    let waits = |held: &HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
+    if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
+        return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
+    }
     let (plans, asking) = of.plan(service, &holds).await?;
+    // The plan takes minutes, and an operator may have approved the limits meanwhile.
+    let before = HeldGeneration::note(&note).get(store).await?;
+    let before = before.filter(|held| held.generation == generation);
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);
     let total = of.total(&service.store).await?;
@@ -196,7 +211,7 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(instance = name, generation, digest, why, "raised limits held");
             hold_records::begin(store, &note, &held, now).await?;
-            return Ok(LimitsAdoption::Held(held.why));
+            return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
         (Some(approval), _) => let_pass(store, &plans, &asking, approval, now).await?,
         (None, GateVerdict::Passes) => {}
@@ -239,13 +254,24 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 }
 
 /// The held changes that wider limits can release.
-#[derive(Default)]
-struct Released {
+#[derive(Clone, Default)]
+pub(crate) struct Released {
     /// The digests of the changes that the window of the guard holds, by their keys.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys that have a change that needs an approval. The limits of each group can be the
     /// reason.
     stopped: BTreeSet<Key>,
+}
+
+impl Released {
+    /// Returns whether some of these changes are not held any more. Changes that are held since then
+    /// can only make the sums larger.
+    fn lost(&self, now: &Self) -> bool {
+        let is_held = |(key, digests): (&Key, &BTreeSet<String>)| {
+            now.by_window.get(key).is_some_and(|held| digests.is_subset(held))
+        };
+        !self.by_window.iter().all(is_held) || !self.stopped.is_subset(&now.stopped)
+    }
 }
 
 /// Returns the held changes that wider limits can release. A change that an operator decided does
@@ -344,6 +370,18 @@ mod tests {
         };
         assert_eq!(shown(false), [("repository:acme:1".to_owned(), 2)]);
         assert_eq!(shown(true)[1..], [("repository:acme:2".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn held_limits_are_planned_again_if_a_held_change_is_gone() {
+        let of = |holds: &[(u64, &str)]| {
+            released(holds.iter().map(|(id, digest)| hold(*id, digest)).collect(), "acme", false)
+        };
+        let both = of(&[(1, "d1"), (2, "d2")]);
+        assert!(!both.lost(&both) && !of(&[(1, "d1")]).lost(&both), "more changes are held now");
+        assert!(both.lost(&of(&[(1, "d1")])) && both.lost(&of(&[(1, "d1"), (2, "d3")])));
+        let stopped = Released { stopped: [Key::new("repository", "acme", 3)].into(), ..both.clone() };
+        assert!(stopped.lost(&both) && !both.lost(&stopped));
     }
 
     #[tokio::test]

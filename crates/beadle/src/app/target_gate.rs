@@ -41,25 +41,41 @@ pub(crate) async fn held(
     store: &dyn Store,
 ) -> Result<Option<HeldGeneration>, StoreError> {
     let generation = generation_of(&place(config, file));
-    let held = HeldGeneration::note(&note_of(&file.name)).get(store).await?;
-    Ok(held.filter(|held| held.generation == generation && held.approved.is_none()))
+    let held = held_in(store, &note_of(&file.name), &generation).await?;
+    Ok(held.filter(|held| held.approved.is_none()))
+}
+
+/// Returns the hold in a note, if it is about this generation.
+async fn held_in(
+    store: &dyn Store,
+    note: &str,
+    generation: &str,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let held = HeldGeneration::note(note).get(store).await?;
+    Ok(held.filter(|held| held.generation == generation))
 }
 
 /// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
 /// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
-/// call continues.
-pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Option<String>, Failure> {
+/// call continues. `planned` is the generation of the mappings with which this process planned the
+/// held target: other mappings can make it pass.
+pub(crate) async fn adopt(
+    service: &Service,
+    target: &GroupTarget,
+    planned: Option<&str>,
+) -> Result<Option<String>, Failure> {
     let (store, name) = (&service.store, target.file.name.as_str());
     let place = place(service.config(), &target.file);
     let (note, generation) = (note_of(name), generation_of(&place));
     let mappings = service.directories.mappings();
-    let before = HeldGeneration::note(&note).get(store.as_ref()).await?;
-    let before = before.filter(|held| held.generation == generation);
+    let is_planned = planned == Some(mappings.generation.as_str());
+    let before = held_in(store.as_ref(), &note, &generation).await?;
     let limits = limits(service, &target.file).await?;
     let known = accepted_target::of(store.as_ref(), name).await?;
     let mut passes = known.as_ref() == Some(&place);
     if !passes {
-        if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
+        let waits = |held: &&HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
+        if let Some(held) = before.as_ref().filter(waits) {
             return Ok(Some(held.why.clone()));
         }
         passes = needs_none(known.is_none(), name, &mappings, store).await?;
@@ -79,6 +95,8 @@ pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Opt
         let text = format!("the target {name} waits for the gate: {first}");
         return Err(Failure::new(Class::Retry, text));
     }
+    // The plan takes minutes, and an operator may have approved the target meanwhile.
+    let before = held_in(store.as_ref(), &note, &generation).await?;
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);
     let mut held = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, since);

@@ -30,11 +30,19 @@ pub(super) struct TargetProbe {
     has_revived: AtomicBool,
     /// The last failed attempt to plan the target for the gate.
     wait: Mutex<Option<AdoptionWait>>,
+    /// The generation of the mappings with which this process planned the held target.
+    planned: Mutex<Option<String>>,
 }
 
 impl TargetProbe {
     pub(super) fn new(service: Arc<Service>, target: Arc<GroupTarget>) -> Self {
-        Self { service, target, has_revived: AtomicBool::new(false), wait: Mutex::default() }
+        Self {
+            service,
+            target,
+            has_revived: AtomicBool::new(false),
+            wait: Mutex::default(),
+            planned: Mutex::default(),
+        }
     }
 }
 
@@ -105,18 +113,22 @@ impl TargetProbe {
     /// Returns why the gate holds the target; `None` if the target passes. Each attempt can read all
     /// groups of the directories and the target, so Beadle waits longer after each failure.
     async fn pass_gate(&self) -> Result<Option<String>, Failure> {
-        let Self { service, target, wait, .. } = self;
+        let Self { service, target, wait, planned, .. } = self;
         let generation = service.directories.mappings().generation.clone();
         let recent = wait.lock().as_ref().and_then(|wait| wait.failure(&generation, service.clock().now()));
         if let Some(failure) = recent {
             return Err(failure);
         }
-        let adopted = Box::pin(target_gate::adopt(service, target)).await;
-        let mut wait = wait.lock();
-        let before = wait.take();
-        adopted.inspect_err(|failure| {
-            let now = service.clock().now();
-            *wait = Some(AdoptionWait::after(before, generation, now, failure.clone()));
-        })
+        let last = planned.lock().clone();
+        let adopted = Box::pin(target_gate::adopt(service, target, last.as_deref())).await;
+        let before = wait.lock().take();
+        match &adopted {
+            Ok(_) => *planned.lock() = Some(generation),
+            Err(failure) => {
+                let now = service.clock().now();
+                *wait.lock() = Some(AdoptionWait::after(before, generation, now, failure.clone()));
+            }
+        }
+        adopted
     }
 }

@@ -213,7 +213,14 @@ pub(crate) async fn adopt(
             hold_records::begin(store, &note, &held, now).await?;
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
-        (Some(approval), _) => let_pass(store, &plans, &asking, approval, now).await?,
+        (Some(approval), _) => {
+            // An approved change would replace one that an operator rejected during the plan.
+            if holds.lost(&released(store.holds().await?, name, with_contested)) {
+                let why = "a held change was decided or resolved during the plan";
+                return Err(Failure::new(Class::Retry, why));
+            }
+            let_pass(store, &plans, &asking, approval, now).await?;
+        }
         (None, GateVerdict::Passes) => {}
     }
     // A hold outlives the limits that caused it. If the process ends before it records the limits,

@@ -63,10 +63,7 @@ pub(super) async fn preview(
         preview.plans.extend(found.plans);
         preview.incomplete.extend(found.incomplete);
     }
-    // The files of a policy in a folder are in use before the gate decides.
-    if organisation.file.policy.repository().is_some() {
-        add_declared(service, organisation, (&after, candidate), &mut preview).await?;
-    }
+    add_declared(service, organisation, (&after, candidate), &mut preview).await?;
     Ok(preview)
 }
 

@@ -342,9 +342,7 @@ impl PolicyCheck {
             }
             Err(PolicyError::Invalid { problems, .. }) => {
                 findings.problems = problems;
-                if !findings.may_preview() {
-                    findings.hide_configuration();
-                }
+                findings.hide_configuration();
                 return Ok(());
             }
             Err(error) => {

@@ -183,12 +183,17 @@ impl Findings {
         }
     }
 
-    /// Removes from the findings what the configuration contains: an error in a mapping can name
-    /// targets, directories and other organisations. A stranger could ask for them.
+    /// Removes from the findings what the configuration contains, if everybody can read them: the
+    /// hint of an error in a mapping can name a target or a directory. A stranger could ask for
+    /// more, so the check does not say what is wrong with a mapping of a stranger.
     pub(super) fn hide_configuration(&mut self) {
-        for problem in self.problems.iter_mut().filter(|problem| &*problem.asked.file == MAPPINGS) {
-            "this mapping is invalid; `beadle check` shows why".clone_into(&mut problem.message);
+        let (is_public, is_of_stranger) = (self.is_public, !self.may_preview());
+        let is_mapping = |problem: &&mut Problem| is_public && &*problem.asked.file == MAPPINGS;
+        for problem in self.problems.iter_mut().filter(is_mapping) {
             problem.hint = None;
+            if is_of_stranger {
+                "this mapping is invalid; `beadle check` shows why".clone_into(&mut problem.message);
+            }
         }
     }
 
@@ -396,12 +401,21 @@ pub(super) mod tests {
         let other = || problem("settings.yml", 3, "wrong").hint("right");
         let mapping =
             problem("groups.toml", 2, "there is no [[target]] `aws`").hint("did you mean `aws-prod`?");
-        let mut found = Findings { problems: vec![mapping, other()], ..findings(None) };
-        found.hide_configuration();
-        assert_eq!(found.errors(), 2);
-        let shown = format!("{:?}", found.annotations());
-        assert!(!shown.contains("aws"), "{shown}");
-        assert_eq!(found.problems[1], other());
+        for (is_public, is_from_fork, left) in [
+            (false, true, &["`aws`", "`aws-prod`"][..]),
+            (true, false, &["`aws`"][..]),
+            (true, true, &[][..]),
+        ] {
+            let problems = vec![mapping.clone(), other()];
+            let mut found = Findings { is_public, is_from_fork, problems, ..findings(None) };
+            found.hide_configuration();
+            assert_eq!(found.errors(), 2);
+            let shown = format!("{:?}", found.annotations());
+            for name in ["`aws`", "`aws-prod`"] {
+                assert_eq!(shown.contains(name), left.contains(&name), "{is_public} {is_from_fork}: {shown}");
+            }
+            assert_eq!(found.problems[1], other());
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) struct ServedOrganisation {
     /// True if no generation was accepted with the present modes. Then the worker runs no key
     /// before the first generation has passed the gate.
     is_first: AtomicBool,
-    /// Whether Beadle accepts the newest policy.
+    /// The result of the last read of the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
 }
 
@@ -183,7 +183,8 @@ impl ServedOrganisation {
         }
         self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
         if beginning == Beginning::First {
-            self.known.watch(opened.policy.current().branches());
+            let first = opened.policy.current();
+            self.known.watch(first.branches(), first.watched_files());
             tracing::info!(organisation = self.file.name, "first policy waits for the gate");
         } else {
             self.announce_policy(&opened);
@@ -452,10 +453,10 @@ impl ServedOrganisation {
         }
     }
 
-    /// Logs the policy in force, and tells the intake which branches the policy names.
+    /// Logs the policy in force, and tells the intake which branches and files the policy names.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
-        self.known.watch(policy.branches());
+        self.known.watch(policy.branches(), policy.watched_files());
         for remark in &policy.remarks {
             tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy warning");
         }

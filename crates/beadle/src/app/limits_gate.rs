@@ -97,9 +97,8 @@ impl Limited {
         }
     }
 
-    /// Plans the keys of held changes. Returns those changes that are still planned and that the
-    /// configured limits release, and the generation of the policy or the mappings that asks for
-    /// them.
+    /// Plans the keys of held changes. Returns the planned changes that the configured limits
+    /// release, and the generation of the policy or the mappings that asks for them.
     async fn plan(
         &self,
         service: &Service,

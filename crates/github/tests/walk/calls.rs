@@ -101,6 +101,8 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "app_slug" => reader.app_slug().await.is_ok(),
         "own_app" => reader.own_app().await.is_ok(),
         "is_installed" => reader.is_installed().await.is_ok(),
+        "installations" => reader.installations().await.is_ok(),
+        "has_installation" => reader.has_installation(1).await.is_ok(),
         "deliveries" => reader.deliveries(None).await.is_ok(),
         "rate_limit" => reader.rate_limit().await.is_ok(),
         "dispatched" => {
@@ -285,6 +287,7 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
         "rename" => named.rename(text("renamed")).await.is_ok(),
         "describe" => named.describe(text("description")).await.is_ok(),
         "configure" => named.configure(&serde_json::json!({ "privacy": text("description") })).await.is_ok(),
+        "connect" => named.connect(Some(7)).await.is_ok(),
         "put_member" => named.put_member(9, false).await.is_ok(),
         "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),

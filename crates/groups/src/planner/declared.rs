@@ -24,7 +24,7 @@ pub struct ChangedFile {
 
 impl GroupPlanner {
     /// Plans the groups of the target that the files declare differently after the change. The
-    /// result contains only the changes that the texts before do not ask for, and as its total the
+    /// result contains only the changes that the earlier texts do not ask for, and as its total the
     /// number of groups that the new texts make. `mappings` are the mappings that are in force with
     /// the new texts.
     pub async fn preview_files(
@@ -46,7 +46,7 @@ impl GroupPlanner {
                     continue;
                 }
             };
-            // If the text before is missing or invalid, every group of the new text is new.
+            // If the earlier text is missing or invalid, every group of the new text is new.
             let before = file.before.teams().await.unwrap_or_default();
             keys.extend(changed(&before, &after).into_iter().flat_map(keys_of));
             made.extend(after.iter().flat_map(keys_of));

@@ -34,7 +34,7 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("deploy_keys", &["read_only"]),
     ("deployment_branch_policy", &["protected_branches", "custom_branch_policies"]),
     ("dismissal_restrictions", ACTORS),
-    ("files", &["content", "template", "when_exists", "push"]),
+    ("files", &["content", "template", "template_file", "when_exists", "push"]),
     ("force_push_allowances", ACTORS),
     ("labels", &["oldname"]),
     ("oidc_subject", &["use_default", "include_claim_keys"]),
@@ -215,8 +215,7 @@ fn is_same_key(one: &str, other: &str) -> bool {
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in one of its forms: without the part that a path can leave out, and
-/// with one name for two keys that set the same value.
+/// Returns the parts of a path in its shortest form. Two keys that set the same value have one name.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if let [section, key, ..] = parts.as_mut_slice()
         && (*section, *key) == ("repository", "private")

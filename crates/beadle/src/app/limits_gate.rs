@@ -241,8 +241,7 @@ fn digests(plans: &[(Key, Plan<()>)]) -> BTreeSet<String> {
 /// Ends the holds with these digests, so that the guard checks the changes again. A hold stays if an
 /// operator has decided about its change.
 async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), StoreError> {
-    let is_open =
-        |hold: &Hold| hold.approved_by.is_none() && hold.rejected.is_none() && !is_undo(&hold.generation);
+    let is_open = |hold: &Hold| hold.is_open() && !is_undo(&hold.generation);
     let holds = store.holds().await?.into_iter();
     let open = holds.filter(|hold| digests.contains(&hold.digest) && is_open(hold));
     let open: Vec<String> = open.map(|hold| hold.digest).collect();
@@ -286,8 +285,7 @@ impl Released {
 fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released {
     let mut found = Released::default();
     for hold in holds.into_iter().filter(|hold| hold.key.instance() == instance) {
-        let is_decided = hold.approved_by.is_some() || hold.rejected.is_some();
-        if is_decided || is_undo(&hold.generation) || (hold.contested && !with_contested) {
+        if !hold.is_open() || is_undo(&hold.generation) || (hold.contested && !with_contested) {
             continue;
         }
         if hold.change.stop.is_some() {

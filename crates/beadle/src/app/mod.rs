@@ -7,6 +7,7 @@
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_mappings;
 pub(crate) mod accepted_policy;
+pub(crate) mod accepted_target;
 pub(crate) mod adoption_wait;
 mod affected_keys;
 pub(crate) mod application;

@@ -68,7 +68,7 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
         for file in config.orgs(selection.org.as_deref())? {
             let org = app.organisation(file).await?;
             let shared = app.share_budget(&org).await;
-            let swept = one(&org, asked, &store, clock, printer).await;
+            let swept = Box::pin(one(&org, asked, &store, clock, printer)).await;
             SpawnedShare::end_all(shared).await;
             let Some(swept) = swept? else {
                 tally.held_policies += 1;

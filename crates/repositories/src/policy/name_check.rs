@@ -38,7 +38,6 @@ fn mismatch_of(part: &Part<'_>, all: &[Part<'_>]) -> Option<Problem> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::policy::Policy;
 
     /// Returns the findings of the check about names, each with its line.

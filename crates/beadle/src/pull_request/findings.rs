@@ -153,7 +153,8 @@ impl Findings {
     pub(super) fn shown_plan(&self) -> Option<&str> {
         let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
         let changes_groups = preview.group_risks().1 > 0;
-        let is_shown = !self.is_public && !(self.is_from_fork && changes_groups);
+        let is_hidden = self.is_public || (self.is_from_fork && changes_groups);
+        let is_shown = !is_hidden;
         let is_whole = is_shown && self.errors() == 0 && self.failures.is_empty();
         is_whole.then_some(preview.digest.as_str())
     }

@@ -25,7 +25,9 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            let apart = Self { waivers: self.waivers.without(paths), ..self.clone() };
+            // The second plan does not declare the undone values, so it must not become the record of
+            // what the policy declares.
+            let apart = Self { waivers: self.waivers.without(paths), controls: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
         };
         split(&undone, plan, others);

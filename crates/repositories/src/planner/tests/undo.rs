@@ -34,7 +34,7 @@ fn shop() -> Value {
     })
 }
 
-async fn shop_with(policy: &str) -> World {
+pub(super) async fn shop_with(policy: &str) -> World {
     let teams = json!({ "core": { "id": 601 }, "gone": { "id": 602 }, "fresh": { "id": 603 } });
     let state = json!({
         "orgs": { "acme": { "id": 1, "members": ["mona"], "teams": teams, "repos": { "shop": shop() } } },
@@ -44,7 +44,7 @@ async fn shop_with(policy: &str) -> World {
 }
 
 /// Returns the values of the repository that the policy changes.
-fn live(world: &World) -> Value {
+pub(super) fn live(world: &World) -> Value {
     let state = world.sim.state();
     let shop = &state["orgs"]["acme"]["repos"]["shop"];
     let mut labels = shop["labels"].clone();
@@ -62,7 +62,7 @@ fn live(world: &World) -> Value {
 
 /// Returns what Beadle wrote to repositories after this entry of the journal, and the number of the
 /// last entry.
-async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
+pub(super) async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
     let (mut changes, mut last): (BTreeMap<Key, Vec<Change<()>>>, u64) = (BTreeMap::new(), after);
     for entry in world.store.entries(listing).await.unwrap() {
@@ -78,7 +78,7 @@ async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, 
 
 /// Undoes what Beadle wrote between two entries of the journal. Returns the changes of the undo,
 /// and what it does not restore.
-async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
+pub(super) async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
     let mut changes: BTreeMap<Key, Vec<Change<()>>> = BTreeMap::new();
     for entry in world.store.entries(listing).await.unwrap() {

@@ -47,6 +47,9 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
         for (name, before, after) in fields {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
+                // Somebody changed the value between the two writes. The undo restores their value,
+                // because it undoes no changes of other people.
+                Some(known) if !is_same(&new.name, &known.after, &new.before) => *known = new,
                 Some(known) => known.after = new.after,
                 None => all.push(new),
             }
@@ -242,6 +245,26 @@ mod tests {
             change("settings", "", &[("has_wiki", json!(false), json!(true))]),
         ];
         let expected = [one("settings", "", "description", json!("a"), json!("c"))];
+        assert_eq!(reversals(&changes), expected);
+    }
+
+    #[test]
+    fn a_value_that_somebody_set_between_two_writes_is_the_one_that_returns() {
+        let permission = |before: Value, after: Value| {
+            change("teams", "team core", &[("permission", before, after)])
+        };
+        let changes = [
+            permission(json!(null), json!("push")),
+            permission(json!("admin"), json!("push")),
+            // The writes of another run are in between.
+            change("settings", "", &[("description", json!("a"), json!("b"))]),
+            change("settings", "", &[("description", json!("c"), json!("d"))]),
+            change("settings", "", &[("description", json!("d"), json!("e"))]),
+        ];
+        let expected = [
+            one("teams", "team core", "permission", json!("admin"), json!("push")),
+            one("settings", "", "description", json!("c"), json!("e")),
+        ];
         assert_eq!(reversals(&changes), expected);
     }
 

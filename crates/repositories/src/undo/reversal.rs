@@ -250,9 +250,8 @@ mod tests {
 
     #[test]
     fn a_value_that_somebody_set_between_two_writes_is_the_one_that_returns() {
-        let permission = |before: Value, after: Value| {
-            change("teams", "team core", &[("permission", before, after)])
-        };
+        let permission =
+            |before: Value, after: Value| change("teams", "team core", &[("permission", before, after)]);
         let changes = [
             permission(json!(null), json!("push")),
             permission(json!("admin"), json!("push")),

@@ -23,7 +23,7 @@ use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{Applier, agreed, declined, summary, write, writes};
 use crate::commands::gate::limit_organisation;
-use crate::commands::names::repository_keys;
+use crate::commands::names::{called_now, repository_keys};
 use crate::commands::operator;
 use crate::commands::tally::Tally;
 use crate::config::{Config, OrgConfig};
@@ -56,7 +56,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     };
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &args.repo {
-        called.extend(repository_keys(config, &store, text).await?);
+        let keys = repository_keys(config, &store, text).await?;
+        called.extend(called_now(store.as_ref(), keys, text).await?);
     }
     let orgs = config.orgs(args.org.as_deref())?;
     let (mut own, mut left): (Vec<Written>, usize) = (Vec::new(), 0);
@@ -106,7 +107,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
 }
 
 /// Returns whether the options select a write. `called` are the keys of the repositories that the
-/// operator named, by their present or a former name.
+/// operator named.
 fn is_selected(one: &Written, args: &UndoArgs, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
     args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || called.contains(&one.key))

@@ -34,6 +34,7 @@ mod reviewers;
 mod rulesets;
 mod secrets;
 mod undo;
+mod undo_whole;
 mod undone_records;
 mod waivers;
 mod waiving_everything;

@@ -16,7 +16,7 @@ use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;
 use crate::secret_memory::SecretMemory;
-use crate::undo::{Past, Planned, Reversal, judge};
+use crate::undo::{Past, Planned, Reversal, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
 /// The maximum number of plans of one repository. Each plan after the first leaves more values
@@ -154,6 +154,7 @@ impl UndoPlanner {
                 // The line is in a policy that nobody wrote.
                 field.asked = None;
             }
+            plan.changes.iter_mut().for_each(|change| show_deleted(change, &observed, seen));
             let restored = |at: &usize| {
                 let only = [*at];
                 plan.changes.iter().any(|change| judge(change, all, &only) != Planned::Other)

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::draft::Draft;
 use super::nested;
-use super::reversal::Reversal;
+use super::reversal::{Reversal, deleted};
+use super::whole::changed_since;
 
 /// A list of a policy, and how plans name its entries.
 struct Entries {
@@ -85,11 +86,11 @@ impl Entries {
         let primary = if is_property { one.name.as_str() } else { self.primary };
         let is_primary = |other: &&Reversal| other.is_beside(one) && other.name == primary;
         let primary = all.iter().find(is_primary);
-        if primary.is_some_and(|primary| primary.before.is_null()) {
-            return self.remove(draft, thing);
+        if let Some(primary) = primary.filter(|primary| primary.before.is_null()) {
+            return self.remove(draft, thing, primary, all);
         }
-        if primary.is_some_and(|primary| primary.after.is_null()) {
-            return self.create(draft, thing, one, name == self.primary);
+        if let Some(primary) = primary.filter(|primary| primary.after.is_null()) {
+            return self.create(draft, thing, primary, name == self.primary);
         }
         if name == "secret" || one.what.contains(": secret ") {
             return Err("GitHub and the journal have no value of a secret".to_owned());
@@ -127,14 +128,48 @@ impl Entries {
         Ok(None)
     }
 
-    /// Removes an entry that Beadle created.
-    fn remove(&self, draft: &mut Draft<'_>, thing: &str) -> Result<Option<String>, String> {
+    /// Removes an entry that Beadle created, unless somebody changed it since.
+    fn remove(
+        &self,
+        draft: &mut Draft<'_>,
+        thing: &str,
+        primary: &Reversal,
+        all: &[Reversal],
+    ) -> Result<Option<String>, String> {
         if draft.is_incomplete(self.list) {
             return Err("a policy cannot list all entries, so Beadle removes none".to_owned());
         }
         let id = self.id;
-        draft.list(self.list)?.retain(|entry| !is(entry, id, thing));
+        let entries = draft.list(self.list)?;
+        let live = entries.iter().find(|entry| is(entry, id, thing));
+        if let Some(what) = live.and_then(|live| changed_since(self.list, primary, live, all)) {
+            return Err(format!("somebody changed {what} since"));
+        }
+        entries.retain(|entry| !is(entry, id, thing));
         Ok(None)
+    }
+
+    /// Creates an entry again whose values are in the journal.
+    fn create_again(
+        &self,
+        draft: &mut Draft<'_>,
+        thing: &str,
+        primary: &Reversal,
+        entry: &Value,
+    ) -> Result<Option<String>, String> {
+        let id = self.id;
+        if !is(entry, id, thing) {
+            return Err("the journal has the values of another entry".to_owned());
+        }
+        let entries = draft.list(self.list)?;
+        match entries.iter().find(|live| is(live, id, thing)) {
+            // The undo is complete already.
+            Some(live) if live == entry => {}
+            Some(_) => return Err("somebody created it again with other values".to_owned()),
+            None => entries.push(entry.clone()),
+        }
+        let had_secrets = primary.before["secrets"].as_array().is_some_and(|secrets| !secrets.is_empty());
+        Ok(had_secrets.then(|| "GitHub and the journal have no values of its secrets".to_owned()))
     }
 
     /// Creates an entry that Beadle removed.
@@ -142,9 +177,12 @@ impl Entries {
         &self,
         draft: &mut Draft<'_>,
         thing: &str,
-        one: &Reversal,
+        primary: &Reversal,
         is_primary: bool,
     ) -> Result<Option<String>, String> {
+        if let Some(entry) = deleted(primary) {
+            return if is_primary { self.create_again(draft, thing, primary, entry) } else { Ok(None) };
+        }
         let remark = PARTLY.iter().find(|(list, _)| *list == self.list).map(|(_, why)| (*why).to_owned());
         if !self.is_whole && remark.is_none() {
             return Err("the journal does not have the values that the entry had".to_owned());
@@ -154,7 +192,7 @@ impl Entries {
         }
         let mut made = json!({});
         made[self.id] = json!(thing);
-        made[self.primary] = value(self.list, self.primary, &one.before)?;
+        made[self.primary] = value(self.list, self.primary, &primary.before)?;
         let id = self.id;
         let entries = draft.list(self.list)?;
         match entries.iter_mut().find(|entry| is(entry, id, thing)) {

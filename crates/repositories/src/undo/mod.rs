@@ -10,6 +10,7 @@ mod nested;
 mod past;
 mod protection;
 mod reversal;
+mod whole;
 
 pub(crate) use self::apart::{shared, split};
 pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
@@ -17,3 +18,4 @@ pub use self::memory::{count, forget};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};
+pub(crate) use self::whole::show_deleted;

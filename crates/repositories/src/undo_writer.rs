@@ -1,5 +1,5 @@
-//! Writes an undo. Before the first write, Beadle remembers the undone values, so that the next run
-//! does not write the policy's values again.
+//! Writes an undo. Before each write, Beadle remembers the undone values, so that the next run does
+//! not write the policy's values again.
 
 use std::sync::Arc;
 
@@ -27,6 +27,25 @@ impl UndoWriter {
     }
 }
 
+/// A session that remembers the values of a change before it writes the change. A change that the
+/// guard holds or that the mode does not allow is not undone, so Beadle must go on repairing its
+/// values.
+struct Remembering {
+    session: Box<dyn Session<Box<dyn Step>>>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    key: Key,
+    by: String,
+}
+
+#[async_trait]
+impl Session<Box<dyn Step>> for Remembering {
+    async fn write(&self, change: &Change<Box<dyn Step>>) -> Result<(), Failure> {
+        keep(self.store.as_ref(), &self.key, change, &self.by, self.clock.now()).await?;
+        self.session.write(change).await
+    }
+}
+
 #[async_trait]
 impl PlanWriter<Box<dyn Step>> for UndoWriter {
     async fn open(
@@ -36,8 +55,9 @@ impl PlanWriter<Box<dyn Step>> for UndoWriter {
         valid_until: Time,
         lane: Lane,
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
-        keep(self.store.as_ref(), key, &plan.changes, &self.by, self.clock.now()).await?;
-        self.writer.open(key, plan, valid_until, lane).await
+        let session = self.writer.open(key, plan, valid_until, lane).await?;
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        Ok(Box::new(Remembering { session, store, clock, key: key.clone(), by: self.by.clone() }))
     }
 
     fn turn(&self, change: &Change<Box<dyn Step>>) -> Turn {

@@ -98,12 +98,12 @@ fn concerns(path: &str, aspect: &str) -> bool {
     aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
 
-/// Remembers that `by` undoes the values of these changes. Beadle stores the note before it writes,
-/// so that no run repairs the values in between.
+/// Remembers that `by` undoes the values of a change. Beadle stores the note before it writes, so that
+/// no run repairs the values in between.
 pub(crate) async fn keep<W>(
     store: &dyn Store,
     key: &Key,
-    changes: &[Change<W>],
+    change: &Change<W>,
     by: &str,
     now: Time,
 ) -> Result<(), StoreError> {
@@ -112,7 +112,7 @@ pub(crate) async fn keep<W>(
         note.get(store).await?.unwrap_or_else(|| Undone { at: now, by: by.to_owned(), values: Vec::new() });
     undone.at = now;
     by.clone_into(&mut undone.by);
-    for value in changes.iter().flat_map(values) {
+    for value in values(change) {
         if !undone.values.iter().any(|known| known.is(&value)) {
             undone.values.push(value);
         }

@@ -1,9 +1,9 @@
 //! Undone values in the record of controls: a report must not call them met.
 
-use beadle_engine::{Planner as _, Report};
+use beadle_engine::{Limits, Planner as _, Report, StepResult};
 
-use super::undo::{shop_with, undo, written};
-use super::world::{World, plans};
+use super::undo::{shop_with, undo, undo_within, written};
+use super::world::{UNLIMITED, World, plans};
 use super::*;
 use crate::controls::{ControlRow, Timeline};
 
@@ -35,4 +35,23 @@ async fn an_undone_value_that_shares_a_write_with_others_is_not_met() {
         assert!(found.contains(&(control.as_str(), "not met")), "{found:?}");
     }
     world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_the_guard_holds_is_not_undone() {
+    let policy = "repository: { has_wiki: false }\nteams: [{ name: fresh, permission: pull }]\n";
+    let world = shop_with(policy).await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let (done, left) = Box::pin(undo_within(&world, 0, last, Limits { removes: 0, ..UNLIMITED })).await;
+    assert_eq!(left, Vec::<String>::new());
+    let held: Vec<&str> = done
+        .iter()
+        .filter(|(_, result)| matches!(result, StepResult::Held { .. }))
+        .map(|(what, _)| what.as_str())
+        .collect();
+    assert_eq!(held, ["teams team fresh"], "{done:?}");
+    let notes = world.store.notes("undone").await.unwrap();
+    let [(_, note)] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(note.contains("has_wiki") && !note.contains("fresh"), "{note}");
 }

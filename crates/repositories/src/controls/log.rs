@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use beadle_engine::{
     Class, Clock, Failure, Key, Note, Plan, Report, Store, StoreError, Time, Waiting, Waived,
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::findings::{Findings, findings};
 use super::part::{Part, commit_of, parts};
-use super::state::{ControlLines, ControlState};
+use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
 
 /// The maximum number of parts in memory. An organisation has far fewer at the same time. With each
@@ -87,11 +88,11 @@ impl ControlLog {
         let Some(id) = repository(key) else { return Ok(()) };
         let declared = self.found.lock().remove(&id);
         let at = self.clock.now();
-        let newest = self.newest(key).await?;
+        let newest = self.newest(key, at).await?;
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
                 // A repository that was not found has no name in the report.
-                let subject = newest.as_ref().map_or(&report.subject, |(_, newest)| &newest.subject);
+                let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
                 (
@@ -117,7 +118,7 @@ impl ControlLog {
             // A key of a repository that does not exist yet has no controls.
             (None, None) => return Ok(()),
         };
-        let is_news = newest.as_ref().is_none_or(|(_, newest)| !newest.finds_same(&state));
+        let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));
         for part in &parts {
             // A new state refers to the parts, so it is not enough that they were stored once.
             if is_news || !self.is_stored(part) {
@@ -135,38 +136,46 @@ impl ControlLog {
         if matches!(failure.class, Class::RateLimited { .. }) {
             return Ok(());
         }
-        let newest = self.newest(key).await?;
+        let at = self.clock.now();
+        let newest = self.newest(key, at).await?;
         let unseen =
             || ControlState { subject: format!("{}/#{id}", key.instance()), ..ControlState::default() };
-        let before = newest.as_ref().map_or_else(unseen, |(_, newest)| newest.clone());
+        let before = newest.clone().unwrap_or_else(unseen);
         let failed = Some(short(failure.text.clone()));
-        self.append(key, newest, ControlState { at: self.clock.now(), outside: None, failed, ..before }).await
+        self.append(key, newest, ControlState { at, outside: None, failed, ..before }).await
     }
 
-    /// Returns the newest state of a repository, with the name of its note.
-    async fn newest(&self, key: &Key) -> Result<Option<(String, ControlState)>, StoreError> {
+    /// Returns the newest state of a repository. A state from the future has the time of a wrong
+    /// clock, so it does not count. But it stays: perhaps the present clock is the wrong one, and a
+    /// record of what was found must not be lost.
+    async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
+        let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());
-        let newest = notes.first(self.store.as_ref()).await?;
-        Ok(newest.map(|(rest, state)| (format!("{}{rest}", notes.name()), state)))
+        let first = notes.first(store).await?.map(|(_, state)| state);
+        if first.as_ref().is_none_or(|state| state.at <= now + SKEW) {
+            return Ok(first);
+        }
+        // Later times come first.
+        let later = ControlState::note(key.instance(), key.id(), now + SKEW + Duration::from_millis(1));
+        Ok(notes.page(store, later.name(), 1).await?.0.pop().map(|(_, state)| state))
     }
 
     /// Stores a state, unless it is the same as the newest one.
     async fn append(
         &self,
         key: &Key,
-        newest: Option<(String, ControlState)>,
-        state: ControlState,
+        newest: Option<ControlState>,
+        mut state: ControlState,
     ) -> Result<(), StoreError> {
-        let store = self.store.as_ref();
-        if let Some((name, newest)) = newest {
-            if newest.at > state.at {
-                // The clock that set this time was wrong, and the note would stay the newest one.
-                store.forget(&name).await?;
-            } else if newest.finds_same(&state) {
+        if let Some(newest) = newest {
+            if newest.finds_same(&state) {
                 return Ok(());
             }
+            // The clocks of two processes can differ a little. The order of the runs is certain,
+            // because only one process works on a key.
+            state.at = state.at.max(newest.at + Duration::from_millis(1));
         }
-        ControlState::note(key.instance(), key.id(), state.at).put(store, &state).await
+        ControlState::note(key.instance(), key.id(), state.at).put(self.store.as_ref(), &state).await
     }
 
     /// Returns whether this process knows that the store has the lines of a part.

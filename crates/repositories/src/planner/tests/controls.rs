@@ -142,9 +142,38 @@ async fn a_state_from_a_clock_that_was_ahead_does_not_stay_the_newest_one() {
     world.clock.jump(400 * DAY);
     run(&world).await;
     world.clock.jump(-400 * DAY);
-    let now = run(&world).await;
-    assert_eq!(notes(&world, "control-state").await, 1);
-    assert_eq!(statuses(&world, now, Some("repository.has_wiki")).await.len(), 1);
-    assert_ne!(statuses(&world, now, None).await, expected(&[("*", "not recorded")]));
+    for _ in 0..2 {
+        let now = run(&world).await;
+        assert_eq!(notes(&world, "control-state").await, 2);
+        assert_eq!(statuses(&world, now, Some("repository.has_wiki")).await.len(), 1);
+        assert_ne!(statuses(&world, now, None).await, expected(&[("*", "not recorded")]));
+        world.clock.jump(1000);
+    }
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run() {
+    let mut world = World::new(acme(501, 601), SETTINGS).await;
+    let first = run(&world).await;
+    world.apply().await;
+    world.clock.jump(DAY);
+    let second = run(&world).await;
+    // The clock of another process is a little behind.
+    world.clock.jump(-1000);
+    let settings = SETTINGS.replace("has_wiki: false", "has_wiki: true");
+    world.replace_policy(&[("settings.yml".to_owned(), settings)].into());
+    run(&world).await;
+    let wiki = Some("repository.has_wiki");
+    for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
+        assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
+    }
+    // A clock that is far behind does not delete what was recorded.
+    world.clock.jump(-100 * DAY);
+    run(&world).await;
+    run(&world).await;
+    for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
+        assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
+    }
     world.check_calls();
 }

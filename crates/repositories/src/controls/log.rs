@@ -13,6 +13,7 @@ use super::findings::{Findings, findings};
 use super::part::{Part, commit_of, parts};
 use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
+use crate::undo::UndoneChanges;
 
 /// The maximum number of parts in memory. An organisation has far fewer at the same time. With each
 /// new generation of the policy, some of them are no longer used.
@@ -37,6 +38,8 @@ struct Declared {
     commit: String,
     waived: Vec<Waived>,
     waits: Vec<Waiting>,
+    /// The changes whose values an operator undid.
+    undone: Option<UndoneChanges>,
 }
 
 /// A part, and whether it is certain that the store has its lines.
@@ -65,8 +68,16 @@ impl ControlLog {
             commit: commit_of(policy, ""),
             waived: plan.waived.clone(),
             waits: plan.waits.clone(),
+            undone: None,
         };
         self.found.lock().insert(repository, declared);
+    }
+
+    /// Keeps which changes of the plan an operator undid.
+    pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
+        if let Some(declared) = self.found.lock().get_mut(&repository) {
+            declared.undone = Some(undone);
+        }
     }
 
     /// Returns the part in memory that is equal to this part, so that repositories share it.
@@ -101,7 +112,8 @@ impl ControlLog {
                 )
             }
             (None, Some(declared)) => {
-                let Findings { not_met, unknown } = findings(&declared.parts, report, &declared.waits);
+                let Findings { not_met, unknown } =
+                    findings(&declared.parts, report, &declared.waits, declared.undone.as_ref());
                 let state = ControlState {
                     at,
                     subject: report.subject.clone(),

@@ -31,6 +31,10 @@ impl RepositoryPlanner {
             Box::pin(apart.attempt(policy, seen)).await?.0
         };
         split(&undone, plan, others);
-        Ok(memory.observe(&id, plan, self.reader.clock().now()).await?)
+        let observed = memory.observe(&id, plan, self.reader.clock().now()).await?;
+        if let (Some(log), Some(undone)) = (&self.controls, observed) {
+            log.keep_undone(seen.id, undone);
+        }
+        Ok(())
     }
 }

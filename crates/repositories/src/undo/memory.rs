@@ -162,6 +162,14 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
     Ok(found)
 }
 
+/// The changes of a plan that Beadle only observes, because an operator undid their values.
+#[derive(Debug)]
+pub(crate) struct UndoneChanges {
+    pub(crate) changes: Vec<Change<()>>,
+    /// Who undid the values, for reports.
+    pub(crate) why: String,
+}
+
 /// What a planner remembers about undone values.
 #[derive(Clone)]
 pub(crate) struct Memory {
@@ -187,17 +195,26 @@ impl Memory {
     }
 
     /// Makes Beadle only observe the undone values of a repository, and forgets the values with
-    /// which the policy agrees by now. For the organisation itself, `id` is [`ORGANISATION`].
-    pub(crate) async fn observe<W>(&self, id: &str, plan: &mut Plan<W>, now: Time) -> Result<(), StoreError> {
+    /// which the policy agrees by now. For the organisation itself, `id` is [`ORGANISATION`]. Returns
+    /// the changes that Beadle only observes.
+    pub(crate) async fn observe<W>(
+        &self,
+        id: &str,
+        plan: &mut Plan<W>,
+        now: Time,
+    ) -> Result<Option<UndoneChanges>, StoreError> {
         let note = own(&self.organisation, id);
-        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(()) };
+        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(None) };
         let mut open: Vec<UndoneValue> = Vec::new();
+        let why = format!("{} undid this at {}, and Beadle only observes it", undone.by, undone.at);
+        let mut found = UndoneChanges { changes: Vec::new(), why };
         for change in &mut plan.changes {
             let own = values(change);
             let hits = |known: &&UndoneValue| own.iter().any(|value| known.covers(value));
             let undone: Vec<UndoneValue> = undone.values.iter().filter(hits).cloned().collect();
             if !undone.is_empty() {
                 change.mode = Mode::Observe;
+                found.changes.push(change.describe());
                 open.extend(undone);
             }
         }
@@ -224,12 +241,14 @@ impl Memory {
         let before = undone.values.len();
         undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
         let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
-        if self.looks_only || !is_settled || undone.values.len() == before {
-            return Ok(());
+        let is_news = is_settled && undone.values.len() != before;
+        if is_news && !self.looks_only {
+            if undone.values.is_empty() {
+                note.forget(self.store.as_ref()).await?;
+            } else {
+                note.put(self.store.as_ref(), &undone).await?;
+            }
         }
-        if undone.values.is_empty() {
-            return note.forget(self.store.as_ref()).await;
-        }
-        note.put(self.store.as_ref(), &undone).await
+        Ok(Some(found))
     }
 }

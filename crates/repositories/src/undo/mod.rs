@@ -13,7 +13,7 @@ mod reversal;
 mod whole;
 
 pub(crate) use self::apart::{shared, split};
-pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
+pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};
 pub use self::memory::{count, forget};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};

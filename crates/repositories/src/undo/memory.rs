@@ -2,6 +2,7 @@
 //! until the policy agrees with it, or until an operator resumes it. Otherwise the next run would
 //! undo the undo.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +125,14 @@ pub(crate) async fn keep<W>(
 /// counts as one. The scope is a key of a repository, or an organisation.
 pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
     Ok(of_scope(store, scope).await?.len())
+}
+
+/// Returns the ids of the repositories of an organisation that have undone values. For the
+/// organisation itself, the id is `organisation`.
+pub async fn undone_ids(store: &dyn Store, organisation: &str) -> Result<BTreeSet<String>, StoreError> {
+    let prefix = note_of(organisation, "");
+    let notes = store.notes(&prefix).await?.into_iter();
+    Ok(notes.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.to_owned())).collect())
 }
 
 /// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares,

@@ -21,6 +21,10 @@ const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
+/// Why a run skips a repository that it did not find. Perhaps the App cannot see it any more, so this
+/// does not mean that the policy does not apply to it.
+pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
+
 /// Records the controls of the repositories of one organisation.
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
@@ -97,12 +101,16 @@ impl ControlLog {
     /// Records the end of a run.
     pub(crate) async fn record(&self, key: &Key, report: &Report) -> Result<(), StoreError> {
         let Some(id) = repository(key) else { return Ok(()) };
+        if report.skipped.as_deref() == Some(NOT_FOUND) {
+            let failure = Failure::new(Class::Retry, NOT_FOUND);
+            return self.record_failure(key, &failure).await;
+        }
         let declared = self.found.lock().remove(&id);
         let at = self.clock.now();
         let newest = self.newest(key, at).await?;
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // A repository that was not found has no name in the report.
+                // The repository can have another owner now, and so another name.
                 let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());

@@ -6,6 +6,7 @@ use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
+use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
 
@@ -58,7 +59,7 @@ impl RepositoryPlanner {
             return self.repository(policy, &seen).await;
         }
         let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
-        plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+        plan.skipped = Some(NOT_FOUND.into());
         Ok(plan)
     }
 }

@@ -12,6 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{AT_ONCE, RepositoryPlanner, meant};
 use crate::aspects::Step;
+use crate::controls::NOT_FOUND;
 use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;
@@ -112,7 +113,7 @@ impl UndoPlanner {
         }
         let Some(seen) = self.find(&planner, key, hint).await? else {
             let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
-            plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+            plan.skipped = Some(NOT_FOUND.into());
             return Ok(plan);
         };
         Box::pin(self.undo(&planner, Some(&seen), all)).await

@@ -137,6 +137,22 @@ async fn a_run_that_fails_makes_every_control_unknown_until_a_run_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repository_that_a_run_does_not_find_is_unknown_until_a_sweep() {
+    let world = World::new(acme(501, 601), SETTINGS).await;
+    world.apply().await;
+    run(&world).await;
+    world.clock.jump(DAY);
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": null } } } })).await;
+    let (planner, _) = world.parts();
+    let key = Key::new("repository", "acme", 101);
+    let plan = planner.plan(&key, None, Lane::Event).await.unwrap();
+    planner.record(&key, &Report::of_nothing(&plan)).await.unwrap();
+    let row = rows(&world, world.clock.now(), Some("repository.has_wiki")).await.remove(0);
+    assert_eq!((row.repository.as_str(), row.status.as_str()), ("acme/shop", "unknown"));
+    assert!(row.cause.contains("the App cannot see it"), "{}", row.cause);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_from_a_clock_that_was_ahead_does_not_stay_the_newest_one() {
     let world = World::new(acme(501, 601), SETTINGS).await;
     world.clock.jump(400 * DAY);

@@ -4,46 +4,10 @@
 use serde_json::{Value, json};
 
 use super::draft::Draft;
+use super::lists::{ALL, Entries};
 use super::nested;
-use super::reversal::{Reversal, deleted};
+use super::reversal::{DELETED, Reversal, deleted};
 use super::whole::changed_since;
-
-/// A list of a policy, and how plans name its entries.
-struct Entries {
-    /// The aspect, which has the name of the list.
-    list: &'static str,
-    /// The first word of the names of entries in plans.
-    prefix: &'static str,
-    /// The key of an entry that has the name of the thing.
-    id: &'static str,
-    /// The value that a plan shows if it creates or removes an entry.
-    primary: &'static str,
-    /// True if a removed entry has no other values than its name and the shown value.
-    is_whole: bool,
-}
-
-const fn entries(
-    list: &'static str,
-    prefix: &'static str,
-    id: &'static str,
-    primary: &'static str,
-) -> Entries {
-    Entries { list, prefix, id, primary, is_whole: false }
-}
-
-const ALL: &[Entries] = &[
-    Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
-    Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },
-    entries("labels", "label ", "name", "color"),
-    entries("milestones", "milestone ", "title", "title"),
-    entries("autolinks", "autolink ", "key_prefix", "url_template"),
-    entries("deploy_keys", "deploy key ", "title", "key"),
-    Entries { is_whole: true, ..entries("custom_properties", "", "name", "value") },
-    Entries { is_whole: true, ..entries("variables", "variable ", "name", "value") },
-    entries("webhooks", "webhook ", "url", "events"),
-    entries("environments", "environment ", "name", "environment"),
-    entries("rulesets", "ruleset ", "name", "ruleset"),
-];
 
 /// The lists whose removed entries Beadle can create again, although the journal does not have all
 /// of their values. What is missing gets GitHub's usual value.
@@ -52,6 +16,12 @@ const PARTLY: [(&str, &str); 4] = [
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
     ("autolinks", "the journal does not show whether the reference can have letters"),
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
+];
+
+/// What an undo does not restore of an entry whose values are in the journal.
+const LOST: [(&str, &str); 2] = [
+    ("labels", "its issues and pull requests have lost it"),
+    ("milestones", "its issues and pull requests have lost it"),
 ];
 
 /// Returns the name of the entry that a part of a plan is about, if the aspect is a list.
@@ -70,6 +40,10 @@ pub(super) fn put(
     // A file of the organisation has its rulesets in the same list as the file of a repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
+    // These values belong to the entry that another value names.
+    if one.name == DELETED {
+        return Some(Ok(None));
+    }
     Some(list.put(draft, one, all))
 }
 
@@ -90,7 +64,7 @@ impl Entries {
             return self.remove(draft, thing, primary, all);
         }
         if let Some(primary) = primary.filter(|primary| primary.after.is_null()) {
-            return self.create(draft, thing, primary, name == self.primary);
+            return self.create(draft, thing, (primary, name == self.primary), all);
         }
         if name == "secret" || one.what.contains(": secret ") {
             return Err("GitHub and the journal have no value of a secret".to_owned());
@@ -168,8 +142,11 @@ impl Entries {
             Some(_) => return Err("somebody created it again with other values".to_owned()),
             None => entries.push(entry.clone()),
         }
-        let had_secrets = primary.before["secrets"].as_array().is_some_and(|secrets| !secrets.is_empty());
-        Ok(had_secrets.then(|| "GitHub and the journal have no values of its secrets".to_owned()))
+        if primary.before["secrets"].as_array().is_some_and(|secrets| !secrets.is_empty()) {
+            return Ok(Some("GitHub and the journal have no values of its secrets".to_owned()));
+        }
+        let lost = LOST.iter().find(|(list, _)| *list == self.list);
+        Ok(lost.map(|(_, why)| (*why).to_owned()))
     }
 
     /// Creates an entry that Beadle removed.
@@ -177,10 +154,10 @@ impl Entries {
         &self,
         draft: &mut Draft<'_>,
         thing: &str,
-        primary: &Reversal,
-        is_primary: bool,
+        (primary, is_primary): (&Reversal, bool),
+        all: &[Reversal],
     ) -> Result<Option<String>, String> {
-        if let Some(entry) = deleted(primary) {
+        if let Some(entry) = deleted(primary, all) {
             return if is_primary { self.create_again(draft, thing, primary, entry) } else { Ok(None) };
         }
         let remark = PARTLY.iter().find(|(list, _)| *list == self.list).map(|(_, why)| (*why).to_owned());

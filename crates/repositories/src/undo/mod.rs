@@ -5,6 +5,7 @@
 mod apart;
 mod draft;
 mod entries;
+mod lists;
 mod memory;
 mod nested;
 mod past;

@@ -46,7 +46,7 @@ pub(super) fn put(
     }
     let whole = all.iter().find(|other| other.is_beside(one) && other.name == "rule");
     if let Some(whole) = whole {
-        if let Some(values) = deleted(whole) {
+        if let Some(values) = deleted(whole, all) {
             return create_again(entries, pattern, values, seen);
         }
         if !whole.before.is_null() {

@@ -43,16 +43,25 @@ pub(super) fn is_whole(name: &str) -> bool {
 }
 
 /// Returns the values that a deleted thing had, in the form of a policy, if the journal has them.
-pub(super) fn deleted(one: &Reversal) -> Option<&Value> {
-    let is_deleted = is_whole(&one.name) && one.after.is_null();
-    one.before.get(DELETED).filter(|values| is_deleted && values.is_object())
+/// `one` is the value that shows whether there is the thing, and `all` are all values of the undo.
+pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a Value> {
+    if !one.after.is_null() {
+        return None;
+    }
+    let values = if is_whole(&one.name) {
+        one.before.get(DELETED)
+    } else {
+        let is_it = |other: &&Reversal| other.is_beside(one) && other.name == DELETED;
+        all.iter().find(is_it).filter(|other| other.after.is_null()).map(|other| &other.before)
+    };
+    values.filter(|values| values.is_object())
 }
 
 /// Returns whether a part is inside a thing that the undo creates again, such as a variable of an
 /// environment.
-fn is_inside(one: &Reversal, aspect: &str, what: &str) -> bool {
+fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
     let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
-    deleted(one).is_some()
+    deleted(one, all).is_some()
         && one.aspect == aspect
         && outer.is_some_and(|outer| outer.eq_ignore_ascii_case(&one.what))
         && inner.is_some_and(|inner| inner.starts_with(": "))
@@ -219,7 +228,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
     let what = part(change);
     let only_adds = change.fields.iter().all(|field| plain(&change.aspect, field).1.is_null());
     let mut wanted = open.iter().filter_map(|at| all.get(*at));
-    if only_adds && wanted.any(|one| is_inside(one, &change.aspect, &what)) {
+    if only_adds && wanted.any(|one| is_inside(one, all, &change.aspect, &what)) {
         return Planned::Restores;
     }
     let (mut exact, mut leaves, mut other) = (Vec::new(), Vec::new(), None);
@@ -231,6 +240,8 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             })
         });
         match found.and_then(|at| Some((at, all.get(at)?))) {
+            // A new deploy key that can only read has this value anyway.
+            None if name == "read_only" && before.is_null() && after == json!(true) => {}
             None => other = Some(name),
             Some((at, one)) if !is_same(&name, &one.after, &before) => {
                 leaves.push((at, format!("somebody changed it since, to {}", shown(&before))));
@@ -248,7 +259,8 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
         }
     }
     // The change that creates a thing again also has the values of the thing.
-    let creates_again = exact.iter().any(|at| all.get(*at).and_then(deleted).is_some());
+    let is_again = |one: &Reversal| deleted(one, all).is_some();
+    let creates_again = exact.iter().any(|at| all.get(*at).is_some_and(is_again));
     let other = other.filter(|_| !(only_adds && creates_again));
     match (other, leaves.is_empty()) {
         (None, true) if !exact.is_empty() => Planned::Restores,
@@ -379,6 +391,25 @@ mod tests {
         assert_eq!(judged(inside, "environments", &[other]), Planned::Other);
         let fields = [("new rule", json!(null), json!(true)), ("enforce_admins", json!(null), json!(true))];
         assert_eq!(judged("rule main", "protection", &fields), Planned::Restores);
+    }
+
+    #[test]
+    fn a_deleted_deploy_key_can_only_read_unless_the_journal_has_its_values() {
+        let key = || ("key", json!("ssh-ed25519 AAAA"), json!(null));
+        let values = (DELETED, json!({ "title": "CI", "read_only": false }), json!(null));
+        let what = "deploy key CI";
+        let judged = |all: &[Reversal], read_only: bool| {
+            let fields = [
+                ("key", json!(null), json!("ssh-ed25519 AAAA")),
+                ("read_only", json!(null), json!(read_only)),
+            ];
+            judge(&change("deploy_keys", what, &fields), all, &[0, 1])
+        };
+        let partly = reversals(&[change("deploy_keys", what, &[key()])]);
+        assert_eq!(judged(&partly, true), Planned::Restores);
+        assert!(matches!(judged(&partly, false), Planned::Leaves(_)));
+        let whole = reversals(&[change("deploy_keys", what, &[key(), values])]);
+        assert_eq!(judged(&whole, false), Planned::Restores);
     }
 
     #[test]

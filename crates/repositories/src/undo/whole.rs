@@ -1,13 +1,14 @@
 //! Things that an undo deletes or creates as a whole. An undo deletes a thing only if the thing still
-//! has the values that Beadle wrote. The change that deletes a ruleset, an environment or a branch
-//! rule has its values, so that an undo of the undo can create it again.
+//! has the values that Beadle wrote. The change that deletes the thing has its values, so that an undo
+//! of the undo can create it again.
 
 use std::collections::BTreeSet;
 
-use beadle_engine::Change;
+use beadle_engine::{Change, Field, Risk};
 use beadle_github::{Known, Repository};
 use serde_json::{Value, json};
 
+use super::lists::ALL;
 use super::reversal::{DELETED, Reversal, is_same, is_whole};
 use crate::aspects::protection::declared;
 use crate::import::Observed;
@@ -19,6 +20,12 @@ const MOST: usize = 32_000;
 
 /// Adds the values that a thing has now to the change that deletes it.
 pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen: Option<&Repository>) {
+    if let Some(values) = entry(change, observed) {
+        // The plan shows only one value of such an entry.
+        let (before, after, risk) = (values, Value::Null, Risk::Changes);
+        change.fields.push(Field { name: DELETED.to_owned(), before, after, asked: None, risk });
+        return;
+    }
     let Some(values) = live(change, observed, seen) else { return };
     for field in change.fields.iter_mut().filter(|field| is_whole(&field.name) && field.after.is_null()) {
         if !field.before.is_object() {
@@ -26,6 +33,17 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
         }
         field.before[DELETED] = values.clone();
     }
+}
+
+/// Returns the entry of a list that a change deletes. A webhook can have a secret, which nobody can
+/// read, so Beadle does not create it again.
+fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
+    let is_simple = ["labels", "milestones", "autolinks", "deploy_keys"].contains(&change.aspect.as_str());
+    let list = ALL.iter().find(|list| is_simple && list.list == change.aspect)?;
+    let thing = change.what.strip_prefix(list.prefix)?;
+    let is_deleted = change.fields.iter().any(|field| field.name == list.primary && field.after.is_null());
+    let mut entries = observed.lists.get(list.list)?.iter().filter(|_| is_deleted);
+    entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
 }
 
 /// Returns the values of the thing of a change in the form of a policy. Returns `None` if Beadle does

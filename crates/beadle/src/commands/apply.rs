@@ -330,8 +330,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     };
     if plan.changes.is_empty() {
         let report = Report::of_nothing(plan);
-        KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
-        applier.planner.record(key, &report).await?;
+        record(applier, key, &report).await?;
         return Ok((report, true));
     }
     let now = clock.now();
@@ -358,16 +357,28 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         }
         Err(failure) => Some(failure.text.clone()),
     };
+    // While this process has the claim, no other run can record what it finds. Otherwise this report
+    // could replace the one of a later run. Changes that nobody confirmed are not in the report, and
+    // an undo has only its own changes. Such a report does not show the state of the key.
+    let recorded = match &written {
+        Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
+        _ => Ok(()),
+    };
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
-    let (report, is_all) = written?;
-    // Changes that nobody confirmed are not in the report, and an undo has only its own changes.
-    // Such a report does not show the state of the key.
-    if is_all && !is_undo(&gate.generation) {
-        KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
-        applier.planner.record(key, &report).await?;
-    }
-    Ok((report, is_all))
+    recorded?;
+    Ok(written?)
+}
+
+/// Records what a run found.
+async fn record<P: Planner, W>(
+    applier: &Applier<'_, P, W>,
+    key: &Key,
+    report: &Report,
+) -> anyhow::Result<()> {
+    KeyState::record(applier.store.as_ref(), key, report, applier.clock.now()).await?;
+    applier.planner.record(key, report).await?;
+    Ok(())
 }
 
 const CHANGED: &str =

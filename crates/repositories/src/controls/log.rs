@@ -38,6 +38,8 @@ pub(crate) struct ControlLog {
 
 /// What a plan declared for a repository.
 struct Declared {
+    /// The time of the plan.
+    at: Time,
     parts: Vec<Arc<Part>>,
     commit: String,
     waived: Vec<Waived>,
@@ -68,6 +70,7 @@ impl ControlLog {
     ) {
         let parts = parts(policy, controls).into_iter().map(|part| self.shared(part)).collect();
         let declared = Declared {
+            at: self.clock.now(),
             parts,
             commit: commit_of(policy, ""),
             waived: plan.waived.clone(),
@@ -106,8 +109,15 @@ impl ControlLog {
             return self.record_failure(key, &failure).await;
         }
         let declared = self.found.lock().remove(&id);
-        let at = self.clock.now();
-        let newest = self.newest(key, at).await?;
+        let now = self.clock.now();
+        let newest = self.newest(key, now).await?;
+        // A command can wait for a person after its plan. If the plan has no changes, the command does
+        // not plan again, and a later run knows more.
+        let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
+        let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
+        if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
+            return Ok(());
+        }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
                 // The repository can have another owner now, and so another name.

@@ -137,6 +137,28 @@ async fn a_run_that_fails_makes_every_control_unknown_until_a_run_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_waited_for_a_person_replaces_no_later_run() {
+    let world = World::new(acme(501, 601), SETTINGS).await;
+    world.apply().await;
+    let (command, _) = world.parts();
+    let old = plans(&command).await;
+    world.clock.jump(3_600_000);
+    world
+        .control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": { "has_wiki": true } } } } }))
+        .await;
+    run(&world).await;
+    world.clock.jump(60_000);
+    for (key, plan) in &old {
+        assert!(plan.changes.is_empty());
+        command.record(key, &Report::of_nothing(plan)).await.unwrap();
+    }
+    let wiki = "repository.has_wiki";
+    let found = statuses(&world, world.clock.now(), Some(wiki)).await;
+    assert_eq!(found, expected(&[(wiki, "not met")]));
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repository_that_a_run_does_not_find_is_unknown_until_a_sweep() {
     let world = World::new(acme(501, 601), SETTINGS).await;
     world.apply().await;

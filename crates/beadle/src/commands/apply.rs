@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
@@ -21,21 +20,15 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
+use crate::commands::announce::announce;
 use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
-use crate::commands::plan::{Writable, plan, plan_groups};
+use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, WholePlan};
-
-/// The number of points that GitHub subtracts for one write. GitHub limits the points per minute.
-///
-/// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit>
-const WRITE_POINTS: u32 = 5;
-/// Beadle announces the expected time of the writes only if it is at least this long.
-const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open(config).await?;
@@ -182,21 +175,6 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         }
     }
     Ok(rounds.count(&reports, errors, shown.short.is_some() || rounds.misnamed, is_changed, !args.yes))
-}
-
-/// Announces how long the writes will take, if they take long. GitHub allows only one write at a
-/// time.
-pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
-    let changes = plans.iter().flat_map(|plan| &plan.changes);
-    let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
-    let budget = &org.file.budget;
-    let of_points = Duration::from(budget.minute) * WRITE_POINTS / budget.rest_points.max(1);
-    let time = budget.write_every().max(of_points) * u32::try_from(writes).unwrap_or(u32::MAX);
-    if time >= WORTH_SAYING {
-        let minutes = time.as_secs().div_ceil(60);
-        let writes = counted(writes, "write", "writes");
-        printer.note(format!("{}: {writes}, one after another, in about {minutes} min", org.file.name));
-    }
 }
 
 /// Returns whether the modes allow Beadle to write at least one change of the plan.

@@ -15,7 +15,7 @@ mod whole;
 
 pub(crate) use self::apart::{shared, split};
 pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};
-pub use self::memory::{count, forget, undone_ids};
+pub use self::memory::{ObservedValue, count, forget, observed, undone_ids};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};

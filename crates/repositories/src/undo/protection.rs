@@ -159,7 +159,7 @@ fn value(
         }
         "restrictions" | "dismissal_restrictions" => {
             if !has_list(&format!("{name} to list")) {
-                return Err("the journal does not have the list of those who are allowed".to_owned());
+                return Err("the journal does not have the list of allowed people, teams and Apps".to_owned());
             }
         }
         "required_status_checks.strict" => set(rule, CHECKS, "strict", json!(is_on)),

@@ -9,7 +9,7 @@ pub(super) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     cells.into_iter().map(cell).collect::<Vec<_>>().join(",")
 }
 
-/// Returns a cell. A spreadsheet shows a text that begins with an apostrophe, and computes nothing.
+/// Returns a cell. A spreadsheet does not compute a text that begins with an apostrophe.
 fn cell(text: &str) -> String {
     // A cell stays on one line, so that each row is a line of the file.
     let text = text.replace("\r\n", " ").replace(['\n', '\r'], " ");

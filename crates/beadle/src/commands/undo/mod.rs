@@ -8,7 +8,7 @@ use std::sync::Arc;
 use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{
-    Change, Clock, Detail, Entry, EntryKind, Key, Lane, Plan, Report, StepResult, Store, run_counts,
+    Change, Clock, Detail, Entry, EntryKind, Key, Lane, Mark, Plan, Report, StepResult, Store, run_counts,
 };
 use beadle_repositories::Step;
 use beadle_repositories::creation::name_in;
@@ -194,6 +194,9 @@ impl Undo<'_> {
             Ok((report, _)) => {
                 tally.count(&report);
                 let is_written = report.count(|result| *result == StepResult::Written) > 0;
+                // The next run of the service records what the undo left.
+                let mark = Mark::new(key.clone(), Lane::Manual);
+                self.store.mark(vec![mark], self.clock.now()).await?;
                 let number = self.note_run(key, &report).await?;
                 if let Some(number) = number.filter(|_| is_written) {
                     let option = if key.kind() == "organisation" { "--org" } else { "--repo" };

@@ -13,6 +13,11 @@ async fn rows(world: &World) -> Vec<ControlRow> {
     for (key, plan) in Box::pin(plans(&planner)).await {
         planner.record(&key, &Report::of_unwritten(&plan)).await.unwrap();
     }
+    recorded(world).await
+}
+
+/// Returns the rows of a report about the present.
+async fn recorded(world: &World) -> Vec<ControlRow> {
     let timeline = Timeline::read(world.store.as_ref(), "acme", world.clock.now()).await.unwrap();
     timeline.repositories().iter().flat_map(|repository| timeline.rows(repository, None)).collect()
 }
@@ -54,4 +59,17 @@ async fn a_value_that_the_guard_holds_is_not_undone() {
     let notes = world.store.notes("undone").await.unwrap();
     let [(_, note)] = notes.as_slice() else { panic!("{notes:?}") };
     assert!(note.contains("has_wiki") && !note.contains("fresh"), "{note}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_undo_no_value_is_met_before_a_run_checks_it() {
+    let world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let status = |rows: &[ControlRow]| rows.iter().map(|row| row.status.as_str()).collect::<Vec<_>>();
+    assert_eq!(status(&rows(&world).await), ["met"]);
+    let (_, last) = written(&world, 0).await;
+    Box::pin(undo(&world, 0, last)).await;
+    assert_eq!(status(&recorded(&world).await), ["unknown"]);
+    assert_eq!(status(&rows(&world).await), ["not met"]);
+    world.check_calls();
 }

@@ -65,6 +65,7 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     let world = world().await;
     let serving = world.serve().await;
     world.until("shop", "the first sweep", |shop| shop["teams"] == json!({ "platform": "admin" })).await;
+    world.until_swept(&serving).await;
     world.until_idle().await;
     assert!(is_declared(&world));
     assert_eq!(serving.stop().await, Some(0));
@@ -80,6 +81,8 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     assert!(is_declared(&world));
     world.beadle(&["undo", &last(&world, "operator").await, "--yes"]).await.expect(1);
     assert!(is_declared(&world));
+    world.beadle(&["undo", &last(&world, "sweep").await, "--yes"]).await.expect(0);
+    assert!(is_undone(&world), "the sweep has the same writes");
 }
 
 /// Returns the code of the only group of held changes.

@@ -152,7 +152,8 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     // The key of the entry is `sweep:ORG`: a sweep has no id.
     let instance = entry.key.split_once(':').map(|(_, instance)| instance);
     let instance = instance.with_context(|| format!("entry {} does not name its organisation", entry.seq))?;
-    let begun = entry.at - Duration::from_secs(end.took_s);
+    // The length is rounded down.
+    let begun = entry.at - Duration::from_secs(end.took_s + 1);
     // If the clock jumped during the sweep, its length is wrong. The sweep began after the end of the
     // one before.
     let of_key = History { before: Some(entry.seq), key: Some(entry.key.clone()), ..History::default() };
@@ -322,10 +323,14 @@ mod tests {
         };
         write(&store, "one", Happened::Yes).await;
         sweep(1).await;
-        write(&store, "two", Happened::Yes).await;
+        // The sweep took less than a second.
+        write_at(&store, "two", Happened::Yes, Time(100)).await;
+        let short = sweep(0).await;
+        assert_eq!(topics(&named(&store, &[short.to_string()]).await.unwrap()), ["two"]);
+        write(&store, "second", Happened::Yes).await;
         let last = sweep(1_800_000_000).await;
         write(&store, "three", Happened::Yes).await;
         let found = named(&store, &[last.to_string()]).await.unwrap();
-        assert_eq!(topics(&found), ["two"]);
+        assert_eq!(topics(&found), ["second"]);
     }
 }

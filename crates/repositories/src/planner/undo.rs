@@ -127,7 +127,10 @@ impl UndoPlanner {
         all: &[Reversal],
     ) -> Result<Plan<Box<dyn Step>>, Failure> {
         let observed = match seen {
-            Some(seen) => Box::pin(import::one(&planner.reader, seen)).await?,
+            Some(seen) => {
+                let is_wanted = |aspect: &str| all.iter().any(|one| one.aspect == aspect);
+                Box::pin(import::of_aspects(&planner.reader, seen, &is_wanted)).await?
+            }
             None => of_organisation(&planner.reader, all).await?,
         };
         let subject = seen.map_or_else(|| planner.reader.organisation().to_owned(), Repository::full_name);

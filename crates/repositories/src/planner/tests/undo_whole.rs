@@ -87,3 +87,18 @@ async fn what_somebody_changed_is_not_deleted_with_the_thing() {
     assert_eq!(shop["protection"]["release/*"]["enforce_admins"], true);
     assert_eq!(shop["environments"]["production"]["variables"]["THEIRS"], "1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_reads_only_the_parts_that_it_restores() {
+    let world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    let before = world.sim.calls().len();
+    let (done, left) = Box::pin(undo(&world, 0, last)).await;
+    assert_eq!((done.len(), left), (1, Vec::new()));
+    let calls = world.sim.calls();
+    let paths: Vec<&str> = calls[before..].iter().filter_map(|call| call["path"].as_str()).collect();
+    for part in ["actions", "autolinks", "environments", "hooks", "pages"] {
+        assert!(!paths.iter().any(|path| path.contains(&format!("/shop/{part}"))), "{paths:?}");
+    }
+}

@@ -14,11 +14,12 @@ use crate::policy::Policy;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
-    /// Makes the planner record the controls that another planner found. A command plans with one
-    /// planner, and writes with another one.
+    /// Makes the planner record the controls and the undone values that another planner found. A
+    /// command plans with one planner, and writes with another one.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);
+        self.undone.clone_from(&other.undone);
         self
     }
 
@@ -99,7 +100,7 @@ impl Planner for RepositoryPlanner {
         if let Some(log) = &self.controls {
             log.record(key, report).await?;
         }
-        Ok(())
+        self.forget_agreed(key).await
     }
 
     async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {

@@ -1,12 +1,12 @@
 //! Makes Beadle only observe the values that an operator undid.
 
-use beadle_engine::{Failure, Plan};
+use beadle_engine::{Failure, Key, Plan};
 use beadle_github::Repository;
 
 use super::RepositoryPlanner;
 use crate::aspects::Step;
 use crate::policy::Policy;
-use crate::undo::{shared, split};
+use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
     /// Makes Beadle only observe the undone values in the plan of a repository. If such a value
@@ -36,5 +36,12 @@ impl RepositoryPlanner {
             log.keep_undone(seen.id, undone);
         }
         Ok(())
+    }
+
+    /// Forgets the undone values of a key with which the policy of the last plan agreed.
+    pub(super) async fn forget_agreed(&self, key: &Key) -> Result<(), Failure> {
+        let Some(memory) = &self.undone else { return Ok(()) };
+        let id = if key.kind() == "organisation" { ORGANISATION } else { key.id() };
+        Ok(memory.forget_agreed(id).await?)
     }
 }

@@ -2,13 +2,14 @@
 //! until the policy agrees with it, or until an operator resumes it. Otherwise the next run would
 //! undo the undo.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
     Change, Field, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
 };
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::reversal;
@@ -211,11 +212,13 @@ pub(crate) struct Memory {
     organisation: String,
     /// True if Beadle only reads what is remembered, and forgets nothing.
     looks_only: bool,
+    /// The values that stay undone, by the id of the repository, if the last plan agreed with others.
+    agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 
 impl Memory {
     pub(crate) fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
-        Self { store, organisation: organisation.to_owned(), looks_only: false }
+        Self { store, organisation: organisation.to_owned(), looks_only: false, agreed: Arc::default() }
     }
 
     /// Makes this value forget nothing from now on.
@@ -228,9 +231,8 @@ impl Memory {
         own(&self.organisation, id).get(self.store.as_ref()).await
     }
 
-    /// Makes Beadle only observe the undone values of a repository, and forgets the values with
-    /// which the policy agrees by now. For the organisation itself, `id` is [`ORGANISATION`]. Returns
-    /// the changes that Beadle only observes.
+    /// Makes Beadle only observe the undone values of a repository. For the organisation itself, `id`
+    /// is [`ORGANISATION`]. Returns the changes that Beadle only observes.
     pub(crate) async fn observe<W>(
         &self,
         id: &str,
@@ -276,13 +278,29 @@ impl Memory {
         undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
         let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
         let is_news = is_settled && undone.values.len() != before;
+        let mut agreed = self.agreed.lock();
         if is_news && !self.looks_only {
-            if undone.values.is_empty() {
-                note.forget(self.store.as_ref()).await?;
-            } else {
-                note.put(self.store.as_ref(), &undone).await?;
-            }
+            agreed.insert(id.to_owned(), undone);
+        } else {
+            agreed.remove(id);
         }
         Ok(Some(found))
+    }
+
+    /// Forgets the values with which the policy of the last plan agreed. Beadle calls this function
+    /// only after it has carried out the plan: a plan that an operator declined can be the plan of
+    /// another policy.
+    pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
+        let agreed = self.agreed.lock().remove(id);
+        let Some(left) = agreed else { return Ok(()) };
+        let (store, note) = (self.store.as_ref(), own(&self.organisation, id));
+        // The plan knew nothing of a later undo.
+        if note.get(store).await?.is_none_or(|undone| undone.at != left.at) {
+            return Ok(());
+        }
+        if left.values.is_empty() {
+            return note.forget(store).await;
+        }
+        note.put(store, &left).await
     }
 }

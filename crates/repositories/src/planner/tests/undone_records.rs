@@ -73,3 +73,20 @@ async fn after_an_undo_no_value_is_met_before_a_run_checks_it() {
     assert_eq!(status(&rows(&world).await), ["not met"]);
     world.check_calls();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_nobody_carries_out_ends_no_undo() {
+    let mut world = shop_with("repository: { has_wiki: false }\n").await;
+    Box::pin(world.apply()).await;
+    let (_, last) = written(&world, 0).await;
+    Box::pin(undo(&world, 0, last)).await;
+    world.clock.jump(3_600_000);
+    let agrees = "repository: { has_wiki: true }\n".to_owned();
+    world.replace_policy(&[("settings.yml".to_owned(), agrees)].into());
+    // The operator declines this plan.
+    let (planner, _) = world.parts();
+    Box::pin(plans(&planner)).await;
+    assert_eq!(world.store.notes("undone").await.unwrap().len(), 1);
+    Box::pin(world.apply()).await;
+    assert!(world.store.notes("undone").await.unwrap().is_empty());
+}

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, AttributesFile, BudgetFile, CommentApprovalFile, DispatchFile, EXAMPLE, File, GateFile,
-    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, InstallationsFile, NotifyFile,
-    NotifyIssuesFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource,
-    RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile,
-    WaiversFile, WorkerFile,
+    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, InstallationsFile,
+    NotifyEmailFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile,
+    RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile,
+    TargetFile, TeamsFile, WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -70,6 +70,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `[target.budget]`", keys::<TargetBudgetFile>()),
         ("## `[[groups]]`", keys::<GroupsFile>()),
         ("## `[[notify]]`", keys::<NotifyFile>()),
+        ("### `[notify.email]`", keys::<NotifyEmailFile>()),
     ];
     for (heading, keys) in tables {
         assert!(!keys.is_empty(), "{heading}");

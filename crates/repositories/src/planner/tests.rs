@@ -36,6 +36,7 @@ mod secrets;
 mod undo;
 mod undo_whole;
 mod undone_records;
+mod validator;
 mod waivers;
 mod waiving_everything;
 mod world;

@@ -35,12 +35,16 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
     }
 }
 
-/// Returns the entry of a list that a change deletes. A webhook can have a secret, which nobody can
-/// read, so Beadle does not create it again.
+/// Returns the entry of a list that a change deletes. Nobody can read the secret of a webhook, so
+/// Beadle does not create a webhook again that had one.
 fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
-    let is_simple = ["labels", "milestones", "autolinks", "deploy_keys"].contains(&change.aspect.as_str());
+    const LISTS: [&str; 5] = ["labels", "milestones", "autolinks", "deploy_keys", "webhooks"];
+    let is_simple = LISTS.contains(&change.aspect.as_str());
     let list = ALL.iter().find(|list| is_simple && list.list == change.aspect)?;
     let thing = change.what.strip_prefix(list.prefix)?;
+    if list.list == "webhooks" && observed.sealed_webhooks.contains(thing) {
+        return None;
+    }
     let is_deleted = change.fields.iter().any(|field| field.name == list.primary && field.after.is_null());
     let mut entries = observed.lists.get(list.list)?.iter().filter(|_| is_deleted);
     entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
@@ -164,7 +168,34 @@ fn environment(primary: &Reversal, live: &Value, all: &[Reversal]) -> Option<Str
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    #[test]
+    fn only_the_deletion_of_a_webhook_without_a_secret_has_its_values() {
+        let urls = ["https://ci.example.com/", "https://sealed.example.com/"];
+        let hooks = urls.map(|url| json!({ "url": url, "events": ["push"], "active": false })).to_vec();
+        let observed = Observed {
+            lists: BTreeMap::from([("webhooks", hooks.clone())]),
+            sealed_webhooks: BTreeSet::from([urls[1].to_owned()]),
+            ..Observed::default()
+        };
+        let shown = |url: &str, after: Value| {
+            let field = json!({ "name": "events", "before": ["push"], "after": after, "asked": null, "risk": "removes" });
+            let mut change: Change<()> = serde_json::from_value(json!({
+                "aspect": "webhooks", "what": format!("webhook {url}"), "fields": [field], "mode": "enforce",
+                "after": [], "write": null,
+            }))
+            .unwrap();
+            show_deleted(&mut change, &observed, None);
+            change.fields.into_iter().map(|field| (field.name, field.before)).collect::<Vec<_>>()
+        };
+        let events = ("events".to_owned(), json!(["push"]));
+        assert_eq!(shown(urls[0], json!(null)), [events.clone(), (DELETED.to_owned(), hooks[0].clone())]);
+        assert_eq!(shown(urls[0], json!(["fork"])), [events.clone()]);
+        assert_eq!(shown(urls[1], json!(null)), [events]);
+    }
 
     fn one(aspect: &str, what: &str, name: &str, before: Value, after: Value) -> Reversal {
         Reversal { aspect: aspect.into(), what: what.into(), name: name.into(), before, after }

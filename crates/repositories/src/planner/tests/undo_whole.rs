@@ -30,6 +30,7 @@ environments:
 labels: { additive: [{ name: triage, color: aa0000, description: Look at it }] }
 autolinks: [{ key_prefix: APO-, url_template: 'https://tickets.example.com/APO-<num>', is_alphanumeric: false }]
 deploy_keys: [{ key: ssh-ed25519 AAAA, title: CI, read_only: false }]
+webhooks: [{ url: 'https://ci.example.com/hook', events: [push, pull_request], active: false }]
 ";
 
 /// Applies the policy that creates the things. Returns the world, what an import saw before and

@@ -10,6 +10,7 @@ use crate::controls::{ControlRow, Timeline};
 /// Plans, records that nothing was written, and returns the rows of a report about the present.
 async fn rows(world: &World) -> Vec<ControlRow> {
     let (planner, _) = world.parts();
+    world.clock.jump(1000);
     for (key, plan) in Box::pin(plans(&planner)).await {
         planner.record(&key, &Report::of_unwritten(&plan)).await.unwrap();
     }
@@ -18,6 +19,8 @@ async fn rows(world: &World) -> Vec<ControlRow> {
 
 /// Returns the rows of a report about the present.
 async fn recorded(world: &World) -> Vec<ControlRow> {
+    // Each record has a time of its own.
+    world.clock.jump(1000);
     let timeline = Timeline::read(world.store.as_ref(), "acme", world.clock.now()).await.unwrap();
     timeline.repositories().iter().flat_map(|repository| timeline.rows(repository, None)).collect()
 }

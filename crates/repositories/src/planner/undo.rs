@@ -158,7 +158,9 @@ impl UndoPlanner {
                 // The line is in a policy that nobody wrote.
                 field.asked = None;
             }
-            plan.changes.iter_mut().for_each(|change| show_deleted(change, &observed, seen));
+            for change in &mut plan.changes {
+                show_deleted(change, &observed, seen);
+            }
             let restored = |at: &usize| {
                 let only = [*at];
                 plan.changes.iter().any(|change| judge(change, all, &only) != Planned::Other)

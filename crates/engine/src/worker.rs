@@ -55,6 +55,10 @@ pub trait Reconcile: Send + Sync + 'static {
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }
+    /// Records that a run of a key ended without a result, for reports about the past.
+    async fn record_failure(&self, _key: &Key, _failure: &Failure) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A reconciler that plans with a [`Planner`] and applies the plan with a [`PlanWriter`].
@@ -77,6 +81,10 @@ pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
 impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
     fn parks_unresolved(&self, _: &str) -> bool {
         self.planner.parks_unresolved()
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        self.planner.record_failure(key, failure).await
     }
 
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
@@ -340,9 +348,14 @@ impl Worker {
                     "no result within {} s, so Beadle ended the run",
                     self.settings.run_limit.as_secs()
                 );
+                record_lost(reconciler.as_ref(), &key, &why).await;
                 (Outcome::Retry(why), None)
             }
-            Ok(Err(_)) => (Outcome::Retry("the run panicked, the log shows where".into()), None),
+            Ok(Err(_)) => {
+                let why = "the run panicked, the log shows where";
+                record_lost(reconciler.as_ref(), &key, why).await;
+                (Outcome::Retry(why.into()), None)
+            }
             Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
             Ok(Ok(Ok(report))) => {
                 let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
@@ -439,5 +452,19 @@ impl Worker {
                 Ok(None) | Err(_) => return,
             }
         }
+    }
+}
+
+/// The maximum time to record a run without a result. Otherwise a store that hangs would occupy a
+/// place of the worker.
+const RECORD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Records that a run ended without a result. Otherwise a report would show what the run before it
+/// found, and a later sweep as the last check.
+async fn record_lost(reconciler: &dyn Reconcile, key: &Key, why: &str) {
+    let failure = Failure::new(Class::Retry, why);
+    let recorded = tokio::time::timeout(RECORD_LIMIT, reconciler.record_failure(key, &failure)).await;
+    if !matches!(recorded, Ok(Ok(()))) {
+        tracing::warn!(%key, why, "run without a result not recorded for reports");
     }
 }

@@ -163,6 +163,10 @@ impl<R: Reconcile> Reconcile for WithCreations<R> {
     fn parks_unresolved(&self, instance: &str) -> bool {
         self.inner.parks_unresolved(instance)
     }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        self.inner.record_failure(key, failure).await
+    }
 }
 
 #[cfg(test)]

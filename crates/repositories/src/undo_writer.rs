@@ -1,20 +1,25 @@
-//! Writes an undo. Before the first write, Beadle remembers the undone values, so that the next run
-//! does not write the policy's values again.
+//! Writes an undo. Before each write, Beadle remembers the undone values, so that the next run does
+//! not write the policy's values again. It also records that nobody has checked the repository since.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
-use beadle_engine::{Change, Clock, Failure, Key, Lane, Plan, Store, Time, Turn};
+use beadle_engine::{Change, Class, Clock, Failure, Key, Lane, Plan, Store, Time, Turn};
 
 use crate::aspects::Step;
+use crate::controls::ControlLog;
 use crate::undo::keep;
 use crate::writer::RepositoryWriter;
+
+/// Why a report cannot show the controls of a repository after an undo.
+const UNCHECKED: &str = "an operator undid values, and no run has checked the repository since";
 
 /// Writes the changes of an undo to the repositories of one organisation.
 pub struct UndoWriter {
     writer: RepositoryWriter,
     store: Arc<dyn Store>,
+    log: Arc<ControlLog>,
     clock: Clock,
     /// The operator who undoes the changes.
     by: String,
@@ -23,7 +28,30 @@ pub struct UndoWriter {
 impl UndoWriter {
     /// Creates a writer that remembers in `store` which values `by` undid.
     pub fn new(writer: RepositoryWriter, store: Arc<dyn Store>, clock: Clock, by: String) -> Self {
-        Self { writer, store, clock, by }
+        let log = Arc::new(ControlLog::new(store.clone(), &clock));
+        Self { writer, store, log, clock, by }
+    }
+}
+
+/// A session that remembers the values of a change before it writes the change. A change that the
+/// guard holds or that the mode does not allow is not undone, so Beadle must go on repairing its
+/// values.
+struct Remembering {
+    session: Box<dyn Session<Box<dyn Step>>>,
+    store: Arc<dyn Store>,
+    log: Arc<ControlLog>,
+    clock: Clock,
+    key: Key,
+    by: String,
+}
+
+#[async_trait]
+impl Session<Box<dyn Step>> for Remembering {
+    async fn write(&self, change: &Change<Box<dyn Step>>) -> Result<(), Failure> {
+        keep(self.store.as_ref(), &self.key, change, &self.by, self.clock.now()).await?;
+        // Otherwise a report would call an undone value met until the next run.
+        self.log.record_failure(&self.key, &Failure::new(Class::Retry, UNCHECKED)).await?;
+        self.session.write(change).await
     }
 }
 
@@ -36,8 +64,9 @@ impl PlanWriter<Box<dyn Step>> for UndoWriter {
         valid_until: Time,
         lane: Lane,
     ) -> Result<Box<dyn Session<Box<dyn Step>>>, Failure> {
-        keep(self.store.as_ref(), key, &plan.changes, &self.by, self.clock.now()).await?;
-        self.writer.open(key, plan, valid_until, lane).await
+        let session = self.writer.open(key, plan, valid_until, lane).await?;
+        let (store, log, clock) = (self.store.clone(), self.log.clone(), self.clock.clone());
+        Ok(Box::new(Remembering { session, store, log, clock, key: key.clone(), by: self.by.clone() }))
     }
 
     fn turn(&self, change: &Change<Box<dyn Step>>) -> Turn {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Report, Store, Time};
+use beadle_engine::{Class, Clock, Failure, Key, Report, Store, Time};
 
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
@@ -74,6 +74,14 @@ impl Reconcile for InstanceRouter {
     fn parks_unresolved(&self, instance: &str) -> bool {
         let known = self.known.read();
         known.get(instance).is_none_or(|reconciler| reconciler.parks_unresolved(instance))
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        let known = self.known.read().get(key.instance()).cloned();
+        match known {
+            Some(reconciler) => reconciler.record_failure(key, failure).await,
+            None => Ok(()),
+        }
     }
 }
 

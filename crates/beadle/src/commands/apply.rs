@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
@@ -21,21 +20,15 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::store;
 use crate::cli::{ApplyArgs, Selection};
+use crate::commands::announce::announce;
 use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
-use crate::commands::plan::{Writable, plan, plan_groups};
+use crate::commands::plan::{plan, plan_groups};
 use crate::commands::rounds::{Rounds, Went, settle};
 use crate::commands::tally::Tally;
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, WholePlan};
-
-/// The number of points that GitHub subtracts for one write. GitHub limits the points per minute.
-///
-/// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit>
-const WRITE_POINTS: u32 = 5;
-/// Beadle announces the expected time of the writes only if it is at least this long.
-const WORTH_SAYING: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open(config).await?;
@@ -184,21 +177,6 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(rounds.count(&reports, errors, shown.short.is_some() || rounds.misnamed, is_changed, !args.yes))
 }
 
-/// Announces how long the writes will take, if they take long. GitHub allows only one write at a
-/// time.
-pub(super) fn announce(org: &GithubOrganisation, plans: &[Writable], printer: &Printer) {
-    let changes = plans.iter().flat_map(|plan| &plan.changes);
-    let writes = changes.filter(|change| change.mode.allows(&change.risks())).count();
-    let budget = &org.file.budget;
-    let of_points = Duration::from(budget.minute) * WRITE_POINTS / budget.rest_points.max(1);
-    let time = budget.write_every().max(of_points) * u32::try_from(writes).unwrap_or(u32::MAX);
-    if time >= WORTH_SAYING {
-        let minutes = time.as_secs().div_ceil(60);
-        let writes = counted(writes, "write", "writes");
-        printer.note(format!("{}: {writes}, one after another, in about {minutes} min", org.file.name));
-    }
-}
-
 /// Returns whether the modes allow Beadle to write at least one change of the plan.
 pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
@@ -330,8 +308,7 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     };
     if plan.changes.is_empty() {
         let report = Report::of_nothing(plan);
-        KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
-        applier.planner.record(key, &report).await?;
+        record(applier, key, &report).await?;
         return Ok((report, true));
     }
     let now = clock.now();
@@ -358,16 +335,28 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         }
         Err(failure) => Some(failure.text.clone()),
     };
+    // While this process has the claim, no other run can record what it finds. Otherwise this report
+    // could replace the one of a later run. Changes that nobody confirmed are not in the report, and
+    // an undo has only its own changes. Such a report does not show the state of the key.
+    let recorded = match &written {
+        Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
+        _ => Ok(()),
+    };
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
-    let (report, is_all) = written?;
-    // A report lacks the changes that nobody confirmed, and the report of an undo has only the
-    // changes of the undo. Such a report does not show the state of the key.
-    if is_all && !is_undo(&gate.generation) {
-        KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
-        applier.planner.record(key, &report).await?;
-    }
-    Ok((report, is_all))
+    recorded?;
+    Ok(written?)
+}
+
+/// Records what a run found.
+async fn record<P: Planner, W>(
+    applier: &Applier<'_, P, W>,
+    key: &Key,
+    report: &Report,
+) -> anyhow::Result<()> {
+    KeyState::record(applier.store.as_ref(), key, report, applier.clock.now()).await?;
+    applier.planner.record(key, report).await?;
+    Ok(())
 }
 
 const CHANGED: &str =

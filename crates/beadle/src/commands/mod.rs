@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod announce;
 mod apply;
 mod approve;
 #[cfg(feature = "aws")]

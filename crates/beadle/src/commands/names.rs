@@ -55,6 +55,21 @@ pub(super) async fn repository_keys(
     Ok(found)
 }
 
+/// Returns the keys that have this name now. If no key has it now, returns all keys: each of them
+/// had the name earlier. So an action on a name never reaches a repository that had the name before
+/// another one got it.
+pub(super) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) -> anyhow::Result<Vec<Key>> {
+    let mut present = Vec::new();
+    for key in &keys {
+        let name = name(store, key).await?.unwrap_or_default();
+        let bare = name.rsplit_once('/').map_or(name.as_str(), |(_, bare)| bare);
+        if [name.as_str(), bare].iter().any(|name| name.eq_ignore_ascii_case(text)) {
+            present.push(key.clone());
+        }
+    }
+    Ok(if present.is_empty() { keys } else { present })
+}
+
 /// Returns an error if the store knows none of these keys. The key is then misspelled, or belongs
 /// to another store.
 pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
@@ -159,5 +174,31 @@ mod tests {
         ] {
             assert_eq!(name(&store, &key).await.unwrap().as_deref(), expected, "{key}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_means_the_repository_that_has_it_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        let entry = |id: u64, subject: &str| Entry {
+            seq: 0,
+            at: Time(1),
+            kind: EntryKind::Run,
+            key: Key::new("repository", "acme", id).to_string(),
+            subject: subject.to_owned(),
+            intent: None,
+            detail: Value::Null.into(),
+        };
+        // The first repository was renamed, and the second one got its name.
+        let entries = vec![entry(7, "acme/shop"), entry(7, "acme/store"), entry(8, "acme/shop")];
+        store.journal(None, entries, Time(1)).await.unwrap();
+        let (first, second) = (Key::new("repository", "acme", 7), Key::new("repository", "acme", 8));
+        let both = || vec![first.clone(), second.clone()];
+        for (text, expected) in
+            [("shop", vec![second.clone()]), ("acme/Shop", vec![second.clone()]), ("older", both())]
+        {
+            assert_eq!(called_now(&store, both(), text).await.unwrap(), expected, "{text}");
+        }
+        assert_eq!(called_now(&store, vec![first.clone()], "shop").await.unwrap(), [first.clone()]);
     }
 }

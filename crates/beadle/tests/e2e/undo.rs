@@ -65,6 +65,7 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     let world = world().await;
     let serving = world.serve().await;
     world.until("shop", "the first sweep", |shop| shop["teams"] == json!({ "platform": "admin" })).await;
+    world.until_swept(&serving).await;
     world.until_idle().await;
     assert!(is_declared(&world));
     assert_eq!(serving.stop().await, Some(0));
@@ -80,6 +81,8 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     assert!(is_declared(&world));
     world.beadle(&["undo", &last(&world, "operator").await, "--yes"]).await.expect(1);
     assert!(is_declared(&world));
+    world.beadle(&["undo", &last(&world, "sweep").await, "--yes"]).await.expect(0);
+    assert!(is_undone(&world), "the sweep has the same writes");
 }
 
 /// Returns the code of the only group of held changes.
@@ -117,4 +120,20 @@ async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_to
     world.beadle(&["apply", "--yes"]).await.expect(2);
     world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
     assert!(have(&json!({ "contractors": "push" })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_uses_no_limits_that_the_service_has_not_accepted() {
+    let shop = json!({ "branches": { "main": {} }, "has_wiki": true });
+    let mut world = World::new(acme(json!({ "shop": shop }))).await;
+    world.org_lines = "[org.guard]\nremoves = 0\n".into();
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until("shop", "the first sweep", |shop| shop["teams"] == json!({ "platform": "admin" })).await;
+    world.until_idle().await;
+    assert_eq!(serving.stop().await, Some(0));
+    world.org_lines = "[org.guard]\nremoves = 500\n".into();
+    let undone = world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(2);
+    assert!(undone.err.contains("the service has not accepted the raised limits"), "{}", undone.err);
+    assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }), "{}", undone.out);
 }

@@ -11,6 +11,7 @@ use super::part::Part;
 use super::state::ControlLine;
 use crate::aspects;
 use crate::policy::{NO_OTHERS, parts};
+use crate::undo::UndoneChanges;
 
 /// The controls that a run did not make as declared, each with the cause.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,15 +66,25 @@ fn aspect_of(names: &[&str]) -> Option<&'static str> {
     owner.map(|aspect| aspect.name)
 }
 
-/// Returns the controls in `parts` that a run did not make as declared.
-pub(super) fn findings(declared: &[Arc<Part>], report: &Report, waits: &[Waiting]) -> Findings {
+/// Returns the controls in `parts` that a run did not make as declared. `undone` are the changes whose
+/// values an operator undid.
+pub(super) fn findings(
+    declared: &[Arc<Part>],
+    report: &Report,
+    waits: &[Waiting],
+    undone: Option<&UndoneChanges>,
+) -> Findings {
     let mut controls = Vec::new();
     for part in declared {
         controls.extend(part.controls.iter().map(|(path, line)| Control::new(path, &part.file, line)));
     }
     let mut found = Findings::default();
     for step in &report.steps {
-        let Some(why) = cause(&step.outcome) else { continue };
+        let is_undone = |undone: &&UndoneChanges| {
+            step.outcome == StepResult::Withheld && undone.changes.contains(&step.change)
+        };
+        let undone = undone.filter(is_undone).map(|undone| undone.why.as_str());
+        let Some(why) = undone.or(cause(&step.outcome)) else { continue };
         for path in changed(&of_aspect(&controls, &step.change.aspect), &step.change) {
             found.not_met.entry(path.to_owned()).or_insert_with(|| why.to_owned());
         }
@@ -219,7 +230,7 @@ mod tests {
         });
         let change = serde_json::from_value(change).unwrap();
         let step = Step { change, outcome: StepResult::Withheld };
-        findings(&declared(), &report(vec![step], Vec::new()), &[]).not_met.into_keys().collect()
+        findings(&declared(), &report(vec![step], Vec::new()), &[], None).not_met.into_keys().collect()
     }
 
     #[test]
@@ -260,7 +271,25 @@ mod tests {
         }))
         .unwrap();
         let step = Step { change, outcome: StepResult::Written };
-        assert_eq!(findings(&declared(), &report(vec![step], Vec::new()), &[]), Findings::default());
+        assert_eq!(findings(&declared(), &report(vec![step], Vec::new()), &[], None), Findings::default());
+    }
+
+    #[test]
+    fn an_undone_change_names_who_undid_it() {
+        let change = |what: &str| -> Change<()> {
+            let change = json!({
+                "aspect": "teams", "what": what, "fields": [], "mode": "observe", "after": [], "write": null,
+            });
+            serde_json::from_value(change).unwrap()
+        };
+        let why = "mona undid this".to_owned();
+        let undone = UndoneChanges { changes: vec![change("team core")], why: why.clone() };
+        let steps = ["team core", "team web"]
+            .map(|what| Step { change: change(what), outcome: StepResult::Withheld })
+            .to_vec();
+        let found = findings(&declared(), &report(steps, Vec::new()), &[], Some(&undone));
+        assert_eq!(found.not_met["teams[core].permission"], why);
+        assert_eq!(found.not_met["teams[web].permission"], "the mode does not allow the repair");
     }
 
     #[test]
@@ -273,7 +302,7 @@ mod tests {
         ] {
             let (part, why) = (part.map(str::to_owned), "502".to_owned());
             let unknown = Unknown { aspect: aspect.into(), part, why, transient: true };
-            let found = findings(&declared(), &report(Vec::new(), vec![unknown]), &[]);
+            let found = findings(&declared(), &report(Vec::new(), vec![unknown]), &[], None);
             assert_eq!((found.unknown.len(), found.not_met.len()), (expected, 0), "{aspect}");
         }
     }
@@ -281,7 +310,7 @@ mod tests {
     #[test]
     fn what_waits_for_a_person_is_not_met() {
         let wait = Waiting { aspect: "teams".into(), why: "team web".into() };
-        let found = findings(&declared(), &report(Vec::new(), Vec::new()), &[wait]);
+        let found = findings(&declared(), &report(Vec::new(), Vec::new()), &[wait], None);
         assert_eq!(found.not_met.into_keys().collect::<Vec<_>>(), ["teams[web].permission"]);
     }
 }

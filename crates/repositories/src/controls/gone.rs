@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use beadle_engine::{Store, StoreError, Time};
 
-use super::state::ControlState;
+use super::state::{ControlState, SKEW};
 
 /// The reason why the policy does not apply to a repository that a sweep did not find.
 pub(super) const GONE: &str = "the sweep did not find the repository, or the policy leaves it out";
@@ -26,8 +26,9 @@ pub(crate) async fn record_gone(
         let (page, next) = notes.page(store, &begin, PAGE).await?;
         for (rest, state) in page {
             let Some((id, _)) = rest.split_once(':') else { continue };
-            // The newest state of a repository comes first.
-            if id == last {
+            // The newest state of a repository comes first. A state from the future has the time of a
+            // wrong clock.
+            if id == last || state.at > now + SKEW {
                 continue;
             }
             id.clone_into(&mut last);
@@ -69,5 +70,20 @@ mod tests {
             .map(|(_, state)| (state.subject.as_str(), state.at.0))
             .collect();
         assert_eq!((gone, all.len()), (vec![("acme/2", 40)], 5));
+    }
+
+    #[tokio::test]
+    async fn a_state_from_the_future_keeps_no_repository_in_the_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        for at in [10, 9_000_000_000] {
+            let state = ControlState { at: Time(at), subject: "acme/1".into(), ..ControlState::default() };
+            ControlState::note("acme", "1", state.at).put(&store, &state).await.unwrap();
+        }
+        record_gone(&store, "acme", &BTreeSet::new(), (Time(20), Time(40))).await.unwrap();
+        let all = ControlState::of_organisation("acme").list(&store).await.unwrap();
+        let gone: Vec<i64> =
+            all.iter().filter(|(_, state)| state.outside.is_some()).map(|(_, state)| state.at.0).collect();
+        assert_eq!((gone, all.len()), (vec![40], 3));
     }
 }

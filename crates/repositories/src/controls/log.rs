@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use beadle_engine::{
     Class, Clock, Failure, Key, Note, Plan, Report, Store, StoreError, Time, Waiting, Waived,
@@ -10,14 +11,19 @@ use parking_lot::Mutex;
 
 use super::findings::{Findings, findings};
 use super::part::{Part, commit_of, parts};
-use super::state::{ControlLines, ControlState};
+use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
+use crate::undo::UndoneChanges;
 
 /// The maximum number of parts in memory. An organisation has far fewer at the same time. With each
 /// new generation of the policy, some of them are no longer used.
 const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
+
+/// Why a run skips a repository that it did not find. Perhaps the App cannot see it any more, so this
+/// does not mean that the policy does not apply to it.
+pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls of the repositories of one organisation.
 pub(crate) struct ControlLog {
@@ -32,10 +38,14 @@ pub(crate) struct ControlLog {
 
 /// The values that a plan declared for a repository.
 struct Declared {
+    /// The time of the plan.
+    at: Time,
     parts: Vec<Arc<Part>>,
     commit: String,
     waived: Vec<Waived>,
     waits: Vec<Waiting>,
+    /// The changes whose values an operator undid.
+    undone: Option<UndoneChanges>,
 }
 
 /// A part, and whether it is certain that the store has its lines.
@@ -60,12 +70,21 @@ impl ControlLog {
     ) {
         let parts = parts(policy, controls).into_iter().map(|part| self.shared(part)).collect();
         let declared = Declared {
+            at: self.clock.now(),
             parts,
             commit: commit_of(policy, ""),
             waived: plan.waived.clone(),
             waits: plan.waits.clone(),
+            undone: None,
         };
         self.found.lock().insert(repository, declared);
+    }
+
+    /// Keeps which changes of the plan an operator undid.
+    pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
+        if let Some(declared) = self.found.lock().get_mut(&repository) {
+            declared.undone = Some(undone);
+        }
     }
 
     /// Returns the part in memory that is equal to this part, so that repositories share it.
@@ -85,13 +104,24 @@ impl ControlLog {
     /// Records the end of a run.
     pub(crate) async fn record(&self, key: &Key, report: &Report) -> Result<(), StoreError> {
         let Some(id) = repository(key) else { return Ok(()) };
+        if report.skipped.as_deref() == Some(NOT_FOUND) {
+            let failure = Failure::new(Class::Retry, NOT_FOUND);
+            return self.record_failure(key, &failure).await;
+        }
         let declared = self.found.lock().remove(&id);
-        let at = self.clock.now();
-        let newest = self.newest(key).await?;
+        let now = self.clock.now();
+        let newest = self.newest(key, now).await?;
+        // A command can wait for a person after its plan. If the plan has no changes, the command does
+        // not plan again, and a later run knows more.
+        let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
+        let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
+        if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
+            return Ok(());
+        }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // A repository that was not found has no name in the report.
-                let subject = newest.as_ref().map_or(&report.subject, |(_, newest)| &newest.subject);
+                // The repository can have another owner now, and so another name.
+                let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
                 (
@@ -100,7 +130,8 @@ impl ControlLog {
                 )
             }
             (None, Some(declared)) => {
-                let Findings { not_met, unknown } = findings(&declared.parts, report, &declared.waits);
+                let Findings { not_met, unknown } =
+                    findings(&declared.parts, report, &declared.waits, declared.undone.as_ref());
                 let state = ControlState {
                     at,
                     subject: report.subject.clone(),
@@ -117,7 +148,7 @@ impl ControlLog {
             // A key of a repository that does not exist yet has no controls.
             (None, None) => return Ok(()),
         };
-        let is_news = newest.as_ref().is_none_or(|(_, newest)| !newest.finds_same(&state));
+        let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));
         for part in &parts {
             // A new state needs the lines of its parts, and Beadle may have deleted old lines.
             if is_news || !self.is_stored(part) {
@@ -135,38 +166,46 @@ impl ControlLog {
         if matches!(failure.class, Class::RateLimited { .. }) {
             return Ok(());
         }
-        let newest = self.newest(key).await?;
+        let at = self.clock.now();
+        let newest = self.newest(key, at).await?;
         let unseen =
             || ControlState { subject: format!("{}/#{id}", key.instance()), ..ControlState::default() };
-        let before = newest.as_ref().map_or_else(unseen, |(_, newest)| newest.clone());
+        let before = newest.clone().unwrap_or_else(unseen);
         let failed = Some(short(failure.text.clone()));
-        self.append(key, newest, ControlState { at: self.clock.now(), outside: None, failed, ..before }).await
+        self.append(key, newest, ControlState { at, outside: None, failed, ..before }).await
     }
 
-    /// Returns the newest state of a repository, with the name of its note.
-    async fn newest(&self, key: &Key) -> Result<Option<(String, ControlState)>, StoreError> {
+    /// Returns the newest state of a repository. A state from the future has the time of a wrong
+    /// clock, so it does not count. But it stays: perhaps the present clock is the wrong one, and a
+    /// record of what was found must not be lost.
+    async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
+        let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());
-        let newest = notes.first(self.store.as_ref()).await?;
-        Ok(newest.map(|(rest, state)| (format!("{}{rest}", notes.name()), state)))
+        let first = notes.first(store).await?.map(|(_, state)| state);
+        if first.as_ref().is_none_or(|state| state.at <= now + SKEW) {
+            return Ok(first);
+        }
+        // Later times come first.
+        let later = ControlState::note(key.instance(), key.id(), now + SKEW + Duration::from_millis(1));
+        Ok(notes.page(store, later.name(), 1).await?.0.pop().map(|(_, state)| state))
     }
 
     /// Stores a state, unless it is the same as the newest one.
     async fn append(
         &self,
         key: &Key,
-        newest: Option<(String, ControlState)>,
-        state: ControlState,
+        newest: Option<ControlState>,
+        mut state: ControlState,
     ) -> Result<(), StoreError> {
-        let store = self.store.as_ref();
-        if let Some((name, newest)) = newest {
-            if newest.at > state.at {
-                // The clock that set this time was wrong, and the note would stay the newest one.
-                store.forget(&name).await?;
-            } else if newest.finds_same(&state) {
+        if let Some(newest) = newest {
+            if newest.finds_same(&state) {
                 return Ok(());
             }
+            // The clocks of two processes can differ a little. The order of the runs is certain,
+            // because only one process works on a key.
+            state.at = state.at.max(newest.at + Duration::from_millis(1));
         }
-        ControlState::note(key.instance(), key.id(), state.at).put(store, &state).await
+        ControlState::note(key.instance(), key.id(), state.at).put(self.store.as_ref(), &state).await
     }
 
     /// Returns whether this process knows that the store has the lines of a part.

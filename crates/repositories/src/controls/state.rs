@@ -1,9 +1,14 @@
 //! The two kinds of notes of the record.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
+
+/// How much the clocks of two processes may differ. A state whose time is later than that is from the
+/// future.
+pub(super) const SKEW: Duration = Duration::from_secs(300);
 
 /// The findings of a run in one repository. They hold until the time of the next state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -234,6 +234,7 @@ pub(super) fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observe
             entry["insecure_ssl"] = json!(true);
         }
         if !config["secret"].is_null() {
+            observed.sealed_webhooks.insert(url.to_owned());
             let note = format!(
                 "webhooks: {url} has a secret that GitHub does not show; to set it, add `secret` with a name from \
                  [org.secrets]"

@@ -32,6 +32,7 @@ pub use self::convert::{Conversion, Incumbent, convert};
 pub(crate) use self::observed::Observed;
 pub(crate) use self::organisation::rulesets as organisation_rulesets;
 pub(crate) use self::units::{LISTS, UNITS};
+use crate::aspects::ALL;
 use crate::policy::{Node, forms, is_skipped_by_name};
 
 /// The number of repositories that an import reads at the same time. The transport limits the
@@ -202,11 +203,42 @@ async fn observed(reader: &Reader, repositories: &[Repository]) -> Result<Vec<Ob
     futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await
 }
 
+/// The aspects that need no calls of their own for each repository.
+const WITHOUT_CALLS: [&str; 9] = [
+    "settings",
+    "topics",
+    "teams",
+    "collaborators",
+    "protection",
+    "labels",
+    "milestones",
+    "deploy_keys",
+    "custom_properties",
+];
+
 /// Reads everything about a repository that a policy can declare.
 pub(crate) async fn one(reader: &Reader, repository: &Repository) -> Result<Observed, Failure> {
+    of_aspects(reader, repository, &|_| true).await
+}
+
+/// Reads what a policy can declare in some aspects of a repository. The result may have other aspects
+/// too, or not.
+pub(crate) async fn of_aspects(
+    reader: &Reader,
+    repository: &Repository,
+    is_wanted: &(dyn Fn(&str) -> bool + Send + Sync),
+) -> Result<Observed, Failure> {
     let mut observed = live::observed(repository);
-    Box::pin(calls::read(reader, repository, &mut observed)).await?;
-    Box::pin(environments::read(reader, repository, &mut observed)).await?;
+    let is_of_environments = |aspect: &str| matches!(aspect, "environments" | "variables");
+    let needs_calls = |aspect: &str| !WITHOUT_CALLS.contains(&aspect) && !is_of_environments(aspect);
+    let wants = |own: &dyn Fn(&str) -> bool| ALL.iter().any(|one| own(one.name) && is_wanted(one.name));
+    let (has_calls, has_environments) = (wants(&needs_calls), wants(&is_of_environments));
+    if has_calls {
+        Box::pin(calls::read(reader, repository, &mut observed)).await?;
+    }
+    if has_environments {
+        Box::pin(environments::read(reader, repository, &mut observed)).await?;
+    }
     accepted::leave_out_refused(&mut observed);
     let owner = &repository.owner;
     let path = format!("/repos/{owner}/{}/", repository.name);

@@ -23,6 +23,8 @@ pub(crate) struct Observed {
     pub(crate) additive: BTreeSet<&'static str>,
     /// What the policy lacks, for people.
     pub(crate) notes: Vec<String>,
+    /// The addresses of the listed webhooks that have a secret.
+    pub(crate) sealed_webhooks: BTreeSet<String>,
     /// The teams that have access only by their parent team. A selector of such a team matches the
     /// repository, but the repository needs no entry for it.
     pub(crate) inherited_teams: Vec<String>,

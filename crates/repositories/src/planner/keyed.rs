@@ -6,6 +6,7 @@ use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
+use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
 
@@ -13,11 +14,12 @@ use crate::policy::Policy;
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
-    /// Makes the planner record the controls that another planner found. A command plans with one
-    /// planner, and writes with another one.
+    /// Makes the planner record the controls and the undone values that another planner found. A
+    /// command plans with one planner, and writes with another one.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);
+        self.undone.clone_from(&other.undone);
         self
     }
 
@@ -58,7 +60,7 @@ impl RepositoryPlanner {
             return self.repository(policy, &seen).await;
         }
         let mut plan = Plan::new(format!("{}/#{id}", self.reader.organisation()));
-        plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+        plan.skipped = Some(NOT_FOUND.into());
         Ok(plan)
     }
 }
@@ -98,7 +100,7 @@ impl Planner for RepositoryPlanner {
         if let Some(log) = &self.controls {
             log.record(key, report).await?;
         }
-        Ok(())
+        self.forget_agreed(key).await
     }
 
     async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {

@@ -34,6 +34,8 @@ mod reviewers;
 mod rulesets;
 mod secrets;
 mod undo;
+mod undo_whole;
+mod undone_records;
 mod validator;
 mod waivers;
 mod waiving_everything;

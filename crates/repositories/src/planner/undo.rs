@@ -12,11 +12,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{AT_ONCE, RepositoryPlanner, meant};
 use crate::aspects::Step;
+use crate::controls::NOT_FOUND;
 use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;
 use crate::secret_memory::SecretMemory;
-use crate::undo::{Past, Planned, Reversal, judge};
+use crate::undo::{Past, Planned, Reversal, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
 /// The maximum number of plans of one repository. Each plan after the first leaves more values
@@ -112,7 +113,7 @@ impl UndoPlanner {
         }
         let Some(seen) = self.find(&planner, key, hint).await? else {
             let mut plan = Plan::new(format!("{}/#{}", self.planner.reader.organisation(), key.id()));
-            plan.skipped = Some("the repository does not exist, or the App cannot see it".into());
+            plan.skipped = Some(NOT_FOUND.into());
             return Ok(plan);
         };
         Box::pin(self.undo(&planner, Some(&seen), all)).await
@@ -126,7 +127,10 @@ impl UndoPlanner {
         all: &[Reversal],
     ) -> Result<Plan<Box<dyn Step>>, Failure> {
         let observed = match seen {
-            Some(seen) => Box::pin(import::one(&planner.reader, seen)).await?,
+            Some(seen) => {
+                let is_wanted = |aspect: &str| all.iter().any(|one| one.aspect == aspect);
+                Box::pin(import::of_aspects(&planner.reader, seen, &is_wanted)).await?
+            }
             None => of_organisation(&planner.reader, all).await?,
         };
         let subject = seen.map_or_else(|| planner.reader.organisation().to_owned(), Repository::full_name);
@@ -153,6 +157,9 @@ impl UndoPlanner {
             for field in plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
                 // The line is in a policy that nobody wrote.
                 field.asked = None;
+            }
+            for change in &mut plan.changes {
+                show_deleted(change, &observed, seen);
             }
             let restored = |at: &usize| {
                 let only = [*at];

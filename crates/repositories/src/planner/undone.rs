@@ -1,12 +1,12 @@
 //! Makes Beadle only observe the values that an operator undid.
 
-use beadle_engine::{Failure, Plan};
+use beadle_engine::{Failure, Key, Plan};
 use beadle_github::Repository;
 
 use super::RepositoryPlanner;
 use crate::aspects::Step;
 use crate::policy::Policy;
-use crate::undo::{shared, split};
+use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
     /// Makes Beadle only observe the undone values in the plan of a repository. If such a value
@@ -25,10 +25,23 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            let apart = Self { waivers: self.waivers.without(paths), ..self.clone() };
+            // The second plan does not declare the undone values, so it must not become the record of
+            // what the policy declares.
+            let apart = Self { waivers: self.waivers.without(paths), controls: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
         };
         split(&undone, plan, others);
-        Ok(memory.observe(&id, plan, self.reader.clock().now()).await?)
+        let observed = memory.observe(&id, plan, self.reader.clock().now()).await?;
+        if let (Some(log), Some(undone)) = (&self.controls, observed) {
+            log.keep_undone(seen.id, undone);
+        }
+        Ok(())
+    }
+
+    /// Forgets the undone values of a key with which the policy of the last plan agreed.
+    pub(super) async fn forget_agreed(&self, key: &Key) -> Result<(), Failure> {
+        let Some(memory) = &self.undone else { return Ok(()) };
+        let id = if key.kind() == "organisation" { ORGANISATION } else { key.id() };
+        Ok(memory.forget_agreed(id).await?)
     }
 }

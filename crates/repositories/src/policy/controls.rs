@@ -40,7 +40,7 @@ impl Policy {
         desired: &Desired,
     ) -> Vec<DeclaredControl> {
         let Some(root) = self.declared(target, repository) else { return Vec::new() };
-        let compared = leaves(&root).into_iter().filter(|leaf| is_compared(&leaf.path, desired));
+        let compared = leaves(&root).into_iter().filter(|leaf| is_compared(&leaf.path, desired, repository));
         let values = compared.map(|leaf| DeclaredControl {
             value: without_secrets(&leaf.path, leaf.value),
             path: path_without_secrets(&leaf.path),
@@ -64,7 +64,7 @@ impl Policy {
 
 /// Returns whether Beadle compares a key with the repository. A report must not show a key as met
 /// if nobody compares the key.
-fn is_compared(path: &str, desired: &Desired) -> bool {
+fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
     let Some(names) = parts(path) else { return true };
     match names.as_slice() {
         ["repository", "topics", ..] => desired.topics.is_some(),
@@ -73,7 +73,10 @@ fn is_compared(path: &str, desired: &Desired) -> bool {
         }
         // If layers set both `private` and `visibility`, Beadle compares one of them. The keys about
         // the creation of a repository are no settings either.
-        ["repository", key, ..] => desired.settings.iter().any(|want| want.key == *key),
+        ["repository", key, ..] => {
+            let is_setting = desired.settings.iter().any(|want| want.key == *key);
+            is_setting && aspects::settings::is_compared(desired, repository, key)
+        }
         names => is_carried(SECTIONS, names),
     }
 }
@@ -114,10 +117,15 @@ mod tests {
 
     /// Returns the controls of the repository `shop`, each with its value and its line.
     fn controls(files: &[(&str, &str)]) -> Vec<(String, String, String)> {
+        controls_of("{ name: shop }", files)
+    }
+
+    /// Returns the controls of a repository, each with its value and its line.
+    fn controls_of(shop: &str, files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(files, "admin", Path::new("policy"));
         let policy = policy.unwrap_or_else(|error| panic!("{error}"));
-        let shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
+        let shop = repository(&Node::parse("test", shop).unwrap());
         let Verdict::Reached(target) = policy.resolve(&shop, &OverrideStatus::default()) else { panic!() };
         let desired = policy.desired(&target, &shop);
         let controls = policy.controls(&target, &shop, &desired).into_iter();
@@ -158,5 +166,19 @@ mod tests {
         let found: Vec<&str> = found.iter().map(|(path, ..)| path.as_str()).collect();
         assert_eq!(found, ["repository.visibility"]);
         assert_eq!(paths("repository: { has_wiki: false }\n"), ["repository.has_wiki"]);
+    }
+
+    #[test]
+    fn a_setting_that_the_repository_cannot_have_is_no_control() {
+        let settings = "repository: { allow_forking: false, has_wiki: true, \
+                        allow_squash_merge: false, squash_merge_commit_title: PR_TITLE }\n";
+        for (visibility, has_forking) in [("public", false), ("private", true)] {
+            let shop = format!("{{ name: shop, visibility: {visibility} }}");
+            let found = controls_of(&shop, &[("settings.yml", settings)]);
+            let has = |key: &str| found.iter().any(|(path, ..)| *path == format!("repository.{key}"));
+            assert!(has("has_wiki") && has("allow_squash_merge"), "{found:?}");
+            assert_eq!(has("allow_forking"), has_forking, "{visibility}");
+            assert!(!has("squash_merge_commit_title"), "{found:?}");
+        }
     }
 }

@@ -4,45 +4,10 @@
 use serde_json::{Value, json};
 
 use super::draft::Draft;
+use super::lists::{ALL, Entries};
 use super::nested;
-use super::reversal::Reversal;
-
-/// A list of a policy, and how plans name its entries.
-struct Entries {
-    /// The aspect, which has the name of the list.
-    list: &'static str,
-    /// The first word of the names of entries in plans.
-    prefix: &'static str,
-    /// The key of an entry that has the name of the thing.
-    id: &'static str,
-    /// The value that a plan shows if it creates or removes an entry.
-    primary: &'static str,
-    /// True if a removed entry has no other values than its name and the shown value.
-    is_whole: bool,
-}
-
-const fn entries(
-    list: &'static str,
-    prefix: &'static str,
-    id: &'static str,
-    primary: &'static str,
-) -> Entries {
-    Entries { list, prefix, id, primary, is_whole: false }
-}
-
-const ALL: &[Entries] = &[
-    Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
-    Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },
-    entries("labels", "label ", "name", "color"),
-    entries("milestones", "milestone ", "title", "title"),
-    entries("autolinks", "autolink ", "key_prefix", "url_template"),
-    entries("deploy_keys", "deploy key ", "title", "key"),
-    Entries { is_whole: true, ..entries("custom_properties", "", "name", "value") },
-    Entries { is_whole: true, ..entries("variables", "variable ", "name", "value") },
-    entries("webhooks", "webhook ", "url", "events"),
-    entries("environments", "environment ", "name", "environment"),
-    entries("rulesets", "ruleset ", "name", "ruleset"),
-];
+use super::reversal::{DELETED, Reversal, deleted};
+use super::whole::changed_since;
 
 /// The lists whose removed entries Beadle can create again, although the journal does not have all
 /// of their values. The missing values get GitHub's defaults.
@@ -51,6 +16,12 @@ const PARTLY: [(&str, &str); 4] = [
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
     ("autolinks", "the journal does not show whether the reference can have letters"),
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
+];
+
+/// What an undo does not restore of an entry whose values are in the journal.
+const LOST: [(&str, &str); 2] = [
+    ("labels", "its issues and pull requests have lost it"),
+    ("milestones", "its issues and pull requests have lost it"),
 ];
 
 /// Returns the name of the entry that a part of a plan is about, if the aspect is a list.
@@ -69,6 +40,10 @@ pub(super) fn put(
     // A file of the organisation has its rulesets in the same list as the file of a repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
+    // These values belong to the entry that another value names.
+    if one.name == DELETED {
+        return Some(Ok(None));
+    }
     Some(list.put(draft, one, all))
 }
 
@@ -85,11 +60,11 @@ impl Entries {
         let primary = if is_property { one.name.as_str() } else { self.primary };
         let is_primary = |other: &&Reversal| other.is_beside(one) && other.name == primary;
         let primary = all.iter().find(is_primary);
-        if primary.is_some_and(|primary| primary.before.is_null()) {
-            return self.remove(draft, thing);
+        if let Some(primary) = primary.filter(|primary| primary.before.is_null()) {
+            return self.remove(draft, thing, primary, all);
         }
-        if primary.is_some_and(|primary| primary.after.is_null()) {
-            return self.create(draft, thing, one, name == self.primary);
+        if let Some(primary) = primary.filter(|primary| primary.after.is_null()) {
+            return self.create(draft, thing, (primary, name == self.primary), all);
         }
         if name == "secret" || one.what.contains(": secret ") {
             return Err("GitHub and the journal have no value of a secret".to_owned());
@@ -127,14 +102,51 @@ impl Entries {
         Ok(None)
     }
 
-    /// Removes an entry that Beadle created.
-    fn remove(&self, draft: &mut Draft<'_>, thing: &str) -> Result<Option<String>, String> {
+    /// Removes an entry that Beadle created, unless somebody changed it since.
+    fn remove(
+        &self,
+        draft: &mut Draft<'_>,
+        thing: &str,
+        primary: &Reversal,
+        all: &[Reversal],
+    ) -> Result<Option<String>, String> {
         if draft.is_incomplete(self.list) {
             return Err("a policy cannot list all entries, so Beadle removes none".to_owned());
         }
         let id = self.id;
-        draft.list(self.list)?.retain(|entry| !is(entry, id, thing));
+        let entries = draft.list(self.list)?;
+        let live = entries.iter().find(|entry| is(entry, id, thing));
+        if let Some(what) = live.and_then(|live| changed_since(self.list, primary, live, all)) {
+            return Err(format!("somebody changed {what} since"));
+        }
+        entries.retain(|entry| !is(entry, id, thing));
         Ok(None)
+    }
+
+    /// Creates an entry again whose values are in the journal.
+    fn create_again(
+        &self,
+        draft: &mut Draft<'_>,
+        thing: &str,
+        primary: &Reversal,
+        entry: &Value,
+    ) -> Result<Option<String>, String> {
+        let id = self.id;
+        if !is(entry, id, thing) {
+            return Err("the journal has the values of another entry".to_owned());
+        }
+        let entries = draft.list(self.list)?;
+        match entries.iter().find(|live| is(live, id, thing)) {
+            // The undo is complete already.
+            Some(live) if live == entry => {}
+            Some(_) => return Err("somebody created it again with other values".to_owned()),
+            None => entries.push(entry.clone()),
+        }
+        if primary.before["secrets"].as_array().is_some_and(|secrets| !secrets.is_empty()) {
+            return Ok(Some("GitHub and the journal have no values of its secrets".to_owned()));
+        }
+        let lost = LOST.iter().find(|(list, _)| *list == self.list);
+        Ok(lost.map(|(_, why)| (*why).to_owned()))
     }
 
     /// Creates an entry that Beadle removed.
@@ -142,9 +154,12 @@ impl Entries {
         &self,
         draft: &mut Draft<'_>,
         thing: &str,
-        one: &Reversal,
-        is_primary: bool,
+        (primary, is_primary): (&Reversal, bool),
+        all: &[Reversal],
     ) -> Result<Option<String>, String> {
+        if let Some(entry) = deleted(primary, all) {
+            return if is_primary { self.create_again(draft, thing, primary, entry) } else { Ok(None) };
+        }
         let remark = PARTLY.iter().find(|(list, _)| *list == self.list).map(|(_, why)| (*why).to_owned());
         if !self.is_whole && remark.is_none() {
             return Err("the journal does not have the values that the entry had".to_owned());
@@ -154,7 +169,7 @@ impl Entries {
         }
         let mut made = json!({});
         made[self.id] = json!(thing);
-        made[self.primary] = value(self.list, self.primary, &one.before)?;
+        made[self.primary] = value(self.list, self.primary, &primary.before)?;
         let id = self.id;
         let entries = draft.list(self.list)?;
         match entries.iter_mut().find(|entry| is(entry, id, thing)) {

@@ -2,12 +2,14 @@
 //! until the policy agrees with it, or until an operator resumes it. Otherwise the next run would
 //! undo the undo.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
     Change, Field, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
 };
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::reversal;
@@ -98,12 +100,12 @@ fn concerns(path: &str, aspect: &str) -> bool {
     aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
 
-/// Remembers that `by` undoes the values of these changes. Beadle stores the note before it writes,
-/// so that no run repairs the values in between.
+/// Remembers that `by` undoes the values of a change. Beadle stores the note before it writes, so that
+/// no run repairs the values in between.
 pub(crate) async fn keep<W>(
     store: &dyn Store,
     key: &Key,
-    changes: &[Change<W>],
+    change: &Change<W>,
     by: &str,
     now: Time,
 ) -> Result<(), StoreError> {
@@ -112,7 +114,7 @@ pub(crate) async fn keep<W>(
         note.get(store).await?.unwrap_or_else(|| Undone { at: now, by: by.to_owned(), values: Vec::new() });
     undone.at = now;
     by.clone_into(&mut undone.by);
-    for value in changes.iter().flat_map(values) {
+    for value in values(change) {
         if !undone.values.iter().any(|known| known.is(&value)) {
             undone.values.push(value);
         }
@@ -151,6 +153,14 @@ pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> 
     Ok(of_scope(store, scope).await?.len())
 }
 
+/// Returns the ids of the repositories of an organisation that have undone values. For the
+/// organisation itself, the id is `organisation`.
+pub async fn undone_ids(store: &dyn Store, organisation: &str) -> Result<BTreeSet<String>, StoreError> {
+    let prefix = note_of(organisation, "");
+    let notes = store.notes(&prefix).await?.into_iter();
+    Ok(notes.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.to_owned())).collect())
+}
+
 /// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares,
 /// and makes the repositories due. Returns the same number as [`count`] before.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
@@ -187,6 +197,14 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
     Ok(found)
 }
 
+/// The changes of a plan that Beadle only observes, because an operator undid their values.
+#[derive(Debug)]
+pub(crate) struct UndoneChanges {
+    pub(crate) changes: Vec<Change<()>>,
+    /// Who undid the values, for reports.
+    pub(crate) why: String,
+}
+
 /// The undone values that a planner remembers.
 #[derive(Clone)]
 pub(crate) struct Memory {
@@ -194,11 +212,13 @@ pub(crate) struct Memory {
     organisation: String,
     /// True if Beadle only reads what is remembered, and forgets nothing.
     looks_only: bool,
+    /// The values that stay undone, by the id of the repository, if the last plan agreed with others.
+    agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 
 impl Memory {
     pub(crate) fn new(store: Arc<dyn Store>, organisation: &str) -> Self {
-        Self { store, organisation: organisation.to_owned(), looks_only: false }
+        Self { store, organisation: organisation.to_owned(), looks_only: false, agreed: Arc::default() }
     }
 
     /// Makes this value forget nothing from now on.
@@ -211,18 +231,26 @@ impl Memory {
         own(&self.organisation, id).get(self.store.as_ref()).await
     }
 
-    /// Makes Beadle only observe the undone values of a repository, and forgets the values with
-    /// which the policy agrees by now. For the organisation itself, `id` is [`ORGANISATION`].
-    pub(crate) async fn observe<W>(&self, id: &str, plan: &mut Plan<W>, now: Time) -> Result<(), StoreError> {
+    /// Makes Beadle only observe the undone values of a repository. For the organisation itself, `id`
+    /// is [`ORGANISATION`]. Returns the changes that Beadle only observes.
+    pub(crate) async fn observe<W>(
+        &self,
+        id: &str,
+        plan: &mut Plan<W>,
+        now: Time,
+    ) -> Result<Option<UndoneChanges>, StoreError> {
         let note = own(&self.organisation, id);
-        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(()) };
+        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(None) };
         let mut open: Vec<UndoneValue> = Vec::new();
+        let why = format!("{} undid this at {}, and Beadle only observes it", undone.by, undone.at);
+        let mut found = UndoneChanges { changes: Vec::new(), why };
         for change in &mut plan.changes {
             let own = values(change);
             let hits = |known: &&UndoneValue| own.iter().any(|value| known.covers(value));
             let undone: Vec<UndoneValue> = undone.values.iter().filter(hits).cloned().collect();
             if !undone.is_empty() {
                 change.mode = Mode::Observe;
+                found.changes.push(change.describe());
                 open.extend(undone);
             }
         }
@@ -249,12 +277,30 @@ impl Memory {
         let before = undone.values.len();
         undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
         let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
-        if self.looks_only || !is_settled || undone.values.len() == before {
+        let is_news = is_settled && undone.values.len() != before;
+        let mut agreed = self.agreed.lock();
+        if is_news && !self.looks_only {
+            agreed.insert(id.to_owned(), undone);
+        } else {
+            agreed.remove(id);
+        }
+        Ok(Some(found))
+    }
+
+    /// Forgets the values with which the policy of the last plan agreed. Beadle calls this function
+    /// only after it has carried out the plan: a plan that an operator declined can be the plan of
+    /// another policy.
+    pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
+        let agreed = self.agreed.lock().remove(id);
+        let Some(left) = agreed else { return Ok(()) };
+        let (store, note) = (self.store.as_ref(), own(&self.organisation, id));
+        // The plan knew nothing of a later undo.
+        if note.get(store).await?.is_none_or(|undone| undone.at != left.at) {
             return Ok(());
         }
-        if undone.values.is_empty() {
-            return note.forget(self.store.as_ref()).await;
+        if left.values.is_empty() {
+            return note.forget(store).await;
         }
-        note.put(self.store.as_ref(), &undone).await
+        note.put(store, &left).await
     }
 }

@@ -5,15 +5,18 @@
 mod apart;
 mod draft;
 mod entries;
+mod lists;
 mod memory;
 mod nested;
 mod past;
 mod protection;
 mod reversal;
+mod whole;
 
 pub(crate) use self::apart::{shared, split};
-pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
-pub use self::memory::{ObservedValue, count, forget, observed};
+pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};
+pub use self::memory::{ObservedValue, count, forget, observed, undone_ids};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};
+pub(crate) use self::whole::show_deleted;

@@ -4,12 +4,13 @@
 use beadle_github::{Known, Repository};
 use serde_json::{Map, Value, json};
 
-use super::reversal::{Reversal, is_same};
-use crate::aspects::protection::shown_flag;
+use super::reversal::{Reversal, deleted, is_same};
+use crate::aspects::protection::{declared, shown};
 
 const REVIEWS: &str = "required_pull_request_reviews";
 const CHECKS: &str = "required_status_checks";
 const ENVIRONMENTS: &str = "required_deployment_environments";
+const CHECK_LIST: &str = "required_status_checks.checks list";
 const CHANGED: &str = "somebody changed the rule since";
 
 /// Returns the path of a value inside the protection of a branch. A rule as a whole has no path.
@@ -22,7 +23,7 @@ pub(super) fn key(name: &str) -> Option<String> {
         | "dismiss_stale_reviews"
         | "require_code_owner_reviews"
         | "require_last_push_approval" => (REVIEWS, name),
-        "required_status_checks.checks list" => (CHECKS, "checks"),
+        CHECK_LIST => (CHECKS, "checks"),
         _ => {
             let list = name.strip_suffix(" to list").or_else(|| name.strip_suffix(" list"));
             return Some(list.unwrap_or(name).to_owned());
@@ -45,10 +46,13 @@ pub(super) fn put(
     }
     let whole = all.iter().find(|other| other.is_beside(one) && other.name == "rule");
     if let Some(whole) = whole {
+        if let Some(values) = deleted(whole, all) {
+            return create_again(entries, pattern, values, seen);
+        }
         if !whole.before.is_null() {
             return Err("the journal does not have the values that the rule had".to_owned());
         }
-        if is_changed(pattern, one, seen) {
+        if is_changed(pattern, whole, all, seen) {
             return Err(CHANGED.to_owned());
         }
         if !entries.iter().any(|entry| entry["name"] == pattern) {
@@ -67,11 +71,69 @@ pub(super) fn put(
     }
 }
 
-/// Returns whether a flag of a rule that Beadle created has another value now.
-fn is_changed(pattern: &str, one: &Reversal, seen: &Repository) -> bool {
+/// Creates a rule again whose values are in the journal.
+fn create_again(
+    entries: &mut Vec<Value>,
+    pattern: &str,
+    values: &Value,
+    seen: &Repository,
+) -> Result<(), String> {
+    let Known::Known(rules) = &seen.protection else {
+        return Err("Beadle cannot read the present rules".to_owned());
+    };
+    let live = rules.iter().find(|rule| rule.pattern == pattern);
+    // If the rule has these values already, the undo is complete.
+    if live.is_some_and(|rule| declared(rule).0 != *values) {
+        return Err("somebody created the rule again with other values".to_owned());
+    }
+    if !entries.iter().any(|entry| entry["name"] == pattern) {
+        entries.push(json!({ "name": pattern, "protection": values }));
+    }
+    Ok(())
+}
+
+/// Returns whether a rule that Beadle created has another value now than Beadle wrote. `whole` is the
+/// creation, and `all` are all values that the undo restores.
+fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
     let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };
-    shown_flag(rule, &one.name).is_some_and(|live| !is_same(&one.name, &one.after, live))
+    let Some(live) = shown(rule) else { return true };
+    let is_on = |flag: &str| live.iter().any(|(name, value)| name == flag && *value == json!(true));
+    live.iter().any(|(name, value)| {
+        let written = all.iter().find(|other| other.is_beside(whole) && other.name == *name);
+        match written.map(|written| &written.after) {
+            // GitHub chooses the App of a check that Beadle did not bind to an App.
+            Some(after) if name == CHECK_LIST => !is_same(name, &contexts(after), &contexts(value)),
+            Some(after) => !is_same(name, after, value),
+            None => !is_same(name, &Value::Null, value) && !is_of_github(name, value, &is_on),
+        }
+    })
+}
+
+/// Returns whether a value of a new rule comes from GitHub, or has no effect. `is_on` returns whether
+/// a flag of the rule is on.
+fn is_of_github(name: &str, value: &Value, is_on: &dyn Fn(&str) -> bool) -> bool {
+    match name {
+        "required_approving_review_count" => {
+            value.as_u64().is_some_and(|count| count <= 1) || !is_on(REVIEWS)
+        }
+        "required_status_checks.strict" => true,
+        CHECK_LIST => !is_on(CHECKS),
+        "restrictions to list" => !is_on("restrictions"),
+        "dismissal_restrictions to list" => !is_on(REVIEWS) || !is_on("dismissal_restrictions"),
+        "required_deployment_environments list" => !is_on(ENVIRONMENTS),
+        "dismiss_stale_reviews"
+        | "require_code_owner_reviews"
+        | "require_last_push_approval"
+        | "dismissal_restrictions"
+        | "bypass_pull_request_allowances list" => !is_on(REVIEWS),
+        _ => false,
+    }
+}
+
+/// Returns the names of required checks, without their Apps.
+fn contexts(list: &Value) -> Value {
+    texts(list).map(|text| text.rsplit_once(" (app ").map_or(text, |(context, _)| context)).collect()
 }
 
 /// Sets one value of a rule. `has_list` returns whether the undo also restores a list.
@@ -101,7 +163,7 @@ fn value(
             }
         }
         "required_status_checks.strict" => set(rule, CHECKS, "strict", json!(is_on)),
-        "required_status_checks.checks list" => set(rule, CHECKS, "checks", checks(&one.before)),
+        CHECK_LIST => set(rule, CHECKS, "checks", checks(&one.before)),
         "required_approving_review_count" => set(rule, REVIEWS, name, number(&one.before)),
         "dismiss_stale_reviews" | "require_code_owner_reviews" | "require_last_push_approval" => {
             set(rule, REVIEWS, name, json!(is_on));

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// The value of the aspect `pages` that says whether there is a site.
 pub(super) const SITE: &str = "enabled";
 
+/// The key of the values of a deleted thing, in the value before the change that deletes it.
+pub(super) const DELETED: &str = "declared";
+
 /// One value that Beadle wrote and that an undo restores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reversal {
@@ -33,6 +36,52 @@ impl Reversal {
     }
 }
 
+/// Returns whether a value stands for a whole thing: a branch rule, a ruleset or an environment. It is
+/// null if there is no such thing.
+pub(super) fn is_whole(name: &str) -> bool {
+    matches!(name, "rule" | "ruleset" | "environment")
+}
+
+/// Returns the values that a deleted thing had, in the form of a policy, if the journal has them.
+/// `one` is the value that shows whether there is the thing, and `all` are all values of the undo.
+pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a Value> {
+    if !one.after.is_null() {
+        return None;
+    }
+    let values = if is_whole(&one.name) {
+        one.before.get(DELETED)
+    } else {
+        let is_it = |other: &&Reversal| other.is_beside(one) && other.name == DELETED;
+        all.iter().find(is_it).filter(|other| other.after.is_null()).map(|other| &other.before)
+    };
+    values.filter(|values| values.is_object())
+}
+
+/// Returns whether a part is inside a thing that the undo creates again, such as a variable of an
+/// environment.
+fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
+    let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
+    deleted(one, all).is_some()
+        && one.aspect == aspect
+        && outer.is_some_and(|outer| outer.eq_ignore_ascii_case(&one.what))
+        && inner.is_some_and(|inner| inner.starts_with(": "))
+}
+
+/// Returns a secret or a variable of an environment that Beadle deletes together with the
+/// environment, although the undone changes did not write it.
+fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
+    for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
+        for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let inner = format!("{what}: {kind} {name}");
+            let is_it = |one: &Reversal| one.what.eq_ignore_ascii_case(&inner) && !one.after.is_null();
+            if !all.iter().any(|one| one.aspect == "environments" && is_it(one)) {
+                return Some(format!("{kind} `{name}`"));
+            }
+        }
+    }
+    None
+}
+
 /// Returns the values to restore, so that these changes are undone. The changes belong to one
 /// repository and are in the order in which Beadle wrote them.
 pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<Reversal> {
@@ -47,6 +96,9 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
         for (name, before, after) in fields {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
+                // Somebody changed the value between the two writes. The undo restores their value,
+                // because it undoes no changes of other people.
+                Some(known) if !is_same(&new.name, &known.after, &new.before) => *known = new,
                 Some(known) => known.after = new.after,
                 None => all.push(new),
             }
@@ -121,14 +173,11 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
 /// Returns the name of a value, and the value before and after a change. A plan shows the creation
 /// and the removal of some things with different words. Here both have the same words.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
-    let whole = |name: &str, is_new: bool| {
-        let (before, after) = if is_new { (Value::Null, json!(true)) } else { (json!(true), Value::Null) };
-        (name.to_owned(), before, after)
-    };
     match (aspect, field.name.as_str()) {
-        ("protection", "new rule") => whole("rule", true),
-        ("rulesets" | "organisation_rulesets", "new ruleset") => whole("ruleset", true),
-        ("environments", "environment") => whole("environment", field.before.is_null()),
+        ("protection", "new rule") => ("rule".to_owned(), Value::Null, json!(true)),
+        ("rulesets" | "organisation_rulesets", "new ruleset") => {
+            ("ruleset".to_owned(), Value::Null, field.after.clone())
+        }
         // The flag and the list have the same name.
         ("protection", name) if field.before.is_array() || field.after.is_array() => {
             (format!("{name} list"), field.before.clone(), field.after.clone())
@@ -152,6 +201,7 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
         items
     };
     match (one, other) {
+        (one, other) if is_whole(name) => one.is_null() == other.is_null(),
         (Value::Array(one), Value::Array(other)) => sorted(one) == sorted(other),
         (Value::String(one), Value::String(other)) if name == "color" => one.eq_ignore_ascii_case(other),
         // GitHub shows the day with a time.
@@ -176,6 +226,11 @@ pub(crate) enum Planned {
 /// of the values that the plan can contain.
 pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> Planned {
     let what = part(change);
+    let only_adds = change.fields.iter().all(|field| plain(&change.aspect, field).1.is_null());
+    let mut wanted = open.iter().filter_map(|at| all.get(*at));
+    if only_adds && wanted.any(|one| is_inside(one, all, &change.aspect, &what)) {
+        return Planned::Restores;
+    }
     let (mut exact, mut leaves, mut other) = (Vec::new(), Vec::new(), None);
     for field in &change.fields {
         let (name, before, after) = plain(&change.aspect, field);
@@ -185,6 +240,8 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             })
         });
         match found.and_then(|at| Some((at, all.get(at)?))) {
+            // A new deploy key that can only read has this value anyway.
+            None if name == "read_only" && before.is_null() && after == json!(true) => {}
             None => other = Some(name),
             Some((at, one)) if !is_same(&name, &one.after, &before) => {
                 leaves.push((at, format!("somebody changed it since, to {}", shown(&before))));
@@ -192,9 +249,19 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             Some((at, one)) if !is_same(&name, &one.before, &after) => {
                 leaves.push((at, "Beadle cannot set the earlier value again".to_owned()));
             }
+            Some((at, _)) if after.is_null() && name == "environment" => {
+                match foreign_content(&before, &what, all) {
+                    Some(content) => leaves.push((at, format!("it also has the {content}"))),
+                    None => exact.push(at),
+                }
+            }
             Some((at, _)) => exact.push(at),
         }
     }
+    // The change that creates a thing again also has the values of the thing.
+    let is_again = |one: &Reversal| deleted(one, all).is_some();
+    let creates_again = exact.iter().any(|at| all.get(*at).is_some_and(is_again));
+    let other = other.filter(|_| !(only_adds && creates_again));
     match (other, leaves.is_empty()) {
         (None, true) if !exact.is_empty() => Planned::Restores,
         (_, false) => Planned::Leaves(leaves),
@@ -246,6 +313,25 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_somebody_set_between_two_writes_is_the_one_that_returns() {
+        let permission =
+            |before: Value, after: Value| change("teams", "team core", &[("permission", before, after)]);
+        let changes = [
+            permission(json!(null), json!("push")),
+            permission(json!("admin"), json!("push")),
+            // The writes of another run are in between.
+            change("settings", "", &[("description", json!("a"), json!("b"))]),
+            change("settings", "", &[("description", json!("c"), json!("d"))]),
+            change("settings", "", &[("description", json!("d"), json!("e"))]),
+        ];
+        let expected = [
+            one("teams", "team core", "permission", json!("admin"), json!("push")),
+            one("settings", "", "description", json!("c"), json!("e")),
+        ];
+        assert_eq!(reversals(&changes), expected);
+    }
+
+    #[test]
     fn a_renamed_label_and_an_accepted_invitation_stay_one_thing() {
         let changes = [
             change("labels", "label wip", &[("name", json!("wip"), json!("in progress"))]),
@@ -259,6 +345,71 @@ mod tests {
             one("collaborators", "collaborator mona", "permission", json!(null), json!("pull")),
         ];
         assert_eq!(reversals(&changes), expected);
+    }
+
+    #[test]
+    fn an_environment_with_content_of_others_stays() {
+        let all = reversals(&[
+            change("environments", "environment prod", &[("environment", json!(null), json!({}))]),
+            change("environments", "environment prod: secret TOKEN", &[("value", json!(null), json!("set"))]),
+        ]);
+        let gone = |variables: Vec<&str>, secrets: Vec<&str>| {
+            let lost = json!({ "variables": variables, "secrets": secrets });
+            judge(
+                &change("environments", "environment prod", &[("environment", lost, json!(null))]),
+                &all,
+                &[0],
+            )
+        };
+        assert_eq!(gone(vec![], vec!["TOKEN"]), Planned::Restores);
+        for (variables, secrets, named) in
+            [(vec![], vec!["TOKEN", "THEIRS"], "secret `THEIRS`"), (vec!["A"], vec!["TOKEN"], "variable `A`")]
+        {
+            let judged = gone(variables, secrets);
+            assert!(matches!(&judged, Planned::Leaves(left) if left[0].1.contains(named)), "{judged:?}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_thing_is_created_again_with_all_of_its_values() {
+        let lost = json!({ "variables": ["A"], "secrets": [], DELETED: { "name": "prod" } });
+        let rule = json!({ DELETED: { "enforce_admins": true } });
+        let all = reversals(&[
+            change("environments", "environment prod", &[("environment", lost, json!(null))]),
+            change("protection", "rule main", &[("rule", rule, json!(null))]),
+        ]);
+        let judged = |what: &str, aspect: &str, fields: &[(&str, Value, Value)]| {
+            judge(&change(aspect, what, fields), &all, &[0, 1])
+        };
+        let new = ("environment", json!(null), json!({ "wait_timer": 3 }));
+        assert_eq!(judged("environment prod", "environments", &[new]), Planned::Restores);
+        let variable = ("value", json!(null), json!("1"));
+        let inside = "environment prod: variable A";
+        assert_eq!(judged(inside, "environments", &[variable.clone()]), Planned::Restores);
+        assert_eq!(judged("environment production: variable A", "environments", &[variable]), Planned::Other);
+        let other = ("value", json!("2"), json!("1"));
+        assert_eq!(judged(inside, "environments", &[other]), Planned::Other);
+        let fields = [("new rule", json!(null), json!(true)), ("enforce_admins", json!(null), json!(true))];
+        assert_eq!(judged("rule main", "protection", &fields), Planned::Restores);
+    }
+
+    #[test]
+    fn a_deleted_deploy_key_can_only_read_unless_the_journal_has_its_values() {
+        let key = || ("key", json!("ssh-ed25519 AAAA"), json!(null));
+        let values = (DELETED, json!({ "title": "CI", "read_only": false }), json!(null));
+        let what = "deploy key CI";
+        let judged = |all: &[Reversal], read_only: bool| {
+            let fields = [
+                ("key", json!(null), json!("ssh-ed25519 AAAA")),
+                ("read_only", json!(null), json!(read_only)),
+            ];
+            judge(&change("deploy_keys", what, &fields), all, &[0, 1])
+        };
+        let partly = reversals(&[change("deploy_keys", what, &[key()])]);
+        assert_eq!(judged(&partly, true), Planned::Restores);
+        assert!(matches!(judged(&partly, false), Planned::Leaves(_)));
+        let whole = reversals(&[change("deploy_keys", what, &[key(), values])]);
+        assert_eq!(judged(&whole, false), Planned::Restores);
     }
 
     #[test]

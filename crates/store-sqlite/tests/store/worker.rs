@@ -39,6 +39,8 @@ struct Outside {
     made: BTreeMap<Key, u64>,
     running: BTreeMap<Key, u32>,
     runs: Vec<(Time, Key, Lane)>,
+    /// The runs without a result, each with the recorded reason.
+    lost: Vec<(Key, String)>,
     natures: BTreeMap<Key, Nature>,
 }
 
@@ -97,6 +99,11 @@ impl Reconcile for Reconciler {
 
     fn parks_unresolved(&self, _: &str) -> bool {
         false
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        self.outside.lock().lost.push((key.clone(), failure.text.clone()));
+        Ok(())
     }
 }
 
@@ -274,6 +281,26 @@ async fn a_poisonous_key_delays_no_other_and_is_parked_where_it_is_seen() {
     world.mark(1, Lane::Event).await;
     world.pass(5).await;
     assert_eq!(world.outside.lock().made.get(&key(1)), Some(&2), "a new event revives it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_a_result_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    world.settings.run_limit = Duration::from_millis(150);
+    world.start();
+    world.mark(1, Lane::Event).await;
+    world.pass(1).await;
+    world.stop().await;
+    world.settings.run_limit = Duration::from_secs(300);
+    world.nature(2, Nature::Panics);
+    world.start();
+    world.mark(2, Lane::Event).await;
+    world.pass(1).await;
+    let lost = world.outside.lock().lost.clone();
+    for (n, why) in [(1, "no result within"), (2, "the run panicked")] {
+        assert!(lost.iter().any(|(lost, text)| *lost == key(n) && text.starts_with(why)), "{lost:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

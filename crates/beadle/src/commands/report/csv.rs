@@ -11,16 +11,28 @@ pub(super) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Returns a cell. A spreadsheet does not compute a text that begins with an apostrophe.
 fn cell(text: &str) -> String {
-    // A spreadsheet can ignore white space before a formula.
-    let is_formula = text.trim_start().starts_with(FORMULA);
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
     // A cell stays on one line, so that each row is a line of the file.
     let text = text.replace("\r\n", " ").replace(['\n', '\r'], " ");
+    // In some countries, a spreadsheet also begins a cell after a semicolon, and some spreadsheets do
+    // so after a tab.
+    let guarded = |part: &str| if is_formula(part) { format!("'{part}") } else { part.to_owned() };
+    let text: String = text.split_inclusive([';', '\t']).map(guarded).collect();
     if text.contains(['"', ',']) || text.starts_with(' ') || text.ends_with(' ') {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text
     }
+}
+
+/// Returns whether a spreadsheet can take a text for a formula. It can ignore characters that nobody
+/// sees before a formula.
+fn is_formula(text: &str) -> bool {
+    let is_unseen = |c: char| {
+        let is_format =
+            matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+        c.is_whitespace() || c.is_control() || is_format
+    };
+    text.trim_start_matches(is_unseen).starts_with(FORMULA)
 }
 
 #[cfg(test)]
@@ -37,7 +49,12 @@ mod tests {
             ("+1", "'+1"),
             ("-1", "'-1"),
             ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
+            ("\t=1", "\t'=1"),
+            ("a;=1", "a;'=1"),
+            ("a; =1;b", "a;' =1;b"),
+            ("a\t+1", "a\t'+1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            ("\u{200b}\0@x", "'\u{200b}\0@x"),
             ("\r=1", "' =1"),
             ("\n=1", "' =1"),
             (" =1", "' =1"),

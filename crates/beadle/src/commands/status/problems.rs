@@ -48,8 +48,13 @@ pub(super) struct ParkedKey {
 }
 
 /// Returns the problems, with the most severe kind first, and within a kind the one with the most
-/// names first.
-pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[ParkedKey]) -> Vec<Problem> {
+/// names first. `undone` are the keys with values that an operator undid.
+pub(super) fn problems(
+    states: &[(Key, KeyState)],
+    holds: &[Hold],
+    parked: &[ParkedKey],
+    undone: &BTreeSet<Key>,
+) -> Vec<Problem> {
     let mut found = Problems::default();
     for ParkedKey { key, name, parked } in parked {
         found.add(ProblemKind::Parked, (key, name.as_str()), &parked.why, parked.since);
@@ -71,7 +76,7 @@ pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[Par
             let cause = format!("{}{part}: {}", unknown.aspect, unknown.why);
             found.add(ProblemKind::Unknown, of, &cause, state.since);
         }
-        if let Some(cause) = left(state) {
+        if let Some(cause) = left(state, undone.contains(key)) {
             found.add(ProblemKind::Drifted, of, &cause, state.since);
         }
     }
@@ -94,12 +99,17 @@ fn change(hold: &Hold) -> String {
 }
 
 /// Returns why changes of a key are left, if neither the guard nor another writer is the reason.
-fn left(state: &KeyState) -> Option<String> {
+fn left(state: &KeyState, is_undone: bool) -> Option<String> {
     if let Some(failure) = &state.failure {
         return Some(format!("a change failed: {failure}"));
     }
     if state.failed > 0 {
         return Some("the last run ended before its last change".to_owned());
+    }
+    if state.withheld > 0 && is_undone {
+        return Some(
+            "an operator undid values, and Beadle only observes them until `beadle resume`".to_owned(),
+        );
     }
     if state.withheld > 0 {
         return Some("the mode does not allow the changes".to_owned());
@@ -172,7 +182,7 @@ mod tests {
             state.unknown.push(unknown(missing, Some("security")));
         }
         states[0].1.unknown.push(unknown("the answer has no list", None));
-        let found = problems(&states, &[], &[]);
+        let found = problems(&states, &[], &[], &BTreeSet::new());
         let expected = [
             format!("unknown 8 since 1001: teams: {missing}"),
             "unknown 1 since 1001: teams: the answer has no list".to_owned(),
@@ -189,7 +199,7 @@ mod tests {
             state.pending = 1;
             state.failure = Some(format!("{}: 403 Forbidden", state.subject));
         }
-        let found = problems(&states, &[], &[]);
+        let found = problems(&states, &[], &[], &BTreeSet::new());
         assert_eq!(lines(&found), ["drifted 2 since 1001: a change failed: this one: 403 Forbidden"]);
         assert_eq!(found[0].names, ["acme/r1", "acme/r2"]);
     }
@@ -198,6 +208,8 @@ mod tests {
     fn each_change_that_is_left_has_one_kind() {
         let mut withheld = state(1);
         (withheld.1.pending, withheld.1.withheld) = (2, 2);
+        let mut undone = state(7);
+        (undone.1.pending, undone.1.withheld) = (1, 1);
         let mut held = state(2);
         (held.1.pending, held.1.held) = (1, 1);
         let mut postponed = state(3);
@@ -209,7 +221,7 @@ mod tests {
             parked: Parked { reason: ParkReason::Failed, why: "403 Forbidden".into(), since: Time(9) },
         };
         let holds = [hold(2, false, None), hold(5, true, None), hold(6, false, Some("mona"))];
-        let found = problems(&[withheld, held, postponed], &holds, &[parked]);
+        let found = problems(&[withheld, undone, held, postponed], &holds, &[parked], &[key(7)].into());
         assert_eq!(
             lines(&found),
             [
@@ -217,6 +229,7 @@ mod tests {
                 "contested 1 since 1003: another writer undoes the changes of labels",
                 "contested 1 since 5: removes teams: team engineering",
                 "held 1 since 2: removes teams: team engineering",
+                "drifted 1 since 1007: an operator undid values, and Beadle only observes them until `beadle resume`",
                 "drifted 1 since 1001: the mode does not allow the changes",
             ]
         );
@@ -229,7 +242,7 @@ mod tests {
         states[1].1.unknown.push(unknown("b", None));
         states[2].1.unknown.push(unknown("b", None));
         assert_eq!(
-            lines(&problems(&states, &[], &[])),
+            lines(&problems(&states, &[], &[], &BTreeSet::new())),
             ["unknown 2 since 1002: teams: b", "unknown 1 since 1001: teams: a"]
         );
     }

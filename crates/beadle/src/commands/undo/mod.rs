@@ -8,7 +8,7 @@ use std::sync::Arc;
 use beadle_engine::guard::UNDO_GENERATION;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{
-    Change, Clock, Detail, Entry, EntryKind, Key, Lane, Plan, Report, StepResult, Store, run_counts,
+    Change, Clock, Detail, Entry, EntryKind, Key, Lane, Mark, Plan, Report, StepResult, Store, run_counts,
 };
 use beadle_repositories::Step;
 use beadle_repositories::creation::name_in;
@@ -23,7 +23,7 @@ use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{Applier, agreed, declined, summary, write, writes};
 use crate::commands::gate::limit_organisation;
-use crate::commands::names::repository_keys;
+use crate::commands::names::{called_now, repository_keys};
 use crate::commands::operator;
 use crate::commands::tally::Tally;
 use crate::config::{Config, OrgConfig};
@@ -56,7 +56,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     };
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &args.repo {
-        called.extend(repository_keys(config, &store, text).await?);
+        let keys = repository_keys(config, &store, text).await?;
+        called.extend(called_now(store.as_ref(), keys, text).await?);
     }
     let orgs = config.orgs(args.org.as_deref())?;
     let (mut own, mut left): (Vec<Written>, usize) = (Vec::new(), 0);
@@ -106,7 +107,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
 }
 
 /// Returns whether the options select a write. `called` are the keys of the repositories that the
-/// operator named, by their present or a former name.
+/// operator named.
 fn is_selected(one: &Written, args: &UndoArgs, called: &BTreeSet<Key>) -> bool {
     let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
     args.org.as_ref().is_none_or(is_org) && (args.repo.is_empty() || called.contains(&one.key))
@@ -134,6 +135,7 @@ impl Undo<'_> {
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Option<(Tally, usize)>> {
         let (store, clock, printer) = (self.store, self.clock, self.printer);
+        // An undo must not pass limits that a run of the policy may not pass yet.
         limit_organisation(org, store, printer).await?;
         let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes.iter().copied())));
         let (planner, writer) = org.undo(wanted.collect(), self.name.clone(), &self.by, (store, clock));
@@ -192,6 +194,9 @@ impl Undo<'_> {
             Ok((report, _)) => {
                 tally.count(&report);
                 let is_written = report.count(|result| *result == StepResult::Written) > 0;
+                // The next run of the service records what the undo left.
+                let mark = Mark::new(key.clone(), Lane::Manual);
+                self.store.mark(vec![mark], self.clock.now()).await?;
                 let number = self.note_run(key, &report).await?;
                 if let Some(number) = number.filter(|_| is_written) {
                     let option = if key.kind() == "organisation" { "--org" } else { "--repo" };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RunCounts, SweepEnd};
-use beadle_engine::{Change, Detail, Entry, EntryKind, Key, Listing, Store, Time};
+use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Store, Time};
 
 use crate::commands::names::PAGE;
 
@@ -26,9 +26,31 @@ pub(super) struct Written {
     is_confirmed: bool,
 }
 
-/// Returns everything that Beadle wrote since a time, oldest first.
+/// Returns everything that Beadle wrote since a time, oldest first. The numbers of entries follow the
+/// order in which Beadle stored them, and their times may not: while a clock was ahead, it gave old
+/// entries late times. So no entry counts that is older than an entry from before the time.
 pub(super) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
-    writes(store, Listing { since: Some(since), limit: PAGE, ..Listing::default() }, |_| true).await
+    let after = newest(store, History::default(), |entry| entry.at < since).await?;
+    let listing = Listing { after, since: Some(since), limit: PAGE, ..Listing::default() };
+    writes(store, listing, |_| true).await
+}
+
+/// Returns the number of the newest entry of a list for which `is_wanted` is true, or 0 if there is
+/// none.
+async fn newest(
+    store: &dyn Store,
+    mut history: History,
+    is_wanted: impl Fn(&Entry) -> bool,
+) -> anyhow::Result<u64> {
+    history.limit = PAGE;
+    loop {
+        let entries = store.newest_entries(history.clone()).await?;
+        if let Some(found) = entries.iter().find(|entry| is_wanted(entry)) {
+            return Ok(found.seq);
+        }
+        let Some(last) = entries.last() else { return Ok(0) };
+        history.before = Some(last.seq);
+    }
 }
 
 /// Returns the writes that these words name, oldest first. A word is the number of an entry in the
@@ -127,10 +149,18 @@ fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
 
 /// Returns the writes of an organisation or a target while a sweep ran.
 async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::Result<Vec<Written>> {
-    let key: Key = entry.key.parse().with_context(|| format!("entry {} has no key", entry.seq))?;
-    let begun = entry.at - Duration::from_secs(end.took_s);
-    let listing = Listing { since: Some(begun), limit: PAGE, ..Listing::default() };
-    writes(store, listing, |one| one.at <= entry.at && one.key.instance() == key.instance()).await
+    // The key of the entry is `sweep:ORG`: a sweep has no id.
+    let instance = entry.key.split_once(':').map(|(_, instance)| instance);
+    let instance = instance.with_context(|| format!("entry {} does not name its organisation", entry.seq))?;
+    // The length is rounded down.
+    let begun = entry.at - Duration::from_secs(end.took_s + 1);
+    // If the clock jumped during the sweep, its length is wrong. The sweep began after the end of the
+    // one before.
+    let of_key = History { before: Some(entry.seq), key: Some(entry.key.clone()), ..History::default() };
+    let after = newest(store, of_key, |other| matches!(other.detail, Detail::Sweep(_))).await?;
+    let listing = Listing { after, since: Some(begun), limit: PAGE, ..Listing::default() };
+    let is_its = |one: &Written| one.seq < entry.seq && one.at <= entry.at && one.key.instance() == instance;
+    writes(store, listing, is_its).await
 }
 
 /// Returns the wanted writes of a list, oldest first. Writes that certainly did not happen are not
@@ -171,7 +201,7 @@ async fn writes(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::journal::WriteResult;
+    use beadle_engine::journal::{SweepSummary, WriteResult};
     use beadle_engine::store::prelude::*;
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
     use serde_json::json;
@@ -195,13 +225,17 @@ mod tests {
         Entry { seq: 0, at: Time(1000), kind, key, subject, intent, detail }
     }
 
-    /// Stores a write with its result, and returns the number of its intent.
     async fn write(store: &SqliteStore, topic: &str, written: Happened) -> u64 {
+        write_at(store, topic, written, Time(1000)).await
+    }
+
+    /// Stores a write with its result, and returns the number of its intent.
+    async fn write_at(store: &SqliteStore, topic: &str, written: Happened, at: Time) -> u64 {
         let detail = Detail::Change(IntendedChange { change: change(topic), generation: "g".into() });
-        let intent = entry(EntryKind::Intent, None, detail);
+        let intent = Entry { at, ..entry(EntryKind::Intent, None, detail) };
         let seq = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
         let result = Detail::Result(WriteResult { written, unknown: None, why: None });
-        let result = entry(EntryKind::Result, Some(seq), result);
+        let result = Entry { at, ..entry(EntryKind::Result, Some(seq), result) };
         store.journal(None, vec![result], Time(1000)).await.unwrap();
         seq
     }
@@ -260,5 +294,43 @@ mod tests {
         for word in ["0", "last", "999", "0123456789ab"] {
             assert!(named(&[word]).await.is_err(), "{word}");
         }
+    }
+
+    fn temporary() -> (tempfile::TempDir, SqliteStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default()).unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_write_of_a_clock_that_was_ahead_is_not_since_a_later_time() {
+        let (_folder, store) = temporary();
+        for (topic, at) in [("ahead", 9_000_000), ("before", 1000), ("after", 5000), ("later", 6000)] {
+            write_at(&store, topic, Happened::Yes, Time(at)).await;
+        }
+        assert_eq!(topics(&since(&store, Time(4000)).await.unwrap()), ["after", "later"]);
+        assert_eq!(topics(&since(&store, Time(5500)).await.unwrap()), ["later"]);
+        assert_eq!(topics(&since(&store, Time(9_000_000)).await.unwrap()), Vec::<&str>::new());
+    }
+
+    #[tokio::test]
+    async fn a_sweep_during_which_the_clock_jumped_has_no_writes_of_an_earlier_sweep() {
+        let (_folder, store) = temporary();
+        let sweep = async |took_s: u64| {
+            let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s });
+            let end = Entry { key: "sweep:acme".into(), ..entry(EntryKind::Sweep, None, detail) };
+            store.journal(None, vec![end], Time(1000)).await.unwrap().unwrap()[0]
+        };
+        write(&store, "one", Happened::Yes).await;
+        sweep(1).await;
+        // The sweep took less than a second.
+        write_at(&store, "two", Happened::Yes, Time(100)).await;
+        let short = sweep(0).await;
+        assert_eq!(topics(&named(&store, &[short.to_string()]).await.unwrap()), ["two"]);
+        write(&store, "second", Happened::Yes).await;
+        let last = sweep(1_800_000_000).await;
+        write(&store, "three", Happened::Yes).await;
+        let found = named(&store, &[last.to_string()]).await.unwrap();
+        assert_eq!(topics(&found), ["second"]);
     }
 }

@@ -3,7 +3,8 @@
 use beadle_github::{Actor, ActorKind, Rule};
 use serde_json::{Map, Value, json};
 
-use super::translate::{FLAGS, LISTS, OF_REVIEWS, OWN};
+use super::differences::labels;
+use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
 /// Returns the rule as a policy declares it. Values that a new rule has anyway are left out. The
 /// second part of the result has the lists of actors that GitHub does not show completely.
@@ -61,11 +62,23 @@ pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     (Value::Object(protection), hidden)
 }
 
-/// Returns the live value of a flag or number of a rule, by its name in the policy. Returns `None`
-/// if no flag has this name.
-pub(crate) fn shown_flag<'a>(rule: &'a Rule, rest: &str) -> Option<&'a Value> {
-    let flag = FLAGS.iter().find(|flag| flag.rest == rest)?;
-    Some(rule.fields.get(flag.graphql).unwrap_or(&Value::Null))
+/// Returns the live flags, numbers and lists of a rule, by the names that plans have for them. The
+/// names of lists end with ` list`. Returns `None` if GitHub does not show everybody in a list.
+pub(crate) fn shown(rule: &Rule) -> Option<Vec<(String, Value)>> {
+    let flag = |flag: &Flag| rule.fields.get(flag.graphql).cloned().unwrap_or_default();
+    let flags = FLAGS.iter().map(|one| (one.rest.to_owned(), flag(one)));
+    let mut shown: Vec<(String, Value)> = flags.collect();
+    for list in LISTS {
+        if rule.hidden.iter().any(|name| name == list.connection) {
+            return None;
+        }
+        let kind = if list.flag.is_some() { "to list" } else { "list" };
+        shown.push((format!("{} {kind}", list.rest), json!(labels((list.seen)(&rule.allowances)))));
+    }
+    let checks: Vec<&str> = rule.checks.iter().map(|check| check.context.as_str()).collect();
+    shown.push(("required_status_checks.checks list".to_owned(), json!(checks)));
+    shown.push(("required_deployment_environments list".to_owned(), json!(rule.environments)));
+    Some(shown)
 }
 
 fn insert(block: &mut Map<String, Value>, key: &str, value: Option<Value>) {

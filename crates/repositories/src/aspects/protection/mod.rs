@@ -17,7 +17,7 @@ use futures::future::join_all;
 use globset::GlobBuilder;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::declared::{declared, shown_flag};
+pub(crate) use self::declared::{declared, shown};
 use self::differences::{Compared, Difference, differences};
 use self::keys::ENTRY;
 use self::translate::DesiredRule;

@@ -9,13 +9,13 @@ mod reviewers;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
-use beadle_github::{Asks, Known, Visibility};
+use beadle_github::{Asks, Known, Repository, Visibility};
 use serde_json::{Map, Value, json};
 
 use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
-use crate::policy::{Node, Want};
+use crate::policy::{Desired, Node, Want};
 
 /// Whether a setting makes the repository safer or less safe when it is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl AspectPlanner for Settings {
                 // Everybody can fork a public repository, so Beadle does not set this value.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if last_method.is_some() && METHODS.contains(&key) => {}
-                key if off(context, key) => {}
+                key if off(context.desired, context.repository, key) => {}
                 "security_and_analysis" => {
                     security(context, want, &seen, plan);
                     let change = reviewers::change(context, want, &seen, plan).await?;
@@ -238,14 +238,24 @@ fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
 
 /// Returns whether a setting belongs to a merge method that is off, or that the policy turns off.
 /// GitHub rejects such a setting.
-fn off(context: &Context<'_>, key: &str) -> bool {
+fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     let method = match key {
         "squash_merge_commit_title" | "squash_merge_commit_message" => "allow_squash_merge",
         "merge_commit_title" | "merge_commit_message" => "allow_merge_commit",
         _ => return false,
     };
-    let wanted = context.desired.settings.iter().find(|want| want.key == method).map(|want| &want.value);
-    wanted.or(context.repository.settings.get(method)) == Some(&json!(false))
+    let wanted = desired.settings.iter().find(|want| want.key == method).map(|want| &want.value);
+    wanted.or(repository.settings.get(method)) == Some(&json!(false))
+}
+
+/// Returns whether Beadle compares a setting with this repository. It leaves a setting alone that the
+/// repository cannot have.
+pub(crate) fn is_compared(desired: &Desired, repository: &Repository, key: &str) -> bool {
+    match key {
+        "allow_forking" => repository.visibility != Visibility::Public,
+        "default_branch" => repository.default_branch.is_some(),
+        key => !off(desired, repository, key),
+    }
 }
 
 async fn default_branch(

@@ -137,14 +137,81 @@ async fn a_run_that_fails_makes_every_control_unknown_until_a_run_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_waited_for_a_person_replaces_no_later_run() {
+    let world = World::new(acme(501, 601), SETTINGS).await;
+    world.apply().await;
+    let (command, _) = world.parts();
+    let old = plans(&command).await;
+    world.clock.jump(3_600_000);
+    world
+        .control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": { "has_wiki": true } } } } }))
+        .await;
+    run(&world).await;
+    world.clock.jump(60_000);
+    for (key, plan) in &old {
+        assert!(plan.changes.is_empty());
+        command.record(key, &Report::of_nothing(plan)).await.unwrap();
+    }
+    let wiki = "repository.has_wiki";
+    let found = statuses(&world, world.clock.now(), Some(wiki)).await;
+    assert_eq!(found, expected(&[(wiki, "not met")]));
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_a_run_does_not_find_is_unknown_until_a_sweep() {
+    let world = World::new(acme(501, 601), SETTINGS).await;
+    world.apply().await;
+    run(&world).await;
+    world.clock.jump(DAY);
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": null } } } })).await;
+    let (planner, _) = world.parts();
+    let key = Key::new("repository", "acme", 101);
+    let plan = planner.plan(&key, None, Lane::Event).await.unwrap();
+    planner.record(&key, &Report::of_nothing(&plan)).await.unwrap();
+    let row = rows(&world, world.clock.now(), Some("repository.has_wiki")).await.remove(0);
+    assert_eq!((row.repository.as_str(), row.status.as_str()), ("acme/shop", "unknown"));
+    assert!(row.cause.contains("the App cannot see it"), "{}", row.cause);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_from_a_clock_that_was_ahead_does_not_stay_the_newest_one() {
     let world = World::new(acme(501, 601), SETTINGS).await;
     world.clock.jump(400 * DAY);
     run(&world).await;
     world.clock.jump(-400 * DAY);
-    let now = run(&world).await;
-    assert_eq!(notes(&world, "control-state").await, 1);
-    assert_eq!(statuses(&world, now, Some("repository.has_wiki")).await.len(), 1);
-    assert_ne!(statuses(&world, now, None).await, expected(&[("*", "not recorded")]));
+    for _ in 0..2 {
+        let now = run(&world).await;
+        assert_eq!(notes(&world, "control-state").await, 2);
+        assert_eq!(statuses(&world, now, Some("repository.has_wiki")).await.len(), 1);
+        assert_ne!(statuses(&world, now, None).await, expected(&[("*", "not recorded")]));
+        world.clock.jump(1000);
+    }
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run() {
+    let mut world = World::new(acme(501, 601), SETTINGS).await;
+    let first = run(&world).await;
+    world.apply().await;
+    world.clock.jump(DAY);
+    let second = run(&world).await;
+    // The clock of another process is a little behind.
+    world.clock.jump(-1000);
+    let settings = SETTINGS.replace("has_wiki: false", "has_wiki: true");
+    world.replace_policy(&[("settings.yml".to_owned(), settings)].into());
+    run(&world).await;
+    let wiki = Some("repository.has_wiki");
+    for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
+        assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
+    }
+    // A clock that is far behind does not delete what was recorded.
+    world.clock.jump(-100 * DAY);
+    run(&world).await;
+    run(&world).await;
+    for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
+        assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
+    }
     world.check_calls();
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::UNDO_GENERATION;
-use beadle_engine::{ApplyContext, Detail, Listing, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, Detail, Limits, Listing, StepResult, WritePace, apply};
 
 use super::importing::imported;
 use super::world::{UNLIMITED, World};
@@ -34,7 +34,7 @@ fn shop() -> Value {
     })
 }
 
-async fn shop_with(policy: &str) -> World {
+pub(super) async fn shop_with(policy: &str) -> World {
     let teams = json!({ "core": { "id": 601 }, "gone": { "id": 602 }, "fresh": { "id": 603 } });
     let state = json!({
         "orgs": { "acme": { "id": 1, "members": ["mona"], "teams": teams, "repos": { "shop": shop() } } },
@@ -44,7 +44,7 @@ async fn shop_with(policy: &str) -> World {
 }
 
 /// Returns the values of the repository that the policy changes.
-fn live(world: &World) -> Value {
+pub(super) fn live(world: &World) -> Value {
     let state = world.sim.state();
     let shop = &state["orgs"]["acme"]["repos"]["shop"];
     let mut labels = shop["labels"].clone();
@@ -62,7 +62,7 @@ fn live(world: &World) -> Value {
 
 /// Returns what Beadle wrote to repositories after this entry of the journal, and the number of the
 /// last entry.
-async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
+pub(super) async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
     let (mut changes, mut last): (BTreeMap<Key, Vec<Change<()>>>, u64) = (BTreeMap::new(), after);
     for entry in world.store.entries(listing).await.unwrap() {
@@ -78,7 +78,20 @@ async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, 
 
 /// Undoes what Beadle wrote between two entries of the journal. Returns the changes of the undo,
 /// and what it does not restore.
-async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
+pub(super) async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
+    let (done, left) = Box::pin(undo_within(world, after, until, UNLIMITED)).await;
+    assert!(done.iter().all(|(_, result)| *result == StepResult::Written), "{done:?}");
+    (done.into_iter().map(|(what, _)| what).collect(), left)
+}
+
+/// Undoes what Beadle wrote between two entries of the journal, within limits of the guard. Returns
+/// the changes of the undo with their results, and what it does not restore.
+pub(super) async fn undo_within(
+    world: &World,
+    after: u64,
+    until: u64,
+    limits: Limits,
+) -> (Vec<(String, StepResult)>, Vec<String>) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
     let mut changes: BTreeMap<Key, Vec<Change<()>>> = BTreeMap::new();
     for entry in world.store.entries(listing).await.unwrap() {
@@ -101,7 +114,7 @@ async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String
             clock: world.clock.clone(),
             lease: None,
             lane: Lane::Manual,
-            limits: UNLIMITED,
+            limits,
             pace: WritePace::new(Duration::ZERO),
             patient: true,
             generation: plan.generation.clone(),
@@ -109,8 +122,7 @@ async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String
         };
         let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
         for step in report.steps {
-            assert_eq!(step.outcome, StepResult::Written, "{:?}", step.change);
-            done.push(format!("{} {}", step.change.aspect, step.change.what));
+            done.push((format!("{} {}", step.change.aspect, step.change.what), step.outcome));
         }
     }
     (done, left)

@@ -162,6 +162,7 @@ impl World {
                 planned,
             };
             let report = apply(&key, &plan, &writer, &context, &|_, _| {}).await.unwrap();
+            planner.forget_agreed(&key).await.unwrap();
             for step in report.steps {
                 let fields: Vec<&str> = step.change.fields.iter().map(|field| field.name.as_str()).collect();
                 let what = format!("{} {}: {}", plan.subject, step.change.what, fields.join(", "));

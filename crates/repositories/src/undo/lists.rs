@@ -1,0 +1,39 @@
+//! The lists of a policy whose entries an undo restores, and how plans name the entries.
+
+/// A list of a policy, and how plans name its entries.
+pub(super) struct Entries {
+    /// The aspect, which has the name of the list.
+    pub(super) list: &'static str,
+    /// The first word of the names of entries in plans.
+    pub(super) prefix: &'static str,
+    /// The key of an entry that has the name of the thing.
+    pub(super) id: &'static str,
+    /// The value that a plan shows if it creates or removes an entry.
+    pub(super) primary: &'static str,
+    /// True if a removed entry has no other values than its name and the shown value.
+    pub(super) is_whole: bool,
+}
+
+const fn entries(
+    list: &'static str,
+    prefix: &'static str,
+    id: &'static str,
+    primary: &'static str,
+) -> Entries {
+    Entries { list, prefix, id, primary, is_whole: false }
+}
+
+/// All such lists.
+pub(super) const ALL: &[Entries] = &[
+    Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
+    Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },
+    entries("labels", "label ", "name", "color"),
+    entries("milestones", "milestone ", "title", "title"),
+    entries("autolinks", "autolink ", "key_prefix", "url_template"),
+    entries("deploy_keys", "deploy key ", "title", "key"),
+    Entries { is_whole: true, ..entries("custom_properties", "", "name", "value") },
+    Entries { is_whole: true, ..entries("variables", "variable ", "name", "value") },
+    entries("webhooks", "webhook ", "url", "events"),
+    entries("environments", "environment ", "name", "environment"),
+    entries("rulesets", "ruleset ", "name", "ruleset"),
+];

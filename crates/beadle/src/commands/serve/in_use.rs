@@ -74,6 +74,7 @@ impl Prepared {
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
             access: Access::new(token.clone(), config.file.server.operator.ip()),
+            sign_in: None,
         };
         let operator = Operator {
             store: store.clone(),

@@ -94,7 +94,7 @@ impl View for RepositoryPage {
         });
         vec![
             facts(rows),
-            section("Holds", [holds::table_of(&self.holds, now)]),
+            section("Holds", [holds::table_of(&self.holds, now, None)]),
             section(
                 "Journal",
                 [

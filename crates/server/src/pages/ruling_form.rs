@@ -1,0 +1,36 @@
+//! The form with which a signed-in person decides about held changes.
+
+use beadle_engine::Time;
+
+use super::html::{Attribute, Html, Tag, element, hidden, line, text};
+use crate::sign_in::{Role, Visitor};
+
+/// The path to which the form sends a decision.
+pub(super) const RULING_PATH: &str = "/holds/decide";
+
+/// Returns the form for the changes with this code. Returns nothing if the person may not decide, or
+/// if the decision cannot change here. `decision` is the present one.
+pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str, now: Time) -> Html {
+    let Some(visitor) = visitor else { return Html::default() };
+    let mut buttons = Vec::new();
+    if visitor.role >= Role::Approver && decision == "open" {
+        buttons.push(("approve", "Approve"));
+    }
+    if visitor.role >= Role::Operator && decision != "rejected" {
+        buttons.push(("reject", "Reject"));
+    }
+    if buttons.is_empty() {
+        return Html::default();
+    }
+    let buttons = buttons.into_iter().map(|(value, name)| {
+        element(Tag::Button, &[Attribute::Name("ruling"), Attribute::Value(value)], [text(name)])
+    });
+    let fields = [
+        hidden("code", code),
+        hidden("shown", &now.0.to_string()),
+        hidden("token", &visitor.token),
+        element(Tag::Label, &[], [text("Reason"), line("reason")]),
+    ];
+    let attributes = [Attribute::Action(RULING_PATH), Attribute::Method("post")];
+    element(Tag::Form, &attributes, fields.into_iter().chain(buttons))
+}

@@ -118,7 +118,7 @@ async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Some(page) = operator.pages.tasks_page(&headers).await {
         return page;
     }
-    if let Some(refused) = operator.pages.api_refusal(&headers).await {
+    if let Some(refused) = operator.pages.api_refusal(&headers) {
         return refused;
     }
     Json(operator.driver.status()).into_response()

@@ -110,12 +110,10 @@ impl Pages {
         Some(response)
     }
 
-    /// Returns the answer to a program that may not read. Returns `None` if it may read.
-    pub async fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
-        match self.admit((&Method::GET, TASKS_PATH, headers), Wanted::Json).await {
-            Admission::Refused(refused) => Some(*refused),
-            Admission::Admitted(_) => None,
-        }
+    /// Returns the answer to a program that may not read the records of the tasks. Returns `None` if
+    /// it may read. The commands read them too, so no session is needed.
+    pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        self.access.refusal(headers, Wanted::Json)
     }
 
     /// Decides whether a request may go on.

@@ -42,6 +42,7 @@ mod tests {
 
     #[test]
     fn the_strongest_role_counts_and_a_name_must_be_equal() {
+        let none: &[&str] = &[];
         let roles = of(&["staff", "ops"], &["ops"], &["leads", "staff-leads"]);
         for (groups, role) in [
             (&["staff"][..], Some(Role::Viewer)),
@@ -50,7 +51,7 @@ mod tests {
             (&["Leads"][..], None),
             (&["lead"][..], None),
             (&[""][..], None),
-            (&[][..], None),
+            (none, None),
         ] {
             assert_eq!(roles.of_groups(groups), role, "{groups:?}");
         }

@@ -31,7 +31,7 @@ locals {
         namespace   = "Beadle"
         metric      = "OldestDueSeconds"
         dimensions  = { Deployment = local.table }
-        statistic   = "Maximum", period = 300, times = 1, threshold = var.oldest_due_seconds
+        statistic   = "Minimum", period = 300, times = 1, threshold = var.oldest_due_seconds
         comparison  = "GreaterThanThreshold", missing = "breaching"
       }
       held = {
@@ -75,7 +75,7 @@ locals {
         comparison  = "GreaterThanThreshold", missing = "notBreaching"
       }
       rejected-policies = {
-        description = "The newest policy of an organisation is invalid, an older one stays in force. See `beadle tasks`"
+        description = "Beadle does not accept the newest policy of an organisation, an older one stays in force. See `beadle tasks`"
         namespace   = "Beadle"
         metric      = "RejectedPolicies"
         dimensions  = { Deployment = local.table }

@@ -1,5 +1,5 @@
-//! What the store has about the installations of an App. The task of the service writes it, and the
-//! commands and the intake on AWS read it.
+//! The stored installations of an App. The task of the service writes it, and the commands and the
+//! intake on AWS read it.
 
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ pub struct Installed {
     pub organisation: u64,
     /// The id of the installation. A new installation in the same organisation has another id.
     pub installation: u64,
-    /// What GitHub last reported about the installation.
+    /// The last state that GitHub reported.
     pub state: InstallationState,
     /// The time since which the installation has this state.
     pub since: Time,
 }
 
-/// What GitHub reports about an installation.
+/// The state of an installation, as GitHub reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstallationState {

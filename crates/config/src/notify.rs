@@ -24,14 +24,14 @@ pub struct NotifyFile {
     pub webhook: Option<NotifyWebhookFile>,
     /// The repository in which Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
-    /// The kinds of problems that the channel is told. The default is all kinds.
+    /// The kinds of problems that Beadle reports to the channel. The default is all kinds.
     pub only: Option<Vec<ProblemKind>>,
     /// The daily time in which the channel gets no message, such as `22:00-07:00`.
     pub quiet_hours: Option<QuietHours>,
     /// The time zone of `quiet_hours`, such as `Europe/London`.
     #[serde(default = "utc")]
     pub time_zone: String,
-    /// How long the problems must stay as they are before Beadle makes a message.
+    /// The time for which the problems must stay the same before Beadle makes a message.
     #[serde(default = "half_a_minute")]
     pub settle: Span,
     /// The maximum number of messages in an hour.
@@ -101,7 +101,7 @@ fn minute(text: &str) -> Option<u16> {
 }
 
 impl NotifyFile {
-    /// Returns the rules by which messages are made.
+    /// Returns the rules by which Beadle makes messages.
     pub fn rules(&self) -> Rules {
         let kinds = match &self.only {
             Some(only) => only.iter().copied().collect(),

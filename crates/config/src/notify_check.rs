@@ -6,7 +6,9 @@ use beadle_secrets::Reference;
 
 use crate::{File, Invalid, KeyPath, NotifyFile, NotifyIssuesFile, did_you_mean};
 
-/// The longest time for which problems may settle before a message is made.
+/// The shortest and the longest time for which problems may settle before a message is made. Without
+/// any time, a problem that comes and goes makes a message each time.
+const SHORTEST_SETTLE: Duration = Duration::from_secs(1);
 const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
 
 impl File {
@@ -92,6 +94,9 @@ impl NotifyFile {
             let rule = format!("be a time zone that this machine knows, found `{found}`");
             let hint = "use a name such as `Europe/London`, and install the time zone database (tzdata)";
             return Err(Invalid::must(table.key("time_zone"), &rule).hint(Some(hint.into())));
+        }
+        if Duration::from(self.settle) < SHORTEST_SETTLE {
+            return Err(Invalid::must(table.key("settle"), "be at least `1s`"));
         }
         if Duration::from(self.settle) > LONGEST_SETTLE {
             return Err(Invalid::must(table.key("settle"), "be at most `1h`"));
@@ -183,6 +188,7 @@ mod tests {
                 "`notify.time_zone` must be a time zone that this machine knows",
             ),
             ("name = \"ops\"\nslack = \"env:S\"\nsettle = \"2h\"", "`notify.settle` must be at most `1h`"),
+            ("name = \"ops\"\nslack = \"env:S\"\nsettle = \"0s\"", "`notify.settle` must be at least `1s`"),
             (
                 "name = \"ops\"\nslack = \"env:S\"\nmost_per_hour = 0",
                 "`notify.most_per_hour` must be at least 1",

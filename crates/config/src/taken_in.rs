@@ -15,7 +15,7 @@ use crate::{
     Validators, WaiversFile,
 };
 
-/// What Beadle does about an installation of the App.
+/// The way in which Beadle treats an installation of the App.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
@@ -57,7 +57,7 @@ impl Standing {
 }
 
 impl File {
-    /// Returns what Beadle does about each installation, in the order of the list.
+    /// Returns the standing of each installation, in the order of the list.
     pub fn standings<'a>(&self, installed: &'a [Installed]) -> Vec<(&'a Installed, Standing)> {
         let Some(from) = &self.installations else { return Vec::new() };
         let mut logins: BTreeMap<String, usize> = BTreeMap::new();
@@ -107,7 +107,7 @@ impl File {
         Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
-    /// Returns whether exactly those organisations are taken in that the installations ask for.
+    /// Returns whether the configuration has exactly the organisations that Beadle must take in.
     pub fn has_taken_in(&self, installed: &[Installed]) -> bool {
         let wanted = self.standings(installed).into_iter();
         let wanted = wanted.filter(|(_, standing)| *standing == Standing::TakenIn);

@@ -211,7 +211,7 @@ impl Report {
         }
     }
 
-    /// Creates the report of a plan of which no write has begun.
+    /// Creates the report of a plan whose writes have not begun.
     pub fn of_unwritten<W>(plan: &Plan<W>) -> Self {
         let step = |change: &Change<W>| Step { change: change.describe(), outcome: StepResult::NotReached };
         Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }

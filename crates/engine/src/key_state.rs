@@ -1,6 +1,6 @@
-//! The state of each key: what its last run could not write or read. The store keeps it, so that an
-//! operator sees it at a glance, without a search in the journal. The journal also has no entry of a
-//! run that found nothing to do, so only the states list all keys.
+//! The state of each key: the changes and parts that its last run could not write or read. The
+//! store keeps the state, so that an operator needs no search in the journal. The journal also has
+//! no entry of a run that found nothing to do, so only the states list all keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
 
-/// Why a change was not written. A later cause is more severe than an earlier one.
+/// The cause why Beadle did not write a change. A later cause is more severe than an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftCause {
@@ -57,7 +57,7 @@ impl DriftCause {
     }
 }
 
-/// What the last run of a key left.
+/// The state of a key after its last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyState {
     /// The name of the key that people know, such as `acme/widgets`.
@@ -102,7 +102,7 @@ impl KeyState {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns what a run left.
+    /// Returns the state of a key after a run.
     fn of(report: &Report, now: Time) -> Self {
         let pending = report.steps.len() - report.count(|result| *result == StepResult::Written);
         let failure = report.steps.iter().find_map(|step| match &step.outcome {
@@ -142,6 +142,20 @@ impl KeyState {
         Ok(all)
     }
 
+    /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys,
+    /// and begins after the name `after`; the first page begins after an empty name. Also returns the
+    /// name after which the next page begins; `None` on the last page.
+    pub async fn page(
+        store: &dyn Store,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<(Key, Self)>, Option<String>), StoreError> {
+        let (page, next) = Note::<Self>::of(&[""]).page(store, after, limit).await?;
+        let unsettled = page.into_iter().filter(|(_, state)| !state.is_settled());
+        let with_key = |(key, state): (String, Self)| Some((key.parse::<Key>().ok()?, state));
+        Ok((unsettled.filter_map(with_key).collect(), next))
+    }
+
     /// Lists all keys of one kind, each with its state.
     pub async fn of_kind(store: &dyn Store, kind: &str) -> Result<Vec<(Key, Self)>, StoreError> {
         Self::listed(store, &format!("{kind}:")).await
@@ -170,8 +184,8 @@ impl KeyState {
         Ok(())
     }
 
-    /// Stores what a run of a key left. Writes nothing if the state is the same as before, so that a
-    /// sweep stays cheap.
+    /// Stores the state of a key after a run. Writes nothing if the state is the same as before, so
+    /// that a sweep stays cheap.
     pub async fn record(store: &dyn Store, key: &Key, report: &Report, now: Time) -> Result<(), StoreError> {
         let note = Self::note(key);
         let before = note.get(store).await?;

@@ -1,5 +1,5 @@
-//! What the journal records about a run: how many changes had which result, and which changes
-//! Beadle did not write.
+//! The record of a run in the journal: the number of changes by result, and the changes that Beadle
+//! did not write.
 
 use crate::apply::{Report, StepResult};
 use crate::journal::{Cause, Obstacle, RunCounts, UnwrittenChange};
@@ -9,7 +9,7 @@ use crate::plan::Risk;
 /// repository has the same unwritten changes in each run, so the entries must stay small.
 const MOST: usize = 5;
 
-/// Returns what the journal records about a run. `after` are the deliveries that made its key due.
+/// Returns the record of a run in the journal. `after` are the deliveries that made its key due.
 pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
     RunCounts {
         changes: report.steps.len(),

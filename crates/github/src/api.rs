@@ -307,7 +307,7 @@ impl Api {
     async fn call(&self, call: Call<'_>) -> Result<(Answer, SecretString), TransportError> {
         let mut again = true;
         loop {
-            let authorization = match self.auth.authorization(&self.client).await {
+            let authorization = match self.auth.authorization(&self.client, self.kept.as_deref()).await {
                 // If the App is no longer installed, every key of the organisation is denied too.
                 Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => {
                     return Err(self.client.denied(error));

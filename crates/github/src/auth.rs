@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use beadle_engine::{Clock, Resource, Time};
+use beadle_engine::{Clock, Resource, Store, Time};
 use beadle_secrets::{Algorithm, Header, SigningKey};
 use beadle_transport::{Client, Method, Path, Request, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
+
+use crate::organisation_memory::another_organisation;
 
 /// Beadle renews a token that is valid for less than this time.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -64,6 +66,13 @@ struct SecretText(String);
 #[derive(Deserialize)]
 struct Installation {
     id: u64,
+    account: Option<Account>,
+}
+
+/// The owner of an installation.
+#[derive(Deserialize)]
+struct Account {
+    id: Option<u64>,
 }
 
 impl Auth {
@@ -82,8 +91,12 @@ impl Auth {
     }
 
     /// Returns the value of the `Authorization` header for a call as the installation, or for a
-    /// call with the configured token.
-    pub(crate) async fn authorization(&self, client: &Client) -> Result<SecretString, TransportError> {
+    /// call with the configured token. `store` knows which organisation the login means.
+    pub(crate) async fn authorization(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+    ) -> Result<SecretString, TransportError> {
         let installation = match &self.credential {
             Credential::App { installation, .. } => installation,
             Credential::Token(token) => return Ok(bearer(token.expose_secret())),
@@ -96,12 +109,12 @@ impl Auth {
         }
         let installation = match installation {
             Some(installation) => *installation,
-            None => self.find_installation(client).await?,
+            None => self.find_installation(client, store).await?,
         };
         let minted = match self.mint(client, installation).await {
             // Somebody installed the App again, so the App has a new installation id.
             Err(error) if error.status() == Some(404) && self.installation.lock().await.take().is_some() => {
-                let installation = self.find_installation(client).await?;
+                let installation = self.find_installation(client, store).await?;
                 self.mint(client, installation).await?
             }
             minted => minted?,
@@ -129,12 +142,17 @@ impl Auth {
         client.send(&request).await?.json()
     }
 
-    async fn find_installation(&self, client: &Client) -> Result<u64, TransportError> {
+    async fn find_installation(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+    ) -> Result<u64, TransportError> {
         let mut known = self.installation.lock().await;
         if let Some(id) = *known {
             return Ok(id);
         }
         let path = Path::at("orgs").value(&self.organisation).then("installation");
+        let shown = path.to_string();
         let request = self.as_app(Method::GET, path, None).await?;
         let found = client.send(&request).await.map_err(|error| match error {
             TransportError::Status { request, status: 404, .. } => {
@@ -153,6 +171,15 @@ impl Auth {
             error => error,
         })?;
         let found: Installation = found.json()?;
+        if let (Some(store), Some(owner)) = (store, found.account.and_then(|account| account.id)) {
+            let why = match another_organisation(store, &self.organisation, owner).await {
+                Ok(why) => why,
+                Err(error) => Some(format!("the id of the organisation is not known: {error}")),
+            };
+            if let Some(why) = why {
+                return Err(TransportError::Credential { request: shown, why });
+            }
+        }
         Ok(*known.insert(found.id))
     }
 

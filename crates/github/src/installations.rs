@@ -27,6 +27,15 @@ pub struct Installation {
     pub is_suspended: bool,
 }
 
+/// The installations of an App in organisations, as one read of GitHub's list found them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallationList {
+    /// The installations.
+    pub installations: Vec<Installation>,
+    /// The number of requests that the list needed. The list also has the installations of people.
+    pub requests: u32,
+}
+
 #[derive(Deserialize)]
 struct Row {
     id: u64,
@@ -60,19 +69,20 @@ fn read(row: Value) -> Result<Option<Installation>, Failure> {
 impl Reader {
     /// Returns the installations of the App in organisations, page by page. Returns an error if the
     /// list is incomplete, or if the credential is a token.
-    pub async fn installations(&self) -> Result<Vec<Installation>, Failure> {
+    pub async fn installations(&self) -> Result<InstallationList, Failure> {
         let mut next = Some(Path::at("app/installations?per_page=100"));
-        let (mut found, mut distinct) = (Vec::new(), Distinct::default());
+        let (mut installations, mut distinct, mut requests) = (Vec::new(), Distinct::default(), 0);
         while let Some(path) = next {
+            requests += 1;
             let answer = self.api().get_as_app(path).await?;
             let rows: Vec<Value> = answer.json().map_err(Failure::from)?;
             distinct.page(&rows, answer.next()).map_err(unknown)?;
             for row in rows {
-                found.extend(read(row)?);
+                installations.extend(read(row)?);
             }
             next = answer.next().map(Path::given);
         }
-        Ok(found)
+        Ok(InstallationList { installations, requests })
     }
 
     /// Returns whether the App has this installation. Returns an error if the credential is a token.

@@ -211,8 +211,8 @@ impl GroupSweep {
         Ok(())
     }
 
-    /// Deletes the states of this directory's groups that the sweep does not mark: no mapping
-    /// includes them any more, and Beadle does not remember them, so no run looks at them.
+    /// Deletes the states of this directory's groups that the sweep does not mark. No mapping
+    /// includes such a group any more, and Beadle does not remember it, so no run looks at it.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;

@@ -33,7 +33,7 @@ pub struct InstanceCondition {
     pub contested: BTreeMap<String, u64>,
     /// The modes. A target has the modes of its mappings, and a directory has none.
     pub modes: BTreeSet<Mode>,
-    /// Whether a pause applies to the whole instance.
+    /// True if a pause applies to the whole instance.
     pub is_paused: bool,
     /// The number of repositories and groups that have a pause of their own.
     pub paused_keys: u64,
@@ -43,8 +43,8 @@ pub struct InstanceCondition {
     pub next_sweep: Option<Time>,
     /// The time since which the generation of the policy is in force.
     pub in_force_since: Option<Time>,
-    /// Whether the newest policy is invalid, so that an older one stays in force. `None` if the
-    /// instance has no policy.
+    /// True if Beadle does not accept the newest policy, so that an older one stays in force.
+    /// `None` if the instance has no policy.
     pub is_rejected: Option<bool>,
     /// The number of policies and mappings that the gate holds.
     pub held_policies: u64,
@@ -70,7 +70,7 @@ impl Condition {
         all.filter(|((_, cause), _)| *cause == DriftCause::Failed).map(|(_, count)| count).sum()
     }
 
-    /// Returns the number of organisations whose newest policy is invalid.
+    /// Returns the number of organisations whose newest policy Beadle does not accept.
     pub fn rejected(&self) -> usize {
         self.instances.values().filter(|instance| instance.is_rejected == Some(true)).count()
     }
@@ -171,7 +171,7 @@ impl ConditionMetrics {
         );
         registry.register(
             "policy_rejected",
-            "1 if the newest policy is invalid and an older one stays in force, otherwise 0",
+            "1 if Beadle does not accept the newest policy and an older one stays in force, otherwise 0",
             self.rejected.clone(),
         );
         registry.register(

@@ -1,5 +1,5 @@
-//! Tests that docs/metrics.md describes exactly the metrics of the registry, and that the rules, the
-//! dashboard and the page about alerts have only metrics and labels that exist.
+//! Tests that docs/metrics.md describes exactly the metrics of the registry. The rules, the
+//! dashboard and the page about alerts must have only metrics and labels that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -65,6 +65,15 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
+/// The outcomes of a try to send a notification.
+const SENT: &str = "sent";
+const FAILED: &str = "failed";
+/// The statuses of answers to webhooks for which a series exists from the start. The function
+/// `increase` of Prometheus does not see the first value of a series, so an alert would miss the first
+/// failures.
+const STATUSES: [StatusCode; 3] =
+    [StatusCode::ACCEPTED, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -118,6 +127,9 @@ impl Default for Metrics {
             condition: ConditionMetrics::default(),
             scraping: Mutex::default(),
         };
+        for status in STATUSES {
+            metrics.deliveries.get_or_create(&Status { status: status.as_u16() }).inc_by(0);
+        }
         metrics.registered()
     }
 }
@@ -143,7 +155,7 @@ impl Metrics {
         registry.register("keys_parked", "Parked keys", self.parked.clone());
         registry.register(
             "changes_held",
-            "Changes that the guard holds, and policies that the gate holds",
+            "Changes and policies that wait for an approval",
             self.held.clone(),
         );
         registry.register_with_unit(
@@ -231,9 +243,17 @@ impl Metrics {
         self.waivers_ending.get_or_create(&label).set(gauge(ending));
     }
 
+    /// Creates the series of a channel for notifications, so that an alert sees the first failure.
+    pub fn channel(&self, channel: &str) {
+        for outcome in [SENT, FAILED] {
+            let label = ChannelOutcome { channel: channel.to_owned(), outcome };
+            self.notifications.get_or_create(&label).inc_by(0);
+        }
+    }
+
     /// Counts one try to send a notification to a channel.
     pub fn notification(&self, channel: &str, is_sent: bool) {
-        let outcome = if is_sent { "sent" } else { "failed" };
+        let outcome = if is_sent { SENT } else { FAILED };
         self.notifications.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();
     }
 
@@ -348,6 +368,21 @@ mod tests {
         metrics.condition(&drifted("labels"));
         let text = scraped(&metrics, &counts);
         assert!(text.contains(&series("labels")) && !text.contains("teams"), "{text}");
+    }
+
+    #[test]
+    fn a_counter_of_failures_has_its_series_before_the_first_failure() {
+        let (metrics, counts) = (Metrics::default(), WorkerCounts::default());
+        metrics.channel("ops");
+        let text = scraped(&metrics, &counts);
+        for series in [
+            "beadle_deliveries_total{status=\"401\"} 0",
+            "beadle_deliveries_total{status=\"503\"} 0",
+            "beadle_notifications_total{channel=\"ops\",outcome=\"failed\"} 0",
+            "beadle_notifications_total{channel=\"ops\",outcome=\"sent\"} 0",
+        ] {
+            assert!(text.contains(series), "{series} in {text}");
+        }
     }
 
     #[test]

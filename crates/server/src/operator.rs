@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use beadle_engine::gate::{HELD_NOTE, is_of_command};
 use beadle_engine::{Budgets, Clock, Depth, Driver, Store, StoreError, TaskRecord, Time, WorkerCounts, note};
 use http::{HeaderMap, StatusCode, header};
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::pages::Pages;
+use crate::pages::{Pages, hardened};
 use crate::reloads::Reloads;
 
 /// How long the listener waits for the store. Most callers end their requests soon after this time.
@@ -42,10 +41,7 @@ pub struct Operator {
     pub stop: CancellationToken,
     /// Sends requests to read the configuration again.
     pub reloads: Reloads,
-    /// The bearer token that callers must send. It is required if the listener accepts connections
-    /// from other machines.
-    pub token: Option<SecretString>,
-    /// The pages and the API.
+    /// The pages and the API. Their rules for callers are those of the whole listener.
     pub pages: Arc<Pages>,
 }
 
@@ -59,20 +55,11 @@ impl Operator {
             .route("/tasks", get(tasks))
             .route("/tasks/{name}/run", post(run_task))
             .route("/reload", post(reload))
+            .route_layer(map_response(hardened))
             .with_state(self)
             .merge(pages)
     }
-
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let shown = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
-        let wanted = format!("Bearer {}", token.expose_secret());
-        shown.ct_eq(wanted.as_bytes()).into()
-    }
 }
-
-const UNAUTHORISED: (StatusCode, &str) =
-    (StatusCode::UNAUTHORIZED, "operator token missing or wrong: send `Authorization: Bearer TOKEN`\n");
 
 const FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not run a background task: use `beadle tasks run`\n");
@@ -88,12 +75,13 @@ const RELOAD_FROM_A_PAGE: (StatusCode, &str) =
 /// Returns whether a web page in a browser sent the request. A web page can send requests to the
 /// machine of its browser, and on that machine the listener may require no token.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN)
+    // Not every browser sends `Origin` with every request.
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
 async fn ready(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if !operator.admits(&headers) {
-        return UNAUTHORISED.into_response();
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
+        return refused;
     }
     if let Err(refused) = in_time(operator.store.ready()).await {
         return refused.into_response();
@@ -130,8 +118,8 @@ async fn run_task(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if !operator.admits(&headers) {
-        return UNAUTHORISED.into_response();
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
+        return refused;
     }
     if is_from_a_page(&headers) {
         return FROM_A_PAGE.into_response();
@@ -147,8 +135,8 @@ async fn run_task(
 
 /// Makes the service read its configuration again, and answers with what the reload did.
 async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if !operator.admits(&headers) {
-        return UNAUTHORISED.into_response();
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
+        return refused;
     }
     if is_from_a_page(&headers) {
         return RELOAD_FROM_A_PAGE.into_response();
@@ -173,19 +161,19 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Returns the number of keys in the queue, and the number of held changes and policies. Paused keys
-/// do not count as waiting, because a pause may cover all repositories of an organisation. Rejected
-/// changes do not count, because they wait for nobody.
+/// Returns the number of keys in the queue, and the number of held changes and policies. Approved and
+/// rejected changes do not count, because they wait for nobody: a pause can delay the write of an
+/// approved change for days.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
-    let waiting = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
+    let waiting = store.holds().await?.iter().filter(|hold| hold.is_open()).count();
     Ok((store.depth(now).await?, waiting + policies))
 }
 
 async fn metrics(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if !operator.admits(&headers) {
-        return UNAUTHORISED.into_response();
+    if let Some(refused) = operator.pages.program_refusal(&headers) {
+        return refused;
     }
     let now = operator.clock.now();
     let (depth, held) = match in_time(figures(operator.store.as_ref(), now)).await {
@@ -208,10 +196,12 @@ mod tests {
 
     use async_trait::async_trait;
     use axum::body::Body;
+    use beadle_engine::Key;
+    use secrecy::SecretString;
 
     use super::*;
     use crate::exchange::{exchange, request, store};
-    use crate::pages::{Access, Facts, OrganisationFacts};
+    use crate::pages::{Access, Facts, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts};
 
     /// A process without organisations and targets.
     struct NoFacts;
@@ -219,6 +209,22 @@ mod tests {
     #[async_trait]
     impl Facts for NoFacts {
         async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn waivers(&self, _: &str, _: &str) -> Result<Vec<WaiverFacts>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn undone(&self, _: &Key) -> Result<Vec<UndoneFacts>, StoreError> {
             Ok(Vec::new())
         }
 
@@ -230,16 +236,28 @@ mod tests {
     /// Sends a request to an operator listener whose token is `secret`. Returns the status and the
     /// text of the answer.
     async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let (head, text) = listener(Some("secret"), method, path, headers).await;
+        (head.status.as_u16(), text)
+    }
+
+    /// Sends a request to an operator listener that has this token. Returns the head and the text of
+    /// the answer.
+    async fn listener(
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (http::response::Parts, String) {
         let folder = tempfile::tempdir().unwrap();
         let (store, clock) = (store(&folder), Clock::system());
-        let token = Some(SecretString::from("secret"));
+        let token = token.map(SecretString::from);
         let driver = Driver::new(store.clone(), clock.clone(), Vec::new());
         let pages = Pages {
             store: store.clone(),
             clock: clock.clone(),
             driver: driver.clone(),
             facts: Arc::new(NoFacts),
-            access: Access::new(token.clone(), IpAddr::from([127, 0, 0, 1])),
+            access: Access::new(token, IpAddr::from([127, 0, 0, 1])),
             sign_in: None,
         };
         let operator = Operator {
@@ -251,12 +269,10 @@ mod tests {
             driver,
             stop: CancellationToken::new(),
             reloads: Reloads::channel().0,
-            token,
             pages: Arc::new(pages),
         };
         let request = request(method, path, headers, Body::empty());
-        let (head, text) = exchange(Arc::new(operator).router(), request).await;
-        (head.status.as_u16(), text)
+        exchange(Arc::new(operator).router(), request).await
     }
 
     #[tokio::test]
@@ -287,11 +303,56 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_a_token_a_request_to_another_name_of_this_machine_is_refused() {
+        for (method, path, status) in [
+            ("GET", "/readyz", 200),
+            ("GET", "/metrics", 200),
+            ("GET", "/tasks", 200),
+            ("POST", "/tasks/x/run", 404),
+            ("POST", "/reload", 422),
+        ] {
+            let (head, text) = listener(None, method, path, &[("host", "localhost:8081")]).await;
+            assert_eq!(head.status.as_u16(), status, "{path}: {text}");
+            for host in ["evil.example:8081", "127.0.0.1.evil.example", ""] {
+                let (head, text) = listener(None, method, path, &[("host", host)]).await;
+                assert_eq!(head.status.as_u16(), 403, "{path} of {host}: {text}");
+                assert!(text.contains("`Host` must name this machine"), "{path} of {host}: {text}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_answer_limits_what_a_browser_does() {
+        for (method, path) in
+            [("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/tasks"), ("POST", "/reload")]
+        {
+            for host in ["127.0.0.1:8081", "evil.example"] {
+                let (head, _) = listener(None, method, path, &[("host", host)]).await;
+                let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap());
+                assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
+                assert_eq!(header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+                assert_eq!(header("cache-control"), Some("no-store"), "{path}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_page_in_a_browser_cannot_run_a_task() {
         let token = ("authorization", "Bearer secret");
+        for sign in [
+            ("origin", "https://elsewhere.example"),
+            ("origin", "null"),
+            ("origin", "http://127.0.0.1:8081"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-origin"),
+        ] {
+            for path in ["/tasks/x/run", "/reload"] {
+                let (status, text) = answer("POST", path, &[token, sign]).await;
+                assert_eq!(status, 403, "{path} {sign:?}: {text}");
+            }
+        }
         let origin = ("origin", "https://elsewhere.example");
-        let (status, text) = answer("POST", "/tasks/x/run", &[token, origin]).await;
-        assert_eq!(status, 403, "{text}");
+        let (_, text) = answer("POST", "/tasks/x/run", &[token, origin]).await;
         assert!(text.contains("use `beadle tasks run`"), "{text}");
         let (status, text) = answer("POST", "/tasks/x/run", &[token]).await;
         assert_eq!((status, text.as_str()), (404, "there is no background task `x`\n"));

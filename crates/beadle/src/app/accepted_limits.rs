@@ -33,9 +33,9 @@ pub(super) async fn remember(
     note(instance).put(store, &AcceptedLimits(limits)).await
 }
 
-/// Returns the limits that are in force when an organisation or a target opens. Of each limit that
-/// is raised, this is the accepted value, until the gate lets the configured limits pass. If no
-/// service has accepted limits yet, the configured ones need no gate.
+/// Returns the limits that are in force when an organisation or a target opens. A raised limit has
+/// its accepted value until the gate lets the configured limits pass. If no service has accepted
+/// limits yet, the configured ones need no gate.
 pub(crate) async fn begin(
     store: &dyn Store,
     instance: &str,

@@ -1,10 +1,10 @@
 //! Reads the condition of the organisations, directories and targets for the metrics and the
-//! alarms: what is drifted, unknown or contested, and when the sweeps begin.
+//! alarms: drift, unknown parts, contested changes and the times of sweeps.
 
 use std::collections::BTreeSet;
 
 use beadle_engine::gate::is_of_command;
-use beadle_engine::{Hold, Key, KeyState, Metadata, Note, Pause, Store, StoreError, Time};
+use beadle_engine::{DriftCause, Hold, Key, KeyState, Metadata, Note, Pause, Store, StoreError, Time};
 use beadle_server::{Condition, InstanceCondition};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,10 @@ use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
+
+/// The number of states in a page. With many repositories, all states at once would need a lot of
+/// memory.
+const PAGE: u32 = 1000;
 
 /// The time since which a generation of a policy is in force.
 #[derive(Serialize, Deserialize)]
@@ -46,8 +50,16 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
             target.modes.insert(mapping.mode);
         }
     }
-    count_states(&mut condition, KeyState::all(store).await?, &store.holds().await?);
-    count_pauses(&mut condition, &store.pauses(now).await?);
+    let pauses = store.pauses(now).await?;
+    count_pauses(&mut condition, &pauses);
+    let paused = Paused::new(&pauses);
+    let (mut contested, mut next) = (contested_holds(&store.holds().await?, &paused), Some(String::new()));
+    while let Some(after) = next {
+        let (page, more) = KeyState::page(store, &after, PAGE).await?;
+        count_states(&mut condition, page, &paused, &mut contested);
+        next = more;
+    }
+    count_contested(&mut condition, contested);
     for (note, held) in HeldGeneration::all(store).await? {
         let instance = condition.instances.get_mut(&held.organisation);
         if let Some(instance) = instance.filter(|_| !is_of_command(&note) && held.approved.is_none()) {
@@ -58,7 +70,7 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     Ok(condition)
 }
 
-/// Returns the condition of an organisation, without what its keys left.
+/// Returns the condition of an organisation, without the counts of its repositories.
 async fn organisation(
     store: &dyn Store,
     org: &ServedOrganisation,
@@ -83,7 +95,7 @@ async fn organisation(
 }
 
 /// Returns the time since which a generation is in force. The first call with a generation stores
-/// the time, so that a restart does not make the generation young again.
+/// the time, so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,
     organisation: &str,
@@ -100,18 +112,49 @@ async fn in_force_since(
     Ok(now)
 }
 
-/// Counts what the keys left. A key counts once for each aspect.
-fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
-    let mut contested: BTreeSet<(Key, String)> = BTreeSet::new();
-    // A contested change that removes, weakens or exposes is held. A rejected one waits for nobody.
-    let waiting = holds.iter().filter(|hold| hold.approved_by.is_none() && hold.rejected.is_none());
-    for hold in waiting.filter(|hold| hold.contested) {
-        contested.insert((hold.key.clone(), hold.change.aspect.clone()));
+/// The keys and instances that are paused.
+struct Paused<'a>(BTreeSet<&'a str>);
+
+impl<'a> Paused<'a> {
+    fn new(pauses: &'a [Pause]) -> Self {
+        Self(pauses.iter().map(|pause| pause.scope.as_str()).collect())
     }
+
+    fn covers(&self, key: &Key) -> bool {
+        self.0.contains(key.as_str()) || self.0.contains(key.instance())
+    }
+}
+
+/// The contested aspects of keys.
+type Contested = BTreeSet<(Key, String)>;
+
+/// Returns the contested aspects with a held change. A contested change that removes, weakens or
+/// exposes is held. A rejected one waits for nobody.
+fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
+    let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
+    waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
+}
+
+/// Counts what the keys left. A key counts once for each aspect. Collects the contested aspects. A
+/// pause can end a run before it has written everything, and no run looks at a paused key. So a
+/// paused key does not count as failed, unknown or contested: its alerts would last until the end of
+/// the pause.
+fn count_states(
+    condition: &mut Condition,
+    states: Vec<(Key, KeyState)>,
+    paused: &Paused<'_>,
+    contested: &mut Contested,
+) {
     for (key, state) in states {
         let Some(instance) = condition.instances.get_mut(key.instance()) else { continue };
+        let is_paused = paused.covers(&key);
         for (aspect, cause) in state.drift {
-            *instance.drifted.entry((aspect, cause)).or_default() += 1;
+            if !(is_paused && matches!(cause, DriftCause::Failed | DriftCause::Contested)) {
+                *instance.drifted.entry((aspect, cause)).or_default() += 1;
+            }
+        }
+        if is_paused {
+            continue;
         }
         let unknown: BTreeSet<String> = state.unknown.into_iter().map(|unknown| unknown.aspect).collect();
         for aspect in unknown {
@@ -119,6 +162,10 @@ fn count_states(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: 
         }
         contested.extend(state.contested.into_iter().map(|aspect| (key.clone(), aspect)));
     }
+}
+
+/// Counts the contested aspects.
+fn count_contested(condition: &mut Condition, contested: Contested) {
     for (key, aspect) in contested {
         if let Some(instance) = condition.instances.get_mut(key.instance()) {
             *instance.contested.entry(aspect).or_default() += 1;
@@ -144,7 +191,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use beadle_engine::DriftCause;
+    use beadle_engine::{Report, Unknown};
     use serde_json::json;
 
     use super::*;
@@ -178,6 +225,25 @@ mod tests {
         serde_json::from_value(hold).unwrap()
     }
 
+    /// Counts states in pages of one state.
+    fn counted(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
+        counted_with(condition, states, holds, &[]);
+    }
+
+    fn counted_with(
+        condition: &mut Condition,
+        states: Vec<(Key, KeyState)>,
+        holds: &[Hold],
+        pauses: &[Pause],
+    ) {
+        let paused = Paused::new(pauses);
+        let mut contested = contested_holds(holds, &paused);
+        for state in states {
+            count_states(condition, vec![state], &paused, &mut contested);
+        }
+        count_contested(condition, contested);
+    }
+
     #[test]
     fn a_repository_counts_once_for_each_aspect() {
         let unknown = |aspect: &str| json!({ "aspect": aspect, "why": "404", "transient": false });
@@ -187,7 +253,7 @@ mod tests {
             state(3, &json!({ "unknown": [unknown("teams"), unknown("teams"), unknown("topics")] })),
         ];
         let mut condition = acme();
-        count_states(&mut condition, states, &[]);
+        counted(&mut condition, states, &[]);
         let acme = &condition.instances["acme"];
         let drifted = [(("labels", DriftCause::Mode), 1), (("teams", DriftCause::Failed), 2)];
         let drifted = drifted.map(|((aspect, cause), count)| ((aspect.to_owned(), cause), count));
@@ -206,7 +272,7 @@ mod tests {
             hold(5, &json!({ "approved_by": "mona" })),
         ];
         let mut condition = acme();
-        count_states(&mut condition, states, &holds);
+        counted(&mut condition, states, &holds);
         assert_eq!(
             condition.instances["acme"].contested,
             BTreeMap::from([("labels".to_owned(), 1), ("teams".to_owned(), 2)])
@@ -214,11 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn a_paused_key_is_not_failed_unknown_or_contested() {
+        let unknown = json!({ "aspect": "teams", "why": "404", "transient": false });
+        let left = json!({
+            "drift": { "teams": "failed", "labels": "mode" }, "unknown": [unknown], "contested": ["teams"],
+        });
+        for scope in ["acme".to_owned(), key(1).to_string()] {
+            let mut condition = acme();
+            let pauses = [Pause { scope, until: Time(9) }];
+            counted_with(&mut condition, vec![state(1, &left)], &[hold(1, &json!({}))], &pauses);
+            let acme = &condition.instances["acme"];
+            assert_eq!(acme.drifted, BTreeMap::from([(("labels".to_owned(), DriftCause::Mode), 1)]));
+            assert!(acme.unknown.is_empty() && acme.contested.is_empty(), "{acme:?}");
+        }
+    }
+
+    #[test]
     fn a_key_of_an_organisation_that_is_not_configured_has_no_series() {
         let other = Key::new("repository", "labs", 1);
         let mut condition = acme();
         let drift = json!({ "drift": { "teams": "failed" }, "contested": ["teams"] });
-        count_states(&mut condition, vec![(other.clone(), state(1, &drift).1)], &[]);
+        counted(&mut condition, vec![(other.clone(), state(1, &drift).1)], &[]);
         let until = Time(9);
         count_pauses(&mut condition, &[Pause { scope: other.to_string(), until }]);
         assert_eq!(condition, acme());
@@ -236,6 +318,29 @@ mod tests {
         };
         assert_eq!(counted(&[key(1).to_string(), key(2).to_string()]), (false, 2));
         assert_eq!(counted(&["acme".to_owned(), key(1).to_string()]), (true, 1));
+    }
+
+    #[tokio::test]
+    async fn the_states_of_all_pages_are_read_and_settled_ones_are_left_out() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let unknown = Unknown { aspect: "teams".into(), part: None, why: "404".into(), transient: false };
+        for id in 1..=9 {
+            let report = Report {
+                subject: format!("acme/r{id}"),
+                steps: Vec::new(),
+                unknowns: if id % 2 == 0 { vec![unknown.clone()] } else { Vec::new() },
+                skipped: None,
+                failure: None,
+            };
+            KeyState::record(store.as_ref(), &key(id), &report, Time(1)).await.unwrap();
+        }
+        let (mut found, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(after) = next {
+            let (page, more) = KeyState::page(store.as_ref(), &after, 2).await.unwrap();
+            found.extend(page.into_iter().map(|(key, _)| key));
+            next = more;
+        }
+        assert_eq!(found, [2, 4, 6, 8].map(key));
     }
 
     #[tokio::test]

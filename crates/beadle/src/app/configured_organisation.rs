@@ -73,7 +73,7 @@ pub(crate) struct ServedOrganisation {
     /// True if no generation was accepted with the present modes. Then the worker runs no key
     /// before the first generation has passed the gate.
     is_first: AtomicBool,
-    /// Whether Beadle accepts the newest policy.
+    /// The result of the last read of the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
 }
 

@@ -1,5 +1,5 @@
-//! The installations of the App of `[installations]`. The service lists them at GitHub, stores what
-//! it found, and opens its organisations again if others are to be taken in.
+//! The installations of the App of `[installations]`. The service lists them at GitHub, stores the
+//! list, and opens its organisations again if it must work on other organisations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use beadle_engine::{Budgets, Clock, Store, StoreError, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Installation, Reader};
 use tokio::sync::{Mutex, Notify, OnceCell};
 
+use crate::app::installation_limits::{ASKED, ListPace, considered, kept};
 use crate::app::last_sweep::LastSweep;
 use crate::app::store;
 use crate::config::{Config, InstallationsFile};
@@ -33,7 +34,7 @@ pub(crate) async fn take_in(config: &mut Config, store: &dyn Store) -> Result<()
     Ok(())
 }
 
-/// Returns what the store has about the installations of the App.
+/// Returns the stored installations of the App.
 pub(crate) async fn stored(config: &Config, store: &dyn Store) -> Result<Vec<Installed>, StoreError> {
     match &config.file.installations {
         Some(from) => Installed::all(from.app.id, store).await,
@@ -52,20 +53,21 @@ pub(crate) fn reader(config: &Config, from: &InstallationsFile, clock: &Clock) -
     Ok(Reader::new(api.map_err(anyhow::Error::msg).context(what)?, Asks::default()))
 }
 
-/// The installations, as the service looks at them.
+/// The installations of the App, for the service.
 #[derive(Default)]
 pub(crate) struct Installations {
     reader: OnceCell<Reader>,
     /// A lock that lets only one caller at a time compare GitHub's list with the store.
-    looking: Mutex<()>,
-    /// True if other organisations are to be taken in than those that the service works on.
+    looking: Mutex<ListPace>,
+    /// True if the service must work on other organisations than it does now.
     has_changed: AtomicBool,
     changed: Notify,
 }
 
 impl Installations {
     /// Lists the installations at GitHub, and stores what changed. Returns a text about the
-    /// changes. If the list is incomplete, nothing changes.
+    /// changes. If the list is incomplete, nothing changes. A long list is not read again at once:
+    /// the next look of the background task reads it.
     pub(crate) async fn look(
         &self,
         config: &Config,
@@ -73,12 +75,17 @@ impl Installations {
         clock: &Clock,
     ) -> anyhow::Result<Option<String>> {
         let Some(from) = &config.file.installations else { return Ok(None) };
-        let _alone = self.looking.lock().await;
+        let mut pace = self.looking.lock().await;
+        if !pace.is_due(clock.now()) {
+            return Ok(None);
+        }
         let reader = self.reader.get_or_try_init(|| std::future::ready(reader(config, from, clock))).await?;
         let before = Installed::all(from.app.id, store).await?;
-        let listed = reader.installations().await?;
+        let list = reader.installations().await?;
+        pace.listed(clock.now(), list.requests);
+        let listed = considered(list.installations, &before, |login| is_wanted(config, from, login));
         let mut gone = BTreeSet::new();
-        for one in missing(&before, &listed) {
+        for one in missing(&before, &listed).into_iter().take(ASKED) {
             // The list may lack an installation that GitHub still has.
             if !reader.has_installation(one.installation).await? {
                 gone.insert(one.organisation);
@@ -99,9 +106,10 @@ impl Installations {
                 "installation of the App changed"
             );
         }
-        let now = with_changes(before, &changes);
+        let stored = before.len();
+        let now = kept(with_changes(before, &changes), |login| is_wanted(config, from, login));
         let is_same = config.file.has_taken_in(&now);
-        if !changes.is_empty() {
+        if !changes.is_empty() || now.len() != stored {
             Installed::put_all(from.app.id, now, store).await?;
         }
         if !is_same {
@@ -112,12 +120,12 @@ impl Installations {
         Ok((count > 0).then(|| format!("{} changed", counted(count, "installation", "installations"))))
     }
 
-    /// Waits until other organisations are to be taken in than those that the service works on.
+    /// Waits until the service must work on other organisations than it does now.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Returns whether other organisations are to be taken in than those that the service works on.
+    /// Returns whether the service must work on other organisations than it does now.
     #[cfg(feature = "aws")]
     pub(crate) fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::SeqCst)
@@ -135,6 +143,11 @@ pub(crate) fn observed(one: &Installation, now: Time) -> Installed {
     }
 }
 
+/// Returns whether a pattern or an `[[org]]` names an organisation.
+fn is_wanted(config: &Config, from: &InstallationsFile, login: &str) -> bool {
+    from.allows(login) || config.file.org.iter().any(|org| org.name.eq_ignore_ascii_case(login))
+}
+
 /// Returns the installations that the list lacks.
 fn missing<'a>(before: &'a [Installed], listed: &[Installation]) -> Vec<&'a Installed> {
     let listed: BTreeSet<u64> = listed.iter().map(|one| one.organisation).collect();
@@ -143,7 +156,7 @@ fn missing<'a>(before: &'a [Installed], listed: &[Installation]) -> Vec<&'a Inst
     before.iter().filter(is_missing).collect()
 }
 
-/// Returns what is to be stored: the installations that are new or have changed, and those of the
+/// Returns the installations to store: those that are new or have changed, and those of the
 /// organisations in `gone`.
 fn changes(before: &[Installed], listed: &[Installation], gone: &BTreeSet<u64>, now: Time) -> Vec<Installed> {
     let known: BTreeMap<u64, &Installed> = before.iter().map(|one| (one.organisation, one)).collect();

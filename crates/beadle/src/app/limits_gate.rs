@@ -95,9 +95,8 @@ impl Limited {
         }
     }
 
-    /// Plans the keys of held changes. Returns those changes that are still planned and that the
-    /// configured limits release, and the generation of the policy or the mappings that asks for
-    /// them.
+    /// Plans the keys of held changes. Returns the planned changes that the configured limits
+    /// release, and the generation of the policy or the mappings that asks for them.
     async fn plan(
         &self,
         service: &Service,
@@ -159,9 +158,12 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
         }
         return Ok(LimitsAdoption::Unchanged);
     }
+    let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
     // Another process may have accepted these limits, and written a part of the changes.
     if accepted_limits::of(store, name).await? == Some(configured) {
+        let holds = released(store.holds().await?, name, with_contested);
         of.put_in_force(service, configured);
+        ask_again(service, &holds).await?;
         return Ok(LimitsAdoption::InForce);
     }
     let before = HeldGeneration::note(&note).get(store).await?;
@@ -170,7 +172,6 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
     if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(LimitsAdoption::Held(held.why.clone()));
     }
-    let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
     let holds = released(store.holds().await?, name, with_contested);
     let (plans, asking) = of.plan(service, &holds).await?;
     let now = service.clock().now();
@@ -190,17 +191,35 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
         (Some(approval), _) => let_pass(store, &plans, &asking, approval, now).await?,
         (None, GateVerdict::Passes) => {}
     }
-    accepted_limits::remember(store, name, configured).await?;
     of.put_in_force(service, configured);
+    ask_again(service, &holds).await?;
+    // The last step, so that a process that ends before it does all of this again.
+    accepted_limits::remember(store, name, configured).await?;
     tracing::info!(instance = name, generation, "limits in force");
-    let keys: BTreeSet<Key> = holds.by_window.into_keys().chain(holds.stopped).collect();
-    let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
+    hold_records::end(store, &note, &generation, now).await?;
+    Ok(LimitsAdoption::InForce)
+}
+
+/// Makes the guard decide again about held changes, with the limits in force.
+async fn ask_again(service: &Service, holds: &Released) -> Result<(), Failure> {
+    let store = service.store.as_ref();
+    // An operator may have decided about a change since its hold was read.
+    let open = |hold: &Hold| hold.approved_by.is_none() && hold.rejected.is_none();
+    let open: BTreeSet<String> =
+        store.holds().await?.into_iter().filter(open).map(|hold| hold.digest).collect();
+    let digests = holds.by_window.values().flatten().filter(|digest| open.contains(*digest));
+    let digests: Vec<String> = digests.cloned().collect();
+    for batch in digests.chunks(BATCH) {
+        store.release(batch.to_vec()).await?;
+    }
+    let keys: BTreeSet<&Key> = holds.by_window.keys().chain(&holds.stopped).collect();
+    let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key.clone(), Lane::Event)).collect();
+    let now = service.clock().now();
     for batch in marks.chunks(BATCH) {
         store.mark(batch.to_vec(), now).await?;
     }
     service.bell.notify_one();
-    hold_records::end(store, &note, &generation, now).await?;
-    Ok(LimitsAdoption::InForce)
+    Ok(())
 }
 
 /// The held changes that wider limits can release.

@@ -26,6 +26,7 @@ pub(crate) mod guard_limits;
 pub(crate) mod held_generation;
 pub(crate) mod hold_decisions;
 mod hold_records;
+mod installation_limits;
 pub(crate) mod installation_reading;
 pub(crate) mod installations;
 pub(crate) mod last_sweep;

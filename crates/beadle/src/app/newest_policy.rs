@@ -1,17 +1,18 @@
-//! Whether Beadle accepts the newest policy of an organisation, for the metrics.
+//! Remembers for the metrics if Beadle accepts the newest policy of an organisation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app::policy_source::is_refused;
 
-/// What the last read of a policy found.
+/// The result of the last read of a policy.
 #[derive(Debug, Default)]
 pub(crate) struct NewestPolicy {
     is_rejected: AtomicBool,
 }
 
 impl NewestPolicy {
-    /// Returns whether the newest policy is invalid, so that Beadle does not use it.
+    /// Returns whether Beadle does not accept the newest policy, so that an older one stays in
+    /// force.
     pub(crate) fn is_rejected(&self) -> bool {
         self.is_rejected.load(Ordering::SeqCst)
     }

@@ -1,5 +1,5 @@
-//! Plans what a new version of a policy changes in groups: in the groups of its mappings, and in
-//! the teams and members that its files declare. Writes nothing.
+//! Plans the changes that a new version of a policy makes in groups: those of its mappings, and the
+//! teams and members of its files. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::app::group_target::GroupTarget;
 use crate::app::team_file::Parse;
 use crate::config::{Config, OrgConfig};
 
-/// What a new version of a policy changes in the groups of one target.
+/// The changes that a new version of a policy makes in the groups of one target.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedGroups {
     /// The name of the target.
@@ -28,7 +28,7 @@ pub(crate) struct ChangedGroups {
     pub(crate) declared: Vec<(Key, Plan<()>)>,
     /// The plans of groups without a change in which a part is unknown.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
-    /// Why parts could not be planned.
+    /// The reasons why Beadle could not plan some parts.
     pub(crate) incomplete: Vec<String>,
     /// The limit of the guard that the declared changes exceed.
     pub(crate) exceeded: Option<String>,

@@ -131,9 +131,9 @@ pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Opt
     Ok(None)
 }
 
-/// Returns whether a target needs no gate although no service has accepted its place. The mode
-/// `observe` writes nothing. `is_new` is true if no service has accepted any place: an older version
-/// of Beadle may have used the target, and then knows its groups.
+/// Returns whether a target that no service has accepted can be used without a gate. The mode
+/// `observe` writes nothing. `is_new` is true if no service has accepted any place. An older
+/// version of Beadle may then have used the target, and the store has its groups.
 async fn needs_none(
     is_new: bool,
     name: &str,

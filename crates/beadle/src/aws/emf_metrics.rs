@@ -41,7 +41,7 @@ pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) ->
     figures
 }
 
-/// Returns the figures of what the repositories and groups left.
+/// Returns the figures of unwritten changes and unknown parts.
 pub(super) fn of_condition(condition: &Condition, now: Time) -> Vec<Figure> {
     vec![
         Figure::count("Parked", condition.parked),

@@ -53,8 +53,8 @@ const WAITED: Duration = Duration::from_secs(60);
 /// The maximum number of keys of one lane for which the function sends a second message in one
 /// minute.
 const MOST: usize = 500;
-/// The time between two reads of the condition of the repositories. A read costs one item for each
-/// repository that is not as declared.
+/// The time between two reads of the condition of the repositories. A read of 10,000 repositories
+/// reads 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
@@ -150,8 +150,8 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced, or until other organisations are to be taken in.
-/// After that, the caller must open everything again.
+/// Answers invocations until a secret is replaced, or until the worker must work on other
+/// organisations. After that, the caller must open everything again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -198,7 +198,7 @@ async fn serve(
     let mut fresh_until = clock.now() + fresh();
     while let Some(call) = calls.take().await {
         if service.installations.has_changed() {
-            tracing::info!("organisations to be taken in changed, Beadle opens all organisations again");
+            tracing::info!("set of organisations changed, Beadle opens all organisations again");
             drop(sharing);
             service.leave().await;
             calls.next = Some(call);
@@ -283,7 +283,7 @@ impl Minute<'_> {
         let failing = self.driver.run_due(deadline - LAST_LOOK, |_| true).await;
         // A task may have read new facts about an organisation.
         note("facts about the organisations not stored for the intake function", self.tell().await);
-        // A task may have found that the newest policy is invalid.
+        // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
         // This check is the last step. It makes the invocation fail, so that an alarm shows the
@@ -323,15 +323,14 @@ impl Minute<'_> {
             .filter_map(|target| target.token_days(&self.woken.clock));
         let policies = HeldGeneration::all(store).await?;
         let policies = policies.iter().filter(|(note, _)| !is_of_command(note)).count();
-        let changes = store.holds().await?.iter().filter(|hold| hold.rejected.is_none()).count();
+        let changes = store.holds().await?.iter().filter(|hold| hold.is_open()).count();
         let figures =
             emf_metrics::of_queue(oldest.unwrap_or_default().as_secs(), changes + policies, days.min());
         emf_metrics::write(&self.environment.table, &figures, now);
         Ok(())
     }
 
-    /// Writes the figures of what the repositories and groups left. Reads them again if they are
-    /// old.
+    /// Writes the figures of unwritten changes and unknown parts. Reads them again if they are old.
     async fn write_condition(&mut self, now: Time) -> anyhow::Result<()> {
         let is_fresh = |at: Time| at <= now && now.since(at) < CONDITION;
         let condition = match self.condition.take().filter(|(at, _)| is_fresh(*at)) {

@@ -175,7 +175,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "undo",
         &[
             ("beadle undo 1234", "a run or a sweep; `beadle journal --numbers` shows its number"),
-            ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in a night"),
+            ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in 12 hours"),
             (
                 "beadle undo 8f0c1d2e3a4b",
                 "a change by its digest, or an approved group of changes by its code",

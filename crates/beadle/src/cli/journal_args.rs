@@ -69,7 +69,7 @@ pub(crate) struct JournalArgs {
     /// Continue with new entries as they arrive, oldest first, until you stop the command
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Show the number of each entry, for `beadle undo`, and also the runs that wrote all changes
+    /// Show the number of each entry, for `beadle undo`; also show runs that wrote all changes
     #[arg(long)]
     pub(crate) numbers: bool,
     /// Limit to the entries with a higher number than this, such as `1200`

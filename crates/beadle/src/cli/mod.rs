@@ -295,7 +295,7 @@ pub(crate) enum Command {
     /// Undo what Beadle wrote: show the plan, ask for confirmation, restore earlier values
     ///
     /// The earlier values are in the journal. Beadle leaves alone what somebody changed since, and
-    /// says what it cannot restore. Afterwards Beadle only observes the restored values, until the
+    /// names what it cannot restore. Afterwards Beadle only observes the restored values, until the
     /// policy agrees with them, or until `beadle resume`.
     ///
     /// Exit code: 0 everything is restored, 1 an error, 2 something is not restored.
@@ -390,10 +390,11 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Show which repositories met which line of the policy on a day
     ///
-    /// Each row has a repository and a key of the policy: whether the repository met the key, did not
-    /// meet it, or was exempt, since when, which line at which commit declares it, and when Beadle
-    /// last checked it. The rows come from records that the service stores when a run finds something
-    /// new. A day without a record is `not recorded`, and never `met`. Sends no request to GitHub.
+    /// Each row is about one key of the policy in one repository. It shows the status, such as
+    /// `met` or `waived`, the start of this status, the line and the commit that declare the key,
+    /// and the time of the last check. The rows come from records that the service stores when a
+    /// run finds something new. A day without a record is `not recorded`, and never `met`. Sends no
+    /// request to GitHub.
     ///
     /// Exit code: 0 every key is met, waived or not applicable, 2 at least one is not met, unknown or
     /// not recorded, 1 an error.

@@ -361,8 +361,8 @@ pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
     store.finish(&claim.lease, outcome, clock.now()).await?;
     let (report, is_all) = written?;
-    // Changes that nobody confirmed are not in the report, and an undo has only its own changes.
-    // Such a report does not show the state of the key.
+    // A report lacks the changes that nobody confirmed, and the report of an undo has only the
+    // changes of the undo. Such a report does not show the state of the key.
     if is_all && !is_undo(&gate.generation) {
         KeyState::record(store.as_ref(), key, &report, clock.now()).await?;
         applier.planner.record(key, &report).await?;

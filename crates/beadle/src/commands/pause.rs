@@ -1,6 +1,6 @@
 //! `beadle pause` and `beadle resume`: a pause stops all writes to an organisation, a repository or
-//! a target for a time. Without a pause, `beadle resume` ends what `beadle undo` began: that Beadle
-//! only observes the undone values.
+//! a target for a time. Without a pause, `beadle resume` applies the policy again to the values
+//! that `beadle undo` restored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,14 +77,14 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     if undone > 0 {
         let repositories = counted(undone, "repository has", "repositories have");
         printer.note(format!(
-            "{repositories} undone values, which Beadle still only observes; to end this too, run the command again"
+            "{repositories} undone values, which Beadle still only observes; to apply the policy to them again, run the command again"
         ));
     }
     Ok(FINE)
 }
 
 /// Lets Beadle write the undone values of a scope again as the policy declares. The end of a pause
-/// does not do this: whoever ends a pause may know nothing of an undo.
+/// does not do this: an operator who ends a pause may not know of the undo.
 async fn end_undo(
     config: &Config,
     store: &dyn Store,

@@ -1,6 +1,7 @@
 //! `beadle serve`: the listeners, the worker and the background tasks.
 
 mod in_use;
+mod reload_pace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::in_use::{GRACE, Prepared, Routes};
+use self::in_use::{GRACE, InUse, Prepared, Routes};
+use self::reload_pace::ReloadPace;
 use crate::app::{installations, store};
 use crate::commands::FINE;
 use crate::config::{Config, ConfigPlace};
@@ -58,6 +60,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     listeners.spawn(serve(public, routes.public.router(), stop.clone(), GRACE));
     listeners.spawn(serve(private, routes.operator.router(), stop.clone(), GRACE));
     listeners.close();
+    let mut pace = ReloadPace::default();
     let mut damaged = Ok(FINE);
     let mut damage = Box::pin(damage(store.as_ref(), &clock));
     let signal = loop {
@@ -70,8 +73,9 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             request = next_request(&mut reload_signal, &mut requests) => (request, None),
             // The file may have changes that an operator has not reloaded yet, so the service does
             // not read it.
-            () = in_use.installations_changed() => (None, Some(Config::clone(&config))),
+            () = installations_changed(&in_use, &pace, &clock) => (None, Some(Config::clone(&config))),
         };
+        let is_of_installations = kept.is_some();
         // A stop does not wait for a file system or a store of secrets that does not answer.
         let read = tokio::select! {
             read = prepare((place, kept), &config, (&store, &reloads)) => read,
@@ -96,6 +100,9 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             signal = signals.next() => break Some(signal),
         };
         config = next;
+        if is_of_installations {
+            pace.reloaded(clock.now());
+        }
         tracing::info!(changes = %done, "configuration reloaded");
         answer(request, Ok(done));
     };
@@ -110,6 +117,16 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         _ = signals.next() => tracing::warn!("stopped without waiting for runs, the next start checks interrupted writes"),
     }
     damaged
+}
+
+/// Waits until other organisations are to be taken in, and until the service may reload for them.
+async fn installations_changed(in_use: &InUse, pace: &ReloadPace, clock: &Clock) {
+    in_use.installations_changed().await;
+    let at = pace.next(clock.now());
+    if at > clock.now() {
+        tracing::warn!(%at, "installations of the App change too often, the next change waits");
+        clock.sleep_until(at).await;
+    }
 }
 
 /// Waits for the next signal or request to reload the configuration. A signal expects no answer.

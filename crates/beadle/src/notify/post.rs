@@ -12,9 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// address, because the rest of the address can be a secret.
 #[derive(Debug)]
 pub(crate) struct SendFailure {
-    /// What went wrong, and what a person can do.
+    /// The cause, and the advice for a person.
     pub(crate) text: String,
-    /// How long the receiver asks to wait.
+    /// The wait that the receiver asks for.
     pub(crate) retry_after: Option<Duration>,
     /// True if the receiver refuses the content of the message.
     pub(crate) refuses_content: bool,
@@ -104,7 +104,45 @@ fn causes(error: reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn no_redirect_is_followed_and_no_error_has_the_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = requests.clone();
+        let receiver = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut bytes = Vec::new();
+                while !bytes.ends_with(b"{}") && stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
+                let answer = format!(
+                    "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{place}/internal\r\n\
+                     content-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                let _ = stream.write_all(answer.as_bytes()).await; // the client may have gone
+            }
+        });
+        let address = SecretString::from(format!("http://{place}/hook/hunter2"));
+        let sent = async || {
+            let post = Post { headers: Vec::new(), body: "{}".into() };
+            send(&client().unwrap(), &address, post).await.unwrap_err().text
+        };
+        let answered = sent().await;
+        assert!(answered.contains("307") && !answered.contains("hunter2"), "{answered}");
+        assert_eq!(requests.load(Ordering::SeqCst), 1);
+        receiver.abort();
+        let _ = receiver.await; // it was aborted
+        let away = sent().await;
+        assert!(!away.is_empty() && !away.contains("hunter2"), "{away}");
+    }
 
     #[test]
     fn only_an_address_of_this_machine_may_be_unencrypted() {

@@ -16,16 +16,18 @@ use crate::app::last_sweep::LastSweep;
 use crate::app::service::Service;
 use crate::notify::troubles::Place;
 
-/// How long a background task must fail before its failure counts as a problem. A vendor that is
-/// unavailable for a moment needs no person.
+/// The time for which a background task must fail before its failure counts as a problem. A vendor
+/// that is unavailable for a moment needs no person.
 const FAILING: Duration = Duration::from_secs(60);
-/// How late a sweep may begin.
+/// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
 /// The numbers of days before the end of a credential at which it becomes a new problem.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
+/// The number of keys that can become parked between their count and their list.
+const JUST_PARKED: u32 = 100;
 /// The maximum number of keys whose names one call looks up.
 const NAMES: usize = 50;
-/// The number of entries of the journal in which the name of a key is looked for.
+/// The number of entries of the journal in which Beadle looks for the name of a key.
 const NEWEST: u32 = 20;
 /// The maximum number of names to remember.
 const KNOWN: usize = 10_000;
@@ -44,15 +46,16 @@ pub(crate) async fn find(
     now: Time,
 ) -> Result<Vec<Problem>, StoreError> {
     let store = service.store.as_ref();
-    // An approved or rejected change waits for nobody.
+    // An approved or rejected change needs no decision.
     let groups = group_holds(store.holds().await?);
     let open = groups.iter().filter(|group| group.state == HoldState::Open);
     let mut found: Vec<Problem> = open.flat_map(held).collect();
     let policies = HeldGeneration::all(store).await?.into_iter();
     let waits = |(note, held): &(String, HeldGeneration)| held.approved.is_none() && !is_of_command(note);
     found.extend(policies.filter(waits).map(|(_, held)| held_policy(&held)));
-    if store.depth(now).await?.parked > 0 {
-        found.extend(parked(store, names).await?);
+    let count = store.depth(now).await?.parked;
+    if count > 0 {
+        found.extend(parked(store, names, count).await?);
     }
     found.extend(failing(store, now).await?);
     found.extend(place.sweeps.iter().filter(|(_, (_, failed))| *failed > 0).map(
@@ -122,10 +125,13 @@ fn held_policy(held: &HeldGeneration) -> Problem {
     problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
 }
 
-async fn parked(store: &dyn Store, names: &Names) -> Result<Vec<Problem>, StoreError> {
+/// Returns the problems of the parked keys, which were `count` a moment ago.
+async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Problem>, StoreError> {
     let mut found = Vec::new();
     let mut looked_up = 0;
-    for row in store.rows(u32::MAX).await? {
+    // Parked rows come first, so the other rows of a long queue are not read.
+    let limit = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(JUST_PARKED);
+    for row in store.rows(limit).await? {
         let Some(parked) = &row.parked else { continue };
         let known = names.0.lock().get(&row.key).cloned();
         let name = match known {
@@ -161,7 +167,9 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     let mut found = Vec::new();
     for (name, record) in stored_records(store).await? {
         let (Some(failure), Some(since)) = (record.failure, record.failing_since) else { continue };
-        let Some(topic) = of_task(&name).filter(|_| now.since(since) >= FAILING) else { continue };
+        // A time in the future was stored while the clock was ahead.
+        let is_long = since > now || now.since(since) >= FAILING;
+        let Some(topic) = of_task(&name).filter(|_| is_long) else { continue };
         // The text of a failure can change with each run: a vendor that is unavailable fails in
         // several ways. So the text does not identify the problem.
         found.push(problem(topic, &name, &name, failure.replace('\n', "; "), ""));
@@ -184,7 +192,7 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
     let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
     let mut found = Vec::new();
-    // The list has no closures, which a future could not keep while it waits for the store.
+    // A list has no closures. A future cannot keep closures while it waits for the store.
     for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
         let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
         let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };
@@ -210,7 +218,8 @@ fn ending(target: &str, days: i64) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
-    use beadle_engine::{PolicyLocation, Risk};
+    use beadle_engine::{Note, PolicyLocation, Risk, TaskRecord};
+    use serde_json::json;
 
     use super::*;
 
@@ -245,6 +254,23 @@ mod tests {
         let found = held(&group_holds(vec![hold(1, "", true)])[0]);
         assert_eq!((found[0].what.as_str(), found[0].topic.kind), ("removes x", ProblemKind::Contested));
         assert_eq!(found[0].code, "d1", "the code of one change is its digest");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_for_a_minute_is_a_problem_even_if_the_clock_was_ahead() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        for (name, since) in [("policy of a", 930), ("policy of b", 950), ("policy of c", 99_999)] {
+            let record: TaskRecord = serde_json::from_value(json!({
+                "name": name, "period": 10_000, "begun": 1, "ended": 2, "last": null, "failure": "502",
+                "failing_since": since * 1000, "runs": 1, "failures": 1, "next": 3,
+            }))
+            .unwrap();
+            Note::of(&[name]).put(store, &record).await.unwrap();
+        }
+        let found = failing(store, Time::from_seconds(1000)).await.unwrap();
+        let instances: Vec<&str> = found.iter().map(|problem| problem.topic.instance.as_str()).collect();
+        assert_eq!(instances, ["a", "c"]);
     }
 
     #[test]

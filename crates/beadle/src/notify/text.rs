@@ -37,10 +37,10 @@ fn line(line: &Line) -> String {
     if left > 0 {
         names = format!("{names} and {left} more");
     }
-    let times = if *count > 1 { format!("{count} times ") } else { String::new() };
+    let times = if *count > 1 { format!(", {count} times") } else { String::new() };
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     let code = if code.is_empty() { String::new() } else { format!(", code {}", escape::escaped(code)) };
-    format!("{times}{what}: {names}{why}{code}")
+    format!("{what}{times}: {names}{why}{code}")
 }
 
 fn of_aspect(topic: &Topic) -> String {
@@ -54,8 +54,8 @@ fn what(topic: &Topic, count: u64) -> String {
         ProblemKind::Contested => format!("{}{aspect} contested", counted(count, "change", "changes")),
         ProblemKind::Parked => counted(count, "parked key", "parked keys"),
         ProblemKind::Unknown => format!("{}{aspect}", counted(count, "unknown part", "unknown parts")),
-        ProblemKind::PolicyRejected => "the newest policy cannot be used".into(),
-        ProblemKind::PolicyHeld => "a new policy is held by the gate".into(),
+        ProblemKind::PolicyRejected => "Beadle cannot use the newest policy".into(),
+        ProblemKind::PolicyHeld => "the gate holds a new policy".into(),
         ProblemKind::SweepOverdue => "a sweep is overdue".into(),
         ProblemKind::SweepFailed => "a sweep failed".into(),
         ProblemKind::CredentialEnds => "a credential expires soon".into(),
@@ -149,7 +149,7 @@ pub(super) mod tests {
         let lines = lines(item);
         assert_eq!(lines.len(), 2);
         assert!(
-            lines[0].starts_with("7 times removes team <@U123> `x`\\n# new: acme/<!channel>"),
+            lines[0].starts_with("removes team <@U123> `x`\\n# new, 7 times: acme/<!channel>"),
             "{}",
             lines[0]
         );

@@ -1,6 +1,6 @@
-//! Follows the journal, and remembers for each key what is unknown and contested. The states of the
-//! keys and the holds show only the present, but a problem that lasts for an hour is another
-//! problem than one that lasts for a second.
+//! Follows the journal, and remembers the unknown parts and the contested changes of each key. The
+//! states of the keys and the holds show only the present, but a problem must last for some time
+//! before Beadle reports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,20 +11,27 @@ use beadle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How long a part must be unknown before it counts as a problem.
+/// The time for which a part must be unknown before it counts as a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// How long a change counts as contested after the journal reported it. While a change stays
-/// contested, the journal reports it again within the hour.
+/// The time for which a change counts as contested after the journal reported it. While a change
+/// stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// How far back Beadle reads the journal when it follows the journal for the first time.
+/// How far back Beadle reads the journal when it follows the journal for the first time, or for the
+/// first time after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
 const PAGES: usize = 20;
 /// The maximum number of keys whose states a pass reads.
 const STATES: usize = 500;
+/// The maximum number of unknown parts, and of contested changes, to remember of one key. A note must
+/// stay small.
+const PARTS: usize = 50;
+/// How long a writer of the journal needs at most after it has reserved a number. In DynamoDB, an
+/// entry can become visible later than an entry with a larger number.
+const WRITING: Duration = Duration::from_secs(60);
 
-/// What is unknown and contested of one key.
+/// The unknown parts and the contested changes of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {
@@ -54,7 +61,7 @@ impl Metadata for Trouble {
     const KIND: &'static str = "trouble";
 }
 
-/// How far Beadle has read the journal, and what the last sweeps reported.
+/// How far Beadle has read the journal without a gap, and what the last sweeps reported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Place {
@@ -85,28 +92,48 @@ impl Troubles {
         // A run stores the state of its key before it writes its entry. So the states are read
         // before the journal: the entry of a run that ended in between is newer than the state.
         let mut known = all.known(store, turn).await?;
+        let (mut after, mut has_gap) = (all.place.after, false);
         for _ in 0..PAGES {
-            let since = (all.place.after == 0).then(|| now - FIRST);
-            let listing = Listing { after: all.place.after, since, key: None, limit: PAGE };
-            let entries = store.entries(listing).await?;
-            let Some(last) = entries.last() else { break };
-            all.place.after = last.seq;
+            let since = (after == 0).then(|| now - FIRST);
+            let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
+            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
+            if since.is_none() && now.since(first.at) > FIRST {
+                // There was no channel for a long time. What is known of the keys and the sweeps is out
+                // of date.
+                all.place.sweeps.clear();
+                all.touched.extend(std::mem::take(&mut all.keys).into_keys());
+                all.keep(store).await?;
+                (after, known) = (0, Vec::new());
+                continue;
+            }
+            after = last.seq;
+            let before = all.place.clone();
+            if since.is_some() {
+                // The older entries are left out on purpose.
+                all.place.after = first.seq.saturating_sub(1);
+            }
             for entry in &entries {
                 all.take(entry);
             }
             known.retain(|key| !all.touched.contains(key.as_str()));
             // The driver may cut off a pass. The next pass continues after the last stored page.
             all.keep(store).await?;
-            Note::<Place>::of(&[]).put(store, &all.place).await?;
+            if !has_gap {
+                all.place.after = complete_until(all.place.after, &entries, now);
+                has_gap = all.place.after < after;
+            }
+            if all.place != before {
+                Note::<Place>::of(&[]).put(store, &all.place).await?;
+            }
         }
         all.end(&known, now);
         all.keep(store).await?;
         Ok(all)
     }
 
-    /// Returns those of some keys with unknown parts whose last run could read and resolve all
-    /// parts. A run without anything to do leaves no entry in the journal. A sweep deletes the
-    /// state of a key that does not exist any more.
+    /// Looks at some of the keys with unknown parts. Returns those whose last run could read and
+    /// resolve all parts. A run without anything to do leaves no entry in the journal. A sweep
+    /// deletes the state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();
@@ -121,7 +148,7 @@ impl Troubles {
         Ok(known)
     }
 
-    /// Takes over what an entry of the journal reports.
+    /// Adds the problems that an entry of the journal reports.
     fn take(&mut self, entry: &Entry) {
         match &entry.detail {
             Detail::Run(run) => {
@@ -133,16 +160,22 @@ impl Troubles {
                 trouble.unknown = run
                     .unknown
                     .iter()
+                    .take(PARTS)
                     .map(|unknown| unknown_part(unknown, &trouble.unknown, entry.at))
                     .collect();
             }
             // The guard holds the other contested changes, so they are holds.
-            Detail::Contested(contested) if !contested.held => {
+            Detail::Contested(contested) if contested.held && !self.keys.contains_key(&entry.key) => return,
+            Detail::Contested(contested) => {
                 let trouble = self.keys.entry(entry.key.clone()).or_default();
                 trouble.subject.clone_from(&entry.subject);
                 let (aspect, what) = (contested.aspect.clone(), contested.what.clone());
                 trouble.contested.retain(|part| part.aspect != aspect || part.what != what);
-                trouble.contested.push(ContestedPart { aspect, what, times: contested.times, at: entry.at });
+                if !contested.held {
+                    trouble.contested.truncate(PARTS - 1);
+                    let (times, at) = (contested.times, entry.at);
+                    trouble.contested.push(ContestedPart { aspect, what, times, at });
+                }
             }
             Detail::Sweep(sweep) => {
                 let counts = (sweep.summary.checked, sweep.summary.failed);
@@ -154,7 +187,7 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
-    /// Ends what is over. `known` has the keys without unknown parts.
+    /// Removes the problems that have ended. `known` has the keys without unknown parts.
     fn end(&mut self, known: &[Key], now: Time) {
         for key in known.iter().map(Key::as_str) {
             if let Some(trouble) = self.keys.get_mut(key) {
@@ -163,6 +196,13 @@ impl Troubles {
             }
         }
         for (key, trouble) in &mut self.keys {
+            // A time in the future was stored while the clock was ahead.
+            let since = trouble.unknown.iter_mut().map(|part| &mut part.since);
+            let times = since.chain(trouble.contested.iter_mut().map(|part| &mut part.at));
+            for time in times.filter(|time| **time > now) {
+                *time = now;
+                self.touched.insert(key.clone());
+            }
             let count = trouble.contested.len();
             trouble.contested.retain(|part| now.since(part.at) < CONTESTED);
             if count != trouble.contested.len() {
@@ -224,6 +264,21 @@ impl Troubles {
     }
 }
 
+/// Returns the number up to which the journal is complete. `entries` are the entries after `after`.
+/// The next pass reads the entries after a gap again, because another process can still write the
+/// missing entry. An old gap stays: its entry was never written, or Beadle deleted it.
+fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
+    let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
+    let mut until = after;
+    for entry in entries {
+        if entry.seq > until + 1 && is_recent(entry) {
+            break;
+        }
+        until = entry.seq;
+    }
+    until
+}
+
 /// Returns the part, with the time since which it has been unknown.
 fn unknown_part(unknown: &Unknown, before: &[UnknownPart], at: Time) -> UnknownPart {
     let is_same = |part: &&UnknownPart| part.aspect == unknown.aspect && part.part == unknown.part;
@@ -236,113 +291,4 @@ fn unknown_part(unknown: &Unknown, before: &[UnknownPart], at: Time) -> UnknownP
 }
 
 #[cfg(test)]
-mod tests {
-    use beadle_engine::journal::{ContestedAspect, RunCounts, SweepEnd, SweepSummary};
-    use beadle_engine::{EntryKind, Report};
-
-    use super::*;
-
-    const KEY: &str = "repository:acme:7";
-
-    fn entry(seconds: i64, kind: EntryKind, detail: Detail) -> Entry {
-        let (key, subject) = (KEY.to_owned(), "acme/shop".to_owned());
-        Entry { seq: 1, at: Time::from_seconds(seconds), kind, key, subject, intent: None, detail }
-    }
-
-    fn unknown(aspect: &str) -> Unknown {
-        let why = "team `security` is missing".into();
-        Unknown { aspect: aspect.to_owned(), part: None, why, transient: false }
-    }
-
-    fn run(seconds: i64, aspects: &[&str]) -> Entry {
-        let counts = RunCounts {
-            changes: 0,
-            written: 0,
-            held: 0,
-            withheld: None,
-            failed: 0,
-            postponed: None,
-            unknown: aspects.iter().map(|aspect| unknown(aspect)).collect(),
-            unwritten: None,
-            after: None,
-        };
-        entry(seconds, EntryKind::Run, Detail::Run(counts))
-    }
-
-    fn kinds(troubles: &Troubles, seconds: i64) -> Vec<String> {
-        let problems = troubles.problems(Time::from_seconds(seconds)).into_iter();
-        problems.map(|problem| format!("{} {}", problem.topic.kind, problem.topic.aspect)).collect()
-    }
-
-    #[test]
-    fn a_part_is_a_problem_after_an_hour_and_until_a_run_can_read_it() {
-        let mut troubles = Troubles::default();
-        troubles.take(&run(10, &["teams"]));
-        troubles.take(&run(1000, &["teams", "labels"]));
-        assert!(kinds(&troubles, 3609).is_empty());
-        assert_eq!(kinds(&troubles, 3610), ["unknown teams"]);
-        assert_eq!(kinds(&troubles, 5000), ["unknown teams", "unknown labels"]);
-        troubles.take(&run(5000, &["labels"]));
-        assert_eq!(kinds(&troubles, 5000), ["unknown labels"]);
-        troubles.end(&[], Time::from_seconds(6000));
-        assert_eq!(kinds(&troubles, 9000), ["unknown labels"]);
-        let known: Key = KEY.parse().unwrap();
-        troubles.end(&[known], Time::from_seconds(6000));
-        assert!(kinds(&troubles, 9000).is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_key_is_known_when_its_last_run_left_nothing_unknown() {
-        let (_folder, store) = crate::app::store::temporary().unwrap();
-        let store = store.as_ref();
-        let key: Key = KEY.parse().unwrap();
-        let left = |unknowns: Vec<Unknown>| Report {
-            subject: "acme/shop".into(),
-            steps: Vec::new(),
-            unknowns,
-            skipped: None,
-            failure: None,
-        };
-        let problems = async |seconds: i64| {
-            let now = Time::from_seconds(seconds);
-            Troubles::follow(store, 0, now).await.unwrap().problems(now).len()
-        };
-        KeyState::record(store, &key, &left(vec![unknown("teams")]), Time::from_seconds(10)).await.unwrap();
-        store.journal(None, vec![run(10, &["teams"])], Time::from_seconds(10)).await.unwrap();
-        assert_eq!((problems(20).await, problems(4000).await), (0, 1));
-        // A run without anything to do leaves no entry.
-        KeyState::record(store, &key, &left(Vec::new()), Time::from_seconds(4010)).await.unwrap();
-        assert_eq!(problems(4020).await, 0);
-        assert!(Note::<Trouble>::of(&[""]).list(store).await.unwrap().is_empty(), "the note is deleted");
-    }
-
-    #[test]
-    fn a_contested_change_is_a_problem_until_the_journal_is_silent_about_it() {
-        let contested = |seconds, held| {
-            let (aspect, what) = ("teams".to_owned(), "team platform".to_owned());
-            let detail = ContestedAspect { aspect, what, times: 5, held };
-            entry(seconds, EntryKind::Contested, Detail::Contested(detail))
-        };
-        let mut troubles = Troubles::default();
-        troubles.take(&contested(0, true));
-        assert!(kinds(&troubles, 0).is_empty(), "it is a hold");
-        troubles.take(&contested(0, false));
-        troubles.take(&contested(3600, false));
-        troubles.end(&[], Time::from_seconds(10_799));
-        assert_eq!(kinds(&troubles, 10_799), ["contested teams"]);
-        troubles.end(&[], Time::from_seconds(10_800));
-        assert!(kinds(&troubles, 10_800).is_empty());
-    }
-
-    #[test]
-    fn the_last_sweep_of_each_organisation_is_known() {
-        let mut troubles = Troubles::default();
-        for failed in [3, 0] {
-            let summary = SweepSummary { checked: 9, failed, ..SweepSummary::default() };
-            let mut sweep = entry(1, EntryKind::Sweep, Detail::Sweep(SweepEnd { summary, took_s: 1 }));
-            sweep.subject = "acme".into();
-            troubles.take(&sweep);
-            assert_eq!(troubles.place.sweeps["acme"], (9, failed));
-        }
-    }
-}
+mod tests;

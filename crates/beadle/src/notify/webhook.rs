@@ -67,6 +67,10 @@ fn signature(secret: &SecretString, signed: &str) -> Result<String, SendFailure>
             .map_err(|_| SendFailure::new("a secret that begins with `whsec_` must be base64 after that"))?,
         None => secret.as_bytes().to_vec(),
     };
+    // With an empty key, everybody can sign.
+    if key.is_empty() {
+        return Err(SendFailure::new("the secret of the channel is empty after `whsec_`"));
+    }
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else {
         return Err(SendFailure::new("the secret of the channel cannot be used as a key"));
     };
@@ -85,7 +89,9 @@ mod tests {
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let signed = "msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{\"test\": 2432232314}";
         assert_eq!(signature(&secret, signed).unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert!(signature(&SecretString::from("whsec_%"), signed).is_err());
+        for wrong in ["whsec_%", "whsec_"] {
+            assert!(signature(&SecretString::from(wrong), signed).is_err(), "{wrong}");
+        }
     }
 
     #[test]

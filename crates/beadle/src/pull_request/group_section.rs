@@ -1,5 +1,5 @@
-//! Renders what a policy changes in groups as Markdown: the sums, and for each group who joins and
-//! who leaves.
+//! Renders what a policy changes in groups as Markdown: the sums, and for each group the people who
+//! join and leave.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,13 +17,13 @@ const UNKNOWNS: usize = 25;
 /// The number of names of people that a line shows.
 const FIRST: usize = 5;
 
-/// Who can read the text.
+/// The readers of the text.
 #[derive(Clone, Copy)]
 pub(super) struct Readers {
     /// True if everybody can read the text. It then names no group.
     pub(super) is_public: bool,
-    /// True if the pull request comes from a fork. Its author may not know the members of the groups
-    /// that the pull request maps, so the text names no people.
+    /// True if the pull request comes from a fork. Its author may not know the members of the
+    /// mapped groups, so the text names no people.
     pub(super) is_from_fork: bool,
 }
 
@@ -36,7 +36,7 @@ struct GroupChanges<'a> {
     leaves: Vec<&'a str>,
     /// The other changes of the group, such as `rename`, each with its name or value.
     others: Vec<(&'a str, &'a str)>,
-    /// Why changes need an approval.
+    /// The reasons why changes need an approval.
     stops: Vec<&'a str>,
 }
 

@@ -1,5 +1,5 @@
-//! Sends notifications: compares the present problems with what each channel was told, and sends
-//! what is new.
+//! Sends notifications: compares the present problems with the problems that each channel knows,
+//! and sends the new ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_config::NotifyFile;
 use beadle_engine::notify::{Ledger, Present, collect};
-use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus, Time};
+use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
 use futures::future::join_all;
 
 use super::{LOOK, REMOTE};
@@ -17,8 +17,8 @@ use crate::notify::channels::{SendFailure, Sender};
 use crate::notify::problems::{Names, find, instances};
 use crate::notify::troubles::Troubles;
 
-/// The time limit for one message. It is shorter than the time for which the ledger counts a
-/// message as being sent, so that two processes do not open the same issue at the same time.
+/// The time limit for one message. The ledger counts a message as being sent for a longer time, so
+/// that two processes do not open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
 /// The task that sends the notifications of all channels.
@@ -31,6 +31,9 @@ pub(super) struct Notifications {
 
 impl Notifications {
     pub(super) fn new(service: Arc<Service>) -> Self {
+        for channel in &service.config().file.notify {
+            service.metrics.channel(&channel.name);
+        }
         Self { service, sender: Sender::default(), names: Names::default(), turn: AtomicUsize::new(0) }
     }
 }
@@ -42,7 +45,7 @@ impl BackgroundTask for Notifications {
     }
 
     fn period(&self) -> Duration {
-        // A channel whose problems settle fast must not wait for the next look.
+        // A channel with a short `settle` must not wait longer than that for the next pass.
         let settle = self.service.config().file.notify.iter().map(|channel| Duration::from(channel.settle));
         settle.min().unwrap_or(LOOK).clamp(Duration::from_secs(1), LOOK)
     }
@@ -65,7 +68,7 @@ impl BackgroundTask for Notifications {
         // A receiver that does not answer must not delay the other channels.
         let mut telling = Vec::new();
         for channel in channels {
-            telling.push(self.tell(channel, &present, now));
+            telling.push(self.tell(channel, &present));
         }
         for (channel, told) in channels.iter().zip(join_all(telling).await) {
             match told {
@@ -82,8 +85,10 @@ impl BackgroundTask for Notifications {
 
 impl Notifications {
     /// Sends a message to one channel if something is new. Returns whether the channel got one.
-    async fn tell(&self, channel: &NotifyFile, present: &Present, now: Time) -> Result<bool, Failure> {
+    async fn tell(&self, channel: &NotifyFile, present: &Present) -> Result<bool, Failure> {
         let (service, store) = (&self.service, self.service.store.as_ref());
+        // The search for problems can take minutes. The receiver refuses a message with an old time.
+        let now = service.clock().now();
         let (note, is_quiet) = (Ledger::note(&channel.name), channel.is_quiet(now));
         let before = note.get(store).await?.unwrap_or_default();
         let mut ledger = before.clone();
@@ -92,30 +97,31 @@ impl Notifications {
         if ledger != before {
             note.put(store, &ledger).await?;
         }
-        // The receiver may be away for hours. The task fails until it has answered again.
+        // The receiver may be unavailable for hours. The task fails until the receiver answers
+        // again.
         let Some(outgoing) = outgoing else {
-            let waits = ledger.outbox().and_then(|outgoing| outgoing.failure.clone());
-            return waits.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
+            let why = ledger.failure(is_quiet);
+            return why.map_or(Ok(false), |why| Err(Failure::new(Class::Retry, why)));
         };
         let sending = self.sender.send(&service.app, channel, &outgoing, now);
         let late = || SendFailure::new(format!("no answer within {} s", SENDING.as_secs()));
         let sent = tokio::time::timeout(SENDING, sending).await.unwrap_or_else(|_| Err(late()));
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
-        let result = match sent {
-            Ok(()) => {
-                ledger.delivered(now);
-                Ok(true)
-            }
-            Err(failure) => {
-                if failure.refuses_content {
-                    ledger.shorten();
+        // Another process may have written the ledger meanwhile.
+        let mut ledger = note.get(store).await?.unwrap_or_default();
+        if ledger.awaits(&outgoing.id) {
+            match &sent {
+                Ok(()) => ledger.delivered(now),
+                Err(failure) => {
+                    if failure.refuses_content {
+                        ledger.shorten();
+                    }
+                    ledger.failed(&failure.text, failure.retry_after.map(|wait| now + wait), now);
                 }
-                ledger.failed(&failure.text, failure.retry_after.map(|wait| now + wait), now);
-                Err(Failure::new(Class::Retry, failure.text))
             }
-        };
-        note.put(store, &ledger).await?;
-        result
+            note.put(store, &ledger).await?;
+        }
+        sent.map(|()| true).map_err(|failure| Failure::new(Class::Retry, failure.text))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Mode, Store, StoreError, TaskStatus, Time};
+use beadle_github::{another_organisation, remember_organisation};
 
 use super::{Directory, LOOK, REMOTE, failed};
 use crate::app::configured_organisation::ServedOrganisation;
@@ -96,6 +97,12 @@ impl BackgroundTask for Repositories {
         let (answer, _) = org.reader.organisation_and_clock().await?;
         let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
         let id = id.map_err(failed)?;
+        // If the configuration names the installation, the credential is valid only for its owner.
+        let is_named = organisation.file.app.as_ref().is_some_and(|app| app.installation.is_some());
+        if !is_named && let Some(why) = another_organisation(store.as_ref(), name, id).await? {
+            return Err(failed(anyhow::anyhow!(why)));
+        }
+        remember_organisation(store.as_ref(), name, id).await?;
         store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
         note.put(store.as_ref(), &LastSweep { at: now, swept: wanted }).await?;
         service.bell.notify_one();

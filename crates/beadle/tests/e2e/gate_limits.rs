@@ -8,8 +8,9 @@ use crate::gate::held;
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-const LOW: &str = "[org.guard]\nremoves = 10\nrepositories = 10\n";
-const RAISED: &str = "[org.guard]\nremoves = 500\npercent = 100\n";
+const LOW: &str = "[org.gate]\npercent = 10\n[org.guard]\nremoves = 10\nrepositories = 10\n";
+const RAISED: &str =
+    "[org.gate]\npercent = 10\n[org.guard]\nremoves = 500\nrepositories = 500\npercent = 100\n";
 
 /// Creates this number of repositories, each with an undeclared team. The guard lets Beadle remove
 /// the team from 10 of them.
@@ -62,8 +63,8 @@ async fn raised_limits_release_no_held_change_before_one_approval() {
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.err.contains("the service has not accepted the raised limits"), "{}", swept.err);
     world.connect();
-    world.patch(json!({ "r00": { "has_wiki": true } }), true).await;
-    world.until("r00", "the repaired drift", |found| found["has_wiki"] == json!(false)).await;
+    world.patch(json!({ "r00": { "teams": { "engineering": null } } }), true).await;
+    world.until("r00", "the repaired drift", |found| found["teams"]["engineering"] == json!("push")).await;
     world.until_idle().await;
     assert_eq!(with_team(&world), 20);
     let generation = held_now[0]["generation"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! An organisation that installs the App is taken in while the service runs, in mode `observe`.
+//! The running service takes in an organisation that installs the App, in mode `observe`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// How often a test looks whether a condition holds: for a minute at least.
+/// The number of times that a test checks a condition: for a minute at least.
 const LOOKS: usize = 600;
 
 /// Returns a world with the declared organisation `acme`, and three organisations without the App:
@@ -74,7 +74,7 @@ pub(crate) fn has_drift(status: &Value, name: &str) -> bool {
     })
 }
 
-/// Waits until the service has opened its organisations again so many times.
+/// Waits until the service has opened its organisations again this number of times.
 async fn until_reloaded(serving: &Serving, times: usize) {
     for _ in 0..LOOKS {
         if serving.log().matches("configuration reloaded").count() >= times {
@@ -116,6 +116,11 @@ async fn an_installed_organisation_is_observed_without_a_restart_and_a_stranger_
     world.until_idle().await;
     assert!(world.writes().is_empty(), "an organisation in mode observe was changed");
     assert_eq!(calls_about(&world, "stranger"), 0);
+    let url = format!("http://127.0.0.1:{}/api/v1/overview", world.operator());
+    let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+    let shown: Vec<&str> =
+        page["installations"].as_array().unwrap().iter().filter_map(|one| one["login"].as_str()).collect();
+    assert_eq!(shown, ["acme", "other", "stranger"], "{page:#}");
     // Commands know the organisation too.
     let plan = world.beadle(&["plan", "--org", "other"]).await.expect(2);
     assert!(plan.out.contains("contractors"), "{}", plan.out);

@@ -46,7 +46,7 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
     let mut world = World::new(acme(json!({ "widgets": widgets, "gadgets": declared() }))).await;
     // The removals of the team and of the label are held.
     world.org_lines = "[org.guard]\nremoves = 0\n".into();
-    let labels = format!("labels:\n  - {{ name: bug, color: \"00ff00\", description: \"{HOSTILE}\" }}\n");
+    let labels = format!("labels:\n  - {{ name: \"bug {HOSTILE}\", color: \"00ff00\" }}\n");
     world.policy("settings.yml", &format!("{POLICY}{labels}"));
     let _serving = world.serve().await;
     world.connect();
@@ -110,7 +110,7 @@ async fn a_website_cannot_read_the_pages_by_another_name_of_this_machine() {
     let world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
-    for path in ["/", "/journal", "/api/v1/journal", "/assets/style.css", "/tasks"] {
+    for path in ["/", "/journal", "/api/v1/journal", "/assets/style.css", "/tasks", "/metrics", "/readyz"] {
         let url = format!("http://127.0.0.1:{}{path}", world.operator());
         let answer = world.http.get(url).header("host", "evil.example").send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 403, "{path}");

@@ -1,4 +1,4 @@
-//! A report tells of each moment what the service recorded then, also after restarts.
+//! A report about any moment shows what the service had recorded by then, also after restarts.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, World, acme};
 
 const CONTROL: &str = "branches.main.enforce_admins";
-/// How often a test looks whether a condition holds: for a minute at least.
+/// The number of times that a test checks a condition: for a minute at least.
 const LOOKS: usize = 600;
 
 /// Returns the present with its milliseconds.
@@ -34,7 +34,7 @@ async fn until_status(world: &World, status: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_tells_of_each_moment_what_was_recorded_then() {
+async fn a_report_shows_for_each_moment_what_was_recorded_then() {
     let mut drifted = declared();
     drifted["protection"]["main"]["enforce_admins"] = json!(false);
     let mut world = World::new(acme(json!({ "widgets": drifted }))).await;

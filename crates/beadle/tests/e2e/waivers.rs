@@ -41,6 +41,9 @@ async fn a_waived_weakening_is_no_drift_until_an_operator_ends_the_waiver() {
     assert!(explained.out.contains(&format!("{DECLARED} until ")), "{}", explained.out);
     let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
     assert_eq!(listed["in_force"], json!(true), "{listed}");
+    let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
+    let page: Value = world.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap();
+    assert_eq!(page["waivers"][0]["code"], listed["code"], "the page of the repository lacks the waiver");
     world.beadle(&["waivers", "--end", listed["code"].as_str().unwrap()]).await.expect(0);
     world.until("widgets", "the repair after the waiver", is_declared).await;
     assert_eq!(serving.stop().await, Some(0));

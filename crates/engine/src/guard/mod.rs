@@ -175,6 +175,11 @@ impl Hold {
         self.key.instance() == instance && is_of_other && !is_kept
     }
 
+    /// Returns whether the hold waits for a decision of an operator.
+    pub fn is_open(&self) -> bool {
+        self.approved_by.is_none() && self.rejected.is_none()
+    }
+
     /// Returns the reason why the change is held now: the rejection, if there is one.
     pub fn stated(&self) -> String {
         match &self.rejected {

@@ -1,4 +1,4 @@
-//! What one channel was told, and the message that is on its way to the channel.
+//! The problems that one channel knows, and the message that is on its way to the channel.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,13 +12,17 @@ use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
 /// How many times as long as [`Rules::settle`] a message waits at most for problems that still
-/// change. A topic must be without problems for the same time before it has recovered: after a new
-/// generation of the policy, the guard forgets its holds, and the next runs hold the changes again.
+/// change. A problem must be over for the same time before it counts as ended, and a topic before it
+/// has recovered: after a new generation of the policy, the guard forgets its holds, and the next
+/// runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
 /// The period of [`Rules::most_per_hour`].
 const HOUR: Duration = Duration::from_secs(3600);
+/// How long the ledger remembers at most a problem that ended, while other problems of its topic keep
+/// changing.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The wait after the first failed try. It doubles with each further try.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
@@ -30,16 +34,16 @@ const SENDING: Duration = Duration::from_secs(60);
 /// The rules of one channel.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The kinds of problems that the channel is told.
+    /// The kinds of problems that Beadle reports to the channel.
     pub kinds: BTreeSet<ProblemKind>,
-    /// How long the problems must stay as they are before a message is made. So one message has all
-    /// problems of an incident.
+    /// The time for which the problems must stay the same before Beadle makes a message. So one
+    /// message has all problems of an incident.
     pub settle: Duration,
     /// The maximum number of messages in an hour. Further problems wait for the next message.
     pub most_per_hour: usize,
 }
 
-/// What happened to a topic.
+/// The change of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -56,7 +60,7 @@ pub enum State {
 pub struct Item {
     /// The topic.
     pub topic: Topic,
-    /// What happened to the topic.
+    /// The change of the topic.
     pub state: State,
     /// The time since which the topic has had problems.
     pub since: Time,
@@ -78,28 +82,35 @@ pub struct Outgoing {
     pub items: Vec<Item>,
     /// The number of tries.
     pub attempts: u32,
-    /// Why the last try failed.
+    /// The reason why the last try failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// The time of the next try.
     not_before: Time,
 }
 
-/// What a channel knows about a topic.
+/// A topic with the problems that a channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Told {
     topic: Topic,
     since: Time,
     members: Members,
+    /// The time since which the problems of the topic have differed from those that the channel
+    /// knows; `None` if they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    differs: Option<Time>,
 }
 
-/// A topic that is not as the channel was told.
+/// A topic whose problems differ from those that the channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Changing {
     topic: Topic,
-    /// A hash of the problems, by which a further change is seen.
+    /// A hash of the problems. It differs after a further change.
     state: u32,
-    /// The time since which the topic has not been as told.
+    /// Whether the topic has problems that the channel was not told.
+    #[serde(default)]
+    is_news: bool,
+    /// The time since which the topic has not been as told, or has had news.
     first: Time,
     /// The time of the last change.
     last: Time,
@@ -133,61 +144,77 @@ impl Ledger {
         self.outbox.as_ref()
     }
 
-    /// Compares the present problems with what the channel was told. Makes a message if something
-    /// is new, if no other message is on its way, and if the rules allow a message now.
+    /// Compares the present problems with those that the channel knows. Makes a message if
+    /// something is new, if no other message is on its way, and if the rules allow a message now.
     pub fn observe(&mut self, channel: &str, present: &Present, rules: &Rules, is_quiet: bool, now: Time) {
         self.told.retain(|told| rules.kinds.contains(&told.topic.kind));
         self.sent.retain(|at| *at <= now && now.since(*at) < HOUR);
+        self.forget_ended(present, now);
         self.changing = self.compare(present, rules, now);
         if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
             return;
         }
-        // A message waits until no topic changes any more, so that it has all of an incident. A
-        // topic that changes all the time must not delay the others forever, and a recovery must
-        // not delay a problem.
-        let is_problem = |one: &&Changing| present.contains_key(&one.topic);
+        // A message waits until no news changes any more, so that it has all of an incident. A topic
+        // that changes all the time must not delay the others forever. A problem that ended neither
+        // delays the message nor sends it early.
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
-        let is_calm = self.changing.iter().filter(is_problem).all(is_settled);
-        if is_calm || self.changing.iter().any(is_late) {
-            let may_recover = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
-            self.compose(channel, present, may_recover, now);
+        let news = || self.changing.iter().filter(|one| one.is_news);
+        if news().all(is_settled) || news().any(is_late) {
+            let is_over = |one: &Changing| now.since(one.last) >= rules.settle * LONGEST;
+            self.compose(channel, present, is_over, now);
         }
     }
 
-    /// Returns the topics that are not as told.
+    /// Forgets problems that ended long ago, so that they are new when they come back. A topic whose
+    /// problems do not change forgets them earlier, see [`Self::compose`].
+    fn forget_ended(&mut self, present: &Present, now: Time) {
+        for told in &mut self.told {
+            let found = present.get(&told.topic).filter(|found| found.members != told.members);
+            let Some(found) = found else {
+                told.differs = None;
+                continue;
+            };
+            // A time in the future was stored while the clock was ahead.
+            let since = told.differs.map_or(now, |since| since.min(now));
+            told.differs = Some(since);
+            if now.since(since) >= REMEMBERED {
+                told.members = told.members.within(&found.members);
+                told.differs = None;
+            }
+        }
+    }
+
+    /// Returns the topics whose problems differ from those that the channel knows.
     fn compare(&self, present: &Present, rules: &Rules, now: Time) -> Vec<Changing> {
         let wanted = present.keys().filter(|topic| rules.kinds.contains(&topic.kind));
         let topics: BTreeSet<&Topic> = wanted.chain(self.told.iter().map(|told| &told.topic)).collect();
         let mut changing = Vec::new();
         for topic in topics {
-            let found = present.get(topic);
-            if self.told(topic).map(|told| &told.members) == found.map(|found| &found.members) {
+            let (told, found) = (self.told(topic), present.get(topic));
+            if told.map(|told| &told.members) == found.map(|found| &found.members) {
                 continue;
             }
             let state = found.map_or(0, |found| found.members.fingerprint());
+            let is_new = |found: &Found| told.is_none_or(|told| found.members.new_since(&told.members) > 0);
+            let is_news = found.is_some_and(is_new);
             let before = self.changing.iter().find(|before| before.topic == *topic);
             let same = before.filter(|before| before.state == state);
+            let same_kind = before.filter(|before| before.is_news == is_news);
             // A time in the future was stored while the clock was ahead.
-            let first = before.map_or(now, |before| before.first.min(now));
+            let first = same_kind.map_or(now, |before| before.first.min(now));
             let last = same.map_or(now, |before| before.last.min(now));
-            changing.push(Changing { topic: topic.clone(), state, first, last });
+            changing.push(Changing { topic: topic.clone(), state, is_news, first, last });
         }
         changing
     }
 
-    /// Makes a message of the topics that are not as told. Leaves out topics without problems that
-    /// may not recover yet.
-    fn compose(
-        &mut self,
-        channel: &str,
-        present: &Present,
-        may_recover: impl Fn(&Changing) -> bool,
-        now: Time,
-    ) {
+    /// Makes a message of the topics that are not as told. Leaves out topics without news whose
+    /// ended problems can still come back.
+    fn compose(&mut self, channel: &str, present: &Present, is_over: impl Fn(&Changing) -> bool, now: Time) {
         let mut items = Vec::new();
         for changing in std::mem::take(&mut self.changing) {
-            let must_wait = !present.contains_key(&changing.topic) && !may_recover(&changing);
+            let must_wait = !changing.is_news && !is_over(&changing);
             if must_wait || items.len() == ITEMS {
                 self.changing.push(changing);
                 continue;
@@ -241,13 +268,32 @@ impl Ledger {
         Some(outgoing.clone())
     }
 
+    /// Returns why the last try to send the message failed, until a try succeeds. In quiet hours there
+    /// is no next try, so the failure does not count.
+    pub fn failure(&self, is_quiet: bool) -> Option<&str> {
+        self.outbox.as_ref().filter(|_| !is_quiet)?.failure.as_deref()
+    }
+
+    /// Returns whether the message with this id is on its way. After a long interruption, another
+    /// process can have sent the message, so that the result of an own try is out of date.
+    pub fn awaits(&self, id: &str) -> bool {
+        self.outbox.as_ref().is_some_and(|outgoing| outgoing.id == id)
+    }
+
     /// Records that the channel has the message.
     pub fn delivered(&mut self, now: Time) {
         let Some(outgoing) = self.outbox.take() else { return };
         for Item { topic, state, since, found, .. } in outgoing.items {
-            self.told.retain(|told| told.topic != topic);
+            let before = self.told.iter().position(|told| told.topic == topic);
+            let before = before.map(|at| self.told.remove(at));
+            let (members, differs) = match before {
+                // The channel also knows the problems that it was told before. If some of them
+                // ended just now, they are not new when they come back at once.
+                Some(before) => (found.members.with(&before.members), before.differs),
+                None => (found.members, None),
+            };
             if state != State::Recovered {
-                self.told.push(Told { topic, since, members: found.members });
+                self.told.push(Told { topic, since, members, differs });
             }
         }
         self.sent.push(now);

@@ -11,17 +11,19 @@ use sha2::{Digest, Sha256};
 const LINES: usize = 5;
 /// The maximum number of names in a line.
 const EXAMPLES: usize = 5;
-/// The maximum length of a text in a line, in characters. Lines are stored in the ledger.
+/// The maximum length of a text in a line, in bytes. Lines are stored in the ledger.
 const TEXT: usize = 300;
-/// The maximum length of a name in a line, in characters.
+/// The maximum length of a name in a line, in bytes.
 const NAME: usize = 100;
-/// The maximum number of problems of a topic whose identities the ledger stores. A table of
-/// DynamoDB limits the size of a note to 400 KB, and a ledger can have dozens of topics. For a
-/// larger topic, the ledger has the smallest identities, so that both sides of a comparison have
-/// the same choice.
+/// The maximum number of problems of a topic whose identities the ledger stores. For a larger topic,
+/// the ledger has the smallest identities, so that both sides of a comparison have the same choice.
 const MEMBERS: usize = 200;
+/// The maximum number of stored identities of all topics. A table of DynamoDB limits the size of a
+/// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, each of
+/// them has fewer identities.
+const ALL_MEMBERS: usize = 40 * MEMBERS;
 
-/// What is wrong.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
@@ -84,7 +86,7 @@ impl fmt::Display for ProblemKind {
 /// The subject of notifications: all problems of one kind, at one instance and in one aspect.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Topic {
-    /// What is wrong.
+    /// The kind of the problems.
     pub kind: ProblemKind,
     /// The organisation, the directory or the target.
     pub instance: String,
@@ -116,7 +118,7 @@ pub struct Problem {
     pub id: String,
     /// The name of the repository, the group or the thing that has the problem.
     pub subject: String,
-    /// What is wrong, without the name. Problems with the same text share one line.
+    /// The text of the problem, without the name. Problems with the same text share one line.
     pub what: String,
     /// The cause, or what a person can do.
     pub why: String,
@@ -128,7 +130,7 @@ pub struct Problem {
 /// Problems of a topic that have the same text and the same code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// What is wrong.
+    /// The text of the problems.
     pub what: String,
     /// The cause of one of the problems.
     pub why: String,
@@ -157,23 +159,42 @@ pub struct Found {
 pub struct Members {
     /// The number of problems.
     pub count: u64,
-    /// The hashes, at most 200: the smallest ones.
+    /// The smallest hashes, at most 200.
     hashes: BTreeSet<u32>,
 }
 
 impl Members {
     /// Returns the number of problems that were not there before.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // The hashes say nothing about the problems whose hashes are left out.
+        // The hashes do not show the problems whose hashes are left out.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;
         if self.is_cut() || before.is_cut() { new.max(self.count.saturating_sub(before.count)) } else { new }
     }
 
+    /// Returns the problems of both.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        // Above the largest hash of a side that left hashes out, the union would be incomplete.
+        let cut = [self, other].into_iter().filter(|members| members.is_cut());
+        let known = cut.filter_map(|members| members.hashes.last().copied()).min();
+        let all: BTreeSet<u32> = self.hashes.union(&other.hashes).copied().collect();
+        let count = known.map_or(all.len() as u64, |_| self.count.max(other.count));
+        let is_known = |hash: &u32| known.is_none_or(|known| *hash <= known);
+        Self { count, hashes: all.into_iter().filter(is_known).take(MEMBERS).collect() }
+    }
+
+    /// Returns those of these problems that are among `other`.
+    pub(super) fn within(&self, other: &Self) -> Self {
+        let hashes: BTreeSet<u32> = self.hashes.intersection(&other.hashes).copied().collect();
+        let is_cut = self.is_cut() || other.is_cut();
+        let count = if is_cut { self.count.min(other.count) } else { hashes.len() as u64 };
+        Self { count, hashes }
+    }
+
     /// Returns whether hashes are left out.
     fn is_cut(&self) -> bool {
-        self.hashes.len() >= MEMBERS
+        (self.hashes.len() as u64) < self.count
     }
 
     /// Returns whether all problems of `other` are among these problems.
@@ -182,7 +203,7 @@ impl Members {
         self.hashes.is_superset(&other.hashes)
     }
 
-    /// Returns a hash by which a change of the problems is seen.
+    /// Returns a hash of the problems. It differs after a change.
     pub(super) fn fingerprint(&self) -> u32 {
         let hashes = self.hashes.iter().flat_map(|member| member.to_be_bytes());
         hash(&self.count.to_be_bytes().into_iter().chain(hashes).collect::<Vec<u8>>())
@@ -198,10 +219,12 @@ pub fn collect(problems: impl IntoIterator<Item = Problem>) -> Present {
     for problem in problems {
         all.entry(problem.topic.clone()).or_default().insert(problem.id.clone(), problem);
     }
-    all.into_iter().map(|(topic, problems)| (topic, found(&problems))).collect()
+    let most = (ALL_MEMBERS / all.len().max(1)).clamp(1, MEMBERS);
+    all.into_iter().map(|(topic, problems)| (topic, found(&problems, most))).collect()
 }
 
-fn found(problems: &BTreeMap<String, Problem>) -> Found {
+/// Returns the state of a topic with these problems, and the identities of at most `most` problems.
+fn found(problems: &BTreeMap<String, Problem>, most: usize) -> Found {
     let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
     for problem in problems.values() {
         let line = lines.entry((problem.what.as_str(), problem.code.as_str())).or_insert_with(|| Line {
@@ -222,7 +245,7 @@ fn found(problems: &BTreeMap<String, Problem>) -> Found {
     let more = lines.iter().skip(LINES).map(|line| line.count).sum();
     lines.truncate(LINES);
     let all: BTreeSet<u32> = problems.keys().map(|id| hash(id.as_bytes())).collect();
-    let hashes = all.into_iter().take(MEMBERS).collect();
+    let hashes = all.into_iter().take(most).collect();
     Found { members: Members { count: problems.len() as u64, hashes }, lines, more }
 }
 
@@ -233,10 +256,11 @@ fn hash(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
 }
 
-/// Returns the beginning of a text, with at most this number of characters.
+/// Returns the beginning of a text, with at most this number of bytes.
 fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}…", &text[..at]),
+    if text.len() <= most {
+        return text.to_owned();
     }
+    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= most).last().unwrap_or(0);
+    format!("{}…", &text[..end])
 }

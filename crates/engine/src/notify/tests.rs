@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -6,11 +6,11 @@ use crate::clock::Time;
 
 const SETTLE: Duration = Duration::from_secs(30);
 
-fn rules(most_per_hour: usize) -> Rules {
+pub(super) fn rules(most_per_hour: usize) -> Rules {
     Rules { kinds: ProblemKind::ALL.into(), settle: SETTLE, most_per_hour }
 }
 
-fn problem(kind: ProblemKind, aspect: &str, id: u32) -> Problem {
+pub(super) fn problem(kind: ProblemKind, aspect: &str, id: u32) -> Problem {
     Problem {
         topic: Topic::new(kind, "acme").of_aspect(aspect),
         id: format!("{id}"),
@@ -25,7 +25,7 @@ fn held(ids: impl IntoIterator<Item = u32>) -> Present {
     collect(ids.into_iter().map(|id| problem(ProblemKind::Held, "teams", id)))
 }
 
-fn at(seconds: i64) -> Time {
+pub(super) fn at(seconds: i64) -> Time {
     Time::from_seconds(1_000_000 + seconds)
 }
 
@@ -76,14 +76,78 @@ fn a_thousand_holds_make_one_message_and_their_end_another() {
 fn only_further_problems_make_a_further_message() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..5), 0..100);
-    channel.watch(&held(0..3), 100..200);
+    channel.watch(&held(0..3), 100..500);
     assert_eq!(channel.received.len(), 1, "fewer problems are no news");
-    channel.watch(&held(1..8), 200..300);
+    channel.watch(&held(1..8), 500..600);
     assert_eq!(channel.received[1], [(State::Updated, 7, 5)]);
     // Two of them end and come back.
-    channel.watch(&held(1..6), 300..400);
-    channel.watch(&held(1..8), 400..500);
+    channel.watch(&held(1..6), 600..1000);
+    channel.watch(&held(1..8), 1000..1100);
     assert_eq!(channel.received[2..], [vec![(State::Updated, 7, 2)]]);
+}
+
+#[test]
+fn holds_that_a_new_generation_makes_again_are_no_news() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..100), 0..100);
+    // The guard forgets the holds. The runs of a sweep hold the changes again, one after the other,
+    // and one change more.
+    channel.watch(&held([]), 100..150);
+    for n in 0..100 {
+        let from = 150 + 20 * i64::from(n);
+        channel.watch(&held((0..n).chain([5000])), from..from + 20);
+    }
+    channel.watch(&held((0..100).chain([5000])), 2150..4000);
+    assert_eq!(channel.received[1..], [vec![(State::Updated, 16, 1)]], "{:?}", channel.received);
+}
+
+#[test]
+fn in_a_topic_that_changes_all_day_a_problem_is_new_when_it_comes_back_much_later() {
+    let mut channel = Channel::new(20);
+    channel.watch(&held(0..5), 0..100);
+    // Problem 4 ends. Two others take turns.
+    for n in 0..50 {
+        let from = 100 + 100 * i64::from(n);
+        channel.watch(&held((0..4).chain([10 + n % 2])), from..from + 100);
+    }
+    assert_eq!(channel.received.len(), 4, "both others, and one of them again after an hour");
+    channel.watch(&held(0..5), 5100..5200);
+    assert_eq!(channel.received[4..], [vec![(State::Updated, 5, 1)]]);
+}
+
+#[test]
+fn a_topic_that_lost_problems_sends_no_message_early() {
+    let mut channel = Channel::new(20);
+    let parked = |ids: std::ops::Range<u32>| ids.map(|id| problem(ProblemKind::Parked, "", id));
+    channel.watch(&collect(parked(0..3)), 0..100);
+    // One key is parked on and off, so the topic is never as told for long.
+    for n in 0..30 {
+        let from = 100 + 20 * i64::from(n);
+        channel.watch(&collect(parked(0..1 + n % 2)), from..from + 20);
+    }
+    for n in 1..=10 {
+        let holds = (0..100 * n).map(|id| problem(ProblemKind::Held, "teams", id));
+        let from = 700 + 10 * i64::from(n);
+        channel.watch(&collect(holds.chain(parked(0..1 + n % 2))), from..from + 10);
+    }
+    let holds = (0..1000).map(|id| problem(ProblemKind::Held, "teams", id));
+    channel.watch(&collect(holds.chain(parked(0..1))), 810..900);
+    assert_eq!(channel.received[1..], [vec![(State::Opened, 1000, 1000)]], "{:?}", channel.received);
+}
+
+#[test]
+fn the_result_of_a_message_that_another_process_has_sent_is_out_of_date() {
+    let (mut ledger, rules) = (Ledger::default(), rules(20));
+    ledger.observe("ops", &held(0..3), &rules, false, at(0));
+    ledger.observe("ops", &held(0..3), &rules, false, at(30));
+    let first = ledger.begin(false, at(30)).unwrap();
+    assert!(ledger.awaits(&first.id));
+    // The process stands still, and another one sends the message and makes the next one.
+    ledger.delivered(at(100));
+    assert!(!ledger.awaits(&first.id));
+    ledger.observe("ops", &held(0..5), &rules, false, at(110));
+    ledger.observe("ops", &held(0..5), &rules, false, at(140));
+    assert!(ledger.outbox().is_some() && !ledger.awaits(&first.id));
 }
 
 #[test]
@@ -198,6 +262,7 @@ fn a_receiver_can_name_the_time_of_the_next_try() {
     assert!(ledger.begin(false, at(30)).is_some());
     ledger.failed("away", Some(at(130)), at(30));
     assert!(ledger.begin(false, at(129)).is_none());
+    assert_eq!((ledger.failure(false), ledger.failure(true)), (Some("away"), None));
     assert!(ledger.begin(true, at(130)).is_none(), "quiet hours");
     assert!(ledger.begin(false, at(130)).is_some());
     ledger.failed("away", Some(at(1_000_000)), at(130));
@@ -221,7 +286,7 @@ fn a_refused_message_is_sent_again_with_titles_only() {
 }
 
 #[test]
-fn a_kind_that_the_channel_is_not_told_is_left_out() {
+fn a_kind_that_the_channel_does_not_select_is_left_out() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..3), 0..100);
     channel.rules.kinds = [ProblemKind::Parked].into();
@@ -254,8 +319,8 @@ fn problems_with_different_codes_have_a_line_each() {
 
 #[test]
 fn a_ledger_with_every_topic_of_a_large_organisation_fits_into_a_note() {
-    let long = "x".repeat(500);
-    let aspects: Vec<String> = (0..40).map(|n| format!("aspect {n}")).collect();
+    let long = "名".repeat(500);
+    let aspects: Vec<String> = (0..300).map(|n| format!("aspect {n}")).collect();
     let of = |aspect: &String| {
         let problem = |id: u32| Problem {
             what: format!("{} {long}", id % 7),
@@ -263,12 +328,12 @@ fn a_ledger_with_every_topic_of_a_large_organisation_fits_into_a_note() {
             subject: format!("acme/{id}{long}"),
             ..problem(ProblemKind::Held, aspect, id)
         };
-        (0..1000).map(problem).collect::<Vec<_>>()
+        (0..100).map(problem).collect::<Vec<_>>()
     };
     let present = collect(aspects.iter().flat_map(of));
     let mut channel = Channel::new(20);
     let (mut largest, mut topics) = (0, 0);
-    for second in (0..3600).step_by(10) {
+    for second in (0..1200).step_by(30) {
         channel.ledger.observe("ops", &present, &channel.rules, false, at(second));
         largest = largest.max(serde_json::to_string(&channel.ledger).unwrap().len());
         if let Some(outgoing) = channel.ledger.begin(false, at(second)) {
@@ -276,7 +341,7 @@ fn a_ledger_with_every_topic_of_a_large_organisation_fits_into_a_note() {
             channel.ledger.delivered(at(second));
         }
     }
-    assert_eq!(topics, 40);
+    assert_eq!(topics, 300);
     assert!(largest < 400_000, "DynamoDB refuses a larger note: {largest}");
 }
 
@@ -286,14 +351,14 @@ fn in_a_large_topic_only_further_problems_are_new() {
     channel.watch(&held(0..1000), 0..100);
     // Identities that the ledger left out take the places of those that ended.
     channel.watch(&held(0..700), 100..200);
-    channel.watch(&held(200..700), 200..300);
+    channel.watch(&held(200..700), 200..600);
     assert_eq!(channel.received.len(), 1, "{:?}", channel.received);
-    channel.watch(&held(200..701), 300..400);
+    channel.watch(&held(200..701), 600..700);
     assert_eq!(channel.received[1..], [vec![(State::Updated, 501, 1)]]);
-    channel.watch(&held(0..1000), 400..500);
+    channel.watch(&held(0..1000), 700..800);
     assert_eq!(channel.received[2], [(State::Updated, 1000, 499)]);
-    channel.watch(&held(0..50), 500..600);
-    channel.watch(&held(0..50), 600..700);
+    channel.watch(&held(0..50), 800..1200);
+    channel.watch(&held(0..50), 1200..1300);
     assert_eq!(channel.received.len(), 3, "{:?}", channel.received);
 }
 
@@ -324,143 +389,4 @@ fn a_stored_ledger_is_read_back() {
         ledger.delivered(at(40));
     }
     assert_eq!(serde_json::from_str::<Ledger>("{}").unwrap(), Ledger::default());
-}
-
-/// A source of pseudo-random numbers (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    fn is_one_of(&mut self, limit: u64) -> bool {
-        self.below(limit) == 0
-    }
-}
-
-/// A store, a receiver and a process that is killed at random points.
-struct World {
-    random: Random,
-    stored: Ledger,
-    rules: Rules,
-    /// The messages by their ids, in the order in which the receiver got them first.
-    received: Vec<Outgoing>,
-    /// The number of messages that the receiver got more than once, and of kills that explain them.
-    repeated: usize,
-    kills_after_sending: usize,
-    kills: usize,
-}
-
-impl World {
-    /// Runs the task once. The process may be killed before or after each effect.
-    fn run(&mut self, present: &Present, is_quiet: bool, is_away: bool, now: Time) {
-        let mut ledger = self.stored.clone();
-        ledger.observe("ops", present, &self.rules, is_quiet, now);
-        let outgoing = ledger.begin(is_quiet, now);
-        if self.is_killed() {
-            return;
-        }
-        self.stored = ledger.clone();
-        let Some(outgoing) = outgoing else { return };
-        assert!(!is_quiet, "no message in quiet hours");
-        if self.is_killed() {
-            return;
-        }
-        if is_away {
-            ledger.failed("away", None, now);
-        } else {
-            match self.received.iter().find(|other| other.id == outgoing.id) {
-                Some(other) => {
-                    assert_eq!(other.items, outgoing.items, "a repeated message is the same");
-                    self.repeated += 1;
-                }
-                None => self.received.push(outgoing),
-            }
-            if self.is_killed() {
-                self.kills_after_sending += 1;
-                return;
-            }
-            ledger.delivered(now);
-        }
-        if !self.is_killed() {
-            self.stored = ledger;
-        } else if !is_away {
-            self.kills_after_sending += 1;
-        }
-    }
-
-    fn is_killed(&mut self) -> bool {
-        let killed = self.random.is_one_of(12);
-        self.kills += usize::from(killed);
-        killed
-    }
-
-    /// Returns what a person knows who has read all messages.
-    fn known(&self) -> BTreeMap<Topic, Members> {
-        let mut known = BTreeMap::new();
-        for item in self.received.iter().flat_map(|outgoing| &outgoing.items) {
-            let before = known.remove(&item.topic);
-            assert_eq!(before.is_some(), item.state != State::Opened, "{item:?}");
-            if item.state != State::Recovered {
-                known.insert(item.topic.clone(), item.found.members.clone());
-            }
-        }
-        known
-    }
-}
-
-fn changed(present: &mut BTreeSet<(usize, u32)>, random: &mut Random) {
-    for _ in 0..=random.below(3) {
-        let one = (usize::try_from(random.below(3)).unwrap(), u32::try_from(random.below(6)).unwrap());
-        if !present.remove(&one) {
-            present.insert(one);
-        }
-    }
-}
-
-#[test]
-fn over_kills_and_outages_each_change_of_state_is_told_once() {
-    let mut kills = 0;
-    for seed in 0..100 {
-        let mut world = World {
-            random: Random(seed),
-            stored: Ledger::default(),
-            rules: rules(6),
-            received: Vec::new(),
-            repeated: 0,
-            kills_after_sending: 0,
-            kills: 0,
-        };
-        let mut problems = BTreeSet::new();
-        let (mut is_away, mut is_quiet) = (false, false);
-        let mut second = 0;
-        for step in 0..1200 {
-            // At the end nothing changes any more, and everything that is missing is told.
-            let is_calm = step > 600;
-            if !is_calm && world.random.is_one_of(15) {
-                changed(&mut problems, &mut world.random);
-            }
-            is_away = !is_calm && is_away != world.random.is_one_of(20);
-            is_quiet = !is_calm && is_quiet != world.random.is_one_of(40);
-            second += 10 + i64::try_from(world.random.below(10)).unwrap();
-            let present =
-                collect(problems.iter().map(|(kind, id)| problem(ProblemKind::ALL[*kind], "", *id)));
-            world.run(&present, is_quiet, is_away, at(second));
-        }
-        let present = collect(problems.iter().map(|(kind, id)| problem(ProblemKind::ALL[*kind], "", *id)));
-        let known = world.known();
-        assert!(known.keys().eq(present.keys()), "seed {seed}: {known:?}, {present:?}");
-        for (topic, found) in &present {
-            assert!(known[topic].has_all(&found.members), "seed {seed}: {topic:?}");
-        }
-        assert!(world.repeated <= world.kills_after_sending, "seed {seed}");
-        assert!(world.stored.outbox().is_none(), "seed {seed}");
-        kills += world.kills;
-    }
-    assert!(kills > 200, "{kills}");
 }

@@ -87,7 +87,8 @@ pub trait Queue: Send + Sync + 'static {
     /// Lists the pauses that are in force at `now`.
     async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError>;
 
-    /// Lists the rows of keys that are due, claimed or parked, with the most urgent rows first.
+    /// Lists the rows of keys that are due, claimed or parked: first the parked ones, then the others
+    /// with the most urgent ones first.
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
     /// Returns the row of one key, if there is one.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;

@@ -101,6 +101,8 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "app_slug" => reader.app_slug().await.is_ok(),
         "own_app" => reader.own_app().await.is_ok(),
         "is_installed" => reader.is_installed().await.is_ok(),
+        "installations" => reader.installations().await.is_ok(),
+        "has_installation" => reader.has_installation(1).await.is_ok(),
         "deliveries" => reader.deliveries(None).await.is_ok(),
         "rate_limit" => reader.rate_limit().await.is_ok(),
         "dispatched" => {

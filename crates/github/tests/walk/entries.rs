@@ -86,6 +86,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::own_app", &[], &[]),
     entry("Reader::is_installed", &[], &[]),
+    entry("Reader::installations", &[], &[]),
+    entry("Reader::has_installation", &[], &[]),
     entry("Reader::deliveries", &[], &[]),
     entry("Writer::redeliver", &[], &[]),
     entry("Reader::rate_limit", &[], &["GET /rate_limit"]),

@@ -24,7 +24,7 @@ pub struct ChangedFile {
 
 impl GroupPlanner {
     /// Plans the groups of the target that the files declare differently after the change. The
-    /// result contains only the changes that the texts before do not ask for. `mappings` are the
+    /// result contains only the changes that the earlier texts do not ask for. `mappings` are the
     /// mappings that are in force with the new texts.
     pub async fn preview_files(
         &self,
@@ -41,7 +41,7 @@ impl GroupPlanner {
                     continue;
                 }
             };
-            // If the text before is missing or invalid, every group of the new text is new.
+            // If the earlier text is missing or invalid, every group of the new text is new.
             let before = file.before.teams().await.unwrap_or_default();
             for team in changed(&before, &after) {
                 let of = mappings.group_keys(&file.source, &team.id, &team.name).into_iter();

@@ -24,7 +24,7 @@ const AS_EVENTS: usize = 500;
 pub struct GroupPreview {
     /// The plans with the changes that only the new mappings ask for.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The plans without a change in which a part is unknown for a reason that stays, such as a name
+    /// The plans without a change in which a part is unknown for a lasting reason, such as a name
     /// that another group has.
     pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys whose mappings differ.

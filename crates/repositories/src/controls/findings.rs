@@ -1,6 +1,6 @@
 //! Finds the controls that a run did not make as declared. A change names its aspect, its thing and
-//! the line of the policy that asks for it, but not the path of a control. If these leave several
-//! controls, all of them count as not met: a report must not call a control met that is not.
+//! the line of the policy that asks for it, but not the path of a control. If several controls
+//! match, all of them count as not met, because a report must never show a failed control as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn aspect_of(names: &[&str]) -> Option<&'static str> {
     owner.map(|aspect| aspect.name)
 }
 
-/// Returns what a run left of the controls in `parts`.
+/// Returns the controls in `parts` that a run did not make as declared.
 pub(super) fn findings(declared: &[Arc<Part>], report: &Report, waits: &[Waiting]) -> Findings {
     let mut controls = Vec::new();
     for part in declared {

@@ -6,14 +6,14 @@ use beadle_engine::{Store, StoreError, Time};
 
 use super::state::ControlState;
 
-/// Why the policy does not apply to a repository that a sweep did not find.
+/// The reason why the policy does not apply to a repository that a sweep did not find.
 pub(super) const GONE: &str = "the sweep did not find the repository, or the policy leaves it out";
 /// The number of notes that are in memory at the same time.
 const PAGE: u32 = 1000;
 
-/// Records the repositories of an organisation that are not among those that a sweep found. `found`
-/// has the ids of the latter. The sweep listed them at the time `listed`, so it knows nothing of a
-/// repository that a later run found.
+/// Records the repositories of an organisation that a sweep did not find. `found` has the ids of
+/// the repositories that it found. The sweep listed them at the time `listed`, so it does not know
+/// the repositories that a later run found.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,

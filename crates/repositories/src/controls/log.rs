@@ -1,4 +1,4 @@
-//! Records what each run finds, if it differs from what the last recorded run found.
+//! Records the findings of each run, if they differ from those of the last recorded run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,14 +23,14 @@ const CAUSE: usize = 500;
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
-    /// What the last plan of each repository declared, by the id of the repository, until its run
-    /// ends.
+    /// The values that the last plan of each repository declared, by the id of the repository,
+    /// until its run ends.
     found: Mutex<HashMap<u64, Declared>>,
     /// The parts that the plans declared, by their digests.
     parts: Mutex<HashMap<String, KnownPart>>,
 }
 
-/// What a plan declared for a repository.
+/// The values that a plan declared for a repository.
 struct Declared {
     parts: Vec<Arc<Part>>,
     commit: String,
@@ -50,7 +50,7 @@ impl ControlLog {
         Self { store, clock: clock.clone(), found: Mutex::default(), parts: Mutex::default() }
     }
 
-    /// Keeps what a plan declared for a repository until [`Self::record`].
+    /// Keeps the values that a plan declared for a repository until [`Self::record`].
     pub(crate) fn keep<W>(
         &self,
         repository: u64,
@@ -119,7 +119,7 @@ impl ControlLog {
         };
         let is_news = newest.as_ref().is_none_or(|(_, newest)| !newest.finds_same(&state));
         for part in &parts {
-            // A new state refers to the parts, so it is not enough that they were stored once.
+            // A new state needs the lines of its parts, and Beadle may have deleted old lines.
             if is_news || !self.is_stored(part) {
                 self.store_part(key.instance(), part, at).await?;
             }

@@ -1,5 +1,5 @@
-//! The record of controls: what the policy declared for each repository, and which of it the
-//! repository met, over time. `beadle report` reads it.
+//! The record of controls: over time, the values that the policy declared for each repository, and
+//! those that the repository met. `beadle report` reads it.
 //!
 //! A control is one value of the policy, by its path. The store has two kinds of notes:
 //!

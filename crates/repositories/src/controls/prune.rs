@@ -56,7 +56,7 @@ pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, Stor
 #[derive(Default)]
 struct Newest {
     thing: String,
-    /// Whether a record of the thing is from before the limit.
+    /// True if a record of the thing is from before the limit.
     has_old: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use beadle_engine::Time;
 
-/// Whether a repository met a control.
+/// The status of a control in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ControlStatus {
     /// The repository was as the policy declares.
@@ -32,7 +32,7 @@ impl ControlStatus {
         }
     }
 
-    /// Returns whether nobody has to look at the row.
+    /// Returns whether the row needs no attention.
     pub fn is_fine(self) -> bool {
         matches!(self, Self::Met | Self::Waived | Self::NotApplicable)
     }
@@ -43,12 +43,13 @@ impl ControlStatus {
 pub struct ControlRow {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// The path of the control. `*` or the path that the report is about, if the row is about all
-    /// controls.
+    /// The path of the control. If the row is about all controls, this is `*` or the path that the
+    /// user asked for.
     pub control: String,
-    /// Whether the repository met the control.
+    /// The status of the control.
     pub status: ControlStatus,
-    /// Why the repository did not meet the control, or why this is not known. Otherwise empty.
+    /// The reason why the repository did not meet the control, or why this is unknown. Otherwise
+    /// empty.
     pub cause: String,
     /// The time of the first recorded run since which the control has this status.
     pub since: Option<Time>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
-/// What a run found in one repository. It holds until the time of the next state.
+/// The findings of a run in one repository. They hold until the time of the next state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlState {
     /// The time of the run.
@@ -27,11 +27,11 @@ pub struct ControlState {
     /// The controls that waivers exempted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Waived>,
-    /// Why the policy does not apply to the repository. `None` if it applies.
+    /// The reason why the policy does not apply to the repository. `None` if it applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<String>,
-    /// Why the run could not check the repository. The other fields are then those of the run
-    /// before.
+    /// The reason why the run could not check the repository. The other fields are then those of
+    /// the run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
@@ -62,8 +62,8 @@ impl ControlState {
         Note::of(&[""])
     }
 
-    /// Returns whether another run found the same. The texts of errors do not count, because they
-    /// can have the id of a request.
+    /// Returns whether two runs have the same findings. The texts of errors do not count, because
+    /// they can have the id of a request.
     pub(super) fn finds_same(&self, other: &Self) -> bool {
         self.subject == other.subject
             && self.lines == other.lines

@@ -210,7 +210,8 @@ fn of_waiver(state: &ControlState, waived: &Waived, moment: Time) -> ControlRow 
     row
 }
 
-/// Returns since when each parked repository is parked, by the id of the repository.
+/// Returns the time since which each parked repository has been parked, by the id of the
+/// repository.
 async fn read_parked(store: &dyn Store, instance: &str) -> Result<HashMap<String, Time>, StoreError> {
     let rows = store.rows(u32::MAX).await?.into_iter();
     let own = rows.filter(|row| row.key.kind() == "repository" && row.key.instance() == instance);

@@ -63,8 +63,7 @@ pub struct Affected {
     pub total: u64,
     /// Why the list of repositories is incomplete. `None` if it is complete.
     pub short: Option<String>,
-    /// What GitHub said about the owners of the files in repos/, so that a preview does not ask
-    /// again.
+    /// The owners of the files in repos/, so that a preview does not ask GitHub again.
     pub owners: FileOwners,
 }
 

@@ -27,7 +27,7 @@ const PLANS: usize = 8;
 #[derive(Clone)]
 pub struct UndoPlanner {
     planner: RepositoryPlanner,
-    /// What the undo restores in each repository.
+    /// The values to restore in each repository.
     wanted: Arc<BTreeMap<Key, Vec<Reversal>>>,
     /// The name of the undo. It takes the place of the generation of a policy.
     generation: String,
@@ -104,7 +104,7 @@ impl UndoPlanner {
         let planner = self.planner.in_lane(lane);
         let Some(all) = self.wanted.get(key) else {
             let mut plan = Plan::new(key.as_str());
-            plan.skipped = Some("the undo does not concern it".into());
+            plan.skipped = Some("the undo restores nothing here".into());
             return Ok(plan);
         };
         if key.kind() == "organisation" {
@@ -171,7 +171,8 @@ impl UndoPlanner {
     }
 }
 
-/// Returns what the plan says about a value that the undo does not restore, or not completely.
+/// Returns the text of the plan about a value that the undo does not restore, or restores only in
+/// part.
 fn waiting(one: &Reversal, why: &str) -> Waiting {
     Waiting { aspect: one.aspect.clone(), why: format!("{} {why}", one.called()) }
 }

@@ -10,8 +10,8 @@ use crate::undo::{shared, split};
 
 impl RepositoryPlanner {
     /// Makes Beadle only observe the undone values in the plan of a repository. If such a value
-    /// shares a change with others, a second plan without the undone values has the write of the
-    /// others.
+    /// shares a change with others, Beadle writes the others with a second plan that leaves out the
+    /// undone values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,

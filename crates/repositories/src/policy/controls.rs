@@ -23,7 +23,7 @@ pub(crate) const NO_OTHERS: &str = "no other entries";
 pub(crate) struct DeclaredControl {
     /// The path of the value, such as `branches[main].protection.enforce_admins`.
     pub(crate) path: String,
-    /// The value. For a list without other entries, a text that says so.
+    /// The value. For a list that allows no other entries, this is [`NO_OTHERS`].
     pub(crate) value: Value,
     /// The line that sets the value.
     pub(crate) asked: PolicyLocation,
@@ -62,8 +62,8 @@ impl Policy {
     }
 }
 
-/// Returns whether Beadle compares a key with the repository. A report must not call a key met that
-/// nobody compares.
+/// Returns whether Beadle compares a key with the repository. A report must not show a key as met
+/// if nobody compares the key.
 fn is_compared(path: &str, desired: &Desired) -> bool {
     let Some(names) = parts(path) else { return true };
     match names.as_slice() {

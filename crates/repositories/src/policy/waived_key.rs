@@ -215,8 +215,7 @@ fn is_same_key(one: &str, other: &str) -> bool {
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in one of its forms: without the part that a path can leave out, and
-/// with one name for the two lists of checks.
+/// Returns the parts of a path in its shortest form. The two lists of checks have one name.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if parts.first() != Some(&BRANCHES) {
         return parts;

@@ -9,12 +9,12 @@ use super::memory::Undone;
 use super::{entries, protection, reversal};
 use crate::policy::check_waived_key;
 
-/// The aspects in which the write of a change also sets the values of the change before it, because
-/// GitHub replaces the whole list or ruleset.
+/// The aspects whose writes replace a whole list or ruleset at GitHub. The write of a change also
+/// sets the values of the change before it.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
-/// Returns the paths of the undone values that other values cannot be written without. They are
-/// paths as waivers have them. If no path can name a value, the value is not in the result.
+/// Returns the paths of the undone values that share a change with other values. They are paths as
+/// waivers have them. If no path can name a value, the value is not in the result.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {
@@ -27,7 +27,7 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
 }
 
 /// Splits the changes that would write undone values together with others. `others` is the plan of
-/// a policy without the undone values. If it has no change that writes only a part of a change,
+/// a policy without the undone values. If `others` has no change that is a part of such a change,
 /// Beadle only observes the whole change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();

@@ -1,5 +1,5 @@
 //! The sections of the policy file with which an undo plans. A list begins with the entries that
-//! the repository has now, and a key begins together with the keys that a policy needs beside it.
+//! the repository has now. A key begins with the keys that a policy needs beside it.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +96,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns the sections of the file. The file does not have keys that have no effect beside
+    /// Returns the sections of the file. The file leaves out keys that have no effect beside
     /// another value, because a policy must not contain them.
     pub(super) fn sections(self) -> Map<String, Value> {
         let mut sections = self.sections;

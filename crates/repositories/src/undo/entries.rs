@@ -45,7 +45,7 @@ const ALL: &[Entries] = &[
 ];
 
 /// The lists whose removed entries Beadle can create again, although the journal does not have all
-/// of their values. What is missing gets GitHub's usual value.
+/// of their values. The missing values get GitHub's defaults.
 const PARTLY: [(&str, &str); 4] = [
     ("labels", "the description of the label is not in the journal"),
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
@@ -95,7 +95,7 @@ impl Entries {
             return Err("GitHub and the journal have no value of a secret".to_owned());
         }
         if matches!(self.list, "environments" | "rulesets") {
-            // What an environment contains ends with the environment.
+            // If an environment is removed, its contents are removed too.
             let is_around = |other: &Reversal| {
                 let inner = one.what.strip_prefix(other.what.as_str());
                 other.name == self.primary

@@ -120,6 +120,31 @@ pub(crate) async fn keep<W>(
     note.put(store, &undone).await
 }
 
+/// A value that Beadle only observes, because an operator undid it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedValue {
+    /// The aspect of the value.
+    pub aspect: String,
+    /// The part of the aspect, such as `team platform`.
+    pub what: String,
+    /// The name of the value.
+    pub name: String,
+    /// The time of the last undo of the repository.
+    pub at: Time,
+    /// The operator of the last undo of the repository.
+    pub by: String,
+}
+
+/// Lists the values of a repository, or of the organisation itself, that an operator undid.
+pub async fn observed(store: &dyn Store, key: &Key) -> Result<Vec<ObservedValue>, StoreError> {
+    let Some(Undone { at, by, values }) = of_key(key).get(store).await? else { return Ok(Vec::new()) };
+    let shown = |value: UndoneValue| {
+        let UndoneValue { aspect, what, name } = value;
+        ObservedValue { aspect, what, name, at, by: by.clone() }
+    };
+    Ok(values.into_iter().map(shown).collect())
+}
+
 /// Returns the number of repositories of a scope that have undone values. The organisation itself
 /// counts as one. The scope is a key of a repository, or an organisation.
 pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
@@ -162,7 +187,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
     Ok(found)
 }
 
-/// What a planner remembers about undone values.
+/// The undone values that a planner remembers.
 #[derive(Clone)]
 pub(crate) struct Memory {
     store: Arc<dyn Store>,

@@ -13,7 +13,7 @@ mod reversal;
 
 pub(crate) use self::apart::{shared, split};
 pub(crate) use self::memory::{Memory, ORGANISATION, keep, note_of};
-pub use self::memory::{count, forget};
+pub use self::memory::{ObservedValue, count, forget, observed};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};

@@ -17,13 +17,14 @@ const NULLABLE: [&str; 2] = ["description", "homepage"];
 /// The start of the names of security features in plans.
 const FEATURE: &str = "security_and_analysis.";
 
-/// The policy that declares the earlier values, and what it cannot declare.
+/// The policy that declares the earlier values, and the values that it cannot declare.
 pub(crate) struct Past {
     /// The policy. `None` if there is nothing to restore.
     pub(crate) policy: Option<Policy>,
     /// The values that Beadle cannot restore, by their positions, each with the reason.
     pub(crate) left: BTreeMap<usize, String>,
-    /// What Beadle restores only in part, by the positions of the values.
+    /// The values that Beadle restores only in part, by their positions, each with the missing
+    /// part.
     pub(crate) remarks: BTreeMap<usize, String>,
 }
 
@@ -42,7 +43,7 @@ impl Past {
         let wanted: Vec<(usize, &Reversal)> =
             open.iter().filter_map(|at| Some((*at, all.get(*at)?))).collect();
         let only: Vec<Reversal> = wanted.iter().map(|(_, one)| (*one).clone()).collect();
-        // A thing is renamed last, because the other values name it as it is called now.
+        // A rename comes last, because the other values use the present name.
         let (renames, others): (Vec<_>, Vec<_>) =
             wanted.iter().copied().partition(|(_, one)| matches!(one.name.as_str(), "name" | "title"));
         let mut sections: BTreeMap<usize, &str> = BTreeMap::new();
@@ -170,7 +171,7 @@ fn put(
             None => draft.put(&["security"], name, declared()?),
         },
         "immutable_releases" => draft.put(&[], "immutable_releases", declared()?),
-        // Without claims of its own, the subject has the usual ones.
+        // Without claims of its own, the subject has GitHub's default claims.
         "oidc_subject" if before.is_null() && name == "include_claim_keys" => {}
         "pages" => pages(draft, one, all)?,
         "interaction_limit" | "oidc_subject" => draft.put(&[one.aspect.as_str()], name, declared()?),

@@ -67,7 +67,7 @@ pub(super) fn put(
     }
 }
 
-/// Returns whether a rule that Beadle created has another value of a flag now.
+/// Returns whether a flag of a rule that Beadle created has another value now.
 fn is_changed(pattern: &str, one: &Reversal, seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
     let Some(rule) = rules.iter().find(|rule| rule.pattern == pattern) else { return false };
@@ -97,7 +97,7 @@ fn value(
         }
         "restrictions" | "dismissal_restrictions" => {
             if !has_list(&format!("{name} to list")) {
-                return Err("the journal does not have the list of those who are allowed".to_owned());
+                return Err("the journal does not have the list of allowed people, teams and Apps".to_owned());
             }
         }
         "required_status_checks.strict" => set(rule, CHECKS, "strict", json!(is_on)),

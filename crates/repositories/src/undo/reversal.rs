@@ -33,8 +33,8 @@ impl Reversal {
     }
 }
 
-/// Returns what must be restored to undo these changes. The changes belong to one repository and
-/// are in the order in which Beadle wrote them.
+/// Returns the values to restore, so that these changes are undone. The changes belong to one
+/// repository and are in the order in which Beadle wrote them.
 pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<Reversal> {
     let mut all: Vec<Reversal> = Vec::new();
     for change in changes {
@@ -160,7 +160,7 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
     }
 }
 
-/// What a planned change does.
+/// The relation of a planned change to the undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
     /// The change only restores values that the undo must restore.

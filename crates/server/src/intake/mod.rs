@@ -23,6 +23,10 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
+/// The maximum number of unknown senders in the journal. Anybody can install a public App, and its
+/// deliveries have a valid signature.
+const REMEMBERED: usize = 100;
+
 /// The limits that protect the intake from large bodies and slow senders.
 #[derive(Clone, Copy, Debug)]
 pub struct IntakeLimits {
@@ -171,10 +175,13 @@ impl Intake {
     }
 
     /// Adds an unknown sender to the journal, so that an operator can find it. Each sender gets
-    /// only one entry.
+    /// only one entry, and only the first [`REMEMBERED`] senders get one.
     async fn remember(&self, who: &str) {
-        let new = self.refused.lock().insert(who.to_owned());
-        if !new {
+        let is_new = {
+            let mut refused = self.refused.lock();
+            refused.len() < REMEMBERED && refused.insert(who.to_owned())
+        };
+        if !is_new {
             return;
         }
         tracing::warn!(who, "webhook refused, its sender is not configured");

@@ -1,5 +1,6 @@
 //! Tests of the answers with which the public listener refuses requests.
 
+use beadle_engine::History;
 use beadle_hooks::github::{OrgFacts, sign};
 use beadle_hooks::okta::HeaderSecret;
 use serde_json::Value;
@@ -101,6 +102,18 @@ async fn each_refusal_of_a_delivery_of_github_has_its_status_and_its_reason() {
     assert_eq!(listener.github(&[], BODY).await.0, 202);
     let (status, _, text) = listener.github(&[], BODY).await;
     assert_eq!((status, text.as_str()), (200, "already stored"));
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_senders_does_not_fill_the_journal() {
+    let listener = Listener::new(IntakeLimits::default());
+    for n in 0..REMEMBERED + 5 {
+        let body = json!({ "organization": { "login": format!("stranger-{n}") } }).to_string();
+        assert_eq!(listener.github(&[], &body).await.0, 403);
+    }
+    assert_eq!(listener.intake.refused.lock().len(), REMEMBERED);
+    let entries = listener.intake.store.newest_entries(History { limit: 1000, ..History::default() }).await;
+    assert_eq!(entries.unwrap().len(), REMEMBERED);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who may read the pages, and the headers that limit what a browser does with them.
+//! The rules for readers of the pages, and the headers that limit a browser.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The headers of every answer. A browser that follows a link to another website does not tell it
+/// The headers of every answer. If a browser follows a link to another website, it does not send
 /// the address of the page, which can contain the name of a private repository.
 const HEADERS: [(&str, &str); 7] = [
     ("content-security-policy", CONTENT),
@@ -63,8 +63,8 @@ impl Access {
                 let is_missing = !self.shows_token(headers);
                 is_missing.then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
             }
-            // Without a token, a website can let its own name lead to this machine, and then read
-            // the answers in the browser of the operator. The name stands in the header.
+            // Without a token, a website could let its own name lead to this machine, and then read
+            // the answers in the operator's browser. The header contains this name.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beadle_engine::StoreError;
 use serde::Deserialize;
 
-/// How long a page waits for the store.
+/// The maximum time that a page waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The query of a request. A page uses only the values that it names in its description.
@@ -32,7 +32,7 @@ pub(super) struct Asked {
     pub(super) before: String,
 }
 
-/// Why a request has no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// A value of the request is invalid.

@@ -1,8 +1,7 @@
-//! The state of a repository, group or organisation: what its last run left, and what the queue
-//! knows about its key.
+//! The state of a repository, group or organisation, from its last run and from the queue.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use beadle_engine::{Key, KeyState, Row, Store, StoreError, Time};
 use serde::Serialize;
@@ -19,7 +18,7 @@ pub(super) enum Condition {
     Held,
     /// Another writer undoes a change.
     Contested,
-    /// A part could not be read or resolved.
+    /// Beadle could not read or resolve a part.
     Unknown,
     /// The last run failed, and Beadle retries.
     Failing,
@@ -75,7 +74,7 @@ impl Condition {
         }
     }
 
-    /// Returns whether nobody has to look at the key.
+    /// Returns whether the key needs no attention.
     pub(super) fn is_fine(self) -> bool {
         matches!(self, Self::AsDeclared | Self::Skipped)
     }
@@ -90,7 +89,7 @@ pub(super) struct Thing {
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
-    /// Why the state is not [`Condition::AsDeclared`]; empty if it is.
+    /// The reason for the state; empty for [`Condition::AsDeclared`].
     pub(super) why: String,
     /// The time since which this state exists.
     pub(super) since: Time,
@@ -104,8 +103,8 @@ impl Thing {
         Self { key, subject, state, why, since }
     }
 
-    /// Returns a text by which things are sorted: by instance, then by name. It also tells a page
-    /// where the page before ended.
+    /// Returns a text by which things are sorted: by instance, then by name. A page also uses it to
+    /// continue after the page before.
     pub(super) fn place(&self) -> String {
         format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
     }
@@ -117,7 +116,7 @@ impl Thing {
     }
 }
 
-/// The rows of the keys that the queue has trouble with.
+/// The rows of the keys that are parked or fail.
 pub(super) struct Trouble(HashMap<Key, Row>);
 
 impl Trouble {
@@ -137,7 +136,8 @@ pub(super) async fn things(
     trouble: &Trouble,
 ) -> Result<Vec<Thing>, StoreError> {
     let mut left: HashMap<Key, KeyState> = KeyState::of_kind(store, kind).await?.into_iter().collect();
-    let is_wanted = |key: &Key| key.kind() == kind && instances.iter().any(|name| name == key.instance());
+    let instances: HashSet<&str> = instances.iter().map(String::as_str).collect();
+    let is_wanted = |key: &Key| key.kind() == kind && instances.contains(key.instance());
     left.retain(|key, _| is_wanted(key));
     let nameless = trouble.0.values().filter(|row| is_wanted(&row.key) && !left.contains_key(&row.key));
     let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));
@@ -168,6 +168,15 @@ pub(super) async fn called(
     Ok(things.into_iter().find(|thing| thing.subject.to_lowercase() == wanted))
 }
 
+/// Returns the thing that has this key. Returns `None` if no run has left a state, and the queue has
+/// no trouble with the key.
+pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
+    let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
+    let row = row.filter(|row| row.parked.is_some() || failure(row).is_some());
+    let is_known = left.is_some() || row.is_some();
+    Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
+}
+
 /// Returns the error of a key whose last run failed. A key that only waits for a budget has an
 /// error too, but none of its attempts failed.
 fn failure(row: &Row) -> Option<&str> {
@@ -175,7 +184,7 @@ fn failure(row: &Row) -> Option<&str> {
     row.last_error.as_deref().filter(|_| failed > 0)
 }
 
-/// Returns the state of a key, why it has this state, and since when.
+/// Returns the state of a key, its reason and its beginning.
 fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Time) {
     if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
         return (Condition::Parked, parked.why.clone(), parked.since);
@@ -192,7 +201,7 @@ fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Tim
     }
 }
 
-/// Returns what the last run of a key left.
+/// Returns the state of a key after its last run.
 fn of_run(left: &KeyState) -> (Condition, String) {
     let changes = |count: usize| match count {
         1 => "1 change".to_owned(),
@@ -344,6 +353,9 @@ mod tests {
         assert_eq!(groups.len(), 2, "{groups:?}");
         assert!(called(store, "repository", ("acme", "ACME/NEW")).await.unwrap().is_some());
         assert!(called(store, "repository", ("acme", "acme/old")).await.unwrap().is_none());
+        let group = of_key(store, &Key::new("target-group", "acme", "corp/1")).await.unwrap().unwrap();
+        assert_eq!(group.state, Condition::AsDeclared);
+        assert!(of_key(store, &Key::new("target-group", "acme", "corp/3")).await.unwrap().is_none());
     }
 
     #[tokio::test]

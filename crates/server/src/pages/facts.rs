@@ -1,9 +1,9 @@
-//! What the pages show that is not in the store. The process that serves the pages knows it.
+//! The facts on the pages that are not in the store. The process that serves the pages knows them.
 
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
 use beadle_engine::journal::PolicyCommitted;
-use beadle_engine::{Risk, StoreError, Time};
+use beadle_engine::{Key, Risk, StoreError, Time};
 use serde::Serialize;
 
 /// A configured organisation, and its policy.
@@ -23,7 +23,7 @@ pub struct OrganisationFacts {
     pub commit: Option<PolicyCommitted>,
     /// The generations that the gate holds.
     pub held: Vec<HeldPolicy>,
-    /// The waivers, with the one that ends first at the beginning.
+    /// The waivers. The one that ends first comes first.
     pub waivers: Vec<WaiverFacts>,
 }
 
@@ -38,7 +38,7 @@ pub struct WaiverFacts {
     pub repositories: Vec<String>,
     /// The end of the waiver.
     pub until: Time,
-    /// Why the keys are exempt.
+    /// The reason for the exemption.
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,
@@ -48,6 +48,32 @@ pub struct WaiverFacts {
     pub declared_by: String,
 }
 
+/// An installation of the App of `[installations]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstallationFacts {
+    /// The login of the organisation.
+    pub login: String,
+    /// What Beadle does about the installation, as a sentence without its subject.
+    pub standing: String,
+    /// The time since which GitHub reports the present state of the installation.
+    pub since: Time,
+}
+
+/// A value that Beadle only observes, because an operator undid it.
+#[derive(Clone, Debug, Serialize)]
+pub struct UndoneFacts {
+    /// The aspect of the value.
+    pub aspect: String,
+    /// The part of the aspect, such as `team platform`.
+    pub what: String,
+    /// The name of the value.
+    pub name: String,
+    /// The time of the last undo of the repository.
+    pub at: Time,
+    /// The operator of the last undo of the repository.
+    pub by: String,
+}
+
 /// A generation of a policy that the gate holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct HeldPolicy {
@@ -55,7 +81,7 @@ pub struct HeldPolicy {
     pub generation: String,
     /// The commit that has the files of the generation, if it comes from a repository.
     pub commit: Option<PolicyCommitted>,
-    /// Who holds the generation.
+    /// The holder of the generation.
     pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
@@ -82,7 +108,7 @@ pub struct HeldChanges {
     pub risk: Risk,
     /// The aspect of the changes.
     pub aspect: String,
-    /// What is changed, such as `team platform`.
+    /// The changed thing, such as `team platform`.
     pub what: String,
     /// The number of repositories.
     pub repositories: u64,
@@ -95,6 +121,15 @@ pub struct HeldChanges {
 pub trait Facts: Send + Sync + 'static {
     /// Returns the configured organisations, in the order of the configuration.
     async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError>;
+    /// Returns the names of the configured organisations, in the order of the configuration.
+    fn names(&self) -> Vec<String>;
+    /// Returns the waivers that cover a repository of an organisation, with the one that ends first
+    /// at the beginning.
+    async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
+    /// Returns the values of a repository that Beadle only observes, because an operator undid them.
+    async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
+    /// Returns the known installations of the App of `[installations]`, sorted by login.
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.
     fn targets(&self) -> Vec<String>;
 }

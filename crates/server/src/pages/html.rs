@@ -10,8 +10,11 @@ use beadle_engine::{Time, is_deceptive};
 use super::link::Link;
 
 /// The maximum length of a text, in characters. A longer text is cut, and the page shows how many
-/// characters are missing.
-const LONGEST: usize = 2000;
+/// characters are missing. A page can have hundreds of texts, and must stay small.
+const LONGEST: usize = 500;
+
+/// The maximum length of a text of which a page has only a few, in characters.
+const LONGEST_ALONE: usize = 4000;
 
 /// A piece of HTML, in which every text is encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,11 +99,13 @@ impl Tag {
 }
 
 /// An attribute of an element. A browser runs the values of some attributes, such as `onclick`.
-/// None of those is here.
+/// This list has none of those attributes.
 #[derive(Clone, Debug)]
 pub(super) enum Attribute<'a> {
     Action(&'static str),
     Class(&'static str),
+    /// The name of the column of a cell. A narrow screen shows it beside the cell.
+    Column(&'static str),
     Current,
     Href(&'a Link),
     Id(&'static str),
@@ -124,6 +129,7 @@ impl Attribute<'_> {
         let (name, value) = match self {
             Self::Action(value) => ("action", encoded(value)),
             Self::Class(value) => ("class", encoded(value)),
+            Self::Column(value) => ("data-column", encoded(value)),
             Self::Current => ("aria-current", encoded("page")),
             Self::Href(link) => ("href", encoded(link.as_str())),
             Self::Id(value) => ("id", encoded(value)),
@@ -163,8 +169,16 @@ fn encoded(text: &str) -> String {
 
 /// Returns a text. A long text is cut.
 pub(super) fn text(shown: impl Display) -> Html {
-    let whole = shown.to_string();
-    let Some((at, _)) = whole.char_indices().nth(LONGEST) else { return Html(encoded(&whole)) };
+    cut(&shown.to_string(), LONGEST)
+}
+
+/// Returns a text of which a page has only a few, such as an error. Only a very long text is cut.
+pub(super) fn long_text(shown: impl Display) -> Html {
+    cut(&shown.to_string(), LONGEST_ALONE)
+}
+
+fn cut(whole: &str, longest: usize) -> Html {
+    let Some((at, _)) = whole.char_indices().nth(longest) else { return Html(encoded(whole)) };
     let (start, rest) = whole.split_at(at);
     Html(encoded(&format!("{start}… ({} more characters)", rest.chars().count())))
 }
@@ -267,5 +281,8 @@ mod tests {
     fn a_long_text_is_cut_and_says_so() {
         let shown = text("ä".repeat(LONGEST + 5));
         assert!(shown.as_str().ends_with("ä… (5 more characters)"), "{}", shown.as_str());
+        assert!(!long_text("ä".repeat(LONGEST + 5)).as_str().contains('…'));
+        let shown = long_text("<".repeat(LONGEST_ALONE + 1));
+        assert!(shown.as_str().ends_with("&lt;… (1 more characters)"), "{}", shown.as_str());
     }
 }

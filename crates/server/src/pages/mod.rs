@@ -24,6 +24,7 @@ mod view;
 mod views;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -34,6 +35,7 @@ use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use access::{Wanted, allow_forms, harden};
 use admission::{Admission, admit};
@@ -44,6 +46,7 @@ use parts::{link, paragraph};
 use signed_in::ACCOUNT_PATH;
 use view::View;
 use views::deliveries::{self, DeliveriesPage};
+use views::group::{self, GroupPage};
 use views::holds::{self, HoldsPage};
 use views::journal::{self, Journal};
 use views::overview::{self, Overview};
@@ -56,13 +59,20 @@ use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 use crate::sign_in::{SignIn, Visitor};
 
 pub use access::Access;
-pub use facts::{Facts, HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
+pub use facts::{
+    Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
+};
 
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
+/// The number of answers that are prepared at the same time. One answer can read the states of all
+/// repositories, so many of them would need much memory.
+const TURNS: usize = 8;
+/// How long a request waits for its turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that the pages show.
 pub struct Pages {
@@ -72,7 +82,7 @@ pub struct Pages {
     pub clock: Clock,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// What the process knows besides the store.
+    /// The facts that are not in the store.
     pub facts: Arc<dyn Facts>,
     /// The rules for callers.
     pub access: Access,
@@ -87,6 +97,9 @@ impl Pages {
     pub fn router(self: Arc<Self>) -> axum::Router {
         let routes = pages().into_iter().chain(api());
         let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
+        let turns = Arc::new(Semaphore::new(TURNS));
+        let router = router.route_layer(from_fn_with_state(turns, wait_for_turn));
+        // A person who signs in waits for the provider, and must not occupy a turn.
         let router = match &self.sign_in {
             Some(sign_in) => router.merge(signed_in::router(sign_in.clone())),
             None => router,
@@ -135,6 +148,12 @@ impl Pages {
         }
     }
 
+    /// Returns the answer to a caller that may not use the other addresses of the listener. They are for
+    /// programs, so only the operator token, or a request from the same machine, is enough.
+    pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        self.access.refusal(headers, Wanted::Json)
+    }
+
     /// Returns the page with these values, or a page with the reason why there are none.
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {
@@ -159,34 +178,30 @@ impl Pages {
 
     async fn overview(&self) -> Result<Overview, Refused> {
         let loaded = async {
-            let organisations = self.facts.organisations().await?;
             let (store, now) = (self.store.as_ref(), self.clock.now());
-            overview::load(store, organisations, &self.facts.targets(), self.driver.status(), now).await
+            overview::load(store, self.facts.as_ref(), self.driver.status(), now).await
         };
         in_time(loaded).await
     }
 
     async fn repositories(&self, asked: &Asked) -> Result<Repositories, Refused> {
-        let loaded = async {
-            let organisations = self.facts.organisations().await?;
-            let names = organisations.into_iter().map(|org| org.name).collect();
-            things::load(self.store.as_ref(), REPOSITORY, asked, names).await
-        };
+        let loaded = things::load(self.store.as_ref(), REPOSITORY, asked, self.facts.names());
         in_time(loaded).await.map(Repositories)
     }
 
     async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
-        let loaded = async {
-            let organisations = self.facts.organisations().await?;
-            let names: Vec<String> = organisations.into_iter().map(|org| org.name).collect();
-            repository::load(self.store.as_ref(), (owner, name), &names, self.clock.now()).await
-        };
-        in_time(loaded).await
+        let (store, facts) = (self.store.as_ref(), self.facts.as_ref());
+        in_time(repository::load(store, facts, (owner, name), self.clock.now())).await
     }
 
     async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {
         let loaded = things::load(self.store.as_ref(), GROUP, asked, self.facts.targets());
         in_time(loaded).await.map(Groups)
+    }
+
+    async fn group(&self, asked: &Asked) -> Result<GroupPage, Refused> {
+        let targets = self.facts.targets();
+        in_time(group::load(self.store.as_ref(), &targets, asked, self.clock.now())).await
     }
 
     async fn holds(&self, asked: &Asked) -> Result<HoldsPage, Refused> {
@@ -233,6 +248,22 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
     }
 }
 
+/// Limits what a browser does with an answer of the operator listener.
+pub(crate) async fn hardened(mut response: Response) -> Response {
+    harden(response.headers_mut());
+    response
+}
+
+/// Waits until few enough answers are prepared at the same time. A slow reader does not occupy a turn,
+/// because the answer is complete when the turn ends.
+async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TURN_PATIENCE, turns.acquire()).await {
+        Ok(Ok(_turn)) => next.run(request).await,
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "too many pages are prepared at the same time\n")
+            .into_response(),
+    }
+}
+
 /// Refuses callers that may not read, and limits what a browser does with the answers.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
@@ -276,6 +307,12 @@ fn pages() -> Vec<Route> {
             "/groups",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
                 pages.show(pages.groups(&asked).await)
+            }),
+        ),
+        (
+            "/group",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.group(&asked).await)
             }),
         ),
         (
@@ -331,6 +368,12 @@ fn api() -> Vec<Route> {
             "/api/v1/groups",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
                 answer(pages.groups(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/group",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.group(&asked).await)
             }),
         ),
         (

@@ -10,6 +10,10 @@ use super::names::Names;
 /// The maximum number of items of a list, so that a page stays small.
 const ITEMS: usize = 20;
 
+/// The maximum number of rows of a table, so that a page stays small. Lists that have pages have
+/// fewer rows.
+const ROWS: usize = 150;
+
 /// Returns a section with its heading.
 pub(super) fn section(title: &'static str, content: impl IntoIterator<Item = Html>) -> Html {
     let heading = element(Tag::H2, &[], [text(title)]);
@@ -22,7 +26,7 @@ pub(super) fn paragraph(content: impl IntoIterator<Item = Html>) -> Html {
 }
 
 /// Returns a table. The first cell of each row names the row. Without rows, returns the sentence
-/// `empty`.
+/// `empty`. A long table is cut, and the page says how many rows are missing.
 pub(super) fn table(
     caption: &'static str,
     columns: &[&'static str],
@@ -34,10 +38,11 @@ pub(super) fn table(
     }
     let column = |name: &&'static str| element(Tag::Th, &[Attribute::Scope("col")], [text(name)]);
     let head = element(Tag::Thead, &[], [element(Tag::Tr, &[], columns.iter().map(column))]);
-    let rows = rows.into_iter().map(|cells| {
-        let cells = cells.into_iter().enumerate().map(|(at, cell)| match at {
-            0 => element(Tag::Th, &[Attribute::Scope("row")], [cell]),
-            _ => element(Tag::Td, &[], [cell]),
+    let left_out = rows.len().saturating_sub(ROWS);
+    let rows = rows.into_iter().take(ROWS).map(|cells| {
+        let cells = cells.into_iter().enumerate().map(|(at, cell)| match columns.get(at).copied() {
+            Some(name) if at > 0 => element(Tag::Td, &[Attribute::Column(name)], [cell]),
+            _ => element(Tag::Th, &[Attribute::Scope("row")], [cell]),
         });
         element(Tag::Tr, &[], cells)
     });
@@ -50,7 +55,12 @@ pub(super) fn table(
     ];
     let caption = element(Tag::Caption, &[], [text(caption)]);
     let table = element(Tag::Table, &[], [caption, head, element(Tag::Tbody, &[], rows)]);
-    element(Tag::Div, &scroll, [table])
+    let table = element(Tag::Div, &scroll, [table]);
+    if left_out == 0 {
+        return table;
+    }
+    let missing = counted(left_out, "row is", "rows are");
+    joined([table, paragraph([text(format!("{missing} left out; the API has all of them."))])])
 }
 
 /// Returns a list of facts, each with its name.
@@ -63,8 +73,13 @@ pub(super) fn facts(facts: Vec<(&'static str, Html)>) -> Html {
 
 /// Returns a list of items. A long list is cut, and shows how many items are missing.
 pub(super) fn list(items: impl IntoIterator<Item = Html>) -> Html {
+    short_list(items, ITEMS)
+}
+
+/// Returns a list as [`list`] does, with at most `most` items.
+pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> Html {
     let mut items = items.into_iter();
-    let mut shown: Vec<Html> = items.by_ref().take(ITEMS).collect();
+    let mut shown: Vec<Html> = items.by_ref().take(most).collect();
     let more = items.count();
     if more > 0 {
         shown.push(text(format!("and {more} more")));
@@ -118,15 +133,20 @@ pub(super) fn repository(subject: &str) -> Option<Link> {
     Link::to("/repositories").segment(owner)?.segment(name)
 }
 
-/// Returns the name of a key. The name of a repository leads to its page, and every other name to
-/// the journal of the key.
+/// Returns the name of a key. The name of a repository or a group leads to its page, and every other
+/// name to the journal of the key.
 pub(super) fn subject(key: &str, name: &str) -> Html {
     let shown = if name.is_empty() { key } else { name };
-    let is_repository = key.parse::<Key>().is_ok_and(|key| key.kind() == "repository");
-    let page = if is_repository && name != key { repository(name) } else { None };
     if key == "-" {
         return text(shown);
     }
+    let parsed = key.parse::<Key>();
+    let page = match parsed.as_ref().map(Key::kind) {
+        Ok("repository") if name != key => repository(name),
+        // Without a name, no run of the group has ended.
+        Ok("target-group") if !name.is_empty() => Some(Link::to("/group").with("key", key)),
+        _ => None,
+    };
     link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
 }
 
@@ -199,10 +219,11 @@ mod tests {
                 "<a href=\"/repositories/acme/a%3Fb%23%3Ci%3E\">acme/a?b#&lt;i&gt;</a>",
             ),
             ("repository:acme:7", "acme/..", "<a href=\"/journal?key=repository%3Aacme%3A7\">acme/..</a>"),
+            ("target-group:aws:a&b", "aws/x", "<a href=\"/group?key=target-group%3Aaws%3Aa%26b\">aws/x</a>"),
             (
                 "target-group:aws:a&b",
-                "aws/x",
-                "<a href=\"/journal?key=target-group%3Aaws%3Aa%26b\">aws/x</a>",
+                "",
+                "<a href=\"/journal?key=target-group%3Aaws%3Aa%26b\">target-group:aws:a&amp;b</a>",
             ),
             (
                 "repository:acme:name/new",
@@ -242,6 +263,24 @@ mod tests {
         let table = table("Caption", &["a"], vec![vec![text("b")]], "empty");
         let start = "<div class=\"scroll\" role=\"group\" aria-label=\"Caption\" tabindex=\"0\"><table>";
         assert!(table.as_str().starts_with(start), "{}", table.as_str());
+    }
+
+    #[test]
+    fn a_long_table_is_cut_and_says_so() {
+        let rows = |count: usize| (0..count).map(|n| vec![text(n), text("x".repeat(400))]).collect();
+        let whole = table("Caption", &["a", "b"], rows(ROWS), "empty");
+        assert_eq!(whole.as_str().matches("<tr>").count(), ROWS + 1);
+        assert!(whole.as_str().ends_with("</table></div>"), "{}", whole.as_str());
+        let cut = table("Caption", &["a", "b"], rows(5000), "empty");
+        assert!(cut.as_str().ends_with("<p>4850 rows are left out; the API has all of them.</p>"));
+        assert!(cut.as_str().len() < 100_000, "{} bytes", cut.as_str().len());
+    }
+
+    #[test]
+    fn a_cell_names_its_column_for_narrow_screens() {
+        let table = table("Caption", &["Name", "Why"], vec![vec![text("a"), text("<b>")]], "empty");
+        let row = "<tr><th scope=\"row\">a</th><td data-column=\"Why\">&lt;b&gt;</td></tr>";
+        assert!(table.as_str().contains(row), "{}", table.as_str());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use beadle_engine::{Hold, Limits, StoreError, Time, testing};
+use beadle_engine::{Hold, Key, Limits, StoreError, Time, testing};
 use http::response::Parts;
 use parking_lot::Mutex;
 
@@ -73,6 +73,22 @@ struct NoFacts;
 #[async_trait]
 impl Facts for NoFacts {
     async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn waivers(&self, _: &str, _: &str) -> Result<Vec<WaiverFacts>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn undone(&self, _: &Key) -> Result<Vec<UndoneFacts>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -74,6 +74,31 @@ impl Facts for HostileFacts {
         }])
     }
 
+    fn names(&self) -> Vec<String> {
+        vec!["acme".into()]
+    }
+
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+        Ok(vec![InstallationFacts { login: HOSTILE.into(), standing: HOSTILE.into(), since: Time(1) }])
+    }
+
+    async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError> {
+        let is_shop = (organisation, repository) == ("acme", "shop");
+        let all = self.organisations().await?.into_iter().flat_map(|org| org.waivers);
+        Ok(all.filter(|_| is_shop).collect())
+    }
+
+    async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError> {
+        let value = || UndoneFacts {
+            aspect: HOSTILE.into(),
+            what: HOSTILE.into(),
+            name: HOSTILE.into(),
+            at: Time(1),
+            by: HOSTILE.into(),
+        };
+        Ok((*key == Key::new("repository", "acme", 7)).then(value).into_iter().collect())
+    }
+
     fn targets(&self) -> Vec<String> {
         vec![HOSTILE.into()]
     }
@@ -171,16 +196,25 @@ async fn get(path: &str) -> (http::response::Parts, String) {
     ask(true, path, &[HOST], IpAddr::from([127, 0, 0, 1])).await
 }
 
+/// The address of the page of the hostile group.
+const GROUP_PAGE: &str = concat!(
+    "/group?key=target-group%3A%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert%282%29%3E",
+    "%3A%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%3Cimg%20src%3Dx%20onerror%3Dalert%282%29%3E"
+);
+
 /// Every page, each with what a reader must find on it.
-const SHOWN: [(&str, &str); 10] = [
+const SHOWN: [(&str, &str); 13] = [
     ("/", "1</a>"),
+    ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
     ("/repositories?state=parked&text=script&instance=acme", "parked"),
     ("/repositories/acme/shop", "as-declared"),
-    ("/groups", "parked"),
+    ("/repositories/acme/shop", "Values that Beadle only observes"),
+    ("/groups", "<a href=\"/group?key=target-group"),
+    (GROUP_PAGE, "Parked since"),
     ("/holds", "beadle approve d1"),
     ("/journal", "intent"),
-    ("/deliveries", "/journal?key=target-group"),
+    ("/deliveries", "/group?key=target-group"),
     ("/queue", "due"),
     ("/policy", "170 of 400"),
 ];
@@ -194,7 +228,7 @@ async fn no_page_contains_a_value_as_it_is() {
         for part in ["<script", "<img", "<style", " style=", " onerror=alert(2)\"", "'>"] {
             assert!(!page.contains(part), "{part} in {path}: {page}");
         }
-        if path != "/repositories/acme/shop" && path != "/queue" {
+        if path != "/queue" {
             assert!(page.contains("&lt;script&gt;"), "no hostile value in {path}: {page}");
         }
     }
@@ -253,6 +287,10 @@ async fn invalid_requests_get_a_reason() {
         ("/deliveries?skip=99999999999", 400, "`skip` must be at most"),
         ("/repositories?colour=red", 400, "unknown field `colour`"),
         ("/repositories/acme/nothing", 404, "Not found"),
+        ("/group", 400, "`key` must be a key"),
+        ("/group?key=%3Cscript%3E", 400, "found `&lt;script&gt;`"),
+        ("/group?key=target-group:other:1", 404, "Not found"),
+        ("/group?key=repository:acme:7", 404, "Not found"),
         ("/repositories/..%2F..%2Fetc/passwd", 404, "Not found"),
         ("/assets/..%2Fstyle.css", 404, ""),
         ("/api/v1/journal?before=x", 400, "{\"error\":\"`before` must be a number, found `x`\"}"),
@@ -301,6 +339,7 @@ async fn the_description_names_every_route_and_every_value() {
     assert_eq!(described, routes);
     for path in routes.iter().filter(|path| *path != "/api/v1/openapi.json") {
         let asked = path.replace("{organisation}", "acme").replace("{name}", "shop");
+        let asked = if path.ends_with("/group") { format!("/api/v1{GROUP_PAGE}") } else { asked };
         let (head, text) = get(&asked).await;
         assert_eq!(head.status, 200, "{path}: {text}");
         let operation = &description["paths"][path]["get"];

@@ -1,4 +1,4 @@
-//! What every page has.
+//! The parts that every page has.
 
 use beadle_engine::Time;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The installations of the App that the simulator always has. In the state, `installed` of the App
-//! lists the organisations that installed it (without the key: all), and `suspended` lists those
-//! that suspended the installation.
+//! lists the organisations that installed it. Without this key, all organisations have the App.
+//! `suspended` lists those that suspended the installation.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#installation>
 

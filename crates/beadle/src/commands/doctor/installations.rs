@@ -1,13 +1,18 @@
 //! The part of `beadle doctor` about the installations of the App.
 
-use beadle_config::{Installed, Standing};
+use beadle_config::{File, Installed, Standing};
 use beadle_engine::Clock;
 use beadle_github::Installation;
 
 use super::Doctor;
-use crate::app::installations;
+use crate::app::last_sweep::LastSweep;
+use crate::app::{installations, store};
 use crate::config::{Config, InstallationsFile};
 use crate::output::count::counted;
+
+/// The maximum number of organisations in the output that no pattern allows. Anybody can install a
+/// public App.
+const STRANGERS: usize = 20;
 
 /// Lists the installations at GitHub, and reports what Beadle does about each of them.
 pub(super) async fn diagnose(
@@ -29,11 +34,25 @@ pub(super) async fn diagnose(
     }
     let observed: Vec<Installed> =
         listed.iter().map(|one| installations::observed(one, clock.now())).collect();
+    let mut strangers = 0;
     for (one, standing) in config.file.standings(&observed) {
+        strangers += usize::from(standing == Standing::NotAllowed);
+        if standing == Standing::NotAllowed && strangers > STRANGERS {
+            continue;
+        }
         let text = format!("{}: {}", one.login, standing.describe());
         let is_known = config.file.org.iter().any(|org| org.is_taken_in && org.name == one.login);
         match standing {
-            Standing::Declared => {}
+            Standing::Declared => {
+                if let Some(name) = spelled_otherwise(&config.file, &one.login)
+                    && has_state(config, &one.login).await
+                {
+                    doctor.note(&format!(
+                        "{name}: the stored state belongs to the name `{}`; write `name = \"{}\"` to keep it",
+                        one.login, one.login
+                    ));
+                }
+            }
             Standing::TakenIn if is_known => doctor.fine(&text),
             Standing::TakenIn => {
                 doctor.note(&format!("{}: not taken in yet; is `beadle serve` running?", one.login));
@@ -41,8 +60,44 @@ pub(super) async fn diagnose(
             _ => doctor.note(&text),
         }
     }
+    let more = strangers.saturating_sub(STRANGERS) as u64;
+    if more > 0 {
+        let more = counted(more, "more organisation", "more organisations");
+        doctor.note(&format!("[installations]: {more} not taken in, because no pattern matches them"));
+    }
 }
 
 async fn list(config: &Config, from: &InstallationsFile, clock: &Clock) -> anyhow::Result<Vec<Installation>> {
-    Ok(installations::reader(config, from, clock)?.installations().await?)
+    Ok(installations::reader(config, from, clock)?.installations().await?.installations)
+}
+
+/// Returns the name of the `[[org]]` of an organisation, if it differs from the login in the case of
+/// letters. The stored state of an organisation that Beadle took in belongs to its login.
+fn spelled_otherwise<'a>(file: &'a File, login: &str) -> Option<&'a str> {
+    let is_its = |name: &str| name.eq_ignore_ascii_case(login) && name != login;
+    file.org.iter().filter(|org| !org.is_taken_in).map(|org| org.name.as_str()).find(|name| is_its(name))
+}
+
+/// Returns whether Beadle has swept an organisation that has exactly this name.
+async fn has_state(config: &Config, name: &str) -> bool {
+    let Some(store) = store::open_if_there(config).await.ok().flatten() else { return false };
+    LastSweep::note(name).get(store.as_ref()).await.is_ok_and(|last| last.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use beadle_config::Source;
+
+    use super::*;
+
+    #[test]
+    fn only_another_spelling_of_a_login_is_reported() {
+        let text = "[[org]]\nname = \"acme-labs\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        for (login, expected) in [("Acme-Labs", Some("acme-labs")), ("acme-labs", None), ("acme", None)] {
+            assert_eq!(spelled_otherwise(&file, login), expected, "{login}");
+        }
+    }
 }

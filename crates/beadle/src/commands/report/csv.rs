@@ -9,7 +9,7 @@ pub(super) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     cells.into_iter().map(cell).collect::<Vec<_>>().join(",")
 }
 
-/// Returns a cell. A spreadsheet shows a text that begins with an apostrophe, and computes nothing.
+/// Returns a cell. A spreadsheet does not compute a text that begins with an apostrophe.
 fn cell(text: &str) -> String {
     // A spreadsheet can ignore white space before a formula.
     let is_formula = text.trim_start().starts_with(FORMULA);

@@ -111,7 +111,7 @@ fn short(commit: &str) -> String {
     commit.chars().take(DIGITS).collect()
 }
 
-/// How many rows have which status.
+/// The number of rows by status.
 #[derive(Default)]
 pub(super) struct Tally(BTreeMap<ControlStatus, usize>);
 

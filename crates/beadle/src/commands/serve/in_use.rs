@@ -74,7 +74,7 @@ impl Prepared {
             clock: clock.clone(),
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
-            access: Access::new(token.clone(), config.file.server.operator.ip()),
+            access: Access::new(token, config.file.server.operator.ip()),
             sign_in: sign_in::open(&service)?,
         };
         let operator = Operator {
@@ -86,7 +86,6 @@ impl Prepared {
             driver: driver.clone(),
             stop: service.stop.clone(),
             reloads: reloads.clone(),
-            token,
             pages: Arc::new(pages),
         };
         warn_of_missing_secrets(config);
@@ -125,7 +124,7 @@ pub(super) struct InUse {
 }
 
 impl InUse {
-    /// Waits until other organisations are to be taken in than those of the configuration.
+    /// Waits until the service must work on other organisations than the configuration has now.
     pub(super) async fn installations_changed(&self) {
         self.service.installations.changed().await;
     }
@@ -138,9 +137,9 @@ impl InUse {
     }
 }
 
-/// Reads the token that callers of the operator listener must send. After a reload, the listener
-/// can still have an address that the file has no more, and other machines must not reach it without
-/// a token.
+/// Reads the token that callers of the operator listener must send. A reload does not change the
+/// address of the listener, also if the file has another one. Other machines must not reach the
+/// listener without a token.
 fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
     let address = config.file.server.operator;
     match &config.file.server.operator_token {

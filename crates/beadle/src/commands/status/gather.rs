@@ -80,8 +80,8 @@ pub(super) async fn gather(
     status.pauses = store.pauses(now).await?;
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
-    // If no service runs, the stored results of the tasks are old. So are those of an organisation
-    // that Beadle left alone since then.
+    // If no service runs, the stored results of the tasks are old. The results of an organisation
+    // that Beadle has left alone since then are old too.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;

@@ -19,7 +19,7 @@ pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
     let url = format!("http://{}/readyz", reachable(config.file.server.operator));
     let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
     let mut request = http.get(url);
-    // The refusal of a token shows too that a service listens. So the command needs no token.
+    // A refused token also shows that a service listens, so the command needs no token.
     if let Some(reference) = &config.file.server.operator_token
         && let Ok(token) = config.secret(reference, "the operator token")
     {

@@ -25,7 +25,7 @@ pub(super) struct Status {
     pub(super) problems: Vec<Problem>,
     /// The generations that the gate holds.
     pub(super) held_policies: Vec<HeldPolicy>,
-    /// The waivers that are in force, with the one that ends first at the beginning.
+    /// The waivers that are in force. The one that ends first comes first.
     pub(super) waivers: Vec<WaiverInForce>,
     /// The pauses that are in force.
     pub(super) pauses: Vec<Pause>,

@@ -252,6 +252,7 @@ async fn the_json_has_every_part_of_the_state() {
         "service",
         "tokens",
         "version",
+        "waivers",
     ];
     keys.sort_unstable();
     assert_eq!(keys, expected);

@@ -29,7 +29,7 @@ use crate::config::{Config, OrgConfig};
 use crate::output::printer::Printer;
 use crate::output::render::{self, PlanScope, WholePlan};
 
-/// What one undo needs besides the organisation.
+/// The values of one undo that are the same for all organisations.
 struct Undo<'a> {
     /// The name of the undo, such as `undo of 1234`.
     name: String,

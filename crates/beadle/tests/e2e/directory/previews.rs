@@ -1,5 +1,5 @@
-//! What a change of the policy's mappings and teams would do in groups: on a pull request, and with
-//! `beadle plan --base`. Nothing of it is written.
+//! Previews of a change of the policy's mappings and teams: on a pull request, and with `beadle
+//! plan --base`. A preview writes nothing.
 
 use std::time::Duration;
 

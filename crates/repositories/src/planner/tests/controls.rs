@@ -1,4 +1,4 @@
-//! Controls: what a run finds is recorded, and a report tells it of every moment since then.
+//! Controls: each run records its findings, and a report shows them for every later moment.
 
 use beadle_engine::{Planner as _, Report};
 
@@ -39,7 +39,7 @@ async fn notes(world: &World, kind: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_tells_of_each_moment_what_was_recorded_then() {
+async fn a_report_shows_for_each_moment_what_was_recorded_then() {
     let world = World::new(acme(501, 601), SETTINGS).await;
     let begin = world.clock.now();
     world.clock.jump(DAY);

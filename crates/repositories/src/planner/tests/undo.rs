@@ -130,7 +130,7 @@ async fn an_undone_run_leaves_the_values_from_before_it() {
     assert_eq!(live(&world), before);
     // There is nothing left to undo.
     assert_eq!(Box::pin(undo(&world, 0, first)).await, (Vec::new(), Vec::new()));
-    // An undone undo is as never undone.
+    // The undo of an undo brings the values of the policy back.
     let (_, second) = written(&world, first).await;
     let (_, left) = Box::pin(undo(&world, first, second)).await;
     assert_eq!(left, Vec::<String>::new());
@@ -199,7 +199,7 @@ async fn undone_values_are_only_observed_until_the_policy_agrees() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_restored_is_said() {
+async fn the_plan_names_what_it_cannot_restore() {
     let policy = "secrets: [{ name: TOKEN, secret: token }]\nbranches: [{ name: main, protection: null }]\n";
     let mut world = shop_with(policy).await;
     world.set_secret("token", "hidden");
@@ -272,7 +272,7 @@ rulesets:
     assert_eq!(results, [&StepResult::Withheld; 2]);
 }
 
-/// What only the public repository can have.
+/// The values that only the public repository can have.
 const GADGETS: &str = "
 repository: { visibility: public }
 security:
@@ -346,7 +346,7 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);
-    // The plan has no change, and Beadle does not take this for a policy that agrees.
+    // The plan has no change, but the policy does not agree.
     world.clock.jump(3_600_000);
     Box::pin(world.apply()).await;
     world.clock.jump(3 * 86_400_000);

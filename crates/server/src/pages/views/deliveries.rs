@@ -9,11 +9,13 @@ use crate::pages::asked::{Asked, Refused, number};
 use crate::pages::html::{Html, text};
 use crate::pages::link::Link;
 use crate::pages::names::{Names, names};
-use crate::pages::parts::{code, field, filter, list, moment, more, named, table};
+use crate::pages::parts::{code, field, filter, moment, more, named, short_list, table};
 use crate::pages::view::View;
 
 /// The number of deliveries of a page.
 const ROWS: u32 = 100;
+/// The number of keys that the page shows of one delivery.
+const KEYS: usize = 5;
 
 /// One page of deliveries, without their bodies.
 #[derive(Debug, Serialize)]
@@ -64,7 +66,7 @@ impl View for DeliveriesPage {
                 text(&delivery.instance),
                 text(&delivery.event),
                 text(delivery.actor.as_deref().unwrap_or("-")),
-                if delivery.keys.is_empty() { text("none") } else { list(keys) },
+                if delivery.keys.is_empty() { text("none") } else { short_list(keys, KEYS) },
             ]
         };
         vec![

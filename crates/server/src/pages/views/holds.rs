@@ -32,7 +32,7 @@ struct Group {
     title: String,
     /// The policy line that asks for the changes, if there is one.
     asked: Option<PolicyLocation>,
-    /// What the operators decided: `open`, `approved` or `rejected`.
+    /// The decision of the operators: `open`, `approved` or `rejected`.
     decision: &'static str,
     /// The operator who decided.
     by: Option<String>,
@@ -95,7 +95,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
     Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked, visitor: None })
 }
 
-/// Returns whether a group has a change about which this text says something.
+/// Returns whether the title, the aspect, a name or a reason of the group contains this text.
 fn is_wanted(group: &HoldGroup, wanted: &str) -> bool {
     let of_group = [&group.title, &group.aspect].into_iter().any(|text| contains(text, wanted));
     let is_named = |hold: &Hold| contains(&hold.subject, wanted) || contains(&hold.why, wanted);

@@ -2,8 +2,10 @@
 //! answers with the same values as JSON.
 
 pub(super) mod deliveries;
+pub(super) mod group;
 pub(super) mod holds;
 pub(super) mod journal;
+mod one;
 pub(super) mod overview;
 pub(super) mod policy;
 pub(super) mod queue;

@@ -1,14 +1,14 @@
 //! `/`: what is wrong now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use beadle_engine::{Depth, Hold, Lane, Pause, Store, TaskRecord, Time};
+use beadle_engine::{Depth, Hold, Key, Lane, Pause, Store, TaskRecord, Time};
 use serde::Serialize;
 
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
-use crate::pages::facts::OrganisationFacts;
+use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::parts::{
@@ -36,7 +36,9 @@ pub(in crate::pages) struct Overview {
     /// The version of Beadle.
     version: &'static str,
     organisations: Vec<OrganisationFacts>,
-    /// The state of the own settings of each organisation, after their first run.
+    /// The known installations of the App of `[installations]`.
+    installations: Vec<InstallationFacts>,
+    /// The state of each organisation itself, after its first run.
     organisation_settings: Vec<Thing>,
     repositories: Counts,
     groups: Counts,
@@ -50,30 +52,30 @@ pub(in crate::pages) struct Overview {
     attention: Vec<Thing>,
 }
 
-/// Reads the state of the whole process. `targets` are the names of the targets of groups.
+/// Reads the state of the whole process.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
-    organisations: Vec<OrganisationFacts>,
-    targets: &[String],
+    known: &dyn Facts,
     tasks: Vec<TaskRecord>,
     now: Time,
 ) -> Result<Overview, Refused> {
+    let organisations = known.organisations().await?;
     let names: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
     let trouble = Trouble::read(store).await?;
     let organisation_settings = things(store, ORGANISATION, &names, &trouble).await?;
     let repositories = things(store, REPOSITORY, &names, &trouble).await?;
-    let groups = things(store, GROUP, targets, &trouble).await?;
+    let groups = things(store, GROUP, &known.targets(), &trouble).await?;
+    let holds = store.holds().await?;
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
-    let mut attention: Vec<&Thing> = all.filter(|thing| !thing.state.is_fine()).collect();
-    attention.sort_by_key(|thing| thing.state.rank());
-    let attention = attention.into_iter().take(SHOWN).cloned().collect();
+    let attention = attention(all, &holds);
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,
+        installations: known.installations().await?,
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
-        holds: store.holds().await?.iter().filter(|hold| is_waiting(hold)).count(),
+        holds: holds.iter().filter(|hold| is_waiting(hold)).count(),
         queue: store.depth(now).await?,
         pauses: store.pauses(now).await?,
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
@@ -84,6 +86,21 @@ pub(in crate::pages) async fn load(
 /// Returns whether a held change waits for a decision of an operator.
 fn is_waiting(hold: &Hold) -> bool {
     hold.approved_by.is_none() && hold.rejected.is_none()
+}
+
+/// Returns some of the things that need attention, with the most important state first. A rejected
+/// change stays held, and nobody has to look at it again.
+fn attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<Thing> {
+    let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
+    let waiting: HashSet<&Key> = holds.iter().filter(|hold| is_waiting(hold)).map(|hold| &hold.key).collect();
+    let is_decided = |key: &Key| known.contains(key) && !waiting.contains(key);
+    let needs_attention = |thing: &&Thing| {
+        let is_decided = thing.state == Condition::Held && is_decided(&thing.key);
+        !thing.state.is_fine() && !is_decided
+    };
+    let mut attention: Vec<&Thing> = all.filter(needs_attention).collect();
+    attention.sort_by_key(|thing| thing.state.rank());
+    attention.into_iter().take(SHOWN).cloned().collect()
 }
 
 impl Counts {
@@ -127,14 +144,15 @@ impl View for Overview {
             ("Queue", link(&Link::to("/queue"), queue)),
             ("Version", text(self.version)),
         ]);
+        let own: HashMap<&str, &Thing> =
+            self.organisation_settings.iter().map(|own| (own.key.instance(), own)).collect();
         let organisation = |org: &OrganisationFacts| {
             let policy = if org.open { org.generation.as_deref().unwrap_or("-") } else { "not open" };
-            let held = match org.held.len() {
+            let held = match org.held.iter().filter(|held| held.approved_by.is_none()).count() {
                 0 => text("none"),
                 count => link(&Link::to("/policy"), count),
             };
-            let own = self.organisation_settings.iter().find(|own| own.key.instance() == org.name);
-            let its = own.map_or_else(|| text("-"), |own| state(own.state.as_str()));
+            let its = own.get(org.name.as_str()).map_or_else(|| text("-"), |own| state(own.state.as_str()));
             vec![text(&org.name), text(&org.mode), code(policy), held, its]
         };
         let task = |task: &TaskRecord| {
@@ -142,6 +160,17 @@ impl View for Overview {
             vec![text(&task.name), text(task.failure.as_deref().unwrap_or_default()), since]
         };
         let pause = |pause: &Pause| vec![code(&pause.scope), moment(pause.until, now)];
+        let installation =
+            |one: &InstallationFacts| vec![text(&one.login), text(&one.standing), moment(one.since, now)];
+        let installations = section(
+            "Installations of the App",
+            [table(
+                "The organisations in which the App of [installations] is or was installed",
+                &["Organisation", "State", "Since"],
+                self.installations.iter().map(installation).collect(),
+                "Beadle knows no installation.",
+            )],
+        );
         vec![
             sums,
             section(
@@ -176,12 +205,13 @@ impl View for Overview {
                         "Mode",
                         "Policy in force",
                         "Policies that the gate holds",
-                        "Own settings",
+                        "Organisation itself",
                     ],
                     self.organisations.iter().map(organisation).collect(),
                     "The configuration has no organisation.",
                 )],
             ),
+            if self.installations.is_empty() { Html::default() } else { installations },
             paragraph([text("The API has the same values as JSON: "), link(&Link::to(API), API)]),
         ]
     }
@@ -189,3 +219,45 @@ impl View for Overview {
 
 /// The address of the description of the API.
 const API: &str = "/api/v1/openapi.json";
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::guard::Rejection;
+    use beadle_engine::{Risk, testing};
+
+    use super::*;
+
+    #[test]
+    fn a_decided_hold_needs_no_attention() {
+        let thing = |id: u64, state| {
+            let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
+            Thing { key, subject, state, why: String::new(), since: Time(1) }
+        };
+        let hold = |id: u64, rejected: bool| Hold {
+            digest: format!("d{id}"),
+            key: Key::new("repository", "acme", id),
+            subject: format!("acme/r{id}"),
+            since: Time(1),
+            why: "limit".into(),
+            contested: false,
+            approved_by: None,
+            approval_reason: None,
+            rejected: rejected.then(|| Rejection { by: "mona".into(), reason: None, at: Time(2) }),
+            spent: false,
+            generation: "g1".into(),
+            change: testing::change("teams", "team core", &[Risk::Removes]),
+        };
+        let things = [
+            thing(1, Condition::Drifted),
+            thing(2, Condition::Held),
+            thing(3, Condition::Held),
+            thing(4, Condition::Held),
+            thing(5, Condition::AsDeclared),
+        ];
+        // The third repository has a further hold, and the store has no hold of the fourth one.
+        let holds = [hold(2, true), hold(3, true), hold(3, false)];
+        let shown = attention(things.iter(), &holds);
+        let names: Vec<&str> = shown.iter().map(|thing| thing.subject.as_str()).collect();
+        assert_eq!(names, ["acme/r3", "acme/r4", "acme/r1"]);
+    }
+}

@@ -78,28 +78,35 @@ fn held(held: &HeldPolicy, now: Time) -> Html {
     joined([facts(rows), groups, left_out])
 }
 
-fn waivers(organisations: &[OrganisationFacts], now: Time) -> Html {
-    let row = |organisation: &str, waiver: &WaiverFacts| {
-        let names = waiver.repositories.iter().map(|name| text(format!("{organisation}/{name}")));
-        vec![
-            list(names),
-            list(waiver.keys.iter().map(code)),
-            text(if waiver.in_force { "in force" } else { "not in force" }),
-            moment(waiver.until, now),
-            text(format!("{} ({})", waiver.reason, waiver.owner)),
-            joined([code(&waiver.declared_by), text(" "), code(&waiver.code)]),
-        ]
-    };
-    let mut rows = Vec::new();
-    for org in organisations {
-        rows.extend(org.waivers.iter().map(|waiver| row(&org.name, waiver)));
-    }
+/// Returns the row of a waiver in a [`waiver_table`].
+pub(in crate::pages) fn waiver_row(organisation: &str, waiver: &WaiverFacts, now: Time) -> Vec<Html> {
+    let names = waiver.repositories.iter().map(|name| text(format!("{organisation}/{name}")));
+    vec![
+        list(names),
+        list(waiver.keys.iter().map(code)),
+        text(if waiver.in_force { "in force" } else { "not in force" }),
+        moment(waiver.until, now),
+        text(format!("{} ({})", waiver.reason, waiver.owner)),
+        joined([code(&waiver.declared_by), text(" "), code(&waiver.code)]),
+    ]
+}
+
+/// Returns a table of waivers. Without rows, returns the sentence `empty`.
+pub(in crate::pages) fn waiver_table(rows: Vec<Vec<Html>>, empty: &'static str) -> Html {
     table(
         "Keys that Beadle does not compare for a time",
         &["Repositories", "Keys", "State", "Until", "Reason and owner", "Declared by"],
         rows,
-        "There is no waiver.",
+        empty,
     )
+}
+
+fn waivers(organisations: &[OrganisationFacts], now: Time) -> Html {
+    let mut rows = Vec::new();
+    for org in organisations {
+        rows.extend(org.waivers.iter().map(|waiver| waiver_row(&org.name, waiver, now)));
+    }
+    waiver_table(rows, "There is no waiver.")
 }
 
 impl View for Policies {

@@ -87,7 +87,7 @@ impl View for Queue {
             section(
                 "Pauses",
                 [table(
-                    "Beadle changes nothing of these",
+                    "Beadle makes no change here until the end",
                     &["Paused", "Until"],
                     self.pauses.iter().map(pause).collect(),
                     "Nothing is paused.",

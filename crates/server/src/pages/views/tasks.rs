@@ -3,7 +3,7 @@
 use beadle_engine::{TaskRecord, TaskStatus, Time};
 use serde::Serialize;
 
-use crate::pages::html::{Html, text};
+use crate::pages::html::{Html, long_text, text};
 use crate::pages::parts::{moment, state, table};
 use crate::pages::view::View;
 
@@ -24,7 +24,7 @@ fn row(task: &TaskRecord, now: Time) -> Vec<Html> {
     vec![
         text(&task.name),
         state(name),
-        text(what),
+        long_text(what),
         task.ended.map(|ended| moment(ended, now)).unwrap_or_default(),
         moment(task.next, now),
         text(format!("{} ({} failed)", task.runs, task.failures)),

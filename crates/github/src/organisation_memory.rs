@@ -1,0 +1,56 @@
+//! Remembers which organisation a login means. If an organisation is renamed or deleted, somebody
+//! else can take its login, and install a public App there. Beadle must not keep that organisation.
+
+use beadle_engine::{Metadata, Note, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+/// The id of the organisation that a login means.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct OrganisationId(u64);
+
+impl Metadata for OrganisationId {
+    const KIND: &'static str = "organisation-id";
+}
+
+fn note(login: &str) -> Note<OrganisationId> {
+    Note::of(&[&login.to_lowercase()])
+}
+
+/// Returns a message if the login meant another organisation before. Returns `None` if it means the
+/// same one, or if Beadle remembers none.
+pub async fn another_organisation(
+    store: &dyn Store,
+    login: &str,
+    id: u64,
+) -> Result<Option<String>, StoreError> {
+    let remembered = note(login).get(store).await?;
+    Ok(message(login, remembered.map(|OrganisationId(before)| before), id))
+}
+
+/// Remembers that the login means the organisation with this id.
+pub async fn remember_organisation(store: &dyn Store, login: &str, id: u64) -> Result<(), StoreError> {
+    note(login).put(store, &OrganisationId(id)).await
+}
+
+fn message(login: &str, before: Option<u64>, id: u64) -> Option<String> {
+    let before = before.filter(|before| *before != id)?;
+    Some(format!(
+        "organisation `{login}` had the id {before}, but another organisation with the id {id} has this login now; \
+         if the configuration means this organisation, set `app.installation` to the id of its installation"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_organisation_with_the_same_login_is_reported() {
+        assert_eq!(message("acme", None, 7), None);
+        assert_eq!(message("acme", Some(7), 7), None);
+        let text = message("acme", Some(7), 8).unwrap();
+        assert!(text.starts_with("organisation `acme` had the id 7, but another organisation with the id 8"));
+        assert_eq!(note("Acme").name(), note("acme").name(), "logins have no case");
+    }
+}

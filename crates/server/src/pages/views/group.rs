@@ -1,0 +1,59 @@
+//! `/group?key=KEY`: one group of a target. The address has the key in its query, because a name or
+//! an id of a group can contain any character, and some proxies change such paths.
+
+use beadle_engine::{Key, Store, Time};
+use serde::Serialize;
+
+use super::one::Work;
+use super::things::GROUP;
+use crate::pages::asked::{Asked, Refused};
+use crate::pages::condition::{Thing, of_key};
+use crate::pages::html::Html;
+use crate::pages::parts::facts;
+use crate::pages::view::View;
+
+/// One group: its state, its place in the queue, its holds and its journal.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct GroupPage {
+    group: Thing,
+    #[serde(flatten)]
+    work: Work,
+}
+
+/// Reads one group. `targets` are the names of the configured targets.
+pub(in crate::pages) async fn load(
+    store: &dyn Store,
+    targets: &[String],
+    asked: &Asked,
+    now: Time,
+) -> Result<GroupPage, Refused> {
+    let Ok(key) = asked.key.parse::<Key>() else {
+        let rule = format!("`key` must be a key such as `target-group:aws:corp/00g1`, found `{}`", asked.key);
+        return Err(Refused::Invalid(rule));
+    };
+    let is_known = key.kind() == GROUP && targets.iter().any(|target| target == key.instance());
+    let found = if is_known { of_key(store, &key).await? } else { None };
+    let Some(group) = found else {
+        return Err(Refused::NotFound(format!(
+            "Beadle has no run of a group with the key `{key}`; the journal can have entries of the key"
+        )));
+    };
+    Ok(GroupPage { work: Work::load(store, &key, now).await?, group })
+}
+
+impl View for GroupPage {
+    const PLACE: &'static str = "/groups";
+
+    fn title(&self) -> String {
+        self.group.subject.clone()
+    }
+
+    fn content(&self, now: Time) -> Vec<Html> {
+        let (own, work) = (&self.group, &self.work);
+        vec![
+            facts(work.facts(own, now)),
+            work.holds(now),
+            work.journal(&own.key, "The journal has no entry of this group.", now),
+        ]
+    }
+}

@@ -1,0 +1,83 @@
+//! What the pages of one repository and of one group have in common: its place in the queue, its
+//! pauses, its holds and its journal.
+
+use beadle_engine::{Entry, Hold, Key, Pause, Row, Store, StoreError, Time};
+use serde::Serialize;
+
+use super::holds;
+use super::journal;
+use crate::pages::condition::Thing;
+use crate::pages::html::{Html, long_text};
+use crate::pages::link::Link;
+use crate::pages::newest::newest;
+use crate::pages::parts::{code, moment, more, section, state, table};
+
+/// The number of entries of the journal on the page.
+const ENTRIES: usize = 50;
+
+/// The work on one key.
+#[derive(Debug, Serialize)]
+pub(in crate::pages) struct Work {
+    /// The key in the queue; `None` if the store has no row of the key.
+    queue: Option<Row>,
+    pauses: Vec<Pause>,
+    holds: Vec<Hold>,
+    /// The newest entries of the journal, with the newest one first.
+    journal: Vec<Entry>,
+    /// The number before which the older entries begin; `None` if there are none.
+    older: Option<u64>,
+}
+
+impl Work {
+    /// Reads the work on a key.
+    pub(in crate::pages) async fn load(store: &dyn Store, key: &Key, now: Time) -> Result<Self, StoreError> {
+        let found = newest(store, (key.as_str(), None), ENTRIES, &|_: &Entry| true).await?;
+        let mut pauses = store.pauses(now).await?;
+        pauses.retain(|pause| pause.covers(key));
+        Ok(Self {
+            queue: store.row(key).await?,
+            pauses,
+            holds: store.holds_of(key).await?,
+            journal: found.entries,
+            older: found.older,
+        })
+    }
+
+    /// Returns the facts about a repository or a group.
+    pub(in crate::pages) fn facts(&self, own: &Thing, now: Time) -> Vec<(&'static str, Html)> {
+        let mut rows = vec![
+            ("State", state(own.state.as_str())),
+            ("Since", moment(own.since, now)),
+            ("Key", code(&own.key)),
+        ];
+        if !own.why.is_empty() {
+            rows.push(("Why", long_text(&own.why)));
+        }
+        if let Some(parked) = self.queue.as_ref().and_then(|row| row.parked.as_ref()) {
+            rows.push(("Parked since", moment(parked.since, now)));
+        }
+        if let Some(row) = self.queue.as_ref().filter(|row| row.is_pending()) {
+            rows.push(("Due since", moment(row.first_dirty, now)));
+        }
+        if let Some(error) = self.queue.as_ref().and_then(|row| row.last_error.as_ref()) {
+            rows.push(("Last error", long_text(error)));
+        }
+        rows.extend(self.pauses.iter().map(|pause| ("Paused until", moment(pause.until, now))));
+        rows
+    }
+
+    /// Returns the holds.
+    pub(in crate::pages) fn holds(&self, now: Time) -> Html {
+        section("Holds", [holds::table_of(&self.holds, now, None)])
+    }
+
+    /// Returns the journal of the key. Without an entry, it has the sentence `empty`.
+    pub(in crate::pages) fn journal(&self, key: &Key, empty: &'static str, now: Time) -> Html {
+        let older = self
+            .older
+            .map(|before| Link::to("/journal").with("key", key.as_str()).with("before", &before.to_string()));
+        let entries = journal::rows(&self.journal, now);
+        let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
+        section("Journal", [entries, more(older, "Older entries")])
+    }
+}

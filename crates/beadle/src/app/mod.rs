@@ -60,3 +60,4 @@ mod team_file;
 mod text_parts;
 pub(crate) mod waived_repositories;
 pub(crate) mod waiver_watch;
+pub(crate) mod waiving;

@@ -1,15 +1,20 @@
-//! The decisions of people who signed in to the pages.
+//! The decisions and the waivers of people who signed in to the pages.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError};
-use beadle_server::sign_in::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions};
+use beadle_repositories::policy::Waiver;
+use beadle_server::sign_in::{
+    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest,
+};
 
 use crate::app::approval_rules::{PolicyFacts, authors, closed, involved};
 use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
 use crate::app::service::Service;
+use crate::app::waived_repositories::covered;
+use crate::app::waiving::{check, until, waive};
 use crate::output::count::counted;
 
 /// Stores the decisions in the store of a service.
@@ -18,6 +23,7 @@ pub(crate) struct PageDecisions(pub(crate) Arc<Service>);
 #[async_trait]
 impl Decisions for PageDecisions {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
+        let unavailable = |error: StoreError| DecisionRefusal::Unavailable(error.to_string());
         let store = self.0.store.as_ref();
         let groups = group_holds(store.holds().await.map_err(unavailable)?);
         let named = shown(&groups, asked)?;
@@ -31,10 +37,44 @@ impl Decisions for PageDecisions {
         self.0.bell.notify_one();
         outcome(&decided, &decision)
     }
-}
 
-fn unavailable(error: StoreError) -> DecisionRefusal {
-    DecisionRefusal::Unavailable(error.to_string())
+    async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
+        let now = self.0.clock().now();
+        let unknown = || DecisionRefusal::NotFound(format!("there is no repository `{}`", asked.repository));
+        let (owner, name) = asked.repository.split_once('/').ok_or_else(unknown)?;
+        let org = self.0.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(owner));
+        let org = org.ok_or_else(unknown)?;
+        if asked.keys.is_empty() {
+            return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
+        }
+        // A page shows the hint in the same line.
+        let invalid = |error: anyhow::Error| DecisionRefusal::Invalid(error.to_string().replace('\n', "; "));
+        let named = (now, "the end");
+        let waiver = Waiver {
+            keys: asked.keys.clone(),
+            repositories: vec![name.to_owned()],
+            until: until(&asked.until, named).map_err(invalid)?,
+            reason: asked.reason.clone(),
+            owner: asked.by.clone(),
+            asked: None,
+        };
+        check(&waiver, &org.file, named).map_err(invalid)?;
+        let Some(open) = org.open() else {
+            let why = format!("the organisation {} is unavailable", org.file.name);
+            return Err(DecisionRefusal::Unavailable(why));
+        };
+        let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
+        let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+        // A pattern would also exempt other and later repositories.
+        if !matches!(rows.as_slice(), [row] if row.name.eq_ignore_ascii_case(name)) {
+            return Err(unknown());
+        }
+        let store = self.0.store.as_ref();
+        let stored = waive(store, &org.file, &waiver, (&rows, asked.by.clone()), now).await;
+        stored.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
+        self.0.bell.notify_one();
+        Ok(WaiverDone { code: waiver.id(), until: waiver.until })
+    }
 }
 
 impl PageDecisions {

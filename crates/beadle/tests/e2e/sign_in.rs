@@ -80,10 +80,19 @@ impl<'a> Browser<'a> {
 
     /// Sends the form of a decision. Returns the status and the page.
     async fn decide(&self, ruling: &str, code: &str) -> (u16, String) {
-        let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
         let now = jiff::Timestamp::now().as_millisecond();
-        let form = format!("ruling={ruling}&code={code}&shown={now}&reason=read+it&token={token}");
-        let asked = self.http.post(format!("{}/holds/decide", url(self.world)));
+        self.send("/holds/decide", &format!("ruling={ruling}&code={code}&shown={now}&reason=read+it")).await
+    }
+
+    /// Sends the form of a waiver. Returns the status and the page.
+    async fn waive(&self, repository: &str, key: &str) -> (u16, String) {
+        self.send("/waivers", &format!("repository={repository}&keys={key}&until=2d&reason=release")).await
+    }
+
+    async fn send(&self, path: &str, fields: &str) -> (u16, String) {
+        let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
+        let form = format!("{fields}&token={token}");
+        let asked = self.http.post(format!("{}{path}", url(self.world)));
         let asked = asked.header(COOKIE, &self.session).header(ORIGIN, url(self.world)).body(form);
         let answer = asked.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
@@ -167,6 +176,21 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     world.until("widgets", "the approved removal", is_removed).await;
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
     assert!(journal.contains("\"by\":\"ann (signed in with GitHub)\""), "{journal}");
+
+    let key = "branches.main.enforce_admins";
+    assert_eq!(viewer.waive("acme/widgets", key).await.0, 403, "a viewer does not waive");
+    for (repository, key, status) in [
+        ("acme/nothing", key, 404),
+        ("acme/widg*", key, 404),
+        ("other/widgets", key, 404),
+        ("acme/widgets", "", 400),
+    ] {
+        assert_eq!(approver.waive(repository, key).await.0, status, "{repository} {key}");
+    }
+    let (status, page) = approver.waive("acme/widgets", key).await;
+    assert!(status == 200 && page.contains("The waiver "), "{page}");
+    let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
+    assert_eq!((&listed["owner"], &listed["keys"]), (&json!("ann (signed in with GitHub)"), &json!([key])));
 
     let members = json!({ "security": { "members": { "ann": null } } });
     change(&world, &json!({ "orgs": { "acme": { "teams": members } } })).await;

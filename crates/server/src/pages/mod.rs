@@ -299,9 +299,15 @@ fn pages() -> Vec<Route> {
         ),
         (
             "/repositories/{organisation}/{name}",
-            get(|State(pages): Shared, Path((owner, name)): Path<(String, String)>| async move {
-                pages.show(pages.repository(&owner, &name).await)
-            }),
+            get(
+                |State(pages): Shared,
+                 Path((owner, name)): Path<(String, String)>,
+                 visitor: Option<Extension<Visitor>>| async move {
+                    let visitor = visitor.map(|Extension(visitor)| visitor);
+                    let page = pages.repository(&owner, &name).await;
+                    pages.show(page.map(|page| page.for_visitor(visitor)))
+                },
+            ),
         ),
         (
             "/groups",

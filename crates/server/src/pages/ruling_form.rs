@@ -1,4 +1,4 @@
-//! The form with which a signed-in person decides about held changes.
+//! The forms with which a signed-in person decides about held changes and exempts keys.
 
 use beadle_engine::Time;
 
@@ -7,6 +7,25 @@ use crate::sign_in::{Role, Visitor};
 
 /// The path to which the form sends a decision.
 pub(super) const RULING_PATH: &str = "/holds/decide";
+
+/// The path to which the form sends a waiver.
+pub(super) const WAIVER_PATH: &str = "/waivers";
+
+/// Returns the form that exempts keys of a repository. Returns nothing if the person may not.
+pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
+    let Some(visitor) = visitor.filter(|visitor| visitor.role >= Role::Approver) else {
+        return Html::default();
+    };
+    let fields = [
+        hidden("repository", repository),
+        hidden("token", &visitor.token),
+        element(Tag::Label, &[], [text("Keys, separated by commas"), line("keys")]),
+        element(Tag::Label, &[], [text("Until, such as 2d"), line("until")]),
+        element(Tag::Label, &[], [text("Reason"), line("reason")]),
+        element(Tag::Button, &[], [text("Waive")]),
+    ];
+    element(Tag::Form, &[Attribute::Action(WAIVER_PATH), Attribute::Method("post")], fields)
+}
 
 /// Returns the form for the changes with this code. Returns nothing if the person may not decide, or
 /// if the decision cannot change here. `decision` is the present one.

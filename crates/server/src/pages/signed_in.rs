@@ -1,4 +1,4 @@
-//! The sign-in, the account of the person, and the decisions about held changes.
+//! The sign-in, the account of the person, the decisions about held changes, and waivers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,16 +20,20 @@ use super::answers;
 use super::html::{Attribute, Tag, element, hidden, text};
 use super::link::Link;
 use super::parts::{counted, facts, link, paragraph};
-use super::ruling_form::RULING_PATH;
-use crate::sign_in::{DecisionDone, DecisionRefusal, Problem, RETURN_PATH, Returned, Ruled, SignIn, Visitor};
+use super::ruling_form::{RULING_PATH, WAIVER_PATH};
+use crate::sign_in::{
+    DecisionDone, DecisionRefusal, Exemption, Problem, RETURN_PATH, Returned, Ruled, SignIn, Visitor,
+    WaiverDone,
+};
 
 /// The path of the page about the signed-in person.
 pub(super) const ACCOUNT_PATH: &str = "/account";
 /// The path to which the form that signs out leads.
 const SIGN_OUT_PATH: &str = "/sign-out";
-/// The paths of the API that need a signed-in person: the session, an approval and a rejection.
-pub(super) const API: [&str; 3] =
-    ["/api/v1/session", "/api/v1/holds/{code}/approve", "/api/v1/holds/{code}/reject"];
+/// The paths of the API that need a signed-in person: the session, an approval, a rejection and a
+/// waiver.
+pub(super) const API: [&str; 4] =
+    ["/api/v1/session", "/api/v1/holds/{code}/approve", "/api/v1/holds/{code}/reject", "/api/v1/waivers"];
 /// The header in which a program sends the token of its session.
 const TOKEN_HEADER: &str = "x-beadle-token";
 /// The maximum size of a body, in bytes.
@@ -42,7 +46,7 @@ type Sender = Option<Extension<Visitor>>;
 
 /// Returns the routes.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> Router<S> {
-    let [of_session, of_approval, of_rejection] = API;
+    let [of_session, of_approval, of_rejection, of_waiver] = API;
     Router::new()
         .route(SIGN_IN_PATH, get(begin))
         .route(RETURN_PATH, get(finish))
@@ -52,6 +56,8 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(of_session, get(session))
         .route(of_approval, post(approve))
         .route(of_rejection, post(reject))
+        .route(WAIVER_PATH, post(waive))
+        .route(of_waiver, post(waive_by_program))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(sign_in)
 }
@@ -228,12 +234,69 @@ async fn decide_by_program(
         let why = "the body must be JSON with `reason`, and with `shown`, a time in milliseconds";
         return answers::error(StatusCode::BAD_REQUEST, why);
     };
-    let token = headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok()).unwrap_or_default();
-    let ruled = Ruled { code, ruling, reason, shown, token: token.to_owned() };
+    let ruled = Ruled { code, ruling, reason, shown, token: token(headers) };
     match sign_in.decide(&visitor, ruled).await {
         Ok(DecisionDone { changes }) => {
             Json(json!({ "decision": past(ruling), "changes": changes })).into_response()
         }
+        Err(refusal) => answers::error(status(&refusal), refusal.why()),
+    }
+}
+
+/// Returns the token of the session that a program sends.
+fn token(headers: &HeaderMap) -> String {
+    let token = headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
+    token.unwrap_or_default().to_owned()
+}
+
+/// Takes the waiver of a form.
+async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    let form = form(&body);
+    let keys = field(&form, "keys");
+    let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
+    let exemption = Exemption {
+        repository: field(&form, "repository"),
+        keys: keys.map(str::to_owned).collect(),
+        until: field(&form, "until"),
+        reason: field(&form, "reason"),
+        token: field(&form, "token"),
+    };
+    match sign_in.waive(&visitor, exemption).await {
+        Ok(WaiverDone { code, until }) => {
+            let what = format!("The waiver {code} ends at {until}.");
+            let all = paragraph([link(&Link::to("/policy"), "All waivers")]);
+            answers::page(StatusCode::OK, "Waived", "/policy", vec![paragraph([text(what)]), all])
+        }
+        Err(refusal) => refusal_page(&refusal),
+    }
+}
+
+/// The body of a waiver through the API.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaiverBody {
+    repository: String,
+    keys: Vec<String>,
+    until: String,
+    reason: String,
+}
+
+/// Takes the waiver of a request to the API.
+async fn waive_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Json) };
+    let Ok(WaiverBody { repository, keys, until, reason }) = serde_json::from_slice(&body) else {
+        let why = "the body must be JSON with `repository`, `keys`, `until` and `reason`";
+        return answers::error(StatusCode::BAD_REQUEST, why);
+    };
+    let exemption = Exemption { repository, keys, until, reason, token: token(&headers) };
+    match sign_in.waive(&visitor, exemption).await {
+        Ok(WaiverDone { code, until }) => Json(json!({ "code": code, "until": until })).into_response(),
         Err(refusal) => answers::error(status(&refusal), refusal.why()),
     }
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::exchange::{exchange, request, store};
 use crate::sign_in::{
     Challenge, DecisionDone, DecisionRefusal, DecisionRequest, Decisions, IdentityProvider, Person, Proof,
-    Role, SignInFailure, Standing,
+    Role, SignInFailure, Standing, WaiverDone, WaiverRequest,
 };
 
 const ORIGIN: &str = "https://beadle.example.com";
@@ -53,9 +53,9 @@ impl IdentityProvider for Provider {
     }
 }
 
-/// Remembers the decisions.
+/// Remembers the decisions and the waivers.
 #[derive(Default)]
-struct Remembered(Mutex<Vec<DecisionRequest>>);
+struct Remembered(Mutex<Vec<DecisionRequest>>, Mutex<Vec<WaiverRequest>>);
 
 #[async_trait]
 impl Decisions for Remembered {
@@ -65,6 +65,11 @@ impl Decisions for Remembered {
         }
         self.0.lock().push(asked.clone());
         Ok(DecisionDone { changes: 1 })
+    }
+
+    async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
+        self.1.lock().push(asked.clone());
+        Ok(WaiverDone { code: "w1".to_owned(), until: Time(5) })
     }
 }
 
@@ -192,7 +197,14 @@ async fn without_a_session_nothing_is_shown_and_nothing_is_done() {
         for path in ["/account", "/api/v1/session"] {
             assert_eq!(world.get(path, cookies).await.0.status, 401, "{path}");
         }
-        for path in ["/sign-out", "/holds/decide", "/api/v1/holds/d1/approve", "/api/v1/holds/d1/reject"] {
+        for path in [
+            "/sign-out",
+            "/holds/decide",
+            "/waivers",
+            "/api/v1/waivers",
+            "/api/v1/holds/d1/approve",
+            "/api/v1/holds/d1/reject",
+        ] {
             assert_eq!(world.post(path, cookies, DECISION).await.0, 401, "{path}");
         }
     }
@@ -371,4 +383,27 @@ async fn too_many_sign_ins_are_refused() {
         refused += usize::from(world.get("/sign-in", "").await.0.status == 429);
     }
     assert_eq!(refused, 10);
+}
+
+#[tokio::test]
+async fn only_an_approver_waives() {
+    let form = "repository=acme%2Fshop&keys=topics%2C+labels%5Bbug%5D&until=2d&reason=read+it&token=";
+    let json = "{\"repository\":\"acme/shop\",\"keys\":[\"topics\"],\"until\":\"2d\",\"reason\":\"read it\"}";
+    for (role, status) in [("viewer", 403), ("operator", 403), ("approver", 200)] {
+        let world = world().await;
+        let session = world.sign_in(role).await;
+        let token = world.token(&session).await;
+        assert_eq!(world.post("/waivers", &session, form).await.0, 403, "without a token");
+        assert_eq!(world.post("/waivers", &session, &format!("{form}{token}")).await.0, status, "{role}");
+        let headers =
+            [HOST, ("cookie", session.as_str()), ("origin", ORIGIN), ("x-beadle-token", token.as_str())];
+        let (head, text) = world.send("POST", "/api/v1/waivers", &headers, json).await;
+        assert_eq!(head.status, status, "{text}");
+        let waived = world.decided.1.lock().clone();
+        assert_eq!(waived.len(), if status == 200 { 2 } else { 0 }, "{role}");
+        if let Some(first) = waived.first() {
+            assert_eq!((first.repository.as_str(), first.until.as_str()), ("acme/shop", "2d"));
+            assert_eq!(first.keys, ["topics", "labels[bug]"]);
+        }
+    }
 }

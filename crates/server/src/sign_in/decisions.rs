@@ -1,4 +1,4 @@
-//! The decisions of signed-in people about held changes.
+//! The decisions of signed-in people about held changes, and their waivers.
 
 use async_trait::async_trait;
 use beadle_engine::Time;
@@ -28,6 +28,30 @@ pub struct DecisionDone {
     pub changes: usize,
 }
 
+/// A waiver that a person asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaiverRequest {
+    /// The repository, such as `acme/widgets`.
+    pub repository: String,
+    /// The paths of the exempt keys.
+    pub keys: Vec<String>,
+    /// The end: a duration from now, a date or a time.
+    pub until: String,
+    /// The reason for the journal.
+    pub reason: String,
+    /// The person, as the journal names the person.
+    pub by: String,
+}
+
+/// A waiver that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaiverDone {
+    /// The code of the waiver.
+    pub code: String,
+    /// The end of the waiver.
+    pub until: Time,
+}
+
 /// The reason why a decision has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionRefusal {
@@ -37,7 +61,8 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// The changes are not as the person saw them, or somebody decided before.
+    /// The changes are not as the person saw them, or somebody decided before. If the decision is
+    /// stored for a part of the changes, the text says so.
     Conflict(String),
     /// The store or the provider of identities does not answer.
     Unavailable(String),
@@ -56,10 +81,12 @@ impl DecisionRefusal {
     }
 }
 
-/// Stores decisions.
+/// Stores decisions and waivers.
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
-    /// Checks and stores a decision. Either it is stored for every change that it is about, or the
-    /// answer says why not.
+    /// Checks and stores a decision. If it is not stored for every change that it is about, the answer
+    /// is a conflict.
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
+    /// Checks and stores a waiver for one repository.
+    async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
 }

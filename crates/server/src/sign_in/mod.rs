@@ -28,7 +28,7 @@ use limit::Limit;
 use sessions::Sessions;
 use tokens::{are_equal, code_challenge};
 
-pub use decisions::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions};
+pub use decisions::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest};
 pub use person::{Person, Visitor};
 pub(crate) use problem::Problem;
 pub use provider::{Challenge, IdentityProvider, Proof, SignInFailure, Standing};
@@ -76,6 +76,18 @@ pub(crate) struct Ruled {
     pub(crate) reason: String,
     /// The time at which the page was shown.
     pub(crate) shown: Time,
+    /// The token of the form.
+    pub(crate) token: String,
+}
+
+/// A waiver that a person asks for on a page, or through the API.
+#[derive(Debug)]
+pub(crate) struct Exemption {
+    /// The repository, such as `acme/widgets`.
+    pub(crate) repository: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) until: String,
+    pub(crate) reason: String,
     /// The token of the form.
     pub(crate) token: String,
 }
@@ -201,22 +213,51 @@ impl SignIn {
             Ruling::Reject => Role::Operator,
         };
         self.sessions.authorise(visitor, needed).await.map_err(denied)?;
-        let reason = ruled.reason.trim();
-        let length = reason.chars().count();
-        if length == 0 || length > LONGEST_REASON || reason.chars().any(char::is_control) {
-            let why = format!("the reason must have 1 to {LONGEST_REASON} characters, in one line");
-            return Err(DecisionRefusal::Invalid(why));
-        }
         let asked = DecisionRequest {
             code: ruled.code,
             ruling: ruled.ruling,
-            reason: reason.to_owned(),
-            by: format!("{} (signed in with {})", visitor.person.name, self.sessions.provider.name()),
+            reason: checked_reason(&ruled.reason)?,
+            by: self.signature(visitor),
             login: visitor.person.login.clone(),
             shown: ruled.shown,
         };
         self.decisions.decide(&asked).await
     }
+
+    /// Stores the waiver of a person. It needs the role of an approver, because Beadle does not repair
+    /// the exempt keys.
+    pub(crate) async fn waive(
+        &self,
+        visitor: &Visitor,
+        exemption: Exemption,
+    ) -> Result<WaiverDone, DecisionRefusal> {
+        check_token(visitor, &exemption.token)?;
+        self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
+        let asked = WaiverRequest {
+            repository: exemption.repository,
+            keys: exemption.keys,
+            until: exemption.until,
+            reason: checked_reason(&exemption.reason)?,
+            by: self.signature(visitor),
+        };
+        self.decisions.waive(&asked).await
+    }
+
+    /// Returns the name of a person for the journal.
+    fn signature(&self, visitor: &Visitor) -> String {
+        format!("{} (signed in with {})", visitor.person.name, self.sessions.provider.name())
+    }
+}
+
+/// Returns a reason without blanks around it.
+fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
+    let reason = text.trim();
+    let length = reason.chars().count();
+    if length == 0 || length > LONGEST_REASON || reason.chars().any(char::is_control) {
+        let why = format!("the reason must have 1 to {LONGEST_REASON} characters, in one line");
+        return Err(DecisionRefusal::Invalid(why));
+    }
+    Ok(reason.to_owned())
 }
 
 /// Logs why the provider did not identify a person.

@@ -10,7 +10,7 @@ pub enum Role {
     Viewer,
     /// The person also rejects held changes.
     Operator,
-    /// The person also approves held changes.
+    /// The person also approves held changes, and exempts keys with a waiver.
     Approver,
 }
 

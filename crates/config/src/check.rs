@@ -100,6 +100,19 @@ impl File {
             if let Some(source) = org.policy.repository() {
                 source.check(&table.key("policy"), names.clone())?;
             }
+            if org.commit_check {
+                let at = table.key("commit_check");
+                let Some(source) = org.policy.repository() else {
+                    let rule = "be used with a `policy` in a repository, found a folder";
+                    return Err(Invalid::must(at, rule));
+                };
+                let home = source.owner(&org.name);
+                if !self.org.iter().any(|other| other.name == home && other.app.is_some()) {
+                    let what = format!("`{at}` needs an [[org]] `{home}` with an App");
+                    let hint = "GitHub allows only an App to write check runs";
+                    return Err(Invalid::new(at, what).hint(Some(hint.into())));
+                }
+            }
             if let Some(base) = &org.base {
                 base.check(&table.key("base"), names)?;
                 if org.policy.repository().is_none() {

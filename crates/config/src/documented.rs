@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::{
     AppFile, AttributesFile, BudgetFile, CommentApprovalFile, DispatchFile, EXAMPLE, File, GateFile,
     GithubSignInFile, GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile,
-    InstallationsFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OidcSignInFile, OktaAppFile,
-    OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, SignInFile,
-    Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WaiversFile, WorkerFile,
+    InstallationsFile, NotifyEmailFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OidcSignInFile,
+    OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile,
+    SignInFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -73,6 +73,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("### `[target.budget]`", keys::<TargetBudgetFile>()),
         ("## `[[groups]]`", keys::<GroupsFile>()),
         ("## `[[notify]]`", keys::<NotifyFile>()),
+        ("### `[notify.email]`", keys::<NotifyEmailFile>()),
     ];
     for (heading, keys) in tables {
         assert!(!keys.is_empty(), "{heading}");

@@ -20,6 +20,7 @@ mod key_path;
 mod nearest;
 mod notify;
 mod notify_check;
+mod notify_email;
 mod okta;
 mod org;
 mod policy_source;
@@ -44,6 +45,7 @@ pub use installed::{InstallationState, Installed};
 pub use key_path::KeyPath;
 pub use nearest::{did_you_mean, nearest};
 pub use notify::{NotifyFile, NotifyIssuesFile, NotifyWebhookFile, QuietHours};
+pub use notify_email::{EmailTls, NotifyEmailFile};
 pub use okta::{HookKeyFile, OktaAppFile, OktaFile, PUSH_SCOPE, SCOPES};
 pub use org::{
     AppFile, BudgetFile, CommentApprovalFile, DispatchFile, GateFile, GuardFile, OrgFile, Refusals,

@@ -5,12 +5,12 @@ use beadle_engine::notify::{ProblemKind, Rules};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::Span;
+use crate::{NotifyEmailFile, Span};
 
 /// The time zone of quiet hours if the configuration names none.
 const UTC: &str = "UTC";
 
-/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook` and `github`.
+/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook`, `email` and `github`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyFile {
@@ -22,8 +22,14 @@ pub struct NotifyFile {
     pub teams: Option<String>,
     /// Any other receiver of webhooks.
     pub webhook: Option<NotifyWebhookFile>,
+    /// E-mail.
+    pub email: Option<NotifyEmailFile>,
     /// The repository in which Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
+    /// The template of the title of each topic. The default is Beadle's own title.
+    pub title: Option<String>,
+    /// The template of the text below the title. The default is Beadle's own text.
+    pub body: Option<String>,
     /// The kinds of problems that Beadle reports to the channel. The default is all kinds.
     pub only: Option<Vec<ProblemKind>>,
     /// The daily time in which the channel gets no message, such as `22:00-07:00`.
@@ -131,7 +137,8 @@ impl NotifyFile {
     pub fn references(&self) -> impl Iterator<Item = &String> {
         let webhook =
             self.webhook.iter().flat_map(|webhook| [&webhook.url].into_iter().chain(&webhook.secrets));
-        self.slack.iter().chain(&self.teams).chain(webhook)
+        let email = self.email.iter().flat_map(NotifyEmailFile::references);
+        self.slack.iter().chain(&self.teams).chain(webhook).chain(email)
     }
 }
 

@@ -69,13 +69,15 @@ impl NotifyFile {
             ("slack", self.slack.is_some()),
             ("teams", self.teams.is_some()),
             ("webhook", self.webhook.is_some()),
+            ("email", self.email.is_some()),
             ("github", self.github.is_some()),
         ];
         let mut set = kinds.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key);
         match (set.next(), set.next()) {
             (None, _) => {
-                let what =
-                    format!("channel `{shown}` has no receiver: set `slack`, `teams`, `webhook` or `github`");
+                let what = format!(
+                    "channel `{shown}` has no receiver: set `slack`, `teams`, `webhook`, `email` or `github`"
+                );
                 return Err(Invalid::new(table.clone(), what));
             }
             (Some(one), Some(other)) => {
@@ -119,6 +121,9 @@ impl NotifyFile {
             if let Some(reference) = reference {
                 check(table.key(key), reference)?;
             }
+        }
+        if let Some(email) = &self.email {
+            email.check(&table.key("email"))?;
         }
         let Some(webhook) = &self.webhook else { return Ok(()) };
         let (table, at) = (table.key("webhook"), table.key("webhook").key("secrets"));

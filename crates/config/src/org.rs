@@ -56,6 +56,9 @@ pub struct OrgFile {
     pub approve_by_review: Option<String>,
     /// Where the members of a team can approve held changes by a comment.
     pub approve_by_comment: Option<CommentApprovalFile>,
+    /// Whether Beadle shows at each commit of the policy what became of it, by a check run.
+    #[serde(default)]
+    pub commit_check: bool,
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,

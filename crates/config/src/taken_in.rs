@@ -160,6 +160,7 @@ fn organisation(from: &InstallationsFile, login: &str, installation: Option<u64>
         waivers: WaiversFile::default(),
         approve_by_review: None,
         approve_by_comment: None,
+        commit_check: false,
         budget: BudgetFile::default(),
         sweep_every: None,
         schedule: None,

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use beadle_engine::{Class, Failure};
 use beadle_transport::Path;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::graphql::run_batch;
@@ -45,7 +46,8 @@ pub struct Commit {
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
     /// The logins of the author and of the committer. The list is empty if one of them has no
-    /// account, because everybody can write any name into a commit.
+    /// account, because everybody can write any name into a commit. It is also empty for a merge
+    /// commit: its author is the person who merged, and not the one who wrote the merged commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -68,6 +70,8 @@ struct CommitRow {
     commit: CommitText,
     author: Option<Account>,
     committer: Option<Account>,
+    #[serde(default)]
+    parents: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -121,8 +125,12 @@ impl TreeEntry {
     }
 }
 
-/// Returns the logins of both accounts. Returns an empty list if one of them is not known.
-fn logins(author: Option<&Account>, committer: Option<&Account>) -> Vec<String> {
+/// Returns the logins of both accounts. Returns an empty list if one of them is not known, or if the
+/// commit has several parents.
+fn logins(author: Option<&Account>, committer: Option<&Account>, parents: usize) -> Vec<String> {
+    if parents > 1 {
+        return Vec::new();
+    }
     let logins = [author, committer].into_iter().map(|account| account?.login.clone());
     logins.collect::<Option<Vec<String>>>().unwrap_or_default()
 }
@@ -138,8 +146,8 @@ impl Reader {
         // Without the limit, the answer has the differences of up to 300 files.
         let answer = self.api().read(&path.query("per_page", 1)).await;
         let answer = answer.map_err(|error| self.asked(repository, Some(reference)).explain(error))?;
-        let CommitRow { sha, commit, author, committer } = answer.json()?;
-        let logins = logins(author.as_ref(), committer.as_ref());
+        let CommitRow { sha, commit, author, committer, parents } = answer.json()?;
+        let logins = logins(author.as_ref(), committer.as_ref(), parents.len());
         let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
         let login = author.and_then(|account| account.login);
         let name = commit.author.and_then(|person| person.name);
@@ -445,8 +453,10 @@ mod tests {
             (Some(&none), Some(&ann), vec![]),
             (None, None, vec![]),
         ] {
-            assert_eq!(logins(author, committer), expected);
+            assert_eq!(logins(author, committer, 1), expected);
         }
+        assert_eq!(logins(Some(&ann), Some(&flow), 0), ["ann", "web-flow"], "the first commit");
+        assert!(logins(Some(&ann), Some(&flow), 2).is_empty(), "somebody else wrote the merged commits");
     }
 
     #[test]

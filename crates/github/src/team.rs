@@ -50,6 +50,15 @@ pub struct NamedTeam {
     known: tokio::sync::Mutex<TeamNow>,
 }
 
+/// The place of a write to a team.
+#[derive(Clone, Copy)]
+enum Place {
+    Team,
+    /// The membership of the account with this id.
+    Membership(u64),
+    ExternalGroups,
+}
+
 /// The present names of a team and of people, and when Beadle asked for them.
 struct TeamNow {
     asked: Time,
@@ -145,14 +154,14 @@ impl NamedTeam {
         Ok(known)
     }
 
-    /// Returns the path of the team, or of the membership of an account, and the time until which
-    /// the names in the path can be used.
-    async fn path(&self, account: Option<u64>) -> Result<(Path, Time), Failure> {
+    /// Returns the path of a place, and the time until which the names in the path can be used.
+    async fn path(&self, place: Place) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
-        let path = match account {
-            None => team,
-            Some(account) => {
+        let path = match place {
+            Place::Team => team,
+            Place::ExternalGroups => team.then("external-groups"),
+            Place::Membership(account) => {
                 let Some((login, _)) = known.accounts.get(&account) else {
                     let text = format!("account {account} no longer exists; nothing was written");
                     return Err(Failure::new(Class::Conflict, text));
@@ -163,17 +172,17 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to the membership of an account. If the write had to wait and a name
-    /// may have another owner by then, Beadle looks up the names again.
+    /// Writes to the team, or to a place below it. If the write had to wait and a name may have
+    /// another owner by then, Beadle looks up the names again.
     async fn send(
         &self,
         method: Method,
-        account: Option<u64>,
+        place: Place,
         body: Option<Value>,
     ) -> Result<Result<(), TransportError>, Failure> {
         let mut tries = 0;
         loop {
-            let (path, by) = self.path(account).await?;
+            let (path, by) = self.path(place).await?;
             match self.api.write_by(method.clone(), &path, body.clone(), by).await {
                 Err(error) if error.is_late() && tries < TRIES => tries += 1,
                 written => return Ok(written.map(drop)),
@@ -182,7 +191,7 @@ impl NamedTeam {
     }
 
     async fn write(&self, method: Method, body: Option<Value>) -> Result<(), Failure> {
-        self.send(method, None, body).await?.map_err(Failure::from)
+        self.send(method, Place::Team, body).await?.map_err(Failure::from)
     }
 
     /// Returns whether there are teams below the team.
@@ -230,12 +239,22 @@ impl NamedTeam {
         self.write(Method::PATCH, Some(settings.clone())).await
     }
 
+    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team with the group of the
+    /// identity provider that has this id. `None` ends the connection.
+    pub async fn connect(&self, group: Option<u64>) -> Result<(), Failure> {
+        let (method, body) = match group {
+            Some(id) => (Method::PATCH, Some(json!({ "group_id": id }))),
+            None => (Method::DELETE, None),
+        };
+        self.send(method, Place::ExternalGroups, body).await?.map_err(Failure::from)
+    }
+
     /// `PUT /orgs/{org}/teams/{team_slug}/memberships/{username}`: adds an account to the team, or
     /// changes the account's role in the team. If the account is not in the organisation, GitHub
     /// invites the account. If GitHub refuses the write, the function returns GitHub's reason.
     pub async fn put_member(&self, account: u64, is_maintainer: bool) -> Result<Option<String>, Failure> {
         let role = if is_maintainer { "maintainer" } else { "member" };
-        match self.send(Method::PUT, Some(account), Some(json!({ "role": role }))).await? {
+        match self.send(Method::PUT, Place::Membership(account), Some(json!({ "role": role }))).await? {
             Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),
         }
@@ -245,7 +264,7 @@ impl NamedTeam {
     /// team, or withdraws the account's invitation. If GitHub refuses the write, the function
     /// returns GitHub's reason.
     pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
-        match self.send(Method::DELETE, Some(account), None).await? {
+        match self.send(Method::DELETE, Place::Membership(account), None).await? {
             // The account is no longer in the team, so there is nothing to remove.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),

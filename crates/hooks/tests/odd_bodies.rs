@@ -2,7 +2,9 @@
 //! is never accepted.
 
 use beadle_engine::Time;
-use beadle_hooks::github::{Headers, OrgFacts, Sender, WatchedPolicy, WebhookRefusal, receive, sign};
+use beadle_hooks::github::{
+    Headers, OrgFacts, Sender, WatchedFiles, WatchedPolicy, WebhookRefusal, receive, sign,
+};
 use proptest::prelude::*;
 
 fn senders() -> Vec<Sender> {
@@ -159,7 +161,7 @@ const IN_ACME: &str =
 #[test]
 fn only_the_default_branch_and_the_branches_of_the_policy_matter() {
     let sender = senders().remove(0);
-    sender.known.watch(["develop".to_owned()].into());
+    sender.known.watch(["develop".to_owned()].into(), WatchedFiles::default());
     let push = |branch: &str, what: &str| {
         marked(&sender, "push", &format!(r#"{{{IN_ACME},"ref":"refs/heads/{branch}",{what}}}"#))
     };
@@ -178,6 +180,7 @@ fn only_the_default_branch_and_the_branches_of_the_policy_matter() {
 fn a_push_to_a_repository_of_policies_marks_each_of_them() {
     let mut sender = senders().remove(0);
     sender.known.set_own("beadle-app[bot]".into());
+    sender.known.watch([].into(), WatchedFiles::default());
     let policy = |instance: &str, reference: &str| WatchedPolicy {
         instance: instance.into(),
         repository: "admin".into(),
@@ -193,6 +196,24 @@ fn a_push_to_a_repository_of_policies_marks_each_of_them() {
     assert_eq!(push("admin", "refs/heads/next"), ["event policy:other:7"]);
     assert!(push("admin", "refs/heads/topic").is_empty());
     assert!(push("shop", "refs/heads/main").is_empty());
+}
+
+#[test]
+fn a_change_of_a_kept_file_marks_its_repository() {
+    let sender = senders().remove(0);
+    sender.known.set_own("beadle-app[bot]".into());
+    let files = WatchedFiles { branch: "beadle/files".into(), paths: ["LICENSE".to_owned()].into() };
+    sender.known.watch([].into(), files);
+    let push = |path: &str, by: &str| {
+        let commits = format!(r#""ref":"refs/heads/main","commits":[{{"modified":["{path}"]}}]"#);
+        marked(&sender, "push", &format!(r#"{{{IN_ACME},{commits},"sender":{{"login":"{by}"}}}}"#))
+    };
+    assert_eq!(push("LICENSE", "mona"), ["event repository:acme:7"]);
+    assert_eq!(push("LICENSE", "beadle-app[bot]"), ["sweep repository:acme:7"]);
+    assert!(push("README.md", "mona").is_empty());
+    let pull = r#""pull_request":{"number":1,"head":{"ref":"beadle/files","repo":{"id":7}}}"#;
+    let closed = format!(r#"{{{IN_ACME},"action":"closed",{pull}}}"#);
+    assert_eq!(marked(&sender, "pull_request", &closed), ["event repository:acme:7"]);
 }
 
 #[test]

@@ -134,6 +134,7 @@ mod tests {
             "ref": if event == "push" { "refs/heads/main" } else { "main" },
             "ref_type": "branch",
             "created": true,
+            "pull_request": { "number": 7, "head": { "ref": "beadle/files", "repo": { "id": 101 } } },
         });
         let body = body.to_string().into_bytes();
         let signature = sign(SECRET, &body);

@@ -34,25 +34,24 @@ pub(super) async fn remember(
 }
 
 /// Returns the limits that are in force when an organisation or a target opens. A raised limit has
-/// its accepted value until the gate lets the configured limits pass. If no service has accepted
-/// limits yet, the configured ones need no gate.
+/// its accepted value until the gate lets the configured limits pass. A lowered limit is accepted at
+/// once, also beside a raised one. If no service has accepted limits yet, the configured ones need no
+/// gate.
 pub(crate) async fn begin(
     store: &dyn Store,
     instance: &str,
     configured: GuardLimits,
 ) -> Result<GuardLimits, StoreError> {
-    match of(store, instance).await? {
-        Some(accepted) if configured.allow_more_than(&accepted) => Ok(configured.restrained_by(&accepted)),
-        Some(accepted) if accepted == configured => Ok(configured),
-        Some(_) | None => {
-            remember(store, instance, configured).await?;
-            Ok(configured)
-        }
+    let accepted = of(store, instance).await?;
+    let begun = accepted.map_or(configured, |accepted| configured.restrained_by(&accepted));
+    if accepted != Some(begun) {
+        remember(store, instance, begun).await?;
     }
+    Ok(begun)
 }
 
-/// Returns the limits for a command: the configured ones, but with the accepted value of each limit
-/// that is raised.
+/// Returns the limits for a command, or for the gate: the configured ones, but with the accepted
+/// value of each limit that is raised.
 pub(crate) async fn usable(
     store: &dyn Store,
     instance: &str,
@@ -86,5 +85,19 @@ mod tests {
         remember(store, "acme", limits(10)).await.unwrap();
         assert_eq!(begun(10).await, 10);
         assert_eq!(of(store, "labs").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_was_lowered_beside_a_raised_one_does_not_come_back_without_the_gate() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let limits = |removes: u32, weakens: u32| GuardLimits {
+            guard: Limits { removes, weakens, ..Limits::default() },
+            groups: None,
+        };
+        for (configured, in_force) in [((10, 10), (10, 10)), ((20, 5), (10, 5)), ((10, 10), (10, 5))] {
+            let begun = begin(store, "acme", limits(configured.0, configured.1)).await.unwrap();
+            assert_eq!(begun, limits(in_force.0, in_force.1), "{configured:?}");
+        }
     }
 }

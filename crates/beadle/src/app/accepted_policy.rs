@@ -115,6 +115,30 @@ impl AcceptedPolicy {
         Self::note(&file.name).forget(store).await
     }
 
+    /// Returns the codes of the parts of a file in one text, which identifies the content of the file.
+    /// Returns `None` if the generation has no such file.
+    pub(super) fn content(&self, path: &str) -> Option<String> {
+        self.files.get(path).map(|codes| codes.join(" "))
+    }
+
+    /// Returns the text of a file, if the store has all of its parts.
+    pub(super) async fn text(
+        &self,
+        store: &dyn Store,
+        file: &OrgConfig,
+        path: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(codes) = self.files.get(path) else { return Ok(None) };
+        let mut text = String::new();
+        for code in codes {
+            let Some(PolicyText(part)) = PolicyText::note(&file.name, code).get(store).await? else {
+                return Ok(None);
+            };
+            text.push_str(&part);
+        }
+        Ok(Some(text))
+    }
+
     /// Returns the accepted policy with the texts that were stored.
     pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
         let mut texts = BTreeMap::new();
@@ -247,6 +271,9 @@ mod tests {
             AcceptedPolicy::remember(&store, &file, accepted, false).await.unwrap();
             let found = AcceptedPolicy::of(&store, &file).await.unwrap().unwrap();
             assert_eq!((&found.generation, found.modes.as_str()), (&accepted.generation, "enforce"));
+            let (path, whole) = accepted.sources.first_key_value().unwrap();
+            assert_eq!(found.text(&store, &file, path).await.unwrap().as_ref(), Some(whole));
+            assert!(found.content(path).is_some() && found.content("teams.yml").is_none());
             let read = found.policy(&store, &file).await.unwrap();
             assert_eq!(
                 (read.generation, read.sources),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Mode, Plan, Store, StoreError};
+use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Limits, Mode, Plan, Store, StoreError};
 use beadle_repositories::creation::name_in;
 use beadle_repositories::{Policy, Shard};
 
@@ -24,9 +24,9 @@ fn name(file: &OrgConfig, shard: Shard) -> String {
 }
 
 /// Returns the limits of one shard. A shard does not see what the other shards write, so each has a
-/// part of the limits.
-fn limits(file: &OrgConfig, shard: Shard) -> GateLimits {
-    let limits = file.gate_limits();
+/// part of the limits. `guard` has the limits of the guard that are in force.
+fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
+    let limits = file.gate_limits_with(guard);
     GateLimits {
         removes: shard.part(limits.removes),
         weakens: shard.part(limits.weakens),
@@ -38,9 +38,10 @@ fn limits(file: &OrgConfig, shard: Shard) -> GateLimits {
 }
 
 /// Checks the plan of a command for the whole organisation, or for a shard of it. Returns the hold
-/// if the plan needs an approval. If the plan is approved, its changes pass the guard.
+/// if the plan needs an approval. If the plan is approved, its changes pass the guard. `guard` has
+/// the limits of the guard that are in force.
 pub(crate) async fn held_plan(
-    file: &OrgConfig,
+    (file, guard): (&OrgConfig, &Limits),
     policy: &Policy,
     (plans, shard): (&[(Key, Plan<()>)], Shard),
     store: &Arc<dyn Store>,
@@ -66,7 +67,7 @@ pub(crate) async fn held_plan(
     let total = plans.iter().filter(|(key, _)| exists(key)).count() as u64;
     let since = before.as_ref().map_or(now, |held| held.since);
     let of = (file.name.as_str(), policy);
-    let (held, verdict) = HeldGeneration::judge(of, plans, total, &limits(file, shard), since);
+    let (held, verdict) = HeldGeneration::judge(of, plans, total, &limits(file, guard, shard), since);
     if verdict != GateVerdict::Passes {
         let approval =
             before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
@@ -155,7 +156,8 @@ mod tests {
         let one = Shard::default();
         for text in ["repository: { has_wiki: false }", "repository: { has_wiki: true }"] {
             let policy = policy(text);
-            let held = || held_plan(&file, &policy, (all.as_slice(), one), &store, &clock);
+            let guard = file.limits();
+            let held = || held_plan((&file, &guard), &policy, (all.as_slice(), one), &store, &clock);
             let hold = held().await.unwrap().unwrap();
             assert!(held().await.unwrap().is_some(), "it is not approved");
             let approval = GenerationApproval { by: "ann".into(), reason: "read it".into(), at: clock.now() };
@@ -171,12 +173,31 @@ mod tests {
         assert_eq!(accepted.generation, used.generation, "a service uses the store");
     }
 
+    #[tokio::test]
+    async fn raised_limits_of_the_guard_that_are_not_in_force_let_no_plan_pass() {
+        let (_folder, store) = store::temporary().unwrap();
+        let raised: OrgConfig = toml::from_str(
+            "name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n\
+             guard = { removes = 100 }\ngate = { repositories = 100 }\n",
+        )
+        .unwrap();
+        let (policy, plans, clock) = (policy("repository: { has_wiki: false }"), plans(60), Clock::system());
+        for (guard, is_held) in [(raised.limits(), false), (organisation().limits(), true)] {
+            let shard = Shard::default();
+            let held = held_plan((&raised, &guard), &policy, (plans.as_slice(), shard), &store, &clock);
+            assert_eq!(held.await.unwrap().is_some(), is_held);
+        }
+    }
+
     #[test]
     fn the_shards_share_the_limits_and_have_holds_of_their_own() {
         let file = organisation();
         let all = file.gate_limits();
         let shards: Vec<Shard> = ["1/3", "2/3", "3/3"].map(|shard| shard.parse::<Shard>().unwrap()).to_vec();
-        let sum = |of: fn(&GateLimits) -> u32| shards.iter().map(|one| of(&limits(&file, *one))).sum::<u32>();
+        let guard = file.limits();
+        let sum = |of: fn(&GateLimits) -> u32| {
+            shards.iter().map(|one| of(&limits(&file, &guard, *one))).sum::<u32>()
+        };
         assert_eq!(sum(|limits| limits.removes), all.removes);
         assert_eq!(sum(|limits| limits.creates), all.creates);
         let names: Vec<String> = shards.iter().map(|shard| name(&file, *shard)).collect();

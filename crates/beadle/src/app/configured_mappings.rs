@@ -1,10 +1,12 @@
 //! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
 //! them pass. The mappings to each target are a generation of their own.
 
-use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode};
+use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
+use crate::app::accepted_limits::usable;
 use crate::app::accepted_mappings::{self, generation_of, to_target};
+use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
 use crate::app::policy_adoption::let_pass;
@@ -56,7 +58,7 @@ pub(crate) async fn adopt(
         return Ok(MappingAdoption::InForce(generation));
     }
     let held = held.filter(|held| held.generation == generation);
-    let limits = limits(service, target);
+    let limits = limits(service, target).await?;
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
@@ -120,22 +122,24 @@ async fn plan(
 }
 
 /// Returns the limits of the gate: those of the organisation whose teams are the target, or those
-/// of the guard of a SCIM server. Raised limits of a guard count only when they are in force.
-pub(super) fn limits(service: &Service, target: &TargetConfig) -> GateLimits {
+/// of the guard of a SCIM server. Raised limits of a guard count only when they are accepted, also
+/// while the target is not in use yet.
+pub(super) async fn limits(service: &Service, target: &TargetConfig) -> Result<GateLimits, StoreError> {
+    let store = service.store.as_ref();
     let org =
         target.github.as_ref().and_then(|teams| service.orgs.iter().find(|org| org.file.name == teams.org));
     if let Some(org) = org {
-        let guard = org.open().map_or_else(|| org.file.limits(), |open| open.limits.current());
-        return org.file.gate_limits_with(&guard);
+        let configured = GuardLimits::of_organisation(&org.file);
+        let GuardLimits { guard, .. } = usable(store, &org.file.name, configured).await?;
+        return Ok(org.file.gate_limits_with(&guard));
     }
-    let open = service.directories.targets.get(&target.name);
-    let guard = open.map_or_else(|| target.limits(), |open| open.limits.current());
-    GateLimits {
+    let GuardLimits { guard, .. } = usable(store, &target.name, GuardLimits::of_target(target)).await?;
+    Ok(GateLimits {
         removes: guard.removes,
         weakens: guard.weakens,
         exposes: guard.exposes,
         creates: GateLimits::CREATES,
         percent: GateLimits::PERCENT,
         repositories: GateLimits::REPOSITORIES,
-    }
+    })
 }

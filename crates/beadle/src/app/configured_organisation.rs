@@ -47,7 +47,7 @@ pub(crate) struct ServedOrganisation {
     /// The reader of the files of the policy.
     files: Mutex<FileReader>,
     /// What the last look at the repository of the policy found.
-    looked: Mutex<LastLook>,
+    pub(super) looked: Mutex<LastLook>,
     /// The record by which this process shares the organisation's budget, once the organisation is
     /// open.
     share: Mutex<Option<BudgetShare>>,
@@ -183,7 +183,8 @@ impl ServedOrganisation {
         }
         self.is_first.store(beginning == Beginning::First, Ordering::SeqCst);
         if beginning == Beginning::First {
-            self.known.watch(opened.policy.current().branches());
+            let first = opened.policy.current();
+            self.known.watch(first.branches(), first.watched_files());
             tracing::info!(organisation = self.file.name, "first policy waits for the gate");
         } else {
             self.announce_policy(&opened);
@@ -452,10 +453,10 @@ impl ServedOrganisation {
         }
     }
 
-    /// Logs the policy in force, and tells the intake which branches the policy names.
+    /// Logs the policy in force, and tells the intake which branches and files the policy names.
     pub(crate) fn announce_policy(&self, org: &GithubOrganisation) {
         let policy = org.policy.current();
-        self.known.watch(policy.branches());
+        self.known.watch(policy.branches(), policy.watched_files());
         for remark in &policy.remarks {
             tracing::warn!(organisation = self.file.name, at = %remark.asked, remark = %remark.message, "policy warning");
         }

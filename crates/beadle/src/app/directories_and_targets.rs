@@ -137,8 +137,7 @@ impl Directories {
                 && let Some(org) = config.file.org.iter().find(|org| org.name == teams.org)
             {
                 for (name, declared_in, parse) in files_of(file, teams) {
-                    let store = options.store.clone();
-                    let source = team_file::source(declared_in, parse, config, org, store, clock);
+                    let source = team_file::source(declared_in, parse, config, org, (options, clock));
                     let target = file.name.clone();
                     team_files.insert(name.clone(), TeamSource { target, source: source.clone() });
                     sources.insert(name, Arc::new(source));

@@ -207,7 +207,13 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     for (_, plan) in plans {
         for change in plan.changes.iter().filter(|change| is_counted(change)) {
             let Some(risk) = change.risks().gravest() else { continue };
-            let group = groups.entry((risk, change.aspect.as_str(), change_title(change, risk))).or_default();
+            let title = change_title(change, risk);
+            // An approval of the generation is also the approval that the change itself needs.
+            let what = match &change.stop {
+                Some(stop) => format!("{title} (held until an approval: {stop})"),
+                None => title,
+            };
+            let group = groups.entry((risk, change.aspect.as_str(), what)).or_default();
             group.0 += u64::from(change.reaches);
             if group.1.len() < EXAMPLES && group.1.last() != Some(&plan.subject) {
                 group.1.push(plan.subject.clone());
@@ -256,6 +262,19 @@ mod tests {
                  acme/r04",
                 "adds topics: x in 9 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, acme/r04",
             ]
+        );
+    }
+
+    #[test]
+    fn a_hold_shows_why_a_change_needs_an_approval_of_its_own() {
+        let mut leave = change("members", "remove", &[Risk::Removes]);
+        leave.stop = Some("7 of 9 members would leave".to_owned());
+        let plan = Plan { changes: vec![leave], ..Plan::new("teams/Ops") };
+        let groups = grouped(&[(Key::new("target-group", "teams", "into/Ops"), plan)]);
+        assert_eq!(
+            groups[0].line(),
+            "removes members: remove (held until an approval: 7 of 9 members would leave) in 1 repository, such as \
+             teams/Ops"
         );
     }
 

@@ -57,6 +57,26 @@ pub(crate) async fn end(
     Ok(Some(held))
 }
 
+/// Ends the holds of a service whose organisation or target is unknown, because the configuration no
+/// longer has it. No task looks at such a hold.
+pub(crate) async fn end_unknown(
+    store: &dyn Store,
+    is_known: &(dyn Fn(&str) -> bool + Sync),
+    now: Time,
+) -> Result<(), StoreError> {
+    for (note, held) in HeldGeneration::all(store).await? {
+        if is_known(&held.organisation) || Holder::of(&note) == Holder::Command {
+            continue;
+        }
+        let why = format!("the configuration no longer has {}", held.organisation);
+        store.journal(None, vec![entry(&held, now, withdrawn(&note, &held, why))], now).await?;
+        HeldGeneration::note(&note).forget(store).await?;
+        let HeldGeneration { organisation, generation, .. } = held;
+        tracing::info!(instance = organisation, generation, "held generation withdrawn");
+    }
+    Ok(())
+}
+
 fn withdrawn(note: &str, held: &HeldGeneration, why: String) -> Detail {
     Detail::PolicyWithdrawn(PolicyWithdrawn {
         withdrawn_generation: held.generation.clone(),
@@ -120,5 +140,22 @@ mod tests {
         assert_eq!(recorded(store).await[4..], ["+g3 p4", "-g3 p4"], "a revert withdraws the hold");
         assert!(end(store, "acme", "g2", Time(6)).await.unwrap().is_none());
         assert!(HeldGeneration::all(store).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_hold_of_a_removed_organisation_or_target_ends() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        for (note, organisation) in
+            [("acme", "acme"), ("gone", "gone"), ("gone limits", "gone"), ("gone (command)", "gone")]
+        {
+            let held = HeldGeneration { organisation: organisation.to_owned(), ..held("g1", "p1") };
+            begin(store, note, &held, Time(1)).await.unwrap();
+        }
+        end_unknown(store, &|name: &str| name == "acme", Time(2)).await.unwrap();
+        let left = HeldGeneration::all(store).await.unwrap();
+        let left: Vec<&str> = left.iter().map(|(note, _)| note.as_str()).collect();
+        assert_eq!(left, ["acme", "gone (command)"], "the command ends its own hold");
+        assert_eq!(recorded(store).await[4..], ["-g1 p1", "-g1 p1"]);
     }
 }

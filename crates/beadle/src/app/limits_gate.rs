@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use beadle_engine::gate::LIMITS_PREFIX;
-use beadle_engine::guard::RepositoryCount;
-use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Mark, Plan, Planner, Store};
+use beadle_engine::guard::{RepositoryCount, is_undo};
+use beadle_engine::{
+    Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Mark, Plan, Planner, Store, StoreError,
+};
 use beadle_groups::sweep::remembered;
 use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
@@ -77,10 +79,10 @@ impl Limited {
 
     /// Returns the limits of the gate. Without limits of its own, the gate has those of the guard
     /// that are in force, and not the raised ones.
-    fn gate_limits(&self, service: &Service) -> GateLimits {
+    async fn gate_limits(&self, service: &Service) -> Result<GateLimits, StoreError> {
         match self {
-            Self::Organisation(org) => org.file.gate_limits_with(&org.limits.current()),
-            Self::Target(target) => configured_mappings::limits(service, &target.file),
+            Self::Organisation(org) => Ok(org.file.gate_limits_with(&org.limits.current())),
+            Self::Target(target) => configured_mappings::limits(service, &target.file).await,
         }
     }
 
@@ -109,7 +111,11 @@ impl Limited {
             Self::Target(target) => {
                 target.directory.target.look().await?;
                 let planner = target.planner(Some(&service.store), service.clock());
-                let (mut plans, generation) = plan_held(&planner, &held.by_window).await?;
+                let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
+                if generation.is_empty() {
+                    // No change waits for room in the window, so no plan named the mappings.
+                    generation.clone_from(&service.directories.mappings().generation);
+                }
                 if let Some(groups) = self.configured().groups {
                     let stopped: Vec<Key> = held.stopped.iter().cloned().collect();
                     let preview = planner.preview_limits(groups, &stopped).await?;
@@ -130,8 +136,13 @@ pub(crate) enum LimitsAdoption {
     Unchanged,
     /// The limits of the configuration are in force now.
     InForce,
-    /// The gate holds the raised limits, for this reason. The last accepted limits stay in force.
-    Held(String),
+    /// The gate holds the raised limits. The last accepted limits stay in force.
+    Held {
+        /// The exceeded limits of the gate.
+        why: String,
+        /// The held changes that the plan of the gate is about.
+        planned: Released,
+    },
 }
 
 /// Returns the name of a version of limits.
@@ -147,8 +158,13 @@ fn note_of(name: &str) -> String {
 }
 
 /// Puts the configured limits in force, if the gate lets them pass. If the process ends at any point
-/// of this function, the next call continues.
-pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdoption, Failure> {
+/// of this function, the next call continues. `planned` are the held changes of the last plan that
+/// this process made for held limits: without some of them, the limits can pass.
+pub(crate) async fn adopt(
+    service: &Service,
+    of: &Limited,
+    planned: Option<&Released>,
+) -> Result<LimitsAdoption, Failure> {
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
     if of.in_force() == configured {
@@ -159,21 +175,29 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
         return Ok(LimitsAdoption::Unchanged);
     }
     let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
-    // Another process may have accepted these limits, and written a part of the changes.
+    // Another process may have accepted these limits, and written a part of the changes. Until now,
+    // this process could hold the others again.
     if accepted_limits::of(store, name).await? == Some(configured) {
-        let holds = released(store.holds().await?, name, with_contested);
+        let held = released(store.holds().await?, name, with_contested);
+        let digests: BTreeSet<String> = held.by_window.values().flatten().cloned().collect();
+        release(store, &digests).await?;
         of.put_in_force(service, configured);
-        ask_again(service, &holds).await?;
+        mark(service, held.by_window.into_keys().collect()).await?;
         return Ok(LimitsAdoption::InForce);
     }
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == generation);
-    let limits = of.gate_limits(service);
-    if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
-        return Ok(LimitsAdoption::Held(held.why.clone()));
-    }
+    let limits = of.gate_limits(service).await?;
     let holds = released(store.holds().await?, name, with_contested);
+    let is_planned = planned.is_some_and(|planned| !planned.lost(&holds));
+    let waits = |held: &HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
+    if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
+        return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
+    }
     let (plans, asking) = of.plan(service, &holds).await?;
+    // The plan takes minutes, and an operator may have approved the limits meanwhile.
+    let before = HeldGeneration::note(&note).get(store).await?;
+    let before = before.filter(|held| held.generation == generation);
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);
     let total = of.total(&service.store).await?;
@@ -186,45 +210,57 @@ pub(crate) async fn adopt(service: &Service, of: &Limited) -> Result<LimitsAdopt
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(instance = name, generation, digest, why, "raised limits held");
             hold_records::begin(store, &note, &held, now).await?;
-            return Ok(LimitsAdoption::Held(held.why));
+            return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
-        (Some(approval), _) => let_pass(store, &plans, &asking, approval, now).await?,
+        (Some(approval), _) => {
+            // An approved change would replace one that an operator rejected during the plan.
+            if holds.lost(&released(store.holds().await?, name, with_contested)) {
+                let why = "a held change was decided or resolved during the plan";
+                return Err(Failure::new(Class::Retry, why));
+            }
+            let_pass(store, &plans, &asking, approval, now).await?;
+        }
         (None, GateVerdict::Passes) => {}
     }
+    // A hold outlives the limits that caused it. If the process ends before it records the limits,
+    // the next start has the old limits and plans the changes again.
+    release(store, &digests(&plans)).await?;
     of.put_in_force(service, configured);
-    ask_again(service, &holds).await?;
-    // The last step, so that a process that ends before it does all of this again.
+    mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
     accepted_limits::remember(store, name, configured).await?;
     tracing::info!(instance = name, generation, "limits in force");
     hold_records::end(store, &note, &generation, now).await?;
     Ok(LimitsAdoption::InForce)
 }
 
-/// Makes the guard decide again about held changes, with the limits in force.
-async fn ask_again(service: &Service, holds: &Released) -> Result<(), Failure> {
-    let store = service.store.as_ref();
-    // An operator may have decided about a change since its hold was read.
-    let open = |hold: &Hold| hold.approved_by.is_none() && hold.rejected.is_none();
-    let open: BTreeSet<String> =
-        store.holds().await?.into_iter().filter(open).map(|hold| hold.digest).collect();
-    let digests = holds.by_window.values().flatten().filter(|digest| open.contains(*digest));
-    let digests: Vec<String> = digests.cloned().collect();
-    for batch in digests.chunks(BATCH) {
-        store.release(batch.to_vec()).await?;
-    }
-    let keys: BTreeSet<&Key> = holds.by_window.keys().chain(&holds.stopped).collect();
-    let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key.clone(), Lane::Event)).collect();
-    let now = service.clock().now();
+/// Returns the digests of all changes in plans.
+fn digests(plans: &[(Key, Plan<()>)]) -> BTreeSet<String> {
+    plans.iter().flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
+}
+
+/// Ends the holds with these digests, so that the guard checks the changes again. A hold stays if an
+/// operator has decided about its change.
+async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), StoreError> {
+    let is_open = |hold: &Hold| hold.is_open() && !is_undo(&hold.generation);
+    let holds = store.holds().await?.into_iter();
+    let open = holds.filter(|hold| digests.contains(&hold.digest) && is_open(hold));
+    let open: Vec<String> = open.map(|hold| hold.digest).collect();
+    if open.is_empty() { Ok(()) } else { store.release(open).await }
+}
+
+/// Makes keys due.
+async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> {
+    let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
     for batch in marks.chunks(BATCH) {
-        store.mark(batch.to_vec(), now).await?;
+        service.store.mark(batch.to_vec(), service.clock().now()).await?;
     }
     service.bell.notify_one();
     Ok(())
 }
 
 /// The held changes that wider limits can release.
-#[derive(Default)]
-struct Released {
+#[derive(Clone, Default)]
+pub(crate) struct Released {
     /// The digests of the changes that the window of the guard holds, by their keys.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys that have a change that needs an approval. The limits of each group can be the
@@ -232,12 +268,24 @@ struct Released {
     stopped: BTreeSet<Key>,
 }
 
+impl Released {
+    /// Returns whether some of these changes are not held any more. Changes that are held since then
+    /// can only make the sums larger.
+    fn lost(&self, now: &Self) -> bool {
+        let is_held = |(key, digests): (&Key, &BTreeSet<String>)| {
+            now.by_window.get(key).is_some_and(|held| digests.is_subset(held))
+        };
+        !self.by_window.iter().all(is_held) || !self.stopped.is_subset(&now.stopped)
+    }
+}
+
 /// Returns the held changes that wider limits can release. A change that an operator decided does
-/// not depend on the limits. A contested change depends only on the limit `repeats`.
+/// not depend on the limits. A contested change depends only on the limit `repeats`. A change of an
+/// undo waits until the operator runs the undo again.
 fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released {
     let mut found = Released::default();
     for hold in holds.into_iter().filter(|hold| hold.key.instance() == instance) {
-        if hold.approved_by.is_some() || hold.rejected.is_some() || (hold.contested && !with_contested) {
+        if !hold.is_open() || is_undo(&hold.generation) || (hold.contested && !with_contested) {
             continue;
         }
         if hold.change.stop.is_some() {
@@ -281,10 +329,12 @@ async fn plan_held<P: Planner>(
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::guard::Decision;
     use beadle_engine::testing::change;
-    use beadle_engine::{Limits, Risk, Time};
+    use beadle_engine::{Limits, Risk, StoreRecord, Time, Verdict};
 
     use super::*;
+    use crate::app::store;
 
     fn hold(id: u64, digest: &str) -> Hold {
         Hold {
@@ -314,6 +364,7 @@ mod tests {
             doubt,
             Hold { approved_by: Some("ann".to_owned()), ..hold(4, "d5") },
             Hold { key: Key::new("repository", "labs", 1), ..hold(1, "d6") },
+            Hold { generation: "undo of 7".to_owned(), ..hold(5, "d7") },
         ];
         let shown = |with_contested: bool| -> Vec<(String, usize)> {
             let found = released(holds.clone(), "acme", with_contested);
@@ -323,6 +374,42 @@ mod tests {
         };
         assert_eq!(shown(false), [("repository:acme:1".to_owned(), 2)]);
         assert_eq!(shown(true)[1..], [("repository:acme:2".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn held_limits_are_planned_again_if_a_held_change_is_gone() {
+        let of = |holds: &[(u64, &str)]| {
+            released(holds.iter().map(|(id, digest)| hold(*id, digest)).collect(), "acme", false)
+        };
+        let both = of(&[(1, "d1"), (2, "d2")]);
+        assert!(!both.lost(&both) && !of(&[(1, "d1")]).lost(&both), "more changes are held now");
+        assert!(both.lost(&of(&[(1, "d1")])) && both.lost(&of(&[(1, "d1"), (2, "d3")])));
+        let stopped = Released { stopped: [Key::new("repository", "acme", 3)].into(), ..both.clone() };
+        assert!(stopped.lost(&both) && !both.lost(&stopped));
+    }
+
+    #[tokio::test]
+    async fn the_guard_checks_released_changes_again_and_keeps_decisions() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        for (id, digest) in [(1, "open"), (2, "rejected"), (3, "other")] {
+            store.take(StoreRecord::Hold(hold(id, digest))).await.unwrap();
+        }
+        let reject = Decision::reject("ann", Some("it stays"));
+        store.decide("rejected", &reject, Time(1)).await.unwrap().unwrap();
+        let guard = async |id: u64, digest: &str| {
+            let asked = Hold { why: String::new(), ..hold(id, digest) };
+            let verdicts = store.reserve(None, &Limits::default(), vec![asked], Time(2)).await;
+            verdicts.unwrap().unwrap().remove(0)
+        };
+        assert_ne!(guard(1, "open").await, Verdict::Pass, "a hold outlives the limits that caused it");
+        let digests = BTreeSet::from(["open", "rejected"].map(str::to_owned));
+        release(store, &digests).await.unwrap();
+        let left = store.holds().await.unwrap();
+        let left: BTreeSet<&str> = left.iter().map(|hold| hold.digest.as_str()).collect();
+        assert_eq!(left, BTreeSet::from(["other", "rejected"]));
+        assert_eq!(guard(1, "open").await, Verdict::Pass);
+        assert_ne!(guard(2, "rejected").await, Verdict::Pass);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_mappings;
 pub(crate) mod accepted_policy;
+pub(crate) mod accepted_target;
 pub(crate) mod adoption_wait;
 mod affected_keys;
 pub(crate) mod application;
@@ -41,6 +42,7 @@ mod page_decisions;
 pub(crate) mod page_facts;
 pub(crate) mod policy_adoption;
 mod policy_checks;
+pub(crate) mod policy_commit;
 pub(crate) mod policy_groups;
 mod policy_mappings;
 pub(crate) mod policy_part;

@@ -16,15 +16,15 @@ use crate::app::team_file::Parse;
 use crate::config::{Config, OrgConfig};
 
 /// The changes that a new version of a policy makes in the groups of one target.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ChangedGroups {
     /// The name of the target.
     pub(crate) target: String,
-    /// The changes that only the new mappings ask for. The gate counts them.
+    /// The changes that only the new mappings ask for.
     pub(crate) mapped: Vec<(Key, Plan<()>)>,
-    /// The number of groups of the target, if its mappings differ.
+    /// The number of groups of the target.
     pub(crate) total: u64,
-    /// The changes that only the new teams and members ask for. The guard limits them.
+    /// The changes that only the new teams and members ask for.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
     /// The plans of groups without a change in which a part is unknown.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
@@ -63,26 +63,31 @@ pub(crate) fn differ(before: &Policy, after: &Policy) -> bool {
     [MAPPINGS, TEAMS, MEMBERS].into_iter().any(|file| before.sources.get(file) != after.sources.get(file))
 }
 
+/// Why the groups of new mappings are not planned.
+const FROM_FORK: &str =
+    "Beadle reads no groups for the mappings of a fork, because they can select any group of a directory";
+
 /// Plans the groups of all targets whose mappings, teams or members differ between two versions of
-/// an organisation's policy. Returns one entry for each such target.
+/// an organisation's policy. Returns one entry for each such target. If the new version comes from a
+/// fork, Beadle reads no group of a directory for its mappings.
 pub(crate) async fn preview(
     (config, directories): (&Config, &Directories),
     (store, clock): (Option<&Arc<dyn Store>>, &Clock),
     org: &OrgConfig,
-    (before, after): (&Policy, &Policy),
+    (before, after, is_from_fork): (&Policy, &Policy, bool),
 ) -> Result<Vec<ChangedGroups>, Failure> {
     if !differ(before, after) {
         return Ok(Vec::new());
     }
-    let own = |policy: &Policy| {
-        let own = config.mappings_of_policy(org, policy);
-        own.map_err(|error| Failure::new(Class::Rejected, error))
-    };
-    let (old, new) = (own(before)?, own(after)?);
+    // The policy before may be invalid with the present configuration. Its mappings are then not in
+    // force.
+    let old = config.mappings_of_policy(org, before).unwrap_or_default();
+    let new = config.mappings_of_policy(org, after);
+    let new = new.map_err(|error| Failure::new(Class::Rejected, error))?;
     let in_force = &directories.in_force;
     let (old, new) = (in_force.with_policy(&org.name, &old), in_force.with_policy(&org.name, &new));
     let mapped = old.changed_targets(&new);
-    let mut files = changed_files(config, org, (before, after));
+    let mut files = changed_files(config, org, (&before.sources, &after.sources));
     let mut targets = mapped.clone();
     targets.extend(files.keys().cloned());
     let mut all = Vec::new();
@@ -94,14 +99,18 @@ pub(crate) async fn preview(
             continue;
         };
         let planner = target.planner(store, clock);
-        if mapped.contains(&name) {
+        if mapped.contains(&name) && is_from_fork {
+            changed.incomplete.push(format!("the groups of {name}: {FROM_FORK}"));
+        } else if mapped.contains(&name) {
             let found = Box::pin(planner.preview(&old, &new)).await;
             let found = changed.completed(found)?;
             (changed.mapped, changed.total) = (found.plans, found.total);
         }
         if let Some(files) = files.remove(&name) {
             let found = Box::pin(planner.preview_files(&new, &files)).await;
-            changed.declared = changed.completed(found)?.plans;
+            let found = changed.completed(found)?;
+            changed.declared = found.plans;
+            changed.total = changed.total.max(found.total);
             changed.exceeded = exceeded(target, &changed.declared);
         }
         all.push(changed);
@@ -109,17 +118,18 @@ pub(crate) async fn preview(
     Ok(all)
 }
 
-/// Returns the changed files that declare groups, by the names of their targets.
-fn changed_files(
+/// Returns the changed files that declare groups, by the names of their targets. `before` and
+/// `after` have the texts of all files of a policy.
+pub(super) fn changed_files(
     config: &Config,
     org: &OrgConfig,
-    (before, after): (&Policy, &Policy),
+    (before, after): (&BTreeMap<String, String>, &BTreeMap<String, String>),
 ) -> BTreeMap<String, Vec<ChangedFile>> {
     let mut files: BTreeMap<String, Vec<ChangedFile>> = BTreeMap::new();
     for target in config.teams_of(&org.name) {
         let Some(teams) = &target.github else { continue };
         for (source, name, parse) in files_of(target, teams) {
-            let (old, new) = (before.sources.get(name), after.sources.get(name));
+            let (old, new) = (before.get(name), after.get(name));
             if old != new {
                 let [before, after] = [old, new].map(|text| declared(name, text, &parse));
                 files.entry(target.name.clone()).or_default().push(ChangedFile { source, before, after });

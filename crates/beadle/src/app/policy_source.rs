@@ -36,6 +36,13 @@ impl LastLook {
     pub(crate) fn is_none(&self) -> bool {
         self.commit.is_empty()
     }
+
+    /// Returns the commit of the organisation's own part, and the reason why the policy is not
+    /// accepted. Returns `None` if the policy is accepted.
+    pub(super) fn refused(&self) -> Option<(&str, &str)> {
+        let (_, why) = self.refused.as_ref()?;
+        Some((self.commit.split('+').next()?, why))
+    }
 }
 
 /// The policy of one organisation, in a repository.

@@ -23,7 +23,7 @@ use crate::app::group_target::GroupTarget;
 use crate::app::installations::Installations;
 use crate::app::reconciler_registry::ReconcilerRegistry;
 use crate::app::service_record::ServiceRecord;
-use crate::app::{accepted_mappings, policy_checks, policy_mappings};
+use crate::app::{accepted_mappings, hold_records, policy_checks, policy_mappings};
 use crate::config::Config;
 
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
@@ -179,6 +179,7 @@ impl Service {
             tracing::warn!(%error, "last accepted mappings unknown, groups wait");
             accepted_mappings::begin_without(self.config(), &self.directories);
         }
+        self.end_unknown_holds().await;
         policy_mappings::await_all(self.config(), &self.directories, &self.orgs, self.store.as_ref()).await;
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;
@@ -198,6 +199,20 @@ impl Service {
             }
         });
         join_all(opening).await;
+    }
+
+    /// Ends the holds of organisations and targets that the configuration no longer has. If the store
+    /// fails, the next start ends them.
+    async fn end_unknown_holds(&self) {
+        let file = &self.config().file;
+        let is_known = |name: &str| {
+            file.org.iter().any(|org| org.name == name)
+                || file.target.iter().any(|target| target.name == name)
+        };
+        let ended = hold_records::end_unknown(self.store.as_ref(), &is_known, self.clock().now()).await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, "holds of removed organisations and targets not ended");
+        }
     }
 
     /// Puts the accepted mappings in force that belong to the configuration.

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use beadle_engine::gate::TARGET_PREFIX;
-use beadle_engine::{Class, Failure, GateVerdict, Metadata, Mode, Note, Store, StoreError, Time};
+use beadle_engine::{Class, Failure, GateVerdict, Mode, Store, StoreError, Time};
 use beadle_groups::Mappings;
 use beadle_groups::sweep::remembered;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::app::accepted_target::{self, place};
 use crate::app::configured_mappings::limits;
 use crate::app::configured_organisation::is_first_gated;
 use crate::app::group_target::GroupTarget;
@@ -22,32 +22,6 @@ use crate::config::{Config, TargetConfig};
 
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
-
-/// The place of a target that a service accepted last, such as `scim https://scim.example.com`.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct AcceptedTarget(String);
-
-impl Metadata for AcceptedTarget {
-    const KIND: &'static str = "accepted-target";
-}
-
-fn accepted(name: &str) -> Note<AcceptedTarget> {
-    Note::of(&[name])
-}
-
-/// Returns the kind and the address of a target.
-fn place(config: &Config, file: &TargetConfig) -> String {
-    match (&file.scim, &file.github) {
-        (Some(scim), _) => format!("scim {}", scim.url.trim_end_matches('/')),
-        (None, Some(teams)) => {
-            let org = config.file.org.iter().find(|org| org.name == teams.org);
-            let api = org.map_or("", |org| org.api.trim_end_matches('/'));
-            format!("teams {} {api}", teams.org)
-        }
-        (None, None) => String::new(),
-    }
-}
 
 /// Returns the name of a version of a target.
 fn generation_of(place: &str) -> String {
@@ -67,25 +41,41 @@ pub(crate) async fn held(
     store: &dyn Store,
 ) -> Result<Option<HeldGeneration>, StoreError> {
     let generation = generation_of(&place(config, file));
-    let held = HeldGeneration::note(&note_of(&file.name)).get(store).await?;
-    Ok(held.filter(|held| held.generation == generation && held.approved.is_none()))
+    let held = held_in(store, &note_of(&file.name), &generation).await?;
+    Ok(held.filter(|held| held.approved.is_none()))
+}
+
+/// Returns the hold in a note, if it is about this generation.
+async fn held_in(
+    store: &dyn Store,
+    note: &str,
+    generation: &str,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let held = HeldGeneration::note(note).get(store).await?;
+    Ok(held.filter(|held| held.generation == generation))
 }
 
 /// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
 /// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
-/// call continues.
-pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Option<String>, Failure> {
+/// call continues. `planned` is the generation of the mappings with which this process planned the
+/// held target: other mappings can make it pass.
+pub(crate) async fn adopt(
+    service: &Service,
+    target: &GroupTarget,
+    planned: Option<&str>,
+) -> Result<Option<String>, Failure> {
     let (store, name) = (&service.store, target.file.name.as_str());
     let place = place(service.config(), &target.file);
     let (note, generation) = (note_of(name), generation_of(&place));
     let mappings = service.directories.mappings();
-    let before = HeldGeneration::note(&note).get(store.as_ref()).await?;
-    let before = before.filter(|held| held.generation == generation);
-    let limits = limits(service, &target.file);
-    let known = accepted(name).get(store.as_ref()).await?;
-    let mut passes = known.as_ref().is_some_and(|AcceptedTarget(known)| *known == place);
+    let is_planned = planned == Some(mappings.generation.as_str());
+    let before = held_in(store.as_ref(), &note, &generation).await?;
+    let limits = limits(service, &target.file).await?;
+    let known = accepted_target::of(store.as_ref(), name).await?;
+    let mut passes = known.as_ref() == Some(&place);
     if !passes {
-        if let Some(held) = before.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
+        let waits = |held: &&HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
+        if let Some(held) = before.as_ref().filter(waits) {
             return Ok(Some(held.why.clone()));
         }
         passes = needs_none(known.is_none(), name, &mappings, store).await?;
@@ -105,6 +95,8 @@ pub(crate) async fn adopt(service: &Service, target: &GroupTarget) -> Result<Opt
         let text = format!("the target {name} waits for the gate: {first}");
         return Err(Failure::new(Class::Retry, text));
     }
+    // The plan takes minutes, and an operator may have approved the target meanwhile.
+    let before = held_in(store.as_ref(), &note, &generation).await?;
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);
     let mut held = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, since);
@@ -155,9 +147,8 @@ async fn accept(
     place: String,
     now: Time,
 ) -> Result<(), Failure> {
-    let place = AcceptedTarget(place);
-    if accepted(name).get(store).await?.as_ref() != Some(&place) {
-        accepted(name).put(store, &place).await?;
+    if accepted_target::of(store, name).await?.as_ref() != Some(&place) {
+        accepted_target::remember(store, name, place).await?;
     }
     hold_records::end(store, note, generation, now).await?;
     Ok(())
@@ -183,26 +174,6 @@ mod tests {
 
     const SCIM: &str =
         "scim = { url = \"https://x.example/scim/\", token = \"env:T\", dialect = \"rfc7644\" }";
-
-    #[test]
-    fn another_address_organisation_or_kind_is_another_place() {
-        let of = |target: &str| {
-            let config = config(target);
-            place(&config, &config.file.target[0])
-        };
-        let places = [
-            of(SCIM),
-            of(&SCIM.replace("/scim/", "/other")),
-            of("github = { org = \"acme\", match = [\"saml\"] }"),
-        ];
-        assert_eq!(places[0], "scim https://x.example/scim");
-        assert!(places[2].starts_with("teams acme https://"), "{places:?}");
-        let names: std::collections::BTreeSet<String> =
-            places.iter().map(|place| generation_of(place)).collect();
-        assert_eq!(names.len(), 3);
-        let other = SCIM.replace("env:T", "env:U");
-        assert_eq!(of(&other), places[0], "another token is the same target");
-    }
 
     #[tokio::test]
     async fn a_new_target_that_writes_needs_the_gate_and_one_that_only_observes_does_not() {

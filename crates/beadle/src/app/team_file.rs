@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Clock, Store, Time};
+use beadle_engine::{Clock, Mode, Store, Time};
 use beadle_groups::mapping::Role;
 use beadle_groups::sources::{FileSource, FileTeam};
 use beadle_repositories::policy::{DeclaredTeam, Problem, TEAMS, read_teams, read_text};
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
+use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::client_options::OpenOptions;
 use crate::app::file_timeout::FileReader;
 use crate::app::policy_store::{in_force, texts};
 use crate::config::{Config, OrgConfig, PolicySource};
@@ -24,6 +26,9 @@ enum Place {
     Folder { path: PathBuf, files: Mutex<FileReader> },
     /// In the store, because the policy comes from a repository.
     Stored { organisation: String, store: Option<Arc<dyn Store>> },
+    /// In the store of a service, because the policy in a folder is in force when the gate has
+    /// accepted it.
+    Accepted { organisation: Arc<OrgConfig>, store: Arc<dyn Store> },
 }
 
 /// How long a new text in a folder must stay the same before Beadle uses it. Somebody may still be
@@ -82,20 +87,24 @@ pub(super) fn first(problems: &[Problem]) -> anyhow::Error {
 }
 
 /// Returns the source of the groups that the file `name` in the policy of an organisation declares.
+/// `options` are those of the process.
 pub(super) fn source(
     name: &'static str,
     parse: Parse,
     config: &Config,
-    org: &OrgConfig,
-    store: Option<Arc<dyn Store>>,
-    clock: &Clock,
+    org: &Arc<OrgConfig>,
+    (options, clock): (&OpenOptions, &Clock),
 ) -> FileSource {
-    let place = match &org.policy {
-        PolicySource::Folder(folder) => {
+    let store = options.store.clone();
+    // A command uses the files as they are. The mode `observe` needs no gate.
+    let gate = store.clone().filter(|_| !options.patient && org.mode != Mode::Observe);
+    let place = match (&org.policy, gate) {
+        (PolicySource::Repository(_), _) => Place::Stored { organisation: org.name.clone(), store },
+        (PolicySource::Folder(_), Some(store)) => Place::Accepted { organisation: org.clone(), store },
+        (PolicySource::Folder(folder), None) => {
             let path = config.base.join(folder).join(name);
             Place::Folder { path, files: Mutex::default() }
         }
-        PolicySource::Repository(_) => Place::Stored { organisation: org.name.clone(), store },
     };
     let file = Arc::new(TeamFile { name, parse, place, clock: clock.clone(), state: Mutex::default() });
     FileSource::new(Arc::new(move || {
@@ -140,6 +149,21 @@ impl TeamFile {
                     all.remove(id).with_context(|| format!("the store lacks the text of {}", self.name))?;
                 (id.clone(), text)
             }
+            Place::Accepted { organisation, store } => {
+                let accepted = AcceptedPolicy::of(store.as_ref(), organisation).await?;
+                let Some(accepted) = accepted.filter(|accepted| !accepted.by_command) else {
+                    bail!("no policy of {} is in force yet", organisation.name)
+                };
+                let Some(content) = accepted.content(self.name) else {
+                    bail!("the policy of {} has no {}", organisation.name, self.name)
+                };
+                // The service has read a new text twice before the gate accepted it.
+                if let Some(teams) = state.in_use(&content, Duration::ZERO, self.clock.now()) {
+                    return Ok(teams);
+                }
+                let text = accepted.text(store.as_ref(), organisation, self.name).await?;
+                (content, text.with_context(|| format!("the store lacks the text of {}", self.name))?)
+            }
         };
         let teams = Arc::new((self.parse)(&text)?);
         *state = State { last: Some((version, teams.clone())), candidate: None };
@@ -161,7 +185,38 @@ fn team(declared: DeclaredTeam) -> FileTeam {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use beadle_repositories::Policy;
+
     use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn a_service_uses_the_text_of_the_accepted_policy_and_not_the_one_in_the_folder() {
+        let (folder, store) = store::temporary().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "beadle.toml",
+            "[[org]]\nname = \"acme\"\npolicy = \".\"\ntoken = \"env:T\"\nmode = \"enforce\"\n",
+        );
+        write("teams.yml", "teams:\n  - { name: Other, members: [bob] }\n");
+        let config = Config::load(&folder.path().join("beadle.toml")).unwrap();
+        let (org, options, clock) = (&config.file.org[0], OpenOptions::of_service(&store), Clock::system());
+        let of_service = source(TEAMS, Box::new(parse_teams), &config, org, (&options, &clock));
+        assert!(of_service.teams().await.unwrap_err().text.contains("no policy of acme is in force yet"));
+        for member in ["ada", "mona"] {
+            let settings = "repository: { has_wiki: false }".to_owned();
+            let teams = format!("teams:\n  - {{ name: Ops, members: [{member}] }}\n");
+            let files = [("settings.yml".to_owned(), settings), (TEAMS.to_owned(), teams)].into();
+            let policy = Policy::from_sources(files, "admin", Path::new("policy")).unwrap();
+            AcceptedPolicy::remember(store.as_ref(), org, &policy, false).await.unwrap();
+            let found = of_service.teams().await.unwrap();
+            assert!(found[0].name == "Ops" && found[0].members.contains_key(member), "{found:?}");
+        }
+        let of_command = source(TEAMS, Box::new(parse_teams), &config, org, (&OpenOptions::PATIENT, &clock));
+        assert_eq!(of_command.teams().await.unwrap()[0].name, "Other");
+    }
 
     #[test]
     fn a_text_that_somebody_may_be_writing_is_not_used_yet() {

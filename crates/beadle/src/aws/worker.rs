@@ -56,6 +56,10 @@ const MOST: usize = 500;
 /// The time between two reads of the condition of the repositories. A read of 10,000 repositories
 /// reads 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
+/// The maximum time of the probes before the function works on messages. The gate can plan a new
+/// target for minutes, and the keys of other organisations and targets must not wait for it. The
+/// invocation of each minute gives the probes more time.
+const PROBING: Duration = Duration::from_secs(30);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
@@ -225,7 +229,7 @@ async fn serve(
                 // The function can work on the keys in the messages only if their organisations and
                 // targets are open.
                 service.open_all().await;
-                driver.run_due(deadline, is_target_probe).await;
+                driver.run_due(deadline.min(clock.now() + PROBING), is_target_probe).await;
                 Ok(json!(woken.take(&records, deadline).await))
             }
             Ok(Invocation::Minute) => minute.pass(deadline).await.map(|()| json!({})),

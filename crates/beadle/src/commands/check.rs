@@ -130,7 +130,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         for file in unread {
             printer.note(format!(
                 "{}: Beadle does not read {file}; it reads settings.yml and files in layers/, suborgs/, repos/, \
-                 rules/ and tests/",
+                 rules/, templates/ and tests/",
                 org.name
             ));
         }

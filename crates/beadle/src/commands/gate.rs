@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Store};
+use beadle_engine::{Clock, Mode, Store};
 
 use crate::app::accepted_limits;
+use crate::app::accepted_target;
 use crate::app::command_gate;
 use crate::app::directories_and_targets::Directories;
 use crate::app::github_organisation::GithubOrganisation;
@@ -29,10 +30,9 @@ pub(super) async fn is_held(
     if selection.is_by_name() {
         return Ok(false);
     }
-    let policy = org.policy.current();
-    let held =
-        command_gate::held_plan(&org.file, &policy, (shown.plans.as_slice(), selection.shard), store, clock)
-            .await?;
+    let (policy, guard) = (org.policy.current(), org.limits.current());
+    let plans = (shown.plans.as_slice(), selection.shard);
+    let held = command_gate::held_plan((&org.file, &guard), &policy, plans, store, clock).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
         "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \
@@ -81,6 +81,12 @@ pub(super) async fn limit_target(
     Ok(())
 }
 
+/// Returns whether the mode of at least one mapping lets Beadle write to a target.
+fn may_write(directories: &Directories, target: &str) -> bool {
+    let mappings = directories.mappings();
+    mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
+}
+
 /// Returns whether a service holds a target, or the mappings that a command would use for it. Prints
 /// how to approve them.
 pub(super) async fn are_mappings_held(
@@ -97,6 +103,16 @@ pub(super) async fn are_mappings_held(
         printer.error(&format!(
             "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
             held.why, held.generation
+        ));
+        return Ok(true);
+    }
+    if let Some(file) = file
+        && may_write(directories, target)
+        && accepted_target::is_used_elsewhere(config, file, store.as_ref()).await?
+    {
+        printer.error(&format!(
+            "{target}: the service has not accepted the new address of this target\nhint: run `beadle reload`, or restart \
+             the service, so that the gate checks the target"
         ));
         return Ok(true);
     }

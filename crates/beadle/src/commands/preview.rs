@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{GateVerdict, Key, Plan, Store};
+use beadle_engine::{GateLimits, GateVerdict, Key, Plan, Store};
 use beadle_repositories::{Policy, Preview};
 use serde_json::json;
 
+use crate::app::accepted_limits;
 use crate::app::application::App;
 use crate::app::budget_share::SpawnedShare;
 use crate::app::file_timeout::FileReader;
+use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::policy_groups::{self, ChangedGroups};
 use crate::cli::{Format, PlanArgs};
@@ -54,12 +56,11 @@ pub(crate) async fn run(
     let Preview { plans, drift, affected, total, incomplete, due: _ } = preview?;
     let groups = groups?;
     let of = (file.name.as_str(), after.as_ref());
-    // The gate counts the groups of new mappings. The guard limits the changes of teams and members.
     let counted_plans: Vec<(Key, Plan<()>)> =
-        plans.iter().chain(groups.iter().flat_map(|changed| &changed.mapped)).cloned().collect();
+        plans.iter().chain(groups.iter().flat_map(ChangedGroups::plans)).cloned().collect();
     let counted_total = total + groups.iter().map(|changed| changed.total).sum::<u64>();
-    let (shown, verdict) =
-        HeldGeneration::judge(of, &counted_plans, counted_total, &file.gate_limits(), app.clock.now());
+    let limits = gate_limits(file, store).await?;
+    let (shown, verdict) = HeldGeneration::judge(of, &counted_plans, counted_total, &limits, app.clock.now());
     let is_held = matches!(verdict, GateVerdict::Held { .. });
     let verdict =
         if is_held { format!("{verdict}; the service would hold this policy") } else { verdict.to_string() };
@@ -116,6 +117,15 @@ pub(crate) async fn run(
     Ok(code(0, left))
 }
 
+/// Returns the limits of the gate of a service: raised limits of the guard count only after a service
+/// has accepted them.
+async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow::Result<GateLimits> {
+    let Some(store) = store else { return Ok(file.gate_limits()) };
+    let configured = GuardLimits::of_organisation(file);
+    let usable = accepted_limits::usable(store.as_ref(), &file.name, configured).await?;
+    Ok(file.gate_limits_with(&usable.guard))
+}
+
 /// Plans the groups whose mappings, teams or members differ between two versions of the policy. A
 /// directory or a target that cannot be opened makes only its own groups unknown.
 async fn groups(
@@ -134,7 +144,7 @@ async fn groups(
     }
     let progress = Progress::new(&format!("reading the groups of {}", file.name), printer);
     let opened = (app.config.as_ref(), &directories);
-    let found = policy_groups::preview(opened, (store, &app.clock), file, (before, after)).await;
+    let found = policy_groups::preview(opened, (store, &app.clock), file, (before, after, false)).await;
     progress.end();
     Ok(found?)
 }

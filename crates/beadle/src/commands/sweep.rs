@@ -68,7 +68,7 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
         for file in config.orgs(selection.org.as_deref())? {
             let org = app.organisation(file).await?;
             let shared = app.share_budget(&org).await;
-            let swept = one(&org, asked, &store, clock, printer).await;
+            let swept = Box::pin(one(&org, asked, &store, clock, printer)).await;
             SpawnedShare::end_all(shared).await;
             let Some(swept) = swept? else {
                 tally.held_policies += 1;
@@ -221,13 +221,13 @@ async fn one(
         clock.sleep(Duration::from_secs(2)).await;
         (shown, plans) = plan(org, &planner(), &asked.args.selection, printer).await?;
     }
+    limit_organisation(org, store, printer).await?;
     // Without a store, Beadle cannot know which policy was accepted. Then `beadle plan-total`
     // checks the sum of all shards.
     let is_gated = !asked.args.without_store;
     if is_gated && is_held(org, &shown, &asked.args.selection, (store, clock), printer).await? {
         return Ok(None);
     }
-    limit_organisation(org, store, printer).await?;
     let mut applier = Applier::of_org(org, store, clock, printer);
     applier.planner = planner();
     let say = || announce(org, &plans, printer);

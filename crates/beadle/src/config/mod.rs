@@ -2,6 +2,7 @@
 //! need the crate of a vendor.
 
 mod domain;
+pub(crate) mod mail;
 mod mappings;
 mod policy_mappings;
 mod reload;
@@ -283,6 +284,41 @@ mod tests {
         ] {
             let error = format!("{:#}", load(&text).unwrap_err());
             assert!(error.contains(said) && !error.contains("hunter2"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_templates_and_the_addresses_of_a_channel_are_checked() {
+        let channel = |lines: &str| org("acme", &format!("[[notify]]\nname = \"ops\"\n{lines}"));
+        let email = "[notify.email]\nserver = \"smtp.example.com\"\n";
+        let from = "from = \"beadle@example.com\"\n";
+        load(&channel("slack = \"env:S\"\ntitle = \"{{ kind }}: {{ title }}\"\nbody = \"{{ advice }}\""))
+            .unwrap();
+        load(&channel(&format!("{email}{from}to = [\"ops@example.com\"]"))).unwrap();
+        for (lines, said) in [
+            (
+                "slack = \"env:S\"\ntitle = \"{{ titel }}\"".to_owned(),
+                "beadle.toml:8: `notify` has an invalid template: `title`: undefined value",
+            ),
+            (
+                "slack = \"env:S\"\nbody = \"\"\"\none\n{{ problems[0].what }}\"\"\"".to_owned(),
+                "beadle.toml:8: `notify` has an invalid template: `body`: undefined value",
+            ),
+            (
+                "slack = \"env:S\"\ntitle = \"{{ titel }}\"".to_owned(),
+                "hint: a template can name `kind`, `instance`",
+            ),
+            (
+                format!("{email}{from}to = [\"ops@example.com\", \"Ops <ops@example.com>\"]"),
+                "beadle.toml:10: `notify.email.to` must be an address of e-mail, found `Ops <ops@example.com>`",
+            ),
+            (
+                format!("{email}from = \"beadle\"\nto = [\"ops@example.com\"]"),
+                "beadle.toml:9: `notify.email.from` must be an address of e-mail, found `beadle`",
+            ),
+        ] {
+            let error = format!("{:#}", load(&channel(&lines)).unwrap_err());
+            assert!(error.contains(said), "{lines}: {error}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! The checks of the configuration file that need the crate of a vendor.
 
 use beadle_config::{
-    AttributesFile, File, Invalid, KeyPath, OktaFile, OrgFile, ScimFile, TargetFile as TargetConfig,
-    TeamsFile, did_you_mean,
+    AttributesFile, File, Invalid, KeyPath, NotifyEmailFile, OktaFile, OrgFile, ScimFile,
+    TargetFile as TargetConfig, TeamsFile, did_you_mean,
 };
 use beadle_groups::mapping::RESERVED;
 use beadle_okta::Status;
@@ -11,6 +11,8 @@ use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW}
 use beadle_scim::Dialect;
 
 use super::domain::{InvalidAttribute, checked_attributes, rules};
+use super::mail::address;
+use crate::notify::template::{FIELDS, Templates};
 
 /// Checks those rules of the configuration file that need the crate of a vendor.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
@@ -35,9 +37,17 @@ pub(super) fn check(file: &File) -> Result<(), Invalid> {
         }
     }
     for (entry, channel) in file.notify.iter().enumerate() {
+        Templates::of(channel).check().map_err(|(key, why)| {
+            let table = KeyPath::new("notify").entry(entry);
+            let what = format!("`{table}` has an invalid template: {why}");
+            Invalid::new(table.key(key), what).hint(Some(format!("a template can name {FIELDS}")))
+        })?;
         if let Some(issues) = &channel.github {
             let at = KeyPath::new("notify").entry(entry).key("github").key("repository");
             check_form(&REPOSITORY, at, &issues.repository)?;
+        }
+        if let Some(email) = &channel.email {
+            check_addresses(email, &KeyPath::new("notify").entry(entry).key("email"))?;
         }
     }
     for (entry, org) in file.org.iter().enumerate() {
@@ -70,6 +80,18 @@ fn check_members(
     }
     for (entry, login) in teams.required_owners.iter().enumerate() {
         check_form(&LOGIN, table.key("github").key("required_owners").entry(entry), login)?;
+    }
+    Ok(())
+}
+
+fn check_addresses(email: &NotifyEmailFile, table: &KeyPath) -> Result<(), Invalid> {
+    let recipients = email.to.iter().enumerate().map(|(entry, to)| (table.key("to").entry(entry), to));
+    for (at, text) in [(table.key("from"), &email.from)].into_iter().chain(recipients) {
+        if address(text).is_none() {
+            let rule = format!("be an address of e-mail, found `{}`", text.escape_debug());
+            let hint = "write it as `name@example.com`, without a display name";
+            return Err(Invalid::must(at, &rule).hint(Some(hint.into())));
+        }
     }
     Ok(())
 }

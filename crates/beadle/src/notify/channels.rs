@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 
 pub(crate) use super::post::SendFailure;
 use super::post::{client, send};
-use super::{issues, slack, teams, webhook};
+use super::smtp::SignIn;
+use super::template::Templates;
+use super::text::Text;
+use super::{issues, slack, smtp, teams, webhook};
 use crate::app::application::App;
 
 /// The client that all channels share.
@@ -29,17 +32,28 @@ impl Sender {
             let what = format!("a secret of the channel {}", channel.name);
             app.config.secret(reference, &what).map_err(|error| SendFailure::new(format!("{error:#}")))
         };
+        let templates = Templates::of(channel);
+        let texts: Vec<Text> = outgoing.items.iter().map(|item| templates.text(item)).collect();
         if let Some(place) = &channel.github {
-            return issues::send(app, &channel.name, place, outgoing, now).await;
+            return issues::send(app, &channel.name, place, outgoing, &texts, now).await;
+        }
+        if let Some(email) = &channel.email {
+            let sign_in = match (&email.user, &email.password) {
+                (Some(user), Some(password)) => {
+                    Some(SignIn { user: secret(user)?, password: secret(password)? })
+                }
+                _ => None,
+            };
+            return smtp::send(email, sign_in, outgoing, &texts).await;
         }
         let (address, post) = if let Some(reference) = &channel.slack {
-            (secret(reference)?, slack::message(outgoing))
+            (secret(reference)?, slack::message(&texts))
         } else if let Some(reference) = &channel.teams {
-            (secret(reference)?, teams::message(outgoing))
+            (secret(reference)?, teams::message(&texts))
         } else if let Some(receiver) = &channel.webhook {
             let secrets = receiver.secrets.iter().map(|reference| secret(reference));
             let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
-            (secret(&receiver.url)?, webhook::message(outgoing, &channel.name, &secrets, now)?)
+            (secret(&receiver.url)?, webhook::message(outgoing, &texts, &channel.name, &secrets, now)?)
         } else {
             // The check of the configuration refuses a channel without a receiver.
             return Err(SendFailure::new("the channel has no receiver"));

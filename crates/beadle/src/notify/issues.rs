@@ -9,7 +9,7 @@ use beadle_github::{IssueWriter, Reader};
 use sha2::{Digest as _, Sha256};
 
 use super::post::SendFailure;
-use super::text::{advice, title};
+use super::text::{Text, advice};
 use crate::app::application::App;
 use crate::output::markdown::{Page, Piece};
 
@@ -20,6 +20,7 @@ pub(super) async fn send(
     channel: &str,
     place: &NotifyIssuesFile,
     outgoing: &Outgoing,
+    texts: &[Text],
     now: Time,
 ) -> Result<(), SendFailure> {
     let failed = |failure: Failure| {
@@ -31,17 +32,17 @@ pub(super) async fn send(
     };
     let (reader, writer, id) = open(app, place).map_err(|error| SendFailure::new(format!("{error:#}")))?;
     let known = reader.own_issues(&place.repository, id).await.map_err(failed)?;
-    for item in &outgoing.items {
+    for (item, text) in outgoing.items.iter().zip(texts) {
         let marker = marker(channel, item);
         let issue = known.iter().find(|issue| issue.body.starts_with(&marker));
-        let body = format!("{marker}\n{}", page(item, outgoing.at).text());
+        let body = format!("{marker}\n{}", content(item, text, outgoing.at));
         let done = match (issue, item.state) {
             (None, State::Recovered) => Ok(()),
             // An earlier try wrote it. A message with many topics comes to its end in several tries.
             (Some(issue), State::Opened | State::Updated) if issue.body == body => Ok(()),
             (Some(issue), State::Recovered) => writer.close(issue.number, &body).await,
-            (Some(issue), _) => writer.update(issue.number, &title(item), &body).await,
-            (None, _) => writer.open(&title(item), &body).await,
+            (Some(issue), _) => writer.update(issue.number, &text.title, &body).await,
+            (None, _) => writer.open(&text.title, &body).await,
         };
         done.map_err(failed)?;
     }
@@ -62,6 +63,21 @@ fn marker(channel: &str, item: &Item) -> String {
     let hash = Sha256::digest(format!("{channel}\0{}\0{}\0{}", topic.kind, topic.instance, topic.aspect));
     let hash = hash.iter().take(12).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     format!("<!-- beadle notification {hash} -->")
+}
+
+/// Returns the Markdown of an issue: the text of the template, or Beadle's own page.
+fn content(item: &Item, text: &Text, at: Time) -> String {
+    let mut page = match &text.body {
+        Some(_) => Page::default(),
+        None => page(item, at),
+    };
+    for failure in &text.failures {
+        page.paragraph(&[Piece::value(failure)]);
+    }
+    match &text.body {
+        Some(body) => format!("{body}\n{}", page.text()),
+        None => page.text().to_owned(),
+    }
 }
 
 fn page(item: &Item, at: Time) -> Page {

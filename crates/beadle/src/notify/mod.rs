@@ -2,11 +2,15 @@
 //! channel.
 
 pub(crate) mod channels;
+mod email;
 mod issues;
 mod post;
 pub(crate) mod problems;
+mod reverted;
 mod slack;
+mod smtp;
 mod teams;
+pub(crate) mod template;
 mod text;
 pub(crate) mod troubles;
 mod webhook;

@@ -2,28 +2,27 @@
 //!
 //! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
 
-use beadle_engine::notify::{Item, Outgoing};
 use serde_json::json;
 
 use super::post::Post;
-use super::text::{cut, lines, title};
+use super::text::{Text, cut};
 
 /// The maximum size of the text of a section. Slack allows 3,000 characters.
 const SECTION: usize = 2900;
 
 /// Returns a message with one section for each topic. The sections are plain text, in which Slack
 /// interprets no formatting, no mention and no emoji.
-pub(super) fn message(outgoing: &Outgoing) -> Post {
-    let section = |item: &Item| {
-        let text = format!("{}\n{}", title(item), lines(item).join("\n"));
+pub(super) fn message(texts: &[Text]) -> Post {
+    let section = |text: &Text| {
+        let text = format!("{}\n{}", text.title, text.below().join("\n"));
         json!({
             "type": "section",
             "text": { "type": "plain_text", "text": cut(text.trim_end(), SECTION), "emoji": false },
         })
     };
-    let sections: Vec<_> = outgoing.items.iter().map(section).collect();
+    let sections: Vec<_> = texts.iter().map(section).collect();
     // Slack shows this text in notifications, and interprets these three characters in it.
-    let titles: Vec<String> = outgoing.items.iter().map(title).collect();
+    let titles: Vec<&str> = texts.iter().map(|text| text.title.as_str()).collect();
     let text = titles.join("; ").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let body = json!({ "text": text, "blocks": sections });
     Post { headers: Vec::new(), body: body.to_string() }
@@ -33,12 +32,12 @@ pub(super) fn message(outgoing: &Outgoing) -> Post {
 mod tests {
     use serde_json::Value;
 
-    use super::super::text::tests::hostile;
+    use super::super::text::tests::{hostile, own};
     use super::*;
 
     #[test]
     fn values_are_plain_text() {
-        let post = message(&hostile());
+        let post = message(&own(&hostile()));
         let body: Value = serde_json::from_str(&post.body).unwrap();
         assert_eq!(body["text"], "acme: 7 changes of teams held");
         let text = &body["blocks"][0]["text"];

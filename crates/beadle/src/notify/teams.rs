@@ -2,11 +2,10 @@
 //!
 //! <https://adaptivecards.io/explorer/TextRun.html>
 
-use beadle_engine::notify::{Item, Outgoing};
 use serde_json::{Value, json};
 
 use super::post::Post;
-use super::text::{cut, lines, title};
+use super::text::{Text, cut};
 
 /// The maximum size of all texts of a card in bytes. Teams allows 28 KB for the whole message, and
 /// a character can need two bytes in JSON.
@@ -18,10 +17,10 @@ const LINE: usize = 900;
 
 /// Returns a message with the topics one below the other. Each text is a text run, in which Teams
 /// interprets no Markdown.
-pub(super) fn message(outgoing: &Outgoing) -> Post {
+pub(super) fn message(all: &[Text]) -> Post {
     let (mut blocks, mut used, mut shown) = (Vec::new(), 0, 0);
-    for item in &outgoing.items {
-        let texts = texts(item);
+    for text in all {
+        let texts = texts(text);
         used += texts.iter().map(|text| text.len() + BLOCK).sum::<usize>();
         if used > CARD {
             break;
@@ -29,7 +28,7 @@ pub(super) fn message(outgoing: &Outgoing) -> Post {
         shown += 1;
         blocks.extend(texts.iter().enumerate().map(|(at, text)| block(text, at == 0)));
     }
-    let left = outgoing.items.len() - shown;
+    let left = all.len() - shown;
     if left > 0 {
         blocks.push(block(&format!("and {left} more topics: see `beadle holds` and `beadle queue`"), false));
     }
@@ -48,9 +47,10 @@ pub(super) fn message(outgoing: &Outgoing) -> Post {
     Post { headers: Vec::new(), body: body.to_string() }
 }
 
-/// Returns the title of a topic, and then its lines.
-fn texts(item: &Item) -> Vec<String> {
-    [title(item)].into_iter().chain(lines(item)).map(|text| cut(&text, LINE)).collect()
+/// Returns the title of a topic, and then its lines. A run of Teams must have a text.
+fn texts(text: &Text) -> Vec<String> {
+    let lines = text.below().into_iter().filter(|line| !line.trim().is_empty());
+    [text.title.clone()].into_iter().chain(lines).map(|text| cut(&text, LINE)).collect()
 }
 
 fn block(text: &str, is_title: bool) -> Value {
@@ -60,13 +60,13 @@ fn block(text: &str, is_title: bool) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::hostile;
+    use super::super::text::tests::{hostile, own};
     use super::*;
 
     #[test]
     fn values_are_text_runs_and_the_message_has_a_limit() {
         let mut outgoing = hostile();
-        let post = message(&outgoing);
+        let post = message(&own(&outgoing));
         let body: Value = serde_json::from_str(&post.body).unwrap();
         let blocks = body["attachments"][0]["content"]["body"].as_array().unwrap();
         assert_eq!(blocks.len(), 3);
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(blocks[0]["inlines"][0]["weight"], "Bolder");
         let item = outgoing.items[0].clone();
         outgoing.items = vec![item; 200];
-        let post = message(&outgoing);
+        let post = message(&own(&outgoing));
         assert!(post.body.len() < 28_000 && post.body.contains("more topics"), "{}", post.body.len());
     }
 }

@@ -5,8 +5,36 @@ use beadle_engine::notify::{Item, Line, ProblemKind, State, Topic};
 use crate::output::count::counted;
 use crate::output::escape;
 
+/// The texts of one topic of a message.
+pub(crate) struct Text {
+    /// The heading, which is one line.
+    pub(super) title: String,
+    /// The lines of Beadle's own text.
+    pub(super) lines: Vec<String>,
+    /// The text of a template, in place of the lines.
+    pub(super) body: Option<String>,
+    /// Why templates failed.
+    pub(super) failures: Vec<String>,
+}
+
+impl Text {
+    /// Returns Beadle's own texts of a topic.
+    pub(super) fn own(item: &Item) -> Self {
+        Self { title: title(item), lines: lines(item), body: None, failures: Vec::new() }
+    }
+
+    /// Returns the lines below the heading.
+    pub(super) fn below(&self) -> Vec<String> {
+        let lines = match &self.body {
+            Some(body) => body.lines().map(str::to_owned).collect(),
+            None => self.lines.clone(),
+        };
+        lines.into_iter().chain(self.failures.iter().cloned()).collect()
+    }
+}
+
 /// Returns the heading of a topic. It has no value from outside the configuration and the program.
-pub(super) fn title(item: &Item) -> String {
+fn title(item: &Item) -> String {
     let Item { topic, state, new, .. } = item;
     let instance = escape::escaped(&topic.instance);
     match state {
@@ -17,7 +45,7 @@ pub(super) fn title(item: &Item) -> String {
 }
 
 /// Returns the lines of a topic: its problems, and what a person can do.
-pub(super) fn lines(item: &Item) -> Vec<String> {
+fn lines(item: &Item) -> Vec<String> {
     let mut lines: Vec<String> = item.lines().iter().map(line).collect();
     if item.found.more > 0 && !lines.is_empty() {
         lines.push(format!("and {} more", item.found.more));
@@ -59,6 +87,7 @@ fn what(topic: &Topic, count: u64) -> String {
         ProblemKind::SweepOverdue => "a sweep is overdue".into(),
         ProblemKind::SweepFailed => "a sweep failed".into(),
         ProblemKind::CredentialEnds => "a credential expires soon".into(),
+        ProblemKind::Reverted => format!("{}{aspect} reverted", counted(count, "change", "changes")),
     }
 }
 
@@ -74,6 +103,7 @@ fn none(topic: &Topic) -> String {
         ProblemKind::SweepOverdue => "no sweep is overdue".into(),
         ProblemKind::SweepFailed => "the sweeps succeed".into(),
         ProblemKind::CredentialEnds => "no credential expires soon".into(),
+        ProblemKind::Reverted => format!("no change{aspect} was reverted for 1 day"),
     }
 }
 
@@ -101,6 +131,11 @@ pub(super) fn advice(kind: ProblemKind) -> &'static str {
         ProblemKind::SweepOverdue => "Look at `beadle tasks` and `beadle budget`.",
         ProblemKind::SweepFailed => "Look at `beadle tasks` and `beadle queue`.",
         ProblemKind::CredentialEnds => "Replace the credential before it expires.",
+        ProblemKind::Reverted => {
+            "To keep a change, propose it as a change of the policy. For a limited time, propose a \
+             waiver in `waivers.yml`, or ask an operator for `beadle waive NAME --keys KEYS --until TIME \
+             --reason TEXT`. `beadle explain NAME` shows the keys."
+        }
     }
 }
 
@@ -131,6 +166,11 @@ pub(super) mod tests {
             code: "5d0c1e2f3a4b".into(),
         };
         message((0..7).map(problem).collect())
+    }
+
+    /// Returns Beadle's own texts of a message.
+    pub(in super::super) fn own(outgoing: &Outgoing) -> Vec<Text> {
+        outgoing.items.iter().map(Text::own).collect()
     }
 
     fn message(problems: Vec<Problem>) -> Outgoing {

@@ -1,6 +1,6 @@
-//! Follows the journal, and remembers the unknown parts and the contested changes of each key. The
-//! states of the keys and the holds show only the present, but a problem must last for some time
-//! before Beadle reports it.
+//! Follows the journal, and remembers the unknown parts, the contested changes and the reverted
+//! changes of each key. The states of the keys and the holds show only the present, but a problem
+//! must last for some time before Beadle reports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,11 +11,20 @@ use beadle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::reverted::{RevertedPart, reverted_by};
+
+#[cfg(test)]
+mod reverted_tests;
+
 /// The time for which a part must be unknown before it counts as a problem.
 const LONG: Duration = Duration::from_secs(3600);
 /// The time for which a change counts as contested after the journal reported it. While a change
 /// stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
+/// How long a change of a person counts as reverted after Beadle changed it back.
+const REVERTED: Duration = Duration::from_secs(24 * 3600);
+/// The maximum number of reverted changes of one key that are remembered.
+const REMEMBERED: usize = 20;
 /// How far back Beadle reads the journal when it follows the journal for the first time, or for the
 /// first time after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
@@ -31,7 +40,7 @@ const PARTS: usize = 50;
 /// entry can become visible later than an entry with a larger number.
 const WRITING: Duration = Duration::from_secs(60);
 
-/// The unknown parts and the contested changes of one key.
+/// The unknown parts, the contested changes and the reverted changes of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Trouble {
@@ -39,6 +48,14 @@ pub(crate) struct Trouble {
     subject: String,
     unknown: Vec<UnknownPart>,
     contested: Vec<ContestedPart>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reverted: Vec<RevertedPart>,
+}
+
+impl Trouble {
+    fn is_over(&self) -> bool {
+        self.unknown.is_empty() && self.contested.is_empty() && self.reverted.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +131,7 @@ impl Troubles {
             }
             for entry in &entries {
                 all.take(entry);
+                all.add_reverted(entry, reverted_by(store, entry).await?);
             }
             known.retain(|key| !all.touched.contains(key.as_str()));
             // The driver may cut off a pass. The next pass continues after the last stored page.
@@ -187,6 +205,23 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
+    /// Takes over what the run of an entry changed back. If the same person makes the same change
+    /// again, it stays the same problem.
+    fn add_reverted(&mut self, entry: &Entry, parts: Vec<RevertedPart>) {
+        if parts.is_empty() {
+            return;
+        }
+        let trouble = self.keys.entry(entry.key.clone()).or_default();
+        trouble.subject.clone_from(&entry.subject);
+        for part in parts {
+            trouble.reverted.retain(|known| (&known.aspect, &known.what) != (&part.aspect, &part.what));
+            trouble.reverted.push(part);
+        }
+        let surplus = trouble.reverted.len().saturating_sub(REMEMBERED);
+        trouble.reverted.drain(..surplus);
+        self.touched.insert(entry.key.clone());
+    }
+
     /// Removes the problems that have ended. `known` has the keys without unknown parts.
     fn end(&mut self, known: &[Key], now: Time) {
         for key in known.iter().map(Key::as_str) {
@@ -198,14 +233,16 @@ impl Troubles {
         for (key, trouble) in &mut self.keys {
             // A time in the future was stored while the clock was ahead.
             let since = trouble.unknown.iter_mut().map(|part| &mut part.since);
-            let times = since.chain(trouble.contested.iter_mut().map(|part| &mut part.at));
+            let contested = trouble.contested.iter_mut().map(|part| &mut part.at);
+            let times = since.chain(contested).chain(trouble.reverted.iter_mut().map(|part| &mut part.at));
             for time in times.filter(|time| **time > now) {
                 *time = now;
                 self.touched.insert(key.clone());
             }
-            let count = trouble.contested.len();
+            let count = trouble.contested.len() + trouble.reverted.len();
             trouble.contested.retain(|part| now.since(part.at) < CONTESTED);
-            if count != trouble.contested.len() {
+            trouble.reverted.retain(|part| now.since(part.at) < REVERTED);
+            if count != trouble.contested.len() + trouble.reverted.len() {
                 self.touched.insert(key.clone());
             }
         }
@@ -216,9 +253,7 @@ impl Troubles {
         for key in std::mem::take(&mut self.touched) {
             let note = Note::<Trouble>::of(&[&key]);
             match self.keys.get(&key) {
-                Some(trouble) if !trouble.unknown.is_empty() || !trouble.contested.is_empty() => {
-                    note.put(store, trouble).await?;
-                }
+                Some(trouble) if !trouble.is_over() => note.put(store, trouble).await?,
                 _ => {
                     note.forget(store).await?;
                     self.keys.remove(&key);
@@ -228,7 +263,8 @@ impl Troubles {
         Ok(())
     }
 
-    /// Returns the problems: parts that have been unknown for long, and contested changes.
+    /// Returns the problems: parts that have been unknown for long, contested changes, and changes of
+    /// people that Beadle changed back.
     pub(crate) fn problems(&self, now: Time) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, trouble) in &self.keys {
@@ -258,6 +294,10 @@ impl Troubles {
                 let what = if what.is_empty() { aspect.clone() } else { what.clone() };
                 let why = format!("Beadle made the same change {times} times within an hour");
                 problems.push(problem(ProblemKind::Contested, aspect, id, what, why));
+            }
+            for RevertedPart { aspect, what, why, .. } in &trouble.reverted {
+                let id = format!("{key} {what}");
+                problems.push(problem(ProblemKind::Reverted, aspect, id, what.clone(), why.clone()));
             }
         }
         problems

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::post::{Post, SendFailure};
-use super::text::title;
+use super::text::Text;
 
 /// The beginning of a secret whose rest is base64.
 const ENCODED: &str = "whsec_";
@@ -20,11 +20,12 @@ const ENCODED: &str = "whsec_";
 /// Returns a message with its signatures, one for each secret. `now` is the time of this try.
 pub(super) fn message(
     outgoing: &Outgoing,
+    texts: &[Text],
     channel: &str,
     secrets: &[SecretString],
     now: Time,
 ) -> Result<Post, SendFailure> {
-    let items: Vec<Value> = outgoing.items.iter().map(topic).collect();
+    let items: Vec<Value> = outgoing.items.iter().zip(texts).map(|(item, text)| topic(item, text)).collect();
     let body = json!({
         "type": "beadle.notification",
         "timestamp": outgoing.at.to_string(),
@@ -43,19 +44,23 @@ pub(super) fn message(
     Ok(Post { headers, body })
 }
 
-fn topic(item: &Item) -> Value {
-    json!({
+fn topic(item: &Item, text: &Text) -> Value {
+    let mut topic = json!({
         "kind": item.topic.kind,
         "instance": item.topic.instance,
         "aspect": item.topic.aspect,
         "state": item.state,
         "since": item.since.to_string(),
-        "title": title(item),
+        "title": text.title,
         "count": item.count(),
         "new": item.new,
         "problems": item.lines(),
         "more": item.found.more,
-    })
+    });
+    if text.body.is_some() || !text.failures.is_empty() {
+        topic["body"] = json!(text.below().join("\n"));
+    }
+    topic
 }
 
 /// Returns a signature in the form of the header, such as `v1,K5oZ...`.
@@ -80,7 +85,7 @@ fn signature(secret: &SecretString, signed: &str) -> Result<String, SendFailure>
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::tests::hostile;
+    use super::super::text::tests::{hostile, own};
     use super::*;
 
     #[test]
@@ -98,7 +103,7 @@ mod tests {
     fn a_message_has_its_id_its_time_and_a_signature_for_each_secret() {
         let secrets = [SecretString::from("new"), SecretString::from("old")];
         let outgoing = hostile();
-        let post = message(&outgoing, "ops", &secrets, Time::from_seconds(77)).unwrap();
+        let post = message(&outgoing, &own(&outgoing), "ops", &secrets, Time::from_seconds(77)).unwrap();
         let header = |name: &str| post.headers.iter().find(|(found, _)| *found == name).unwrap().1.clone();
         assert_eq!((header("webhook-id"), header("webhook-timestamp")), (outgoing.id.clone(), "77".into()));
         let signed = format!("{}.77.{}", outgoing.id, post.body);

@@ -342,6 +342,7 @@ impl PolicyCheck {
             }
             Err(PolicyError::Invalid { problems, .. }) => {
                 findings.problems = problems;
+                findings.hide_configuration();
                 return Ok(());
             }
             Err(error) => {
@@ -360,7 +361,8 @@ impl PolicyCheck {
         let before = before.map_or_else(|| current.clone(), |parsed| Arc::new(parsed.policy));
         let (opened, state) =
             ((self.config.as_ref(), self.directories.as_ref()), (Some(&self.store), &self.clock));
-        let groups = policy_groups::preview(opened, state, &self.file, (before.as_ref(), &after));
+        let of = (&*before, &after, findings.is_from_fork);
+        let groups = policy_groups::preview(opened, state, &self.file, of);
         let groups = Box::pin(groups).await?;
         let of = (self.organisation.as_str(), &self.planner);
         let limits = self.file.gate_limits_with(&self.guard.current());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use beadle_engine::{Key, Mode, Plan, Risk, Risks};
 use beadle_github::{Annotation, Conclusion};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::Problem;
+use beadle_repositories::policy::{MAPPINGS, Problem};
 
 use super::parts::Folders;
 use crate::app::policy_groups::ChangedGroups;
@@ -148,10 +148,13 @@ impl Findings {
     }
 
     /// Returns the code of the plan, if the check shows the whole plan of a valid policy. In a public
-    /// repository, it does not show the whole plan.
+    /// repository, it does not show the whole plan. For a fork, it does not show who joins and who
+    /// leaves groups.
     pub(super) fn shown_plan(&self) -> Option<&str> {
         let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
-        let is_whole = !self.is_public && self.errors() == 0 && self.failures.is_empty();
+        let changes_groups = preview.group_risks().1 > 0;
+        let is_shown = !self.is_public && !(self.is_from_fork && changes_groups);
+        let is_whole = is_shown && self.errors() == 0 && self.failures.is_empty();
         is_whole.then_some(preview.digest.as_str())
     }
 
@@ -177,6 +180,20 @@ impl Findings {
             self.refused = Some(format!(
                 "{problems} together with the organisation's own policy, which is not shown here"
             ));
+        }
+    }
+
+    /// Removes from the findings what the configuration contains, if everybody can read them: the
+    /// hint of an error in a mapping can name a target or a directory. A stranger could ask for
+    /// more, so the check does not say what is wrong with a mapping of a stranger.
+    pub(super) fn hide_configuration(&mut self) {
+        let (is_public, is_of_stranger) = (self.is_public, !self.may_preview());
+        let is_mapping = |problem: &&mut Problem| is_public && &*problem.asked.file == MAPPINGS;
+        for problem in self.problems.iter_mut().filter(is_mapping) {
+            problem.hint = None;
+            if is_of_stranger {
+                "this mapping is invalid; `beadle check` shows why".clone_into(&mut problem.message);
+            }
         }
     }
 
@@ -380,10 +397,34 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_stranger_learns_nothing_of_the_configuration_from_an_error_in_a_mapping() {
+        let other = || problem("settings.yml", 3, "wrong").hint("right");
+        let mapping =
+            problem("groups.toml", 2, "there is no [[target]] `aws`").hint("did you mean `aws-prod`?");
+        for (is_public, is_from_fork, left) in [(false, true, 2), (true, false, 1), (true, true, 0)] {
+            let problems = vec![mapping.clone(), other()];
+            let mut found = Findings { is_public, is_from_fork, problems, ..findings(None) };
+            found.hide_configuration();
+            assert_eq!(found.errors(), 2);
+            let shown = format!("{:?}", found.annotations());
+            for (at, name) in ["`aws`", "`aws-prod`"].into_iter().enumerate() {
+                assert_eq!(shown.contains(name), at < left, "{is_public} {is_from_fork}: {shown}");
+            }
+            assert_eq!(found.problems[1], other());
+        }
+    }
+
+    #[test]
     fn a_review_approves_only_a_plan_that_the_check_shows_whole() {
         assert_eq!(findings(Some(removal())).shown_plan(), Some(""));
         let public = Findings { is_public: true, ..findings(Some(removal())) };
         assert_eq!(public.shown_plan(), None);
+        let fork = |preview: Previewed| Findings { is_from_fork: true, ..findings(Some(preview)) };
+        assert_eq!(fork(removal()).shown_plan(), Some(""));
+        let groups = vec![ChangedGroups { mapped: removal().plans, ..ChangedGroups::default() }];
+        let with_groups = || Previewed { groups: groups.clone(), ..removal() };
+        assert_eq!(findings(Some(with_groups())).shown_plan(), Some(""));
+        assert_eq!(fork(with_groups()).shown_plan(), None, "nobody has seen the people");
         assert!(public.may_preview());
         assert!(!Findings { is_from_fork: true, ..public }.may_preview());
     }

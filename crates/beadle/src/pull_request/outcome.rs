@@ -16,8 +16,8 @@ pub(super) async fn preview(
     groups: Vec<ChangedGroups>,
 ) -> Result<Previewed, Failure> {
     let found = planner.preview(Some(before), after, &|_, _| {}).await?;
-    let mapped = groups.iter().flat_map(|changed| &changed.mapped);
-    let counted: Vec<(Key, Plan<()>)> = found.plans.iter().chain(mapped).cloned().collect();
+    let of_groups = groups.iter().flat_map(ChangedGroups::plans);
+    let counted: Vec<(Key, Plan<()>)> = found.plans.iter().chain(of_groups).cloned().collect();
     let total = found.total + groups.iter().map(|changed| changed.total).sum::<u64>();
     let mut incomplete = found.incomplete;
     incomplete.extend(groups.iter().flat_map(|changed| changed.incomplete.iter().cloned()));

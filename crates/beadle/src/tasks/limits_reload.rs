@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::LOOK;
 use crate::app::adoption_wait::AdoptionWait;
-use crate::app::limits_gate::{Limited, LimitsAdoption, adopt};
+use crate::app::limits_gate::{Limited, LimitsAdoption, Released, adopt};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate plans every key that has a held change.
@@ -21,11 +21,13 @@ pub(super) struct LimitsReload {
     service: Arc<Service>,
     /// The last failed attempts, by the names of the organisations and targets.
     waits: Mutex<HashMap<String, AdoptionWait>>,
+    /// The held changes that the last plans of held limits are about, by the same names.
+    planned: Mutex<HashMap<String, Released>>,
 }
 
 impl LimitsReload {
     pub(super) fn new(service: Arc<Service>) -> Self {
-        Self { service, waits: Mutex::default() }
+        Self { service, waits: Mutex::default(), planned: Mutex::default() }
     }
 
     /// Returns the organisations and targets whose keys the worker runs. The others have no limits
@@ -45,7 +47,11 @@ impl LimitsReload {
         if let Some(failure) = recent {
             return Err(failure);
         }
-        let adopted = Box::pin(adopt(&self.service, of)).await;
+        let planned = self.planned.lock().remove(&name);
+        let adopted = Box::pin(adopt(&self.service, of, planned.as_ref())).await;
+        if let Ok(LimitsAdoption::Held { planned, .. }) = &adopted {
+            self.planned.lock().insert(name.clone(), planned.clone());
+        }
         let mut waits = self.waits.lock();
         let before = waits.remove(&name);
         adopted.map_err(|failure| {
@@ -78,7 +84,7 @@ impl BackgroundTask for LimitsReload {
             match self.adopt(&of).await {
                 Ok(LimitsAdoption::Unchanged) => {}
                 Ok(LimitsAdoption::InForce) => done.push(name.to_owned()),
-                Ok(LimitsAdoption::Held(why)) => held.push(format!("limits of {name} held: {why}")),
+                Ok(LimitsAdoption::Held { why, .. }) => held.push(format!("limits of {name} held: {why}")),
                 // An error of one organisation or target delays no other one.
                 Err(error) => failure = Some(error),
             }

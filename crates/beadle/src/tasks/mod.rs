@@ -6,6 +6,7 @@
 //! | `own_login` | organisation | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | shares the budget of the credential with other processes |
+//! | `commit_check` | organisation | shows at each commit of the policy what became of it |
 //! | `sweep_start` | organisation, directory | starts sweeps |
 //! | `comment_approvals` | organisation | looks for comments that approve held changes |
 //! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
@@ -33,6 +34,7 @@
 
 mod changed_groups;
 mod comment_approvals;
+mod commit_check;
 mod condition;
 mod control_records;
 mod installations;
@@ -125,6 +127,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         all.push(Arc::new(waivers::WaiverEnds(of())));
         if org.file.approve_by_comment.is_some() {
             all.push(Arc::new(comment_approvals::CommentApprovals(of())));
+        }
+        if org.file.commit_check {
+            all.push(Arc::new(commit_check::CommitCheck(of())));
         }
         if let Some(app) = &org.file.app {
             apps.entry(app.id).or_default().push(org.clone());

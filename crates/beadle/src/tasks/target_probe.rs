@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use parking_lot::Mutex;
 
 use super::failed;
 use crate::app::accepted_limits;
+use crate::app::adoption_wait::AdoptionWait;
 use crate::app::group_target::GroupTarget;
 use crate::app::guard_limits::GuardLimits;
 use crate::app::service::Service;
@@ -26,11 +28,21 @@ pub(super) struct TargetProbe {
     /// True after this process has checked whether the target is still stopped. If the target is
     /// not stopped, this check makes the keys due that were parked because of the stop.
     has_revived: AtomicBool,
+    /// The last failed attempt to plan the target for the gate.
+    wait: Mutex<Option<AdoptionWait>>,
+    /// The generation of the mappings with which this process planned the held target.
+    planned: Mutex<Option<String>>,
 }
 
 impl TargetProbe {
     pub(super) fn new(service: Arc<Service>, target: Arc<GroupTarget>) -> Self {
-        Self { service, target, has_revived: AtomicBool::new(false) }
+        Self {
+            service,
+            target,
+            has_revived: AtomicBool::new(false),
+            wait: Mutex::default(),
+            planned: Mutex::default(),
+        }
     }
 }
 
@@ -56,7 +68,7 @@ impl BackgroundTask for TargetProbe {
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
-        let Self { service, target, has_revived } = self;
+        let Self { service, target, has_revived, .. } = self;
         let name = &target.file.name;
         let had_agreed = service.has_agreed(name);
         if !had_agreed && let Some(why) = self.agree().await? {
@@ -89,12 +101,34 @@ impl TargetProbe {
                 "cannot read which groups Okta pushes itself, grant the scope okta.apps.read"
             );
         }
-        if let Some(why) = target_gate::adopt(service, target).await? {
+        if let Some(why) = self.pass_gate().await? {
             return Ok(Some(why));
         }
         let (store, configured) = (service.store.as_ref(), GuardLimits::of_target(&target.file));
         target.set_limits(accepted_limits::begin(store, &target.file.name, configured).await?);
         service.begin_target(target);
         Ok(None)
+    }
+
+    /// Returns why the gate holds the target; `None` if the target passes. Each attempt can read all
+    /// groups of the directories and the target, so Beadle waits longer after each failure.
+    async fn pass_gate(&self) -> Result<Option<String>, Failure> {
+        let Self { service, target, wait, planned, .. } = self;
+        let generation = service.directories.mappings().generation.clone();
+        let recent = wait.lock().as_ref().and_then(|wait| wait.failure(&generation, service.clock().now()));
+        if let Some(failure) = recent {
+            return Err(failure);
+        }
+        let last = planned.lock().clone();
+        let adopted = Box::pin(target_gate::adopt(service, target, last.as_deref())).await;
+        let before = wait.lock().take();
+        match &adopted {
+            Ok(_) => *planned.lock() = Some(generation),
+            Err(failure) => {
+                let now = service.clock().now();
+                *wait.lock() = Some(AdoptionWait::after(before, generation, now, failure.clone()));
+            }
+        }
+        adopted
     }
 }

@@ -41,6 +41,27 @@ async fn a_pull_request_waits_for_a_person_and_the_plan_after_it_has_no_change()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_changes_a_declared_file_is_answered_by_a_pull_request_without_a_sweep() {
+    let world = world().await;
+    world.patch(json!({ "shop": { "contents": { "CODEOWNERS": "* @acme/platform\n" } } }), false).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    world.until_idle().await;
+    assert_eq!(proposed(&world), Value::Null, "the file is as declared");
+    world.patch(json!({ "shop": { "contents": { "CODEOWNERS": "* @mona\n" } } }), true).await;
+    let is_proposed = |shop: &Value| shop["pulls"]["1"]["contents"]["CODEOWNERS"] == "* @acme/platform\n";
+    world.until("shop", "the pull request", is_proposed).await;
+    // The merge of the pull request leaves its branch, which Beadle deletes at the next event.
+    let merged = json!({
+        "contents": { "CODEOWNERS": "* @acme/platform\n" }, "pulls": { "1": { "merged": true } },
+    });
+    world.patch(json!({ "shop": merged }), true).await;
+    let is_over = |shop: &Value| shop["branches"].get("beadle/files").is_none();
+    world.until("shop", "the end of the branch", is_over).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_the_app_may_not_write_is_refused_and_the_pull_request_stays() {
     let world = world().await;
     world.beadle(&["apply", "--yes"]).await.expect(0);

@@ -19,7 +19,7 @@ impl Drop for Following {
 }
 
 /// Somebody gives a team access, and GitHub reports it.
-async fn grant(world: &World, repository: &str, login: &str) {
+pub(crate) async fn grant(world: &World, repository: &str, login: &str) {
     world.patch(json!({ repository: { "teams": { "contractors": "admin" } } }), false).await;
     let stored = world.repository(repository);
     let body = json!({

@@ -12,6 +12,7 @@ mod approvals;
 #[cfg(feature = "aws")]
 mod aws;
 mod careful;
+mod commit_check;
 mod cop;
 mod creation;
 mod directory;
@@ -35,6 +36,7 @@ mod installations;
 mod intake;
 mod journal;
 mod kill;
+mod mail;
 mod metrics;
 mod mutation;
 mod notify;

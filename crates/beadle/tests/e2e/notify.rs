@@ -109,7 +109,7 @@ fn parsed(text: &str) -> Option<Message> {
 }
 
 /// Returns a world in which Beadle holds 20 of 30 removals.
-async fn held() -> World {
+pub(crate) async fn held() -> World {
     let mut repositories = json!({});
     for n in 0..30 {
         let mut repository = declared();

@@ -36,7 +36,7 @@ async fn an_error_names_file_line_key_and_the_nearest_valid_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unsupported_keys_are_reported_and_the_rest_is_applied() {
     let mut world = World::new(acme(json!({ "widgets": { "branches": { "main": {} } } }))).await;
-    let text = "repository:\n  has_wiki: false\n  has_pages: true\nvalidator:\n  pattern: x\napp_installations: [{ app_slug: x }]\n";
+    let text = "repository:\n  has_wiki: false\n  has_pages: true\nruleset_scope:\n  repo\napp_installations: [{ app_slug: x }]\n";
     world.policy("settings.yml", text);
     world.policy("deployment-settings.yml", "restrictedRepos: [admin]\nconfigvalidators:\n  - plugin: x\n");
     let refused = world.beadle(&["check"]).await.expect(1);
@@ -153,7 +153,9 @@ async fn the_schema_accepts_the_same_files_as_the_check() {
     let schema = world.beadle(&["schema"]).await.expect(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
     assert!(
-        validator.is_valid(&json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "validator": 1 }))
+        validator.is_valid(
+            &json!({ "repository": { "has_wiki": false, "topics": ["a"] }, "app_installations": 1 })
+        )
     );
     assert!(!validator.is_valid(&json!({ "repository": { "has_wikki": false } })));
     for file in ["suborg", "layer", "repo", "deployment", "test"] {

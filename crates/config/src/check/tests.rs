@@ -9,6 +9,22 @@ fn error(text: &str) -> String {
 }
 
 #[test]
+fn the_check_run_of_a_commit_needs_an_app_in_the_organisation_of_the_repository() {
+    let org = |name: &str, more: &str| format!("[[org]]\nname = \"{name}\"\n{more}\n");
+    let app = "app = { id = 1, key = \"env:K\" }";
+    let policy = "policy = { organisation = \"shared\", repository = \"rules\" }\ncommit_check = true";
+    let acme = org("acme", &format!("{policy}\ntoken = \"env:T\""));
+    let shared = |credential: &str| org("shared", &format!("policy = \"p\"\n{credential}"));
+    let error = error(&format!("{acme}{}", shared("token = \"env:T\"")));
+    assert!(
+        error.contains("beadle.toml:4: `org.commit_check` needs an [[org]] `shared` with an App"),
+        "{error}"
+    );
+    let text = format!("{acme}{}", shared(app));
+    assert!(File::parse(&Source::new(Path::new("beadle.toml"), text)).is_ok());
+}
+
+#[test]
 fn an_error_names_the_file_the_line_and_the_key() {
     for (below, expected) in [
         ("guard = { percent = 101 }", "beadle.toml:5: `org.guard.percent` must be at most 100, found 101"),
@@ -40,6 +56,10 @@ fn an_error_names_the_file_the_line_and_the_key() {
         (
             "approve_by_comment = { repository = \"ops\", team = \"security\" }",
             "beadle.toml:5: `org.approve_by_comment` must be used with a `policy` in a repository",
+        ),
+        (
+            "commit_check = true",
+            "beadle.toml:5: `org.commit_check` must be used with a `policy` in a repository, found a folder",
         ),
         ("[store]\npath = \"\"", "beadle.toml:6: `store.path`: a store must not be empty"),
         (

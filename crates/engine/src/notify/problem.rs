@@ -45,11 +45,13 @@ pub enum ProblemKind {
     SweepFailed,
     /// A credential ends soon.
     CredentialEnds,
+    /// Beadle changed back what a person had changed.
+    Reverted,
 }
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Held,
         Self::Contested,
         Self::Parked,
@@ -59,6 +61,7 @@ impl ProblemKind {
         Self::SweepOverdue,
         Self::SweepFailed,
         Self::CredentialEnds,
+        Self::Reverted,
     ];
 
     /// Returns the name that is stored, sent and used in the configuration.
@@ -73,6 +76,7 @@ impl ProblemKind {
             Self::SweepOverdue => "sweep-overdue",
             Self::SweepFailed => "sweep-failed",
             Self::CredentialEnds => "credential-ends",
+            Self::Reverted => "reverted",
         }
     }
 }

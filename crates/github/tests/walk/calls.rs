@@ -287,6 +287,7 @@ pub(crate) async fn write_to_team(call: &str, writer: &Writer, texts: &Texts) ->
         "rename" => named.rename(text("renamed")).await.is_ok(),
         "describe" => named.describe(text("description")).await.is_ok(),
         "configure" => named.configure(&serde_json::json!({ "privacy": text("description") })).await.is_ok(),
+        "connect" => named.connect(Some(7)).await.is_ok(),
         "put_member" => named.put_member(9, false).await.is_ok(),
         "remove_member" => named.remove_member(9).await.is_ok(),
         "delete" => named.delete().await.is_ok(),

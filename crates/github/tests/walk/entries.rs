@@ -314,6 +314,11 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["POST /graphql", "PATCH /orgs/organisation/teams/slug"],
     ),
     entry(
+        "NamedTeam::connect",
+        &["slug"],
+        &["POST /graphql", "PATCH /orgs/organisation/teams/slug/external-groups"],
+    ),
+    entry(
         "NamedTeam::put_member",
         &["slug", "login"],
         &["POST /graphql", "PUT /orgs/organisation/teams/slug/memberships/login"],

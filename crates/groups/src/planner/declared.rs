@@ -8,7 +8,7 @@ use beadle_engine::Failure;
 
 use super::GroupPlanner;
 use super::preview::GroupPreview;
-use crate::mapping::Mappings;
+use crate::mapping::{GroupKey, Mappings};
 use crate::sources::{FileSource, FileTeam};
 
 /// A file of a policy that declares groups, before and after a change of its text.
@@ -24,16 +24,21 @@ pub struct ChangedFile {
 
 impl GroupPlanner {
     /// Plans the groups of the target that the files declare differently after the change. The
-    /// result contains only the changes that the earlier texts do not ask for. `mappings` are the
-    /// mappings that are in force with the new texts.
+    /// result contains only the changes that the earlier texts do not ask for, and as its total the
+    /// number of groups that the new texts make. `mappings` are the mappings that are in force with
+    /// the new texts.
     pub async fn preview_files(
         &self,
         mappings: &Mappings,
         files: &[ChangedFile],
     ) -> Result<GroupPreview, Failure> {
         let (mut old, mut new) = (self.with(mappings), self.with(mappings));
-        let (mut preview, mut keys) = (GroupPreview::default(), BTreeSet::new());
+        let (mut preview, mut keys, mut made) = (GroupPreview::default(), BTreeSet::new(), BTreeSet::new());
         for file in files {
+            let keys_of = |team: &FileTeam| -> Vec<GroupKey> {
+                let of = mappings.group_keys(&file.source, &team.id, &team.name).into_iter();
+                of.filter(|(target, _)| *target == self.directory.name).map(|(_, key)| key).collect()
+            };
             let after = match file.after.teams().await {
                 Ok(teams) => teams,
                 Err(failure) => {
@@ -43,13 +48,12 @@ impl GroupPlanner {
             };
             // If the earlier text is missing or invalid, every group of the new text is new.
             let before = file.before.teams().await.unwrap_or_default();
-            for team in changed(&before, &after) {
-                let of = mappings.group_keys(&file.source, &team.id, &team.name).into_iter();
-                keys.extend(of.filter(|(target, _)| *target == self.directory.name).map(|(_, key)| key));
-            }
+            keys.extend(changed(&before, &after).into_iter().flat_map(keys_of));
+            made.extend(after.iter().flat_map(keys_of));
             old.directory.sources.insert(file.source.clone(), Arc::new(file.before.clone()));
             new.directory.sources.insert(file.source.clone(), Arc::new(file.after.clone()));
         }
+        preview.total = u64::try_from(made.len()).unwrap_or(u64::MAX);
         if !keys.is_empty() {
             preview.add((&old, &new), &keys).await?;
         }

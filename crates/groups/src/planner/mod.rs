@@ -3,6 +3,7 @@
 mod account;
 mod changes;
 mod compare;
+mod connected;
 mod declared;
 mod directory;
 mod emptied;
@@ -171,6 +172,9 @@ impl GroupPlanner {
         };
         let seen = self.observed(&desired, group_key, link.as_ref(), &mut plan).await?;
         let Some(seen) = seen else { return Ok(plan) };
+        if self.connect(&desired, &seen, &mut plan).await? {
+            return Ok(plan);
+        }
         let seen_as = seen.group.clone();
         let unknowns = plan.unknowns.len();
         let mut difference = self.compare(&desired, &seen, &mut plan).await?;

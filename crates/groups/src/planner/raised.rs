@@ -16,8 +16,9 @@ impl GroupPlanner {
         let keys: BTreeSet<GroupKey> = keys.iter().filter_map(|key| key.id().parse().ok()).collect();
         let mut preview = GroupPreview::default();
         if !keys.is_empty() {
-            let new = Self { limits, ..self.clone() };
-            preview.add((self, &new), &keys).await?;
+            let old = self.with(&self.directory.mappings());
+            let new = Self { limits, ..old.clone() };
+            preview.add((&old, &new), &keys).await?;
         }
         Ok(preview)
     }

@@ -150,6 +150,10 @@ pub enum Found {
     Another(String),
 }
 
+/// The name of the setting that connects a group with a group of the identity provider. Its value is
+/// the name of that group, or null.
+pub const EXTERNAL_GROUP: &str = "external_group";
+
 /// The reads that Beadle needs from a target.
 #[async_trait]
 pub trait TargetReader: Send + Sync + 'static {
@@ -199,6 +203,10 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the name of another system that manages the members of a group, if the target shows
     /// that there is one.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
+    /// Returns the name of the identity provider's group with which a group is connected.
+    async fn external_group(&self, _id: &str) -> Result<Option<String>, Failure> {
+        Err(Failure::new(Class::Rejected, "groups of this target have no external group"))
+    }
     /// Returns the limits of the membership, if this group is the membership of an organisation.
     fn membership(&self, _group: &str) -> Option<MembershipLimits> {
         None

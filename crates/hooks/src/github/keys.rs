@@ -4,8 +4,8 @@
 use beadle_engine::{Key, Lane, Mark};
 
 use super::payload::{Payload, Repository};
-use super::policy_checks;
 use super::{NO_INSTANCE, Sender};
+use super::{kept_files, policy_checks};
 
 /// The events that make their repository due, whatever their action is and whoever caused them.
 const REPOSITORY_EVENTS: &[&str] = &[
@@ -61,6 +61,7 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "push" | "create" | "delete" if concerns(event, payload, sender) => {
             repository().into_iter().collect()
         }
+        event if kept_files::concerns(event, payload, &sender.known) => repository().into_iter().collect(),
         "team" if payload.repository.is_some() => repository().into_iter().collect(),
         "installation_repositories" => payload
             .repositories_added

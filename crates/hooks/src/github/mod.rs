@@ -4,6 +4,7 @@
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 
 mod events;
+mod kept_files;
 mod keys;
 mod org_facts;
 mod payload;
@@ -16,7 +17,7 @@ use secrecy::SecretString;
 
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
 pub use keys::{INSTALLATIONS, MEMBERSHIP};
-pub use org_facts::OrgFacts;
+pub use org_facts::{OrgFacts, WatchedFiles};
 pub use payload::ContentType;
 pub use policy_checks::{CHECK, CheckSubject};
 pub use signature::sign;

@@ -1,5 +1,5 @@
-//! Facts about an organisation that can change while the service runs: the branches that the policy
-//! names, and the login of the App.
+//! Facts about an organisation that can change while the service runs: the branches and files that
+//! the policy names, and the login of the App.
 
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
@@ -35,8 +35,21 @@ struct Facts {
     /// The branches that the policy names. The default branch counts in any case. Before the policy
     /// is loaded, the value is `None`, and all branches count.
     branches: Option<BTreeSet<String>>,
+    /// The files that the policy declares. Before the policy is loaded, the value is `None`, and
+    /// every file counts.
+    #[serde(default)]
+    files: Option<WatchedFiles>,
     /// The login of the App that Beadle uses; `None` if it is not known.
     own: Option<String>,
+}
+
+/// The files that the policy declares for repositories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedFiles {
+    /// The name of the branch from which Beadle proposes files.
+    pub branch: String,
+    /// The paths of the files. The set is empty if Beadle keeps no files.
+    pub paths: BTreeSet<String>,
 }
 
 impl OrgFacts {
@@ -45,9 +58,10 @@ impl OrgFacts {
         Note::of(&[organisation])
     }
 
-    /// Sets the branches that the policy names.
-    pub fn watch(&self, branches: BTreeSet<String>) {
-        self.0.write().branches = Some(branches);
+    /// Sets the branches and the files that the policy names.
+    pub fn watch(&self, branches: BTreeSet<String>, files: WatchedFiles) {
+        let mut facts = self.0.write();
+        (facts.branches, facts.files) = (Some(branches), Some(files));
     }
 
     /// Sets the login of the App. Events with this login as their actor come from Beadle's own
@@ -71,6 +85,23 @@ impl OrgFacts {
             || facts.branches.as_ref().is_none_or(|branches| branches.contains(branch))
     }
 
+    /// Returns whether Beadle proposes files from a branch with this name.
+    pub(super) fn proposes_from(&self, branch: &str) -> bool {
+        let facts = self.0.read();
+        facts.files.as_ref().is_none_or(|files| !files.paths.is_empty() && files.branch == branch)
+    }
+
+    /// Returns whether Beadle keeps a file that one of these paths names.
+    pub(super) fn keeps<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> bool {
+        let facts = self.0.read();
+        facts.files.as_ref().is_none_or(|files| paths.any(|path| files.paths.contains(path)))
+    }
+
+    /// Returns whether Beadle keeps any file.
+    pub(super) fn keeps_files(&self) -> bool {
+        self.0.read().files.as_ref().is_none_or(|files| !files.paths.is_empty())
+    }
+
     /// Returns whether Beadle's own write caused an event. `login` is the actor of the event.
     pub(super) fn is_own(&self, login: Option<&str>) -> bool {
         let facts = self.0.read();
@@ -85,14 +116,23 @@ mod tests {
     #[test]
     fn facts_survive_a_round_trip_through_json() {
         let known = OrgFacts::default();
-        known.watch(BTreeSet::from(["release".to_owned()]));
+        let files = WatchedFiles { branch: "own".to_owned(), paths: BTreeSet::from(["LICENSE".to_owned()]) };
+        known.watch(BTreeSet::from(["release".to_owned()]), files);
         known.set_own("beadle[bot]".into());
         let from_json = serde_json::from_str::<OrgFacts>(&known.to_json()).unwrap();
         assert!(from_json.is_own(Some("Beadle[bot]")) && !from_json.is_own(Some("ann")));
         assert!(
             from_json.is_watched("release", Some("main")) && !from_json.is_watched("topic", Some("main"))
         );
-        // As long as no facts are set, every branch counts.
-        assert!(OrgFacts::default().is_watched("topic", Some("main")));
+        let keeps = |facts: &OrgFacts, path: &str| facts.keeps(std::iter::once(path));
+        assert!(keeps(&from_json, "LICENSE") && !keeps(&from_json, "README.md"));
+        assert!(from_json.proposes_from("own") && !from_json.proposes_from("topic"));
+        // As long as no facts are set, every branch and every file counts.
+        let unset = OrgFacts::default();
+        assert!(unset.is_watched("topic", Some("main")) && unset.proposes_from("topic"));
+        assert!(keeps(&unset, "README.md") && unset.keeps_files());
+        // A worker of an older version stores no files.
+        let older = serde_json::from_str::<OrgFacts>(r#"{"branches":[],"own":null}"#).unwrap();
+        assert!(keeps(&older, "README.md"));
     }
 }

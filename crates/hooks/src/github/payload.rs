@@ -77,16 +77,20 @@ pub(super) struct Team {
 pub(super) struct Pull {
     pub(super) number: Option<u64>,
     pub(super) merged: Option<bool>,
-    base: Option<PullBase>,
+    base: Option<PullSide>,
+    head: Option<PullSide>,
+}
+
+/// The branch that a pull request changes, or the branch that it comes from.
+#[derive(Debug, Deserialize)]
+struct PullSide {
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    repo: Option<SideRepository>,
 }
 
 #[derive(Debug, Deserialize)]
-struct PullBase {
-    repo: Option<BaseRepository>,
-}
-
-#[derive(Debug, Deserialize)]
-struct BaseRepository {
+struct SideRepository {
     id: Option<u64>,
 }
 
@@ -94,6 +98,27 @@ impl Pull {
     /// Returns the id of the repository that the pull request changes.
     pub(super) fn base_repository(&self) -> Option<u64> {
         self.base.as_ref()?.repo.as_ref()?.id
+    }
+
+    /// Returns the branch that the pull request comes from, if it is in this repository.
+    pub(super) fn branch_in(&self, repository: u64) -> Option<&str> {
+        let head = self.head.as_ref()?;
+        head.reference.as_deref().filter(|_| head.repo.as_ref().and_then(|repo| repo.id) == Some(repository))
+    }
+}
+
+/// A commit of a push, with the paths of its files.
+#[derive(Debug, Deserialize)]
+pub(super) struct PushedCommit {
+    added: Option<Vec<String>>,
+    modified: Option<Vec<String>>,
+    removed: Option<Vec<String>>,
+}
+
+impl PushedCommit {
+    /// Returns the paths of the files that the commit changes.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        [&self.added, &self.modified, &self.removed].into_iter().flatten().flatten().map(String::as_str)
     }
 }
 
@@ -136,6 +161,8 @@ pub(super) struct Payload<'a> {
     pub(super) reference: Option<Cow<'a, str>>,
     pub(super) created: Option<bool>,
     pub(super) deleted: Option<bool>,
+    pub(super) forced: Option<bool>,
+    pub(super) commits: Option<Vec<PushedCommit>>,
     #[serde(borrow)]
     sender: Option<PayloadAccount<'a>>,
 }

@@ -7,13 +7,12 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Below, Method};
 use serde_json::{Value, json};
 
 use super::aspect::{
-    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, Step, WriteTarget, field,
-    reads_nothing,
+    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Stage, field, reads_nothing,
 };
+use super::unchangeable::{Entry, EntryWrite};
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
@@ -47,47 +46,20 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 const SHAPE: Shape = listed!(ENTRY);
 
+const PATH: &str = "autolinks";
+
 struct Autolinks;
 
-enum Write {
-    Create(Value),
-    /// Deletes an autolink and creates it again. The step keeps the old body, so that Beadle can
-    /// restore the autolink if GitHub rejects the new body.
-    Replace {
-        id: u64,
-        body: Value,
-        before: Value,
-    },
-    Delete {
-        id: u64,
-    },
-}
-
-#[async_trait]
-impl Step for Write {
-    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
-        let named = to.named()?;
-        match self {
-            Self::Create(body) => named.send(Method::POST, "autolinks", Some(body.clone())).await,
-            Self::Delete { id } => named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await,
-            Self::Replace { id, body, before } => {
-                named.send(Method::DELETE, Below::at("autolinks").id(*id), None).await?;
-                let made = named.send(Method::POST, "autolinks", Some(body.clone())).await;
-                if made.is_err() {
-                    // If this request fails too, the next run creates the autolink.
-                    let _ = named.send(Method::POST, "autolinks", Some(before.clone())).await;
-                }
-                made.map_err(Failure::after_a_part)
-            }
-        }
-    }
+/// Returns the write of an autolink.
+fn write(entry: Entry) -> EntryWrite {
+    EntryWrite { list: PATH, entry }
 }
 
 #[async_trait]
 impl AspectPlanner for Autolinks {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("autolinks") else { return Ok(()) };
-        let seen = context.reader.list_below(context.repository, "autolinks", &["id", "key_prefix"]).await?;
+        let seen = context.reader.list_below(context.repository, PATH, &["id", "key_prefix"]).await?;
         let prefix = |link: &Value| link["key_prefix"].as_str().unwrap_or_default().to_owned();
         if !all_named(kind("autolinks"), &seen) {
             plan.cannot_read("GitHub shows an autolink without its prefix: Beadle leaves the list as it is");
@@ -104,7 +76,7 @@ impl AspectPlanner for Autolinks {
             let what = format!("autolink {key}");
             let Some(found) = matched.observed_of(at).map(|place| &seen[place]) else {
                 let fields = vec![field("url_template", Value::Null, json!(template), asked, Risk::Adds)];
-                plan.change(what, fields, Write::Create(body));
+                plan.change(what, fields, write(Entry::Create(body)));
                 continue;
             };
             let fields: Vec<_> = ["url_template", "is_alphanumeric"]
@@ -116,7 +88,7 @@ impl AspectPlanner for Autolinks {
                 let before = json!({
                     "key_prefix": found["key_prefix"], "url_template": found["url_template"], "is_alphanumeric": found["is_alphanumeric"],
                 });
-                plan.change(what, fields, Write::Replace { id, body, before });
+                plan.change(what, fields, write(Entry::Replace { id, body, before }));
             }
         }
         for link in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
@@ -124,7 +96,7 @@ impl AspectPlanner for Autolinks {
             let fields =
                 vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];
             if let Some(id) = link["id"].as_u64() {
-                plan.change(format!("autolink {}", prefix(link)), fields, Write::Delete { id });
+                plan.change(format!("autolink {}", prefix(link)), fields, write(Entry::Delete { id }));
             }
         }
         Ok(())

@@ -8,12 +8,11 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Asks, Below, DeployKey, Method};
+use beadle_github::{Asks, DeployKey};
 use serde_json::{Value, json};
 
-use super::aspect::{
-    ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
-};
+use super::aspect::{ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, field};
+use super::unchangeable::{Entry, EntryWrite};
 use crate::identity::{all_named, kind, pair_entries, public_key};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{NAME, listed};
@@ -55,38 +54,9 @@ fn reads(sections: &Sections<'_>) -> Asks {
 
 struct DeployKeys;
 
-enum Write {
-    Create(Value),
-    /// Deletes a key and adds it again. The step keeps the old body, so that Beadle can restore the
-    /// key if GitHub refuses the new body.
-    Replace {
-        id: u64,
-        body: Value,
-        before: Value,
-    },
-    Delete {
-        id: u64,
-    },
-}
-
-#[async_trait]
-impl Step for Write {
-    async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
-        let named = to.named()?;
-        match self {
-            Self::Create(body) => named.send(Method::POST, PATH, Some(body.clone())).await,
-            Self::Delete { id } => named.send(Method::DELETE, Below::at(PATH).id(*id), None).await,
-            Self::Replace { id, body, before } => {
-                named.send(Method::DELETE, Below::at(PATH).id(*id), None).await?;
-                let made = named.send(Method::POST, PATH, Some(body.clone())).await;
-                if made.is_err() {
-                    // If this request fails too, the next run adds the key.
-                    let _ = named.send(Method::POST, PATH, Some(before.clone())).await;
-                }
-                made.map_err(Failure::after_a_part)
-            }
-        }
-    }
+/// Returns the write of a deploy key.
+fn write(entry: Entry) -> EntryWrite {
+    EntryWrite { list: PATH, entry }
 }
 
 /// Returns the body that adds a key.
@@ -152,7 +122,7 @@ impl AspectPlanner for DeployKeys {
                     field("key", Value::Null, body["key"].clone(), asked, Risk::Adds),
                     field("read_only", Value::Null, body["read_only"].clone(), asked, risk),
                 ];
-                plan.change(what, fields, Write::Create(body));
+                plan.change(what, fields, write(Entry::Create(body)));
                 continue;
             };
             let fields = differences(found, &body, want);
@@ -160,7 +130,7 @@ impl AspectPlanner for DeployKeys {
                 let before = json!({
                     "key": found["key"], "title": found["title"], "read_only": found["read_only"],
                 });
-                plan.change(what, fields, Write::Replace { id, body, before });
+                plan.change(what, fields, write(Entry::Replace { id, body, before }));
             }
         }
         for found in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
@@ -168,7 +138,7 @@ impl AspectPlanner for DeployKeys {
             let fields = vec![field("key", found["key"].clone(), Value::Null, asked, Risk::Removes)];
             if let Some(id) = found["id"].as_u64() {
                 let title = found["title"].as_str().unwrap_or_default();
-                plan.change(format!("deploy key {title}"), fields, Write::Delete { id });
+                plan.change(format!("deploy key {title}"), fields, write(Entry::Delete { id }));
             }
         }
         Ok(())

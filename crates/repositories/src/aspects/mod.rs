@@ -24,6 +24,8 @@ pub mod security;
 pub mod settings;
 pub mod teams;
 pub mod topics;
+mod unchangeable;
+pub mod validator;
 pub mod variables;
 pub mod webhooks;
 
@@ -59,4 +61,5 @@ pub const ALL: &[&Aspect] = &[
     &secrets::OF_CODESPACES,
     &webhooks::WEBHOOKS,
     &files::FILES,
+    &validator::VALIDATOR,
 ];

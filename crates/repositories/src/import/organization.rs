@@ -37,6 +37,7 @@ pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<
         ("webhooks", webhooks(reader, notes).await),
         ("variables", variables(reader).await),
         ("actions", actions(reader, notes).await),
+        ("oidc_subject", oidc_subject(reader).await),
         ("custom_properties", properties(reader).await),
         ("organization_roles", organization_roles(reader).await),
         ("runner_groups", runner_groups(reader).await),
@@ -147,6 +148,22 @@ async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Valu
             if !seen[key].is_null() {
                 section.insert(key.to_owned(), seen[key].clone());
             }
+        }
+    }
+    Ok((!section.is_empty()).then_some(Value::Object(section)))
+}
+
+/// Returns the parts of the subject of OpenID Connect tokens that differ from those of a new
+/// organisation.
+async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
+    let seen = reader.of_organisation(Path::at("actions/oidc/customization/sub")).await?;
+    let usual = [("include_claim_keys", json!(["repo", "context"])), ("use_immutable_subject", json!(false))];
+    let mut section = Map::new();
+    for (key, usual) in usual {
+        let value = &seen[key];
+        // A policy must not have an empty list of claims.
+        if !value.is_null() && *value != usual && *value != json!([]) {
+            section.insert(key.to_owned(), value.clone());
         }
     }
     Ok((!section.is_empty()).then_some(Value::Object(section)))

@@ -291,7 +291,9 @@ mod tests {
 
     #[test]
     fn every_section_of_an_aspect_is_imported() {
-        for section in crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections) {
+        // GitHub has no value for a pattern that only the policy knows.
+        let sections = crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections);
+        for section in sections.filter(|section| section.name != "validator") {
             let is_list = LISTS.iter().any(|list| list.name == section.name);
             // A section can be a block of keys, or a single key of the file.
             let is_block = UNITS.iter().any(|unit| {

@@ -6,6 +6,7 @@ mod aspect;
 mod blocked_users;
 mod configurations;
 mod features;
+mod oidc_subject;
 mod organisation_roles;
 mod properties;
 mod repository_roles;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &secrets::OF_DEPENDABOT,
     &secrets::OF_CODESPACES,
     &actions::ACTIONS,
+    &oidc_subject::OIDC_SUBJECT,
     &properties::PROPERTIES,
     &repository_roles::REPOSITORY_ROLES,
     &organisation_roles::ORGANISATION_ROLES,

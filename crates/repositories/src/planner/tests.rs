@@ -34,6 +34,7 @@ mod reviewers;
 mod rulesets;
 mod secrets;
 mod undo;
+mod validator;
 mod waivers;
 mod waiving_everything;
 mod world;

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_key_that_beadle_does_not_compare_is_no_control() {
-        let settings = "repository: { private: true, has_downloads: true }\nvalidator: { x: 1 }\n";
+        let settings =
+            "repository: { private: true, has_downloads: true }\napp_installations: [{ app_slug: x }]\n";
         let own = "repository: { visibility: private, force_create: true, auto_init: true }\n";
         let found = controls(&[("settings.yml", settings), ("repos/shop.yml", own)]);
         let found: Vec<&str> = found.iter().map(|(path, ..)| path.as_str()).collect();

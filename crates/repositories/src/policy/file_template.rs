@@ -1,10 +1,13 @@
 //! The templates of files. A template can name facts about its repository.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use beadle_engine::expressions::{environment, wrong};
 use minijinja::UndefinedBehavior;
-use minijinja::value::Serde;
+use minijinja::value::{Object, Serde};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The facts that a template can name as `repository`.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -13,15 +16,42 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) owner: &'a str,
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
+    /// The topics. Beadle reads them only if a template names them.
+    pub(crate) topics: &'a [String],
+    /// The custom properties. Beadle reads them only if a template names them.
+    pub(crate) properties: Option<&'a BTreeMap<String, Value>>,
 }
 
-/// The facts of no real repository, for the check of a policy.
-const SAMPLE: TemplateFacts<'_> =
-    TemplateFacts { name: "name", owner: "owner", visibility: "private", default_branch: "main" };
+/// The facts of no real repository, for the check of a policy. The policy does not show which custom
+/// properties exist, so the sample has all of them.
+#[derive(Debug)]
+enum Sample {
+    Facts,
+    Repository,
+    Properties,
+}
+
+impl Object for Sample {
+    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
+        let fact = match (&**self, key.as_str()?) {
+            (Self::Facts, "repository") => minijinja::Value::from_object(Self::Repository),
+            (Self::Repository, "visibility") => "private".into(),
+            (Self::Repository, name @ ("name" | "owner" | "default_branch")) => name.into(),
+            (Self::Repository, "topics") => std::iter::once("topic").collect(),
+            (Self::Repository, "properties") => minijinja::Value::from_object(Self::Properties),
+            (Self::Properties, _) => "value".into(),
+            _ => return None,
+        };
+        Some(fact)
+    }
+}
 
 /// Returns the content that a template has for a repository.
 pub(crate) fn render(template: &str, repository: TemplateFacts<'_>) -> Result<String, String> {
-    let facts = minijinja::Value::from(Serde(json!({ "repository": repository })));
+    rendered(template, minijinja::Value::from(Serde(json!({ "repository": repository }))))
+}
+
+fn rendered(template: &str, facts: minijinja::Value) -> Result<String, String> {
     let rendered = environment(UndefinedBehavior::Strict).render_str(template, facts);
     let mut content = rendered.map_err(|error| wrong("template", &error))?;
     // The engine drops the last line break of a template, and most files must end with one.
@@ -33,16 +63,25 @@ pub(crate) fn render(template: &str, repository: TemplateFacts<'_>) -> Result<St
 
 /// Returns an error if a template is invalid, or if it names a fact that does not exist.
 pub(super) fn check(template: &str) -> Result<(), String> {
-    render(template, SAMPLE).map(drop)
+    rendered(template, minijinja::Value::from_object(Sample::Facts)).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FACTS: TemplateFacts<'_> = TemplateFacts {
+        name: "name",
+        owner: "owner",
+        visibility: "private",
+        default_branch: "main",
+        topics: &[],
+        properties: None,
+    };
+
     #[test]
     fn a_template_names_its_repository_and_keeps_its_last_line_break() {
-        let rendered = |template: &str| render(template, SAMPLE).unwrap();
+        let rendered = |template: &str| render(template, FACTS).unwrap();
         assert_eq!(rendered("{{ repository.owner }}/{{ repository.name }}\n"), "owner/name\n");
         assert_eq!(rendered("on {{ repository.default_branch }}"), "on main");
         let expression = "{% raw %}${{ github.ref }}{% endraw %}\n";
@@ -59,6 +98,35 @@ mod tests {
         ] {
             assert!(check(template).is_err(), "{template}");
         }
-        assert_eq!(check("{{ repository.visibility }}"), Ok(()));
+        for template in [
+            "{{ repository.visibility }}",
+            "{{ repository.properties.tier }}",
+            "{% if repository.properties.tier is defined %}x{% endif %}",
+            "{% for topic in repository.topics %}{{ topic }} {% endfor %}",
+            "{% if 'web' in repository.topics %}x{% endif %}",
+        ] {
+            assert_eq!(check(template), Ok(()), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_template_names_topics_and_properties() {
+        let topics = ["api".to_owned(), "web".to_owned()];
+        let properties = BTreeMap::from([
+            ("tier".to_owned(), json!("gold")),
+            ("languages".to_owned(), json!(["go", "rust"])),
+        ]);
+        let facts = TemplateFacts { topics: &topics, properties: Some(&properties), ..FACTS };
+        let rendered = |template: &str| render(template, facts);
+        assert_eq!(rendered("{{ repository.topics | join(' ') }}"), Ok("api web".to_owned()));
+        let languages =
+            "{{ repository.properties.tier }}: {{ repository.properties.languages | join(', ') }}";
+        assert_eq!(rendered(languages), Ok("gold: go, rust".to_owned()));
+        let default = "{{ repository.properties.owner | default('nobody') }}";
+        assert_eq!(rendered(default), Ok("nobody".to_owned()));
+        assert!(
+            rendered("{{ repository.properties.owner }}").is_err(),
+            "the repository has no such property"
+        );
     }
 }

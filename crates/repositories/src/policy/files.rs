@@ -23,6 +23,7 @@ use super::layer_index::LayerIndex;
 use super::layers::{Layer, LayerKind, contradictions, disabled};
 use super::levels::check_keys;
 use super::lists::list_of;
+use super::name_check::mismatches;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
 use super::pattern::{Pattern, patterns};
@@ -33,6 +34,8 @@ use super::rule_check::broken;
 use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
+use super::template_files::{Templates, is_template_file};
+use super::twins::twins;
 use super::undone::undone;
 use super::waiver::Waiver;
 use super::waivers_file::{is_waiver_file, read_waivers};
@@ -100,7 +103,7 @@ impl Policy {
         home: &str,
         folder: &Path,
     ) -> Result<Self, PolicyError> {
-        let mut problems = Vec::new();
+        let mut problems = twins(&sources);
         let mut hash = Sha256::new();
         let mut policy = Self {
             generation: String::new(),
@@ -118,20 +121,13 @@ impl Policy {
             base: None,
             index: LayerIndex::default(),
         };
-        let mut stems: BTreeMap<String, &str> = BTreeMap::new();
-        for file in sources.keys() {
-            if let Some(other) = stems.insert(stem(file).to_lowercase(), file) {
-                let asked = beadle_engine::PolicyLocation { file: file.as_str().into(), line: 1 };
-                problems.push(Problem::error(
-                    asked,
-                    1,
-                    format!("{other} differs from this file only in the extension; keep one of them"),
-                ));
-            }
-        }
+        let mut templates = Templates::of(&sources);
         let mut roots = BTreeMap::new();
         for (file, text) in &sources {
             hash.update(format!("{file}\0{}\0{text}", text.len()));
+            if is_template_file(file) {
+                continue;
+            }
             if is_mapping_file(file) || is_people_file(file) {
                 problems.extend(problems_of_groups(file, text));
                 continue;
@@ -145,13 +141,15 @@ impl Policy {
                     policy.rules.extend(rule_file::read(&root, &mut problems));
                 }
                 Ok(root) => {
-                    let root = accept(&root, &mut problems);
+                    let mut root = accept(&root, &mut problems);
+                    templates.fill(file, &mut root, &mut problems);
                     policy.add(file, text, &root, &mut problems);
                     roots.insert(file.clone(), root);
                 }
                 Err(problem) => problems.push(problem),
             }
         }
+        problems.extend(templates.unused());
         // If every file of a policy is empty, this is probably a mistake.
         if policy.layers.iter().all(Layer::is_empty) {
             let is_empty = |message: &str| message.starts_with(EMPTY) || message.starts_with(ONLY_COMMENTS);
@@ -178,6 +176,7 @@ impl Policy {
         problems.extend(unrest(&roots, &policy.disabled));
         problems.extend(undone(&roots, &policy.layers, &policy.disabled));
         problems.extend(broken(&policy.layers, &policy.rules, &policy.disabled));
+        problems.extend(mismatches(&policy.layers, &policy.disabled));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(PolicyError::Invalid { problems, sources });
         }
@@ -449,11 +448,6 @@ fn nothing(at: &Node, is_blank: bool) -> Node {
     let additive = (text("additive_plugins"), Node { kind: Kind::List(names), ..at.clone() });
     let entries = if is_blank { vec![additive] } else { Vec::new() };
     Node { kind: Kind::Map(entries), ..at.clone() }
-}
-
-/// Returns the path of a file without its extension.
-fn stem(file: &str) -> &str {
-    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
 #[cfg(test)]

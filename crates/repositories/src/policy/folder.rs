@@ -25,6 +25,10 @@ const ROOT_STEMS: [&str; 5] = ["settings", "deployment-settings", "teams", "memb
 /// it as a layer.
 pub const MAPPINGS: &str = "groups.toml";
 
+/// The folder of a policy that has the templates of files. The names of these files can have any
+/// extension.
+pub(super) const TEMPLATES: &str = "templates";
+
 /// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
 /// path.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +55,7 @@ pub(super) fn read_folder(
     at.note(folder);
     std::fs::read_dir(folder).map_err(unreadable(folder))?;
     let mut sources = read_part(folder, "", &ROOT_STEMS, at)?;
-    for part in ["suborgs", "layers", "repos", "rules"] {
+    for part in ["suborgs", "layers", "repos", "rules", TEMPLATES] {
         sources.extend(read_part(folder, part, &[], at)?);
     }
     Ok(sources)
@@ -64,6 +68,7 @@ pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     let stems: &[&str] = match part {
         "" => &ROOT_STEMS,
         "suborgs" | "layers" | "repos" | "rules" => &[],
+        TEMPLATES => return is_template(Path::new(name)).map_err(unreadable(Path::new(file))),
         _ => return Ok(false),
     };
     is_read(Path::new(name), stems).map_err(unreadable(Path::new(file)))
@@ -92,6 +97,14 @@ fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     }
     // The author expects Beadle to read this file, so an unusual name is an error.
     Err(refused(format!("the name must be `{MAPPINGS}`, found `{name}`; rename the file")))
+}
+
+/// Returns whether Beadle reads a file of the folder with the templates. The links that Kubernetes
+/// makes in the folder of a `ConfigMap` begin with a dot.
+fn is_template(path: &Path) -> Result<bool> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| refused("the name of a policy file must be UTF-8"))?;
+    Ok(!name.starts_with('.'))
 }
 
 /// Returns whether a file has one of the extensions of a policy, and one of the names in `stems` if
@@ -145,13 +158,14 @@ pub(super) fn read_part(
     let real = inside(&root, &path).map_err(unreadable(&path))?;
     for entry in std::fs::read_dir(&real).map_err(unreadable(&path))? {
         let path = path.join(entry.map_err(unreadable(&path))?.file_name());
-        if !is_read(&path, stems).map_err(unreadable(&path))? {
+        let is_wanted = if part == TEMPLATES { is_template(&path) } else { is_read(&path, stems) };
+        if !is_wanted.map_err(unreadable(&path))? {
             continue;
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
         let text = read_text(&real).map_err(unreadable(&path))?;
-        // `is_read` accepts only a name in UTF-8.
+        // The name is UTF-8, because no other name is accepted above.
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sources.insert(if part.is_empty() { file } else { format!("{part}/{file}") }, text);
     }
@@ -334,6 +348,10 @@ mod tests {
             ("suborgs/a.b.yaml", true, false),
             ("rules/overrides.yml", true, false),
             ("groups.toml", true, false),
+            ("templates/CODEOWNERS", true, false),
+            ("templates/ci.yml.j2", true, false),
+            ("templates/.gitkeep", false, false),
+            ("templates/deep/ci.yml", false, false),
             ("layers/groups.toml", false, false),
             ("other.toml", false, false),
             ("teams.yml", true, false),
@@ -365,6 +383,20 @@ mod tests {
         assert_eq!(after.mappings(), Some(text));
         assert_eq!(after.layers.len(), before.layers.len());
         assert_ne!(after.generation, before.generation);
+    }
+
+    #[test]
+    fn templates_of_any_extension_are_read_from_their_folder() {
+        let folder = folder();
+        let templates = folder.path().join("policy/templates");
+        std::fs::create_dir(&templates).unwrap();
+        std::fs::write(templates.join("CODEOWNERS"), "* @acme/core\n").unwrap();
+        std::fs::write(templates.join(".gitkeep"), "").unwrap();
+        let settings = "files: [{ path: CODEOWNERS, template_file: CODEOWNERS }]\n";
+        std::fs::write(folder.path().join("policy/settings.yml"), settings).unwrap();
+        let policy = load(&folder).unwrap();
+        let files: Vec<&str> = policy.sources.keys().map(String::as_str).collect();
+        assert_eq!(files, ["settings.yml", "templates/CODEOWNERS"]);
     }
 
     #[test]

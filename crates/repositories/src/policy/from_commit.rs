@@ -8,6 +8,7 @@ use super::files::{Policy, is_rule_file};
 use super::folder::is_policy_file;
 use super::group_files::{is_mapping_file, is_people_file};
 use super::origin::{BASE, PolicyOrigin};
+use super::template_files::is_template_file;
 use super::waivers_file::is_waiver_file;
 
 impl Policy {
@@ -41,7 +42,8 @@ impl Policy {
         // in the error.
         let is_no_layer = |file: &String| {
             let is_about_groups = is_mapping_file(file) || is_people_file(file);
-            is_deployment(file) || is_rule_file(file) || is_about_groups || is_waiver_file(file)
+            let is_other = is_rule_file(file) || is_waiver_file(file) || is_template_file(file);
+            is_deployment(file) || is_about_groups || is_other
         };
         if sources.keys().all(is_no_layer) {
             return Err(PolicyError::Empty(folder));

@@ -28,6 +28,8 @@ mod lists;
 mod meeting;
 mod members_file;
 mod merge;
+mod name_check;
+pub(crate) mod name_pattern;
 mod node;
 mod normal;
 mod organisation_checks;
@@ -46,12 +48,15 @@ pub(crate) mod shape;
 pub(crate) mod shapes;
 mod targeting;
 mod teams_file;
+mod template_files;
+mod twins;
 mod undone;
 mod waive;
 mod waived_key;
 mod waiver;
 mod waivers_file;
 mod wants;
+mod watched_files;
 
 pub use assertions::Tested;
 #[cfg(test)]

@@ -24,6 +24,12 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 problems.push(error(property, format!("`organization.custom_properties`: {why}")));
             }
         }
+        if let Some(claims) =
+            section.get("oidc_subject").and_then(|subject| subject.get("include_claim_keys"))
+            && let Some(why) = subject(claims)
+        {
+            problems.push(error(claims, format!("`organization.oidc_subject`: {why}")));
+        }
         for name in ["variables", "secrets", "dependabot_secrets", "codespaces_secrets", "runner_groups"] {
             for item in section.get(name).map(list_of).map(Node::items).unwrap_or_default() {
                 selection(name, item, problems);
@@ -48,6 +54,19 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
 
 fn error(node: &Node, text: String) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
+}
+
+/// Returns why the claims of a subject are invalid, if they are.
+fn subject(claims: &Node) -> Option<&'static str> {
+    let texts = claims.texts();
+    let is_twice = |(at, claim): (usize, &String)| texts[..at].contains(claim);
+    if texts.is_empty() {
+        Some("`include_claim_keys` must have at least one claim")
+    } else if texts.iter().enumerate().any(is_twice) {
+        Some("`include_claim_keys` must have each claim once")
+    } else {
+        None
+    }
 }
 
 /// Checks the switches for the creation of repositories.
@@ -205,6 +224,10 @@ mod tests {
                 1,
             ),
             ("{ variables: [{ name: a, value: x }] }", 1),
+            ("{ oidc_subject: { include_claim_keys: [repo, actor] } }", 0),
+            ("{ oidc_subject: { use_immutable_subject: true } }", 0),
+            ("{ oidc_subject: { include_claim_keys: [repo, actor, repo] } }", 1),
+            ("{ oidc_subject: { include_claim_keys: [] } }", 1),
             ("{ secrets: { exclusive: [{ name: a, secret: x, visibility: all }] } }", 0),
             ("{ secrets: [{ name: a, visibility: all }, { name: b, secret: x }] }", 2),
             (

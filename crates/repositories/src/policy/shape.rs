@@ -79,11 +79,6 @@ pub(crate) const fn required(key: Key) -> Key {
     Key { is_required: true, ..key }
 }
 
-pub(crate) const fn later(name: &'static str, doc: &'static str) -> Key {
-    let status = Status::Not("Beadle does not carry out this key yet");
-    Key { name, shape: Shape::Any, status, is_required: false, doc }
-}
-
 pub(crate) const fn never(name: &'static str, why: &'static str) -> Key {
     Key { name, shape: Shape::Any, status: Status::Not(why), is_required: false, doc: why }
 }

@@ -12,13 +12,25 @@ use super::problem::{Problem, nearest};
 pub const TEAMS: &str = "teams.yml";
 
 /// The keys of one team.
-const KEYS: [&str; 8] =
-    ["name", "previously", "description", "privacy", "notifications", "parent", "members", "maintainers"];
+const KEYS: [&str; 9] = [
+    "name",
+    "previously",
+    "description",
+    "privacy",
+    "notifications",
+    "parent",
+    EXTERNAL_GROUP,
+    "members",
+    "maintainers",
+];
 
 /// The key of a team's privacy in [`DeclaredTeam::settings`].
 const PRIVACY: &str = "privacy";
 /// The key of the team above a team in [`DeclaredTeam::settings`].
 const PARENT: &str = "parent";
+/// The key of the group of the identity provider that sets the members of a team, in
+/// [`DeclaredTeam::settings`].
+const EXTERNAL_GROUP: &str = "external_group";
 
 /// A team that `teams.yml` declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +42,8 @@ pub struct DeclaredTeam {
     /// The description, if the file sets one.
     pub description: Option<String>,
     /// The settings that the file sets, by their name in GitHub's REST API: `privacy` and
-    /// `notification_setting`. `parent` is the slug of the team above, or null.
+    /// `notification_setting`. `parent` is the slug of the team above, or null. `external_group` is
+    /// the name of a group of the identity provider, or null.
     pub settings: BTreeMap<&'static str, Value>,
     /// The logins of the members.
     pub members: Vec<String>,
@@ -147,7 +160,14 @@ fn team(entry: &Node, problems: &mut Vec<Problem>) -> Option<DeclaredTeam> {
                 .push(wrong(entry, &format!("team {name}: a login must {}, found `{login}`", misfit.must)));
         }
     }
-    if members.is_none() && maintainers.is_none() {
+    let has_people = members.is_some() || maintainers.is_some();
+    if entry.get(EXTERNAL_GROUP).is_some_and(|node| node.text().is_some()) {
+        if has_people {
+            let text = "the identity provider sets the members of its group";
+            let what = "must not have `members` or `maintainers` beside `external_group`";
+            problems.push(wrong(entry, &format!("team {name} {what}: {text}")));
+        }
+    } else if !has_people {
         problems.push(wrong(entry, &format!("team {name} must have `members`, which can be `[]`")));
     }
     let description = entry.get("description").and_then(|node| {
@@ -196,6 +216,20 @@ fn settings(entry: &Node, problems: &mut Vec<Problem>) -> BTreeMap<&'static str,
                 settings.insert(PARENT, json!(address(name)));
             }
             _ => problems.push(wrong(node, "`parent` must be the name of a team, or `null` for no parent")),
+        }
+    }
+    if let Some(node) = entry.get(EXTERNAL_GROUP) {
+        match (&node.kind, node.text().map(str::trim)) {
+            (Kind::Null, _) => {
+                settings.insert(EXTERNAL_GROUP, Value::Null);
+            }
+            (_, Some(name)) if !name.is_empty() => {
+                settings.insert(EXTERNAL_GROUP, json!(name));
+            }
+            _ => problems.push(wrong(
+                node,
+                "`external_group` must be the name of a group of the identity provider, or `null` for none",
+            )),
         }
     }
     settings
@@ -265,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_the_identity_provider_takes_the_place_of_the_members() {
+        let text = "teams:\n  - { name: Ops, external_group: okta-ops }\n\
+                    \x20 - { name: Web, external_group: null, members: [ada] }\n";
+        let teams = read_teams(TEAMS, text).unwrap();
+        let groups: Vec<&Value> = teams.iter().map(|team| &team.settings[EXTERNAL_GROUP]).collect();
+        assert_eq!(groups, [&json!("okta-ops"), &Value::Null]);
+        assert!(teams[0].members.is_empty() && teams[0].maintainers.is_none());
+    }
+
+    #[test]
     fn a_mistake_is_an_error_with_its_line_and_never_an_empty_list() {
         for (text, expected) in [
             ("", "1: the file must have the key `teams`"),
@@ -278,6 +322,12 @@ mod tests {
             ("teams:\n  - name: A\n    member: [ada]\n    members: []\n", "3: unknown key `member`"),
             ("teams:\n  - name: A\n    members: [\"a b\"]\n", "2: team A: a login must "),
             ("teams:\n  - { name: A, members: [], privacy: open }\n", "2: `privacy` must be"),
+            ("teams:\n  - { name: A, members: [], external_group: 7 }\n", "2: `external_group` must be"),
+            (
+                "teams:\n  - { name: A, external_group: x, members: [] }\n",
+                "2: team A must not have `members`",
+            ),
+            ("teams:\n  - { name: A, external_group: null }\n", "2: team A must have `members`"),
             (
                 "teams:\n  - { name: A, members: [], parent: A }\n",
                 "2: team A: the team would be above itself",

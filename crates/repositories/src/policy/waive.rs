@@ -128,6 +128,17 @@ fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
 
+/// Returns the other key of a block that sets the same value at GitHub.
+fn twin(place: Place<'_>, name: &str) -> Option<&'static str> {
+    match (place, name) {
+        (_, "contexts") => Some("checks"),
+        (_, "checks") => Some("contexts"),
+        (Place::Section("repository"), "private") => Some("visibility"),
+        (Place::Section("repository"), "visibility") => Some("private"),
+        _ => None,
+    }
+}
+
 /// Removes a key from a block of keys.
 fn in_block(
     place: Place<'_>,
@@ -143,15 +154,12 @@ fn in_block(
     if is_inseparable {
         return Left::Nothing;
     }
-    let direct = position(entries, part);
+    let other = twin(place, part).and_then(|other| position(entries, other));
+    let direct = position(entries, part).or(other);
     let Some(at) = direct.or_else(|| position(entries, PROTECTION)) else { return Left::Same };
     let Some((key, value)) = entries.get_mut(at) else { return Left::Same };
     let name = key.text().unwrap_or_default();
-    let twin = match name {
-        "contexts" => Some("checks"),
-        "checks" => Some("contexts"),
-        _ => None,
-    };
+    let twin = twin(place, name);
     let below = match place {
         Place::Root => Place::Section(name),
         Place::Section("repository") if name == "topics" => Place::Section(name),
@@ -165,7 +173,7 @@ fn in_block(
     };
     if left == Left::Nothing {
         entries.remove(at);
-        // Both keys set the same list at GitHub.
+        // Both keys set the same value at GitHub.
         entries.retain(|(key, _)| twin.is_none() || key.text() != twin);
         // An empty block can have a meaning of its own, such as a branch without protection.
         return if entries.is_empty() { Left::Nothing } else { Left::Changed };

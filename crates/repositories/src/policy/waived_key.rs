@@ -34,7 +34,7 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("deploy_keys", &["read_only"]),
     ("deployment_branch_policy", &["protected_branches", "custom_branch_policies"]),
     ("dismissal_restrictions", ACTORS),
-    ("files", &["content", "template", "when_exists", "push"]),
+    ("files", &["content", "template", "template_file", "when_exists", "push"]),
     ("force_push_allowances", ACTORS),
     ("labels", &["oldname"]),
     ("oidc_subject", &["use_default", "include_claim_keys"]),
@@ -215,8 +215,13 @@ fn is_same_key(one: &str, other: &str) -> bool {
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in its shortest form. The two lists of checks have one name.
+/// Returns the parts of a path in its shortest form. Two keys that set the same value have one name.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
+    if let [section, key, ..] = parts.as_mut_slice()
+        && (*section, *key) == ("repository", "private")
+    {
+        *key = "visibility";
+    }
     if parts.first() != Some(&BRANCHES) {
         return parts;
     }
@@ -339,6 +344,9 @@ mod tests {
             ("rulesets[main].rules[deletion]".into(), "rulesets[main].conditions".into(), false),
             ("rulesets[main].enforcement".into(), "rulesets[main].rules".into(), true),
             ("repository.topics[web]".into(), "repository.topics[shop]".into(), false),
+            ("repository.private".into(), "repository.visibility".into(), true),
+            ("repository.visibility".into(), "repository.private".into(), true),
+            ("repository.private".into(), "repository.has_wiki".into(), false),
             ("rulesets[main]".into(), "rulesets[main branch]".into(), false),
             ("deploy_keys[ssh-ed25519 AAAA]".into(), "deploy_keys[ssh-ed25519 AAAA ci]".into(), true),
             ("pages.enabled".into(), "pages.https_enforced".into(), true),

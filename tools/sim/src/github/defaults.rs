@@ -63,6 +63,11 @@ pub(crate) fn actions() -> Value {
     })
 }
 
+/// Returns the subject of OpenID Connect tokens in a new organisation.
+pub(crate) fn oidc_subject() -> Value {
+    json!({ "include_claim_keys": ["repo", "context"], "use_immutable_subject": false })
+}
+
 /// Returns the roles that GitHub defines in every organisation.
 pub(crate) fn roles() -> Value {
     json!({ "security_manager": {

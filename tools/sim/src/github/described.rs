@@ -29,6 +29,7 @@ const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/properties/schema/{custom_property_name}",
     "DELETE /orgs/{org}/rulesets/{ruleset_id}",
     "DELETE /orgs/{org}/teams/{team_slug}",
+    "DELETE /orgs/{org}/teams/{team_slug}/external-groups",
     "DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}",
     "DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}",
     "DELETE /repos/{owner}/{repo}",

@@ -183,13 +183,12 @@ fn needed(method: &str, path: &[&str]) -> Option<(&'static str, bool)> {
         {
             "administration"
         }
-        ["orgs", _, "teams" | "members" | "memberships" | "invitations", ..]
+        ["orgs", _, "teams" | "members" | "memberships" | "invitations" | "external-groups", ..]
         | ["organizations", _, "team", ..]
         | ["orgs", _, "organization-roles", "teams" | "users", ..] => "members",
         ["orgs", _] if writes => "organization_administration",
-        ["orgs", _, "actions", "permissions", ..] | ["orgs", _, "rulesets" | "code-security", ..] => {
-            "organization_administration"
-        }
+        ["orgs", _, "actions", "permissions" | "oidc", ..]
+        | ["orgs", _, "rulesets" | "code-security", ..] => "organization_administration",
         ["orgs", _, "actions", "variables", ..] => "organization_actions_variables",
         ["orgs", _, "actions", "secrets", ..] => "organization_secrets",
         ["orgs", _, "dependabot", "secrets", ..] => "organization_dependabot_secrets",

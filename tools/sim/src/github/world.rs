@@ -192,6 +192,7 @@ impl World {
             for (part, mut usual) in [
                 ("settings", defaults::settings()),
                 ("actions", defaults::actions()),
+                ("oidc_subject", defaults::oidc_subject()),
                 ("organization_roles", defaults::roles()),
                 ("runner_groups", defaults::runner_groups()),
             ] {

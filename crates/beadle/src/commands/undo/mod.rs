@@ -22,6 +22,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{Applier, agreed, declined, summary, write, writes};
+use crate::commands::gate::limit_organisation;
 use crate::commands::names::repository_keys;
 use crate::commands::operator;
 use crate::commands::tally::Tally;
@@ -133,6 +134,7 @@ impl Undo<'_> {
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Option<(Tally, usize)>> {
         let (store, clock, printer) = (self.store, self.clock, self.printer);
+        limit_organisation(org, store, printer).await?;
         let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes.iter().copied())));
         let (planner, writer) = org.undo(wanted.collect(), self.name.clone(), &self.by, (store, clock));
         let planned = planner.plans(Lane::Manual).await?;
@@ -161,7 +163,7 @@ impl Undo<'_> {
             hint: Box::new(move |key| reader.node_of(key.id().parse().ok()?)),
             pace: org.pace.clone(),
             lane: Lane::Manual,
-            limits: org.file.limits(),
+            limits: org.limits.current(),
             only_shown: true,
             store,
             clock,

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod commands;
+mod connected;
 mod doubt;
 mod gated_limits;
 mod gated_mappings;

@@ -453,6 +453,7 @@ async fn teams_of_the_policy_have_the_members_that_its_file_names() {
     );
     // A changed file renames the team in place.
     write("teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo1] }\n");
+    world.read_policy().await;
     world.until_team("operations", &hold([0, 1])).await;
     let state = world.github().state()["orgs"]["acme"]["teams"].clone();
     assert_eq!(state["operations"]["id"], 901);

@@ -1,5 +1,6 @@
 //! A target whose groups are the teams of a GitHub organisation.
 
+mod external_groups;
 mod organisation;
 mod people;
 mod writer;
@@ -351,6 +352,11 @@ impl TargetReader for TeamReader {
         });
         lock(&self.seen).kept.insert(id, (self.now(), kept.clone()));
         Ok(kept)
+    }
+
+    async fn external_group(&self, id: &str) -> Result<Option<String>, Failure> {
+        let Some(team) = self.team(id_of(id)?).await? else { return Ok(None) };
+        self.connected_with(&team.slug).await
     }
 
     fn membership(&self, group: &str) -> Option<MembershipLimits> {

@@ -13,7 +13,7 @@ use crate::mapping::Role;
 use crate::membership::GROUP;
 use crate::sources::Person;
 use crate::targets::{
-    NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetReader as _, TargetWriter,
+    EXTERNAL_GROUP, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetReader as _, TargetWriter,
 };
 
 /// Writes the teams of an organisation.
@@ -166,7 +166,7 @@ impl TargetWriter for TeamWriter {
 
     async fn configure(&self, group: &str, settings: &[(&'static str, Value)]) -> Result<(), Failure> {
         let team = self.team(group).await?;
-        let mut body = Map::new();
+        let (mut body, mut external) = (Map::new(), None);
         for (name, value) in settings {
             match (*name, value.as_str()) {
                 ("parent", Some(slug)) => {
@@ -181,12 +181,23 @@ impl TargetWriter for TeamWriter {
                 ("parent", None) => {
                     body.insert("parent_team_id".into(), Value::Null);
                 }
+                (EXTERNAL_GROUP, None) => external = Some(None),
+                (EXTERNAL_GROUP, Some(name)) => {
+                    external = Some(Some(self.reader.external_group_named(name).await?));
+                }
                 (name, _) => {
                     body.insert(name.to_owned(), value.clone());
                 }
             }
         }
-        self.github.team(&team, &[]).await?.configure(&Value::Object(body)).await?;
+        let named = self.github.team(&team, &[]).await?;
+        if !body.is_empty() {
+            named.configure(&Value::Object(body)).await?;
+        }
+        if let Some(external) = external {
+            named.connect(external).await?;
+            lock(&self.reader.seen).kept.remove(&team.id);
+        }
         // The teams above and below this team can change too, so Beadle reads the teams again.
         self.reader.reload_teams().await.map(drop)
     }

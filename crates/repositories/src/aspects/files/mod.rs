@@ -4,7 +4,8 @@
 //! somebody else commits to the branch, Beadle leaves the branch and its pull request alone.
 //!
 //! If the policy has the section, Beadle makes one GraphQL query for each repository, and a second
-//! one while the branch exists.
+//! one while the branch exists. If a template names the topics or the custom properties, Beadle reads
+//! them together with those of other repositories.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>
 
@@ -15,15 +16,18 @@ mod text;
 mod wanted;
 mod write;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{AtPath, KeptFiles, Visibility};
+use beadle_github::{Asks, AtPath, KeptFiles, Visibility};
 use serde_json::{Value, json};
 
 use self::decide::{Decision, Place, commit, decide, differing, refused};
 use self::wanted::Wanted;
 use self::write::Write;
-use super::aspect::{AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Stage, field, reads_nothing};
+use super::aspect::{AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, field};
+use super::properties::comparable;
 use crate::policy::file_template::TemplateFacts;
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::layered;
@@ -43,8 +47,8 @@ pub(crate) const FILES: Aspect = Aspect {
         AppPermission::write("pull_requests", "pull requests (repository)"),
         AppPermission::write("workflows", "workflows (repository)"),
     ],
-    events: &[],
-    reads: reads_nothing,
+    events: &["pull_request", "push"],
+    reads,
     stage: Stage::Body,
     is_apart: false,
     planner: &Files,
@@ -63,6 +67,11 @@ const ENTRY: Shape = Shape::Map(&[
         "A template of the content, in place of `content`, such as `{{ repository.name }}`.",
     ),
     key(
+        "template_file",
+        Shape::Form(&forms::FILE),
+        "The name of a file in templates/ of the policy that has the template.",
+    ),
+    key(
         "when_exists",
         Shape::OneOf(&["replace", "keep"]),
         "What Beadle does if the file exists with another content. Default: `replace`.",
@@ -76,6 +85,17 @@ const ENTRY: Shape = Shape::Map(&[
 const SHAPE: Shape = layered!(ENTRY);
 
 struct Files;
+
+fn reads(sections: &Sections<'_>) -> Asks {
+    sections.get("files").map(|list| named(list.items())).unwrap_or_default()
+}
+
+/// Returns the facts that the templates of these entries name, and that Beadle reads only for them.
+fn named(entries: &[Node]) -> Asks {
+    let templates = || entries.iter().filter_map(|entry| entry.get("template")?.text());
+    let names = |fact: &str| templates().any(|template| template.contains(fact));
+    Asks { topics: names("topics"), properties: names("properties"), ..Asks::default() }
+}
 
 /// Returns whether the change of a file weakens the protection of the repository. GitHub also runs a
 /// workflow of a branch that is not merged, with the secrets of the repository. A direct commit to
@@ -106,11 +126,25 @@ impl AspectPlanner for Files {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("files") else { return Ok(()) };
         let repository = context.repository;
+        let named = named(section.items());
+        if (named.topics && plan.read(&repository.topics).is_none())
+            || (named.properties && plan.read(&repository.properties).is_none())
+        {
+            return Ok(());
+        }
+        // GitHub shows both in any order, and the content must not change with it.
+        let mut topics = repository.topics.value().cloned().unwrap_or_default();
+        topics.sort_unstable();
+        let properties = repository.properties.value().into_iter().flatten();
+        let properties: BTreeMap<String, Value> =
+            properties.map(|(name, value)| (name.clone(), comparable(value))).collect();
         let facts = TemplateFacts {
             name: &repository.name,
             owner: &repository.owner,
             visibility: repository.visibility.as_str(),
             default_branch: repository.default_branch.as_deref().unwrap_or_default(),
+            topics: &topics,
+            properties: Some(&properties),
         };
         let mut wanted = Vec::new();
         for entry in section.items() {

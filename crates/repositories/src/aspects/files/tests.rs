@@ -14,7 +14,14 @@ use crate::policy::file_template::TemplateFacts;
 const PLACE: Place<'_> = Place { repository: "R_1", is_public: false };
 
 fn wanted(path: &str, content: &str) -> Wanted {
-    let facts = TemplateFacts { name: "shop", owner: "acme", visibility: "private", default_branch: "main" };
+    let facts = TemplateFacts {
+        name: "shop",
+        owner: "acme",
+        visibility: "private",
+        default_branch: "main",
+        topics: &[],
+        properties: None,
+    };
     let entry = Node::parse("settings.yml", &format!("{{ path: {path}, content: {content} }}")).unwrap();
     Wanted::of(&entry, facts).unwrap()
 }

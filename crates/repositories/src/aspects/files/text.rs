@@ -48,7 +48,14 @@ mod tests {
     #[test]
     fn the_list_in_a_text_can_be_read_again() {
         let entry = Node::parse("settings.yml", "{ path: docs/a.md, content: x }").unwrap();
-        let facts = TemplateFacts { name: "", owner: "", visibility: "", default_branch: "" };
+        let facts = TemplateFacts {
+            name: "",
+            owner: "",
+            visibility: "",
+            default_branch: "",
+            topics: &[],
+            properties: None,
+        };
         let file = Wanted::of(&entry, facts).unwrap();
         let text = body(&[&file], true);
         let expected = BTreeMap::from([("docs/a.md", file.id.as_str())]);

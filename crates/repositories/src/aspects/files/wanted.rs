@@ -60,8 +60,14 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    const FACTS: TemplateFacts<'_> =
-        TemplateFacts { name: "shop", owner: "acme", visibility: "private", default_branch: "main" };
+    const FACTS: TemplateFacts<'_> = TemplateFacts {
+        name: "shop",
+        owner: "acme",
+        visibility: "private",
+        default_branch: "main",
+        topics: &[],
+        properties: None,
+    };
 
     #[test]
     fn a_file_differs_by_its_content_unless_the_policy_keeps_it() {

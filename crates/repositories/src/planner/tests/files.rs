@@ -153,6 +153,24 @@ async fn a_workflow_is_a_weakening_before_it_is_merged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_template_of_the_policy_names_the_topics_of_its_repository() {
+    let mut state = acme(501, 601);
+    state["orgs"]["acme"]["repos"]["shop"]["contents"] = json!({ "README.md": "hello\n" });
+    let files = [
+        ("settings.yml", "files: [{ path: NOTICE, template_file: notice.txt }]\n"),
+        ("templates/notice.txt", "{{ repository.name }}: {{ repository.topics | join(', ') }}\n"),
+    ];
+    let world = Box::pin(World::of_files(state, &files)).await;
+    Box::pin(world.apply()).await;
+    assert_eq!(shop(&world)["pulls"]["1"]["contents"]["NOTICE"], "shop: old\n");
+    change(&world, json!({ "topics": ["web", "api"] })).await;
+    assert_eq!(planned(&world).await, ["pull request #1"]);
+    Box::pin(world.apply()).await;
+    assert_eq!(shop(&world)["pulls"]["1"]["contents"]["NOTICE"], "shop: api, web\n");
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_exists_can_be_kept() {
     let world = world(&policy("README.md", "other\n", ", when_exists: keep")).await;
     assert_eq!(planned(&world).await, Vec::<String>::new());

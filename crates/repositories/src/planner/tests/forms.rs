@@ -166,6 +166,8 @@ const OF_THE_ORGANISATION: &[&str] = &[
     "organization: { variables: { additive: [{ name: REGION, value: 7, visibility: selected }] } }",
     "organization: { actions: { patterns_allowed: [other/*, acme/*], selected_repositories: [WIDGETS] } }",
     "organization: { actions: { self_hosted_runner_repositories: [Gadgets], self_hosted_runners: selected } }",
+    "organization: { oidc_subject: { include_claim_keys: [repo, environment, actor] } }",
+    "organization: { oidc_subject: { use_immutable_subject: true } }",
     "organization:
   custom_properties:
   - { name: Owner, value_type: string, description: '', default_value: null }
@@ -194,6 +196,7 @@ const OF_A_NEW_ORGANISATION: &[&str] = &[
     "organization: { email: '', company: '', name: '' }",
     "organization: { default_repository_permission: read, web_commit_signoff_required: false }",
     "organization: { actions: { enabled_repositories: all, allowed_actions: all, artifact_and_log_retention_days: 90 } }",
+    "organization: { oidc_subject: { use_immutable_subject: false, include_claim_keys: [repo, context] } }",
     "organization: { runner_groups: [] }",
     "organization: { runner_groups: [{ name: Default, visibility: all, allows_public_repositories: false }] }",
     "organization: { blocked_users: [], webhooks: [], variables: [], custom_properties: [], organization_roles: [] }",

@@ -12,6 +12,7 @@ const SETTINGS: &str = include_str!("organization.yml");
 const PARTS: &[&str] = &[
     "settings",
     "actions",
+    "oidc_subject",
     "hooks",
     "variables",
     "secrets",

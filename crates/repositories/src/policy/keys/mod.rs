@@ -9,7 +9,7 @@ mod joined;
 mod selectors;
 mod waivers;
 
-use super::shape::{Key, Shape, Status, key, later, never};
+use super::shape::{Key, Shape, Status, key, never};
 use super::shapes::{SLUGS, TEXTS, VISIBILITY};
 use crate::{aspects, organisation};
 use joined::{count, join, joined, names};
@@ -97,11 +97,8 @@ pub(crate) const REPOSITORY: &[Key] = joined![
 ];
 
 /// The sections that every settings file can have.
-pub(crate) const SECTIONS: &[Key] = joined![
-    &[key("repository", Shape::Map(REPOSITORY), "Settings.")],
-    &SECTIONS_OF_ASPECTS,
-    &[later("validator", "Patterns that names must match.")],
-];
+pub(crate) const SECTIONS: &[Key] =
+    joined![&[key("repository", Shape::Map(REPOSITORY), "Settings.")], &SECTIONS_OF_ASPECTS];
 
 /// Returns the names of the sections whose lists can be exclusive or additive.
 pub(crate) fn lists() -> Vec<&'static str> {

@@ -126,6 +126,30 @@ fn checks_and_contexts_are_one_list() {
 }
 
 #[test]
+fn a_waiver_can_name_either_of_two_keys_that_set_the_same_value() {
+    let protection = |checks: &str| {
+        format!("branches: [{{ name: main, protection: {{ required_status_checks: {{ {checks} }} }} }}]")
+    };
+    for (text, key) in [
+        ("repository: { private: true, has_wiki: false }".to_owned(), "repository.visibility"),
+        ("repository: { visibility: internal, has_wiki: false }".to_owned(), "repository.private"),
+        (
+            protection("strict: true, checks: [{ context: ci }]"),
+            "branches.main.required_status_checks.contexts[ci]",
+        ),
+        (protection("strict: true, contexts: [ci]"), "branches.main.required_status_checks.checks[ci]"),
+    ] {
+        let mut root = Node::parse("settings.yml", &text).unwrap();
+        let asked = root.asked.clone();
+        assert!(waive_key(&mut root, &mut ListModes::new(), key, &asked), "{key}");
+        let left = root.json().to_string();
+        let gone = ["private", "visibility", "contexts", "checks\":["];
+        assert!(!gone.iter().any(|gone| left.contains(gone)), "{key}: {left}");
+        assert!(left.contains("has_wiki") || left.contains("strict"), "{key}: {left}");
+    }
+}
+
+#[test]
 fn the_default_branch_has_two_names() {
     let text = "branches: [{ name: NAME, protection: { enforce_admins: true } }]";
     for (declared, key, expected) in [

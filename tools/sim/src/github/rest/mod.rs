@@ -12,6 +12,7 @@ mod contents;
 mod create;
 mod deploy_keys;
 mod environments;
+mod external_groups;
 mod git;
 mod hooks;
 mod interactions;
@@ -240,6 +241,9 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         }
         ("POST", ["repos"]) => create::in_organisation(world, call, org),
         (_, ["actions", "permissions", rest @ ..]) => organisation_actions::answer(world, call, org, rest),
+        ("GET" | "PUT", ["actions", "oidc", "customization", "sub"]) => {
+            oidc::of_organisation(world, call, org)
+        }
         (_, ["actions", "runner-groups", rest @ ..]) => runner_groups::answer(world, call, org, rest),
         (_, ["blocks", rest @ ..]) => blocks::answer(world, call, org, rest),
         (_, ["actions", "variables", rest @ ..]) => organisation_variables::answer(world, call, org, rest),
@@ -255,6 +259,7 @@ fn organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) ->
         (_, ["memberships", login]) => memberships::answer(world, call, org, login),
         ("GET", ["invitations"]) => memberships::invitations(world, call, org),
         (_, ["teams", rest @ ..]) => teams::answer(world, call, org, rest),
+        ("GET", ["external-groups"]) => external_groups::answer(world, call, org),
         (_, ["custom-repository-roles", rest @ ..]) => {
             organisation_roles::answer(world, call, org, ("repository_roles", "custom_roles"), rest)
         }

@@ -9,6 +9,33 @@ use serde_json::{Value, json};
 use super::{Call, Reply};
 use crate::github::world::World;
 
+/// Returns whether GitHub accepts these claims of a subject.
+fn are_valid(keys: &[&str]) -> bool {
+    let is_valid = |key: &&str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    !keys.is_empty() && keys.iter().collect::<BTreeSet<_>>().len() == keys.len() && keys.iter().all(is_valid)
+}
+
+fn claims<'a>(call: &'a Call<'_>) -> Vec<&'a str> {
+    call.body["include_claim_keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Answers calls to `/orgs/{org}/actions/oidc/customization/sub`.
+pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
+    let Some(found) = world.org_mut(org) else { return Reply::not_found() };
+    if call.method.as_str() == "GET" {
+        return Reply::json(200, found["oidc_subject"].clone());
+    }
+    if call.body.get("include_claim_keys").is_some() && !are_valid(&claims(call)) {
+        return Reply::invalid("include_claim_keys must have unique claim keys");
+    }
+    for key in ["include_claim_keys", "use_immutable_subject"] {
+        if let Some(value) = call.body.get(key) {
+            found["oidc_subject"][key] = value.clone();
+        }
+    }
+    Reply::json(201, json!({}))
+}
+
 /// Answers calls to `/repos/{owner}/{repo}/actions/oidc/customization/sub`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
@@ -24,12 +51,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
         }
         return Reply::json(200, shown);
     }
-    let keys: Vec<&str> =
-        call.body["include_claim_keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let is_default = call.body["use_default"] == json!(true);
-    let is_valid = |key: &&str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let are_unique = keys.iter().collect::<BTreeSet<_>>().len() == keys.len();
-    if !is_default && (keys.is_empty() || !are_unique || !keys.iter().all(is_valid)) {
+    if !is_default && !are_valid(&claims(call)) {
         return Reply::invalid("include_claim_keys must have unique claim keys");
     }
     world.edit(org, name, call.sender, |found| {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Reply, page, read_only};
+use super::{Call, Reply, external_groups, page, read_only};
 use crate::github::defaults::has_repository_role;
 use crate::github::shapes;
 use crate::github::world::World;
@@ -111,15 +111,7 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
             page(call, people.map(|(login, _)| shapes::user(world, login)).collect())
         }
         (_, ["memberships", login]) => membership(world, call, org, found, login),
-        ("GET", ["external-groups"]) => match found["external_group"].as_str() {
-            Some(name) => Reply::json(
-                200,
-                json!({ "groups": [
-                { "group_id": 1, "group_name": name, "updated_at": "2026-01-01T00:00:00Z" }
-            ] }),
-            ),
-            None => Reply::json(200, json!({ "groups": [] })),
-        },
+        (_, ["external-groups"]) => external_groups::of_team(world, call, org, found),
         // GitHub does not let an App make this call, whatever its permissions are.
         ("GET", ["team-sync", "group-mappings"]) => {
             Reply::message(403, "Resource not accessible by integration")

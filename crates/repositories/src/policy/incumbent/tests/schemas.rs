@@ -26,7 +26,6 @@ const NOT_CARRIED_OUT: &[(&str, &str)] = &[
         "configvalidators: [{ plugin: collaborators, error: a, script: return true }]",
     ),
     ("deployment-settings.yml", "overridevalidators: [{ plugin: branches, error: a, script: return true }]"),
-    ("settings.yml", "validator: { pattern: a }"),
     ("settings.yml", "environments:\n- name: a\n  deployment_protection_rules: [{ app_id: 5, id: 6 }]"),
     ("settings.yml", "variables:\n- name: a\n  value: b\n  visibility: all"),
     ("settings.yml", "app_installations: [{ app_slug: a }]"),
@@ -102,6 +101,7 @@ const CARRIED_OUT: &[(&str, &str)] = &[
         "suborgproperties: [{ property_name: a, values: [b] }]\nrepository: { has_wiki: true }",
     ),
     ("settings.yml", "variables: [{ name: a, value: b }]"),
+    ("settings.yml", "validator: { pattern: a }"),
     (
         "settings.yml",
         "environments: [{ name: a, wait_timer: 1, prevent_self_review: true, reviewers: [{ type: Team, id: 5 }], \

@@ -19,7 +19,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("branches", &["name", "protection"]),
     ("custom_properties", &["name", "value"]),
     ("autolinks", &[]),
-    ("validator", &[]),
+    ("validator", &["pattern"]),
     ("rulesets", &[]),
     ("environments", &[]),
     ("variables", &[]),

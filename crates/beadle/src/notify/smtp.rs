@@ -1,0 +1,130 @@
+//! The conversation with an SMTP server.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc5321>
+
+use std::time::Duration;
+
+use beadle_config::{EmailTls, NotifyEmailFile};
+use beadle_engine::notify::Outgoing;
+use beadle_secrets::{ExposeSecret as _, SecretString};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, Message};
+
+use super::email::message;
+use super::post::SendFailure;
+use super::text::Text;
+use crate::config::mail::address;
+use crate::output::escape;
+
+/// The maximum duration of the connection.
+const CONNECTING: Duration = Duration::from_secs(15);
+/// The maximum wait for the end of the conversation. The server has the message by then.
+const LEAVING: Duration = Duration::from_secs(2);
+/// The maximum length of an error of the server, in characters.
+const ERROR: usize = 300;
+
+/// The name and the password for the server.
+pub(super) struct SignIn {
+    pub(super) user: SecretString,
+    pub(super) password: SecretString,
+}
+
+/// Sends a message to all recipients of a channel. If the server refuses one recipient, nobody gets
+/// the message.
+pub(super) async fn send(
+    channel: &NotifyEmailFile,
+    sign_in: Option<SignIn>,
+    outgoing: &Outgoing,
+    texts: &[Text],
+) -> Result<(), SendFailure> {
+    // The check of the configuration refuses an invalid address.
+    let parsed = |text: &String| {
+        address(text).ok_or_else(|| SendFailure::new(format!("`{}` is no address", text.escape_debug())))
+    };
+    let from = parsed(&channel.from)?;
+    let to = channel.to.iter().map(parsed).collect::<Result<Vec<Address>, _>>()?;
+    let message = message(outgoing, texts, &from, &to)?;
+    let mut connection = connect(channel).await?;
+    let sent = transmit(&mut connection, sign_in, &message, &from, &to).await;
+    // The answer to the last command changes nothing.
+    let _ = tokio::time::timeout(LEAVING, connection.abort()).await;
+    sent
+}
+
+/// Connects to the server. The result is encrypted, unless the channel is configured to do without,
+/// which only a channel with a server on this machine may be.
+async fn connect(channel: &NotifyEmailFile) -> Result<AsyncSmtpConnection, SendFailure> {
+    let server = channel.server.as_str();
+    let failed = |error: Error| failure("cannot connect to the server", &error);
+    let tls = || TlsParameters::new(server.to_owned()).map_err(failed);
+    let from_the_start = match channel.tls {
+        EmailTls::Implicit => Some(tls()?),
+        EmailTls::Starttls | EmailTls::None => None,
+    };
+    let (place, name) = ((server, channel.port()), ClientId::default());
+    let connecting =
+        AsyncSmtpConnection::connect_tokio1(place, Some(CONNECTING), &name, from_the_start, None);
+    let mut connection = connecting.await.map_err(failed)?;
+    if channel.tls == EmailTls::Starttls {
+        if !connection.can_starttls() {
+            let why = "the server does not offer STARTTLS, and Beadle sends nothing without TLS";
+            return Err(SendFailure::new(why));
+        }
+        let started = connection.starttls(tls()?, &name).await;
+        started.map_err(|error| failure("the server does not begin TLS", &error))?;
+    }
+    if channel.tls != EmailTls::None && !connection.is_encrypted() {
+        return Err(SendFailure::new("the connection to the server is not encrypted"));
+    }
+    Ok(connection)
+}
+
+/// Signs in, and transmits a message.
+async fn transmit(
+    connection: &mut AsyncSmtpConnection,
+    sign_in: Option<SignIn>,
+    message: &Message,
+    from: &Address,
+    to: &[Address],
+) -> Result<(), SendFailure> {
+    if let Some(SignIn { user, password }) = sign_in {
+        let (user, password) = (user.expose_secret().to_owned(), password.expose_secret().to_owned());
+        let signed_in = connection.auth(DEFAULT_MECHANISMS, &Credentials::new(user, password)).await;
+        signed_in.map_err(|error| refused_sign_in(&error))?;
+    }
+    let sender = connection.command(Mail::new(Some(from.clone()), Vec::new())).await;
+    sender.map_err(|error| failure(&format!("the server refuses the sender {from}"), &error))?;
+    for one in to {
+        let recipient = connection.command(Rcpt::new(one.clone(), Vec::new())).await;
+        recipient.map_err(|error| failure(&format!("the server refuses the recipient {one}"), &error))?;
+    }
+    let ready = connection.command(Data).await;
+    ready.map_err(|error| failure("the server refuses the message", &error))?;
+    match connection.message(&message.formatted()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(SendFailure {
+            // A temporary refusal (4xx) can have another cause than the content.
+            refuses_content: error.is_permanent(),
+            ..failure("the server refuses the message", &error)
+        }),
+    }
+}
+
+/// Returns the failure of the sign-in. It has no text of the server, which could repeat what Beadle
+/// sent.
+fn refused_sign_in(error: &Error) -> SendFailure {
+    SendFailure::new(match error.status() {
+        Some(code) => format!("the server refuses the sign-in with {code}: check `user` and `password`"),
+        None if error.is_client() => "the server does not offer AUTH with PLAIN or LOGIN".to_owned(),
+        None => "the connection to the server ended during the sign-in".to_owned(),
+    })
+}
+
+fn failure(what: &str, error: &Error) -> SendFailure {
+    let error = escape::escaped(escape::cut(&error.to_string(), ERROR));
+    SendFailure::new(format!("{what}: {error}"))
+}

@@ -1,0 +1,62 @@
+//! Plans the connection of a group with a group of the identity provider. GitHub then sets the members
+//! of the group, so Beadle does not compare them.
+//!
+//! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
+
+use beadle_engine::{Failure, Field, Plan, Risk};
+use serde_json::{Value, json};
+
+use super::seen::Seen;
+use super::{Desired, GROUP, GroupPlanner, What, Write, known};
+use crate::targets::EXTERNAL_GROUP;
+
+/// Returns the risk of another connection.
+fn risk(before: &Value) -> Risk {
+    // The members of the earlier group can lose the access of the group. Without an earlier group,
+    // the members of the new group only gain it.
+    if before.is_null() { Risk::Exposes } else { Risk::Removes }
+}
+
+impl GroupPlanner {
+    /// Plans the connection that the source declares. Returns whether another system sets the members
+    /// of the group, or may set them, so that Beadle must not compare them.
+    pub(super) async fn connect(
+        &self,
+        desired: &Desired<'_>,
+        seen: &Seen,
+        plan: &mut Plan<Write>,
+    ) -> Result<bool, Failure> {
+        let Some(wanted) = desired.facts.settings.get(EXTERNAL_GROUP) else { return Ok(false) };
+        // If Beadle creates the group, the change of its settings also connects it.
+        let Some(group) = &seen.group else { return Ok(!wanted.is_null()) };
+        let read = self.directory.target.external_group(group).await;
+        let Some(before) = known(read, GROUP, plan)? else { return Ok(true) };
+        let before = json!(before);
+        if before == *wanted {
+            return Ok(!wanted.is_null());
+        }
+        let settings = vec![(EXTERNAL_GROUP, wanted.clone())];
+        let mut change = desired.change("connect", "", Risk::Changes, What::Configure(settings));
+        change.fields = vec![Field {
+            name: EXTERNAL_GROUP.to_owned(),
+            risk: risk(&before),
+            before,
+            after: wanted.clone(),
+            asked: desired.mapping.asked.clone(),
+        }];
+        change.after = seen.first.into_iter().collect();
+        plan.changes.push(change);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_group_removes_and_the_first_group_exposes() {
+        assert_eq!(risk(&Value::Null), Risk::Exposes);
+        assert_eq!(risk(&json!("okta-ops")), Risk::Removes);
+    }
+}

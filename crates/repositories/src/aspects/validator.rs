@@ -1,0 +1,44 @@
+//! The pattern for the name of a repository. If the name does not match, the plan names the
+//! repository, and a person must rename it: Beadle makes no change. safe-settings adds the topic
+//! `validation-error` to such a repository. Beadle makes no call for this section.
+//!
+//! <https://github.com/github/safe-settings/blob/main-enterprise/lib/plugins/validator.js>
+
+use async_trait::async_trait;
+use beadle_engine::Failure;
+
+use super::aspect::{Aspect, AspectPlan, AspectPlanner, Context, Stage, reads_nothing};
+use crate::policy::name_pattern::{SECTION, mismatch};
+use crate::policy::shape::{Shape, key};
+
+/// The aspect of the pattern for names.
+pub(crate) const VALIDATOR: Aspect = Aspect {
+    name: SECTION,
+    sections: &[key(SECTION, SHAPE, "What the name of a repository must match. Beadle only reports.")],
+    repository_keys: &[],
+    permissions: &[],
+    events: &[],
+    reads: reads_nothing,
+    stage: Stage::Body,
+    is_apart: false,
+    planner: &Validator,
+};
+
+const SHAPE: Shape = Shape::Map(&[key(
+    "pattern",
+    Shape::Regex,
+    "A regular expression that a part of the name must match. Upper and lower case matter.",
+)]);
+
+struct Validator;
+
+#[async_trait]
+impl AspectPlanner for Validator {
+    async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
+        let Some(section) = context.desired.sections.get(SECTION) else { return Ok(()) };
+        if let Some(why) = mismatch(&section.node, &context.repository.name) {
+            plan.wait(why);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! The files in `templates/` of a policy. An entry of `files` can name one of them as its template.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use beadle_engine::PolicyLocation;
+
+use super::folder::TEMPLATES;
+use super::node::{Kind, Node};
+use super::normal::each;
+use super::origin::BASE;
+use super::problem::{Problem, Severity, nearest};
+
+/// The key that names a file in `templates/`.
+const NAME: &str = "template_file";
+/// The key that has the text of a template.
+const TEXT: &str = "template";
+
+/// Returns whether a file is a template of a policy or of its base.
+pub(super) fn is_template_file(file: &str) -> bool {
+    file.strip_prefix(BASE).unwrap_or(file).rsplit_once('/').is_some_and(|(folder, _)| folder == TEMPLATES)
+}
+
+/// The templates of a policy.
+pub(super) struct Templates<'a> {
+    /// The texts of all files of the policy.
+    sources: &'a BTreeMap<String, String>,
+    /// The templates that entries name.
+    used: BTreeSet<&'a str>,
+}
+
+impl<'a> Templates<'a> {
+    pub(super) fn of(sources: &'a BTreeMap<String, String>) -> Self {
+        Self { sources, used: BTreeSet::new() }
+    }
+
+    /// Puts the texts of the templates into the entries of a file that name them. All other code then
+    /// sees only texts, so a change of a template is a change of these entries.
+    pub(super) fn fill(&mut self, file: &str, root: &mut Node, problems: &mut Vec<Problem>) {
+        let base = if file.starts_with(BASE) { BASE } else { "" };
+        each(root, "files", |entry| self.fill_entry(base, entry, problems));
+        for case in root.child("first_match").into_iter().flat_map(Node::children) {
+            each(case, "files", |entry| self.fill_entry(base, entry, problems));
+        }
+    }
+
+    fn fill_entry(&mut self, base: &str, entry: &mut Node, problems: &mut Vec<Problem>) {
+        let has_text = entry.get(TEXT).is_some();
+        let Kind::Map(entries) = &mut entry.kind else { return };
+        let Some((key, value)) = entries.iter_mut().find(|(key, _)| key.text() == Some(NAME)) else { return };
+        // The check of the keys reports a value that is not a text.
+        let Some(name) = value.text() else { return };
+        if has_text {
+            let text = "an entry of `files` must not have both `template` and `template_file`";
+            problems.push(Problem::error(value.asked.clone(), value.column, text));
+            return;
+        }
+        let path = format!("{base}{TEMPLATES}/{name}");
+        let Some((path, text)) = self.sources.get_key_value(&path) else {
+            let text = format!("the policy has no file `{path}`");
+            let problem = Problem::error(value.asked.clone(), value.column, text);
+            let known = self.sources.keys().filter(|file| is_template_file(file));
+            let known = known.filter_map(|file| file.rsplit_once('/').map(|(_, name)| name));
+            problems.push(match nearest(name, known) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            });
+            return;
+        };
+        self.used.insert(path);
+        key.kind = Kind::Text(TEXT.to_owned());
+        value.kind = Kind::Text(text.clone());
+    }
+
+    /// Returns a warning for each template that no entry names.
+    pub(super) fn unused(&self) -> Vec<Problem> {
+        let templates = self.sources.keys().filter(|file| is_template_file(file));
+        let unused = templates.filter(|file| !self.used.contains(file.as_str()));
+        let warning = |file: &String| {
+            let at = PolicyLocation { file: file.as_str().into(), line: 1 };
+            let problem = Problem::error(at, 1, "no entry of `files` names this template");
+            problem.severity(Severity::Warning).hint("delete the file, or write its name in `template_file`")
+        };
+        unused.map(warning).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::{Policy, PolicyError};
+
+    const OWNERS: (&str, &str) = ("templates/CODEOWNERS", "* @{{ repository.owner }}/core\n");
+
+    fn load(files: &[(&str, &str)]) -> Result<Policy, PolicyError> {
+        let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        Policy::from_sources(files, "admin", Path::new("policy"))
+    }
+
+    #[test]
+    fn an_entry_gets_the_text_of_the_template_that_it_names() {
+        let entry = "{ path: CODEOWNERS, template_file: CODEOWNERS }";
+        let settings = format!("files: [{entry}]\n");
+        let layer = format!("select: {{ name: shop }}\nfiles: {{ add: [{entry}] }}\n");
+        let case = format!("first_match: [{{ select: {{ name: shop }}, files: [{entry}] }}]\n");
+        for (file, text) in [("settings.yml", &settings), ("layers/a.yml", &layer), ("layers/b.yml", &case)] {
+            let policy = load(&[(file, text.as_str()), OWNERS]).unwrap_or_else(|error| panic!("{error}"));
+            let is_about_files = |problem: &Problem| problem.message.contains("template");
+            assert!(!policy.remarks.iter().any(is_about_files), "{file}: {:?}", policy.remarks);
+            let list = policy.layers[0].roots().find_map(|root| root.get("files")).unwrap();
+            let expected = serde_json::json!([{ "path": "CODEOWNERS", "template": OWNERS.1 }]);
+            assert_eq!(list.json(), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_template_is_another_generation() {
+        let settings = ("settings.yml", "files: [{ path: a, template_file: CODEOWNERS }]\n");
+        let generation = |text: &str| load(&[settings, (OWNERS.0, text)]).unwrap().generation;
+        assert_ne!(generation("* @acme/core\n"), generation("* @acme/web\n"));
+    }
+
+    #[test]
+    fn templates_that_are_missing_invalid_or_in_the_way_are_errors() {
+        for (entry, template, expected) in [
+            ("template_file: CODEOWNER", "x", "did you mean `CODEOWNERS`?"),
+            ("template_file: x, template: y", "x", "must not have both `template` and `template_file`"),
+            ("template_file: CODEOWNERS, content: y", "x", "must not have both `content` and `template`"),
+            ("template_file: CODEOWNERS", "{{ repository.nme }}", "template"),
+            ("template_file: 5", "x", "found 5"),
+        ] {
+            let settings = format!("files: [{{ path: a, {entry} }}]\n");
+            let error = load(&[("settings.yml", settings.as_str()), (OWNERS.0, template)]).unwrap_err();
+            assert!(error.to_string().contains(expected), "{entry}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_template_without_an_entry_is_reported_and_is_no_layer() {
+        let policy = load(&[("settings.yml", "repository: { has_wiki: false }\n"), OWNERS]).unwrap();
+        let found: Vec<String> = policy.remarks.iter().map(|problem| problem.asked.to_string()).collect();
+        assert_eq!((found, policy.layers.len()), (vec!["templates/CODEOWNERS:1".to_owned()], 1));
+        // Two templates can differ only in the extension.
+        let two = [("templates/ci.yml", "x"), ("templates/ci.md", "x")];
+        let files = [&[("settings.yml", "repository: { has_wiki: false }\n")][..], &two[..]].concat();
+        assert!(load(&files).is_ok());
+    }
+}

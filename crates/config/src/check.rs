@@ -54,6 +54,7 @@ impl File {
         }
         self.check_policies()?;
         self.check_notify()?;
+        self.check_sign_in()?;
         self.check_retention()?;
         self.check_service()
     }

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     AppFile, AttributesFile, BudgetFile, CommentApprovalFile, DispatchFile, EXAMPLE, File, GateFile,
-    GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile, InstallationsFile,
-    NotifyEmailFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OktaAppFile, OktaFile, OrgFile,
-    RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile, Source, StoreFile, TargetBudgetFile,
-    TargetFile, TeamsFile, WaiversFile, WorkerFile,
+    GithubSignInFile, GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile,
+    InstallationsFile, NotifyEmailFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OidcSignInFile,
+    OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile,
+    SignInFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WaiversFile, WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -50,6 +50,9 @@ fn the_page_has_exactly_the_keys_of_each_table() {
     let tables = [
         ("## `[store]`", keys::<StoreFile>()),
         ("## `[server]`", keys::<ServerFile>()),
+        ("### `[server.sign_in]`", keys::<SignInFile>()),
+        ("### `[server.sign_in.github]`", keys::<GithubSignInFile>()),
+        ("### `[server.sign_in.oidc]`", keys::<OidcSignInFile>()),
         ("## `[retention]`", keys::<RetentionFile>()),
         ("## `[recovery]`", keys::<RecoveryFile>()),
         ("## `[worker]`", keys::<WorkerFile>()),

@@ -10,7 +10,8 @@ use beadle_engine::Limits;
 use serde::Deserialize;
 
 use crate::{
-    ConfigError, GroupsFile, InstallationsFile, NotifyFile, OktaFile, OrgFile, Source, Span, TargetFile,
+    ConfigError, GroupsFile, InstallationsFile, NotifyFile, OktaFile, OrgFile, SignInFile, Source, Span,
+    TargetFile,
 };
 
 /// The whole content of `beadle.toml`.
@@ -106,6 +107,8 @@ pub struct ServerFile {
     pub operator: SocketAddr,
     /// A reference to the token that callers of the operator listener must send.
     pub operator_token: Option<String>,
+    /// How people sign in to the pages. Without it, the pages only read.
+    pub sign_in: Option<SignInFile>,
     /// The maximum total size of the webhook bodies that Beadle receives at the same time, in MiB.
     pub in_flight_mib: u64,
 }
@@ -116,6 +119,7 @@ impl Default for ServerFile {
             listen: ([127, 0, 0, 1], 8080).into(),
             operator: ([127, 0, 0, 1], 8081).into(),
             operator_token: None,
+            sign_in: None,
             in_flight_mib: 128,
         }
     }

@@ -26,6 +26,7 @@ mod org;
 mod policy_source;
 mod schedule;
 mod senders;
+mod sign_in;
 mod source;
 mod store_location;
 mod taken_in;
@@ -52,6 +53,7 @@ pub use org::{
 };
 pub use policy_source::{PolicySource, RepositorySource};
 pub use schedule::Schedule;
+pub use sign_in::{GithubSignInFile, OidcSignInFile, SignInFile};
 pub use source::Source;
 pub use store_location::StoreLocation;
 pub use taken_in::Standing;

@@ -16,6 +16,7 @@ pub mod operator;
 pub mod pages;
 pub mod reloads;
 pub mod router_switch;
+pub mod sign_in;
 
 pub use app_setup::{AppForm, AppSetup, ReturnedCode};
 pub use condition::{Condition, InstanceCondition};
@@ -26,3 +27,4 @@ pub use operator::Operator;
 pub use pages::{Access, Facts, Pages};
 pub use reloads::{ReloadRequest, Reloads};
 pub use router_switch::RouterSwitch;
+pub use sign_in::SignIn;

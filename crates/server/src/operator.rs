@@ -103,7 +103,7 @@ fn failure_line(task: &TaskRecord) -> Option<String> {
 /// Answers with the status of all background tasks: with a page for a browser, and with JSON for a
 /// program.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
-    if let Some(page) = operator.pages.tasks_page(&headers) {
+    if let Some(page) = operator.pages.tasks_page(&headers).await {
         return page;
     }
     if let Some(refused) = operator.pages.api_refusal(&headers) {
@@ -258,6 +258,7 @@ mod tests {
             driver: driver.clone(),
             facts: Arc::new(NoFacts),
             access: Access::new(token, IpAddr::from([127, 0, 0, 1])),
+            sign_in: None,
         };
         let operator = Operator {
             store,

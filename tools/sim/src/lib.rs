@@ -5,6 +5,7 @@
 mod faults;
 pub mod github;
 mod keys;
+mod oidc;
 pub mod okta;
 pub mod scim;
 mod sim_state;
@@ -12,3 +13,4 @@ mod webhook_client;
 
 pub use faults::{Fault, Lie};
 pub use github::{APP_ID, APP_SLUG, Hook, Limits, LogLies, Settings, Sim, SimError, signature};
+pub use oidc::{OidcClient, OidcSim};

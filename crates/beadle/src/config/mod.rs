@@ -132,6 +132,8 @@ impl Config {
     /// Returns all references to secrets in the configuration file.
     fn references(&self) -> Vec<Reference> {
         let token = self.file.server.operator_token.iter().filter_map(|reference| reference.parse().ok());
+        let token =
+            token.chain(self.file.server.sign_in.iter().flat_map(beadle_config::SignInFile::references));
         let vendors = self.vendor_references().into_iter();
         let senders = vendors.chain(self.file.sender_references()).chain(token);
         senders.chain(self.file.notify_references()).collect()

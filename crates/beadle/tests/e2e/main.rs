@@ -55,6 +55,7 @@ mod report;
 mod scale;
 mod secrets;
 mod settled;
+mod sign_in;
 mod status;
 mod stored;
 mod stores;

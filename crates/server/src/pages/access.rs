@@ -59,17 +59,25 @@ impl Access {
             return Some((StatusCode::FORBIDDEN, NOT_LOOPBACK).into_response());
         }
         match &self.token {
-            Some(token) => {
-                let shown = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-                let expected = format!("Bearer {}", token.expose_secret());
-                let is_equal: bool = shown.ct_eq(expected.as_bytes()).into();
-                (!is_equal).then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
+            Some(_) => {
+                let is_missing = !self.shows_token(headers);
+                is_missing.then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
             }
             // Without a token, a website could let its own name lead to this machine, and then read
             // the answers in the operator's browser. The header contains this name.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }
+    }
+}
+
+impl Access {
+    /// Returns whether the caller sends the operator token. Returns `false` if none is configured.
+    pub(super) fn shows_token(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return false };
+        let shown = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let expected = format!("Bearer {}", token.expose_secret());
+        shown.ct_eq(expected.as_bytes()).into()
     }
 }
 
@@ -80,6 +88,12 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Lets the browser send the header `Origin` with the forms of a page. Without a referrer, the value
+/// of the header would be `null`. Other websites still do not get the address.
+pub(super) fn allow_forms(headers: &mut HeaderMap) {
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 /// Adds the headers that limit what a browser does with an answer.

@@ -112,6 +112,7 @@ pub(super) enum Attribute<'a> {
     /// The name of a form's field, or the text by which a screen reader names an element.
     Label(&'static str),
     Lang(&'static str),
+    Method(&'static str),
     Name(&'static str),
     /// The role of an element, for a screen reader.
     Role(&'static str),
@@ -134,6 +135,7 @@ impl Attribute<'_> {
             Self::Id(value) => ("id", encoded(value)),
             Self::Label(value) => ("aria-label", encoded(value)),
             Self::Lang(value) => ("lang", encoded(value)),
+            Self::Method(value) => ("method", encoded(value)),
             Self::Name(value) => ("name", encoded(value)),
             Self::Role(value) => ("role", encoded(value)),
             Self::Scope(value) => ("scope", encoded(value)),
@@ -207,7 +209,21 @@ pub(super) fn joined(pieces: impl IntoIterator<Item = Html>) -> Html {
 
 /// Returns the field for a text in a form.
 pub(super) fn input(name: &'static str, value: &str) -> Html {
-    let mut out = String::from("<input type=\"search\"");
+    input_of("<input type=\"search\"", name, value)
+}
+
+/// Returns a field of a form that a browser does not show.
+pub(super) fn hidden(name: &'static str, value: &str) -> Html {
+    input_of("<input type=\"hidden\"", name, value)
+}
+
+/// Returns the field for one line of text in a form. The text must not be empty.
+pub(super) fn line(name: &'static str) -> Html {
+    input_of("<input type=\"text\" required", name, "")
+}
+
+fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
+    let mut out = String::from(start);
     Attribute::Name(name).write(&mut out);
     Attribute::Value(value).write(&mut out);
     out.push('>');

@@ -1,6 +1,9 @@
-//! The pages of the operator listener, and the API with the same values as JSON. Both only read.
+//! The pages of the operator listener, and the API with the same values as JSON. Without a sign-in,
+//! both only read.
 
 mod access;
+mod admission;
+mod answers;
 mod asked;
 mod condition;
 mod detail;
@@ -11,6 +14,10 @@ mod link;
 mod names;
 mod newest;
 mod parts;
+mod ruling_form;
+mod signed_in;
+#[cfg(test)]
+mod signed_in_tests;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -19,21 +26,24 @@ mod views;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Json};
 use beadle_engine::{Clock, Driver, Store};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use access::{Wanted, harden};
+use access::{Wanted, allow_forms, harden};
+use admission::{Admission, admit};
 use asked::{Asked, Refused, in_time};
 use html::text;
-use parts::paragraph;
+use link::Link;
+use parts::{link, paragraph};
+use signed_in::ACCOUNT_PATH;
 use view::View;
 use views::deliveries::{self, DeliveriesPage};
 use views::group::{self, GroupPage};
@@ -46,6 +56,8 @@ use views::repository::{self, RepositoryPage};
 use views::tasks::Tasks;
 use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
+use crate::sign_in::{SignIn, Visitor};
+
 pub use access::Access;
 pub use facts::{
     Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
@@ -54,6 +66,8 @@ pub use facts::{
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
+/// The path of the background tasks.
+const TASKS_PATH: &str = "/tasks";
 /// The number of answers that are prepared at the same time. One answer can read the states of all
 /// repositories, so many of them would need much memory.
 const TURNS: usize = 8;
@@ -72,6 +86,8 @@ pub struct Pages {
     pub facts: Arc<dyn Facts>,
     /// The rules for callers.
     pub access: Access,
+    /// How people sign in; `None` if nobody does.
+    pub sign_in: Option<Arc<SignIn>>,
 }
 
 type Shared = State<Arc<Pages>>;
@@ -83,26 +99,53 @@ impl Pages {
         let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
         let turns = Arc::new(Semaphore::new(TURNS));
         let router = router.route_layer(from_fn_with_state(turns, wait_for_turn));
+        // A person who signs in waits for the provider, and must not occupy a turn.
+        let router = match &self.sign_in {
+            Some(sign_in) => router.merge(signed_in::router(sign_in.clone())),
+            None => router,
+        };
         // Unknown paths of the listener stay 404 for everybody.
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
 
     /// Returns the page of the background tasks if a browser asks for it. A program gets the records
     /// of the tasks at the same address.
-    pub fn tasks_page(&self, headers: &HeaderMap) -> Option<Response> {
+    pub async fn tasks_page(&self, headers: &HeaderMap) -> Option<Response> {
         let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok())?;
         if !accepted.contains("text/html") {
             return None;
         }
-        let refusal = self.access.refusal(headers, Wanted::Page);
-        let mut response = refusal.unwrap_or_else(|| self.show(Ok(self.tasks())));
-        harden(response.headers_mut());
+        let mut response = match self.admit((&Method::GET, TASKS_PATH, headers), Wanted::Page).await {
+            Admission::Refused(refused) => *refused,
+            Admission::Admitted(_) => self.show(Ok(self.tasks())),
+        };
+        self.limit(response.headers_mut());
         Some(response)
     }
 
-    /// Returns the answer to a program that may not read. Returns `None` if it may read.
+    /// Returns the answer to a program that may not read the records of the tasks. Returns `None` if
+    /// it may read. The commands read them too, so no session is needed.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
+    }
+
+    /// Decides whether a request may go on.
+    async fn admit(&self, request: (&Method, &str, &HeaderMap), wanted: Wanted) -> Admission {
+        match &self.sign_in {
+            Some(sign_in) => admit(sign_in, &self.access, request, wanted).await,
+            None => match self.access.refusal(request.2, wanted) {
+                Some(refused) => Admission::Refused(Box::new(refused)),
+                None => Admission::Admitted(None),
+            },
+        }
+    }
+
+    /// Limits what a browser does with an answer.
+    fn limit(&self, headers: &mut HeaderMap) {
+        harden(headers);
+        if self.sign_in.is_some() {
+            allow_forms(headers);
+        }
     }
 
     /// Returns the answer to a caller that may not use the other addresses of the listener. They are for
@@ -115,7 +158,10 @@ impl Pages {
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {
             Ok(view) => {
-                let content = view.content(self.clock.now());
+                let mut content = view.content(self.clock.now());
+                if self.sign_in.is_some() {
+                    content.push(paragraph([link(&Link::to(ACCOUNT_PATH), "Account")]));
+                }
                 (StatusCode::OK, layout::page(&view.title(), V::PLACE, content))
             }
             Err(refused) => {
@@ -220,14 +266,20 @@ async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, ne
 
 /// Refuses callers that may not read, and limits what a browser does with the answers.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
+    let (mut head, body) = request.into_parts();
+    let is_api = head.uri.path().starts_with("/api/");
     let wanted = if is_api { Wanted::Json } else { Wanted::Page };
-    let refusal = pages.access.refusal(request.headers(), wanted);
-    let mut response = match refusal {
-        Some(refused) => refused,
-        None => next.run(request).await,
+    let admission = pages.admit((&head.method, head.uri.path(), &head.headers), wanted).await;
+    let mut response = match admission {
+        Admission::Refused(refused) => *refused,
+        Admission::Admitted(visitor) => {
+            if let Some(visitor) = visitor {
+                head.extensions.insert(visitor);
+            }
+            next.run(Request::from_parts(head, body)).await
+        }
     };
-    harden(response.headers_mut());
+    pages.limit(response.headers_mut());
     response
 }
 
@@ -247,9 +299,15 @@ fn pages() -> Vec<Route> {
         ),
         (
             "/repositories/{organisation}/{name}",
-            get(|State(pages): Shared, Path((owner, name)): Path<(String, String)>| async move {
-                pages.show(pages.repository(&owner, &name).await)
-            }),
+            get(
+                |State(pages): Shared,
+                 Path((owner, name)): Path<(String, String)>,
+                 visitor: Option<Extension<Visitor>>| async move {
+                    let visitor = visitor.map(|Extension(visitor)| visitor);
+                    let page = pages.repository(&owner, &name).await;
+                    pages.show(page.map(|page| page.for_visitor(visitor)))
+                },
+            ),
         ),
         (
             "/groups",
@@ -265,9 +323,12 @@ fn pages() -> Vec<Route> {
         ),
         (
             "/holds",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                pages.show(pages.holds(&asked).await)
-            }),
+            get(
+                |State(pages): Shared, Query(asked): Query<Asked>, visitor: Option<Extension<Visitor>>| async move {
+                    let visitor = visitor.map(|Extension(visitor)| visitor);
+                    pages.show(pages.holds(&asked).await.map(|page| page.for_visitor(visitor)))
+                },
+            ),
         ),
         (
             "/journal",

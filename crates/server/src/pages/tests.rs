@@ -187,6 +187,7 @@ async fn ask(
         driver: Driver::new(store, clock, Vec::new()),
         facts: Arc::new(HostileFacts),
         access: Access::new(None, address),
+        sign_in: None,
     };
     exchange(Arc::new(pages).router(), request("GET", path, headers, Body::empty())).await
 }
@@ -314,6 +315,7 @@ async fn a_page_only_reads() {
             driver: Driver::new(store.clone(), Clock::system(), Vec::new()),
             facts: Arc::new(HostileFacts),
             access: Access::new(None, IpAddr::from([127, 0, 0, 1])),
+            sign_in: None,
         };
         let router = Arc::new(pages).router();
         for (path, _) in super::pages().into_iter().chain(super::api()) {
@@ -332,7 +334,9 @@ fn keys(value: &Value) -> BTreeSet<String> {
 async fn the_description_names_every_route_and_every_value() {
     let description: Value = serde_json::from_str(DESCRIPTION).unwrap();
     let routes: BTreeSet<String> = super::api().into_iter().map(|(path, _)| path.to_owned()).collect();
-    assert_eq!(keys(&description["paths"]), routes);
+    let mut described = keys(&description["paths"]);
+    assert!(signed_in::API.iter().all(|path| described.remove(*path)), "{described:?}");
+    assert_eq!(described, routes);
     for path in routes.iter().filter(|path| *path != "/api/v1/openapi.json") {
         let asked = path.replace("{organisation}", "acme").replace("{name}", "shop");
         let asked = if path.ends_with("/group") { format!("/api/v1{GROUP_PAGE}") } else { asked };

@@ -40,6 +40,9 @@
 //! runs: a POST to `/organizations/{org}/settings/apps/new` takes a manifest, and a POST to
 //! `/apps/{slug}/installations/new` installs the App of a manifest.
 //!
+//! A person can sign in through the App: `oauth` has the `client_id`, the `client_secret`, the
+//! `callbacks` and the login of the `user` who consents (without it, the person refuses).
+//!
 //! Each change of `contents` makes a commit. Beside the change, a patch can name the `author` and
 //! the `message` in `commit`. The state keeps all commits in `commits.<id>`, and a branch leads to
 //! the last one unless it names another `commit`.
@@ -62,6 +65,7 @@ mod limits;
 mod log;
 mod manifest;
 mod membership;
+mod oauth;
 mod protection;
 mod pull_events;
 mod pulls;

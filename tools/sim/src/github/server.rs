@@ -29,6 +29,7 @@ use crate::github::lies;
 use crate::github::limits::{Accounts, Limits, instant};
 use crate::github::log::DeliveryLog;
 use crate::github::manifest;
+use crate::github::oauth;
 use crate::github::rest::{self, Call, Reply};
 use crate::github::world::World;
 use crate::webhook_client::webhook_client;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     /// The number of webhooks that were sent and have no answer yet.
     pub(crate) sending: AtomicUsize,
     pub(crate) latency: Mutex<Duration>,
+    /// The codes and the tokens of people who sign in.
+    oauth: Mutex<oauth::Codes>,
     /// Whether the log of calls contains bodies. The contract tests need them.
     pub(crate) record: bool,
     http: OnceLock<reqwest::Client>,
@@ -86,6 +89,7 @@ impl Shared {
             released: Notify::new(),
             sending: AtomicUsize::new(0),
             latency: Mutex::new(Duration::ZERO),
+            oauth: Mutex::default(),
             record,
             http: OnceLock::new(),
             app_key,
@@ -179,6 +183,16 @@ pub(crate) async fn handle(
         }
         return page.response;
     }
+    if oauth::is_page(path) {
+        let client = lock(&shared.world).doc["oauth"].clone();
+        let mint = || shared.mint("ghu_", None);
+        return oauth::page(&mut lock(&shared.oauth), &client, mint, (&method, &uri), (&headers, &body));
+    }
+    let of_person = oauth::of_person(&lock(&shared.oauth), (&method, &uri), &headers);
+    let uri = match of_person {
+        Ok(of_person) => of_person.unwrap_or(uri),
+        Err(refused) => return *refused,
+    };
     let started = instant();
     lock(&shared.accounts).at_once += 1;
     let response = api(&shared, &method, &uri, &headers, &body, started).await;

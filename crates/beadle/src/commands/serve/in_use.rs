@@ -17,6 +17,7 @@ use crate::app::page_facts::PageFacts;
 use crate::app::policy_reading;
 use crate::app::senders;
 use crate::app::service::Service;
+use crate::app::sign_in;
 use crate::config::Config;
 use crate::tasks::{self, Host, is_target_probe};
 
@@ -74,6 +75,7 @@ impl Prepared {
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
             access: Access::new(token, config.file.server.operator.ip()),
+            sign_in: sign_in::open(&service)?,
         };
         let operator = Operator {
             store: store.clone(),

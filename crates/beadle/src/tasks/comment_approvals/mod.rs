@@ -16,12 +16,13 @@ use beadle_github::{CheckWriter, IssueComment};
 use serde::{Deserialize, Serialize};
 
 use super::REMOTE;
+use crate::app::approval_rules::{PolicyFacts, authors};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::hold_decisions::{Effect, effect, store_decisions};
 use crate::app::service::Service;
 use crate::output::count::counted;
-use rules::{ApproveCommand, PolicyFacts, approved, authors, command, sender};
+use rules::{ApproveCommand, approved, command, sender};
 
 /// The time between two looks at the comments.
 const PERIOD: Duration = Duration::from_secs(30);

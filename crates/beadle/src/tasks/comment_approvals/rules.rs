@@ -4,8 +4,9 @@
 
 use beadle_engine::Time;
 use beadle_engine::guard::HoldGroup;
-use beadle_github::{Commit, IssueComment};
+use beadle_github::IssueComment;
 
+use crate::app::approval_rules::{PolicyFacts, closed, involved};
 use crate::app::hold_decisions::{NamedChange, named_changes};
 
 /// The maximum length of a reason, in characters. A comment can have 65,536 characters, and the
@@ -17,27 +18,6 @@ const LONGEST: usize = 500;
 pub(super) struct ApproveCommand<'a> {
     pub(super) code: &'a str,
     pub(super) reason: Option<&'a str>,
-}
-
-/// The policy in force.
-pub(super) struct PolicyFacts<'a> {
-    pub(super) generation: &'a str,
-    /// The logins of the people who wrote the commits that the policy comes from. If the list is
-    /// empty, these people are not known.
-    pub(super) authors: Vec<String>,
-}
-
-/// Returns the logins of the authors and the committers of commits. Returns an empty list if one of
-/// them is not known.
-pub(super) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<String> {
-    let mut all = Vec::new();
-    for commit in commits {
-        if commit.logins.is_empty() {
-            return Vec::new();
-        }
-        all.extend(commit.logins.iter().cloned());
-    }
-    all
 }
 
 /// Returns the command in the first line of a comment.
@@ -75,28 +55,17 @@ pub(super) fn approved<'a>(
     policy: &PolicyFacts<'_>,
 ) -> Result<Vec<NamedChange<'a>>, &'static str> {
     let named = named_changes(groups, command.code);
-    let any = |test: &dyn Fn(&NamedChange<'_>) -> bool| named.iter().any(test);
     if named.is_empty() {
         return Err("no held change and no group of held changes has this code now");
     }
     // GitHub shows whole seconds.
-    if any(&|one| one.hold.since.seconds() > created.seconds()) {
+    if named.iter().any(|one| one.hold.since.seconds() > created.seconds()) {
         return Err("Beadle held the changes again after the comment");
     }
-    if any(&|one| one.hold.rejected.is_some()) {
-        return Err("an operator rejected the changes");
+    match closed(&named, policy).or_else(|| involved(person, policy)) {
+        Some(why) => Err(why),
+        None => Ok(named),
     }
-    if any(&|one| one.hold.generation != policy.generation) {
-        return Err("another version of the policy came into force after Beadle held the changes");
-    }
-    // If the author is unknown, every person could be the author.
-    if policy.authors.is_empty() {
-        return Err("the author of the policy is not known");
-    }
-    if policy.authors.iter().any(|author| author.eq_ignore_ascii_case(person)) {
-        return Err("the author of the last change of the policy cannot approve what the policy causes");
-    }
-    Ok(named)
 }
 
 #[cfg(test)]
@@ -150,21 +119,6 @@ mod tests {
         assert_eq!(sender(&comment()), Ok("mona"));
         assert!(sender(&IssueComment { is_edited: true, ..comment() }).is_err());
         assert!(sender(&IssueComment { person: None, ..comment() }).is_err());
-    }
-
-    #[test]
-    fn the_authors_of_a_policy_are_known_only_if_all_of_them_have_an_account() {
-        let commit = |author: &str, logins: &[&str]| Commit {
-            id: "a".repeat(40),
-            author: author.into(),
-            logins: logins.iter().map(|login| (*login).to_owned()).collect(),
-            subject: "Remove a team".into(),
-        };
-        let (own, base) = (commit("ann", &["ann", "web-flow"]), commit("bob", &["bob", "bob"]));
-        assert_eq!(authors([&own, &base]), ["ann", "web-flow", "bob", "bob"]);
-        // The name in a commit without an account looks like the login of another person.
-        let forged = commit("bob", &[]);
-        assert!(authors([&forged]).is_empty() && authors([&own, &forged]).is_empty());
     }
 
     #[test]

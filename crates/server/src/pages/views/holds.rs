@@ -11,7 +11,9 @@ use crate::pages::link::Link;
 use crate::pages::parts::{
     code, counted, faint, field, filter, link, list, moment, more, paragraph, state, subject, table,
 };
+use crate::pages::ruling_form::ruling_form;
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// The number of groups, or of changes of one group, of a page.
 const ROWS: usize = 50;
@@ -58,6 +60,16 @@ pub(in crate::pages) struct HoldsPage {
     next: Option<usize>,
     #[serde(skip)]
     asked: Asked,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl HoldsPage {
+    /// Returns the page for a person who looks at it.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads one page of held changes: of the groups, or of the changes of one group.
@@ -72,14 +84,15 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         let Some(group) = groups.pop() else { return Err(no_group(&asked.group)) };
         let total = group.holds.len();
         let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
-        return Ok(HoldsPage { total, groups: vec![Group::of(group)], holds, next: next(total), asked });
+        let (groups, next) = (vec![Group::of(group)], next(total));
+        return Ok(HoldsPage { total, groups, holds, next, asked, visitor: None });
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
     let total = groups.iter().map(|group| group.holds.len()).sum();
     let next = next(groups.len());
     let groups = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
-    Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked })
+    Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked, visitor: None })
 }
 
 /// Returns whether the title, the aspect, a name or a reason of the group contains this text.
@@ -126,7 +139,7 @@ impl Group {
         }
     }
 
-    fn row(&self, now: Time) -> Vec<Html> {
+    fn row(&self, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
         let asked = self.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
         let title = text(format!(" {}: {}", self.aspect, self.title));
         let mut what = vec![state(self.risk.as_str()), title, asked];
@@ -139,8 +152,9 @@ impl Group {
             places.push(link(&all, counted(self.changes, "change", "changes")));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
+        let form = ruling_form(visitor, &self.code, self.decision, now);
         let since = joined([moment(self.since, now), faint(format!(" policy {}", self.generation))]);
-        vec![joined(what), joined(places), text(&self.why), since, decision]
+        vec![joined(what), joined(places), text(&self.why), since, joined([decision, form])]
     }
 }
 
@@ -151,8 +165,8 @@ fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), a
     text(format!("{decision} by {by}{because}"))
 }
 
-/// Returns a table of single changes.
-pub(in crate::pages) fn table_of(holds: &[Hold], now: Time) -> Html {
+/// Returns a table of single changes. It has the forms with which the visitor decides.
+pub(in crate::pages) fn table_of(holds: &[Hold], now: Time, visitor: Option<&Visitor>) -> Html {
     let row = |hold: &Hold| {
         let (decision, by, reason) = parts(HoldState::of(hold));
         vec![
@@ -160,7 +174,10 @@ pub(in crate::pages) fn table_of(holds: &[Hold], now: Time) -> Html {
             detail::change(&hold.change),
             text(&hold.why),
             joined([moment(hold.since, now), faint(format!(" policy {}", hold.generation))]),
-            decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
+            joined([
+                decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
+                ruling_form(visitor, &hold.digest, decision, now),
+            ]),
         ]
     };
     table(
@@ -191,13 +208,14 @@ impl View for HoldsPage {
         let groups = table(
             "The groups that wait for a decision come first",
             &["Change", "Where", "Why", "Since", "Decision"],
-            self.groups.iter().map(|group| group.row(now)).collect(),
+            self.groups.iter().map(|group| group.row(now, self.visitor.as_ref())).collect(),
             empty,
         );
         let sum = paragraph([text(counted(self.total, "held change", "held changes"))]);
         if !group.is_empty() {
             let back = paragraph([link(&Link::to(Self::PLACE), "All held changes")]);
-            return vec![back, sum, groups, table_of(&self.holds, now), more(next, "Next page")];
+            let changes = table_of(&self.holds, now, self.visitor.as_ref());
+            return vec![back, sum, groups, changes, more(next, "Next page")];
         }
         let search = filter(Self::PLACE, vec![field("text", "Name, change or reason contains", wanted)]);
         vec![search, sum, groups, more(next, "Next page")]

@@ -68,7 +68,7 @@ impl Work {
 
     /// Returns the holds.
     pub(in crate::pages) fn holds(&self, now: Time) -> Html {
-        section("Holds", [holds::table_of(&self.holds, now)])
+        section("Holds", [holds::table_of(&self.holds, now, None)])
     }
 
     /// Returns the journal of the key. Without an entry, it has the sentence `empty`.

@@ -11,7 +11,9 @@ use crate::pages::condition::{Thing, called};
 use crate::pages::facts::{Facts, UndoneFacts, WaiverFacts};
 use crate::pages::html::{Html, text};
 use crate::pages::parts::{code, facts, moment, section, table};
+use crate::pages::ruling_form::waiver_form;
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// One repository: its state, what Beadle does not compare or only observes, its place in the queue,
 /// its holds and its journal.
@@ -24,6 +26,16 @@ pub(in crate::pages) struct RepositoryPage {
     undone: Vec<UndoneFacts>,
     #[serde(flatten)]
     work: Work,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl RepositoryPage {
+    /// Returns the page for a person who looks at it.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads one repository.
@@ -50,6 +62,7 @@ pub(in crate::pages) async fn load(
         undone: known.undone(&repository.key).await?,
         work: Work::load(store, &repository.key, now).await?,
         repository,
+        visitor: None,
     })
 }
 
@@ -80,9 +93,10 @@ impl View for RepositoryPage {
     fn content(&self, now: Time) -> Vec<Html> {
         let (own, work) = (&self.repository, &self.work);
         let waivers = self.waivers.iter().map(|waiver| waiver_row(own.key.instance(), waiver, now));
+        let waivers = waiver_table(waivers.collect(), "No waiver covers this repository.");
         vec![
             facts(work.facts(own, now)),
-            section("Waivers", [waiver_table(waivers.collect(), "No waiver covers this repository.")]),
+            section("Waivers", [waivers, waiver_form(self.visitor.as_ref(), &own.subject)]),
             section("Undone values", [undone(&self.undone, now)]),
             work.holds(now),
             work.journal(&own.key, "The journal has no entry of this repository.", now),

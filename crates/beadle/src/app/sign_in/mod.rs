@@ -1,0 +1,40 @@
+//! The providers of identities with which people sign in to the pages.
+
+mod claims;
+mod github;
+mod http;
+mod oidc;
+mod roles;
+
+use std::sync::Arc;
+
+use beadle_server::SignIn;
+use beadle_server::sign_in::IdentityProvider;
+
+use crate::app::page_decisions::PageDecisions;
+use crate::app::service::Service;
+use github::GithubSignIn;
+use http::Http;
+use oidc::OidcSignIn;
+use roles::Roles;
+
+/// Returns the sign-in of the pages, if the configuration has one. Reads the secret, and sends no
+/// request.
+pub(crate) fn open(service: &Arc<Service>) -> anyhow::Result<Option<Arc<SignIn>>> {
+    let config = service.config();
+    let Some(file) = &config.file.server.sign_in else { return Ok(None) };
+    let (roles, http) = (Roles::new(file), Http::new()?);
+    let secret = |reference: &str| config.secret(reference, "the client secret of the sign-in");
+    let provider: Arc<dyn IdentityProvider> = if let Some(github) = &file.github {
+        let secret = secret(&github.client_secret)?;
+        Arc::new(GithubSignIn::new(service, (github.clone(), secret), roles, http)?)
+    } else if let Some(oidc) = &file.oidc {
+        let secret = secret(&oidc.client_secret)?;
+        Arc::new(OidcSignIn::new((oidc.clone(), secret), roles, http, service.clock().clone()))
+    } else {
+        return Ok(None);
+    };
+    let decisions = Arc::new(PageDecisions(service.clone()));
+    let place = (service.store.clone(), service.clock().clone());
+    Ok(Some(Arc::new(SignIn::new(file.origin(), provider, decisions, place))))
+}

@@ -1,0 +1,85 @@
+//! Who may send a request when people sign in.
+
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::access::{Access, Wanted};
+use super::answers;
+use super::html::text;
+use super::layout::STYLE_PATH;
+use super::link::Link;
+use super::parts::{link, paragraph};
+use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
+
+/// The path at which a sign-in begins.
+pub(super) const SIGN_IN_PATH: &str = "/sign-in";
+
+/// Whether a request may go on.
+pub(super) enum Admission {
+    /// The request goes on. It has a visitor if a signed-in person sent it.
+    Admitted(Option<Visitor>),
+    /// The answer to the sender.
+    Refused(Box<Response>),
+}
+
+impl Admission {
+    fn refused(response: Response) -> Self {
+        Self::Refused(Box::new(response))
+    }
+}
+
+/// Decides whether a request may go on. A program with the operator token may read. Everybody else
+/// needs a session, and a request that can change something must come from a page of this listener.
+pub(super) async fn admit(
+    sign_in: &SignIn,
+    access: &Access,
+    (method, path, headers): (&Method, &str, &HeaderMap),
+    wanted: Wanted,
+) -> Admission {
+    let is_reading = method == Method::GET || method == Method::HEAD;
+    if is_reading && access.shows_token(headers) {
+        return Admission::Admitted(None);
+    }
+    if !sign_in.is_own_host(headers) {
+        let why = "the header `Host` must name the address of `server.sign_in.url`";
+        return Admission::refused(refusal(wanted, (StatusCode::FORBIDDEN, "Wrong address"), why));
+    }
+    if !is_reading && !sign_in.is_own_origin(headers) {
+        let why = "the header `Origin` must name the address of `server.sign_in.url`";
+        return Admission::refused(refusal(wanted, (StatusCode::FORBIDDEN, "Wrong address"), why));
+    }
+    if is_reading && [SIGN_IN_PATH, RETURN_PATH, STYLE_PATH].contains(&path) {
+        return Admission::Admitted(None);
+    }
+    match sign_in.visitor(headers).await {
+        Ok(Some(visitor)) => Admission::Admitted(Some(visitor)),
+        Ok(None) => Admission::refused(nobody(wanted)),
+        Err(denied) => {
+            let why = match denied {
+                Denied::Unknown(why) => why,
+                Denied::Ended | Denied::Role(_) | Denied::Stale => return Admission::refused(nobody(wanted)),
+            };
+            let status = (StatusCode::SERVICE_UNAVAILABLE, "Role unknown");
+            Admission::refused(refusal(wanted, status, &why))
+        }
+    }
+}
+
+/// Returns the answer to a request without a session.
+pub(super) fn nobody(wanted: Wanted) -> Response {
+    let (status, why) = (StatusCode::UNAUTHORIZED, "nobody is signed in");
+    match wanted {
+        Wanted::Json => answers::error(status, why),
+        Wanted::Page => {
+            let link = link(&Link::to(SIGN_IN_PATH), "Sign in");
+            answers::page(status, "Sign in", SIGN_IN_PATH, vec![paragraph([link])])
+        }
+    }
+}
+
+fn refusal(wanted: Wanted, (status, title): (StatusCode, &'static str), why: &str) -> Response {
+    match wanted {
+        Wanted::Json => answers::error(status, why),
+        Wanted::Page => answers::page(status, title, SIGN_IN_PATH, vec![paragraph([text(why)])]),
+    }
+}

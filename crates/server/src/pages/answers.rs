@@ -1,0 +1,20 @@
+//! Answers of the pages and of the API that are not the values of a page.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::json;
+
+use super::html::Html;
+use super::layout;
+
+/// Returns a page.
+pub(super) fn page(status: StatusCode, title: &str, place: &str, content: Vec<Html>) -> Response {
+    let text = layout::page(title, place, content);
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
+}
+
+/// Returns an error of the API.
+pub(super) fn error(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}

@@ -1,0 +1,55 @@
+//! The forms with which a signed-in person decides about held changes and exempts keys.
+
+use beadle_engine::Time;
+
+use super::html::{Attribute, Html, Tag, element, hidden, line, text};
+use crate::sign_in::{Role, Visitor};
+
+/// The path to which the form sends a decision.
+pub(super) const RULING_PATH: &str = "/holds/decide";
+
+/// The path to which the form sends a waiver.
+pub(super) const WAIVER_PATH: &str = "/waivers";
+
+/// Returns the form that exempts keys of a repository. Returns nothing if the person may not.
+pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
+    let Some(visitor) = visitor.filter(|visitor| visitor.role >= Role::Approver) else {
+        return Html::default();
+    };
+    let fields = [
+        hidden("repository", repository),
+        hidden("token", &visitor.token),
+        element(Tag::Label, &[], [text("Keys, separated by commas"), line("keys")]),
+        element(Tag::Label, &[], [text("Until, such as 2d"), line("until")]),
+        element(Tag::Label, &[], [text("Reason"), line("reason")]),
+        element(Tag::Button, &[], [text("Waive")]),
+    ];
+    element(Tag::Form, &[Attribute::Action(WAIVER_PATH), Attribute::Method("post")], fields)
+}
+
+/// Returns the form for the changes with this code. Returns nothing if the person may not decide, or
+/// if the decision cannot change here. `decision` is the present one.
+pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str, now: Time) -> Html {
+    let Some(visitor) = visitor else { return Html::default() };
+    let mut buttons = Vec::new();
+    if visitor.role >= Role::Approver && decision == "open" {
+        buttons.push(("approve", "Approve"));
+    }
+    if visitor.role >= Role::Operator && decision != "rejected" {
+        buttons.push(("reject", "Reject"));
+    }
+    if buttons.is_empty() {
+        return Html::default();
+    }
+    let buttons = buttons.into_iter().map(|(value, name)| {
+        element(Tag::Button, &[Attribute::Name("ruling"), Attribute::Value(value)], [text(name)])
+    });
+    let fields = [
+        hidden("code", code),
+        hidden("shown", &now.0.to_string()),
+        hidden("token", &visitor.token),
+        element(Tag::Label, &[], [text("Reason"), line("reason")]),
+    ];
+    let attributes = [Attribute::Action(RULING_PATH), Attribute::Method("post")];
+    element(Tag::Form, &attributes, fields.into_iter().chain(buttons))
+}

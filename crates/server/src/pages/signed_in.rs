@@ -1,0 +1,302 @@
+//! The sign-in, the account of the person, the decisions about held changes, and waivers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use beadle_engine::Time;
+use beadle_engine::guard::Ruling;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::access::Wanted;
+use super::admission::{SIGN_IN_PATH, nobody};
+use super::answers;
+use super::html::{Attribute, Tag, element, hidden, text};
+use super::link::Link;
+use super::parts::{counted, facts, link, paragraph};
+use super::ruling_form::{RULING_PATH, WAIVER_PATH};
+use crate::sign_in::{
+    DecisionDone, DecisionRefusal, Exemption, Problem, RETURN_PATH, Returned, Ruled, SignIn, Visitor,
+    WaiverDone,
+};
+
+/// The path of the page about the signed-in person.
+pub(super) const ACCOUNT_PATH: &str = "/account";
+/// The path to which the form that signs out leads.
+const SIGN_OUT_PATH: &str = "/sign-out";
+/// The paths of the API that need a signed-in person: the session, an approval, a rejection and a
+/// waiver.
+pub(super) const API: [&str; 4] =
+    ["/api/v1/session", "/api/v1/holds/{code}/approve", "/api/v1/holds/{code}/reject", "/api/v1/waivers"];
+/// The header in which a program sends the token of its session.
+const TOKEN_HEADER: &str = "x-beadle-token";
+/// The maximum size of a body, in bytes.
+const LARGEST: usize = 16 * 1024;
+
+type Shared = State<Arc<SignIn>>;
+/// The person who sent a request. It is missing if a program sent the request with the operator
+/// token.
+type Sender = Option<Extension<Visitor>>;
+
+/// Returns the routes.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> Router<S> {
+    let [of_session, of_approval, of_rejection, of_waiver] = API;
+    Router::new()
+        .route(SIGN_IN_PATH, get(begin))
+        .route(RETURN_PATH, get(finish))
+        .route(ACCOUNT_PATH, get(account))
+        .route(SIGN_OUT_PATH, post(sign_out))
+        .route(RULING_PATH, post(decide))
+        .route(of_session, get(session))
+        .route(of_approval, post(approve))
+        .route(of_rejection, post(reject))
+        .route(WAIVER_PATH, post(waive))
+        .route(of_waiver, post(waive_by_program))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(sign_in)
+}
+
+/// Sends the browser to an address, and sets cookies. No request can choose the address.
+fn redirect(to: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
+    let Ok(to) = HeaderValue::from_str(to) else { return refused(&Problem::Failed) };
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    response.headers_mut().insert(header::LOCATION, to);
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Returns the page about a sign-in that did not succeed.
+fn refused(problem: &Problem) -> Response {
+    let status = match problem {
+        Problem::Unexpected => StatusCode::BAD_REQUEST,
+        Problem::Refused | Problem::NoRole(_) => StatusCode::FORBIDDEN,
+        Problem::Failed => StatusCode::BAD_GATEWAY,
+        Problem::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Problem::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let again = paragraph([link(&Link::to(SIGN_IN_PATH), "Sign in")]);
+    let content = vec![paragraph([text(problem.text())]), again];
+    answers::page(status, "Not signed in", SIGN_IN_PATH, content)
+}
+
+async fn begin(State(sign_in): Shared) -> Response {
+    match sign_in.begin().await {
+        Ok((address, cookie)) => redirect(&address, [cookie]),
+        Err(problem) => refused(&problem),
+    }
+}
+
+async fn finish(State(sign_in): Shared, headers: HeaderMap, Query(returned): Query<Returned>) -> Response {
+    match sign_in.finish(&headers, returned).await {
+        Ok(cookies) => redirect("/", cookies),
+        Err(problem) => refused(&problem),
+    }
+}
+
+async fn account(sender: Sender) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    let form = element(
+        Tag::Form,
+        &[Attribute::Action(SIGN_OUT_PATH), Attribute::Method("post")],
+        [hidden("token", &visitor.token), element(Tag::Button, &[], [text("Sign out")])],
+    );
+    let about = facts(vec![
+        ("Name", text(&visitor.person.name)),
+        ("Role", text(visitor.role.as_str())),
+        ("Signed in", text(visitor.since)),
+    ]);
+    answers::page(StatusCode::OK, "Account", ACCOUNT_PATH, vec![about, form])
+}
+
+async fn session(sender: Sender) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Json) };
+    let Visitor { person, role, since, token, .. } = visitor;
+    Json(json!({ "name": person.name, "role": role, "since": since, "token": token })).into_response()
+}
+
+async fn sign_out(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    match sign_in.end(&visitor, &field(&form(&body), "token")).await {
+        Ok(cookie) => redirect("/", [cookie]),
+        Err(refusal) => refusal_page(&refusal),
+    }
+}
+
+fn form(body: &[u8]) -> HashMap<String, String> {
+    form_urlencoded::parse(body).into_owned().collect()
+}
+
+fn field(form: &HashMap<String, String>, name: &str) -> String {
+    form.get(name).cloned().unwrap_or_default()
+}
+
+/// Takes the decision of a form.
+async fn decide(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    let form = form(&body);
+    let ruling = match field(&form, "ruling").as_str() {
+        "approve" => Ruling::Approve,
+        "reject" => Ruling::Reject,
+        _ => return refusal_page(&invalid("`ruling` must be `approve` or `reject`")),
+    };
+    let Ok(shown) = field(&form, "shown").parse().map(Time) else {
+        return refusal_page(&invalid("`shown` must be a time in milliseconds"));
+    };
+    let ruled = Ruled {
+        code: field(&form, "code"),
+        ruling,
+        reason: field(&form, "reason"),
+        shown,
+        token: field(&form, "token"),
+    };
+    match sign_in.decide(&visitor, ruled).await {
+        Ok(DecisionDone { changes }) => {
+            let what = format!("{} {}.", counted(changes, "change", "changes"), past(ruling));
+            let back = paragraph([link(&Link::to("/holds"), "All held changes")]);
+            answers::page(StatusCode::OK, "Decided", "/holds", vec![paragraph([text(what)]), back])
+        }
+        Err(refusal) => refusal_page(&refusal),
+    }
+}
+
+fn past(ruling: Ruling) -> &'static str {
+    match ruling {
+        Ruling::Approve => "approved",
+        Ruling::Reject => "rejected",
+    }
+}
+
+fn invalid(why: &str) -> DecisionRefusal {
+    DecisionRefusal::Invalid(why.to_owned())
+}
+
+fn status(refusal: &DecisionRefusal) -> StatusCode {
+    match refusal {
+        DecisionRefusal::Invalid(_) => StatusCode::BAD_REQUEST,
+        DecisionRefusal::Forbidden(_) => StatusCode::FORBIDDEN,
+        DecisionRefusal::NotFound(_) => StatusCode::NOT_FOUND,
+        DecisionRefusal::Conflict(_) => StatusCode::CONFLICT,
+        DecisionRefusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn refusal_page(refusal: &DecisionRefusal) -> Response {
+    let back = paragraph([link(&Link::to("/holds"), "All held changes")]);
+    let content = vec![paragraph([text(refusal.why())]), back];
+    answers::page(status(refusal), "Not decided", "/holds", content)
+}
+
+/// The body of a decision through the API.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulingBody {
+    reason: String,
+    shown: Time,
+}
+
+async fn approve(
+    State(sign_in): Shared,
+    sender: Sender,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    decide_by_program(&sign_in, sender, (code, Ruling::Approve), (&headers, &body)).await
+}
+
+async fn reject(
+    State(sign_in): Shared,
+    sender: Sender,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    decide_by_program(&sign_in, sender, (code, Ruling::Reject), (&headers, &body)).await
+}
+
+/// Takes the decision of a request to the API.
+async fn decide_by_program(
+    sign_in: &SignIn,
+    sender: Sender,
+    (code, ruling): (String, Ruling),
+    (headers, body): (&HeaderMap, &[u8]),
+) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Json) };
+    let Ok(RulingBody { reason, shown }) = serde_json::from_slice(body) else {
+        let why = "the body must be JSON with `reason`, and with `shown`, a time in milliseconds";
+        return answers::error(StatusCode::BAD_REQUEST, why);
+    };
+    let ruled = Ruled { code, ruling, reason, shown, token: token(headers) };
+    match sign_in.decide(&visitor, ruled).await {
+        Ok(DecisionDone { changes }) => {
+            Json(json!({ "decision": past(ruling), "changes": changes })).into_response()
+        }
+        Err(refusal) => answers::error(status(&refusal), refusal.why()),
+    }
+}
+
+/// Returns the token of the session that a program sends.
+fn token(headers: &HeaderMap) -> String {
+    let token = headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
+    token.unwrap_or_default().to_owned()
+}
+
+/// Takes the waiver of a form.
+async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    let form = form(&body);
+    let keys = field(&form, "keys");
+    let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
+    let exemption = Exemption {
+        repository: field(&form, "repository"),
+        keys: keys.map(str::to_owned).collect(),
+        until: field(&form, "until"),
+        reason: field(&form, "reason"),
+        token: field(&form, "token"),
+    };
+    match sign_in.waive(&visitor, exemption).await {
+        Ok(WaiverDone { code, until }) => {
+            let what = format!("The waiver {code} ends at {until}.");
+            let all = paragraph([link(&Link::to("/policy"), "All waivers")]);
+            answers::page(StatusCode::OK, "Waived", "/policy", vec![paragraph([text(what)]), all])
+        }
+        Err(refusal) => refusal_page(&refusal),
+    }
+}
+
+/// The body of a waiver through the API.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaiverBody {
+    repository: String,
+    keys: Vec<String>,
+    until: String,
+    reason: String,
+}
+
+/// Takes the waiver of a request to the API.
+async fn waive_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Json) };
+    let Ok(WaiverBody { repository, keys, until, reason }) = serde_json::from_slice(&body) else {
+        let why = "the body must be JSON with `repository`, `keys`, `until` and `reason`";
+        return answers::error(StatusCode::BAD_REQUEST, why);
+    };
+    let exemption = Exemption { repository, keys, until, reason, token: token(&headers) };
+    match sign_in.waive(&visitor, exemption).await {
+        Ok(WaiverDone { code, until }) => Json(json!({ "code": code, "until": until })).into_response(),
+        Err(refusal) => answers::error(status(&refusal), refusal.why()),
+    }
+}

@@ -1,0 +1,77 @@
+//! The cookies of the sign-in.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// The cookies of one address.
+pub(super) struct Cookies {
+    /// True if the address is encrypted. A browser then accepts the prefix `__Host-`, which no other
+    /// host and no unencrypted page can set.
+    pub(super) is_secure: bool,
+}
+
+impl Cookies {
+    fn name(&self, name: &str) -> String {
+        if self.is_secure { format!("__Host-{name}") } else { name.to_owned() }
+    }
+
+    /// Returns the header that sets a cookie. `value` consists of digits, letters and dots.
+    pub(super) fn set(&self, name: &str, value: &str, age: Duration) -> HeaderValue {
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        let (name, age) = (self.name(name), age.as_secs());
+        let line = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::from_str(&line).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Returns the header that deletes a cookie.
+    pub(super) fn clear(&self, name: &str) -> HeaderValue {
+        self.set(name, "", Duration::ZERO)
+    }
+
+    /// Returns the value of a cookie. If the browser sends two cookies with this name, one of them is
+    /// not from this listener, and the result is `None`.
+    pub(super) fn read<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        let name = self.name(name);
+        let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut values = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_of_an_encrypted_address_has_every_limit_that_a_browser_knows() {
+        let line = |is_secure| {
+            let set = Cookies { is_secure }.set("beadle-session", "0a", Duration::from_secs(60));
+            set.to_str().unwrap().to_owned()
+        };
+        let limits = "Path=/; Max-Age=60; HttpOnly; SameSite=Lax";
+        assert_eq!(line(true), format!("__Host-beadle-session=0a; {limits}; Secure"));
+        assert_eq!(line(false), format!("beadle-session=0a; {limits}"));
+    }
+
+    #[test]
+    fn a_cookie_that_is_there_twice_counts_as_missing() {
+        for (lines, expected) in [
+            (&["__Host-s=1"][..], Some("1")),
+            (&["a=2; __Host-s=1; b=3"][..], Some("1")),
+            (&["s=1"][..], None),
+            (&["__Host-s=1; __Host-s=2"][..], None),
+            (&["__Host-s=1", "__Host-s=1"][..], None),
+            (&["x__Host-s=1"][..], None),
+            (&[""][..], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_static(*line));
+            }
+            assert_eq!(Cookies { is_secure: true }.read(&headers, "s"), expected, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The decisions of signed-in people about held changes, and their waivers.
+
+use async_trait::async_trait;
+use beadle_engine::Time;
+use beadle_engine::guard::Ruling;
+
+/// What a person decides about a held change, or about a group of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionRequest {
+    /// The code of the group, or the digest of the change.
+    pub code: String,
+    /// The decision.
+    pub ruling: Ruling,
+    /// The reason for the journal.
+    pub reason: String,
+    /// The person, as the journal names the person.
+    pub by: String,
+    /// The person's login at GitHub; `None` if it is not known.
+    pub login: Option<String>,
+    /// The time at which the person saw the changes.
+    pub shown: Time,
+}
+
+/// What a decision did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionDone {
+    /// The number of changes about which the person decided.
+    pub changes: usize,
+}
+
+/// A waiver that a person asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaiverRequest {
+    /// The repository, such as `acme/widgets`.
+    pub repository: String,
+    /// The paths of the exempt keys.
+    pub keys: Vec<String>,
+    /// The end: a duration from now, a date or a time.
+    pub until: String,
+    /// The reason for the journal.
+    pub reason: String,
+    /// The person, as the journal names the person.
+    pub by: String,
+}
+
+/// A waiver that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaiverDone {
+    /// The code of the waiver.
+    pub code: String,
+    /// The end of the waiver.
+    pub until: Time,
+}
+
+/// The reason why a decision has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecisionRefusal {
+    /// A value of the request is invalid.
+    Invalid(String),
+    /// The person may not decide this.
+    Forbidden(String),
+    /// No held change has the code.
+    NotFound(String),
+    /// The changes are not as the person saw them, or somebody decided before. If the decision is
+    /// stored for a part of the changes, the text says so.
+    Conflict(String),
+    /// The store or the provider of identities does not answer.
+    Unavailable(String),
+}
+
+impl DecisionRefusal {
+    /// Returns the reason.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Invalid(why)
+            | Self::Forbidden(why)
+            | Self::NotFound(why)
+            | Self::Conflict(why)
+            | Self::Unavailable(why) => why,
+        }
+    }
+}
+
+/// Stores decisions and waivers.
+#[async_trait]
+pub trait Decisions: Send + Sync + 'static {
+    /// Checks and stores a decision. If it is not stored for every change that it is about, the answer
+    /// is a conflict.
+    async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
+    /// Checks and stores a waiver for one repository.
+    async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
+}

@@ -1,0 +1,289 @@
+//! People sign in to the pages, and decide about held changes.
+//!
+//! A provider identifies a person and gives the person a role. Beadle then keeps a session. Every
+//! request is checked again: a person whose role is lost or unknown may do nothing.
+
+mod attempts;
+mod cookies;
+mod decisions;
+mod limit;
+mod person;
+mod problem;
+mod provider;
+mod role;
+mod sessions;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::guard::Ruling;
+use beadle_engine::{Clock, Store, Time};
+use http::{HeaderMap, HeaderValue, header};
+use serde::Deserialize;
+
+use attempts::Attempts;
+use cookies::Cookies;
+use limit::Limit;
+use sessions::Sessions;
+use tokens::{are_equal, code_challenge};
+
+pub use decisions::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest};
+pub use person::{Person, Visitor};
+pub(crate) use problem::Problem;
+pub use provider::{Challenge, IdentityProvider, Proof, SignInFailure, Standing};
+pub use role::Role;
+pub(crate) use sessions::Denied;
+
+/// The path to which the provider sends the browser back.
+pub(crate) const RETURN_PATH: &str = "/sign-in/return";
+/// The name of the cookie with the id of the session.
+const SESSION: &str = "beadle-session";
+/// The name of the cookie of a sign-in that has begun.
+const ATTEMPT: &str = "beadle-sign-in";
+/// The maximum number of sign-ins in a minute, for all people together.
+const MOST: usize = 60;
+/// The maximum length of a reason, in characters. The journal repeats it for each change of a group.
+const LONGEST_REASON: usize = 500;
+
+/// The sign-in of the pages.
+pub struct SignIn {
+    /// The address of the pages, such as `https://beadle.example.com`.
+    origin: String,
+    cookies: Cookies,
+    attempts: Attempts,
+    begun: Limit,
+    returned: Limit,
+    sessions: Sessions,
+    decisions: Arc<dyn Decisions>,
+}
+
+/// The query with which the provider sends the browser back. Other values do not matter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Returned {
+    code: String,
+    state: String,
+    error: String,
+}
+
+/// What a person decides on a page, or through the API.
+#[derive(Debug)]
+pub(crate) struct Ruled {
+    /// The code of the group, or the digest of the change.
+    pub(crate) code: String,
+    pub(crate) ruling: Ruling,
+    pub(crate) reason: String,
+    /// The time at which the page was shown.
+    pub(crate) shown: Time,
+    /// The token of the form.
+    pub(crate) token: String,
+}
+
+/// A waiver that a person asks for on a page, or through the API.
+#[derive(Debug)]
+pub(crate) struct Exemption {
+    /// The repository, such as `acme/widgets`.
+    pub(crate) repository: String,
+    pub(crate) keys: Vec<String>,
+    pub(crate) until: String,
+    pub(crate) reason: String,
+    /// The token of the form.
+    pub(crate) token: String,
+}
+
+impl SignIn {
+    /// Creates the sign-in of the pages at `origin`, which consists of a scheme, a host and possibly
+    /// a port.
+    pub fn new(
+        origin: &str,
+        provider: Arc<dyn IdentityProvider>,
+        decisions: Arc<dyn Decisions>,
+        (store, clock): (Arc<dyn Store>, Clock),
+    ) -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            origin: origin.to_owned(),
+            cookies: Cookies { is_secure: origin.starts_with("https://") },
+            attempts: Attempts::new(),
+            begun: Limit::new(MOST, minute),
+            returned: Limit::new(MOST, minute),
+            sessions: Sessions { store, clock, provider },
+            decisions,
+        }
+    }
+
+    /// Returns whether a request names the address of the pages. Otherwise, a website could let its
+    /// own name lead to the listener.
+    pub(crate) fn is_own_host(&self, headers: &HeaderMap) -> bool {
+        let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        host.is_some_and(|host| host.eq_ignore_ascii_case(own))
+    }
+
+    /// Returns whether a page of this listener sent the request. A browser adds the header to every
+    /// request that can change something.
+    pub(crate) fn is_own_origin(&self, headers: &HeaderMap) -> bool {
+        headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() == self.origin.as_bytes())
+    }
+
+    /// Returns the person who sent a request; `None` if nobody is signed in.
+    pub(crate) async fn visitor(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
+        match self.cookies.read(headers, SESSION) {
+            Some(id) => self.sessions.visitor(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Begins a sign-in. Returns the address at the provider, and the cookie to set.
+    pub(crate) async fn begin(&self) -> Result<(String, HeaderValue), Problem> {
+        let now = self.sessions.clock.now();
+        if !self.begun.admits(now) {
+            return Err(Problem::TooMany);
+        }
+        let (cookie, secrets) = self.attempts.begin(now);
+        let challenge = Challenge {
+            state: secrets.state,
+            nonce: secrets.nonce,
+            code_challenge: code_challenge(&secrets.verifier),
+            redirect: self.redirect(),
+        };
+        let address = self.sessions.provider.address(&challenge).await.map_err(|failure| failed(&failure))?;
+        Ok((address, self.cookies.set(ATTEMPT, &cookie, attempts::LIFE)))
+    }
+
+    fn redirect(&self) -> String {
+        format!("{}{RETURN_PATH}", self.origin)
+    }
+
+    /// Ends a sign-in: identifies the person, and begins a session with a new id. Returns the cookies
+    /// to set.
+    pub(crate) async fn finish(
+        &self,
+        headers: &HeaderMap,
+        returned: Returned,
+    ) -> Result<[HeaderValue; 2], Problem> {
+        let now = self.sessions.clock.now();
+        let attempt = self.cookies.read(headers, ATTEMPT).unwrap_or_default();
+        let secrets = self.attempts.finish(attempt, &returned.state, now).ok_or(Problem::Unexpected)?;
+        if returned.code.is_empty() || !returned.error.is_empty() {
+            return Err(Problem::Refused);
+        }
+        if !self.returned.admits(now) {
+            return Err(Problem::TooMany);
+        }
+        let proof = Proof {
+            code: returned.code,
+            verifier: secrets.verifier,
+            nonce: secrets.nonce,
+            redirect: self.redirect(),
+        };
+        let identified = self.sessions.provider.identify(&proof).await;
+        let (person, role) = identified.map_err(|failure| failed(&failure))?;
+        let Some(role) = role else {
+            tracing::warn!(person = person.name, "sign-in refused, the person has no role");
+            return Err(Problem::NoRole(person.name));
+        };
+        tracing::info!(person = person.name, role = role.as_str(), "signed in");
+        let unavailable = |error: beadle_engine::StoreError| Problem::Unavailable(error.to_string());
+        if let Some(previous) = self.cookies.read(headers, SESSION) {
+            self.sessions.end(previous).await.map_err(unavailable)?;
+        }
+        let id = self.sessions.begin(person, role).await.map_err(unavailable)?;
+        Ok([self.cookies.set(SESSION, &id, sessions::LIFE), self.cookies.clear(ATTEMPT)])
+    }
+
+    /// Signs a person out. Returns the cookie to set.
+    pub(crate) async fn end(&self, visitor: &Visitor, token: &str) -> Result<HeaderValue, DecisionRefusal> {
+        check_token(visitor, token)?;
+        let ended = self.sessions.end_of(visitor).await;
+        ended.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
+        Ok(self.cookies.clear(SESSION))
+    }
+
+    /// Carries out the decision of a person. The role is confirmed at this moment.
+    pub(crate) async fn decide(
+        &self,
+        visitor: &Visitor,
+        ruled: Ruled,
+    ) -> Result<DecisionDone, DecisionRefusal> {
+        check_token(visitor, &ruled.token)?;
+        let needed = match ruled.ruling {
+            Ruling::Approve => Role::Approver,
+            Ruling::Reject => Role::Operator,
+        };
+        self.sessions.authorise(visitor, needed).await.map_err(denied)?;
+        let asked = DecisionRequest {
+            code: ruled.code,
+            ruling: ruled.ruling,
+            reason: checked_reason(&ruled.reason)?,
+            by: self.signature(visitor),
+            login: visitor.person.login.clone(),
+            shown: ruled.shown,
+        };
+        self.decisions.decide(&asked).await
+    }
+
+    /// Stores the waiver of a person. It needs the role of an approver, because Beadle does not repair
+    /// the exempt keys.
+    pub(crate) async fn waive(
+        &self,
+        visitor: &Visitor,
+        exemption: Exemption,
+    ) -> Result<WaiverDone, DecisionRefusal> {
+        check_token(visitor, &exemption.token)?;
+        self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
+        let asked = WaiverRequest {
+            repository: exemption.repository,
+            keys: exemption.keys,
+            until: exemption.until,
+            reason: checked_reason(&exemption.reason)?,
+            by: self.signature(visitor),
+        };
+        self.decisions.waive(&asked).await
+    }
+
+    /// Returns the name of a person for the journal.
+    fn signature(&self, visitor: &Visitor) -> String {
+        format!("{} (signed in with {})", visitor.person.name, self.sessions.provider.name())
+    }
+}
+
+/// Returns a reason without blanks around it.
+fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
+    let reason = text.trim();
+    let length = reason.chars().count();
+    if length == 0 || length > LONGEST_REASON || reason.chars().any(char::is_control) {
+        let why = format!("the reason must have 1 to {LONGEST_REASON} characters, in one line");
+        return Err(DecisionRefusal::Invalid(why));
+    }
+    Ok(reason.to_owned())
+}
+
+/// Logs why the provider did not identify a person.
+fn failed(failure: &SignInFailure) -> Problem {
+    tracing::warn!(error = failure.0, "sign-in failed");
+    Problem::Failed
+}
+
+/// Checks that a request comes from a form of the session.
+fn check_token(visitor: &Visitor, token: &str) -> Result<(), DecisionRefusal> {
+    if are_equal(&visitor.token, token) {
+        return Ok(());
+    }
+    let why = "the request is not from a page of this session: open the page again".to_owned();
+    Err(DecisionRefusal::Forbidden(why))
+}
+
+fn denied(denied: Denied) -> DecisionRefusal {
+    match denied {
+        Denied::Ended => DecisionRefusal::Forbidden("the session ended: sign in again".to_owned()),
+        Denied::Stale => DecisionRefusal::Forbidden(
+            "your role was confirmed more than 10 minutes ago: sign in again to decide".to_owned(),
+        ),
+        Denied::Role(needed) => {
+            DecisionRefusal::Forbidden(format!("this needs the role `{}`", needed.as_str()))
+        }
+        Denied::Unknown(why) => DecisionRefusal::Unavailable(why),
+    }
+}

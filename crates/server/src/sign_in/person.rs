@@ -1,0 +1,32 @@
+//! A person who signed in.
+
+use beadle_engine::Time;
+use serde::{Deserialize, Serialize};
+
+use super::role::Role;
+
+/// A person, as the provider of the sign-in identifies the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The id that the provider never gives to another person.
+    pub id: String,
+    /// The name for the journal and the pages.
+    pub name: String,
+    /// The login at GitHub; `None` if it is not known.
+    pub login: Option<String>,
+}
+
+/// A person with a valid session.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The person.
+    pub person: Person,
+    /// What the person may do.
+    pub role: Role,
+    /// The time at which the person signed in.
+    pub since: Time,
+    /// The token that each form of the session contains.
+    pub token: String,
+    /// The digest of the id of the session.
+    pub(super) session: String,
+}

@@ -1,0 +1,56 @@
+//! What the sign-in needs from a provider of identities, such as GitHub.
+
+use async_trait::async_trait;
+
+use super::person::Person;
+use super::role::Role;
+
+/// The random values of one sign-in, as the provider gets them.
+pub struct Challenge {
+    /// The value that the provider sends back with the browser.
+    pub state: String,
+    /// The value that the ID token must contain.
+    pub nonce: String,
+    /// The digest of the verifier (RFC 7636, method `S256`).
+    pub code_challenge: String,
+    /// The address to which the browser returns.
+    pub redirect: String,
+}
+
+/// What Beadle exchanges for the identity of a person.
+pub struct Proof {
+    /// The code that the browser brought back.
+    pub code: String,
+    /// The verifier of the challenge (RFC 7636).
+    pub verifier: String,
+    /// The value that the ID token must contain.
+    pub nonce: String,
+    /// The address to which the browser returned.
+    pub redirect: String,
+}
+
+/// The reason why a provider did not identify a person. The text contains no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInFailure(pub String);
+
+/// What a person may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The role of the person; `None` if the person has none.
+    Role(Option<Role>),
+    /// The provider names the groups of a person only when the person signs in.
+    KnownAtSignIn,
+}
+
+/// Identifies people.
+#[async_trait]
+pub trait IdentityProvider: Send + Sync + 'static {
+    /// Returns the name of the provider.
+    fn name(&self) -> &'static str;
+    /// Returns the address at which a person signs in.
+    async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;
+    /// Exchanges a code for the person, and for the role of the person.
+    async fn identify(&self, proof: &Proof) -> Result<(Person, Option<Role>), SignInFailure>;
+    /// Returns what a person may do now.
+    async fn standing(&self, person: &Person) -> Result<Standing, SignInFailure>;
+}

@@ -1,0 +1,26 @@
+//! What a signed-in person may do.
+
+use serde::{Deserialize, Serialize};
+
+/// The role of a person. Each role includes the roles before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The person reads the pages.
+    Viewer,
+    /// The person also rejects held changes.
+    Operator,
+    /// The person also approves held changes, and exempts keys with a waiver.
+    Approver,
+}
+
+impl Role {
+    /// Returns the name of the role.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The sessions of signed-in people, in the store.
+//!
+//! The store has only the digest of the id of a session, so a person who reads the store cannot take
+//! over a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Clock, Metadata, Note, Store, StoreError, Time};
+use serde::{Deserialize, Serialize};
+
+use super::person::{Person, Visitor};
+use super::provider::{IdentityProvider, SignInFailure, Standing};
+use super::role::Role;
+use super::tokens::{derived, digest, is_value, random};
+
+/// How long a session lasts at most.
+pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
+/// How long a session lasts without a request.
+const IDLE: Duration = Duration::from_secs(3600);
+/// The age at which Beadle asks the provider for the role again, for a request that reads.
+const CHECKED: Duration = Duration::from_secs(300);
+/// The longest time since the sign-in in which a person may decide, if the provider names the groups
+/// of a person only when the person signs in.
+const FRESH: Duration = Duration::from_secs(600);
+/// The shortest time between two records of the use of a session.
+const TOUCHED: Duration = Duration::from_secs(60);
+
+/// A session. It never changes: a request that ends while the person signs out cannot store the
+/// session again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Session {
+    person: Person,
+    role: Role,
+    /// The name of the provider.
+    provider: String,
+    begun: Time,
+}
+
+impl Metadata for Session {
+    const KIND: &'static str = "session";
+}
+
+/// The last use of a session.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct SessionUse {
+    seen: Time,
+    /// The time at which the provider confirmed the role.
+    checked: Time,
+}
+
+impl Metadata for SessionUse {
+    const KIND: &'static str = "session-use";
+}
+
+/// The reason why a person may not do what a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The session ended.
+    Ended,
+    /// The role of the person is not sufficient.
+    Role(Role),
+    /// The person must sign in again, because the role was confirmed too long ago.
+    Stale,
+    /// The store or the provider does not answer, so the role is not known.
+    Unknown(String),
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::Unknown(error.to_string())
+    }
+}
+
+impl From<SignInFailure> for Denied {
+    fn from(failure: SignInFailure) -> Self {
+        Self::Unknown(format!("the role cannot be confirmed: {}", failure.0))
+    }
+}
+
+/// The sessions of all people.
+pub(super) struct Sessions {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) provider: Arc<dyn IdentityProvider>,
+}
+
+impl Sessions {
+    /// Begins a session with a new id. Returns the id.
+    pub(super) async fn begin(&self, person: Person, role: Role) -> Result<String, StoreError> {
+        let (store, now) = (self.store.as_ref(), self.clock.now());
+        self.prune(now).await?;
+        let id = random();
+        let name = digest(&id);
+        let uses = SessionUse { seen: now, checked: now };
+        Note::<SessionUse>::of(&[&name]).put(store, &uses).await?;
+        let provider = self.provider.name().to_owned();
+        let session = Session { person, role, provider, begun: now };
+        Note::<Session>::of(&[&name]).put(store, &session).await?;
+        Ok(id)
+    }
+
+    /// Ends the session with this id, if there is one.
+    pub(super) async fn end(&self, id: &str) -> Result<(), StoreError> {
+        if is_value(id) { self.forget(&digest(id)).await } else { Ok(()) }
+    }
+
+    /// Ends the session of a visitor.
+    pub(super) async fn end_of(&self, visitor: &Visitor) -> Result<(), StoreError> {
+        self.forget(&visitor.session).await
+    }
+
+    async fn forget(&self, name: &str) -> Result<(), StoreError> {
+        let store = self.store.as_ref();
+        Note::<Session>::of(&[name]).forget(store).await?;
+        Note::<SessionUse>::of(&[name]).forget(store).await
+    }
+
+    /// Deletes the sessions whose time is over.
+    async fn prune(&self, now: Time) -> Result<(), StoreError> {
+        let store = self.store.as_ref();
+        for (name, session) in Note::<Session>::of(&[""]).list(store).await? {
+            if now.since(session.begun) >= LIFE {
+                self.forget(&name).await?;
+            }
+        }
+        for (name, uses) in Note::<SessionUse>::of(&[""]).list(store).await? {
+            if now.since(uses.seen) >= LIFE {
+                Note::<SessionUse>::of(&[&name]).forget(store).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the person of the session with this id. Returns `None` if there is no such session,
+    /// or if it ended.
+    pub(super) async fn visitor(&self, id: &str) -> Result<Option<Visitor>, Denied> {
+        if !is_value(id) {
+            return Ok(None);
+        }
+        let (store, now, name) = (self.store.as_ref(), self.clock.now(), digest(id));
+        let Some(session) = Note::<Session>::of(&[&name]).get(store).await? else { return Ok(None) };
+        let uses = Note::<SessionUse>::of(&[&name]).get(store).await?;
+        let Some(uses) = uses.filter(|uses| self.is_alive(&session, *uses, now)) else {
+            self.forget(&name).await?;
+            return Ok(None);
+        };
+        let mut checked = uses.checked;
+        if now.since(checked) >= CHECKED
+            && let Standing::Role(role) = self.provider.standing(&session.person).await?
+        {
+            if role != Some(session.role) {
+                tracing::info!(person = session.person.name, "session ended, because the role changed");
+                self.forget(&name).await?;
+                return Ok(None);
+            }
+            checked = now;
+        }
+        if checked != uses.checked || now.since(uses.seen) >= TOUCHED {
+            Note::<SessionUse>::of(&[&name]).put(store, &SessionUse { seen: now, checked }).await?;
+        }
+        let Session { person, role, begun, .. } = session;
+        Ok(Some(Visitor { person, role, since: begun, token: derived(id, "form", &name), session: name }))
+    }
+
+    /// Returns whether a session lasts on. After a change of the provider, the sessions of the
+    /// previous one end.
+    fn is_alive(&self, session: &Session, uses: SessionUse, now: Time) -> bool {
+        let is_young = now.since(session.begun) < LIFE && now.since(uses.seen) < IDLE;
+        is_young && session.provider == self.provider.name()
+    }
+
+    /// Checks that a visitor has at least a role at this moment. A visitor who lost the role loses
+    /// the session too.
+    pub(super) async fn authorise(&self, visitor: &Visitor, needed: Role) -> Result<(), Denied> {
+        match self.provider.standing(&visitor.person).await? {
+            Standing::Role(role) if role != Some(visitor.role) => {
+                self.end_of(visitor).await?;
+                return Err(Denied::Ended);
+            }
+            Standing::KnownAtSignIn if self.clock.now().since(visitor.since) >= FRESH => {
+                return Err(Denied::Stale);
+            }
+            Standing::Role(_) | Standing::KnownAtSignIn => {}
+        }
+        // The person may have signed out after the request began.
+        if Note::<Session>::of(&[&visitor.session]).get(self.store.as_ref()).await?.is_none() {
+            return Err(Denied::Ended);
+        }
+        if visitor.role < needed { Err(Denied::Role(needed)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::exchange::store;
+    use crate::sign_in::provider::{Challenge, Proof};
+
+    /// A provider whose answer a test sets. `None` is an answer that did not arrive.
+    struct Provider(Mutex<Option<Standing>>);
+
+    #[async_trait]
+    impl IdentityProvider for Provider {
+        fn name(&self) -> &'static str {
+            "test"
+        }
+
+        async fn address(&self, _: &Challenge) -> Result<String, SignInFailure> {
+            Err(SignInFailure(String::new()))
+        }
+
+        async fn identify(&self, _: &Proof) -> Result<(Person, Option<Role>), SignInFailure> {
+            Err(SignInFailure(String::new()))
+        }
+
+        async fn standing(&self, _: &Person) -> Result<Standing, SignInFailure> {
+            let standing = *self.0.lock();
+            standing.ok_or_else(|| SignInFailure("502".to_owned()))
+        }
+    }
+
+    struct World {
+        _folder: tempfile::TempDir,
+        provider: Arc<Provider>,
+        sessions: Sessions,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let provider = Arc::new(Provider(Mutex::new(Some(Standing::Role(Some(Role::Operator))))));
+            let sessions = Sessions {
+                store: store(&folder),
+                clock: Clock::simulated(Time(1_000_000)),
+                provider: provider.clone(),
+            };
+            Self { _folder: folder, provider, sessions }
+        }
+
+        fn pass(&self, time: Duration) {
+            self.sessions.clock.jump(i64::try_from(time.as_millis()).unwrap());
+        }
+
+        async fn begin(&self) -> String {
+            let person = Person { id: "7".into(), name: "mona".into(), login: Some("mona".into()) };
+            self.sessions.begin(person, Role::Operator).await.unwrap()
+        }
+
+        async fn is_there(&self, id: &str) -> bool {
+            self.sessions.visitor(id).await.unwrap().is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_it_is_idle_or_old_or_ended() {
+        let world = World::new();
+        let id = world.begin().await;
+        assert!(world.is_there(&id).await);
+        world.pass(IDLE);
+        assert!(!world.is_there(&id).await, "idle");
+        let id = world.begin().await;
+        for _ in 0..23 {
+            world.pass(IDLE / 2);
+            assert!(world.is_there(&id).await);
+        }
+        world.pass(IDLE / 2);
+        assert!(!world.is_there(&id).await, "old");
+        let id = world.begin().await;
+        world.sessions.end(&id).await.unwrap();
+        assert!(!world.is_there(&id).await, "ended");
+    }
+
+    #[tokio::test]
+    async fn the_store_has_no_id_and_each_session_has_its_own_token() {
+        let world = World::new();
+        let (one, two) = (world.begin().await, world.begin().await);
+        let stored = world.sessions.store.notes("session").await.unwrap();
+        assert_eq!(stored.len(), 4);
+        let text = format!("{stored:?}");
+        let visitor = world.sessions.visitor(&one).await.unwrap().unwrap();
+        assert!(!text.contains(&one) && !text.contains(&two) && !text.contains(&visitor.token), "{text}");
+        assert!(visitor.token != world.sessions.visitor(&two).await.unwrap().unwrap().token);
+        assert!(!world.is_there(&visitor.session).await, "a digest is no id");
+        for id in ["", "x", "../x", &"0".repeat(64), &one.to_uppercase()] {
+            assert!(!world.is_there(id).await, "{id}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_or_changed_role_ends_the_session_and_an_unknown_role_allows_nothing() {
+        for after in [None, Some(Role::Viewer), Some(Role::Approver)] {
+            let world = World::new();
+            let id = world.begin().await;
+            world.pass(CHECKED);
+            *world.provider.0.lock() = None;
+            assert!(matches!(world.sessions.visitor(&id).await, Err(Denied::Unknown(_))));
+            *world.provider.0.lock() = Some(Standing::Role(Some(Role::Operator)));
+            let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+            *world.provider.0.lock() = None;
+            let unknown = world.sessions.authorise(&visitor, Role::Operator).await;
+            assert!(matches!(unknown, Err(Denied::Unknown(_))), "{unknown:?}");
+            assert!(world.is_there(&id).await, "the role was confirmed a moment ago");
+            *world.provider.0.lock() = Some(Standing::Role(after));
+            assert_eq!(world.sessions.authorise(&visitor, Role::Viewer).await, Err(Denied::Ended));
+            assert!(!world.is_there(&id).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_visitor_does_only_what_the_role_allows() {
+        let world = World::new();
+        let id = world.begin().await;
+        let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+        for (needed, expected) in [
+            (Role::Viewer, Ok(())),
+            (Role::Operator, Ok(())),
+            (Role::Approver, Err(Denied::Role(Role::Approver))),
+        ] {
+            assert_eq!(world.sessions.authorise(&visitor, needed).await, expected);
+        }
+        world.sessions.end(&id).await.unwrap();
+        assert_eq!(world.sessions.authorise(&visitor, Role::Viewer).await, Err(Denied::Ended));
+    }
+
+    #[tokio::test]
+    async fn without_news_of_the_role_a_person_decides_only_soon_after_the_sign_in() {
+        let world = World::new();
+        *world.provider.0.lock() = Some(Standing::KnownAtSignIn);
+        let id = world.begin().await;
+        let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+        assert_eq!(world.sessions.authorise(&visitor, Role::Operator).await, Ok(()));
+        world.pass(FRESH);
+        assert_eq!(world.sessions.authorise(&visitor, Role::Operator).await, Err(Denied::Stale));
+        assert!(world.is_there(&id).await, "the person still reads");
+    }
+
+    #[tokio::test]
+    async fn old_sessions_leave_the_store() {
+        let world = World::new();
+        world.begin().await;
+        world.pass(LIFE);
+        world.begin().await;
+        assert_eq!(world.sessions.store.notes("session").await.unwrap().len(), 2);
+    }
+}

@@ -87,6 +87,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::own_app", &[], &[]),
     entry("Reader::is_installed", &[], &[]),
     entry("Reader::installations", &[], &[]),
+    entry("another_organisation", &[], &[]),
+    entry("remember_organisation", &[], &[]),
     entry("Reader::has_installation", &[], &[]),
     entry("Reader::deliveries", &[], &[]),
     entry("Writer::redeliver", &[], &[]),

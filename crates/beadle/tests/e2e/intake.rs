@@ -302,7 +302,11 @@ async fn a_read_only_database_is_answered_with_503() {
     }
     let root = chown(&database, Some(0), None).is_ok();
     let program = world.path().join("beadle-program");
-    std::fs::copy(env!("CARGO_BIN_EXE_beadle"), &program).unwrap();
+    // Another process makes the copy. A process that another test starts in this moment would inherit
+    // the file that this process writes, and a file that is open for writing cannot be run.
+    let mut copy = std::process::Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_beadle")).arg(&program);
+    assert!(copy.status().unwrap().success());
     let log = std::fs::File::create(world.path().join("serve.log")).unwrap();
     let mut command = std::process::Command::new(&program);
     command.arg("--config").arg(config).arg("serve").stderr(log);

@@ -199,6 +199,9 @@ mod tests {
         {
             assert_eq!(called_now(&store, both(), text).await.unwrap(), expected, "{text}");
         }
-        assert_eq!(called_now(&store, vec![first.clone()], "shop").await.unwrap(), [first.clone()]);
+        assert_eq!(
+            called_now(&store, vec![first.clone()], "shop").await.unwrap(),
+            std::slice::from_ref(&first)
+        );
     }
 }

@@ -168,7 +168,7 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     let (approver, status) = person(&world, "ann").await;
     assert_eq!(status, 303);
     assert_eq!(approver.decide("approve", "0123456789ab").await.0, 404, "a stale code");
-    assert_eq!(approver.waiting().await, [code.clone()], "nothing is decided yet");
+    assert_eq!(approver.waiting().await, std::slice::from_ref(&code), "nothing is decided yet");
 
     let (status, page) = approver.decide("approve", &code).await;
     assert!(status == 200 && page.contains("1 change approved."), "{page}");

@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(judged("environment prod", "environments", &[new]), Planned::Restores);
         let variable = ("value", json!(null), json!("1"));
         let inside = "environment prod: variable A";
-        assert_eq!(judged(inside, "environments", &[variable.clone()]), Planned::Restores);
+        assert_eq!(judged(inside, "environments", std::slice::from_ref(&variable)), Planned::Restores);
         assert_eq!(judged("environment production: variable A", "environments", &[variable]), Planned::Other);
         let other = ("value", json!("2"), json!("1"));
         assert_eq!(judged(inside, "environments", &[other]), Planned::Other);

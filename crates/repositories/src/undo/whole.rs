@@ -193,7 +193,7 @@ mod tests {
         };
         let events = ("events".to_owned(), json!(["push"]));
         assert_eq!(shown(urls[0], json!(null)), [events.clone(), (DELETED.to_owned(), hooks[0].clone())]);
-        assert_eq!(shown(urls[0], json!(["fork"])), [events.clone()]);
+        assert_eq!(shown(urls[0], json!(["fork"])), std::slice::from_ref(&events));
         assert_eq!(shown(urls[1], json!(null)), [events]);
     }
 

@@ -69,7 +69,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append(header::COOKIE, HeaderValue::from_static(*line));
+                headers.append(header::COOKIE, HeaderValue::from_static(line));
             }
             assert_eq!(Cookies { is_secure: true }.read(&headers, "s"), expected, "{lines:?}");
         }

@@ -146,13 +146,11 @@ pub(crate) fn of_person(
     let Some(login) = codes.people.get(token) else { return Ok(None) };
     let path = uri.path().strip_prefix("/api/v3").unwrap_or(uri.path());
     let account = format!("/users/{login}").parse().ok();
-    match account.filter(|_| method == Method::GET && path == "/user") {
-        Some(account) => Ok(Some(account)),
-        None => {
-            let text = json!({ "message": "Resource not accessible by integration" }).to_string();
-            Err(Box::new(respond(403, "application/json; charset=utf-8", &text)))
-        }
+    if let Some(account) = account.filter(|_| method == Method::GET && path == "/user") {
+        return Ok(Some(account));
     }
+    let text = json!({ "message": "Resource not accessible by integration" }).to_string();
+    Err(Box::new(respond(403, "application/json; charset=utf-8", &text)))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod policy_source;
 mod schedule;
 mod senders;
 mod sign_in;
+mod sign_in_check;
 mod source;
 mod store_location;
 mod taken_in;

@@ -356,12 +356,13 @@ impl Client {
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         // The points are taken only when the request is about to be sent. A request that has to
         // wait for points does not occupy a slot meanwhile.
-        let slot = loop {
+        let (slot, taken) = loop {
             let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
             if by.is_some_and(|by| by < self.clock.now()) {
                 return Err(TransportError::Late { request: label.to_owned() });
             }
-            let Some(at) = pace.try_take(points, lane, self.clock.now()) else { break slot };
+            let now = self.clock.now();
+            let Some(at) = pace.try_take(points, lane, now) else { break (slot, now) };
             drop(slot);
             pace.wait(at, lane, &self.clock).await.map_err(|until| Wait {
                 credential: self.budgets.credential().to_owned(),
@@ -377,6 +378,7 @@ impl Client {
         let exchange = async { self.wire.exchange(sent).await.map_err(network) };
         let answered = tokio::time::timeout(self.settings.deadline, exchange).await;
         drop(slot);
+        pace.answered(points, taken, self.clock.now());
         let (status, headers, body) = answered.map_err(|_| TransportError::Timeout {
             request: label.to_owned(),
             seconds: self.settings.deadline.as_secs(),

@@ -67,6 +67,17 @@ impl Pace {
         Ok(())
     }
 
+    /// Moves points that were taken at `taken` to the time of the answer. The vendor counts a request
+    /// from its arrival on, which may be much later than the time at which a busy machine took the
+    /// points, but no later than the answer.
+    pub(crate) fn answered(&self, points: u32, taken: Time, now: Time) {
+        let own = &mut self.spent().own;
+        if let Some(at) = own.iter().position(|entry| *entry == (taken, points)) {
+            own.remove(at);
+            own.push_back((now, points));
+        }
+    }
+
     /// Takes points and returns `None`. If there are not enough points, it returns the time of the
     /// next try. Sweeps leave a fifth of all points for other work.
     pub(crate) fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
@@ -126,6 +137,19 @@ mod tests {
         }
         assert_eq!(pace.try_take(1, Lane::Event, Time(7)), Some(Time(60_000)), "a half is five");
         assert_eq!(pace.own(Time(7)), 5);
+    }
+
+    #[test]
+    fn a_request_counts_from_its_answer_on() {
+        let pace = Pace::new(Duration::from_secs(60), 10);
+        assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
+        assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
+        pace.answered(5, Time(0), Time(2_000));
+        // The first one is still on its way, and may have arrived at once.
+        assert_eq!(pace.try_take(5, Lane::Event, Time(2_000)), Some(Time(60_000)));
+        pace.answered(5, Time(0), Time(3_000));
+        assert_eq!(pace.try_take(5, Lane::Event, Time(60_000)), Some(Time(62_000)));
+        assert_eq!(pace.own(Time(60_000)), 10);
     }
 
     #[test]

@@ -16,9 +16,12 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) owner: &'a str,
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
-    /// The topics. Beadle reads them only if a template names them.
-    pub(crate) topics: &'a [String],
-    /// The custom properties. Beadle reads them only if a template names them.
+    /// The topics. `None` if Beadle did not read them: a template that uses them then fails, because
+    /// a repository without topics would have another content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topics: Option<&'a [String]>,
+    /// The custom properties. `None` if Beadle did not read them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) properties: Option<&'a BTreeMap<String, Value>>,
 }
 
@@ -75,7 +78,7 @@ mod tests {
         owner: "owner",
         visibility: "private",
         default_branch: "main",
-        topics: &[],
+        topics: None,
         properties: None,
     };
 
@@ -116,7 +119,7 @@ mod tests {
             ("tier".to_owned(), json!("gold")),
             ("languages".to_owned(), json!(["go", "rust"])),
         ]);
-        let facts = TemplateFacts { topics: &topics, properties: Some(&properties), ..FACTS };
+        let facts = TemplateFacts { topics: Some(&topics), properties: Some(&properties), ..FACTS };
         let rendered = |template: &str| render(template, facts);
         assert_eq!(rendered("{{ repository.topics | join(' ') }}"), Ok("api web".to_owned()));
         let languages =
@@ -127,6 +130,22 @@ mod tests {
         assert!(
             rendered("{{ repository.properties.owner }}").is_err(),
             "the repository has no such property"
+        );
+    }
+
+    #[test]
+    fn facts_that_beadle_did_not_read_are_not_empty() {
+        for template in [
+            "{% if 'web' in repository['top' ~ 'ics'] %}x{% endif %}",
+            "{% for topic in repository['top' ~ 'ics'] %}{{ topic }}{% endfor %}",
+            "{{ repository['prop' ~ 'erties'].tier | default('none') }}",
+        ] {
+            assert!(render(template, FACTS).is_err(), "{template}");
+        }
+        let none = TemplateFacts { topics: Some(&[]), ..FACTS };
+        assert_eq!(
+            render("{% for topic in repository.topics %}{{ topic }}{% endfor %}", none),
+            Ok(String::new())
         );
     }
 }

@@ -133,18 +133,20 @@ impl AspectPlanner for Files {
             return Ok(());
         }
         // GitHub shows both in any order, and the content must not change with it.
-        let mut topics = repository.topics.value().cloned().unwrap_or_default();
-        topics.sort_unstable();
-        let properties = repository.properties.value().into_iter().flatten();
-        let properties: BTreeMap<String, Value> =
-            properties.map(|(name, value)| (name.clone(), comparable(value))).collect();
+        let mut topics = repository.topics.value().cloned();
+        if let Some(topics) = &mut topics {
+            topics.sort_unstable();
+        }
+        let properties = repository.properties.value().map(|properties| -> BTreeMap<String, Value> {
+            properties.iter().map(|(name, value)| (name.clone(), comparable(value))).collect()
+        });
         let facts = TemplateFacts {
             name: &repository.name,
             owner: &repository.owner,
             visibility: repository.visibility.as_str(),
             default_branch: repository.default_branch.as_deref().unwrap_or_default(),
-            topics: &topics,
-            properties: Some(&properties),
+            topics: topics.as_deref(),
+            properties: properties.as_ref(),
         };
         let mut wanted = Vec::new();
         for entry in section.items() {

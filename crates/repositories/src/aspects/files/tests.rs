@@ -19,7 +19,7 @@ fn wanted(path: &str, content: &str) -> Wanted {
         owner: "acme",
         visibility: "private",
         default_branch: "main",
-        topics: &[],
+        topics: None,
         properties: None,
     };
     let entry = Node::parse("settings.yml", &format!("{{ path: {path}, content: {content} }}")).unwrap();

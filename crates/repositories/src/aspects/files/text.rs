@@ -53,7 +53,7 @@ mod tests {
             owner: "",
             visibility: "",
             default_branch: "",
-            topics: &[],
+            topics: None,
             properties: None,
         };
         let file = Wanted::of(&entry, facts).unwrap();

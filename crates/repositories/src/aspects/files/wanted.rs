@@ -65,7 +65,7 @@ mod tests {
         owner: "acme",
         visibility: "private",
         default_branch: "main",
-        topics: &[],
+        topics: None,
         properties: None,
     };
 

@@ -33,8 +33,8 @@ pub(super) struct SignIn {
     pub(super) password: SecretString,
 }
 
-/// Sends a message to all recipients of a channel. If the server refuses one recipient, nobody gets
-/// the message.
+/// Sends a message to the recipients of a channel. If the server refuses some recipients for good, the
+/// others get the message. If it refuses one for now, nobody gets the message before the next try.
 pub(super) async fn send(
     channel: &NotifyEmailFile,
     sign_in: Option<SignIn>,
@@ -98,14 +98,26 @@ async fn transmit(
     }
     let sender = connection.command(Mail::new(Some(from.clone()), Vec::new())).await;
     sender.map_err(|error| failure(&format!("the server refuses the sender {from}"), &error))?;
+    let mut refused = Vec::new();
     for one in to {
-        let recipient = connection.command(Rcpt::new(one.clone(), Vec::new())).await;
-        recipient.map_err(|error| failure(&format!("the server refuses the recipient {one}"), &error))?;
+        if let Err(error) = connection.command(Rcpt::new(one.clone(), Vec::new())).await {
+            let why = failure(&format!("the server refuses the recipient {one}"), &error);
+            // A recipient without a mailbox must not keep the message from all others for ever.
+            if !error.is_permanent() || refused.len() + 1 == to.len() {
+                return Err(why);
+            }
+            refused.push(why.text);
+        }
     }
     let ready = connection.command(Data).await;
     ready.map_err(|error| failure("the server refuses the message", &error))?;
     match connection.message(&message.formatted()).await {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            for why in refused {
+                tracing::warn!(why, "e-mail sent without a recipient");
+            }
+            Ok(())
+        }
         Err(error) => Err(SendFailure {
             // A temporary refusal (4xx) can have another cause than the content.
             refuses_content: error.is_permanent(),

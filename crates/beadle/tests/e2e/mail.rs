@@ -152,6 +152,19 @@ async fn a_refused_mail_is_sent_again_with_the_same_id_and_reaches_everybody_onc
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_without_a_mailbox_keeps_no_mail_from_the_others() {
+    let mut world = held().await;
+    let refusals = [("RCPT", "550 5.1.1 no such user")];
+    let server = Server::start(&mut world, "none", &refusals).await;
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    let serving = world.serve().await;
+    server.until("a mail", |server| !server.received.lock().is_empty()).await;
+    assert!(server.received.lock()[0].1);
+    assert_eq!((server.count("MAIL"), server.count("RCPT"), server.count("DATA")), (1, 2, 1));
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_gets_no_password_and_no_mail() {
     let mut world = held().await;
     let server = Server::start(&mut world, "starttls", &[]).await;

@@ -164,6 +164,10 @@ pub(super) fn read_part(
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
+        // A policy in a repository leaves out the folders below its templates too.
+        if part == TEMPLATES && real.is_dir() {
+            continue;
+        }
         let text = read_text(&real).map_err(unreadable(&path))?;
         // The name is UTF-8, because no other name is accepted above.
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -392,6 +396,8 @@ mod tests {
         std::fs::create_dir(&templates).unwrap();
         std::fs::write(templates.join("CODEOWNERS"), "* @acme/core\n").unwrap();
         std::fs::write(templates.join(".gitkeep"), "").unwrap();
+        std::fs::create_dir(templates.join("deep")).unwrap();
+        std::fs::write(templates.join("deep/ci.yml"), "x").unwrap();
         let settings = "files: [{ path: CODEOWNERS, template_file: CODEOWNERS }]\n";
         std::fs::write(folder.path().join("policy/settings.yml"), settings).unwrap();
         let policy = load(&folder).unwrap();

@@ -22,7 +22,7 @@ const CREATED: &str = "repository.created";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RevertedPart {
     pub(super) aspect: String,
-    /// What Beadle wrote, and who had changed it. The text has no values, because a value can be
+    /// What Beadle wrote, and who had changed the aspect before. The text has no values, because a value can be
     /// confidential.
     pub(super) what: String,
     /// The line of the policy that asks for it.
@@ -69,7 +69,9 @@ fn reverted(story: &Story) -> Option<RevertedPart> {
     let asked = its().chain(&change.fields).find_map(|field| field.asked.as_ref());
     Some(RevertedPart {
         aspect: change.aspect.clone(),
-        what: format!("{risk} {what}, which {by} changed"),
+        // Another person or the policy can have made this difference at the same time, so the text
+        // does not say that these people made it.
+        what: format!("{risk} {what}, after a change by {by}"),
         why: asked.map_or_else(String::new, |asked| format!("{asked} at {generation} asks for it")),
         at: story.entry.at,
     })
@@ -153,7 +155,7 @@ mod tests {
         let team = ("team.added_to_repository", Some("ann"));
         let parts = found(KEY, "g1", Happened::Yes, &[team, ("label.edited", Some("bob"))]).await;
         let [part] = parts.as_slice() else { panic!("{parts:#?}") };
-        assert_eq!(part.what, "removes team contractors, which ann (team.added_to_repository) changed");
+        assert_eq!(part.what, "removes team contractors, after a change by ann (team.added_to_repository)");
         assert_eq!(part.why, "settings.yml:2 at g1 asks for it");
         assert_eq!(part.aspect, "teams");
     }

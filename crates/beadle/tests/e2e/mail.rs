@@ -193,7 +193,7 @@ async fn a_person_whose_change_was_reverted_is_named_with_the_line_and_the_way_t
     let (mail, _) = server.received.lock()[0].clone();
     assert_eq!(header(&mail, "Subject"), "acme: 1 change of teams reverted");
     for said in [
-        "removes team contractors, which ann (team.added_to_repository) changed: acme/widgets",
+        "removes team contractors, after a change by ann (team.added_to_repository): acme/widgets",
         "settings.yml:",
         "beadle waive NAME --keys KEYS",
     ] {

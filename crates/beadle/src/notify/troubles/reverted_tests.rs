@@ -10,7 +10,7 @@ const KEY: &str = "repository:acme:7";
 fn part(seconds: i64, by: &str) -> RevertedPart {
     RevertedPart {
         aspect: "teams".into(),
-        what: format!("removes team contractors, which {by} changed"),
+        what: format!("removes team contractors, after a change by {by}"),
         why: String::new(),
         at: Time::from_seconds(seconds),
     }

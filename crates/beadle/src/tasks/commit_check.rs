@@ -82,12 +82,8 @@ impl BackgroundTask for CommitCheck {
         let visibility = reader.visibility_of(reader.organisation(), &source.repository).await?;
         // The members of another organisation read a policy that its repository has.
         let is_foreign = source.owner(&file.name) != file.name;
-        let is_public = visibility.is_none_or(|visibility| visibility == Visibility::Public);
         let name = format!("beadle policy ({})", file.name);
-        let readers = Readers {
-            may_see_names: !is_public && !is_foreign,
-            may_see_errors: !is_public && !is_foreign && file.base.is_none(),
-        };
+        let readers = Readers::of(visibility, is_foreign, file.base.is_some());
         for commit in &commits {
             // A process that ended after its write has left the check run of the same state.
             let known = reader.check_run(&source.repository, &commit.id, &name, app).await?;
@@ -112,6 +108,15 @@ struct Readers {
     /// True if the readers may see why Beadle cannot use the policy. The text can quote a base,
     /// which is in another repository.
     may_see_errors: bool,
+}
+
+impl Readers {
+    /// Returns who can read a check run in a repository. `visibility` is `None` if it is not known.
+    fn of(visibility: Option<Visibility>, is_foreign: bool, has_base: bool) -> Self {
+        // The members of all organisations of the enterprise can read an internal repository.
+        let are_members = visibility == Some(Visibility::Private) && !is_foreign;
+        Self { may_see_names: are_members, may_see_errors: are_members && !has_base }
+    }
 }
 
 /// Returns what the check run at a commit shows.
@@ -235,6 +240,22 @@ mod tests {
         for fate in [held(), rejected()] {
             let summary = output(&commit("c", fate), ("acme", Mode::Enforce), PUBLIC).summary;
             assert!(!summary.contains("secret-project") && !summary.contains("has_wikki"), "{summary}");
+        }
+    }
+
+    #[test]
+    fn only_the_members_of_the_organisation_see_names_and_errors() {
+        for (visibility, is_foreign, has_base, names, errors) in [
+            (Some(Visibility::Private), false, false, true, true),
+            (Some(Visibility::Private), false, true, true, false),
+            (Some(Visibility::Private), true, false, false, false),
+            (Some(Visibility::Internal), false, false, false, false),
+            (Some(Visibility::Public), false, false, false, false),
+            (None, false, false, false, false),
+        ] {
+            let readers = Readers::of(visibility, is_foreign, has_base);
+            let found = (readers.may_see_names, readers.may_see_errors);
+            assert_eq!(found, (names, errors), "{visibility:?} {is_foreign} {has_base}");
         }
     }
 

@@ -33,6 +33,8 @@ const SHAPE: Shape = Shape::Map(&[
 const PATH: &str = "actions/oidc/customization/sub";
 const CLAIMS: &str = "include_claim_keys";
 const IMMUTABLE: &str = "use_immutable_subject";
+/// The claims of GitHub's own form.
+const DEFAULT: [&str; 2] = ["repo", "context"];
 
 struct OidcSubject;
 
@@ -49,8 +51,14 @@ impl Step for Put {
 /// Returns the risk of other claims. A cloud provider may rely on a claim that the subject loses.
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut before = before.as_array().into_iter().flatten();
-    if before.all(|claim| after.contains(claim)) { Risk::Changes } else { Risk::Weakens }
+    let before = before.as_array().map(Vec::as_slice).unwrap_or_default();
+    // A subject without claims of its own has GitHub's form.
+    let is_kept = if before.is_empty() {
+        DEFAULT.iter().all(|claim| after.iter().any(|other| other == claim))
+    } else {
+        before.iter().all(|claim| after.contains(claim))
+    };
+    if is_kept { Risk::Changes } else { Risk::Weakens }
 }
 
 #[async_trait]
@@ -114,7 +122,8 @@ mod tests {
             (json!(["repo", "context"]), json!(["context", "repo"]), Risk::Changes),
             (json!(["repo"]), json!(["repo", "actor"]), Risk::Changes),
             (json!(["repo", "context"]), json!(["repo", "actor"]), Risk::Weakens),
-            (json!([]), json!(["repo"]), Risk::Changes),
+            (json!([]), json!(["repo"]), Risk::Weakens),
+            (json!([]), json!(["repo", "context", "actor"]), Risk::Changes),
         ] {
             assert_eq!(risk(&before, &after), expected, "{before} to {after}");
         }

@@ -36,14 +36,25 @@ impl Metadata for Shown {
 
 impl Shown {
     fn has(&self, commit: &PolicyCommit) -> bool {
-        self.commits.iter().any(|(id, word)| *id == commit.id && word == commit.fate.word())
+        let state = state(&commit.fate);
+        self.commits.iter().any(|(id, shown)| *id == commit.id && *shown == state)
     }
 
     fn add(&mut self, commit: &PolicyCommit) {
         self.commits.retain(|(id, _)| *id != commit.id);
-        self.commits.push((commit.id.clone(), commit.fate.word().to_owned()));
+        self.commits.push((commit.id.clone(), state(&commit.fate)));
         let surplus = self.commits.len().saturating_sub(REMEMBERED);
         self.commits.drain(..surplus);
+    }
+}
+
+/// Returns the state of a commit that has this fate. With another commit of its base, the same commit
+/// is another generation, and the check run has the name of the generation.
+fn state(fate: &Fate) -> String {
+    match fate {
+        Fate::InForce { generation } => format!("{} {generation}", fate.word()),
+        Fate::Held(held) => format!("{} {}", fate.word(), held.generation),
+        Fate::Rejected { .. } => fate.word().to_owned(),
     }
 }
 
@@ -270,6 +281,8 @@ mod tests {
         assert!(!shown.has(&in_force));
         shown.add(&in_force);
         assert!(shown.has(&in_force) && !shown.has(&is_held));
+        let with_another_base = commit("a", Fate::InForce { generation: "g2".into() });
+        assert!(!shown.has(&with_another_base), "the check run names the generation g1");
         for n in 0..REMEMBERED {
             shown.add(&commit(&n.to_string(), rejected()));
         }

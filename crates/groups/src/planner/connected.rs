@@ -17,6 +17,13 @@ fn risk(before: &Value) -> Risk {
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 
+/// Returns why another connection needs an approval. The guard would count one removal, but Beadle
+/// does not know who is in the new group: all members of the earlier one can lose the access.
+fn stop(risk: Risk, members: usize) -> Option<String> {
+    let why = "every member of the earlier group of the identity provider can lose the access of the group";
+    (risk == Risk::Removes && members > 0).then(|| why.to_owned())
+}
+
 impl GroupPlanner {
     /// Plans the connection that the source declares. Returns whether another system sets the members
     /// of the group, or may set them, so that Beadle must not compare them.
@@ -35,16 +42,18 @@ impl GroupPlanner {
         if before == *wanted {
             return Ok(!wanted.is_null());
         }
+        let risk = risk(&before);
         let settings = vec![(EXTERNAL_GROUP, wanted.clone())];
         let mut change = desired.change("connect", "", Risk::Changes, What::Configure(settings));
         change.fields = vec![Field {
             name: EXTERNAL_GROUP.to_owned(),
-            risk: risk(&before),
+            risk,
             before,
             after: wanted.clone(),
             asked: desired.mapping.asked.clone(),
         }];
         change.after = seen.first.into_iter().collect();
+        change.stop = stop(risk, seen.members.len());
         plan.changes.push(change);
         Ok(true)
     }
@@ -58,5 +67,17 @@ mod tests {
     fn another_group_removes_and_the_first_group_exposes() {
         assert_eq!(risk(&Value::Null), Risk::Exposes);
         assert_eq!(risk(&json!("okta-ops")), Risk::Removes);
+    }
+
+    #[test]
+    fn another_group_needs_an_approval_while_the_team_has_members() {
+        for (risk, members, needs_approval) in [
+            (Risk::Removes, 1, true),
+            (Risk::Removes, 500, true),
+            (Risk::Removes, 0, false),
+            (Risk::Exposes, 0, false),
+        ] {
+            assert_eq!(stop(risk, members).is_some(), needs_approval, "{risk:?} {members}");
+        }
     }
 }

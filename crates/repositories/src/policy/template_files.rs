@@ -14,6 +14,9 @@ use super::problem::{Problem, Severity, nearest};
 const NAME: &str = "template_file";
 /// The key that has the text of a template.
 const TEXT: &str = "template";
+/// The maximum size in bytes of all texts that the entries of a policy get from templates. Each entry
+/// has its own copy, so a small file that names a large template in each line could use all memory.
+const FILLED: usize = 64 << 20;
 
 /// Returns whether a file is a template of a policy or of its base.
 pub(super) fn is_template_file(file: &str) -> bool {
@@ -26,11 +29,13 @@ pub(super) struct Templates<'a> {
     sources: &'a BTreeMap<String, String>,
     /// The templates that entries name.
     used: BTreeSet<&'a str>,
+    /// The size of the texts that entries have from templates, in bytes.
+    filled: usize,
 }
 
 impl<'a> Templates<'a> {
     pub(super) fn of(sources: &'a BTreeMap<String, String>) -> Self {
-        Self { sources, used: BTreeSet::new() }
+        Self { sources, used: BTreeSet::new(), filled: 0 }
     }
 
     /// Puts the texts of the templates into the entries of a file that name them. All other code then
@@ -67,6 +72,13 @@ impl<'a> Templates<'a> {
             return;
         };
         self.used.insert(path);
+        self.filled = self.filled.saturating_add(text.len());
+        if self.filled > FILLED {
+            let most = FILLED >> 20;
+            let text = format!("all entries of `files` must have at most {most} MiB of templates together");
+            problems.push(Problem::error(value.asked.clone(), value.column, text));
+            return;
+        }
         key.kind = Kind::Text(TEXT.to_owned());
         value.kind = Kind::Text(text.clone());
     }
@@ -134,6 +146,17 @@ mod tests {
             let error = load(&[("settings.yml", settings.as_str()), (OWNERS.0, template)]).unwrap_err();
             assert!(error.to_string().contains(expected), "{entry}: {error}");
         }
+    }
+
+    #[test]
+    fn entries_that_name_a_large_template_too_often_are_an_error() {
+        let sources = BTreeMap::from([("templates/large".to_owned(), "x".repeat(1 << 20))]);
+        let entries = "- { path: a, template_file: large }\n".repeat((FILLED >> 20) + 1);
+        let mut root = Node::parse("settings.yml", &format!("files:\n{entries}")).unwrap();
+        let mut problems = Vec::new();
+        Templates::of(&sources).fill("settings.yml", &mut root, &mut problems);
+        let found: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(found, ["all entries of `files` must have at most 64 MiB of templates together"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::output::escape;
 const CONNECTING: Duration = Duration::from_secs(15);
 /// The maximum wait for the end of the conversation. The server has the message by then.
 const LEAVING: Duration = Duration::from_secs(2);
+/// The only code with which a server accepts the command DATA.
+const GO_ON: u16 = 354;
 /// The maximum length of an error of the server, in characters.
 const ERROR: usize = 300;
 
@@ -110,7 +112,13 @@ async fn transmit(
         }
     }
     let ready = connection.command(Data).await;
-    ready.map_err(|error| failure("the server refuses the message", &error))?;
+    let ready = ready.map_err(|error| failure("the server refuses the message", &error))?;
+    // Somebody in the network can add an answer before TLS begins. Each later command would then get
+    // the answer of the command before it, and a refused message would seem to be accepted.
+    if !ready.has_code(GO_ON) {
+        let why = format!("the server answers DATA with {}, expected {GO_ON}", ready.code());
+        return Err(SendFailure::new(why));
+    }
     match connection.message(&message.formatted()).await {
         Ok(_) => {
             for why in refused {

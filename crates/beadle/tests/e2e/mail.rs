@@ -165,6 +165,18 @@ async fn a_recipient_without_a_mailbox_keeps_no_mail_from_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_too_many_does_not_make_a_mail_accepted() {
+    let mut world = held().await;
+    let refusals = [("RCPT", "250 2.1.5 fine\r\n250 2.1.5 somebody added this")];
+    let server = Server::start(&mut world, "none", &refusals).await;
+    world.beadle(&["apply", "--yes"]).await.expect(2);
+    let serving = world.serve().await;
+    server.until("a mail", |server| !server.received.lock().is_empty()).await;
+    assert_eq!((server.count("MAIL"), server.count("DATA")), (2, 2), "the first try sends no content");
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_gets_no_password_and_no_mail() {
     let mut world = held().await;
     let server = Server::start(&mut world, "starttls", &[]).await;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::Failure;
 
 use super::aspect::{Aspect, AspectPlan, AspectPlanner, Context, Stage, reads_nothing};
-use crate::policy::name_pattern::{SECTION, mismatch};
+use crate::policy::name_pattern::{LastPattern, SECTION, mismatch};
 use crate::policy::shape::{Shape, key};
 
 /// The aspect of the pattern for names.
@@ -36,7 +36,7 @@ struct Validator;
 impl AspectPlanner for Validator {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get(SECTION) else { return Ok(()) };
-        if let Some(why) = mismatch(&section.node, &context.repository.name) {
+        if let Some(why) = mismatch(&section.node, &context.repository.name, &mut LastPattern::default()) {
             plan.wait(why);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::layers::{Layer, LayerKind};
 use super::meeting::{Part, parts};
-use super::name_pattern::{SECTION, mismatch};
+use super::name_pattern::{LastPattern, SECTION, mismatch};
 use super::node::Node;
 use super::problem::{Problem, Severity};
 
@@ -14,22 +14,22 @@ pub(super) fn mismatches(layers: &[Layer], disabled: &[String]) -> Vec<Problem> 
     if off.any(|name| name == SECTION) || !layers.iter().flat_map(Layer::roots).any(is_set) {
         return Vec::new();
     }
-    let parts = parts(layers);
-    parts.iter().filter_map(|part| mismatch_of(part, &parts)).collect()
+    let (parts, mut last) = (parts(layers), LastPattern::default());
+    let setting: Vec<&Part<'_>> = parts.iter().filter(|part| part.root.is_some_and(is_set)).collect();
+    parts.iter().filter_map(|part| mismatch_of(part, &setting, &mut last)).collect()
 }
 
 /// Returns the finding about one file in `repos/`. If the files of the policy do not show which
-/// pattern applies to the repository, there is none.
-fn mismatch_of(part: &Part<'_>, all: &[Part<'_>]) -> Option<Problem> {
+/// pattern applies to the repository, there is none. `setting` are the parts that set a pattern.
+fn mismatch_of(part: &Part<'_>, setting: &[&Part<'_>], last: &mut LastPattern) -> Option<Problem> {
     let layer = part.layer?;
     let LayerKind::Repository(name) = &layer.kind else { return None };
-    let sets = |other: &&Part<'_>| other.root.is_some_and(|root| root.get(SECTION).is_some());
-    let others: Vec<&Part<'_>> = all.iter().filter(sets).filter(|other| !other.is_apart_from(part)).collect();
+    let others: Vec<&&Part<'_>> = setting.iter().filter(|other| !other.is_apart_from(part)).collect();
     if !others.iter().all(|other| other.covers(part)) {
         return None;
     }
     let section = others.last()?.root?.get(SECTION)?;
-    let why = mismatch(section, layer.given_name().unwrap_or(name))?;
+    let why = mismatch(section, layer.given_name().unwrap_or(name), last)?;
     let problem = Problem::error(layer.root.asked.clone(), 1, why).severity(Severity::Warning);
     Some(problem.hint("rename the repository and this file, or change the pattern"))
 }

@@ -22,8 +22,8 @@ const CREATED: &str = "repository.created";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RevertedPart {
     pub(super) aspect: String,
-    /// What Beadle wrote, and who had changed the aspect before. The text has no values, because a value can be
-    /// confidential.
+    /// What Beadle wrote, and who had changed the aspect before. The text has no values, because a
+    /// value can be confidential.
     pub(super) what: String,
     /// The line of the policy that asks for it.
     pub(super) why: String,

@@ -35,8 +35,9 @@ pub(super) struct SignIn {
     pub(super) password: SecretString,
 }
 
-/// Sends a message to the recipients of a channel. If the server refuses some recipients for good, the
-/// others get the message. If it refuses one for now, nobody gets the message before the next try.
+/// Sends a message to the recipients of a channel. If the server refuses some recipients for good,
+/// the others get the message. If it refuses one for now, nobody gets the message before the next
+/// try.
 pub(super) async fn send(
     channel: &NotifyEmailFile,
     sign_in: Option<SignIn>,
@@ -113,8 +114,8 @@ async fn transmit(
     }
     let ready = connection.command(Data).await;
     let ready = ready.map_err(|error| failure("the server refuses the message", &error))?;
-    // Somebody in the network can add an answer before TLS begins. Each later command would then get
-    // the answer of the command before it, and a refused message would seem to be accepted.
+    // Somebody in the network can add an answer before TLS begins. Each later command would then
+    // get the answer of the command before it, and a refused message would seem to be accepted.
     if !ready.has_code(GO_ON) {
         let why = format!("the server answers DATA with {}, expected {GO_ON}", ready.code());
         return Err(SendFailure::new(why));

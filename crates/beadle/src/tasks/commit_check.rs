@@ -48,8 +48,8 @@ impl Shown {
     }
 }
 
-/// Returns the state of a commit that has this fate. With another commit of its base, the same commit
-/// is another generation, and the check run has the name of the generation.
+/// Returns the state of a commit that has this fate. With another commit of its base, the same
+/// commit is another generation, and the check run has the name of the generation.
 fn state(fate: &Fate) -> String {
     match fate {
         Fate::InForce { generation } => format!("{} {generation}", fate.word()),

@@ -16,8 +16,8 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) owner: &'a str,
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
-    /// The topics. `None` if Beadle did not read them: a template that uses them then fails, because
-    /// a repository without topics would have another content.
+    /// The topics. `None` if Beadle did not read them: a template that uses them then fails,
+    /// because a repository without topics would have another content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<&'a [String]>,
     /// The custom properties. `None` if Beadle did not read them.

@@ -12,8 +12,8 @@ pub(crate) const SECTION: &str = "validator";
 /// The maximum size of a compiled pattern, in bytes.
 const SIZE: usize = 1 << 20;
 
-/// The pattern that was compiled last, with its text. Thousands of repositories mostly have the same
-/// pattern, and to compile it takes longer than to match it.
+/// The pattern that was compiled last, with its text. Thousands of repositories mostly have the
+/// same pattern, and to compile it takes longer than to match it.
 #[derive(Default)]
 pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 

@@ -14,8 +14,9 @@ use super::problem::{Problem, Severity, nearest};
 const NAME: &str = "template_file";
 /// The key that has the text of a template.
 const TEXT: &str = "template";
-/// The maximum size in bytes of all texts that the entries of a policy get from templates. Each entry
-/// has its own copy, so a small file that names a large template in each line could use all memory.
+/// The maximum size in bytes of all texts that the entries of a policy get from templates. Each
+/// entry has its own copy, so a small file that names a large template in each line could use all
+/// memory.
 const FILLED: usize = 64 << 20;
 
 /// Returns whether a file is a template of a policy or of its base.

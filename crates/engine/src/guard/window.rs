@@ -135,6 +135,9 @@ pub struct Judged {
     pub held: Vec<Hold>,
 }
 
+/// The reason for the hold of a change that has the digest of another held change.
+const SAME_DIGEST: &str = "another held change has the same digest, so this change needs its own approval";
+
 /// Decides about changes of one instance, one after the other, and reserves room for each change
 /// that fits. The function appends reservations to `window`, or changes existing ones in place, so
 /// that their order stays the same. `known` contains the stored holds of these changes by digest.
@@ -150,6 +153,11 @@ pub fn check_guard(
     for hold in asked {
         let verdict = match known.get(&hold.digest) {
             _ if new.contains_key(hold.digest.as_str()) => Verdict::Hold(new[hold.digest.as_str()].clone()),
+            // A decision is about the change that the person saw.
+            Some(held) if held.key != hold.key || !held.change.is_same(&hold.change) => {
+                let why = if hold.why.is_empty() { SAME_DIGEST.to_owned() } else { hold.why.clone() };
+                stop(Hold { why, ..(*hold).clone() }, &mut judged.held)
+            }
             Some(Hold { approved_by: Some(by), spent: true, .. }) => {
                 let why = format!(
                     "{by} approved this change, but the answer to the write was lost: check whether the change was \

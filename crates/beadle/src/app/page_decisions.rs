@@ -1,5 +1,6 @@
 //! The decisions and the waivers of people who signed in to the pages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,8 +11,10 @@ use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest,
 };
 
-use crate::app::approval_rules::{PolicyFacts, authors, closed, involved};
+use crate::app::approval_rules::{PolicyFacts, closed, involved};
+use crate::app::github_organisation::GithubOrganisation;
 use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
+use crate::app::policy_authors::policy_authors;
 use crate::app::service::Service;
 use crate::app::waived_repositories::covered;
 use crate::app::waiving::{check, until, waive};
@@ -28,7 +31,7 @@ impl Decisions for PageDecisions {
         let groups = group_holds(store.holds().await.map_err(unavailable)?);
         let named = shown(&groups, asked)?;
         if asked.ruling == Ruling::Approve {
-            self.check_approver(&named, asked)?;
+            self.check_approver(&named, asked).await?;
         }
         let decision =
             Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
@@ -80,7 +83,7 @@ impl Decisions for PageDecisions {
 impl PageDecisions {
     /// Checks that a person may approve the changes, as for an approval by a comment: the person must
     /// not be the author of the policy that causes them.
-    fn check_approver(
+    async fn check_approver(
         &self,
         named: &[NamedChange<'_>],
         asked: &DecisionRequest,
@@ -92,23 +95,40 @@ impl PageDecisions {
                 "your login at GitHub is not known, so you may be the author of the policy",
             ));
         };
-        for one in named {
-            let organisation = self.0.orgs.iter().find(|org| org.file.name == one.hold.key.instance());
-            let Some(open) = organisation.and_then(|org| org.open()) else {
+        let instances: BTreeSet<&str> = named.iter().map(|one| one.hold.key.instance()).collect();
+        for instance in instances {
+            let organisation = self.0.orgs.iter().find(|org| org.file.name == instance);
+            let Some((file, open)) = organisation.and_then(|org| Some((&org.file, org.open()?))) else {
                 return Err(forbidden("the author of the change is not known"));
             };
+            if !self.has_logins_of(&open) {
+                return Err(forbidden("your login at the GitHub server of the policy is not known"));
+            }
             let policy = open.policy.current();
-            let origins = policy.origin.iter().chain(&policy.base);
-            let authors = authors(origins.map(|origin| &origin.commit));
+            let authors = policy_authors(&self.0.app, file, &policy).await;
+            let authors = authors.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
             let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
-            if let Some(why) = closed(std::slice::from_ref(one), &facts) {
-                return Err(DecisionRefusal::Conflict(why.to_owned()));
+            for one in named.iter().filter(|one| one.hold.key.instance() == instance) {
+                if let Some(why) = closed(std::slice::from_ref(one), &facts) {
+                    return Err(DecisionRefusal::Conflict(why.to_owned()));
+                }
             }
             if let Some(why) = involved(login, &facts) {
                 return Err(forbidden(why));
             }
         }
         Ok(())
+    }
+
+    /// Returns whether people sign in at the GitHub servers that have the policy of an organisation.
+    /// At another server, the same person can have another login.
+    fn has_logins_of(&self, open: &GithubOrganisation) -> bool {
+        let sign_in = self.0.config().file.server.sign_in.as_ref();
+        let Some(github) = sign_in.and_then(|sign_in| sign_in.github.as_ref()) else { return true };
+        let Some(links) = open.links() else { return true };
+        let home = self.0.orgs.iter().find(|org| org.file.name == github.org).map(|org| org.file.web());
+        let mut servers = std::iter::once(&links.web).chain(links.base.iter().map(|(web, _)| web));
+        servers.all(|web| Some(web) == home.as_ref())
     }
 }
 

@@ -32,6 +32,10 @@ impl IdentityProvider for Provider {
         "test"
     }
 
+    fn setup(&self) -> String {
+        "test".to_owned()
+    }
+
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure> {
         assert_eq!(challenge.redirect, format!("{ORIGIN}/sign-in/return"));
         Ok(format!("https://idp.example/authorize?state={}", challenge.state))

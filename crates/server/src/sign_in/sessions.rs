@@ -34,6 +34,9 @@ struct Session {
     role: Role,
     /// The name of the provider.
     provider: String,
+    /// The digest of [`IdentityProvider::setup`].
+    #[serde(default)]
+    setup: String,
     begun: Time,
 }
 
@@ -95,7 +98,7 @@ impl Sessions {
         let uses = SessionUse { seen: now, checked: now };
         Note::<SessionUse>::of(&[&name]).put(store, &uses).await?;
         let provider = self.provider.name().to_owned();
-        let session = Session { person, role, provider, begun: now };
+        let session = Session { person, role, provider, setup: self.setup(), begun: now };
         Note::<Session>::of(&[&name]).put(store, &session).await?;
         Ok(id)
     }
@@ -163,11 +166,16 @@ impl Sessions {
         Ok(Some(Visitor { person, role, since: begun, token: derived(id, "form", &name), session: name }))
     }
 
-    /// Returns whether a session lasts on. After a change of the provider, the sessions of the
-    /// previous one end.
+    /// Returns the digest of the setup of the provider.
+    fn setup(&self) -> String {
+        digest(&self.provider.setup())
+    }
+
+    /// Returns whether a session lasts on. After a change of the provider or of the roles, the
+    /// sessions of before end.
     fn is_alive(&self, session: &Session, uses: SessionUse, now: Time) -> bool {
         let is_young = now.since(session.begun) < LIFE && now.since(uses.seen) < IDLE;
-        is_young && session.provider == self.provider.name()
+        is_young && session.provider == self.provider.name() && session.setup == self.setup()
     }
 
     /// Checks that a visitor has at least a role at this moment. A visitor who lost the role loses
@@ -201,12 +209,16 @@ mod tests {
     use crate::sign_in::provider::{Challenge, Proof};
 
     /// A provider whose answer a test sets. `None` is an answer that did not arrive.
-    struct Provider(Mutex<Option<Standing>>);
+    struct Provider(Mutex<Option<Standing>>, &'static str);
 
     #[async_trait]
     impl IdentityProvider for Provider {
         fn name(&self) -> &'static str {
             "test"
+        }
+
+        fn setup(&self) -> String {
+            self.1.to_owned()
         }
 
         async fn address(&self, _: &Challenge) -> Result<String, SignInFailure> {
@@ -232,7 +244,8 @@ mod tests {
     impl World {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let provider = Arc::new(Provider(Mutex::new(Some(Standing::Role(Some(Role::Operator))))));
+            let standing = Standing::Role(Some(Role::Operator));
+            let provider = Arc::new(Provider(Mutex::new(Some(standing)), "approvers: security"));
             let sessions = Sessions {
                 store: store(&folder),
                 clock: Clock::simulated(Time(1_000_000)),
@@ -272,6 +285,16 @@ mod tests {
         let id = world.begin().await;
         world.sessions.end(&id).await.unwrap();
         assert!(!world.is_there(&id).await, "ended");
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_the_provider_or_the_roles_change() {
+        let mut world = World::new();
+        let id = world.begin().await;
+        assert!(world.is_there(&id).await);
+        let standing = Some(Standing::KnownAtSignIn);
+        world.sessions.provider = Arc::new(Provider(Mutex::new(standing), "approvers: leads"));
+        assert!(!world.is_there(&id).await);
     }
 
     #[tokio::test]

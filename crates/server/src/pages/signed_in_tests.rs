@@ -390,6 +390,23 @@ async fn too_many_sign_ins_are_refused() {
 }
 
 #[tokio::test]
+async fn another_website_does_not_use_up_the_sign_ins() {
+    let world = world().await;
+    let sent = async |dest: &str, mode: &str| {
+        let headers = [HOST, ("sec-fetch-dest", dest), ("sec-fetch-mode", mode)];
+        world.send("GET", "/sign-in", &headers, "").await.0
+    };
+    for _ in 0..30 {
+        for (dest, mode) in [("image", "no-cors"), ("iframe", "navigate"), ("empty", "cors")] {
+            let head = sent(dest, mode).await;
+            let attempt = cookie(&head, "__Host-beadle-sign-in");
+            assert_eq!((head.status.as_u16(), attempt), (403, None), "{dest}");
+        }
+    }
+    assert_eq!(sent("document", "navigate").await.status, 303, "a person opens the address");
+}
+
+#[tokio::test]
 async fn only_an_approver_waives() {
     let form = "repository=acme%2Fshop&keys=topics%2C+labels%5Bbug%5D&until=2d&reason=read+it&token=";
     let json = "{\"repository\":\"acme/shop\",\"keys\":[\"topics\"],\"until\":\"2d\",\"reason\":\"read it\"}";

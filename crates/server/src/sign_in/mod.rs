@@ -136,7 +136,11 @@ impl SignIn {
     }
 
     /// Begins a sign-in. Returns the address at the provider, and the cookie to set.
-    pub(crate) async fn begin(&self) -> Result<(String, HeaderValue), Problem> {
+    pub(crate) async fn begin(&self, headers: &HeaderMap) -> Result<(String, HeaderValue), Problem> {
+        // Otherwise, a website with 60 images could use up the sign-ins of all people.
+        if !is_opened(headers) {
+            return Err(Problem::Embedded);
+        }
         let now = self.sessions.clock.now();
         if !self.begun.admits(now) {
             return Err(Problem::TooMany);
@@ -247,6 +251,13 @@ impl SignIn {
     fn signature(&self, visitor: &Visitor) -> String {
         format!("{} (signed in with {})", visitor.person.name, self.sessions.provider.name())
     }
+}
+
+/// Returns whether a person opened an address in a browser, and not a part of another page. A program
+/// and an old browser do not send the headers.
+fn is_opened(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_none_or(|found| found == value);
+    is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
 /// Returns a reason without blanks around it.

@@ -369,6 +369,7 @@ async fn a_decision_without_a_reason_or_with_a_wrong_value_is_refused() {
         "code=d1&shown=5&ruling=approve&reason=a%0Ab".to_owned(),
         format!("code=d1&shown=5&ruling=approve&reason={long}"),
         "code=d1&shown=x&ruling=approve&reason=a".to_owned(),
+        "code=d1&shown=9999999999999&ruling=approve&reason=a".to_owned(),
         "code=d1&shown=5&ruling=delete&reason=a".to_owned(),
     ] {
         let (status, text) = world.post("/holds/decide", &session, &format!("{body}&token={token}")).await;

@@ -46,6 +46,9 @@ const MOST: usize = 60;
 /// The maximum length of a reason, in characters. The journal repeats it for each change of a group.
 const LONGEST_REASON: usize = 500;
 
+/// The maximum difference between the clocks of Beadle and of a program that decides for a person.
+const AHEAD: Duration = Duration::from_secs(60);
+
 /// The sign-in of the pages.
 pub struct SignIn {
     /// The address of the pages, such as `https://beadle.example.com`.
@@ -212,6 +215,10 @@ impl SignIn {
         ruled: Ruled,
     ) -> Result<DecisionDone, DecisionRefusal> {
         check_token(visitor, &ruled.token)?;
+        // Nobody saw the changes then, so the check for changes that were held again would find none.
+        if ruled.shown > self.sessions.clock.now() + AHEAD {
+            return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
+        }
         let needed = match ruled.ruling {
             Ruling::Approve => Role::Approver,
             Ruling::Reject => Role::Operator,

@@ -206,8 +206,15 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
 /// limit.
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
+    let asked = GuardReservation::of(hold, now);
+    // Another change can have the same digest. It must not use the room of a smaller change.
     let reserved = |booking: &&mut GuardReservation| {
-        booking.digest == hold.digest && booking.state == Spent::Reserved && booking.at > since
+        booking.digest == asked.digest
+            && booking.state == Spent::Reserved
+            && booking.at > since
+            && booking.weakens == asked.weakens
+            && booking.exposes == asked.exposes
+            && booking.removes == asked.removes
     };
     if let Some(booking) = window.iter_mut().find(reserved) {
         booking.at = booking.at.max(now);
@@ -216,7 +223,7 @@ fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: 
     let exceeded =
         exceeded(window, limits, hold, since).or_else(|| share_exceeded(window, limits, hold, since));
     if exceeded.is_none() {
-        window.push(GuardReservation::of(hold, now));
+        window.push(asked);
     }
     exceeded
 }

@@ -174,6 +174,18 @@ fn a_decision_is_not_about_another_change_with_the_same_digest() {
 }
 
 #[test]
+fn a_larger_change_with_the_same_digest_does_not_use_the_room_of_a_smaller_one() {
+    let limits = Limits { removes: 5, ..Limits::default() };
+    let mut window = Vec::new();
+    let small = hold(1, "teams", Risk::Removes, 1);
+    assert_eq!(ask(&mut window, &limits, &small, NOW), Verdict::Pass);
+    assert_eq!(ask(&mut window, &limits, &small, NOW), Verdict::Pass);
+    assert_eq!(window.len(), 1, "a retry uses the same room");
+    let large = hold(1, "teams", Risk::Removes, 6);
+    assert!(matches!(ask(&mut window, &limits, &large, NOW), Verdict::Hold(_)));
+}
+
+#[test]
 fn room_that_was_reserved_long_ago_begins_no_write() {
     let limits = Limits { window: Duration::from_secs(60), ..Limits::default() };
     let mut window = Vec::new();

@@ -26,6 +26,10 @@ const FRESH: Duration = Duration::from_secs(600);
 /// The shortest time between two records of the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
+/// The maximum number of sessions of a person. Each sign-in reads all sessions, so a person with a
+/// script could otherwise make the sign-ins of all people slow.
+const MOST: usize = 10;
+
 /// A session. It never changes: a request that ends while the person signs out cannot store the
 /// session again.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,7 +96,7 @@ impl Sessions {
     /// Begins a session with a new id. Returns the id.
     pub(super) async fn begin(&self, person: Person, role: Role) -> Result<String, StoreError> {
         let (store, now) = (self.store.as_ref(), self.clock.now());
-        self.prune(now).await?;
+        self.prune(&person, now).await?;
         let id = random();
         let name = digest(&id);
         let uses = SessionUse { seen: now, checked: now };
@@ -119,13 +123,21 @@ impl Sessions {
         Note::<SessionUse>::of(&[name]).forget(store).await
     }
 
-    /// Deletes the sessions whose time is over.
-    async fn prune(&self, now: Time) -> Result<(), StoreError> {
+    /// Deletes the sessions whose time is over, and the oldest sessions of a person who has too many
+    /// to begin another one.
+    async fn prune(&self, person: &Person, now: Time) -> Result<(), StoreError> {
         let store = self.store.as_ref();
+        let mut own = Vec::new();
         for (name, session) in Note::<Session>::of(&[""]).list(store).await? {
             if now.since(session.begun) >= LIFE {
                 self.forget(&name).await?;
+            } else if session.person.id == person.id {
+                own.push((session.begun, name));
             }
+        }
+        own.sort_unstable();
+        for (_, name) in own.iter().rev().skip(MOST - 1) {
+            self.forget(name).await?;
         }
         for (name, uses) in Note::<SessionUse>::of(&[""]).list(store).await? {
             if now.since(uses.seen) >= LIFE {
@@ -359,6 +371,20 @@ mod tests {
         world.pass(FRESH);
         assert_eq!(world.sessions.authorise(&visitor, Role::Operator).await, Err(Denied::Stale));
         assert!(world.is_there(&id).await, "the person still reads");
+    }
+
+    #[tokio::test]
+    async fn a_person_has_only_some_sessions() {
+        let world = World::new();
+        let first = world.begin().await;
+        world.pass(TOUCHED);
+        let second = world.begin().await;
+        for _ in 1..MOST {
+            world.pass(TOUCHED);
+            world.begin().await;
+        }
+        assert!(!world.is_there(&first).await && world.is_there(&second).await);
+        assert_eq!(world.sessions.store.notes("session:").await.unwrap().len(), MOST);
     }
 
     #[tokio::test]

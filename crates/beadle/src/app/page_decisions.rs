@@ -12,7 +12,6 @@ use beadle_server::sign_in::{
 };
 
 use crate::app::approval_rules::{PolicyFacts, closed, involved};
-use crate::app::github_organisation::GithubOrganisation;
 use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
 use crate::app::policy_authors::policy_authors;
 use crate::app::service::Service;
@@ -95,17 +94,15 @@ impl PageDecisions {
                 "your login at GitHub is not known, so you may be the author of the policy",
             ));
         };
+        let web = self.server_of_logins();
         let instances: BTreeSet<&str> = named.iter().map(|one| one.hold.key.instance()).collect();
         for instance in instances {
             let organisation = self.0.orgs.iter().find(|org| org.file.name == instance);
-            let Some((file, open)) = organisation.and_then(|org| Some((&org.file, org.open()?))) else {
+            let Some(open) = organisation.and_then(|org| org.open()) else {
                 return Err(forbidden("the author of the change is not known"));
             };
-            if !self.has_logins_of(&open) {
-                return Err(forbidden("your login at the GitHub server of the policy is not known"));
-            }
             let policy = open.policy.current();
-            let authors = policy_authors(&self.0.app, file, &policy).await;
+            let authors = policy_authors(&self.0.app, (&open, web.as_deref()), &policy).await;
             let authors = authors.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
             let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
             for one in named.iter().filter(|one| one.hold.key.instance() == instance) {
@@ -120,15 +117,11 @@ impl PageDecisions {
         Ok(())
     }
 
-    /// Returns whether people sign in at the GitHub servers that have the policy of an organisation.
-    /// At another server, the same person can have another login.
-    fn has_logins_of(&self, open: &GithubOrganisation) -> bool {
-        let sign_in = self.0.config().file.server.sign_in.as_ref();
-        let Some(github) = sign_in.and_then(|sign_in| sign_in.github.as_ref()) else { return true };
-        let Some(links) = open.links() else { return true };
-        let home = self.0.orgs.iter().find(|org| org.file.name == github.org).map(|org| org.file.web());
-        let mut servers = std::iter::once(&links.web).chain(links.base.iter().map(|(web, _)| web));
-        servers.all(|web| Some(web) == home.as_ref())
+    /// Returns the GitHub server at which people sign in; `None` if they sign in with another provider.
+    fn server_of_logins(&self) -> Option<String> {
+        let github = self.0.config().file.server.sign_in.as_ref()?.github.as_ref()?;
+        let org = self.0.orgs.iter().find(|org| org.file.name == github.org)?;
+        Some(org.file.web())
     }
 }
 

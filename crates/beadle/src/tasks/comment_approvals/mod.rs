@@ -97,7 +97,8 @@ impl CommentApprovals {
             return Ok(0);
         }
         let policy = org.policy.current();
-        let authors = policy_authors(&service.app, &organisation.file, &policy).await?;
+        let web = organisation.file.web();
+        let authors = policy_authors(&service.app, (org, Some(web.as_str())), &policy).await?;
         let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
         let groups = self.groups().await?;
         let (count, answer) = match approved(&groups, command, (person, comment.created), &facts) {

@@ -27,11 +27,13 @@ impl Decisions for PageDecisions {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
         let unavailable = |error: StoreError| DecisionRefusal::Unavailable(error.to_string());
         let store = self.0.store.as_ref();
+        if asked.ruling == Ruling::Approve {
+            let groups = group_holds(store.holds().await.map_err(unavailable)?);
+            self.check_approver(&shown(&groups, asked)?, asked).await?;
+        }
+        // The check asks GitHub. Meanwhile, Beadle can hold other changes.
         let groups = group_holds(store.holds().await.map_err(unavailable)?);
         let named = shown(&groups, asked)?;
-        if asked.ruling == Ruling::Approve {
-            self.check_approver(&named, asked).await?;
-        }
         let decision =
             Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
         let now = self.0.clock().now();

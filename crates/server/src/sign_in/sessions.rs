@@ -175,7 +175,8 @@ impl Sessions {
             Note::<SessionUse>::of(&[&name]).put(store, &SessionUse { seen: now, checked }).await?;
         }
         let Session { person, role, begun, .. } = session;
-        Ok(Some(Visitor { person, role, since: begun, token: derived(id, "form", &name), session: name }))
+        let token = derived(id, "form", &name);
+        Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
     }
 
     /// Returns the digest of the setup of the provider.
@@ -350,6 +351,9 @@ mod tests {
         let world = World::new();
         let id = world.begin().await;
         let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+        world.pass(TOUCHED);
+        let later = world.sessions.visitor(&id).await.unwrap().unwrap();
+        assert!(later.at >= visitor.at + TOUCHED, "the time of the request");
         for (needed, expected) in [
             (Role::Viewer, Ok(())),
             (Role::Operator, Ok(())),

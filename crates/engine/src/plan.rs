@@ -226,6 +226,19 @@ impl<W> Change<W> {
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
+    /// Returns whether both changes set the same values. The digest alone does not prove this: it is
+    /// short, so a person who writes a policy can find two changes that have the same digest.
+    pub fn is_same<V>(&self, other: &Change<V>) -> bool {
+        let has_same_values = |(one, other): (&Field, &Field)| {
+            one.name == other.name && one.before == other.before && one.after == other.after
+        };
+        self.aspect == other.aspect
+            && self.what == other.what
+            && self.reaches == other.reaches
+            && self.fields.len() == other.fields.len()
+            && self.fields.iter().zip(&other.fields).all(has_same_values)
+    }
+
     /// Returns a copy of the change without the instructions for the write.
     pub fn describe(&self) -> Change<()> {
         Change {

@@ -41,6 +41,7 @@ pub(crate) mod okta_client;
 mod page_decisions;
 pub(crate) mod page_facts;
 pub(crate) mod policy_adoption;
+pub(crate) mod policy_authors;
 mod policy_checks;
 pub(crate) mod policy_commit;
 pub(crate) mod policy_groups;

@@ -1,5 +1,6 @@
 //! The decisions and the waivers of people who signed in to the pages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,8 +11,9 @@ use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest,
 };
 
-use crate::app::approval_rules::{PolicyFacts, authors, closed, involved};
+use crate::app::approval_rules::{PolicyFacts, closed, involved};
 use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
+use crate::app::policy_authors::policy_authors;
 use crate::app::service::Service;
 use crate::app::waived_repositories::covered;
 use crate::app::waiving::{check, until, waive};
@@ -25,11 +27,13 @@ impl Decisions for PageDecisions {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal> {
         let unavailable = |error: StoreError| DecisionRefusal::Unavailable(error.to_string());
         let store = self.0.store.as_ref();
+        if asked.ruling == Ruling::Approve {
+            let groups = group_holds(store.holds().await.map_err(unavailable)?);
+            self.check_approver(&shown(&groups, asked)?, asked).await?;
+        }
+        // The check asks GitHub. Meanwhile, Beadle can hold other changes.
         let groups = group_holds(store.holds().await.map_err(unavailable)?);
         let named = shown(&groups, asked)?;
-        if asked.ruling == Ruling::Approve {
-            self.check_approver(&named, asked)?;
-        }
         let decision =
             Decision { ruling: asked.ruling, by: asked.by.clone(), reason: Some(asked.reason.clone()) };
         let now = self.0.clock().now();
@@ -80,7 +84,7 @@ impl Decisions for PageDecisions {
 impl PageDecisions {
     /// Checks that a person may approve the changes, as for an approval by a comment: the person must
     /// not be the author of the policy that causes them.
-    fn check_approver(
+    async fn check_approver(
         &self,
         named: &[NamedChange<'_>],
         asked: &DecisionRequest,
@@ -92,23 +96,34 @@ impl PageDecisions {
                 "your login at GitHub is not known, so you may be the author of the policy",
             ));
         };
-        for one in named {
-            let organisation = self.0.orgs.iter().find(|org| org.file.name == one.hold.key.instance());
+        let web = self.server_of_logins();
+        let instances: BTreeSet<&str> = named.iter().map(|one| one.hold.key.instance()).collect();
+        for instance in instances {
+            let organisation = self.0.orgs.iter().find(|org| org.file.name == instance);
             let Some(open) = organisation.and_then(|org| org.open()) else {
                 return Err(forbidden("the author of the change is not known"));
             };
             let policy = open.policy.current();
-            let origins = policy.origin.iter().chain(&policy.base);
-            let authors = authors(origins.map(|origin| &origin.commit));
+            let authors = policy_authors(&self.0.app, (&open, web.as_deref()), &policy).await;
+            let authors = authors.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
             let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
-            if let Some(why) = closed(std::slice::from_ref(one), &facts) {
-                return Err(DecisionRefusal::Conflict(why.to_owned()));
+            for one in named.iter().filter(|one| one.hold.key.instance() == instance) {
+                if let Some(why) = closed(std::slice::from_ref(one), &facts) {
+                    return Err(DecisionRefusal::Conflict(why.to_owned()));
+                }
             }
             if let Some(why) = involved(login, &facts) {
                 return Err(forbidden(why));
             }
         }
         Ok(())
+    }
+
+    /// Returns the GitHub server at which people sign in; `None` if they sign in with another provider.
+    fn server_of_logins(&self) -> Option<String> {
+        let github = self.0.config().file.server.sign_in.as_ref()?.github.as_ref()?;
+        let org = self.0.orgs.iter().find(|org| org.file.name == github.org)?;
+        Some(org.file.web())
     }
 }
 

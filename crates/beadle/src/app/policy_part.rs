@@ -23,7 +23,7 @@ pub(crate) struct PolicyPart {
 
 impl PolicyPart {
     /// Returns the repository as `owner/name`.
-    fn repository(&self) -> String {
+    pub(crate) fn repository(&self) -> String {
         format!("{}/{}", self.source.owner(&self.organisation), self.source.repository)
     }
 

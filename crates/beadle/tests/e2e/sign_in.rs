@@ -170,8 +170,19 @@ async fn only_an_approver_who_is_not_the_author_approves_on_the_page() {
     assert_eq!(approver.decide("approve", "0123456789ab").await.0, 404, "a stale code");
     assert_eq!(approver.waiting().await, std::slice::from_ref(&code), "nothing is decided yet");
 
-    let (status, page) = approver.decide("approve", &code).await;
-    assert!(status == 200 && page.contains("1 change approved."), "{page}");
+    // The author changed the login after the policy came into force.
+    let commit = world.sim.look(|state| {
+        let commits = state["orgs"]["acme"]["repos"]["admin"]["commits"].as_object().unwrap();
+        commits.iter().find(|(_, commit)| commit["author"] == "bob").unwrap().0.clone()
+    });
+    for (author, status) in [("ann", 403), ("bob", 200)] {
+        world
+            .patch(json!({ "admin": { "commits": { (commit.as_str()): { "author": author } } } }), false)
+            .await;
+        let (found, page) = approver.decide("approve", &code).await;
+        assert_eq!(found, status, "{author}: {page}");
+        assert!(page.contains(if status == 200 { "1 change approved." } else { "the author of the last" }));
+    }
     let is_removed = |found: &Value| found["teams"].get("contractors").is_none();
     world.until("widgets", "the approved removal", is_removed).await;
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;

@@ -135,6 +135,9 @@ pub struct Judged {
     pub held: Vec<Hold>,
 }
 
+/// The reason for the hold of a change that has the digest of another held change.
+const SAME_DIGEST: &str = "another held change has the same digest, so this change needs its own approval";
+
 /// Decides about changes of one instance, one after the other, and reserves room for each change
 /// that fits. The function appends reservations to `window`, or changes existing ones in place, so
 /// that their order stays the same. `known` contains the stored holds of these changes by digest.
@@ -150,6 +153,11 @@ pub fn check_guard(
     for hold in asked {
         let verdict = match known.get(&hold.digest) {
             _ if new.contains_key(hold.digest.as_str()) => Verdict::Hold(new[hold.digest.as_str()].clone()),
+            // A decision is about the change that the person saw.
+            Some(held) if held.key != hold.key || !held.change.is_same(&hold.change) => {
+                let why = if hold.why.is_empty() { SAME_DIGEST.to_owned() } else { hold.why.clone() };
+                stop(Hold { why, ..(*hold).clone() }, &mut judged.held)
+            }
             Some(Hold { approved_by: Some(by), spent: true, .. }) => {
                 let why = format!(
                     "{by} approved this change, but the answer to the write was lost: check whether the change was \
@@ -198,8 +206,15 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
 /// limit.
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
+    let asked = GuardReservation::of(hold, now);
+    // Another change can have the same digest. It must not use the room of a smaller change.
     let reserved = |booking: &&mut GuardReservation| {
-        booking.digest == hold.digest && booking.state == Spent::Reserved && booking.at > since
+        booking.digest == asked.digest
+            && booking.state == Spent::Reserved
+            && booking.at > since
+            && booking.weakens == asked.weakens
+            && booking.exposes == asked.exposes
+            && booking.removes == asked.removes
     };
     if let Some(booking) = window.iter_mut().find(reserved) {
         booking.at = booking.at.max(now);
@@ -208,7 +223,7 @@ fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: 
     let exceeded =
         exceeded(window, limits, hold, since).or_else(|| share_exceeded(window, limits, hold, since));
     if exceeded.is_none() {
-        window.push(GuardReservation::of(hold, now));
+        window.push(asked);
     }
     exceeded
 }

@@ -1,7 +1,5 @@
 //! The forms with which a signed-in person decides about held changes and exempts keys.
 
-use beadle_engine::Time;
-
 use super::html::{Attribute, Html, Tag, element, hidden, line, text};
 use crate::sign_in::{Role, Visitor};
 
@@ -29,7 +27,7 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
 
 /// Returns the form for the changes with this code. Returns nothing if the person may not decide, or
 /// if the decision cannot change here. `decision` is the present one.
-pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str, now: Time) -> Html {
+pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();
     if visitor.role >= Role::Approver && decision == "open" {
@@ -46,7 +44,8 @@ pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str,
     });
     let fields = [
         hidden("code", code),
-        hidden("shown", &now.0.to_string()),
+        // Beadle can hold the changes again while it makes the page.
+        hidden("shown", &visitor.at.0.to_string()),
         hidden("token", &visitor.token),
         element(Tag::Label, &[], [text("Reason"), line("reason")]),
     ];

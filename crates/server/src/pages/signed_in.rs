@@ -77,7 +77,7 @@ fn redirect(to: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> Respons
 fn refused(problem: &Problem) -> Response {
     let status = match problem {
         Problem::Unexpected => StatusCode::BAD_REQUEST,
-        Problem::Refused | Problem::NoRole(_) => StatusCode::FORBIDDEN,
+        Problem::Embedded | Problem::Refused | Problem::NoRole(_) => StatusCode::FORBIDDEN,
         Problem::Failed => StatusCode::BAD_GATEWAY,
         Problem::TooMany => StatusCode::TOO_MANY_REQUESTS,
         Problem::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -87,8 +87,8 @@ fn refused(problem: &Problem) -> Response {
     answers::page(status, "Not signed in", SIGN_IN_PATH, content)
 }
 
-async fn begin(State(sign_in): Shared) -> Response {
-    match sign_in.begin().await {
+async fn begin(State(sign_in): Shared, headers: HeaderMap) -> Response {
+    match sign_in.begin(&headers).await {
         Ok((address, cookie)) => redirect(&address, [cookie]),
         Err(problem) => refused(&problem),
     }

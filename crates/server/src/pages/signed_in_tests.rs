@@ -32,6 +32,10 @@ impl IdentityProvider for Provider {
         "test"
     }
 
+    fn setup(&self) -> String {
+        "test".to_owned()
+    }
+
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure> {
         assert_eq!(challenge.redirect, format!("{ORIGIN}/sign-in/return"));
         Ok(format!("https://idp.example/authorize?state={}", challenge.state))
@@ -365,6 +369,7 @@ async fn a_decision_without_a_reason_or_with_a_wrong_value_is_refused() {
         "code=d1&shown=5&ruling=approve&reason=a%0Ab".to_owned(),
         format!("code=d1&shown=5&ruling=approve&reason={long}"),
         "code=d1&shown=x&ruling=approve&reason=a".to_owned(),
+        "code=d1&shown=9999999999999&ruling=approve&reason=a".to_owned(),
         "code=d1&shown=5&ruling=delete&reason=a".to_owned(),
     ] {
         let (status, text) = world.post("/holds/decide", &session, &format!("{body}&token={token}")).await;
@@ -383,6 +388,23 @@ async fn too_many_sign_ins_are_refused() {
         refused += usize::from(world.get("/sign-in", "").await.0.status == 429);
     }
     assert_eq!(refused, 10);
+}
+
+#[tokio::test]
+async fn another_website_does_not_use_up_the_sign_ins() {
+    let world = world().await;
+    let sent = async |dest: &str, mode: &str| {
+        let headers = [HOST, ("sec-fetch-dest", dest), ("sec-fetch-mode", mode)];
+        world.send("GET", "/sign-in", &headers, "").await.0
+    };
+    for _ in 0..30 {
+        for (dest, mode) in [("image", "no-cors"), ("iframe", "navigate"), ("empty", "cors")] {
+            let head = sent(dest, mode).await;
+            let attempt = cookie(&head, "__Host-beadle-sign-in");
+            assert_eq!((head.status.as_u16(), attempt), (403, None), "{dest}");
+        }
+    }
+    assert_eq!(sent("document", "navigate").await.status, 303, "a person opens the address");
 }
 
 #[tokio::test]

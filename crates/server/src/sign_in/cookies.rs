@@ -33,8 +33,10 @@ impl Cookies {
     /// not from this listener, and the result is `None`.
     pub(super) fn read<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         let name = self.name(name);
-        let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        // Another host of the same domain can add cookies whose bytes are not ASCII to the same line.
+        let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
+        let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+        let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('='));
         let mut values = pairs.filter(|(found, _)| *found == name).map(|(_, value)| value);
         let value = values.next()?;
         values.next().is_none().then_some(value)
@@ -54,6 +56,18 @@ mod tests {
         let limits = "Path=/; Max-Age=60; HttpOnly; SameSite=Lax";
         assert_eq!(line(true), format!("__Host-beadle-session=0a; {limits}; Secure"));
         assert_eq!(line(false), format!("beadle-session=0a; {limits}"));
+    }
+
+    #[test]
+    fn a_cookie_of_another_host_with_other_bytes_does_not_hide_the_own_one() {
+        for line in ["caf\u{e9}=1; __Host-s=1", "__Host-s=1; a=\u{2713}", "\u{2000}__Host-s=2; __Host-s=1"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            assert_eq!(Cookies { is_secure: true }.read(&headers, "s"), Some("1"), "{line}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_bytes(b"a=\xff; __Host-s=1").unwrap());
+        assert_eq!(Cookies { is_secure: true }.read(&headers, "s"), Some("1"));
     }
 
     #[test]

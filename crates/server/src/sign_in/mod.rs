@@ -46,6 +46,9 @@ const MOST: usize = 60;
 /// The maximum length of a reason, in characters. The journal repeats it for each change of a group.
 const LONGEST_REASON: usize = 500;
 
+/// The maximum difference between the clocks of Beadle and of a program that decides for a person.
+const AHEAD: Duration = Duration::from_secs(60);
+
 /// The sign-in of the pages.
 pub struct SignIn {
     /// The address of the pages, such as `https://beadle.example.com`.
@@ -136,7 +139,11 @@ impl SignIn {
     }
 
     /// Begins a sign-in. Returns the address at the provider, and the cookie to set.
-    pub(crate) async fn begin(&self) -> Result<(String, HeaderValue), Problem> {
+    pub(crate) async fn begin(&self, headers: &HeaderMap) -> Result<(String, HeaderValue), Problem> {
+        // Otherwise, a website with 60 images could use up the sign-ins of all people.
+        if !is_opened(headers) {
+            return Err(Problem::Embedded);
+        }
         let now = self.sessions.clock.now();
         if !self.begun.admits(now) {
             return Err(Problem::TooMany);
@@ -208,6 +215,10 @@ impl SignIn {
         ruled: Ruled,
     ) -> Result<DecisionDone, DecisionRefusal> {
         check_token(visitor, &ruled.token)?;
+        // Nobody saw the changes then, so the check for changes that were held again would find none.
+        if ruled.shown > self.sessions.clock.now() + AHEAD {
+            return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
+        }
         let needed = match ruled.ruling {
             Ruling::Approve => Role::Approver,
             Ruling::Reject => Role::Operator,
@@ -247,6 +258,13 @@ impl SignIn {
     fn signature(&self, visitor: &Visitor) -> String {
         format!("{} (signed in with {})", visitor.person.name, self.sessions.provider.name())
     }
+}
+
+/// Returns whether a person opened an address in a browser, and not a part of another page. A program
+/// and an old browser do not send the headers.
+fn is_opened(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_none_or(|found| found == value);
+    is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
 /// Returns a reason without blanks around it.

@@ -25,6 +25,8 @@ pub struct Visitor {
     pub role: Role,
     /// The time at which the person signed in.
     pub since: Time,
+    /// The time of the request. Beadle reads the values of a page after it.
+    pub at: Time,
     /// The token that each form of the session contains.
     pub token: String,
     /// The digest of the id of the session.

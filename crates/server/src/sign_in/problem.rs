@@ -5,6 +5,8 @@
 pub(crate) enum Problem {
     /// The sign-in did not begin in this browser, took too long, or was already used.
     Unexpected,
+    /// The browser asked for the sign-in as a part of another page, such as an image.
+    Embedded,
     /// The provider sent the person back without a code.
     Refused,
     /// The provider did not identify the person, or the role is unknown.
@@ -24,6 +26,7 @@ impl Problem {
             Self::Unexpected => {
                 "this sign-in did not begin in this browser, or it is too old: sign in again".to_owned()
             }
+            Self::Embedded => "a sign-in cannot be a part of another page: open its address".to_owned(),
             Self::Refused => "the provider refused the sign-in".to_owned(),
             Self::Failed => {
                 "the provider did not confirm who you are: the log of the service has the reason".to_owned()

@@ -47,6 +47,9 @@ pub enum Standing {
 pub trait IdentityProvider: Send + Sync + 'static {
     /// Returns the name of the provider.
     fn name(&self) -> &'static str;
+    /// Returns the address of the provider, and the teams or groups that give a role, as one text. If
+    /// it changes, a session of before says nothing about a person.
+    fn setup(&self) -> String;
     /// Returns the address at which a person signs in.
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;
     /// Exchanges a code for the person, and for the role of the person.

@@ -26,6 +26,10 @@ const FRESH: Duration = Duration::from_secs(600);
 /// The shortest time between two records of the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
+/// The maximum number of sessions of a person. Each sign-in reads all sessions, so a person with a
+/// script could otherwise make the sign-ins of all people slow.
+const MOST: usize = 10;
+
 /// A session. It never changes: a request that ends while the person signs out cannot store the
 /// session again.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +38,9 @@ struct Session {
     role: Role,
     /// The name of the provider.
     provider: String,
+    /// The digest of [`IdentityProvider::setup`].
+    #[serde(default)]
+    setup: String,
     begun: Time,
 }
 
@@ -89,13 +96,13 @@ impl Sessions {
     /// Begins a session with a new id. Returns the id.
     pub(super) async fn begin(&self, person: Person, role: Role) -> Result<String, StoreError> {
         let (store, now) = (self.store.as_ref(), self.clock.now());
-        self.prune(now).await?;
+        self.prune(&person, now).await?;
         let id = random();
         let name = digest(&id);
         let uses = SessionUse { seen: now, checked: now };
         Note::<SessionUse>::of(&[&name]).put(store, &uses).await?;
         let provider = self.provider.name().to_owned();
-        let session = Session { person, role, provider, begun: now };
+        let session = Session { person, role, provider, setup: self.setup(), begun: now };
         Note::<Session>::of(&[&name]).put(store, &session).await?;
         Ok(id)
     }
@@ -116,13 +123,21 @@ impl Sessions {
         Note::<SessionUse>::of(&[name]).forget(store).await
     }
 
-    /// Deletes the sessions whose time is over.
-    async fn prune(&self, now: Time) -> Result<(), StoreError> {
+    /// Deletes the sessions whose time is over, and the oldest sessions of a person who has too many
+    /// to begin another one.
+    async fn prune(&self, person: &Person, now: Time) -> Result<(), StoreError> {
         let store = self.store.as_ref();
+        let mut own = Vec::new();
         for (name, session) in Note::<Session>::of(&[""]).list(store).await? {
             if now.since(session.begun) >= LIFE {
                 self.forget(&name).await?;
+            } else if session.person.id == person.id {
+                own.push((session.begun, name));
             }
+        }
+        own.sort_unstable();
+        for (_, name) in own.iter().rev().skip(MOST - 1) {
+            self.forget(name).await?;
         }
         for (name, uses) in Note::<SessionUse>::of(&[""]).list(store).await? {
             if now.since(uses.seen) >= LIFE {
@@ -160,14 +175,20 @@ impl Sessions {
             Note::<SessionUse>::of(&[&name]).put(store, &SessionUse { seen: now, checked }).await?;
         }
         let Session { person, role, begun, .. } = session;
-        Ok(Some(Visitor { person, role, since: begun, token: derived(id, "form", &name), session: name }))
+        let token = derived(id, "form", &name);
+        Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
     }
 
-    /// Returns whether a session lasts on. After a change of the provider, the sessions of the
-    /// previous one end.
+    /// Returns the digest of the setup of the provider.
+    fn setup(&self) -> String {
+        digest(&self.provider.setup())
+    }
+
+    /// Returns whether a session lasts on. After a change of the provider or of the roles, the
+    /// sessions of before end.
     fn is_alive(&self, session: &Session, uses: SessionUse, now: Time) -> bool {
         let is_young = now.since(session.begun) < LIFE && now.since(uses.seen) < IDLE;
-        is_young && session.provider == self.provider.name()
+        is_young && session.provider == self.provider.name() && session.setup == self.setup()
     }
 
     /// Checks that a visitor has at least a role at this moment. A visitor who lost the role loses
@@ -201,12 +222,16 @@ mod tests {
     use crate::sign_in::provider::{Challenge, Proof};
 
     /// A provider whose answer a test sets. `None` is an answer that did not arrive.
-    struct Provider(Mutex<Option<Standing>>);
+    struct Provider(Mutex<Option<Standing>>, &'static str);
 
     #[async_trait]
     impl IdentityProvider for Provider {
         fn name(&self) -> &'static str {
             "test"
+        }
+
+        fn setup(&self) -> String {
+            self.1.to_owned()
         }
 
         async fn address(&self, _: &Challenge) -> Result<String, SignInFailure> {
@@ -232,7 +257,8 @@ mod tests {
     impl World {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let provider = Arc::new(Provider(Mutex::new(Some(Standing::Role(Some(Role::Operator))))));
+            let standing = Standing::Role(Some(Role::Operator));
+            let provider = Arc::new(Provider(Mutex::new(Some(standing)), "approvers: security"));
             let sessions = Sessions {
                 store: store(&folder),
                 clock: Clock::simulated(Time(1_000_000)),
@@ -272,6 +298,16 @@ mod tests {
         let id = world.begin().await;
         world.sessions.end(&id).await.unwrap();
         assert!(!world.is_there(&id).await, "ended");
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_the_provider_or_the_roles_change() {
+        let mut world = World::new();
+        let id = world.begin().await;
+        assert!(world.is_there(&id).await);
+        let standing = Some(Standing::KnownAtSignIn);
+        world.sessions.provider = Arc::new(Provider(Mutex::new(standing), "approvers: leads"));
+        assert!(!world.is_there(&id).await);
     }
 
     #[tokio::test]
@@ -315,6 +351,9 @@ mod tests {
         let world = World::new();
         let id = world.begin().await;
         let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+        world.pass(TOUCHED);
+        let later = world.sessions.visitor(&id).await.unwrap().unwrap();
+        assert!(later.at >= visitor.at + TOUCHED, "the time of the request");
         for (needed, expected) in [
             (Role::Viewer, Ok(())),
             (Role::Operator, Ok(())),
@@ -336,6 +375,20 @@ mod tests {
         world.pass(FRESH);
         assert_eq!(world.sessions.authorise(&visitor, Role::Operator).await, Err(Denied::Stale));
         assert!(world.is_there(&id).await, "the person still reads");
+    }
+
+    #[tokio::test]
+    async fn a_person_has_only_some_sessions() {
+        let world = World::new();
+        let first = world.begin().await;
+        world.pass(TOUCHED);
+        let second = world.begin().await;
+        for _ in 1..MOST {
+            world.pass(TOUCHED);
+            world.begin().await;
+        }
+        assert!(!world.is_there(&first).await && world.is_there(&second).await);
+        assert_eq!(world.sessions.store.notes("session:").await.unwrap().len(), MOST);
     }
 
     #[tokio::test]

@@ -70,6 +70,11 @@ impl IdentityProvider for GithubSignIn {
         "GitHub"
     }
 
+    fn setup(&self) -> String {
+        let names: Vec<(Role, &str)> = self.roles.names().collect();
+        format!("{} {} {} {names:?}", self.web, self.file.org, self.file.client_id)
+    }
+
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure> {
         let mut url = address(&format!("{}/login/oauth/authorize", self.web))?;
         url.query_pairs_mut()

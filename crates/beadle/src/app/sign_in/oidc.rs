@@ -114,6 +114,12 @@ impl IdentityProvider for OidcSignIn {
         "OIDC"
     }
 
+    fn setup(&self) -> String {
+        let OidcSignInFile { issuer, client_id, groups_claim, login_claim, .. } = &self.file;
+        let names: Vec<(Role, &str)> = self.roles.names().collect();
+        format!("{issuer} {client_id} {groups_claim} {login_claim:?} {names:?}")
+    }
+
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure> {
         let mut url = self.provider().await?.authorization;
         let scopes = self.file.scopes.iter().map(String::as_str);

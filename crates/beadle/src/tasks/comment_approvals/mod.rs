@@ -16,10 +16,11 @@ use beadle_github::{CheckWriter, IssueComment};
 use serde::{Deserialize, Serialize};
 
 use super::REMOTE;
-use crate::app::approval_rules::{PolicyFacts, authors};
+use crate::app::approval_rules::PolicyFacts;
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::hold_decisions::{Effect, effect, store_decisions};
+use crate::app::policy_authors::policy_authors;
 use crate::app::service::Service;
 use crate::output::count::counted;
 use rules::{ApproveCommand, approved, command, sender};
@@ -96,8 +97,8 @@ impl CommentApprovals {
             return Ok(0);
         }
         let policy = org.policy.current();
-        let origins = policy.origin.iter().chain(&policy.base);
-        let authors = authors(origins.map(|origin| &origin.commit));
+        let web = organisation.file.web();
+        let authors = policy_authors(&service.app, (org, Some(web.as_str())), &policy).await?;
         let facts = PolicyFacts { generation: policy.generation.as_str(), authors };
         let groups = self.groups().await?;
         let (count, answer) = match approved(&groups, command, (person, comment.created), &facts) {

@@ -148,6 +148,44 @@ fn a_hold_of_an_earlier_generation_becomes_one_of_the_generation_that_asks() {
 }
 
 #[test]
+fn a_decision_is_not_about_another_change_with_the_same_digest() {
+    let rejection = Rejection { by: "bob".into(), reason: None, at: NOW };
+    let shown = || Hold { why: "limit".into(), ..hold(1, "teams", Risk::Removes, 1) };
+    let approved = || Hold { approved_by: Some("ann".into()), ..shown() };
+    let mut other = shown();
+    other.why = String::new();
+    other.change.fields[0].before = json!("admin");
+    for (what, known) in [
+        ("open", shown()),
+        ("approved", approved()),
+        ("approved, write begun", Hold { spent: true, ..approved() }),
+        ("rejected", Hold { rejected: Some(rejection), ..shown() }),
+    ] {
+        let known = BTreeMap::from([(known.digest.clone(), known)]);
+        let judged = check_guard(&mut Vec::new(), &known, &Limits::default(), &[&other], NOW);
+        assert_eq!(judged.verdicts, [Verdict::Hold(SAME_DIGEST.to_owned())], "{what}");
+        assert_eq!(judged.held, [Hold { why: SAME_DIGEST.to_owned(), ..other.clone() }], "{what}");
+    }
+    let approved = approved();
+    let known = BTreeMap::from([(approved.digest.clone(), approved)]);
+    let asked = [&shown(), &other];
+    let judged = check_guard(&mut Vec::new(), &known, &Limits::default(), &asked, NOW);
+    assert_eq!(judged.verdicts, [Verdict::Pass, Verdict::Hold(SAME_DIGEST.to_owned())]);
+}
+
+#[test]
+fn a_larger_change_with_the_same_digest_does_not_use_the_room_of_a_smaller_one() {
+    let limits = Limits { removes: 5, ..Limits::default() };
+    let mut window = Vec::new();
+    let small = hold(1, "teams", Risk::Removes, 1);
+    assert_eq!(ask(&mut window, &limits, &small, NOW), Verdict::Pass);
+    assert_eq!(ask(&mut window, &limits, &small, NOW), Verdict::Pass);
+    assert_eq!(window.len(), 1, "a retry uses the same room");
+    let large = hold(1, "teams", Risk::Removes, 6);
+    assert!(matches!(ask(&mut window, &limits, &large, NOW), Verdict::Hold(_)));
+}
+
+#[test]
 fn room_that_was_reserved_long_ago_begins_no_write() {
     let limits = Limits { window: Duration::from_secs(60), ..Limits::default() };
     let mut window = Vec::new();

@@ -152,7 +152,7 @@ impl Group {
             places.push(link(&all, counted(self.changes, "change", "changes")));
         }
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
-        let form = ruling_form(visitor, &self.code, self.decision, now);
+        let form = ruling_form(visitor, &self.code, self.decision);
         let since = joined([moment(self.since, now), faint(format!(" policy {}", self.generation))]);
         vec![joined(what), joined(places), text(&self.why), since, joined([decision, form])]
     }
@@ -176,7 +176,7 @@ pub(in crate::pages) fn table_of(holds: &[Hold], now: Time, visitor: Option<&Vis
             joined([moment(hold.since, now), faint(format!(" policy {}", hold.generation))]),
             joined([
                 decided(decision, (by.as_deref(), reason.as_deref()), &hold.digest),
-                ruling_form(visitor, &hold.digest, decision, now),
+                ruling_form(visitor, &hold.digest, decision),
             ]),
         ]
     };

@@ -1,0 +1,66 @@
+//! The client spreads its requests over the period in which the vendor counts points.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::{Budgets, Clock, Resource, Time};
+use beadle_transport::{Client, ClientSettings, Exchanged, Method, Path, Request, Wire};
+use bytes::Bytes;
+use http::HeaderMap;
+use parking_lot::Mutex;
+
+/// A vendor that a request reaches only after some time. The first requests take longest.
+struct SlowWay {
+    clock: Clock,
+    ways: Mutex<Vec<Duration>>,
+    arrived: Mutex<Vec<Time>>,
+}
+
+#[async_trait::async_trait]
+impl Wire for SlowWay {
+    async fn exchange(&self, _request: http::Request<Bytes>) -> Result<Exchanged, String> {
+        let way = self.ways.lock().pop().unwrap_or_default();
+        self.clock.sleep(way).await;
+        self.arrived.lock().push(self.clock.now());
+        Ok((200, HeaderMap::new(), Bytes::new()))
+    }
+}
+
+fn request() -> Request {
+    Request {
+        method: Method::GET,
+        path: Path::at("x"),
+        accept: "application/json",
+        authorization: None,
+        headers: HeaderMap::new(),
+        body: None,
+        resource: Resource::Core,
+        counted: false,
+        writes: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_period_has_more_requests_than_allowed_even_if_the_first_ones_arrive_late() {
+    const ALLOWED: usize = 5;
+    let clock = Clock::simulated(Time(0));
+    let late = vec![Duration::from_secs(3); ALLOWED];
+    let wire = Arc::new(SlowWay { clock: clock.clone(), ways: Mutex::new(late), arrived: Mutex::default() });
+    let settings = ClientSettings {
+        rest_points: u32::try_from(ALLOWED).unwrap(),
+        patient: true,
+        wire: Some(wire.clone()),
+        ..ClientSettings::default()
+    };
+    let period = settings.window;
+    let client = Client::new("https://api.test", Budgets::new("pace", 0), clock, settings).unwrap();
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..2 * ALLOWED {
+        let client = client.clone();
+        requests.spawn(async move { client.send(&request()).await });
+    }
+    assert!(requests.join_all().await.iter().all(Result::is_ok));
+    let arrived = wire.arrived.lock().clone();
+    assert_eq!(arrived.len(), 2 * ALLOWED);
+    assert!(arrived[ALLOWED].since(arrived[0]) >= period, "{arrived:?}");
+}

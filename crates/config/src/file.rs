@@ -107,7 +107,7 @@ pub struct ServerFile {
     pub operator: SocketAddr,
     /// A reference to the token that callers of the operator listener must send.
     pub operator_token: Option<String>,
-    /// How people sign in to the pages. Without it, the pages only read.
+    /// The way in which people sign in to the pages. Without it, the pages only read.
     pub sign_in: Option<SignInFile>,
     /// The maximum total size of the webhook bodies that Beadle receives at the same time, in MiB.
     pub in_flight_mib: u64,

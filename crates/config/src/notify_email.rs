@@ -18,7 +18,7 @@ pub struct NotifyEmailFile {
     pub server: String,
     /// The port of the server. The default depends on `tls`.
     port: Option<u16>,
-    /// How the connection is encrypted.
+    /// The encryption of the connection.
     #[serde(default)]
     pub tls: EmailTls,
     /// A reference to the name with which Beadle signs in to the server.
@@ -31,7 +31,7 @@ pub struct NotifyEmailFile {
     pub to: Vec<String>,
 }
 
-/// How the connection to an SMTP server is encrypted.
+/// The encryption of the connection to an SMTP server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmailTls {

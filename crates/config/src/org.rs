@@ -54,7 +54,7 @@ pub struct OrgFile {
     pub waivers: WaiversFile,
     /// The slug of a team whose members can approve a held policy by a review of its pull request.
     pub approve_by_review: Option<String>,
-    /// Where the members of a team can approve held changes by a comment.
+    /// The place where the members of a team can approve held changes by a comment.
     pub approve_by_comment: Option<CommentApprovalFile>,
     /// Whether Beadle shows at each commit of the policy what became of it, by a check run.
     #[serde(default)]

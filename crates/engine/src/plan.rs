@@ -285,7 +285,7 @@ pub struct Waived {
     pub key: String,
     /// The time at which the waiver ends.
     pub until: String,
-    /// Why the key is exempt.
+    /// The reason why the key is exempt.
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,

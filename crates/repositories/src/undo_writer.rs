@@ -12,7 +12,7 @@ use crate::controls::ControlLog;
 use crate::undo::keep;
 use crate::writer::RepositoryWriter;
 
-/// Why a report cannot show the controls of a repository after an undo.
+/// The reason why a report cannot show the controls of a repository after an undo.
 const UNCHECKED: &str = "an operator undid values, and no run has checked the repository since";
 
 /// Writes the changes of an undo to the repositories of one organisation.

@@ -61,13 +61,14 @@ pub(crate) async fn is_used_elsewhere(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::app::store;
 
-    fn config(target: &str) -> Config {
+    /// Returns a configuration with the target `t`, which has these lines.
+    pub(in crate::app) fn config(target: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");
         let text = format!(
@@ -80,7 +81,7 @@ mod tests {
         Config::load(&path).unwrap()
     }
 
-    const SCIM: &str =
+    pub(in crate::app) const SCIM: &str =
         "scim = { url = \"https://x.example/scim/\", token = \"env:T\", dialect = \"rfc7644\" }";
 
     #[test]

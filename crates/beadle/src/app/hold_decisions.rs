@@ -16,7 +16,7 @@ pub(crate) struct NamedChange<'a> {
     pub(crate) group: Option<&'a str>,
 }
 
-/// What a decision does.
+/// The effect of a decision.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect<'a> {
     /// The decision is stored.

@@ -57,7 +57,7 @@ pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) ->
     all
 }
 
-/// When the installations were last listed.
+/// The time at which the installations were last listed.
 #[derive(Debug, Default)]
 pub(crate) struct ListPace {
     /// The time of the last list, and the number of its requests.

@@ -1,5 +1,5 @@
-//! What became of the commits of a policy: which one is in force, which one the gate holds, and which
-//! one Beadle cannot use.
+//! The results of the commits of a policy: the one that is in force, the one that the gate holds, and
+//! the one that Beadle cannot use.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};
@@ -11,7 +11,7 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::HeldGeneration;
 use crate::config::{OrgConfig, RepositorySource};
 
-/// What became of the policy of a commit.
+/// The result of the policy of a commit.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// The policy is in force.
@@ -44,7 +44,7 @@ impl Fate {
 pub(crate) struct PolicyCommit {
     /// The id of the commit.
     pub(crate) id: String,
-    /// What became of its policy.
+    /// The result of its policy.
     pub(crate) fate: Fate,
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn differ(before: &Policy, after: &Policy) -> bool {
     [MAPPINGS, TEAMS, MEMBERS].into_iter().any(|file| before.sources.get(file) != after.sources.get(file))
 }
 
-/// Why the groups of new mappings are not planned.
+/// The reason why the groups of new mappings are not planned.
 const FROM_FORK: &str =
     "Beadle reads no groups for the mappings of a fork, because they can select any group of a directory";
 

@@ -157,23 +157,8 @@ async fn accept(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::accepted_target::tests::{SCIM, config};
     use crate::app::store;
-
-    fn config(target: &str) -> Config {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("beadle.toml");
-        let text = format!(
-            "[[org]]\nname = \"acme\"\npolicy = \"p\"\napp = {{ id = 1, key = \"env:K\" }}\n\
-             [[okta]]\nname = \"corp\"\nurl = \"https://corp.example\"\ntoken = \"env:T\"\n\
-             [[target]]\nname = \"t\"\n{target}\n\
-             [[groups]]\nsource = \"corp\"\ntarget = \"t\"\ninclude = [\"a\"]\n"
-        );
-        std::fs::write(&path, text).unwrap();
-        Config::load(&path).unwrap()
-    }
-
-    const SCIM: &str =
-        "scim = { url = \"https://x.example/scim/\", token = \"env:T\", dialect = \"rfc7644\" }";
 
     #[tokio::test]
     async fn a_new_target_that_writes_needs_the_gate_and_one_that_only_observes_does_not() {

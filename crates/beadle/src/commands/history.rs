@@ -25,7 +25,7 @@ struct Step {
     /// The result of the write: `written`, `failed`, `unknown` or `open`.
     end: &'static str,
     why: String,
-    /// Who made the state before, as far as it is known.
+    /// The person who made the state before, as far as it is known.
     by: Option<String>,
 }
 

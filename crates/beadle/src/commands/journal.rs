@@ -17,7 +17,7 @@ use crate::journal::story::Story;
 use crate::output::journal_line::{is_shown, line};
 use crate::output::printer::Printer;
 
-/// How often `--follow` looks for new entries.
+/// The time between two looks of `--follow` for new entries.
 const POLL: Duration = Duration::from_secs(1);
 /// How long `--follow` waits for the end of a run before it shows the writes of the run.
 const RUN: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::Printer;
 
-/// What a reload changed, as the service answers it.
+/// The changes of a reload, as the service answers them.
 #[derive(Debug, Deserialize)]
 struct Reloaded {
     /// The keys whose values differ from the ones that the service used before.

@@ -15,7 +15,7 @@ pub(crate) struct Story {
     pub(crate) causes: Vec<Cause>,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteEnd<'a> {
     /// The vendor carried out the write.

@@ -13,7 +13,7 @@ pub(crate) struct Text {
     pub(super) lines: Vec<String>,
     /// The text of a template, in place of the lines.
     pub(super) body: Option<String>,
-    /// Why templates failed.
+    /// The reason why templates failed.
     pub(super) failures: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ use crate::output::escape;
 
 /// Whether a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
-/// Whether the reader of standard output has closed the pipe, as `head` does.
+/// True if the reader of standard output has closed the pipe, as `head` does.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The maximum length of a line for people, in characters.

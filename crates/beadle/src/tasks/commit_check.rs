@@ -110,7 +110,7 @@ impl BackgroundTask for CommitCheck {
     }
 }
 
-/// Who can read a check run.
+/// The people who can read a check run.
 #[derive(Clone, Copy)]
 struct Readers {
     /// True if the readers may see names of repositories. Otherwise everybody can read the check

@@ -10,7 +10,7 @@ use crate::change_title::change_title;
 use crate::clock::Time;
 use crate::plan::{Change, PolicyLocation, Risk};
 
-/// What the operators decided about the changes of a group. The order is the one of a listing.
+/// The decisions of the operators about the changes of a group. The order is the one of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HoldState {
     /// The changes wait for a decision.
@@ -63,7 +63,7 @@ pub struct HoldGroup {
     pub title: String,
     /// The policy line that asks for the changes, if there is one.
     pub asked: Option<PolicyLocation>,
-    /// What the operators decided.
+    /// The decisions of the operators.
     pub state: HoldState,
     /// The held changes, sorted by subject. A group has at least one.
     pub holds: Vec<Hold>,
@@ -143,7 +143,7 @@ fn is_in(hold: &Hold, name: &str) -> bool {
     name.eq_ignore_ascii_case(&hold.subject) || name.eq_ignore_ascii_case(own)
 }
 
-/// What all holds of a group have in common.
+/// The values that all holds of a group have in common.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct GroupKey {
     state: HoldState,

@@ -212,7 +212,7 @@ pub enum OperatorAction {
         approved: String,
         /// The operator who approved the change.
         by: String,
-        /// Why the operator approved the change. `None` in entries of older versions.
+        /// The reason for the approval. `None` in entries of older versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// The code of the approved group. `None` if the operator approved the change alone.
@@ -225,7 +225,7 @@ pub enum OperatorAction {
         rejected: String,
         /// The operator who rejected the change.
         by: String,
-        /// Why the operator rejected the change.
+        /// The reason for the rejection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// The code of the rejected group. `None` if the operator rejected the change alone.
@@ -300,7 +300,7 @@ pub enum OperatorAction {
         repositories: Vec<String>,
         /// The time at which the waiver ends.
         waived_until: String,
-        /// Why the keys are exempt.
+        /// The reason why the keys are exempt.
         reason: String,
         /// The person or team that answers for the waiver.
         owner: String,

@@ -1,4 +1,4 @@
-//! What the journal records about the changes of a run that Beadle did not write.
+//! The journal's record of the changes of a run that Beadle did not write.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct UnwrittenChange {
     pub risk: Risk,
     /// The policy line that asks for the change.
     pub asked: Option<PolicyLocation>,
-    /// Why Beadle did not write the change.
+    /// The reason why Beadle did not write the change.
     pub because: Obstacle,
     /// The digest by which an operator can approve the change, if the guard holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What the journal records about the ends of waivers.
+//! The journal's record of the ends of waivers.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct WaiverEnded {
     pub repositories: Vec<String>,
     /// The time at which the waiver was to end.
     pub until: String,
-    /// Why the keys were exempt.
+    /// The reason why the keys were exempt.
     pub reason: String,
     /// The person or team that answered for the waiver.
     pub owner: String,

@@ -107,7 +107,7 @@ struct Changing {
     topic: Topic,
     /// A hash of the problems. It differs after a further change.
     state: u32,
-    /// Whether the topic has problems that the channel was not told.
+    /// True if the topic has problems that the channel does not know.
     #[serde(default)]
     is_news: bool,
     /// The time since which the topic has not been as told, or has had news.

@@ -19,7 +19,7 @@ use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, is_needed, is_requ
 use super::waiver::Waiver;
 use crate::identity;
 
-/// What is left of a value without a waived key.
+/// The rest of a value without a waived key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     /// The value does not have the key.
@@ -30,7 +30,7 @@ enum Left {
     Nothing,
 }
 
-/// Where a value is.
+/// The place of a value.
 #[derive(Clone, Copy)]
 enum Place<'a> {
     /// The root of the policy.

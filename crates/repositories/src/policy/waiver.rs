@@ -27,7 +27,7 @@ pub struct Waiver {
     pub repositories: Vec<String>,
     /// The end of the waiver.
     pub until: Time,
-    /// Why the keys are exempt.
+    /// The reason why the keys are exempt.
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,
@@ -51,7 +51,7 @@ impl Default for WaiverRules {
     }
 }
 
-/// Whether a waiver is in force.
+/// The state of a waiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaiverState {
     /// Beadle does not compare the keys of the waiver.

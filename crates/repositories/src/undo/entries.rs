@@ -18,7 +18,7 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
-/// What an undo does not restore of an entry whose values are in the journal.
+/// The parts that an undo does not restore of an entry whose values are in the journal.
 const LOST: [(&str, &str); 2] = [
     ("labels", "its issues and pull requests have lost it"),
     ("milestones", "its issues and pull requests have lost it"),

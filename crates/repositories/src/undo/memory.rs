@@ -201,7 +201,7 @@ async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<
 #[derive(Debug)]
 pub(crate) struct UndoneChanges {
     pub(crate) changes: Vec<Change<()>>,
-    /// Who undid the values, for reports.
+    /// The person who undid the values, for reports.
     pub(crate) why: String,
 }
 

@@ -1,4 +1,4 @@
-//! Who may send a request when people sign in.
+//! Decides who may send a request when people sign in.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode};
@@ -14,7 +14,7 @@ use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 /// The path at which a sign-in begins.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// Whether a request may go on.
+/// The decision whether a request may go on.
 pub(super) enum Admission {
     /// The request goes on. It has a visitor if a signed-in person sent it.
     Admitted(Option<Visitor>),

@@ -71,7 +71,7 @@ const TASKS_PATH: &str = "/tasks";
 /// The number of answers that are prepared at the same time. One answer can read the states of all
 /// repositories, so many of them would need much memory.
 const TURNS: usize = 8;
-/// How long a request waits for its turn.
+/// The time for which a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that the pages show.
@@ -86,7 +86,7 @@ pub struct Pages {
     pub facts: Arc<dyn Facts>,
     /// The rules for callers.
     pub access: Access,
-    /// How people sign in; `None` if nobody does.
+    /// The way in which people sign in; `None` if nobody does.
     pub sign_in: Option<Arc<SignIn>>,
 }
 

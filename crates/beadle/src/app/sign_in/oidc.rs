@@ -17,7 +17,7 @@ use super::claims::{checked, groups, person};
 use super::http::{Http, address, read};
 use super::roles::Roles;
 
-/// How long Beadle uses the description of a provider.
+/// The time for which Beadle uses the description of a provider.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// The addresses of a provider.

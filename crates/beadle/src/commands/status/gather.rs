@@ -27,7 +27,7 @@ use crate::app::waiver_watch::SeenWaivers;
 use crate::commands::names;
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
-/// How late a sweep may begin before it counts as overdue.
+/// The delay after which a sweep counts as overdue.
 const LATE: Duration = Duration::from_secs(900);
 
 /// Reads the state of everything that the configuration names. `listener` is what the operator

@@ -97,7 +97,7 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// Why Beadle writes nothing to a target.
+    /// The reason why Beadle writes nothing to a target.
     pub(super) stopped: Option<String>,
     /// The number of repositories or groups by what is wrong with them. A kind without a problem is
     /// left out.

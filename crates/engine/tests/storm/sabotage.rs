@@ -1,0 +1,66 @@
+//! Lines that a test takes out, one at a time, to prove that a storm notices each of them.
+
+use crate::promises::Promise;
+
+/// One missing line, in the store or in the planner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// A delivery is stored, and its keys are not made due in the same transaction.
+    DeliveryWithoutMarks,
+    /// The end of a run sets `done = wanted` instead of `done = claimed`.
+    DoneIsWanted,
+    /// A claim takes keys that have a valid lease.
+    LeasesIgnored,
+    /// The end of a run does not compare the epoch.
+    EpochIgnored,
+    /// The beginning of a write does not check the lease.
+    LeaseNotChecked,
+    /// The beginning of a write does not check the pauses.
+    PauseNotChecked,
+    /// The room of a written change is free again.
+    RoomFreed,
+    /// An approval is not used up by its write.
+    ApprovalNotSpent,
+    /// The guard does not look at rejections.
+    RejectionIgnored,
+    /// The beginning of a write adds no intent to the journal.
+    NoIntent,
+    /// The planner does not pass the mode of the policy on.
+    ModeIgnored,
+    /// The planner does not report that it could not read an aspect.
+    DoubtNotReported,
+}
+
+impl Sabotage {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::DeliveryWithoutMarks,
+        Self::DoneIsWanted,
+        Self::LeasesIgnored,
+        Self::EpochIgnored,
+        Self::LeaseNotChecked,
+        Self::PauseNotChecked,
+        Self::RoomFreed,
+        Self::ApprovalNotSpent,
+        Self::RejectionIgnored,
+        Self::NoIntent,
+        Self::ModeIgnored,
+        Self::DoubtNotReported,
+    ];
+
+    /// Returns the promises of which one must break without the line.
+    pub(crate) fn breaks(self) -> &'static [Promise] {
+        match self {
+            Self::DeliveryWithoutMarks => &[Promise::Delivery],
+            Self::DoneIsWanted => &[Promise::Covered],
+            Self::LeasesIgnored | Self::EpochIgnored | Self::LeaseNotChecked => &[Promise::Lease],
+            Self::PauseNotChecked => &[Promise::Pause],
+            Self::RoomFreed => &[Promise::Window],
+            // The second write may also look like one without an approval.
+            Self::ApprovalNotSpent => &[Promise::Approval, Promise::Held, Promise::Window],
+            Self::RejectionIgnored => &[Promise::Held],
+            Self::NoIntent => &[Promise::Journal],
+            Self::ModeIgnored => &[Promise::Mode],
+            Self::DoubtNotReported => &[Promise::Doubt],
+        }
+    }
+}

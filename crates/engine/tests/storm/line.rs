@@ -355,17 +355,16 @@ impl MetadataStore for Line {
 
 #[async_trait]
 impl Maintenance for Line {
-    async fn prune(&self, _: Retention) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
+        self.call("prune", |state| state.model.prune(&retention)).await
     }
 
     async fn settle(&self, _: Time) -> Result<u64, StoreError> {
         Ok(0)
     }
 
-    async fn take(&self, _: StoreRecord) -> Result<(), StoreError> {
-        let why = "no storm copies a store".to_owned();
-        Err(StoreError::Corrupt { doing: "copying", why })
+    async fn take(&self, record: StoreRecord) -> Result<(), StoreError> {
+        self.make("take", false, |state| state.model.take(record.clone())).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ mod hunt;
 mod line;
 mod model;
 mod model_guard;
+mod model_records;
 mod process;
 mod promises;
 mod sabotage;
@@ -20,6 +21,8 @@ mod scenario;
 mod settings;
 mod shrink;
 mod stage;
+#[cfg(feature = "testing")]
+mod suite;
 mod vendor;
 mod world;
 

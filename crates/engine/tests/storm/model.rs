@@ -19,8 +19,8 @@ pub(crate) struct Model {
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) rows: BTreeMap<Key, Row>,
     /// The deliveries in the order in which they were stored.
-    pub(crate) inbox: Vec<(DeliveryRow, Vec<u8>)>,
-    known: BTreeSet<(String, String)>,
+    pub(crate) inbox: Vec<(DeliveryRow, Option<Vec<u8>>)>,
+    pub(crate) known: BTreeSet<(String, String)>,
     pub(crate) pauses: BTreeMap<String, Time>,
     pub(crate) windows: BTreeMap<String, Vec<GuardReservation>>,
     pub(crate) holds: BTreeMap<String, Hold>,
@@ -46,7 +46,7 @@ impl Model {
             received: delivery.received,
             keys: marks.iter().map(|mark| mark.key.clone()).collect(),
         };
-        self.inbox.push((row, delivery.body.clone()));
+        self.inbox.push((row, Some(delivery.body.clone())));
         if !self.is_sabotaged(Sabotage::DeliveryWithoutMarks) {
             self.mark(marks, delivery.received);
         }
@@ -65,7 +65,7 @@ impl Model {
 
     pub(crate) fn body(&self, source: &str, id: &str) -> Option<Vec<u8>> {
         let is_it = |row: &DeliveryRow| row.source == source && row.id == id;
-        self.inbox.iter().find(|(row, _)| is_it(row)).map(|(_, body)| body.clone())
+        self.inbox.iter().find(|(row, _)| is_it(row)).and_then(|(_, body)| body.clone())
     }
 
     pub(crate) fn mark(&mut self, marks: &[Mark], now: Time) {
@@ -237,7 +237,7 @@ impl Model {
     }
 }
 
-fn limit(limit: u32) -> usize {
+pub(crate) fn limit(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 

@@ -60,10 +60,10 @@ impl Hunt {
         while let Some(seed) = self.seed() {
             let scenario = Scenario::new(seed);
             let weathered = catch_unwind(AssertUnwindSafe(|| weather(&scenario, sabotage, false)));
-            let weathered = weathered.unwrap_or_else(|panic| {
-                self.catch(&Caught { scenario: scenario.clone(), broken: Broken::of_panic() });
-                std::panic::resume_unwind(panic)
-            });
+            let Ok(weathered) = weathered else {
+                self.catch(&Caught { scenario, broken: Broken::of_panic() });
+                return;
+            };
             self.writes.fetch_add(weathered.writes, Ordering::Relaxed);
             if let Some(broken) = weathered.broken {
                 self.catch(&Caught { scenario, broken });

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::hunt::Caught;
-use crate::promises::Broken;
+use crate::promises::{Broken, Promise};
 use crate::scenario::Scenario;
 use crate::stage::weather;
 use crate::world::Faults;
@@ -79,6 +79,9 @@ impl Shrink {
 
 /// Returns a report of a broken promise: the smallest storm that was found, and what happened in it.
 pub(crate) fn report(caught: &Caught) -> String {
+    if caught.broken.promise == Promise::Calm {
+        return format!("seed {}: {}", caught.scenario.seed, caught.broken.what);
+    }
     let mut shrink = Shrink { caught: caught.clone(), tries: TRIES };
     shrink.faults();
     shrink.clocks();

@@ -134,8 +134,13 @@ impl Model {
     }
 
     pub(crate) fn renew(&mut self, lease: &Lease, now: Time) -> Option<Time> {
-        let timing = self.timing;
-        self.rows.get_mut(&lease.key)?.renew(lease, now, &timing)
+        let (timing, sabotage) = (self.timing, self.sabotage);
+        let row = self.rows.get_mut(&lease.key)?;
+        if sabotage == Some(Sabotage::RenewalIgnoresEpoch) {
+            let latest = Lease { epoch: row.epoch, ..lease.clone() };
+            return row.renew(&latest, now, &timing);
+        }
+        row.renew(lease, now, &timing)
     }
 
     pub(crate) fn finish(&mut self, lease: &Lease, outcome: &Outcome, now: Time) -> bool {

@@ -54,7 +54,8 @@ impl Model {
         if let Some((digest, length)) = &intent.spends {
             let mut hold = self.holds.get(digest).cloned();
             let bookings = self.windows.entry(key.instance().to_owned()).or_default();
-            if !window::begin(bookings, hold.as_mut(), digest, *length, now) {
+            let has_room = window::begin(bookings, hold.as_mut(), digest, *length, now);
+            if !has_room && !self.is_sabotaged(Sabotage::RoomNotChecked) {
                 return Begun::Lapsed;
             }
             if let Some(mut hold) = hold {
@@ -95,7 +96,10 @@ impl Model {
 
     /// Deletes the holds of other generations, and returns them.
     pub(crate) fn forget_holds(&mut self, instance: &str, generation: &str) -> Vec<Hold> {
-        let is_outdated = |hold: &&Hold| hold.is_outdated(instance, generation);
+        let is_outdated = |hold: &&Hold| {
+            let is_forgotten = self.is_sabotaged(Sabotage::RejectionForgotten) && hold.rejected.is_some();
+            hold.is_outdated(instance, generation) || (is_forgotten && hold.key.instance() == instance)
+        };
         let outdated: Vec<Hold> = self.holds.values().filter(is_outdated).cloned().collect();
         for hold in &outdated {
             self.holds.remove(&hold.digest);

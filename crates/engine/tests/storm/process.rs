@@ -40,7 +40,7 @@ impl Process {
         world: &Arc<World>,
         process: usize,
         clock: &Clock,
-        (limits, pace): (Limits, Duration),
+        (limits, pace, are_runs_shared): (Limits, Duration, bool),
     ) -> Self {
         let line = Line { world: world.clone(), process, timing: Timing::default() };
         let store: Arc<dyn Store> = Arc::new(line);
@@ -60,7 +60,12 @@ impl Process {
             store: store.clone(),
             clock: clock.clone(),
             reconcilers: HashMap::from([("repository", Arc::new(watched) as Arc<dyn Reconcile>)]),
-            settings: WorkerSettings { concurrency: 4, poll: POLL, ..WorkerSettings::default() },
+            settings: WorkerSettings {
+                concurrency: 4,
+                poll: POLL,
+                are_runs_shared,
+                ..WorkerSettings::default()
+            },
             bell: bell.clone(),
             counts: Arc::default(),
         });

@@ -53,6 +53,8 @@ pub(crate) struct Scenario {
     pub(crate) repeats: u32,
     /// The time between two writes of sweeps, in milliseconds.
     pub(crate) pace: u64,
+    /// Whether an instance may occupy only a part of the places of a worker.
+    pub(crate) are_runs_shared: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -70,9 +72,10 @@ impl Scenario {
         let ahead = [(); PROCESSES].map(|()| if are_apart { dice.below(APART) } else { 0 });
         let repeats = if dice.happens(200) { 3 } else { 0 };
         let pace = if dice.happens(250) { 1_000 } else { 0 };
+        let are_runs_shared = dice.happens(500);
         let count = 10 + dice.below(30);
         let steps = (0..count).map(|_| step(&mut dice, are_apart)).collect();
-        Self { seed, faults, ahead, repeats, pace, steps }
+        Self { seed, faults, ahead, repeats, pace, are_runs_shared, steps }
     }
 }
 

@@ -55,7 +55,7 @@ impl Shrink {
             smaller.ahead[process] = 0;
             self.keeps(smaller);
         }
-        let calmer = Scenario { repeats: 0, pace: 0, ..self.caught.scenario.clone() };
+        let calmer = Scenario { repeats: 0, pace: 0, are_runs_shared: false, ..self.caught.scenario.clone() };
         self.keeps(calmer);
     }
 

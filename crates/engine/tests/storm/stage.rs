@@ -37,6 +37,7 @@ struct Stage {
     ahead: [u64; PROCESSES],
     limits: Limits,
     pace: Duration,
+    are_runs_shared: bool,
     deliveries: u64,
 }
 
@@ -72,6 +73,7 @@ impl Stage {
             ahead: scenario.ahead,
             limits: Limits { repeats: scenario.repeats, ..LIMITS },
             pace: Duration::from_millis(scenario.pace),
+            are_runs_shared: scenario.are_runs_shared,
             deliveries: 0,
         };
         // The last process starts when a step says so.
@@ -83,7 +85,7 @@ impl Stage {
 
     fn start(&mut self, process: usize) {
         if self.processes[process].is_none() {
-            let settings = (self.limits, self.pace);
+            let settings = (self.limits, self.pace, self.are_runs_shared);
             let started = Process::start(&self.world, process, &self.clocks[process], settings);
             self.processes[process] = Some(started);
         }

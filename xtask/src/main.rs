@@ -1,5 +1,5 @@
-//! Developer commands: `cargo xtask test`, `ci`, `house`, `pages`, `bench`, `package`, `tools`,
-//! `described`.
+//! Developer commands: `cargo xtask test`, `ci`, `storm`, `house`, `pages`, `bench`, `package`,
+//! `tools`, `described`.
 
 mod described;
 mod house;
@@ -8,6 +8,7 @@ mod package;
 mod prometheus;
 mod run;
 mod side_by_side;
+mod storm;
 mod suite;
 mod tools;
 
@@ -40,6 +41,22 @@ enum Command {
     },
     /// Run the checks of a change beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
+    /// Simulate the engine in random storms, until one breaks a promise
+    ///
+    /// Store calls fail, hang and lose their answers, processes are killed, and clocks jump. The
+    /// command prints the number of storms a second. If a storm breaks a promise, it prints the seed
+    /// and the fewest steps that still break the promise.
+    Storm {
+        /// How long to run, such as `90s`, `10m` or `2h`
+        #[arg(long = "for", value_name = "TIME", value_parser = storm::seconds)]
+        seconds: Option<u64>,
+        /// The number of storms. Without this option and `--for`: 10,000
+        #[arg(long)]
+        seeds: Option<u64>,
+        /// The seed of the first storm
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
     /// Check the rules of the house: circles of files, long files, the direction of dependencies
     House,
     /// Build docs/ as a book into target/book, and check the links of every Markdown file
@@ -64,6 +81,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Test { args } => suite::run(&args),
         Command::Ci => ci(),
+        Command::Storm { seconds, seeds, from } => storm::run(seconds, seeds, from),
         Command::House => house::check(),
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
@@ -98,14 +116,20 @@ fn ci() -> anyhow::Result<()> {
     described::check()?;
     step("dependencies");
     tools::cargo_deny()?;
-    step("packages of the functions; beside them 10,000 interleavings and a load of a minute");
+    step("packages of the functions; beside them 10,000 interleavings, and storms and a load of a minute");
     // A linker that optimises uses only one processor.
     let mut packages = Process::new(std::env::current_exe()?);
     packages.arg("package");
     let interleavings = suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?;
+    let storms = suite::one_command("storm", "no_storm_breaks", &[("STORM_SECONDS", "60")])?;
     let load = suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?;
     let job = |name: &str, command| Job { name: name.to_owned(), command };
-    let jobs = vec![job("packages", packages), job("interleavings", interleavings), job("load", load)];
+    let jobs = vec![
+        job("packages", packages),
+        job("interleavings", interleavings),
+        job("storms", storms),
+        job("load", load),
+    ];
     side_by_side::run(jobs, 2)?;
     step("functions of the packages");
     tools::tables()?;

@@ -1,0 +1,32 @@
+//! The sizes of the simulated world.
+
+use std::time::Duration;
+
+use beadle_engine::Limits;
+
+/// The time at which each storm begins.
+pub(crate) const START: i64 = 1_800_000_000_000;
+pub(crate) const PROCESSES: usize = 3;
+/// The instances, each with its own window of the guard.
+pub(crate) const INSTANCES: [&str; 2] = ["acme", "beta"];
+/// The number of keys of each instance.
+pub(crate) const KEYS: u64 = 3;
+/// The largest difference between two clocks, in milliseconds.
+pub(crate) const APART: u64 = 1_200_000;
+const WINDOW: Duration = Duration::from_secs(3600);
+/// A window that neither the clocks nor a slow store can shorten. A process whose clock is ahead by
+/// [`APART`] sees a reservation as past the window that much earlier. A call that the store carries
+/// out late brings an old time with it; a run, and so its calls, ends after five minutes.
+pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
+
+/// The limits of the guard. They are small, so that a storm reaches them.
+pub(crate) const LIMITS: Limits = Limits {
+    window: WINDOW,
+    removes: 2,
+    weakens: 1,
+    exposes: 1,
+    repeats: 0,
+    percent: 100,
+    repositories: 1000,
+    among: None,
+};

@@ -1,12 +1,14 @@
 //! Developer commands: `cargo xtask test`, `ci`, `house`, `pages`, `bench`, `package`, `tools`,
-//! `described`.
+//! `described`, `screenshots`.
 
+mod chromium;
 mod described;
 mod house;
 mod links;
 mod package;
 mod prometheus;
 mod run;
+mod screenshots;
 mod side_by_side;
 mod suite;
 mod tools;
@@ -58,6 +60,8 @@ enum Command {
     Tools,
     /// Generate the table from GitHub's description, by which the simulated GitHub checks bodies
     Described,
+    /// Take the pictures of the pages for the documentation, into docs/screenshots (needs Chromium)
+    Screenshots,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         Command::Package => package::build(),
         Command::Tools => tools::everything(),
         Command::Described => described::write(),
+        Command::Screenshots => screenshots::take(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
 pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str, now: Time) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();
-    // The enter key in the field of the reason presses the first button, and must not approve.
+    // The enter key in the field of the reason presses the first button, so this one must not approve.
     if visitor.role >= Role::Operator && decision != "rejected" {
         buttons.push(("reject", "Reject"));
     }

@@ -52,9 +52,9 @@ async fn run(mut command: Command) {
     assert!(status.success(), "the script ended with {status}:\n{said}");
 }
 
-/// Starts a service in which two removals of `widgets` and one of `gadgets` are held: of a team, of the
-/// label `label`, and of the label `old`. The author of the policy is bob, who writes `message`. People
-/// sign in with GitHub.
+/// Starts a service that holds three removals: of a team and of the label `label` in `widgets`, and of
+/// the label `old` in `gadgets`. The author of the policy is bob, with this message of the commit.
+/// People sign in with GitHub.
 async fn held(label: &str, message: &str) -> (World, Serving) {
     let policy = format!("{POLICY}labels:\n  - {{ name: bug, color: \"00ff00\" }}\n");
     let admin = json!({ "branches": { "main": {} }, "contents": { "settings.yml": policy } });

@@ -1,12 +1,14 @@
 //! Developer commands: `cargo xtask test`, `ci`, `storm`, `house`, `pages`, `bench`, `package`,
-//! `tools`, `described`.
+//! `tools`, `described`, `screenshots`.
 
+mod chromium;
 mod described;
 mod house;
 mod links;
 mod package;
 mod prometheus;
 mod run;
+mod screenshots;
 mod side_by_side;
 mod storm;
 mod suite;
@@ -75,6 +77,8 @@ enum Command {
     Tools,
     /// Generate the table from GitHub's description, by which the simulated GitHub checks bodies
     Described,
+    /// Take the pictures of the pages for the documentation, into docs/screenshots (needs Chromium)
+    Screenshots,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -88,6 +92,7 @@ fn main() -> anyhow::Result<()> {
         Command::Package => package::build(),
         Command::Tools => tools::everything(),
         Command::Described => described::write(),
+        Command::Screenshots => screenshots::take(),
     }
 }
 

@@ -15,6 +15,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use crate::chromium;
 use crate::run::{self, cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
@@ -78,11 +79,15 @@ struct Plan {
 /// Runs the tests that the arguments of `cargo xtask test` select.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let part = Part::of(args);
+    // No test that emulates AWS looks at a page.
+    let browser = if part == Part::Aws { None } else { chromium::for_tests()? };
     if let Part::Passed(args) = part {
         fetch(&part)?;
         step("tests");
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        return cargo(&[&["test"][..], BUILD, &args].concat(), &[]);
+        let env: Vec<(&str, &str)> =
+            browser.iter().map(|program| (chromium::VARIABLE, program.as_str())).collect();
+        return cargo(&[&["test"][..], BUILD, &args].concat(), &env);
     }
     // The tools are downloaded while the processors build the tests.
     step("building the tests");
@@ -112,6 +117,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
             // These tests spend most of their time waiting, for example for a lease, a budget or
             // the next run of a task. So they use more threads than processors.
             command.env("RUST_TEST_THREADS", (2 * processors).to_string());
+            command.envs(browser.iter().map(|program| (chromium::VARIABLE, program)));
         }
         // `cargo test` also sets these variables.
         command.env("CARGO", env!("CARGO")).env("CARGO_MANIFEST_DIR", &program.folder);

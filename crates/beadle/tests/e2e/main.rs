@@ -11,6 +11,7 @@ mod action;
 mod approvals;
 #[cfg(feature = "aws")]
 mod aws;
+mod browser;
 mod careful;
 mod commit_check;
 mod cop;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-const SECRET: &str = "the-client-secret";
+pub(crate) const SECRET: &str = "the-client-secret";
 
 /// A browser of one person. It follows no redirect by itself.
 struct Browser<'a> {
@@ -18,7 +18,7 @@ struct Browser<'a> {
 }
 
 /// Returns the address of the pages.
-fn url(world: &World) -> String {
+pub(crate) fn url(world: &World) -> String {
     format!("http://127.0.0.1:{}", world.operator())
 }
 
@@ -100,7 +100,7 @@ impl<'a> Browser<'a> {
 }
 
 /// Changes the state of the simulator.
-async fn change(world: &World, patch: &Value) {
+pub(crate) async fn change(world: &World, patch: &Value) {
     let address = format!("{}/_sim/state?webhooks=false", world.sim.url());
     let answer = world.http.patch(address).body(patch.to_string()).send().await.unwrap();
     assert!(answer.status().is_success());
@@ -119,7 +119,7 @@ async fn person<'a>(world: &'a World, login: &str) -> (Browser<'a>, u16) {
 }
 
 /// Returns the lines of the sign-in.
-fn lines(world: &World, roles: &str, provider: &str) -> String {
+pub(crate) fn lines(world: &World, roles: &str, provider: &str) -> String {
     std::fs::write(world.path().join("client.secret"), SECRET).unwrap();
     format!(
         "[server.sign_in]\nurl = \"{}\"\n{roles}\n{provider}\nclient_secret = \"file:client.secret\"\n",

@@ -30,11 +30,12 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
 pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();
-    if visitor.role >= Role::Approver && decision == "open" {
-        buttons.push(("approve", "Approve"));
-    }
+    // The enter key in the field of the reason presses the first button, so this one must not approve.
     if visitor.role >= Role::Operator && decision != "rejected" {
         buttons.push(("reject", "Reject"));
+    }
+    if visitor.role >= Role::Approver && decision == "open" {
+        buttons.push(("approve", "Approve"));
     }
     if buttons.is_empty() {
         return Html::default();

@@ -229,6 +229,8 @@ async fn a_person_signs_in_decides_and_signs_out() {
     assert_eq!(head.status, 200, "{page}");
     assert_eq!(head.headers["referrer-policy"], "same-origin", "otherwise forms have no origin");
     assert!(page.contains("method=\"post\"") && page.contains("value=\"approve\""), "{page}");
+    // The enter key in a field presses the first button of the form.
+    assert!(page.find("value=\"reject\"").unwrap() < page.find("value=\"approve\"").unwrap(), "{page}");
     let (_, account) = world.get("/account", &session).await;
     assert!(account.contains("&lt;b&gt;mona&lt;/b&gt;") && account.contains("approver"), "{account}");
     let token = world.token(&session).await;

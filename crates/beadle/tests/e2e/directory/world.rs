@@ -163,6 +163,11 @@ impl World {
         self.folder.path()
     }
 
+    /// Returns the port of the operator listener.
+    pub(crate) fn operator(&self) -> u16 {
+        self.ports[1]
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
         let [listen, operator] = self.ports;

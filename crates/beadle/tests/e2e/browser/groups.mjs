@@ -1,0 +1,16 @@
+// The pages of groups, which nobody has to sign in for.
+
+import assert from "node:assert/strict";
+
+import { PAGES, checkAll, leads, open, until, withBrowser } from "./harness.mjs";
+
+await withBrowser(async (browser) => {
+    const page = await open(browser);
+    await until(page, "/groups", ["tbody tr", { hasText: "Dev" }]);
+    const link = page.locator("tbody tr", { hasText: "Dev" }).getByRole("link").first();
+    const { title } = await leads(page, "/group", () => link.click());
+    assert.match(title, /Dev/);
+    const address = new URL(page.url());
+    await checkAll(page, ["/groups", `${address.pathname}${address.search}`, "/group?key=nonsense"]);
+    assert.equal((await page.goto(`${PAGES}/account`)).status(), 404);
+});

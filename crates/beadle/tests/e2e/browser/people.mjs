@@ -1,0 +1,154 @@
+// People sign in, look at every page, and decide about held changes.
+
+import assert from "node:assert/strict";
+
+import { PAGES, check, checkAll, done, leads, open, withBrowser } from "./harness.mjs";
+import { reach, signedIn, until, visitor } from "./harness.mjs";
+
+/** A text that would run a script if a page contained it as it is. */
+const HOSTILE = process.env.HOSTILE;
+/** The key that a person exempts. */
+const WAIVED = "branches.main.enforce_admins";
+
+const PATHS = [
+    "/",
+    "/repositories",
+    "/repositories?state=held&instance=acme&text=wid",
+    "/repositories?state=nonsense",
+    "/repositories/acme/widgets",
+    "/repositories/acme/nothing",
+    "/groups",
+    "/holds",
+    "/journal",
+    "/journal?kind=intent",
+    "/deliveries",
+    "/queue",
+    "/tasks",
+    "/policy",
+    "/account",
+];
+
+/** Returns the row of the held changes that has a text. */
+const row = (page, text) => page.locator("tbody tr", { hasText: text });
+const button = (place, name) => place.getByRole("button", { name, exact: true });
+const reason = (place) => place.getByRole("textbox", { name: "Reason", exact: true });
+
+async function strangers(browser) {
+    const page = await open(browser);
+    const answer = await page.goto(`${PAGES}/holds`);
+    assert.equal(answer.status(), 401);
+    await check(page, "nobody is signed in");
+    const eve = await visitor(browser, "eve");
+    const link = eve.getByRole("link", { name: "Sign in" });
+    const refused = await leads(eve, "/sign-in/return", () => link.click());
+    assert.equal(refused.title, "Not signed in");
+    await check(eve, "a stranger");
+}
+
+async function others(browser) {
+    const viewer = await signedIn(browser, "cyd");
+    await until(viewer, "/holds", ["tbody tr", { hasText: "contractors" }]);
+    for (const name of ["Approve", "Reject"]) {
+        assert.equal(await button(viewer, name).count(), 0, `a viewer has the button ${name}`);
+    }
+    done("a viewer");
+    const author = await signedIn(browser, "bob");
+    await author.goto(`${PAGES}/holds`);
+    const own = row(author, "contractors");
+    await reason(own).fill("my own change");
+    const refused = await leads(author, "/holds/decide", () => button(own, "Approve").click());
+    assert.equal(refused.title, "Not decided");
+    assert.match(refused.text, /the author of the last change/);
+    await check(author, "the author");
+}
+
+/**
+ * Writes a reason into the row with a text, and sends it: all with the keyboard. Without the name of a
+ * button, presses the enter key in the field of the reason.
+ */
+async function decide(page, text, why, name) {
+    await page.goto(`${PAGES}/holds`);
+    const place = row(page, text);
+    await reach(page, reason(place));
+    await page.keyboard.type(why);
+    if (name) await reach(page, button(place, name));
+    return leads(page, "/holds/decide", () => page.keyboard.press("Enter"));
+}
+
+async function keyboard(page) {
+    await page.goto(`${PAGES}/holds`);
+    const skip = page.getByRole("link", { name: "Skip to the content" });
+    await reach(page, skip);
+    const { x } = await skip.boundingBox();
+    assert.ok(x >= 0, "the link to the content is outside the screen");
+    await page.keyboard.press("Enter");
+    await page.waitForURL((url) => url.hash === "#content");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.locator("main :focus").count(), 1, "the link does not lead to the content");
+    done("the link to the content");
+
+    // The enter key in a field must not approve.
+    const rejected = await decide(page, HOSTILE, HOSTILE);
+    assert.match(rejected.text, /1 change rejected\./);
+    await check(page, "rejected with the keyboard");
+    const approved = await decide(page, "contractors", "the team is closed", "Approve");
+    assert.match(approved.text, /1 change approved\./);
+    await check(page, "approved with the keyboard");
+}
+
+async function twoApprovers(ann, dan) {
+    const places = [ann, dan].map((page) => row(page, "acme/gadgets"));
+    for (const [at, page] of [ann, dan].entries()) {
+        await page.goto(`${PAGES}/holds`);
+        await reason(places[at]).fill("nobody uses it");
+    }
+    const approve = (page, place) => leads(page, "/holds/decide", () => button(place, "Approve").click());
+    const ends = await Promise.all([approve(ann, places[0]), approve(dan, places[1])]);
+    const titles = ends.map(({ title }) => title).sort();
+    assert.deepEqual(titles, ["Decided", "Not decided"], JSON.stringify(ends));
+    await check(ends[0].title === "Decided" ? dan : ann, "the second approver");
+}
+
+async function waive(page) {
+    await page.goto(`${PAGES}/repositories/acme/widgets`);
+    await page.getByRole("textbox", { name: "Keys, separated by commas" }).fill(WAIVED);
+    await page.getByRole("textbox", { name: "Until, such as 2d" }).fill("2d");
+    await reason(page).fill(HOSTILE);
+    const waived = await leads(page, "/waivers", () => button(page, "Waive").click());
+    assert.equal(waived.title, "Waived", waived.text);
+    await check(page, "waived");
+    for (const path of ["/policy", "/repositories/acme/widgets"]) {
+        await until(page, path, ["tbody tr", { hasText: WAIVED }]);
+    }
+}
+
+/** The pages show the hostile texts as texts. */
+async function hostile(page) {
+    for (const path of ["/holds", "/journal", "/policy", "/repositories/acme/widgets"]) {
+        await page.goto(`${PAGES}${path}`);
+        assert.ok((await page.getByText(HOSTILE).count()) > 0, `${path} does not show ${HOSTILE}`);
+    }
+    await checkAll(page, ["/holds", "/journal", "/policy", "/repositories/acme/widgets"]);
+}
+
+async function signOut(page) {
+    await page.goto(`${PAGES}/account`);
+    const ended = await leads(page, "/", () => button(page, "Sign out").click());
+    assert.equal(ended.title, "Sign in");
+    const answer = await page.goto(`${PAGES}/holds`);
+    assert.equal(answer.status(), 401);
+    done("signed out");
+}
+
+await withBrowser(async (browser) => {
+    await strangers(browser);
+    await others(browser);
+    const [ann, dan] = [await signedIn(browser, "ann"), await signedIn(browser, "dan")];
+    const held = await (await ann.request.get(`${PAGES}/api/v1/holds`)).json();
+    await checkAll(ann, [...PATHS, `/holds?group=${held.groups[0].code}`]);
+    await keyboard(ann);
+    await twoApprovers(ann, dan);
+    await waive(ann);
+    await hostile(ann);
+    await signOut(ann);
+});

@@ -25,15 +25,16 @@ const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, expose
 /// Locks the window of an instance until the transaction ends. Two instances with the same hash
 /// share a lock, which only makes one of them wait.
 pub(crate) async fn lock(transaction: &Transaction<'_>, instance: &str) -> Result<(), Failed> {
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema()::text || ':guard:' || $1::text, 0))";
+    let lock =
+        "SELECT pg_advisory_xact_lock(hashtextextended(current_schema()::text || ':guard:' || $1::text, 0))";
     sql::execute(transaction, lock, &[&instance]).await.map(drop)
 }
 
 /// Reads a reservation from a row. `from` is the first of its columns.
 fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Failed> {
     let state: &str = get(row, from + 5)?;
-    let state =
-        Spent::named(state).ok_or_else(|| Failed::Damaged(format!("invalid state `{state}` of a reservation")))?;
+    let state = Spent::named(state)
+        .ok_or_else(|| Failed::Damaged(format!("invalid state `{state}` of a reservation")))?;
     Ok(GuardReservation {
         instance: get(row, from)?,
         digest: get(row, from + 1)?,
@@ -167,10 +168,7 @@ pub(crate) async fn conclude(
 }
 
 /// Returns the reservations since a time, over the windows of all instances, in order.
-pub(crate) async fn bookings<C: GenericClient>(
-    on: &C,
-    since: Time,
-) -> Result<Vec<GuardReservation>, Failed> {
+pub(crate) async fn bookings<C: GenericClient>(on: &C, since: Time) -> Result<Vec<GuardReservation>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= $1 ORDER BY n");
     let rows = sql::query(on, &query, &[&since.0]).await?;
     rows.iter().map(|row| booking(row, 0)).collect()

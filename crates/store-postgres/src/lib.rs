@@ -35,6 +35,7 @@
 
 mod address;
 mod bodies;
+mod copied;
 mod failed;
 mod guard;
 mod holds;

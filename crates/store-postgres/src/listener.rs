@@ -35,8 +35,10 @@ impl PostgresListener {
         let task = tokio::spawn(async move {
             let mut is_known = false;
             loop {
-                let Err(failed) = listen(&address, &bell, &mut is_known).await else { continue };
-                if !is_known {
+                let listened = listen(&address, &bell, &mut is_known).await;
+                if let Err(failed) = listened
+                    && !is_known
+                {
                     is_known = true;
                     let why = failed.why();
                     tracing::warn!(why, "no notifications from the database, workers look regularly");
@@ -84,14 +86,14 @@ where
                 bell.notify_one();
             }
         }
-        Ok(())
+        Ok::<(), tokio_postgres::Error>(())
     };
     let command = async {
         // The address allows only names that need no quotes.
         client.batch_execute(&format!("LISTEN {channel}")).await?;
         *is_known = false;
         bell.notify_one();
-        pending().await
+        pending::<Result<(), tokio_postgres::Error>>().await
     };
     tokio::select! {
         ended = messages => ended,

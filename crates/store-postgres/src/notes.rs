@@ -26,13 +26,10 @@ pub(crate) async fn list<C: GenericClient>(
 ) -> Result<Vec<(String, String)>, Failed> {
     // The query has a single lower bound, so that PostgreSQL starts to read the index at the first
     // name of the page. The limit NULL means that there is no limit.
-    let query = "SELECT name, value FROM note WHERE name >= $1 AND name < $2 AND name <> $3 ORDER BY name LIMIT $4";
-    let rows = sql::query(
-        on,
-        query,
-        &[&prefix.max(after), &end_of(prefix), &after, &limit.map(i64::from)],
-    )
-    .await?;
+    let query =
+        "SELECT name, value FROM note WHERE name >= $1 AND name < $2 AND name <> $3 ORDER BY name LIMIT $4";
+    let rows =
+        sql::query(on, query, &[&prefix.max(after), &end_of(prefix), &after, &limit.map(i64::from)]).await?;
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 

@@ -26,7 +26,11 @@ pub(crate) async fn mark(
             row.mark(mark, now, timing);
         }
     }
-    let wakes = after.values().zip(before.values()).any(|(row, before)| row.wakes(before, now).is_some());
+    // A claim passes over the rows that this transaction has locked. If a row was due already, its
+    // key may have been passed over, so the workers must look again.
+    let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
+    let mut pairs = after.values().zip(before.values());
+    let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
     let after: Vec<Row> = after.into_values().collect();
     rows::save(transaction, &after).await?;
     Ok(wakes)
@@ -51,12 +55,10 @@ pub(crate) async fn claim(
 ) -> Result<Vec<Claim>, Failed> {
     clamp(transaction, now, timing).await?;
     let share = oldest_share(limit, now);
-    let mut due = select(transaction, "first_dirty", share, except, now).await?;
-    for row in select(transaction, "rank", limit, except, now).await? {
-        if due.len() < limit && !due.iter().any(|other| other.key == row.key) {
-            due.push(row);
-        }
-    }
+    let mut due = select(transaction, "first_dirty", share, (except, &[]), now).await?;
+    let taken: Vec<String> = due.iter().map(|row| row.key.to_string()).collect();
+    let left = limit.saturating_sub(taken.len());
+    due.append(&mut select(transaction, "rank", left, (except, &taken), now).await?);
     due.sort_by_key(Row::rank);
     let claims = due.iter_mut().filter_map(|row| row.claim(now, timing)).collect();
     rows::save(transaction, &due).await?;
@@ -64,12 +66,13 @@ pub(crate) async fn claim(
 }
 
 /// Selects and locks keys that are due and not paused. It passes over rows that another transaction
-/// has locked: another claim takes them, or a mark changes them and announces them afterwards.
+/// has locked: another claim takes them, or a mark changes them and announces them afterwards. It
+/// locks no more rows than the caller claims. `instances` and `keys` are left out.
 async fn select(
     transaction: &Transaction<'_>,
     order: &str,
     limit: usize,
-    except: &[String],
+    (instances, keys): (&[String], &[String]),
     now: Time,
 ) -> Result<Vec<Row>, Failed> {
     if limit == 0 {
@@ -78,11 +81,11 @@ async fn select(
     let query = format!(
         "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due <= $1 AND NOT EXISTS
              (SELECT 1 FROM pause WHERE pause.until > $1 AND pause.scope IN (work.key, work.instance))
-             AND work.instance <> ALL ($3)
+             AND work.instance <> ALL ($3) AND work.key <> ALL ($4)
          ORDER BY {order} LIMIT $2 FOR UPDATE OF work SKIP LOCKED"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    rows::read_all(&sql::query(transaction, &query, &[&now.0, &limit, &except]).await?)
+    rows::read_all(&sql::query(transaction, &query, &[&now.0, &limit, &instances, &keys]).await?)
 }
 
 /// Shortens the waits of rows whose time is far in the future, because it was stored while the clock

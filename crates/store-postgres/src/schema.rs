@@ -146,7 +146,8 @@ pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Fai
 /// Returns the version of the schema. Returns an error if a newer Beadle has changed the schema so
 /// that this program cannot use it.
 async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Failed> {
-    let is_there = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1::text AND tablename = 'schema_version'";
+    let is_there =
+        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1::text AND tablename = 'schema_version'";
     if sql::find(transaction, is_there, &[&schema]).await?.is_none() {
         let create = "CREATE TABLE schema_version (version integer NOT NULL, oldest integer NOT NULL);
                       INSERT INTO schema_version VALUES (0, 0);";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    Accepted, Delivery, Entry, EntryKind, Key, Lane, Limits, Listing, Mark, Outcome, Time, Verdict,
+    Accepted, Delivery, Entry, EntryKind, Hold, Key, Lane, Limits, Listing, Mark, Outcome, Time, Verdict,
 };
 use beadle_store_postgres::{PostgresListener, PostgresStore};
 use tokio::sync::Notify;
@@ -112,19 +112,22 @@ async fn a_delivery_that_reaches_two_processes_is_stored_once() {
     assert_eq!(listed[0].actor.as_deref(), Some("a\u{fffd}b"), "PostgreSQL cannot store U+0000");
 }
 
+/// Submits 20 removals one by one, and returns how many of them the guard lets pass.
+async fn passed(store: Arc<PostgresStore>, from: u64) -> usize {
+    let limits = Limits { removes: 10, ..Limits::default() };
+    let mut passed = 0;
+    for n in from..from + 20 {
+        let asked = Hold { why: String::new(), ..hold(n) };
+        let verdicts = store.reserve(None, &limits, vec![asked], LATER).await.unwrap().unwrap();
+        passed += usize::from(verdicts == [Verdict::Pass]);
+    }
+    passed
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_share_the_window_of_an_instance() {
     let (_, one, other) = two().await;
-    let limits = Limits { removes: 10, ..Limits::default() };
-    let ask = |store: Arc<PostgresStore>, from: u64| async move {
-        let mut passed = 0;
-        for n in from..from + 20 {
-            let verdicts = store.reserve(None, &limits, vec![hold(n)], LATER).await.unwrap().unwrap();
-            passed += usize::from(verdicts == [Verdict::Pass]);
-        }
-        passed
-    };
-    let (a, b) = tokio::join!(tokio::spawn(ask(one.clone(), 0)), tokio::spawn(ask(other, 100)));
+    let (a, b) = tokio::join!(tokio::spawn(passed(one.clone(), 0)), tokio::spawn(passed(other, 100)));
     assert_eq!(a.unwrap() + b.unwrap(), 10);
     assert_eq!(one.holds().await.unwrap().len(), 30);
 }
@@ -170,23 +173,18 @@ async fn a_mark_of_one_process_wakes_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_replaced() {
-    let (url, one, _) = two().await;
+    // Other tests use the same server, so only the connections with this name end.
+    let url = new_schema().await.replace("&schema=", "&application_name=lost&schema=");
+    let one = open(&url).await;
     let bell = Arc::new(Notify::new());
     let _listener = PostgresListener::start(&url, bell.clone()).unwrap();
     let patience = Duration::from_secs(30);
     tokio::time::timeout(patience, bell.notified()).await.expect("the bell rings once connected");
     one.mark(marks(3), Time(0)).await.unwrap();
-    // Other tests use the same server, so only the connections of this schema end.
-    let schema = url.rsplit_once("&schema=").unwrap().1;
-    run(
-        &url,
-        &format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE application_name = 'beadle' AND pid <> pg_backend_pid()
-                 AND (query LIKE 'LISTEN beadle_due_{schema}' OR query LIKE '%pg_notify%')"
-        ),
-    )
-    .await;
+    tokio::time::timeout(patience, bell.notified()).await.expect("a mark rings the bell");
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = 'lost' AND pid <> pg_backend_pid()";
+    run(&url, end).await;
     while one.claim(5, LATER).await.map_or(0, |claims| claims.len()) < 3 {}
     tokio::time::timeout(patience, bell.notified()).await.expect("the listener connects again");
 }

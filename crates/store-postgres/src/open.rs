@@ -47,6 +47,17 @@ impl PostgresStore {
         Self::connect(&address, settings).await.map_err(error_of(DOING))
     }
 
+    /// Returns whether the schema that `url` names has a store. Creates nothing.
+    pub async fn exists(url: &str) -> Result<bool, StoreError> {
+        const DOING: &str = "looking for the store";
+        let address = Address::parse(url).map_err(|why| StoreError::Unavailable { doing: DOING, why })?;
+        let found = async {
+            let client = pool(&address, 1)?.get().await?;
+            schema::exists(&client, &address.schema).await
+        };
+        found.await.map_err(error_of(DOING))
+    }
+
     async fn connect(address: &Address, settings: PostgresSettings) -> Result<Self, Failed> {
         let pool = pool(address, settings.connections)?;
         let mut client = pool.get().await?;

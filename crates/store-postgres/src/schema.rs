@@ -1,6 +1,6 @@
 //! The tables, and the migrations that bring schemas of older versions up to date.
 
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::{Client, GenericClient, Transaction};
 
 use crate::failed::Failed;
 use crate::{retry, sql};
@@ -143,12 +143,17 @@ pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Fai
     Ok(())
 }
 
+/// Returns whether the schema has the tables of a store.
+pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<bool, Failed> {
+    let tables =
+        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1::text AND tablename = 'schema_version'";
+    Ok(sql::find(on, tables, &[&schema]).await?.is_some())
+}
+
 /// Returns the version of the schema. Returns an error if a newer Beadle has changed the schema so
 /// that this program cannot use it.
 async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Failed> {
-    let is_there =
-        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = $1::text AND tablename = 'schema_version'";
-    if sql::find(transaction, is_there, &[&schema]).await?.is_none() {
+    if !exists(transaction, schema).await? {
         let create = "CREATE TABLE schema_version (version integer NOT NULL, oldest integer NOT NULL);
                       INSERT INTO schema_version VALUES (0, 0);";
         transaction.batch_execute(create).await?;

@@ -79,11 +79,6 @@ impl Address {
     }
 }
 
-/// Checks the address of a store without a connection. The error never contains the URL.
-pub fn check_url(url: &str) -> Result<(), String> {
-    Address::parse(url).map(drop)
-}
-
 /// Adds what the URL does not set.
 fn complete(config: &mut Config, schema: &str) {
     // After a failover, the old primary may still answer. Only the new one accepts writes.

@@ -53,6 +53,5 @@ mod sql;
 mod store;
 mod tls;
 
-pub use address::check_url;
 pub use listener::PostgresListener;
 pub use open::{PostgresSettings, PostgresStore};

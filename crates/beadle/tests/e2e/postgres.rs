@@ -1,7 +1,7 @@
 //! The state in a real PostgreSQL server.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use beadle_emulate::Cluster;
@@ -97,4 +97,38 @@ async fn a_state_moves_from_a_file_to_a_database_and_back() {
     let unknown = cluster.url();
     let none = Ran::of(world.command(), &["store", "copy", &unknown, "none.db"]).await.expect(1);
     assert!(none.err.contains("does not exist"), "{}", none.err);
+}
+
+/// Starts another service with the same configuration and other ports.
+async fn another(url: &str, world: &World) -> Serving {
+    let ports = [(); 2].map(|()| beadle_emulate::free_port());
+    let mut text = std::fs::read_to_string(world.config()).unwrap();
+    for (old, new) in world.ports.iter().zip(ports) {
+        text = text.replace(&format!("127.0.0.1:{old}\""), &format!("127.0.0.1:{new}\""));
+    }
+    let config = world.path().join("another.toml");
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
+    command.arg("--config").arg(config).stdin(Stdio::null()).env("BEADLE_STORE", url);
+    command.env("FAILPOINTS", "settle=return;first-generation=return");
+    Serving::start(command, world.path()).ready(ports[1]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_accepted_is_worked_off_by_another() {
+    let cluster = Cluster::start().await;
+    let url = cluster.url();
+    let mut world = World::new(acme(json!({ "till": { "branches": { "main": {} } } }))).await;
+    world.lines = "[worker]\nlease = \"2s\"\n".into();
+    world.policy("settings.yml", POLICY);
+    let first = Serving::start(command(&url, &world), world.path()).ready(world.operator()).await;
+    let second = another(&url, &world).await;
+    world.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
+    world.connect();
+    world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
+    world.until_sent().await;
+    // The first process has accepted the webhook, and waits for the debounce or works on the key.
+    first.kill();
+    world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
+    assert_eq!(second.stop().await, Some(0));
 }

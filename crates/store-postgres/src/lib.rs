@@ -22,8 +22,7 @@
 //!
 //! A transaction takes these locks in the order of the table, and rows of keys in the order of the
 //! keys. Two transactions therefore do not wait for each other. If PostgreSQL reports a deadlock or
-//! a serialisation failure anyway, the store repeats the transaction, at most
-//! five times.
+//! a serialisation failure anyway, the store repeats the transaction, at most five times.
 //!
 //! # Wake-ups
 //!

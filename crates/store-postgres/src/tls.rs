@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// Returns the connector that checks the server's certificate and name. `authorities` is a file
 /// with certificates in the PEM format. Without it, the authorities of the system are trusted.
 pub(crate) fn connector(authorities: Option<&Path>) -> Result<MakeRustlsConnect, String> {
-    // The program contains two providers of cryptography, so the provider must be named.
+    // If another crate enables a second provider of cryptography, rustls has no default provider.
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

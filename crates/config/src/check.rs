@@ -36,7 +36,15 @@ impl File {
             groups.check(self, &KeyPath::new("groups").entry(entry))?;
         }
         let place = self.store.path.parse::<StoreLocation>();
-        place.map_err(|why| {
+        // Commands and pages print the values of the file, and the file is often in Git.
+        let place = place.and_then(|place| match place {
+            StoreLocation::Postgres(url) if url.has_password() => {
+                Err("the file must not contain a password: set BEADLE_STORE to the address with the password"
+                    .into())
+            }
+            place => Ok(place),
+        });
+        place.map_err(|why: String| {
             let at = KeyPath::new("store").key("path");
             let what = format!("`{at}`: {why}");
             Invalid::new(at, what)

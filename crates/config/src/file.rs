@@ -84,7 +84,7 @@ impl File {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreFile {
-    /// The path of an SQLite file, or `dynamodb://TABLE`.
+    /// The path of an SQLite file, `dynamodb://TABLE`, or `postgres://USER@HOST/DATABASE`.
     pub path: String,
     /// The maximum size of the file, in MiB. When the file has reached it, Beadle answers webhooks
     /// with 503.

@@ -24,6 +24,7 @@ mod notify_email;
 mod okta;
 mod org;
 mod policy_source;
+mod postgres_url;
 mod schedule;
 mod senders;
 mod sign_in;
@@ -53,6 +54,7 @@ pub use org::{
     Validators, WaiversFile,
 };
 pub use policy_source::{PolicySource, RepositorySource};
+pub use postgres_url::PostgresUrl;
 pub use schedule::Schedule;
 pub use sign_in::{GithubSignInFile, OidcSignInFile, SignInFile};
 pub use source::Source;

@@ -1,8 +1,10 @@
-//! Where Beadle keeps its own state: in a file or in a table.
+//! Where Beadle keeps its own state: in a file, in a table or in a database.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use crate::postgres_url::PostgresUrl;
 
 /// The place where Beadle keeps its own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum StoreLocation {
         /// The address of DynamoDB, if it is not the public address of AWS.
         endpoint: Option<String>,
     },
+    /// A schema of PostgreSQL.
+    Postgres(PostgresUrl),
 }
 
 impl StoreLocation {
@@ -27,25 +31,27 @@ impl StoreLocation {
     pub fn absolute(self) -> Self {
         match self {
             Self::File(path) => Self::File(std::path::absolute(&path).unwrap_or(path)),
-            table @ Self::Table { .. } => table,
+            other @ (Self::Table { .. } | Self::Postgres(_)) => other,
         }
     }
 }
 
+/// The forms of a location, for error messages.
+const PLACES: &str = "a path, `dynamodb://TABLE` or `postgres://HOST/DATABASE`";
+
 impl FromStr for StoreLocation {
     type Err = String;
 
-    /// Parses the path of a file, or `dynamodb://TABLE` with optional parameters (`?region=`,
-    /// `&endpoint=`).
+    /// Parses the path of a file, `dynamodb://TABLE` with optional parameters (`?region=`,
+    /// `&endpoint=`), or the address of a database of PostgreSQL.
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(url) = PostgresUrl::parse(text) {
+            return url.map(Self::Postgres);
+        }
         let Some(rest) = text.strip_prefix("dynamodb://") else {
             return match text.split_once("://") {
-                Some((scheme, _)) => {
-                    Err(format!("invalid store `{scheme}://`: use a path or `dynamodb://TABLE`"))
-                }
-                None if text.is_empty() => {
-                    Err("a store must not be empty: use a path or `dynamodb://TABLE`".into())
-                }
+                Some((scheme, _)) => Err(format!("invalid store `{scheme}://`: use {PLACES}")),
+                None if text.is_empty() => Err(format!("a store must not be empty: use {PLACES}")),
                 None => Ok(Self::File(text.into())),
             };
         };
@@ -73,6 +79,7 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Table { name, .. } => write!(f, "dynamodb://{name}"),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -82,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_a_path_or_a_table() {
+    fn a_store_is_a_path_a_table_or_a_database() {
         let table = |region: Option<&str>, endpoint: Option<&str>| StoreLocation::Table {
             name: "beadle".into(),
             region: region.map(str::to_owned),
@@ -94,7 +101,11 @@ mod tests {
             "dynamodb://beadle?region=eu-west-1&endpoint=http://127.0.0.1:1".parse(),
             Ok(table(Some("eu-west-1"), Some("http://127.0.0.1:1")))
         );
-        for wrong in ["", "dynamodb://", "dynamodb://a b c", "postgres://x", "dynamodb://beadle?regoin=x"] {
+        let database = "postgres://u@db.example.com/beadle".parse::<StoreLocation>();
+        assert_eq!(database.unwrap().to_string(), "postgres://u@db.example.com/beadle");
+        for wrong in
+            ["", "dynamodb://", "dynamodb://a b c", "mysql://x", "postgres://", "dynamodb://beadle?regoin=x"]
+        {
             assert!(wrong.parse::<StoreLocation>().is_err(), "{wrong}");
         }
     }

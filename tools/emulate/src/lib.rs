@@ -6,9 +6,12 @@
 //! - [`Lambdas`]: the Runtime API of Lambda functions;
 //! - [`Pump`]: the event source mapping from a queue to a function;
 //! - [`Gateway`]: API Gateway in front of a function.
+//!
+//! [`Cluster`] is a real server of PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::missing_panics_doc, reason = "the same")]
 
+mod cluster;
 mod gateway;
 mod lambdas;
 mod moto;
@@ -16,6 +19,7 @@ mod proxy;
 mod pump;
 mod tables;
 
+pub use cluster::Cluster;
 pub use gateway::{Gateway, Shape};
 pub use lambdas::{Function, Invoked, Lambdas};
 pub use moto::Moto;

@@ -7,7 +7,9 @@ use beadle_engine::transfer::is_unfinished;
 use beadle_engine::{Store, Timing};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
+use crate::app::store_postgres as postgres;
 use crate::config::Config;
 use beadle_config::StoreLocation;
 
@@ -20,11 +22,18 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// Opens the configured store if it exists, and returns `None` otherwise. Commands that only read
-/// use this function, because they must not create the file of a store.
+/// use this function, because they must not create a store.
 pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    match config.database() {
-        Some(path) if !path.exists() => Ok(None),
-        _ => open(config).await.map(Some),
+    if is_there(config, &config.place).await? { open(config).await.map(Some) } else { Ok(None) }
+}
+
+/// Returns whether the store exists, so that opening it would not create it. Opening a table never
+/// creates the table.
+pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
+    match place {
+        StoreLocation::File(path) => Ok(config.base.join(path).exists()),
+        StoreLocation::Table { .. } => Ok(true),
+        StoreLocation::Postgres(url) => postgres::exists(url).await,
     }
 }
 
@@ -36,8 +45,8 @@ pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Sto
     let store = open_if_there(config).await?;
     store.with_context(|| {
         format!(
-            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` creates the file at its first start",
-            config.database().unwrap_or_default().display()
+            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` creates the store at its first start",
+            config.database().map_or_else(|| config.place.to_string(), |path| path.display().to_string())
         )
     })
 }
@@ -64,6 +73,19 @@ pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::R
             Ok(Arc::new(SqliteStore::open(&path, settings)?))
         }
         table @ StoreLocation::Table { .. } => open_as_table(config, table).await,
+        StoreLocation::Postgres(url) => {
+            let lease = config.file.worker.lease.into();
+            postgres::open(url, Timing { lease, ..Timing::default() }).await
+        }
+    }
+}
+
+/// Rings `bell` when another process makes a key due, until the returned value is dropped. A file is
+/// used by one service, and the functions on AWS have messages of their own.
+pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
+    match place {
+        StoreLocation::File(_) | StoreLocation::Table { .. } => None,
+        StoreLocation::Postgres(url) => postgres::listen(url, bell),
     }
 }
 

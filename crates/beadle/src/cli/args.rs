@@ -42,14 +42,14 @@ pub(crate) enum TasksCommand {
 pub(crate) enum StoreCommand {
     /// Copy a whole store into an empty one
     ///
-    /// Copies keys, deliveries, the journal, holds, pauses and notes. Beadle creates a file or
-    /// table that does not exist. Stop Beadle first: changes during the copy are lost.
+    /// Copies keys, deliveries, the journal, holds, pauses and notes. Beadle creates a file, table
+    /// or schema that does not exist. Stop Beadle first: changes during the copy are lost.
     ///
     /// Exit code: 0 the copy is complete, 1 it is not.
     Copy {
         /// Store to read, such as `beadle.db` or `dynamodb://TABLE?region=eu-west-1`
         from: StoreLocation,
-        /// Empty or new store to write, such as `copy.db` or `dynamodb://TABLE`
+        /// Empty or new store to write, such as `copy.db` or `postgres://HOST/DATABASE`
         to: StoreLocation,
     },
 }

@@ -60,7 +60,8 @@ pub(crate) struct Cli {
         help_heading = GLOBAL
     )]
     pub(crate) config: PathBuf,
-    /// Location of the store, in place of `store.path`: `state/beadle.db` or `dynamodb://TABLE`
+    /// Location of the store, in place of `store.path`: `state/beadle.db`, `dynamodb://TABLE` or
+    /// `postgres://HOST/DATABASE`
     #[arg(
         long,
         global = true,

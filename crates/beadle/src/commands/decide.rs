@@ -15,7 +15,7 @@ use crate::output::printer::Printer;
 pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
     let Some(person) = &args.person else { return Ok(operator(config).await) };
     anyhow::ensure!(
-        config.database().is_some(),
+        !config.is_at_aws(),
         "`--as` is not allowed with a store at AWS, because AWS names the caller\nhint: run the command without `--as`"
     );
     Ok(format!("{person} (system user {})", operator(config).await))

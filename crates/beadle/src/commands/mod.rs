@@ -167,7 +167,7 @@ fn ago(then: Time, now: Time) -> String {
 /// Returns the name of the person who runs this command, for the journal. If the store is a table,
 /// AWS names the caller.
 async fn operator(config: &Config) -> String {
-    let caller = if config.database().is_none() { caller().await } else { None };
+    let caller = if config.is_at_aws() { caller().await } else { None };
     caller.unwrap_or_else(shell_user)
 }
 

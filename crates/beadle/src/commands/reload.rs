@@ -20,7 +20,7 @@ struct Reloaded {
 }
 
 pub(crate) async fn run(config: &Config, json: bool, printer: &Printer) -> anyhow::Result<u8> {
-    if config.database().is_none() {
+    if config.is_at_aws() {
         bail!("`reload` needs a running service; on AWS, deploy the functions with the new configuration");
     }
     let url = format!("http://{}/reload", reachable(config.file.server.operator));

@@ -1,4 +1,4 @@
-//! `beadle store copy`: copies a store from a file to a table, or back.
+//! `beadle store copy`: copies a store from one place to another, such as from a file to a table.
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, Copied};
@@ -18,9 +18,7 @@ pub(crate) async fn copy(
     printer: &Printer,
 ) -> anyhow::Result<u8> {
     let (from, to) = (from.absolute(), to.absolute());
-    if let StoreLocation::File(path) = &from
-        && !path.exists()
-    {
+    if !store::is_there(config, &from).await.with_context(|| from.to_string())? {
         bail!("the store {from} does not exist");
     }
     if from == to {
@@ -52,7 +50,7 @@ pub(crate) async fn copy(
 }
 
 /// Creates the table if it does not exist, and enables the expiry of items and point-in-time
-/// recovery. A store in a file needs no such step, because opening it creates the file.
+/// recovery. Other stores need no such step, because opening them creates the file or the schema.
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
     if let StoreLocation::Table { .. } = place {

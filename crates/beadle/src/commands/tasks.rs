@@ -40,7 +40,7 @@ async fn list(config: &Config, json: bool, printer: &Printer) -> anyhow::Result<
 
 /// Asks the running service to run a task now.
 async fn activate(config: &Config, name: &str, json: bool, printer: &Printer) -> anyhow::Result<u8> {
-    if config.database().is_none() {
+    if config.is_at_aws() {
         bail!(
             "`tasks run` needs a running service; on AWS the worker's function runs all tasks every minute"
         );

@@ -204,11 +204,17 @@ impl Config {
         self
     }
 
-    /// Returns the path of the file that contains the store, or `None` if the store is a table.
+    /// Returns whether the store is a table at AWS. Then the worker is a function, or AWS names the
+    /// caller of a command.
+    pub(crate) fn is_at_aws(&self) -> bool {
+        matches!(self.place, StoreLocation::Table { .. })
+    }
+
+    /// Returns the path of the file that contains the store, or `None` if the store is no file.
     pub(crate) fn database(&self) -> Option<PathBuf> {
         match &self.place {
             StoreLocation::File(path) => Some(self.base.join(path)),
-            StoreLocation::Table { .. } => None,
+            StoreLocation::Table { .. } | StoreLocation::Postgres(_) => None,
         }
     }
 }

@@ -125,3 +125,24 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     let none = Ran::of(world.command(), &["store", "copy", nothing.to_str().unwrap(), back]).await.expect(1);
     assert!(none.err.contains("does not exist") && !nothing.exists(), "{}", none.err);
 }
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_moves_from_a_table_to_a_database_and_back() {
+    let (moto, cluster) = (Moto::start().await, beadle_emulate::Cluster::start().await);
+    let table = moto.table("beadle", DynamoSettings::default()).await;
+    table.put("a note", "kept").await.unwrap();
+    let world = World::new(acme(json!({}))).await;
+    let operator = || {
+        let mut operator = world.command();
+        operator.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", &moto.secret);
+        operator
+    };
+    let place = |name: &str| format!("dynamodb://{name}?region=eu-west-1&endpoint={}", moto.url);
+    let database = cluster.url();
+    let copy = async |from: &str, to: &str| Ran::of(operator(), &["store", "copy", from, to]).await;
+    let there = copy(&place("beadle"), &database).await.expect(0).out;
+    assert!(there.contains("1 note"), "{there}");
+    let back = copy(&database, &place("back")).await.expect(0).out;
+    assert!(back.contains("1 note"), "{back}");
+}

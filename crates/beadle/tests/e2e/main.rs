@@ -47,6 +47,8 @@ mod pages;
 mod people;
 mod policy;
 mod policy_in_git;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod pull_request;
 mod reach;
 mod recovery;

@@ -18,6 +18,7 @@ use crate::app::policy_reading;
 use crate::app::senders;
 use crate::app::service::Service;
 use crate::app::sign_in;
+use crate::app::store;
 use crate::config::Config;
 use crate::tasks::{self, Host, is_target_probe};
 
@@ -98,6 +99,7 @@ impl Prepared {
         service.open_all().await;
         routes.public.replace(intake.router());
         routes.operator.replace(operator.router());
+        let listener = store::listen(&service.config().place, &service.bell);
         let running = TaskTracker::new();
         let (background, stop) = (driver.clone(), service.stop.clone());
         running.spawn(async move { background.run(stop).await });
@@ -113,7 +115,7 @@ impl Prepared {
             worker.run(stop, GRACE).await;
         });
         running.close();
-        InUse { service, running }
+        InUse { service, running, _listener: listener }
     }
 }
 
@@ -121,6 +123,8 @@ impl Prepared {
 pub(super) struct InUse {
     service: Arc<Service>,
     running: TaskTracker,
+    /// Rings the bell when another process makes a key due, as long as this value exists.
+    _listener: Option<Box<dyn Send + Sync>>,
 }
 
 impl InUse {

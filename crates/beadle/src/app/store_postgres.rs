@@ -1,0 +1,56 @@
+//! Opens a store in PostgreSQL. Without the feature `postgres`, every call returns an error.
+
+use std::sync::Arc;
+
+use beadle_config::PostgresUrl;
+use beadle_engine::{Store, Timing};
+use tokio::sync::Notify;
+
+/// Opens the store, and creates its schema if it does not exist.
+#[cfg(feature = "postgres")]
+pub(crate) async fn open(url: &PostgresUrl, timing: Timing) -> anyhow::Result<Arc<dyn Store>> {
+    use beadle_store_postgres::{PostgresSettings, PostgresStore};
+
+    let settings = PostgresSettings { timing, ..PostgresSettings::default() };
+    Ok(Arc::new(PostgresStore::open(url.with_password(), settings).await?))
+}
+
+/// Returns whether the database has the store.
+#[cfg(feature = "postgres")]
+pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
+    Ok(beadle_store_postgres::PostgresStore::exists(url.with_password()).await?)
+}
+
+/// Rings `bell` when another process makes a key due, until the returned value is dropped.
+#[cfg(feature = "postgres")]
+pub(crate) fn listen(url: &PostgresUrl, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
+    match beadle_store_postgres::PostgresListener::start(url.with_password(), bell.clone()) {
+        Ok(listener) => Some(Box::new(listener)),
+        Err(error) => {
+            tracing::warn!(%error, "no notifications from the database, workers look regularly");
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "with the feature it waits for the server")]
+pub(crate) async fn open(url: &PostgresUrl, _: Timing) -> anyhow::Result<Arc<dyn Store>> {
+    Err(missing(url))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "with the feature it waits for the server")]
+pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
+    Err(missing(url))
+}
+
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn listen(_: &PostgresUrl, _: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
+    None
+}
+
+#[cfg(not(feature = "postgres"))]
+fn missing(url: &PostgresUrl) -> anyhow::Error {
+    anyhow::anyhow!("the store {url} needs a Beadle built with `--features postgres`")
+}

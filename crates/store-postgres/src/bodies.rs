@@ -1,0 +1,16 @@
+//! Compresses the bodies of deliveries.
+
+/// The maximum size of a stored body after decompression. It is above the size of GitHub's largest
+/// body. A body whose header names a larger size is damaged.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// Compresses a body with a fast method. JSON shrinks to a fifth of its size.
+pub(crate) fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::bulk::compress(body, 1)
+}
+
+/// Returns the body that [`compress`] has compressed.
+pub(crate) fn decompress(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let size = zstd::bulk::Decompressor::upper_bound(body).unwrap_or(LARGEST).min(LARGEST);
+    zstd::bulk::decompress(body, size)
+}

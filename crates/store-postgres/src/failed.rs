@@ -1,0 +1,110 @@
+//! The reasons why a call failed, before they become errors of the store.
+
+use std::error::Error as _;
+
+use beadle_engine::StoreError;
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// The reason why a call failed.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The transaction could not begin.
+    Begin(tokio_postgres::Error),
+    /// A statement failed.
+    Sql(tokio_postgres::Error),
+    /// The pool has no connection.
+    Pool(PoolError),
+    /// The store cannot work with the server or its settings now.
+    Unusable(String),
+    /// A stored value cannot be read.
+    Damaged(String),
+}
+
+impl From<tokio_postgres::Error> for Failed {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<PoolError> for Failed {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(error)
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Failed {
+    /// The error of a value that cannot be converted to JSON. A value that cannot be read from JSON
+    /// is [`Failed::Damaged`].
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+impl Failed {
+    /// Creates the error for a stored value that cannot be read.
+    pub(crate) fn damaged(why: impl std::fmt::Display) -> Self {
+        Self::Damaged(why.to_string())
+    }
+
+    /// Returns the code of PostgreSQL for this error, if the server reported one.
+    pub(crate) fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Begin(error) | Self::Sql(error) | Self::Pool(PoolError::Backend(error)) => error.code(),
+            Self::Pool(_) | Self::Unusable(_) | Self::Damaged(_) => None,
+        }
+    }
+
+    /// Describes the reason for a person.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Self::Begin(error) | Self::Sql(error) | Self::Pool(PoolError::Backend(error)) => describe(error),
+            Self::Pool(error) => error.to_string(),
+            Self::Unusable(why) | Self::Damaged(why) => why.clone(),
+        }
+    }
+
+    /// Returns the error of the store.
+    pub(crate) fn into_error(self, doing: &'static str) -> StoreError {
+        // These tables and columns exist after the migration, so another version of Beadle changed
+        // the schema, or a person did.
+        let is_damage = matches!(self, Self::Damaged(_))
+            || self.code().is_some_and(|code| {
+                [
+                    &SqlState::DATA_CORRUPTED,
+                    &SqlState::INDEX_CORRUPTED,
+                    &SqlState::UNDEFINED_COLUMN,
+                    &SqlState::UNDEFINED_TABLE,
+                ]
+                .contains(&code)
+            });
+        let why = self.why();
+        if is_damage { StoreError::Corrupt { doing, why } } else { StoreError::Unavailable { doing, why } }
+    }
+}
+
+/// Returns a function that turns the reason into the error of the store.
+pub(crate) fn error_of(doing: &'static str) -> impl FnOnce(Failed) -> StoreError {
+    move |failed| failed.into_error(doing)
+}
+
+/// Describes an error. The library's own text names neither the server's message nor the cause.
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(reported) = error.as_db_error() {
+        return format!("{} (SQLSTATE {})", reported.message(), reported.code().code());
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

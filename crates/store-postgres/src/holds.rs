@@ -1,0 +1,108 @@
+//! The held changes in PostgreSQL.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::guard::{Decision, decide};
+use beadle_engine::{Hold, Time};
+use deadpool_postgres::{GenericClient, Transaction};
+
+use crate::failed::Failed;
+use crate::sql::{self, get};
+
+fn read(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
+    let text: &str = get(row, 0)?;
+    serde_json::from_str(text).map_err(Failed::damaged)
+}
+
+/// Returns the stored holds that have one of these digests.
+pub(crate) async fn known<C: GenericClient>(
+    on: &C,
+    digests: &[&str],
+) -> Result<BTreeMap<String, Hold>, Failed> {
+    let rows = sql::query(on, "SELECT hold FROM hold WHERE digest = ANY ($1)", &[&digests]).await?;
+    let holds = rows.iter().map(|row| read(row).map(|hold| (hold.digest.clone(), hold)));
+    holds.collect()
+}
+
+/// Returns the hold that has this digest, if there is one.
+pub(crate) async fn find<C: GenericClient>(on: &C, digest: &str) -> Result<Option<Hold>, Failed> {
+    let found = sql::find(on, "SELECT hold FROM hold WHERE digest = $1", &[&digest]).await?;
+    found.as_ref().map(read).transpose()
+}
+
+/// Lists all holds.
+pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<Vec<Hold>, Failed> {
+    let rows = sql::query(on, "SELECT hold FROM hold ORDER BY since, digest", &[]).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Lists the holds of a key.
+pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<Vec<Hold>, Failed> {
+    let query = "SELECT hold FROM hold WHERE key = $1 ORDER BY digest";
+    let rows = sql::query(on, query, &[&key]).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Stores holds. If a digest occurs several times, the last hold is stored.
+pub(crate) async fn save<C: GenericClient>(on: &C, holds: &[Hold]) -> Result<(), Failed> {
+    let holds: BTreeMap<&str, &Hold> = holds.iter().map(|hold| (hold.digest.as_str(), hold)).collect();
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let digests: Vec<&str> = holds.keys().copied().collect();
+    let instances: Vec<&str> = holds.values().map(|hold| hold.key.instance()).collect();
+    let keys: Vec<&str> = holds.values().map(|hold| hold.key.as_str()).collect();
+    let since: Vec<i64> = holds.values().map(|hold| hold.since.0).collect();
+    let approved: Vec<bool> = holds.values().map(|hold| hold.approved_by.is_some()).collect();
+    let texts = holds.values().map(serde_json::to_string).collect::<Result<Vec<String>, _>>()?;
+    let statement = "INSERT INTO hold (digest, instance, key, since, approved, hold)
+         SELECT new.digest, new.instance, new.key, new.since, new.approved, new.hold
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::text[])
+         AS new (digest, instance, key, since, approved, hold)
+         ON CONFLICT (digest) DO UPDATE SET instance = excluded.instance, key = excluded.key,
+             since = excluded.since, approved = excluded.approved, hold = excluded.hold";
+    sql::execute(on, statement, &[&digests, &instances, &keys, &since, &approved, &texts]).await?;
+    Ok(())
+}
+
+/// Deletes the holds that have one of these digests.
+pub(crate) async fn delete<C: GenericClient>(on: &C, digests: &[String]) -> Result<(), Failed> {
+    sql::execute(on, "DELETE FROM hold WHERE digest = ANY ($1)", &[&digests]).await.map(drop)
+}
+
+/// Returns the instances of the holds that have one of these digests, sorted.
+pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> Result<Vec<String>, Failed> {
+    let query = "SELECT DISTINCT instance FROM hold WHERE digest = ANY ($1) ORDER BY instance";
+    let rows = sql::query(on, query, &[&digests]).await?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}
+
+/// Stores a decision about a held change. Returns the hold, with this decision or with the earlier
+/// one that stays in force. The caller has locked the window of the instance.
+pub(crate) async fn settle(
+    transaction: &Transaction<'_>,
+    digest: &str,
+    decision: &Decision,
+    now: Time,
+) -> Result<Option<Hold>, Failed> {
+    let Some(hold) = find(transaction, digest).await? else { return Ok(None) };
+    let Some(decided) = decide(&hold, decision, now) else { return Ok(Some(hold)) };
+    save(transaction, std::slice::from_ref(&decided)).await?;
+    Ok(Some(decided))
+}
+
+/// Deletes the holds of an instance that belong to other generations. Returns their number. The
+/// caller has locked the window of the instance.
+pub(crate) async fn forget(
+    transaction: &Transaction<'_>,
+    instance: &str,
+    generation: &str,
+) -> Result<u64, Failed> {
+    let query = "SELECT hold FROM hold WHERE instance = $1";
+    let rows = sql::query(transaction, query, &[&instance]).await?;
+    let holds: Vec<Hold> = rows.iter().map(read).collect::<Result<_, _>>()?;
+    let stale = holds.into_iter().filter(|hold| hold.is_outdated(instance, generation));
+    let stale: Vec<String> = stale.map(|hold| hold.digest).collect();
+    delete(transaction, &stale).await?;
+    Ok(stale.len() as u64)
+}

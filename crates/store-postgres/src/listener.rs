@@ -1,0 +1,116 @@
+//! Wakes the workers of several processes. After a commit that made a key claimable earlier, a
+//! process sends a notification. A listener in each process receives it and rings the bell.
+
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::StoreError;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
+
+use crate::address::Address;
+use crate::failed::Failed;
+use crate::{PostgresStore, sql, tls};
+
+/// How long the listener waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// Receives the notifications of the other processes, on a connection of its own, until it is
+/// dropped.
+pub struct PostgresListener {
+    task: JoinHandle<()>,
+}
+
+impl PostgresListener {
+    /// Starts to listen, and rings `bell` at each notification. While there is no connection, the
+    /// workers find due keys at their regular looks. After each new connection, the listener rings
+    /// the bell once, because a notification may have been lost.
+    pub fn start(url: &str, bell: Arc<Notify>) -> Result<Self, StoreError> {
+        let address = Address::parse(url)
+            .map_err(|why| StoreError::Unavailable { doing: "listening for due keys", why })?;
+        let task = tokio::spawn(async move {
+            let mut is_known = false;
+            loop {
+                let listened = listen(&address, &bell, &mut is_known).await;
+                if let Err(failed) = listened
+                    && !is_known
+                {
+                    is_known = true;
+                    let why = failed.why();
+                    tracing::warn!(why, "no notifications from the database, workers look regularly");
+                }
+                tokio::time::sleep(RECONNECT).await;
+            }
+        });
+        Ok(Self { task })
+    }
+}
+
+impl Drop for PostgresListener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Connects and listens, until the connection fails. `is_known` says whether the log has the present
+/// outage already, and becomes `false` when the listener listens again.
+async fn listen(address: &Address, bell: &Notify, is_known: &mut bool) -> Result<(), Failed> {
+    let channel = address.channel();
+    if address.config.get_ssl_mode() == SslMode::Disable {
+        let (client, connection) = address.config.connect(NoTls).await?;
+        return Ok(receive(&client, connection, &channel, bell, is_known).await?);
+    }
+    let tls = tls::connector(address.authorities.as_deref()).map_err(Failed::Unusable)?;
+    let (client, connection) = address.config.connect(tls).await?;
+    Ok(receive(&client, connection, &channel, bell, is_known).await?)
+}
+
+async fn receive<S, T>(
+    client: &Client,
+    mut connection: Connection<S, T>,
+    channel: &str,
+    bell: &Notify,
+    is_known: &mut bool,
+) -> Result<(), tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let messages = async {
+        while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(_) = message? {
+                bell.notify_one();
+            }
+        }
+        Ok::<(), tokio_postgres::Error>(())
+    };
+    let command = async {
+        // The address allows only names that need no quotes.
+        client.batch_execute(&format!("LISTEN {channel}")).await?;
+        *is_known = false;
+        bell.notify_one();
+        pending::<Result<(), tokio_postgres::Error>>().await
+    };
+    tokio::select! {
+        ended = messages => ended,
+        ended = command => ended,
+    }
+}
+
+impl PostgresStore {
+    /// Notifies the other processes that a key can be claimed. The function returns no error: if the
+    /// notification is lost, the workers find the key at their next regular look.
+    pub(crate) async fn announce(&self) {
+        let sent = async {
+            let client = self.pool.get().await?;
+            sql::execute(&client, "SELECT pg_notify($1::text, '')", &[&self.channel]).await
+        };
+        if let Err(failed) = sent.await {
+            tracing::debug!(why = failed.why(), "notification of due keys not sent");
+        }
+    }
+}

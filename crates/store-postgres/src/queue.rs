@@ -1,0 +1,252 @@
+//! The queue in PostgreSQL. Each function loads and locks rows, calls the engine's rules, and stores
+//! the rows in one transaction.
+
+use std::collections::BTreeSet;
+
+use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
+use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row, Time, Timing};
+use deadpool_postgres::{GenericClient, Transaction};
+
+use crate::failed::Failed;
+use crate::rows::{self, COLUMNS};
+use crate::sql::{self, get, number};
+
+/// Makes keys due. Returns whether a sleeping worker must get a message.
+pub(crate) async fn mark(
+    transaction: &Transaction<'_>,
+    marks: &[Mark],
+    now: Time,
+    timing: &Timing,
+) -> Result<bool, Failed> {
+    let keys: BTreeSet<&Key> = marks.iter().map(|mark| &mark.key).collect();
+    let before = rows::lock_or_create(transaction, &keys).await?;
+    let mut after = before.clone();
+    for mark in marks {
+        if let Some(row) = after.get_mut(&mark.key) {
+            row.mark(mark, now, timing);
+        }
+    }
+    // A claim passes over the rows that this transaction has locked. If a row was due already, its
+    // key may have been passed over, so the workers must look again.
+    let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
+    let mut pairs = after.values().zip(before.values());
+    let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
+    let after: Vec<Row> = after.into_values().collect();
+    rows::save(transaction, &after).await?;
+    Ok(wakes)
+}
+
+/// Returns whether a claim has anything to do. That is the case if a key is due. It is also the case
+/// if a key must wait longer than any vendor's rate limit, because the claim must shorten such a
+/// wait.
+pub(crate) async fn is_due<C: GenericClient>(on: &C, now: Time) -> Result<bool, Failed> {
+    let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1)
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2)";
+    get(&sql::one(on, query, &[&now.0, &(now + LONGEST_HOLD).0]).await?, 0)
+}
+
+/// Claims at most `limit` due keys, but no keys of the instances in `except`.
+pub(crate) async fn claim(
+    transaction: &Transaction<'_>,
+    limit: usize,
+    except: &[String],
+    now: Time,
+    timing: &Timing,
+) -> Result<Vec<Claim>, Failed> {
+    clamp(transaction, now, timing).await?;
+    let share = oldest_share(limit, now);
+    let mut due = select(transaction, "first_dirty", share, (except, &[]), now).await?;
+    let taken: Vec<String> = due.iter().map(|row| row.key.to_string()).collect();
+    let left = limit.saturating_sub(taken.len());
+    due.append(&mut select(transaction, "rank", left, (except, &taken), now).await?);
+    due.sort_by_key(Row::rank);
+    let claims = due.iter_mut().filter_map(|row| row.claim(now, timing)).collect();
+    rows::save(transaction, &due).await?;
+    Ok(claims)
+}
+
+/// Selects and locks keys that are due and not paused. It passes over rows that another transaction
+/// has locked: another claim takes them, or a mark changes them and announces them afterwards. It
+/// locks no more rows than the caller claims. `instances` and `keys` are left out.
+async fn select(
+    transaction: &Transaction<'_>,
+    order: &str,
+    limit: usize,
+    (instances, keys): (&[String], &[String]),
+    now: Time,
+) -> Result<Vec<Row>, Failed> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let query = format!(
+        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due <= $1 AND NOT EXISTS
+             (SELECT 1 FROM pause WHERE pause.until > $1 AND pause.scope IN (work.key, work.instance))
+             AND work.instance <> ALL ($3) AND work.key <> ALL ($4)
+         ORDER BY {order} LIMIT $2 FOR UPDATE OF work SKIP LOCKED"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    rows::read_all(&sql::query(transaction, &query, &[&now.0, &limit, &instances, &keys]).await?)
+}
+
+/// Shortens the waits of rows whose time is far in the future, because it was stored while the clock
+/// was ahead.
+async fn clamp(transaction: &Transaction<'_>, now: Time, timing: &Timing) -> Result<(), Failed> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 ORDER BY key FOR UPDATE SKIP LOCKED"
+    );
+    let far = now + LONGEST_HOLD;
+    let mut far = rows::read_all(&sql::query(transaction, &query, &[&far.0]).await?)?;
+    for row in &mut far {
+        row.clamp(now, timing);
+    }
+    rows::save(transaction, &far).await
+}
+
+/// Claims a key for an operator. If another worker has the key, the function changes nothing.
+pub(crate) async fn claim_key(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    now: Time,
+    timing: &Timing,
+) -> Result<Option<Claim>, Failed> {
+    let found = rows::lock_or_create(transaction, &BTreeSet::from([key])).await?;
+    let Some(mut row) = found.into_values().next() else { return Ok(None) };
+    row.mark(&Mark::new(key.clone(), Lane::Manual), now, timing);
+    let claim = row.claim(now, timing);
+    if claim.is_some() {
+        rows::save(transaction, &[row]).await?;
+    }
+    Ok(claim)
+}
+
+/// Claims those of the given keys that are due and not paused.
+pub(crate) async fn claim_named(
+    transaction: &Transaction<'_>,
+    keys: &[Key],
+    now: Time,
+    timing: &Timing,
+) -> Result<Vec<Claim>, Failed> {
+    let paused = "SELECT scope FROM pause WHERE until > $1";
+    let paused = sql::query(transaction, paused, &[&now.0]).await?;
+    let paused: BTreeSet<&str> = paused.iter().map(|row| get(row, 0)).collect::<Result<_, Failed>>()?;
+    let is_free = |key: &&Key| !paused.contains(key.as_str()) && !paused.contains(key.instance());
+    let mut found = rows::lock(transaction, &keys.iter().filter(is_free).collect()).await?;
+    let (mut claims, mut changed) = (Vec::new(), Vec::new());
+    for key in keys {
+        // A key that is named twice is claimed once.
+        let Some(mut row) = found.remove(key) else { continue };
+        let before = row.clone();
+        claims.extend(row.claim(now, timing));
+        if row != before {
+            changed.push(row);
+        }
+    }
+    rows::save(transaction, &changed).await?;
+    Ok(claims)
+}
+
+/// Renews a lease.
+pub(crate) async fn renew(
+    transaction: &Transaction<'_>,
+    lease: &Lease,
+    now: Time,
+    timing: &Timing,
+) -> Result<Option<Time>, Failed> {
+    let Some(mut row) = rows::lock_one(transaction, &lease.key).await? else { return Ok(None) };
+    let until = row.renew(lease, now, timing);
+    if until.is_some() {
+        rows::save(transaction, &[row]).await?;
+    }
+    Ok(until)
+}
+
+/// Records the end of a run. Returns whether the lease was still valid, and whether a sleeping
+/// worker must get a message.
+pub(crate) async fn finish(
+    transaction: &Transaction<'_>,
+    lease: &Lease,
+    outcome: &Outcome,
+    now: Time,
+    timing: &Timing,
+) -> Result<(bool, bool), Failed> {
+    let Some(mut row) = rows::lock_one(transaction, &lease.key).await? else { return Ok((false, false)) };
+    let before = row.clone();
+    if !row.finish(lease, outcome.clone(), now, timing) {
+        return Ok((false, false));
+    }
+    let wakes = row.wakes(&before, now).is_some();
+    rows::save(transaction, &[row]).await?;
+    Ok((true, wakes))
+}
+
+/// Returns whether `lease` is valid, and prevents that another worker claims its key before the
+/// transaction ends. If there is no lease to check, the result is `true`.
+pub(crate) async fn holds(
+    transaction: &Transaction<'_>,
+    lease: Option<&Lease>,
+    now: Time,
+) -> Result<bool, Failed> {
+    let Some(lease) = lease else { return Ok(true) };
+    let query = format!("SELECT {COLUMNS} FROM work WHERE key = $1 FOR SHARE");
+    let found = sql::find(transaction, &query, &[&lease.key.as_str()]).await?;
+    let row = found.as_ref().map(rows::read).transpose()?;
+    Ok(row.is_some_and(|row| row.holds(lease, now)))
+}
+
+/// Returns the earliest time at which a worker can claim any key.
+pub(crate) async fn next_due<C: GenericClient>(on: &C) -> Result<Option<Time>, Failed> {
+    let due: Option<i64> =
+        get(&sql::one(on, "SELECT min(due) FROM work WHERE due IS NOT NULL", &[]).await?, 0)?;
+    Ok(due.map(Time))
+}
+
+/// Lists the keys that are due, claimed or parked.
+pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<Row>, Failed> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL OR parked IS NOT NULL OR lease_until IS NOT NULL
+         ORDER BY (parked IS NULL), rank LIMIT $1"
+    );
+    rows::read_all(&sql::query(on, &query, &[&i64::from(limit)]).await?)
+}
+
+/// Counts the keys of scopes that wait for a run.
+pub(crate) async fn count_waiting<C: GenericClient>(
+    on: &C,
+    scopes: &[KeyScope],
+    since: Time,
+    most: u32,
+) -> Result<u64, Failed> {
+    // If `due` is set, the key is not parked.
+    let query = "SELECT count(*) FROM (SELECT 1 FROM work
+             WHERE due IS NOT NULL AND first_dirty <= $1 AND key >= $2 AND key < $3 LIMIT $4) AS waiting";
+    let mut left = i64::from(most);
+    for scope in scopes {
+        let (from, to) = scope.bounds();
+        let found: i64 = get(&sql::one(on, query, &[&since.0, &from, &to, &left]).await?, 0)?;
+        left -= found;
+    }
+    Ok((i64::from(most) - left).unsigned_abs())
+}
+
+/// Counts the keys in the queue.
+pub(crate) async fn depth<C: GenericClient>(on: &C, now: Time) -> Result<Depth, Failed> {
+    let mut depth = Depth::default();
+    let waiting = "SELECT lane, count(*) FROM work
+         WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= $1) GROUP BY lane";
+    for row in sql::query(on, waiting, &[&now.0]).await? {
+        let lane: &str = get(&row, 0)?;
+        let lane: Lane = lane.parse().map_err(Failed::damaged)?;
+        depth.due[lane as usize] = number(&row, 1)?;
+    }
+    let oldest = "SELECT first_dirty FROM work
+         WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= $1) AND NOT EXISTS
+             (SELECT 1 FROM pause WHERE pause.until > $1 AND pause.scope IN (work.key, work.instance))
+         ORDER BY first_dirty LIMIT 1";
+    let oldest = sql::find(on, oldest, &[&now.0]).await?;
+    depth.oldest = oldest.as_ref().map(|row| get(row, 0)).transpose()?.map(Time);
+    let counts = "SELECT (SELECT count(*) FROM work WHERE lease_until > $1),
+                         (SELECT count(*) FROM work WHERE parked IS NOT NULL)";
+    let counts = sql::one(on, counts, &[&now.0]).await?;
+    (depth.leased, depth.parked) = (number(&counts, 0)?, number(&counts, 1)?);
+    Ok(depth)
+}

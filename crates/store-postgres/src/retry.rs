@@ -1,0 +1,84 @@
+//! Runs a transaction, and repeats it if PostgreSQL cancelled it.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Client, Pool, Transaction};
+use tokio_postgres::IsolationLevel;
+use tokio_postgres::error::SqlState;
+
+use crate::failed::Failed;
+
+/// How often a cancelled transaction is repeated.
+const MOST: u32 = 5;
+
+/// Begins a transaction. The description of the crate explains the level of isolation.
+pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>, Failed> {
+    let builder = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+    builder.start().await.map_err(Failed::Begin)
+}
+
+/// Counts the repetitions of one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Retries(u32);
+
+impl Retries {
+    /// Returns whether to repeat the transaction, and waits before the repetition. The result is
+    /// `true` only if the transaction certainly stored nothing.
+    pub(crate) async fn repeat(&mut self, failed: &Failed, pool: &Pool) -> bool {
+        if self.0 >= MOST || !is_cancelled(failed) {
+            return false;
+        }
+        self.0 += 1;
+        if !is_conflict(failed) {
+            // The other idle connections lead to the same server, which does not take writes any
+            // more. New connections look for the server that does.
+            drop(pool.retain(|_, _| false));
+        }
+        tokio::time::sleep(Duration::from_millis(10) * self.0).await;
+        true
+    }
+}
+
+/// Returns whether another transaction was in the way.
+fn is_conflict(failed: &Failed) -> bool {
+    let conflicts = [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED];
+    failed.code().is_some_and(|code| conflicts.contains(&code))
+}
+
+/// Returns whether the transaction certainly stored nothing, and a repetition may succeed: it did
+/// not begin on this connection, it had a conflict, or the server has become a standby. A lost
+/// connection during the commit is not such a case.
+fn is_cancelled(failed: &Failed) -> bool {
+    matches!(failed, Failed::Begin(_))
+        || is_conflict(failed)
+        || failed.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
+/// Runs statements in one transaction, and commits it. `$body` is an expression that may run several
+/// times, and that may use `?`. If it fails, the transaction is rolled back. This is a macro and not
+/// a function, because a closure cannot return a future that borrows the transaction and is `Send`.
+macro_rules! transaction {
+    ($store:expr, $tx:ident => $body:expr) => {{
+        let mut retries = $crate::retry::Retries::default();
+        loop {
+            let done = async {
+                let mut client = $store.pool.get().await?;
+                let $tx = $crate::retry::begin(&mut client).await?;
+                let output = $body;
+                $tx.commit().await?;
+                Ok::<_, $crate::failed::Failed>(output)
+            }
+            .await;
+            match done {
+                Ok(output) => break Ok(output),
+                Err(failed) => {
+                    if !retries.repeat(&failed, &$store.pool).await {
+                        break Err(failed);
+                    }
+                }
+            }
+        }
+    }};
+}
+
+pub(crate) use transaction;

@@ -1,0 +1,71 @@
+//! Runs prepared statements, and reads values from rows.
+
+use std::borrow::Cow;
+
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
+
+use crate::failed::{Failed, describe};
+
+/// Runs a query. The connection prepares each text of a query once.
+pub(crate) async fn query<C: GenericClient>(
+    on: &C,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Failed> {
+    let statement = on.prepare_cached(sql).await?;
+    Ok(on.query(&statement, params).await?)
+}
+
+/// Runs a query that returns at most one row.
+pub(crate) async fn find<C: GenericClient>(
+    on: &C,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Option<Row>, Failed> {
+    let statement = on.prepare_cached(sql).await?;
+    Ok(on.query_opt(&statement, params).await?)
+}
+
+/// Runs a query that returns exactly one row.
+pub(crate) async fn one<C: GenericClient>(
+    on: &C,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Row, Failed> {
+    let statement = on.prepare_cached(sql).await?;
+    Ok(on.query_one(&statement, params).await?)
+}
+
+/// Runs a statement, and returns the number of rows that it changed.
+pub(crate) async fn execute<C: GenericClient>(
+    on: &C,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<u64, Failed> {
+    let statement = on.prepare_cached(sql).await?;
+    Ok(on.execute(&statement, params).await?)
+}
+
+/// Reads a column.
+pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, Failed> {
+    row.try_get(at).map_err(|error| Failed::Damaged(describe(&error)))
+}
+
+/// Reads a column of whole numbers. PostgreSQL has no unsigned types.
+pub(crate) fn number<T: TryFrom<i64>>(row: &Row, at: usize) -> Result<T, Failed> {
+    let stored: i64 = get(row, at)?;
+    T::try_from(stored).map_err(|_| Failed::Damaged(format!("invalid number {stored} in column {at}")))
+}
+
+/// Returns the stored form of a number. No counter of Beadle reaches the limit.
+pub(crate) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Returns a text in a form that PostgreSQL can store. It rejects texts with the character U+0000,
+/// and a name or an error message of a vendor may contain it.
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}

@@ -1,0 +1,28 @@
+//! The server of this test program. All tests of a process share it, and each store has a schema of
+//! its own.
+
+use beadle_emulate::Cluster;
+use beadle_store_postgres::{PostgresSettings, PostgresStore};
+use tokio::sync::OnceCell;
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// Returns the address of a schema that does not exist yet.
+pub(crate) async fn new_schema() -> String {
+    CLUSTER.get_or_init(Cluster::start).await.url()
+}
+
+/// Opens a store, as one process does.
+pub(crate) async fn open(url: &str) -> PostgresStore {
+    PostgresStore::open(url, PostgresSettings::default()).await.unwrap()
+}
+
+/// Runs statements in the schema of a store, as an administrator does.
+pub(crate) async fn run(url: &str, statements: &str) {
+    let (server, schema) = url.rsplit_once("&schema=").unwrap();
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
+    let connected = tokio::spawn(connection);
+    client.batch_execute(&format!("SET search_path = {schema}; {statements}")).await.unwrap();
+    drop(client);
+    connected.await.unwrap().unwrap();
+}

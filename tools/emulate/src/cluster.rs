@@ -1,0 +1,119 @@
+//! A PostgreSQL server for tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The id of the user `nobody` and of its group.
+const NOBODY: u32 = 65_534;
+
+/// The shell keeps the server running until its standard input ends. The input ends with the process
+/// of the test, even if that process is killed.
+const KEEP: &str =
+    r#""$0" "$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$BEADLE_CLUSTER""#;
+
+/// A server of PostgreSQL with an empty database. It listens on a socket in a temporary folder, and
+/// has no TCP port. It ends when the value is dropped, or with the process. It does not wait for the
+/// disk, so it starts quickly, and its data does not survive a crash of the machine.
+pub struct Cluster {
+    folder: PathBuf,
+    keeper: Child,
+    schemas: AtomicU32,
+}
+
+impl Cluster {
+    /// Starts a server, and returns when it accepts connections.
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("beadle-pg").tempdir().unwrap().keep();
+        let data = folder.join("data");
+        let user = ServerUser::for_folder(&folder);
+        let mut init = Command::new(program("initdb"));
+        init.args(["--username=beadle", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        init.arg("--pgdata").arg(&data);
+        let made = user.runs(&mut init, &folder).output().unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let mut keeper = Command::new("/bin/sh");
+        keeper.args(["-c", KEEP]).arg(program("postgres")).arg("-D").arg(&data).arg("-k").arg(&folder);
+        for setting in ["listen_addresses=", "fsync=off", "max_connections=200", "shared_buffers=32MB"] {
+            keeper.args(["-c", setting]);
+        }
+        keeper.env("BEADLE_CLUSTER", &folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        let keeper = user.runs(&mut keeper, &folder).spawn().unwrap();
+        let mut cluster = Self { folder, keeper, schemas: AtomicU32::new(0) };
+        cluster.wait().await;
+        cluster
+    }
+
+    /// Returns the address of a schema that does not exist yet.
+    pub fn url(&self) -> String {
+        let n = self.schemas.fetch_add(1, Ordering::Relaxed);
+        format!("postgres://beadle@/postgres?host={}&schema=test_{n}", self.folder.display())
+    }
+
+    /// Waits until the server is ready. The last line of its file says so.
+    async fn wait(&mut self) {
+        let state = self.folder.join("data/postmaster.pid");
+        for _ in 0..600 {
+            let text = std::fs::read_to_string(&state).unwrap_or_default();
+            if text.lines().last().is_some_and(|line| line.trim() == "ready") {
+                return;
+            }
+            assert!(self.keeper.try_wait().unwrap().is_none(), "{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("PostgreSQL does not start: {}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait(); // the shell deletes the folder
+    }
+}
+
+/// The user that runs the server.
+#[derive(Clone, Copy)]
+enum ServerUser {
+    /// The user that runs the tests.
+    Own,
+    /// The user `nobody`, because PostgreSQL refuses to run as root.
+    Nobody,
+}
+
+impl ServerUser {
+    /// Chooses the user, and makes it the owner of a folder that this process has just created.
+    fn for_folder(folder: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        if std::fs::metadata(folder).unwrap().uid() != 0 {
+            return Self::Own;
+        }
+        std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        Self::Nobody
+    }
+
+    /// Lets a program run as this user, in a folder that the user can enter.
+    fn runs<'a>(self, command: &'a mut Command, folder: &Path) -> &'a mut Command {
+        use std::os::unix::process::CommandExt as _;
+        command.current_dir(folder);
+        match self {
+            Self::Own => command,
+            Self::Nobody => command.uid(NOBODY).gid(NOBODY),
+        }
+    }
+}
+
+/// Returns the path of a program of PostgreSQL: from `PATH`, or from the folder of Debian's package.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join(name)).collect();
+    places.extend((14..30).rev().map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}").into()));
+    let found = places.into_iter().find(|place| place.exists());
+    found.unwrap_or_else(|| panic!("`{name}` is missing: install Debian's package `postgresql`"))
+}

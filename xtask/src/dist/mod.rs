@@ -3,9 +3,11 @@
 mod archive;
 mod build;
 mod checksums;
+mod image;
 mod install;
 mod packages;
 mod release;
+mod sbom;
 mod stage;
 mod target;
 
@@ -31,14 +33,14 @@ pub(crate) struct DistArgs {
     /// Profile of cargo for the programs; `release` builds in half the time
     #[arg(long, default_value = "dist")]
     profile: String,
-    /// Build programs of one kind only; packages need `glibc`
+    /// Build programs of one kind only; packages need `glibc`, images need `static`
     #[arg(long, value_enum)]
     only: Option<Kind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
-    /// Build archives, packages and checksums
+    /// Build archives, packages, images, the list of components and checksums
     Build,
     /// Run the built programs, and install and remove the packages in a root folder
     Check,
@@ -69,10 +71,12 @@ fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
         let program = build::program(release, target)?;
         let folder = stage::collect(release, target, &program, &manual)?;
         archive::pack(release, &folder)?;
-        if target.kind == Kind::Glibc {
-            packages::build(release, target, &folder)?;
+        match target.kind {
+            Kind::Static => image::build(release, target, &folder)?,
+            Kind::Glibc => packages::build(release, target, &folder)?,
         }
     }
+    sbom::write(release)?;
     let sums = checksums::write(release)?;
     println!("{sums}{}", release.files.display());
     Ok(sums)

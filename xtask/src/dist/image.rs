@@ -25,8 +25,8 @@ const CONFIG: &[(&str, &str)] = &[
     ("--config.env", "BEADLE_CONFIG=/etc/beadle/beadle.toml"),
     ("--config.env", "BEADLE_STORE=/var/lib/beadle/beadle.db"),
     ("--config.volume", "/var/lib/beadle"),
-    ("--config.exposedports", "8080"),
-    ("--config.exposedports", "8081"),
+    ("--config.exposedports", "8080/tcp"),
+    ("--config.exposedports", "8081/tcp"),
     ("--config.entrypoint", "/usr/local/bin/beadle"),
     ("--config.cmd", "--log-format"),
     ("--config.cmd", "json"),
@@ -85,13 +85,24 @@ pub(crate) fn build(release: &Release, target: &Target, folder: &Path) -> anyhow
         ])?;
     }
     let version = format!("org.opencontainers.image.version={}", release.version);
-    let own = [("--created", &created[..]), ("--architecture", target.debian), ("--config.label", &version)];
+    let own = [
+        ("--created", &created[..]),
+        ("--architecture", target.debian),
+        ("--config.label", version.as_str()),
+    ];
     let properties: Vec<&str> = own.iter().chain(CONFIG).flat_map(|(name, value)| [*name, *value]).collect();
     call(&[&["config", "--image", &image, "--no-history"], &properties[..]].concat())?;
     call(&["gc", "--layout", &layout])?;
 
     let mut tar = Command::new("tar");
-    tar.args(["--sort=name", "--format=gnu", "--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX"]);
+    tar.args([
+        "--sort=name",
+        "--format=gnu",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=u=rwX,go=rX",
+    ]);
     tar.arg(format!("--mtime={at}")).arg("--directory").arg(&layout);
     run(tar.arg("--create").arg("--file").arg(file(release, target)).args([
         "blobs",

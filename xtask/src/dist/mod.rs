@@ -2,12 +2,14 @@
 
 mod archive;
 mod build;
+mod chart;
 mod checksums;
 mod image;
 mod install;
 mod packages;
 mod release;
 mod sbom;
+mod source;
 mod stage;
 mod target;
 
@@ -40,7 +42,7 @@ pub(crate) struct DistArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
-    /// Build archives, packages, images, the list of components and checksums
+    /// Build archives, packages, images, the chart, the formula, the list of components and checksums
     Build,
     /// Run the built programs, and install and remove the packages in a root folder
     Check,
@@ -70,12 +72,14 @@ fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
     for target in targets {
         let program = build::program(release, target)?;
         let folder = stage::collect(release, target, &program, &manual)?;
-        archive::pack(release, &folder)?;
+        stage::pack(release, &folder)?;
         match target.kind {
             Kind::Static => image::build(release, target, &folder)?,
             Kind::Glibc => packages::build(release, target, &folder)?,
         }
     }
+    chart::pack(release)?;
+    source::pack(release)?;
     sbom::write(release)?;
     let sums = checksums::write(release)?;
     println!("{sums}{}", release.files.display());

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 
+use crate::dist::archive;
 use crate::dist::release::Release;
 use crate::dist::target::Target;
 use crate::run::{cargo, root, run, step};
@@ -70,6 +71,15 @@ pub(crate) fn collect(
     std::fs::write(&service, unit(&text)?)?;
     finish(&service, 0o644, time)?;
     Ok(folder)
+}
+
+/// Writes the archive of a program.
+pub(crate) fn pack(release: &Release, folder: &Path) -> anyhow::Result<()> {
+    let name = folder.file_name().context("the folder has no name")?.to_string_lossy().into_owned();
+    let parent = folder.parent().context("the folder has no parent")?;
+    let file = release.files.join(&name);
+    archive::tar(release, parent, &[&name], &file)?;
+    archive::compress(&file, ".tar.gz")
 }
 
 /// Returns the unit of the packages.

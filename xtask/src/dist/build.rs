@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::dist::release::Release;
-use crate::dist::target::Target;
+use crate::dist::target::{GLIBC, Kind, Target};
 use crate::run::{root, run, step};
 use crate::tools;
 
@@ -38,7 +38,8 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     if !built.exists() {
         bail!("cargo did not write {}", built.display());
     }
-    check_paths(&built, &paths)?;
+    let bytes = std::fs::read(&built)?;
+    check(&bytes, target.kind, &paths).with_context(|| built.display().to_string())?;
     Ok(built)
 }
 
@@ -59,16 +60,56 @@ fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     Ok(paths.into_iter().map(|(path, shown)| (path.display().to_string(), shown)).collect())
 }
 
-/// Returns an error if the program contains a path of this machine.
-fn check_paths(program: &Path, paths: &[(String, &str)]) -> anyhow::Result<()> {
-    let bytes = std::fs::read(program)?;
+/// Returns an error if a program contains a path of this machine, lacks the list of its dependencies,
+/// or needs a newer glibc than the packages require.
+fn check(program: &[u8], kind: Kind, paths: &[(String, &str)]) -> anyhow::Result<()> {
     for (path, _) in paths {
-        let path = path.as_bytes();
-        if let Some(at) = bytes.windows(path.len()).position(|part| part == path) {
-            let end = (at + 120).min(bytes.len());
-            let found = String::from_utf8_lossy(bytes.get(at..end).unwrap_or_default()).into_owned();
-            bail!("{} contains a path of this machine: {found:?}", program.display());
+        if let Some(found) = around(program, path.as_bytes()) {
+            bail!("the program contains a path of this machine: {found:?}");
         }
     }
+    if around(program, b".dep-v0").is_none() {
+        bail!("the program does not contain the list of its dependencies");
+    }
+    let newest = newest_glibc(program);
+    if kind == Kind::Glibc && newest > GLIBC {
+        bail!("the program needs glibc 2.{newest}, and the packages require 2.{GLIBC}");
+    }
     Ok(())
+}
+
+/// Returns the text that begins with `text` in a program.
+fn around(program: &[u8], text: &[u8]) -> Option<String> {
+    let at = program.windows(text.len()).position(|part| part == text)?;
+    let end = (at + 120).min(program.len());
+    Some(String::from_utf8_lossy(program.get(at..end)?).into_owned())
+}
+
+/// Returns the newest version of glibc that a program names, as the number after `2.`.
+fn newest_glibc(program: &[u8]) -> u32 {
+    let text = String::from_utf8_lossy(program);
+    let numbers = text.split("GLIBC_2.").skip(1).filter_map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    numbers.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_checked_for_paths_dependencies_and_glibc() {
+        let paths = [("/home/mona/.cargo".to_owned(), "/cargo")];
+        let of = |text: &str, kind| check(text.as_bytes(), kind, &paths).map_err(|error| error.to_string());
+        let fine = "\u{7f}ELF GLIBC_2.2.5 GLIBC_2.28 .dep-v0 /cargo/registry/src/a.rs";
+        assert_eq!(of(fine, Kind::Glibc), Ok(()));
+        let path = of(".dep-v0 /home/mona/.cargo/registry/src/a.rs", Kind::Static).unwrap_err();
+        assert!(path.contains("/home/mona/.cargo/registry/src/a.rs"), "{path}");
+        assert!(of("GLIBC_2.28", Kind::Glibc).unwrap_err().contains("dependencies"));
+        let newer = "GLIBC_2.34 .dep-v0";
+        assert!(of(newer, Kind::Glibc).unwrap_err().contains("needs glibc 2.34"));
+        assert_eq!(of(newer, Kind::Static), Ok(()), "it contains its own");
+    }
 }

@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use crate::package::is_installed;
 use crate::run::step;
 
-/// The oldest glibc with which a program of the kind [`Kind::Glibc`] runs. It is in Debian 10 and
-/// in RHEL 8. The packages of `deploy/packages/nfpm.yaml` require the same version.
-const GLIBC: &str = "2.28";
+/// The oldest glibc with which a program of the kind [`Kind::Glibc`] runs, as the number after `2.`.
+/// glibc 2.28 is in Debian 10 and in RHEL 8. The packages of `deploy/packages/nfpm.yaml` require it.
+pub(crate) const GLIBC: u32 = 28;
 
 /// The use of the C library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,7 +58,7 @@ impl Target {
     /// Returns the value of `--target`.
     pub(crate) fn asked(&self) -> String {
         match self.kind {
-            Kind::Glibc => format!("{}.{GLIBC}", self.triple),
+            Kind::Glibc => format!("{}.2.{GLIBC}", self.triple),
             Kind::Static => self.triple.clone(),
         }
     }
@@ -136,7 +136,7 @@ mod tests {
         };
         let glibc = of(Kind::Glibc, Linker::Zig);
         assert_eq!((glibc.command(), glibc.flags().len()), ("zigbuild", 0));
-        assert_eq!(glibc.asked(), format!("x86_64-unknown-linux-gnu.{GLIBC}"));
+        assert_eq!(glibc.asked(), "x86_64-unknown-linux-gnu.2.28");
         let alone = of(Kind::Static, Linker::System);
         assert_eq!((alone.command(), alone.flags().len()), ("build", 1));
         assert_eq!(alone.asked(), "x86_64-unknown-linux-gnu");
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_packages_require_the_glibc_of_the_program() {
         let packages = include_str!("../../../deploy/packages/nfpm.yaml");
-        for line in [format!("libc6 (>= {GLIBC})"), format!("glibc >= {GLIBC}")] {
+        for line in [format!("libc6 (>= 2.{GLIBC})"), format!("glibc >= 2.{GLIBC}")] {
             assert!(packages.contains(&line), "{line}");
         }
     }

@@ -54,7 +54,7 @@ fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     let paths = [
         (root().canonicalize()?, "/beadle"),
         (folder.to_owned(), "/target"),
-        (home.canonicalize()?, "/cargo"),
+        (home, "/cargo"),
         (toolchain, "/rust"),
     ];
     Ok(paths.into_iter().map(|(path, shown)| (path.display().to_string(), shown)).collect())

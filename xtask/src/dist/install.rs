@@ -25,8 +25,16 @@ const INSTALLED: &[&str] = &[
     "usr/share/fish/vendor_completions.d/beadle.fish",
     "usr/share/doc/beadle/LICENSE-MIT",
 ];
-/// A file that the operator writes. The removal of the package must keep it.
-const CONFIGURATION: &str = "etc/beadle/beadle.toml";
+/// The files that the operator writes. The removal of the package must keep them.
+const WRITTEN: &[(&str, &str)] = &[
+    (
+        "etc/beadle/beadle.toml",
+        "[store]\npath = \"/var/lib/beadle/beadle.db\"\n\n[[org]]\nname = \"acme\"\n\
+         app = { id = 1, key = \"file:beadle-app.pem\" }\nwebhook_secrets = []\npolicy = \"policy\"\n\
+         mode = \"observe\"\n",
+    ),
+    ("etc/beadle/policy/settings.yml", "repository: { delete_branch_on_merge: true }\n"),
+];
 
 /// Checks the files that this machine can check, and prints which checks it leaves out.
 pub(crate) fn check(release: &Release, targets: &[Target]) -> anyhow::Result<()> {
@@ -121,17 +129,27 @@ fn installed(release: &Release, target: &Target) -> anyhow::Result<()> {
     if owner.trim() != "beadle:beadle 750" {
         bail!("/etc/beadle must have the owner and mode `beadle:beadle 750`, found `{}`", owner.trim());
     }
-    // The user of the service can write the configuration, and the upgrade and the removal keep it.
-    inside(&["su", "--shell", "/bin/sh", "beadle", "--command", "beadle example > /etc/beadle/beadle.toml"])?;
+    for (file, text) in WRITTEN {
+        let file = folder.join(file);
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(file, text)?;
+    }
+    // The user of the service can write the folder, as `beadle init` does, and its files are valid.
+    let script = "cd /etc/beadle && beadle example > example.toml && beadle check && beadle self check";
+    inside(&["su", "--shell", "/bin/sh", "beadle", "--command", script])?;
     inside(&["dpkg", "--install", "/beadle.deb"])?;
-    expect_file(&folder, CONFIGURATION)?;
-    inside(&["dpkg", "--remove", "beadle"])?;
-    expect_file(&folder, CONFIGURATION)?;
+    for option in ["--remove", "--purge"] {
+        inside(&["dpkg", option, "beadle"])?;
+        for (file, _) in WRITTEN {
+            expect_file(&folder, file)?;
+        }
+    }
     if folder.join("usr/bin/beadle").exists() {
         bail!("the removal of the package keeps /usr/bin/beadle");
     }
-    inside(&["dpkg", "--purge", "beadle"])?;
-    expect_file(&folder, CONFIGURATION)
+    Ok(())
 }
 
 /// Runs the program at `path` inside a root folder.

@@ -1,8 +1,10 @@
 //! Developer commands: `cargo xtask test`, `ci`, `storm`, `house`, `pages`, `bench`, `package`,
-//! `tools`, `described`, `screenshots`.
+//! `dist`, `tools`, `described`, `screenshots`.
 
 mod chromium;
+mod debian;
 mod described;
+mod dist;
 mod house;
 mod links;
 mod package;
@@ -73,6 +75,8 @@ enum Command {
     },
     /// Build the packages of the Lambda functions into target/lambda, and print their sizes
     Package,
+    /// Build the files of a release into target/packages, or check them
+    Dist(dist::DistArgs),
     /// Fetch the tools of the tests and checks, at pinned versions
     Tools,
     /// Generate the table from GitHub's description, by which the simulated GitHub checks bodies
@@ -90,6 +94,7 @@ fn main() -> anyhow::Result<()> {
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
+        Command::Dist(args) => dist::run(&args),
         Command::Tools => tools::everything(),
         Command::Described => described::write(),
         Command::Screenshots => screenshots::take(),

@@ -57,7 +57,8 @@ pub(crate) fn build() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_installed(target: &str) -> anyhow::Result<bool> {
+/// Returns whether the toolchain has the standard library of a target.
+pub(crate) fn is_installed(target: &str) -> anyhow::Result<bool> {
     let asked = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output()?;
     Ok(asked.status.success() && PathBuf::from(String::from_utf8(asked.stdout)?.trim()).exists())
 }

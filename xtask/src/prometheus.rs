@@ -1,12 +1,12 @@
 //! Checks the rules of Prometheus and the queries of the dashboard: with `promtool`, and with a
 //! Prometheus that reads the metrics of a running service.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use crate::debian;
 use crate::run::{root, run, step};
 use crate::suite;
 
@@ -19,6 +19,7 @@ const DASHBOARD: &str = "deploy/grafana/beadle.json";
 /// Checks the rules, runs their tests, checks the queries of the dashboard, and runs everything
 /// against a service. If Prometheus cannot be fetched, only prints that the check is left out.
 pub(crate) fn check() -> anyhow::Result<()> {
+    let program = |name| debian::program("prometheus", name);
     let programs = program("promtool").and_then(|promtool| Ok((promtool, program("prometheus")?)));
     let (promtool, server) = match programs {
         Ok(programs) => programs,
@@ -47,33 +48,4 @@ fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
         |(at, target): (usize, &Value)| json!({ "record": format!("query:{at}"), "expr": target["expr"] });
     let rules: Vec<Value> = targets.enumerate().map(rule).collect();
     Ok(json!({ "groups": [{ "name": "dashboard", "rules": rules }] }))
-}
-
-/// Returns the path of a program of Prometheus: the installed one, or the one in Debian's package.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
-    if Command::new(name).arg("--version").output().is_ok() {
-        return Ok(name.into());
-    }
-    let target = root().join("target/tools/prometheus");
-    let program = target.join("usr/bin").join(name);
-    if !program.exists() {
-        unpack("prometheus", &target)?;
-    }
-    Ok(program)
-}
-
-/// Fetches a package of Debian, and unpacks it. The package is not installed, because the
-/// installation would start a server.
-fn unpack(package: &str, target: &Path) -> anyhow::Result<()> {
-    if Command::new("apt-get").arg("--version").output().is_err() {
-        bail!("install Prometheus");
-    }
-    std::fs::create_dir_all(target)?;
-    run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(target))?;
-    let mut files = std::fs::read_dir(target)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let archive = files.find(|path| path.extension().is_some_and(|ending| ending == "deb"));
-    let archive = archive.with_context(|| format!("apt-get download {package} created no file"))?;
-    run(Command::new("dpkg").arg("-x").arg(&archive).arg(target))?;
-    std::fs::remove_file(archive)?;
-    Ok(())
 }

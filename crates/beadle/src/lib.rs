@@ -20,6 +20,11 @@ use std::process::ExitCode;
 use crate::cli::Cli;
 use crate::output::printer::Printer;
 
+/// Returns the command line, for programs that describe it, such as the generator of the man pages.
+pub fn command_line() -> clap::Command {
+    cli::command()
+}
+
 /// Runs the command line of this process and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::read() {

@@ -3,6 +3,7 @@
 //! same file. A process that must wait for another one waits up to the busy timeout.
 
 mod bodies;
+mod format;
 mod guard;
 mod health;
 mod journal;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use beadle_engine::{StoreError, Timing};
 use rusqlite::{Connection, OpenFlags};
 
+pub use format::{FormatVersion, format_of};
 use health::Health;
 use writer::WriterThread;
 

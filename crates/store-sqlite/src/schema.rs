@@ -111,19 +111,26 @@ CREATE INDEX journal_name ON journal (lower(substr(subject, instr(subject, '/') 
 ",
 ];
 
+/// Returns the version that [`migrate`] brings a file to.
+pub(crate) fn supported() -> usize {
+    MIGRATIONS.len()
+}
+
+/// Reads the version of a file. A new file has version 0.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
+}
+
 /// Brings the file to the schema of this version, in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), String>> {
-    let current = |connection: &Connection| {
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
-    };
-    if current(connection)? == MIGRATIONS.len() {
+    if version(connection)? == MIGRATIONS.len() {
         return Ok(Ok(()));
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version = current(&transaction)?;
-    let Some(pending) = MIGRATIONS.get(version..) else {
+    let found = version(&transaction)?;
+    let Some(pending) = MIGRATIONS.get(found..) else {
         return Ok(Err(format!(
-            "the file has version {version}, and this Beadle supports versions up to {}",
+            "the file has version {found}, and this Beadle supports versions up to {}",
             MIGRATIONS.len()
         )));
     };

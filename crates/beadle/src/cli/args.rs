@@ -54,6 +54,17 @@ pub(crate) enum StoreCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum SelfCommand {
+    /// Check that this version of Beadle and the stored data fit
+    ///
+    /// Reads the configuration and the version of the store's format. Changes nothing: the first
+    /// other command that opens a store of an older format changes its format.
+    ///
+    /// Exit code: 0 they fit, 2 they fit after the step that the command prints, 1 they do not fit.
+    Check,
+}
+
 #[cfg(feature = "aws")]
 #[derive(Debug, Subcommand)]
 pub(crate) enum AwsCommand {

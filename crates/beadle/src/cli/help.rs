@@ -25,7 +25,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "budget",
         ],
     ),
-    ("Maintain", &["targets", "store"]),
+    ("Maintain", &["targets", "store", "self"]),
 ];
 
 /// The heading of commands that no group has.
@@ -252,6 +252,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             "copy the store from a file to a DynamoDB table",
         )],
     ),
+    ("self check", &[("beadle self check", "before and after an upgrade")]),
     (
         "init",
         &[

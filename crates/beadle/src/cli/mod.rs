@@ -14,8 +14,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 
 pub(crate) use args::{
     ApplyArgs, ExplainArgs, Format, ImportArgs, InitArgs, ListArgs, PlanArgs, PlanTotalArgs, RebindArgs,
-    SchemaFile, Scope, Selection, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool, UndoArgs,
-    WaiveArgs, WaiversArgs,
+    SchemaFile, Scope, Selection, SelfCommand, StoreCommand, SweepArgs, TargetsCommand, TasksCommand, Tool,
+    UndoArgs, WaiveArgs, WaiversArgs,
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
@@ -410,6 +410,9 @@ pub(crate) enum Command {
     /// Copy the store to another file or table
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Check the installed Beadle
+    #[command(name = "self", subcommand)]
+    Itself(SelfCommand),
     /// Set up an organisation: create the GitHub App, write beadle.toml and a first policy
     ///
     /// Beadle shows the address of a local page. The page sends your browser to GitHub, where an

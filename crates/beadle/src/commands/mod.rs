@@ -30,6 +30,7 @@ mod reject;
 mod reload;
 mod report;
 mod rounds;
+mod self_check;
 mod serve;
 mod status;
 mod store;
@@ -48,7 +49,7 @@ use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_sch
 use clap::CommandFactory as _;
 
 use crate::app::installations;
-use crate::cli::{Cli, Command, SchemaFile, StoreCommand, TargetsCommand};
+use crate::cli::{Cli, Command, SchemaFile, SelfCommand, StoreCommand, TargetsCommand};
 use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;
 
@@ -136,6 +137,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         }
         Command::Healthcheck => healthcheck::run(&*config()?, printer).await,
         Command::Store(StoreCommand::Copy { from, to }) => store::copy(&*config()?, from, to, printer).await,
+        Command::Itself(SelfCommand::Check) => self_check::run(&*config()?, printer).await,
         Command::Init(args) => {
             Box::pin(init::begin(&cli.config, &args, printer)).await?;
             Box::pin(init::finish(&armed().await?, &cli.config, &args, printer)).await

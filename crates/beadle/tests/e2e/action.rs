@@ -192,3 +192,69 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
     std::fs::write(&main, "two").unwrap();
     assert_ne!(hash(), before, "another pin has another key");
 }
+
+/// The `gh` of the test: it copies an archive, and accepts the provenance of one tag and one commit.
+const GH: &str = r#"#!/usr/bin/env bash
+case "$1 $2" in
+  "release download")
+    while [ $# -gt 0 ]; do
+      case "$1" in --dir) dir=$2 ;; --pattern) file=$2 ;; esac
+      shift
+    done
+    cp "$ARCHIVES/$file" "$dir/"
+    ;;
+  "attestation verify")
+    [[ " $* " == *" --source-digest $RELEASED "* || " $* " == *" --source-ref refs/tags/v9.9.9 "* ]]
+    ;;
+esac
+"#;
+
+#[test]
+fn the_action_runs_a_released_program_only_with_the_provenance_of_its_pin() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let action = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../action.yml");
+    let action: Value = serde_saphyr::from_str(&std::fs::read_to_string(action).unwrap()).unwrap();
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    let fetch = steps.iter().find(|step| step["name"] == "Fetch the release").unwrap();
+    let script = fetch["run"].as_str().unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let name = format!("beadle-9.9.9-{}-unknown-linux-musl", std::env::consts::ARCH);
+    for name in ["bin", "source", name.as_str()] {
+        std::fs::create_dir(place(name)).unwrap();
+    }
+    std::fs::write(place(&name).join("beadle"), "the released program").unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(place(&format!("{name}.tar.gz"))).arg("-C").arg(folder.path()).arg(&name);
+    assert!(tar.status().unwrap().success());
+    std::fs::write(place("source/Cargo.toml"), "[workspace.package]\nversion = \"9.9.9\"\n").unwrap();
+    std::fs::write(place("bin/gh"), GH).unwrap();
+    std::fs::set_permissions(place("bin/gh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", place("bin").display(), std::env::var("PATH").unwrap());
+
+    let (released, other) = ("1".repeat(40), "2".repeat(40));
+    let cases = [
+        (released.as_str(), "auto", 0, true),
+        ("v9.9.9", "release", 0, true),
+        ("v9", "auto", 0, false),
+        (other.as_str(), "auto", 0, false),
+        (other.as_str(), "release", 1, false),
+        ("", "auto", 0, false),
+    ];
+    for (at, (pin, wanted, code, is_used)) in cases.into_iter().enumerate() {
+        let (output, target) = (place(&format!("output-{at}")), place(&format!("target-{at}")));
+        std::fs::write(&output, "").unwrap();
+        let mut command = Command::new("bash");
+        command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
+        command.env("PATH", &path).env("ARCHIVES", folder.path()).env("RELEASED", &released);
+        command.env("RUNNER_OS", "Linux").env("REPOSITORY", "").env("SOURCE", place("source"));
+        command.env("PIN", pin).env("WANTED", wanted).env("TARGET", &target).env("GITHUB_OUTPUT", &output);
+        let ran = command.output().unwrap();
+        assert_eq!(ran.status.code(), Some(code), "{pin} {wanted}: {ran:?}");
+        let expected = if is_used { format!("bin={}/bin\n", target.display()) } else { String::new() };
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), expected, "{pin} {wanted}");
+        assert_eq!(target.join("bin/beadle").exists(), is_used, "{pin} {wanted}");
+    }
+}

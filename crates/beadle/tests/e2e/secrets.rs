@@ -63,6 +63,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import", "--into", "imported"],
     &["undo", "--since", "1h"],
     &["store", "copy", "beadle.db", "copy.db"],
+    &["self", "check"],
 ];
 /// The commands that are not in the list: the service, which the test starts, the set-up, which does
 /// not read the secrets of a policy, and what this build does not have.

@@ -87,6 +87,27 @@ async fn a_file_of_an_older_beadle_opens_and_moves() {
     assert_eq!(serving.stop().await, Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_of_a_version_leaves_an_older_file_as_it_is() {
+    let world = World::new(acme(serde_json::json!({}))).await;
+    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    let old = file(&world);
+    let check = ["--store", &old, "self", "check"];
+    for _ in 0..2 {
+        let said = world.beadle(&check).await.expect(2).out;
+        assert!(said.contains("has format 2:") && said.contains("copy the file first"), "{said}");
+    }
+    world.beadle(&["--store", &old, "queue"]).await.expect(0);
+    let said = world.beadle(&check).await.expect(0).out;
+    assert!(said.contains("which this version uses"), "{said}");
+    // A version that does not exist yet has changed the file.
+    let database = rusqlite::Connection::open(&old).unwrap();
+    database.pragma_update(None, "user_version", 999).unwrap();
+    drop(database);
+    let said = world.beadle(&check).await.expect(1).err;
+    assert!(said.contains("has format 999, and this version supports formats up to"), "{said}");
+}
+
 #[cfg(feature = "aws")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_an_older_beadle_opens_and_moves() {

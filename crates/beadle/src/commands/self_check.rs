@@ -1,0 +1,78 @@
+//! `beadle self check`: compares this version of Beadle with the stored data and with the running
+//! services. The command changes nothing, so that it can run before an upgrade.
+
+use std::cmp::Ordering;
+use std::path::Path;
+
+use anyhow::bail;
+use beadle_engine::Clock;
+use beadle_store_sqlite::{FormatVersion, format_of};
+
+use crate::app::service_record::ServiceRecord;
+use crate::app::store;
+use crate::commands::{FINE, PENDING};
+use crate::config::Config;
+use crate::output::printer::Printer;
+
+/// The version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8> {
+    printer.line(format!("this is Beadle {VERSION}"));
+    if let Some(path) = config.database() {
+        if !path.exists() {
+            printer.line(format!("no store at {}: `beadle serve` creates the file", path.display()));
+            return Ok(FINE);
+        }
+        let format = format_of(&path)?;
+        printer.lines(sentence(&path, format)?);
+        if format.stored != format.supported {
+            // To read more, the command would have to open the store, and so change its format.
+            return Ok(PENDING);
+        }
+    } else {
+        // The items of a table have no common version. Each version reads what older ones wrote.
+        printer.line(format!("the store is {}, which has no version of its format", config.place));
+    }
+    let store = store::open_existing(config).await?;
+    let running = ServiceRecord::running(store.as_ref(), Clock::system().now()).await?;
+    let others: Vec<&ServiceRecord> = running.iter().filter(|service| service.version != VERSION).collect();
+    for service in &others {
+        printer.line(format!(
+            "a running service has version {}: restart it, so that it has version {VERSION}",
+            service.version
+        ));
+    }
+    Ok(if others.is_empty() { FINE } else { PENDING })
+}
+
+/// Returns what the version of a file means for this program, or an error if the program cannot use
+/// the file.
+fn sentence(path: &Path, format: FormatVersion) -> anyhow::Result<String> {
+    let FormatVersion { stored, supported } = format;
+    let path = path.display();
+    match stored.cmp(&supported) {
+        Ordering::Equal => Ok(format!("{path} has format {stored}, which this version uses")),
+        Ordering::Less => Ok(format!(
+            "{path} has format {stored}: the first command that opens the file changes the format to {supported}\n\
+             hint: copy the file first; an older version cannot open a file of format {supported}"
+        )),
+        Ordering::Greater => bail!(
+            "{path} has format {stored}, and this version supports formats up to {supported}\n\
+             hint: use the version of Beadle that wrote the file, or restore the copy from before its upgrade"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_fits_if_its_format_is_not_newer() {
+        let of = |stored| sentence(Path::new("b.db"), FormatVersion { stored, supported: 3 });
+        assert!(of(3).unwrap().contains("which this version uses"));
+        assert!(of(2).unwrap().contains("changes the format to 3"));
+        assert!(of(4).unwrap_err().to_string().contains("up to 3"));
+    }
+}

@@ -1,0 +1,21 @@
+//! Writes archives that are equal in each build.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::dist::release::Release;
+use crate::run::run;
+
+/// Packs files and folders of `folder` into the file `archive`. The archive does not contain the
+/// order of the files on the disk, the user and the umask of the build, or its time.
+pub(crate) fn tar(release: &Release, folder: &Path, names: &[&str], archive: &Path) -> anyhow::Result<()> {
+    let mut tar = Command::new("tar");
+    tar.args(["--sort=name", "--format=gnu", "--owner=0", "--group=0", "--numeric-owner"]);
+    tar.arg("--mode=u=rwX,go=rX").arg(format!("--mtime=@{}", release.epoch));
+    run(tar.arg("--directory").arg(folder).arg("--create").arg("--file").arg(archive).args(names))
+}
+
+/// Compresses a file of the release, and adds `suffix` to its name.
+pub(crate) fn compress(file: &Path, suffix: &str) -> anyhow::Result<()> {
+    run(Command::new("gzip").args(["-9", "--no-name", "--force", "--suffix", suffix]).arg(file))
+}

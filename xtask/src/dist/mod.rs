@@ -1,0 +1,104 @@
+//! Builds the files of a release into `target/packages/files`, and checks them.
+
+mod archive;
+mod build;
+mod chart;
+mod checksums;
+mod image;
+mod install;
+mod packages;
+mod release;
+mod sbom;
+mod source;
+mod stage;
+mod target;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+
+use crate::run::step;
+use crate::tools;
+use release::Release;
+use target::{Kind, Target};
+
+/// The name of the folder of a release in `target`.
+const PACKAGES: &str = "packages";
+/// The name of the folder of the second build, which must be equal.
+const AGAIN: &str = "packages-again";
+
+/// The arguments of `cargo xtask dist`.
+#[derive(Debug, Args)]
+pub(crate) struct DistArgs {
+    /// What to do
+    #[arg(value_enum, default_value = "build")]
+    step: Step,
+    /// Profile of cargo for the programs; `release` builds in half the time
+    #[arg(long, default_value = "dist")]
+    profile: String,
+    /// Build programs of one kind only; packages need `glibc`, images need `static`
+    #[arg(long, value_enum)]
+    only: Option<Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Build archives, packages, images, the chart, the formula, the list of components and checksums
+    Build,
+    /// Run the built programs, and install and remove the packages in a root folder
+    Check,
+    /// Build everything a second time, and compare the checksums
+    Reproduce,
+}
+
+/// Runs one step of a release.
+pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
+    let targets = target::possible(args.only)?;
+    let release = Release::of(&args.profile, PACKAGES)?;
+    match args.step {
+        Step::Build => build(&release, &targets).map(drop),
+        Step::Check => install::check(&release, &targets),
+        Step::Reproduce => reproduce(&release, &targets, &args.profile),
+    }
+}
+
+/// Builds all files, and returns their checksums.
+#[expect(clippy::print_stdout, reason = "the checksums are the output of the command")]
+fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
+    tools::releases()?;
+    // A file of an earlier version would get a checksum too.
+    std::fs::remove_dir_all(&release.files)?;
+    std::fs::create_dir_all(&release.files)?;
+    let manual = stage::manual(release)?;
+    for target in targets {
+        let program = build::program(release, target)?;
+        let folder = stage::collect(release, target, &program, &manual)?;
+        stage::pack(release, &folder)?;
+        match target.kind {
+            Kind::Static => image::build(release, target, &folder)?,
+            Kind::Glibc => packages::build(release, target, &folder)?,
+        }
+    }
+    chart::pack(release)?;
+    source::pack(release)?;
+    sbom::write(release)?;
+    let sums = checksums::write(release)?;
+    println!("{sums}{}", release.files.display());
+    Ok(sums)
+}
+
+/// Builds all files again in another folder, and compares them with the first build.
+fn reproduce(release: &Release, targets: &[Target], profile: &str) -> anyhow::Result<()> {
+    let first = match std::fs::read_to_string(release.files.join(checksums::SUMS)) {
+        Ok(sums) => sums,
+        Err(_) => build(release, targets)?,
+    };
+    let again = Release::of(profile, AGAIN)?;
+    step("the second build");
+    let second = build(&again, targets)?;
+    let differ: Vec<&str> = second.lines().filter(|line| !first.contains(line)).collect();
+    if !differ.is_empty() {
+        bail!("the second build differs from the first one in:\n{}", differ.join("\n"));
+    }
+    step("both builds are equal");
+    Ok(())
+}

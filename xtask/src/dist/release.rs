@@ -1,0 +1,65 @@
+//! What all files of one release have in common: the version, the time and the folders.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+
+use crate::run::root;
+
+/// One release. Two releases of the same commit have equal files, whatever their folders are.
+pub(crate) struct Release {
+    /// The version of the workspace.
+    pub(crate) version: &'static str,
+    /// The time of the commit in seconds since 1970. Every file of the release has this time,
+    /// because the time of the build would differ in each build.
+    pub(crate) epoch: u64,
+    /// The profile of cargo with which the programs are built.
+    pub(crate) profile: String,
+    /// The folder for the files of the release.
+    pub(crate) files: PathBuf,
+    /// The folder for what the files are made from, such as the compiled crates.
+    pub(crate) work: PathBuf,
+}
+
+impl Release {
+    /// Describes a release of the current commit. `name` is the name of its folders in `target`.
+    pub(crate) fn of(profile: &str, name: &str) -> anyhow::Result<Self> {
+        let target = root().join("target").join(name);
+        for folder in ["files", "work"] {
+            std::fs::create_dir_all(target.join(folder))?;
+        }
+        // The programs contain no path of this machine, and cargo wants the path without `..`.
+        let target = target.canonicalize()?;
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            epoch: epoch()?,
+            profile: profile.to_owned(),
+            files: target.join("files"),
+            work: target.join("work"),
+        })
+    }
+
+    /// Returns the time of the commit.
+    pub(crate) fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch)
+    }
+}
+
+/// Returns `SOURCE_DATE_EPOCH`, or the time of the last commit if the variable is not set.
+fn epoch() -> anyhow::Result<u64> {
+    let text = if let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") {
+        text.to_string_lossy().into_owned()
+    } else {
+        let mut git = Command::new("git");
+        git.args(["log", "-1", "--format=%ct"]).current_dir(root());
+        let answer = git.output().context("cannot run git")?;
+        if !answer.status.success() {
+            bail!("git knows no commit: set SOURCE_DATE_EPOCH to the time of the release");
+        }
+        String::from_utf8(answer.stdout)?
+    };
+    let text = text.trim();
+    text.parse().with_context(|| format!("SOURCE_DATE_EPOCH must be a number of seconds, found `{text}`"))
+}

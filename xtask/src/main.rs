@@ -8,6 +8,7 @@ mod dist;
 mod house;
 mod links;
 mod package;
+mod postgresql;
 mod prometheus;
 mod run;
 mod screenshots;

@@ -192,6 +192,7 @@ impl Intake {
             key: "-".into(),
             subject: who.to_owned(),
             intent: None,
+            trace: beadle_engine::trace::current_id(),
             detail: Detail::Refused(RefusedWebhook { status: 403 }),
         };
         if let Err(error) = self.store.journal(None, vec![entry], self.clock.now()).await {

@@ -1,6 +1,7 @@
 //! The public listener, which verifies and stores webhooks. It answers with 2xx only after the
 //! delivery is stored durably.
 
+mod delivery_span;
 mod github;
 mod okta;
 

@@ -107,8 +107,12 @@ fn ci() -> anyhow::Result<()> {
     step("the house");
     house::check()?;
     step("lints");
-    let features =
-        ["--workspace", "--all-targets", "--features", "beadle/failpoints,beadle/aws,beadle/postgres"];
+    let features = [
+        "--workspace",
+        "--all-targets",
+        "--features",
+        "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel",
+    ];
     cargo(&[&["clippy"], &features[..], &["--", "--deny", "warnings"]].concat(), &[])?;
     step("the build for deployments, without AWS");
     cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;

@@ -14,8 +14,12 @@ use super::domain::{InvalidAttribute, checked_attributes, rules};
 use super::mail::address;
 use crate::notify::template::{FIELDS, Templates};
 
-/// Checks those rules of the configuration file that need the crate of a vendor.
+/// Checks those rules of the configuration file that need the crate of a vendor or a feature.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
+    if file.traces.is_some() && cfg!(not(feature = "otel")) {
+        let what = "`traces` needs a Beadle built with `--features otel`";
+        return Err(Invalid::new(KeyPath::new("traces"), what));
+    }
     for (entry, okta) in file.okta.iter().enumerate() {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;
     }

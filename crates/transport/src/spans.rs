@@ -1,5 +1,6 @@
 //! The spans of requests to vendors.
 
+use beadle_engine::Resource;
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use reqwest::Url;
 
@@ -14,11 +15,14 @@ use crate::wire::Exchanged;
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client>
 pub(crate) fn of_request(request: &Request, target: &Url) -> Span {
     Span::begin(|current| {
-        let (method, template) = (&request.method, request.path.template());
-        NewSpan::within(current, format!("{method} /{}", template.trim_start_matches('/')))
+        // The address of GraphQL comes from the configuration, so its path has no template.
+        let is_graphql = request.resource == Resource::GraphQl;
+        let path = if is_graphql { "graphql" } else { request.path.template() };
+        let template = format!("/{}", path.trim_start_matches('/'));
+        NewSpan::within(current, format!("{} {template}", request.method))
             .kind(SpanKind::Client)
-            .with("http.request.method", method.to_string())
-            .with("url.template", format!("/{}", template.trim_start_matches('/')))
+            .with("http.request.method", request.method.to_string())
+            .with("url.template", template)
             .with("server.address", target.host_str().unwrap_or_default().to_owned())
     })
 }

@@ -38,6 +38,11 @@ pub fn current_id() -> Option<TraceId> {
     current().filter(|context| context.is_sampled).map(|context| context.trace)
 }
 
+/// Carries the current span into another task of tokio, in which `work` runs.
+pub fn carried<F: Future>(work: F) -> TaskLocalFuture<Option<TraceContext>, F> {
+    CURRENT.scope(current(), work)
+}
+
 /// A span, which ends when it is dropped.
 pub struct Span {
     recorded: Option<Box<dyn RecordedSpan>>,
@@ -107,7 +112,8 @@ mod tests {
         assert_eq!((current(), current_id()), (None, None));
         let seen = span(outer).run(async {
             let seen = span(inner).run(async { (current(), current_id()) }).await;
-            tokio::task::yield_now().await;
+            let carried = tokio::spawn(carried(async { current() })).await.unwrap();
+            assert_eq!(carried, current());
             (seen, current(), current_id())
         });
         let (seen, after, id) = seen.await;

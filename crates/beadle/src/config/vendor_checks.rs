@@ -191,3 +191,21 @@ fn check_scim(scim: &ScimFile, table: &KeyPath) -> Result<(), Invalid> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use beadle_config::Source;
+
+    use super::*;
+
+    #[test]
+    fn traces_need_the_feature() {
+        let text = "[traces]\n[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n";
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        let refused = check(&file).err().map(|invalid| invalid.to_string());
+        let expected = "`traces` needs a Beadle built with `--features otel`";
+        assert_eq!(refused.as_deref(), cfg!(not(feature = "otel")).then_some(expected));
+    }
+}

@@ -24,7 +24,7 @@ use crate::tools;
 /// The arguments with which the tests are built. They are always the same, so that cargo never
 /// builds a crate twice.
 pub(crate) const BUILD: &[&str] =
-    &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres"];
+    &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel"];
 
 /// The package and the name of the end-to-end test program.
 const E2E: (&str, &str) = ("beadle", "e2e");

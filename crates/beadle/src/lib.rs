@@ -14,6 +14,8 @@ mod pull_request;
 mod reload_signal;
 mod stop_signals;
 mod tasks;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,7 @@
 //! Structured logs on standard error, as text for people or JSON for collectors.
 
+mod traced;
+
 use std::fmt;
 
 use tracing::field::Field;
@@ -7,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
+use self::traced::Traced;
 use crate::cli::{Cli, LogFormat};
 use crate::output::escape;
 
@@ -36,8 +39,11 @@ pub(crate) fn start(cli: &Cli) {
         .with_target(false)
         .with_ansi(color);
     match cli.log_format {
-        LogFormat::Text => builder.fmt_fields(debug_fn(field).delimited(" ")).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let fields = builder.fmt_fields(debug_fn(field).delimited(" "));
+            fields.map_event_format(|format| Traced::text(format.with_ansi(color))).init();
+        }
+        LogFormat::Json => builder.json().flatten_event(true).map_event_format(Traced::json).init(),
     }
     if let Some(error) = wrong {
         tracing::warn!(%error, filter = %level, fallback = default, "log filter invalid, using the default level");

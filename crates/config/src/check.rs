@@ -10,7 +10,7 @@ use beadle_secrets::Reference;
 
 use crate::{
     DispatchFile, File, GroupsFile, Invalid, KeyPath, Match, OktaFile, OrgFile, StoreLocation, TargetFile,
-    TeamsFile, Users, did_you_mean, nearest,
+    TeamsFile, TracesFile, Users, did_you_mean, nearest,
 };
 
 /// The maximum of `concurrency`. GitHub accepts 100 requests at the same time for a credential, and
@@ -63,6 +63,7 @@ impl File {
         self.check_policies()?;
         self.check_notify()?;
         self.check_sign_in()?;
+        self.traces.iter().try_for_each(TracesFile::check)?;
         self.check_retention()?;
         self.check_service()
     }

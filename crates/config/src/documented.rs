@@ -11,7 +11,8 @@ use crate::{
     GithubSignInFile, GroupGuardFile, GroupsFile, GuardFile, HookKeyFile, IdentityStoreFile,
     InstallationsFile, NotifyEmailFile, NotifyFile, NotifyIssuesFile, NotifyWebhookFile, OidcSignInFile,
     OktaAppFile, OktaFile, OrgFile, RecoveryFile, RepositorySource, RetentionFile, ScimFile, ServerFile,
-    SignInFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, WaiversFile, WorkerFile,
+    SignInFile, Source, StoreFile, TargetBudgetFile, TargetFile, TeamsFile, TracesFile, WaiversFile,
+    WorkerFile,
 };
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
@@ -74,6 +75,7 @@ fn the_page_has_exactly_the_keys_of_each_table() {
         ("## `[[groups]]`", keys::<GroupsFile>()),
         ("## `[[notify]]`", keys::<NotifyFile>()),
         ("### `[notify.email]`", keys::<NotifyEmailFile>()),
+        ("## `[traces]`", keys::<TracesFile>()),
     ];
     for (heading, keys) in tables {
         assert!(!keys.is_empty(), "{heading}");

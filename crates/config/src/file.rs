@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     ConfigError, GroupsFile, InstallationsFile, NotifyFile, OktaFile, OrgFile, SignInFile, Source, Span,
-    TargetFile,
+    TargetFile, TracesFile,
 };
 
 /// The whole content of `beadle.toml`.
@@ -54,6 +54,8 @@ pub struct File {
     /// The channels to which Beadle sends notifications.
     #[serde(default)]
     pub notify: Vec<Arc<NotifyFile>>,
+    /// The export of traces. Without it, Beadle makes no traces.
+    pub traces: Option<TracesFile>,
 }
 
 impl File {

@@ -33,6 +33,7 @@ mod source;
 mod store_location;
 mod taken_in;
 mod target;
+mod traces;
 mod values;
 
 pub use attributes::AttributesFile;
@@ -64,6 +65,7 @@ pub use target::{
     GroupGuardFile, IdentityStoreFile, Match, Members, Paging, Probing, Removal, ScimFile, TargetBudgetFile,
     TargetFile, TeamsFile,
 };
+pub use traces::TracesFile;
 
 /// The text of the example file, with comments.
 pub const EXAMPLE: &str = include_str!("../../../examples/beadle.toml");

@@ -25,7 +25,9 @@ use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
 use crate::refused::Refusals;
 use crate::revive::paused;
+use crate::spans;
 use crate::store::Store;
+use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
 use release::give_back;
@@ -253,7 +255,7 @@ pub async fn apply<W: Send + Sync + 'static>(
     };
     let mut refusals = remembered.of_generation(&context.generation);
     let CheckedPlan { mut results, asked, mut failure } =
-        check_guard(key, plan, context, lane, &refusals).await?;
+        Span::named("guard").run(check_guard(key, plan, context, lane, &refusals)).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             on_step(at, result);
@@ -329,7 +331,11 @@ pub async fn apply<W: Send + Sync + 'static>(
             continue;
         }
         let is_asked = asked.contains(&at);
-        let written = async move { (at, write(key, plan, change, opened.as_ref(), context, is_asked).await) };
+        let written = async move {
+            let span = spans::of_write(key, &change.aspect);
+            let written = span.run(write(key, plan, change, opened.as_ref(), context, is_asked)).await;
+            (at, span.ended(written))
+        };
         under_way.push(Box::pin(written));
     }
     for (at, result) in results.iter_mut().enumerate().filter(|(_, result)| result.is_none()) {
@@ -403,6 +409,7 @@ async fn write<W: Send + Sync + 'static>(
         key: key.to_string(),
         subject: plan.subject.clone(),
         intent,
+        trace: trace::current_id(),
         detail,
     };
     fail::fail_point!("before-intent", |_| std::process::abort());

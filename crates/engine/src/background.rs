@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
 use crate::note::{Metadata, Note};
+use crate::spans;
 use crate::store::{Store, StoreError};
 
 /// The maximum age of a stored record. An older record is stored again, even if it did not change.
@@ -293,7 +294,8 @@ impl Driver {
         slot.woken.store(false, Ordering::SeqCst);
         let patience = slot.task.timeout();
         let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(begun)));
-        let run = AssertUnwindSafe(slot.task.activate()).catch_unwind();
+        let span = spans::of_task(&slot.task.name());
+        let run = AssertUnwindSafe(span.run(slot.task.activate())).catch_unwind();
         let result = tokio::select! {
             result = run => result.unwrap_or_else(|_| Err(Failure::new(Class::Fatal, "the task panicked"))),
             () = self.clock.sleep(patience) => {
@@ -301,6 +303,7 @@ impl Driver {
                 Err(Failure::new(Class::Retry, text))
             }
         };
+        let result = span.ended(result);
         let did = matches!(result, Ok(TaskStatus::Done(_)));
         let record = noted(slot, begun, self.clock.now(), result);
         if did {

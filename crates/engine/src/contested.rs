@@ -128,6 +128,7 @@ pub(crate) async fn contested<W>(
                 key: key.to_string(),
                 subject,
                 intent: None,
+                trace: crate::trace::current_id(),
                 detail,
             });
         }
@@ -201,13 +202,13 @@ mod tests {
         };
         let detail = Detail::Change(IntendedChange { change, generation: "g".into() });
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
-        Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, detail }
+        Entry { seq, at: Time(at), kind: EntryKind::Intent, key, subject, intent: None, trace: None, detail }
     }
 
     fn result(intent: u64, detail: serde_json::Value) -> Entry {
         let (key, subject) = ("repository:acme:1".into(), "acme/shop".into());
         let (kind, detail) = (EntryKind::Result, detail.into());
-        Entry { seq: 0, at: Time(0), kind, key, subject, intent: Some(intent), detail }
+        Entry { seq: 0, at: Time(0), kind, key, subject, intent: Some(intent), trace: None, detail }
     }
 
     #[test]

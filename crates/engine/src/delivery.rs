@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::key::{Key, Lane};
+use crate::trace::TraceContext;
 
 /// One delivery, as the inbox stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +37,15 @@ pub struct Mark {
     /// The vendor's name for the thing, such as GitHub's node id, which makes the lookup faster.
     /// Beadle never trusts the hint: it checks that each answer belongs to the key.
     pub hint: Option<String>,
+    /// The span that made the key due, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 impl Mark {
     /// Creates a mark that has no hint.
     pub fn new(key: Key, lane: Lane) -> Self {
-        Self { key, lane, hint: None }
+        Self { key, lane, hint: None, trace: None }
     }
 }
 

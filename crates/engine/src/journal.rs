@@ -9,6 +9,7 @@ mod waiver;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
+use crate::trace::TraceId;
 
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
@@ -83,6 +84,10 @@ pub struct Entry {
     pub subject: String,
     /// The number of the intent that this result belongs to; `None` for all other kinds.
     pub intent: Option<u64>,
+    /// The trace of the run that wrote the entry. `None` without traces, and if the trace is not
+    /// exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
     /// The facts of the entry. Their shape depends on the kind.
     pub detail: Detail,
 }

@@ -35,11 +35,13 @@ mod revive;
 mod said;
 mod shared_read;
 pub mod span;
+mod spans;
 pub mod store;
 mod subjects;
 pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod trace;
 pub mod transfer;
 mod unwritten;
 pub mod worker;
@@ -73,6 +75,7 @@ pub use span::parse_span;
 pub use store::{
     DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
 };
+pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
 pub use unwritten::run_counts;
 pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};

@@ -15,6 +15,7 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::key::{Key, Lane};
+use crate::trace::TraceContext;
 
 /// The reason why a key is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct Row {
     pub hint: Option<String>,
     /// The error of the last run; `None` after a successful run.
     pub last_error: Option<String>,
+    /// The span of the newest mark that has one. The next run of the key belongs to its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// The right of one worker to work on a key. It is valid until `until`, and only as long as no
@@ -111,6 +115,8 @@ pub struct Claim {
     pub since: Time,
     /// The vendor's name for the thing, which makes the lookup faster.
     pub hint: Option<String>,
+    /// The span that made the key due, if there is one.
+    pub trace: Option<TraceContext>,
 }
 
 /// How a run ended, which decides what happens to its key.
@@ -196,6 +202,7 @@ impl Row {
             parked: None,
             hint: None,
             last_error: None,
+            trace: None,
         }
     }
 
@@ -284,6 +291,10 @@ impl Row {
         if mark.hint.is_some() {
             self.hint.clone_from(&mark.hint);
         }
+        if settled || mark.trace.is_some() {
+            // The trace of marks that are covered already must not go on with this mark.
+            self.trace = mark.trace;
+        }
     }
 
     /// Claims the key if it is due. If the key was claimed too often without a success, the key is
@@ -314,6 +325,7 @@ impl Row {
             attempt: self.attempts,
             since: self.first_dirty,
             hint: self.hint.clone(),
+            trace: self.trace,
         })
     }
 

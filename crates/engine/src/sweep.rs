@@ -90,6 +90,7 @@ pub async fn summarise(
         key: format!("sweep:{name}"),
         subject: name.to_owned(),
         intent: None,
+        trace: crate::trace::current_id(),
         detail: Detail::Sweep(SweepEnd { summary, took_s: now.since(begun.at).as_secs() }),
     };
     store.journal(None, vec![entry], now).await?;

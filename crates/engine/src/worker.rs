@@ -26,8 +26,10 @@ use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
 use crate::said::Said;
+use crate::spans;
 use crate::store::Store;
 use crate::subjects::Subjects;
+use crate::trace::{self, Span};
 use crate::unwritten::run_counts;
 
 /// A run of a claimed key, as the reconciler gets it.
@@ -89,7 +91,9 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
 
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let key = &run.lease.key;
-        let plan = match self.planner.plan(key, run.hint.as_deref(), run.lane).await {
+        let span = Span::named("plan");
+        let planned = span.run(self.planner.plan(key, run.hint.as_deref(), run.lane)).await;
+        let plan = match span.ended(planned) {
             Ok(plan) => plan,
             Err(failure) => {
                 self.planner.record_failure(key, &failure).await?;
@@ -110,7 +114,9 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
             planned,
         };
         release_resolved_holds(key, &plan, &context).await?;
-        let report = match apply(key, &plan, &self.writer, &context, &|_, _| {}).await {
+        let span = Span::named("apply");
+        let applied = span.run(apply(key, &plan, &self.writer, &context, &|_, _| {})).await;
+        let report = match span.ended(applied) {
             Ok(report) => report,
             Err(failure) => {
                 self.planner.record(key, &Report::of_unwritten(&plan)).await?;
@@ -129,6 +135,7 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
                 key: key.to_string(),
                 subject: report.subject.clone(),
                 intent: None,
+                trace: trace::current_id(),
                 detail: Detail::Run(run_counts(&report, after)),
             };
             self.store.journal(None, vec![entry], self.clock.now()).await?;
@@ -303,6 +310,13 @@ impl Worker {
 
     /// Runs a claimed key once, and records how the run ended.
     pub async fn work(&self, claim: Claim, cut: CancellationToken) {
+        let span = spans::of_run(&claim, self.clock.now());
+        let outcome = span.run(self.work_on(claim, cut)).await;
+        spans::end_run(span, outcome.as_ref());
+    }
+
+    /// Runs a claimed key once. Returns `None` if another worker took over the key.
+    async fn work_on(&self, claim: Claim, cut: CancellationToken) -> Option<Outcome> {
         let lease = claim.lease.clone();
         let attempt = claim.attempt;
         tracing::debug!(key = %lease.key, epoch = lease.epoch, lane = %claim.lane, "run begins");
@@ -311,7 +325,7 @@ impl Worker {
             () = self.heartbeat(&lease) => {
                 let subject = self.counts.subjects.of(&lease.key);
                 tracing::warn!(key = %lease.key, subject, "lease lost, another worker took over the key");
-                return;
+                return None;
             }
             () = cut.cancelled() => (Outcome::HandBack, None),
         };
@@ -330,7 +344,8 @@ impl Worker {
                 tracing::info!(key = %lease.key, subject = report.subject, written, held, "changes written");
             }
         }
-        self.end(lease, outcome, attempt).await;
+        self.end(lease, outcome.clone(), attempt).await;
+        Some(outcome)
     }
 
     async fn reconcile(&self, claim: Claim) -> (Outcome, Option<Report>) {

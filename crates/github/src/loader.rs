@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure, Lane};
+use beadle_engine::{Class, Failure, Lane, trace};
 use futures::future::join_all;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -124,13 +124,14 @@ impl Loader {
         };
         if first {
             let loader = self.clone();
-            tokio::spawn(async move {
+            // The requests of the batch belong to the trace of its first caller.
+            tokio::spawn(trace::carried(async move {
                 loader.api.clock().sleep(GATHER).await;
                 let (asks, lane) = loader.pending.lock().close();
                 // Beadle sends the batch in the most urgent lane of all its requests.
                 let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
                 loader.answer(&api, asks).await;
-            });
+            }));
         }
         let lost = |_| Err(Failure::new(Class::Retry, "the batched read ended without an answer"));
         answer.await.unwrap_or_else(lost)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time};
+use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
 /// The first word of the hint in a mark that a sweep made. The time of the sweep's marks and the
@@ -33,7 +33,10 @@ fn marked(source: &str) -> Note<Swept> {
 /// and the time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
-    Mark { key, lane, hint: Some(hint) }
+    // Each group of a sweep is a trace of its own. Otherwise the trace of a sweep would have every
+    // group.
+    let trace = if sweep.is_none() { trace::current() } else { None };
+    Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }
 }
 
 /// Notes that a sweep has marked all of its keys. Only after this note may the runs of the sweep

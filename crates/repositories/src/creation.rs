@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store, trace};
 use beadle_github::{Method, Reader, Visibility};
 use serde_json::{Map, Value, json};
 
@@ -154,7 +154,8 @@ impl<R: Reconcile> Reconcile for WithCreations<R> {
         };
         if let Some(found) = found.filter(|found| is_it(&found.owner, &found.name)) {
             let key = Key::new("repository", key.instance(), found.id);
-            let mark = Mark { key, lane: Lane::Event, hint: Some(found.node_id) };
+            let mark =
+                Mark { hint: Some(found.node_id), trace: trace::current(), ..Mark::new(key, Lane::Event) };
             self.store.mark(vec![mark], self.clock.now()).await?;
         }
         Ok(report)

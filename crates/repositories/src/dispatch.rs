@@ -285,7 +285,16 @@ impl Dispatch {
 
     fn entry(&self, run: &Run, kind: EntryKind, intent: Option<u64>, detail: Detail) -> Entry {
         let key = run.lease.key.to_string();
-        Entry { seq: 0, at: self.clock.now(), kind, subject: key.clone(), key, intent, detail }
+        Entry {
+            seq: 0,
+            at: self.clock.now(),
+            kind,
+            subject: key.clone(),
+            key,
+            intent,
+            trace: beadle_engine::trace::current_id(),
+            detail,
+        }
     }
 
     async fn journal(&self, run: &Run, intent: Option<u64>, detail: Detail) -> Result<(), Failure> {

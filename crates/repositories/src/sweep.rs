@@ -51,9 +51,8 @@ impl Reconcile for Sweep {
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         let repositories = swept.iter().map(|row| Mark {
-            key: Key::new("repository", instance, row.id),
-            lane: Lane::Sweep,
             hint: Some(row.node_id.clone()),
+            ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
         });
         let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();
         let creations = policy.creations(&names).into_iter();

@@ -8,7 +8,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use crate::failed::Failed;
 use crate::sql::{self, get, number, storable, stored};
 
-const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail";
+const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
 
 /// Adds entries, and returns their numbers.
 ///
@@ -45,14 +45,16 @@ async fn insert(transaction: &Transaction<'_>, numbers: &[u64], entries: &[Entry
     let subjects: Vec<_> = entries.iter().map(|entry| storable(&entry.subject)).collect();
     let intents: Vec<Option<i64>> = entries.iter().map(|entry| entry.intent.map(stored)).collect();
     let details: Vec<String> = entries.iter().map(|entry| entry.detail.to_string()).collect();
+    let traces: Vec<Option<String>> = entries.iter().map(|entry| entry.trace.map(String::from)).collect();
     let statement = format!(
         "INSERT INTO journal ({COLUMNS})
-         SELECT new.seq, new.at, new.kind, new.key, new.subject, new.intent, new.detail
-         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[])
+         SELECT new.seq, new.at, new.kind, new.key, new.subject, new.intent, new.detail, new.trace
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+             $8::text[])
          AS new ({COLUMNS})"
     );
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
+        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details, &traces];
     sql::execute(transaction, &statement, &params).await?;
     Ok(())
 }
@@ -68,6 +70,7 @@ fn read(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
         key: get(row, 3)?,
         subject: get(row, 4)?,
         intent: intent.map(u64::try_from).transpose().map_err(Failed::damaged)?,
+        trace: get::<Option<&str>>(row, 7)?.and_then(|text| text.parse().ok()),
         detail: serde_json::from_str(detail).map_err(Failed::damaged)?,
     })
 }

@@ -11,20 +11,20 @@ use crate::sql::{self, get, number, storable, stored};
 
 /// The columns of the table `work`, in the order in which [`read`] expects them.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
-     attempts, epoch, lease_until, parked, hint, last_error";
+     attempts, epoch, lease_until, parked, hint, last_error, trace";
 
 /// Inserts rows, which arrive as one array for each column. The rows are inserted in the order of
 /// their keys, so that two transactions wait for each other's rows in the same order.
 const INSERT: &str = "INSERT INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before, spares_events,
-         first_dirty, attempts, epoch, lease_until, parked, hint, last_error, due, rank)
+         first_dirty, attempts, epoch, lease_until, parked, hint, last_error, trace, due, rank)
      SELECT new.key, new.instance, new.lane, new.wanted, new.done, new.claimed, new.run_at, new.not_before,
          new.spares_events, new.first_dirty, new.attempts, new.epoch, new.lease_until, new.parked, new.hint,
-         new.last_error, new.due, new.rank
+         new.last_error, new.trace, new.due, new.rank
      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
          $8::bigint[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[],
-         $15::text[], $16::text[], $17::bigint[], $18::bigint[])
+         $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[])
      AS new (key, instance, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, attempts,
-         epoch, lease_until, parked, hint, last_error, due, rank)
+         epoch, lease_until, parked, hint, last_error, trace, due, rank)
      ORDER BY new.key COLLATE \"C\"
      ON CONFLICT (key) DO";
 
@@ -33,7 +33,7 @@ const REPLACE: &str = "UPDATE SET lane = excluded.lane, wanted = excluded.wanted
          claimed = excluded.claimed, run_at = excluded.run_at, not_before = excluded.not_before,
          spares_events = excluded.spares_events, first_dirty = excluded.first_dirty, attempts = excluded.attempts,
          epoch = excluded.epoch, lease_until = excluded.lease_until, parked = excluded.parked, hint = excluded.hint,
-         last_error = excluded.last_error, due = excluded.due, rank = excluded.rank";
+         last_error = excluded.last_error, trace = excluded.trace, due = excluded.due, rank = excluded.rank";
 
 /// Reads a row.
 pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Row, Failed> {
@@ -55,6 +55,8 @@ pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Row, Failed> {
         parked: parked.map(serde_json::from_str).transpose().map_err(Failed::damaged)?,
         hint: get(row, 13)?,
         last_error: get(row, 14)?,
+        // A trace is not worth a key that cannot run.
+        trace: get::<Option<&str>>(row, 15)?.and_then(|text| text.parse().ok()),
     })
 }
 
@@ -120,6 +122,7 @@ async fn write<C: GenericClient>(on: &C, rows: &[Row], conflict: &str) -> Result
     let parked = rows.iter().map(|row| row.parked.as_ref().map(serde_json::to_string).transpose());
     let parked: Vec<Option<String>> = parked.collect::<Result<_, serde_json::Error>>()?;
     let (hints, errors) = (texts(|row| row.hint.as_deref()), texts(|row| row.last_error.as_deref()));
+    let traces: Vec<Option<String>> = rows.iter().map(|row| row.trace.map(String::from)).collect();
     let (wanted, done) = (numbers(|row| stored(row.wanted)), numbers(|row| stored(row.done)));
     let (claimed, epochs) = (numbers(|row| stored(row.claimed)), numbers(|row| stored(row.epoch)));
     let (run_at, not_before) = (numbers(|row| row.run_at.0), numbers(|row| row.not_before.0));
@@ -146,6 +149,7 @@ async fn write<C: GenericClient>(on: &C, rows: &[Row], conflict: &str) -> Result
             &parked,
             &hints,
             &errors,
+            &traces,
             &due,
             &ranks,
         ],

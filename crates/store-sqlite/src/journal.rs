@@ -10,7 +10,7 @@ use crate::rows::damaged;
 
 pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO journal (at, kind, key, subject, intent, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO journal (at, kind, key, subject, intent, detail, trace) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let mut numbers = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -21,7 +21,8 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Re
             entry.key,
             entry.subject,
             entry.intent,
-            detail
+            detail,
+            entry.trace.map(String::from)
         ])?;
         numbers.push(u64::try_from(connection.last_insert_rowid()).unwrap_or_default());
     }
@@ -31,17 +32,19 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Re
 /// Stores entries of another store, and keeps their numbers.
 pub(crate) fn take(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO journal (seq, at, kind, key, subject, intent, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO journal (seq, at, kind, key, subject, intent, detail, trace)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     for entry in entries {
         let (kind, detail) = (entry.kind.as_str(), entry.detail.to_string());
         let Entry { seq, at, key, subject, intent, .. } = entry;
-        statement.execute(params![seq, at.0, kind, key, subject, intent, detail])?;
+        let trace = entry.trace.map(String::from);
+        statement.execute(params![seq, at.0, kind, key, subject, intent, detail, trace])?;
     }
     Ok(())
 }
 
-const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail";
+const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
 
 fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     let (kind, detail): (String, String) = (row.get(2)?, row.get(6)?);
@@ -53,6 +56,7 @@ fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
         key: row.get(3)?,
         subject: row.get(4)?,
         intent: row.get(5)?,
+        trace: row.get::<_, Option<String>>(7)?.and_then(|text| text.parse().ok()),
         detail: serde_json::from_str(&detail).map_err(|error| damaged(6, error))?,
     })
 }

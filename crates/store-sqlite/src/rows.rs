@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// The columns of the table `work`, in the order in which [`read`] expects them.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
-     attempts, epoch, lease_until, parked, hint, last_error";
+     attempts, epoch, lease_until, parked, hint, last_error, trace";
 
 /// Returns the error for a stored text that cannot be parsed.
 pub(crate) fn damaged(column: usize, why: impl std::fmt::Display) -> rusqlite::Error {
@@ -40,6 +40,8 @@ pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
             .map_err(|error| damaged(12, error))?,
         hint: row.get(13)?,
         last_error: row.get(14)?,
+        // A trace is not worth a key that cannot run.
+        trace: row.get::<_, Option<String>>(15)?.and_then(|text| text.parse().ok()),
     })
 }
 
@@ -53,15 +55,15 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
     let parked = parked.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty,
-             attempts, epoch, lease_until, parked, hint, last_error, due, rank)
+             attempts, epoch, lease_until, parked, hint, last_error, trace, due, rank)
          VALUES (:key, :instance, :lane, :wanted, :done, :claimed, :run_at, :not_before, :spares_events, :first_dirty,
-             :attempts, :epoch, :lease_until, :parked, :hint, :last_error, :due, :rank)
+             :attempts, :epoch, :lease_until, :parked, :hint, :last_error, :trace, :due, :rank)
          ON CONFLICT (key) DO UPDATE SET lane = excluded.lane, wanted = excluded.wanted, done = excluded.done,
              claimed = excluded.claimed, run_at = excluded.run_at, not_before = excluded.not_before,
              spares_events = excluded.spares_events, first_dirty = excluded.first_dirty,
              attempts = excluded.attempts, epoch = excluded.epoch, lease_until = excluded.lease_until,
-             parked = excluded.parked, hint = excluded.hint, last_error = excluded.last_error, due = excluded.due,
-             rank = excluded.rank",
+             parked = excluded.parked, hint = excluded.hint, last_error = excluded.last_error,
+             trace = excluded.trace, due = excluded.due, rank = excluded.rank",
     )?;
     statement.execute(named_params! {
         ":key": row.key.as_str(),
@@ -80,6 +82,7 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
         ":parked": parked,
         ":hint": row.hint,
         ":last_error": row.last_error,
+        ":trace": row.trace.map(String::from),
         ":due": row.due_at().map(|time| time.0),
         ":rank": row.rank(),
     })?;

@@ -109,6 +109,10 @@ DROP TABLE guard_window;
     "
 CREATE INDEX journal_name ON journal (lower(substr(subject, instr(subject, '/') + 1)), key);
 ",
+    "
+ALTER TABLE work ADD COLUMN trace TEXT;
+ALTER TABLE journal ADD COLUMN trace TEXT;
+",
 ];
 
 /// Returns the version that [`migrate`] brings a file to.

@@ -6,15 +6,18 @@ mod client;
 mod error;
 mod pace;
 pub mod path;
+mod request;
 pub mod sharing;
+mod spans;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wire;
 
 pub use answer::Answer;
-pub use client::{Body, Client, ClientSettings, RateLimitHeaders, Request};
+pub use client::{Client, ClientSettings, RateLimitHeaders};
 pub use error::TransportError;
 pub use http::Method;
 pub use path::Path;
+pub use request::{Body, Request};
 pub use sharing::Sharing;
 pub use wire::{Exchanged, Wire};

@@ -19,6 +19,8 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
+    /// The path with a placeholder in place of each value.
+    template: String,
     /// True if the address came from the vendor, such as a link to the next page.
     given: bool,
     refused: Option<Refused>,
@@ -46,13 +48,13 @@ pub enum Refused {
 impl Path {
     /// Creates a path that begins with a literal.
     pub fn at(literal: &'static str) -> Self {
-        Self { text: literal.to_owned(), given: false, refused: None }
+        Self { text: literal.to_owned(), template: literal.to_owned(), given: false, refused: None }
     }
 
     /// Creates a path from an address that the vendor sent, whole or relative. The client sends the
     /// request only if the address is within the configured origin.
     pub fn given(address: &str) -> Self {
-        Self { text: address.to_owned(), given: true, refused: None }
+        Self { text: address.to_owned(), template: "{link}".to_owned(), given: true, refused: None }
     }
 
     /// Appends a value as exactly one segment.
@@ -63,6 +65,7 @@ impl Path {
         }
         self.slash();
         self.text.extend(utf8_percent_encode(value, UNRESERVED));
+        self.template += "{name}";
         self
     }
 
@@ -71,6 +74,7 @@ impl Path {
     pub fn id(mut self, id: u64) -> Self {
         self.slash();
         self.text += &id.to_string();
+        self.template += "{id}";
         self
     }
 
@@ -82,6 +86,7 @@ impl Path {
             self.slash();
         }
         self.text += &below.text;
+        self.template += &below.template;
         self.refused = self.refused.or(below.refused);
         self
     }
@@ -105,14 +110,21 @@ impl Path {
     }
 
     fn slash(&mut self) {
-        if !self.text.is_empty() && !self.text.ends_with('/') {
-            self.text.push('/');
+        for text in [&mut self.text, &mut self.template] {
+            if !text.is_empty() && !text.ends_with('/') {
+                text.push('/');
+            }
         }
     }
 
     /// Returns the path in the form in which it is sent, without the query.
     pub fn without_query(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
+    }
+
+    /// Returns the path without its values and without the query, such as `repos/{name}/{name}`.
+    pub(crate) fn template(&self) -> &str {
+        self.template.split('?').next().unwrap_or_default()
     }
 
     /// Returns whether the address came from the vendor.
@@ -230,6 +242,22 @@ mod tests {
         ] {
             let path = Path::at("labels").value(value);
             assert_eq!((path.to_string(), path.refused()), (format!("labels/{sent}"), None));
+        }
+    }
+
+    #[test]
+    fn a_template_has_no_value_and_no_query() {
+        let secret = Path::at("secrets").value("DEPLOY_KEY").query("visibility", "all");
+        for (path, template) in [
+            (
+                Path::at("repos").value("acme").value("shop").then(secret),
+                "repos/{name}/{name}/secrets/{name}",
+            ),
+            (Path::at("teams").id(7).then("members?role=all"), "teams/{id}/members"),
+            (Path::at("user").flag("first").then("repos"), "user/repos"),
+            (Path::given("https://api.test/repositories/1/labels?page=2"), "{link}"),
+        ] {
+            assert_eq!(path.template(), template);
         }
     }
 

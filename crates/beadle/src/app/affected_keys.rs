@@ -14,7 +14,7 @@ pub(super) fn marks(affected: &Affected) -> Vec<Mark> {
     let repositories = affected.repositories.iter().map(|(key, node_id)| (key, Some(node_id.clone())));
     let mark = |(at, (key, hint)): (usize, (&Key, Option<String>))| {
         let lane = if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
-        Mark { key: key.clone(), lane, hint }
+        Mark { hint, ..Mark::new(key.clone(), lane) }
     };
     let creations = affected.creations.iter().map(|key| (key, None));
     own.chain(repositories).chain(creations).enumerate().map(mark).collect()

@@ -94,6 +94,7 @@ fn entry(one: &NamedChange<'_>, decision: &Decision, now: Time) -> Entry {
         key: hold.key.to_string(),
         subject: hold.subject.clone(),
         intent: None,
+        trace: beadle_engine::trace::current_id(),
         detail: Detail::Operator(action),
     }
 }

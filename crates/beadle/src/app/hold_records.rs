@@ -94,6 +94,7 @@ fn entry(held: &HeldGeneration, at: Time, detail: Detail) -> Entry {
         key: Key::new("policy", &held.organisation, &held.generation).to_string(),
         subject: held.organisation.clone(),
         intent: None,
+        trace: beadle_engine::trace::current_id(),
         detail,
     }
 }

@@ -224,6 +224,7 @@ pub(crate) async fn accept(
         key: "-".into(),
         subject: organisation.to_owned(),
         intent: None,
+        trace: beadle_engine::trace::current_id(),
         detail: Detail::Policy(PolicyInForce {
             in_force: policy.generation.clone(),
             from: committed(own),

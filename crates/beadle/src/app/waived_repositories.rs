@@ -22,9 +22,8 @@ pub(crate) async fn mark(
     (lane, now): (Lane, Time),
 ) -> Result<(), Failure> {
     let mark = |row: &IndexRow| Mark {
-        key: Key::new("repository", organisation, row.id),
-        lane,
         hint: Some(row.node_id.clone()),
+        ..Mark::new(Key::new("repository", organisation, row.id), lane)
     };
     for batch in rows.chunks(BATCH) {
         store.mark(batch.iter().map(mark).collect(), now).await?;

@@ -76,7 +76,8 @@ pub(crate) async fn record(
     at: Time,
 ) -> anyhow::Result<()> {
     let (key, subject, detail) = (file.name.clone(), subject.to_owned(), Detail::Operator(action));
-    let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+    let entry =
+        Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, trace: None, detail };
     store.journal(None, vec![entry], at).await?;
     Ok(())
 }

@@ -236,7 +236,8 @@ pub(crate) enum Command {
     /// progress, and works with the new configuration. It receives webhooks all the time. A changed
     /// mode passes the gate first, as at a start.
     ///
-    /// New values of `[store]`, `server.listen`, `server.operator` and `worker.lease` need a restart.
+    /// New values of `[store]`, `[traces]`, `server.listen`, `server.operator` and `worker.lease` need a
+    /// restart.
     ///
     /// Exit code: 0 the service uses the file, 2 a value needs a restart, 1 an error.
     Reload {

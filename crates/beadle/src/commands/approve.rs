@@ -111,6 +111,7 @@ async fn approve_generation(
         key: Key::new("policy", &organisation, &generation).to_string(),
         subject: organisation.clone(),
         intent: None,
+        trace: None,
         detail: Detail::Operator(action),
     };
     store.journal(None, vec![entry], at).await?;

@@ -147,7 +147,7 @@ mod tests {
         });
         let (key, kind) = ("repository:acme:1".to_owned(), EntryKind::Intent);
         let (seq, at, subject, detail) = (1, Time(at), "acme/shop".into(), detail.into());
-        let entry = Entry { seq, at, kind, key, subject, intent: None, detail };
+        let entry = Entry { seq, at, kind, key, subject, intent: None, trace: None, detail };
         Story { result: result.map(Into::into), ..Story::of(entry) }
     }
 

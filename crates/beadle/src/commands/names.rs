@@ -142,6 +142,7 @@ mod tests {
             key: key.to_string(),
             subject: subject.to_owned(),
             intent: None,
+            trace: None,
             detail: Value::Null.into(),
         };
         let mut entries = vec![entry("acme/old"); PAGE as usize + 1];
@@ -162,6 +163,7 @@ mod tests {
             key: Key::new("repository", "acme", 7).to_string(),
             subject: "acme/shop".into(),
             intent: None,
+            trace: None,
             detail: Value::Null.into(),
         };
         store.journal(None, vec![entry], Time(1)).await.unwrap();
@@ -187,6 +189,7 @@ mod tests {
             key: Key::new("repository", "acme", id).to_string(),
             subject: subject.to_owned(),
             intent: None,
+            trace: None,
             detail: Value::Null.into(),
         };
         // The first repository was renamed, and the second one got its name.

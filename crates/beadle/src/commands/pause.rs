@@ -121,7 +121,8 @@ async fn note(
 ) -> anyhow::Result<()> {
     let at = clock.now();
     let (key, subject, detail) = (scope.to_owned(), name.to_owned(), Detail::Operator(action));
-    let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+    let entry =
+        Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, trace: None, detail };
     store.journal(None, vec![entry], at).await?;
     Ok(())
 }

@@ -53,7 +53,8 @@ async fn repository(
     let by = operator(config).await;
     let action = OperatorAction::AdoptedFile { adopted: layer.file.clone(), by };
     journal(&store, &key, repository, action, clock).await?;
-    store.mark(vec![Mark { key, lane: Lane::Manual, hint: Some(row.node_id.clone()) }], clock.now()).await?;
+    let mark = Mark { hint: Some(row.node_id.clone()), ..Mark::new(key, Lane::Manual) };
+    store.mark(vec![mark], clock.now()).await?;
     printer.line(format!("{} now belongs to {repository} (id {})", layer.file, row.id));
     Ok(FINE)
 }
@@ -110,6 +111,7 @@ async fn journal(
         key: key.to_string(),
         subject: subject.to_owned(),
         intent: None,
+        trace: None,
         detail: Detail::Operator(action),
     };
     store.journal(None, vec![entry], clock.now()).await?;

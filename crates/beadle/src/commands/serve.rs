@@ -35,6 +35,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     }
     let mut config = Arc::new(config);
     let clock = Clock::system();
+    #[cfg(feature = "otel")]
+    let traces = config.file.traces.as_ref().map(|file| crate::traces::start(file, &clock)).transpose()?;
     let (reloads, mut requests) = Reloads::channel();
     let prepared = Prepared::new(&config, &store, &reloads)?;
     if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
@@ -115,6 +117,10 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     tokio::select! {
         () = async { tokio::join!(listeners.wait(), in_use.stop()); } => tracing::info!("stopped"),
         _ = signals.next() => tracing::warn!("stopped without waiting for runs, the next start checks interrupted writes"),
+    }
+    #[cfg(feature = "otel")]
+    if let Some(traces) = traces {
+        traces.stop().await;
     }
     damaged
 }

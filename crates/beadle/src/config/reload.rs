@@ -6,9 +6,9 @@ use beadle_config::StoreLocation;
 
 use super::Config;
 
-/// The keys that the service reads only when its process starts: the listeners are open, and the
-/// store is in use. A key stands for itself and for the keys of its table.
-const RESTART: &[&str] = &["server.listen", "server.operator", "store", "worker.lease"];
+/// The keys that the service reads only when its process starts: the listeners are open, the store
+/// is in use, and a process has one export of traces. A key stands for itself and for the keys of its table.
+const RESTART: &[&str] = &["server.listen", "server.operator", "store", "traces", "worker.lease"];
 
 /// Returns whether a new value of this key needs a restart of the service.
 pub(crate) fn needs_restart(key: &str) -> bool {
@@ -69,8 +69,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_listeners_the_store_and_the_lease_need_a_restart() {
-        for key in ["server.listen", "server.operator", "store.path", "store.max_mib", "worker.lease"] {
+    fn only_a_few_keys_need_a_restart() {
+        for key in [
+            "server.listen",
+            "server.operator",
+            "store.path",
+            "store.max_mib",
+            "traces.ratio",
+            "worker.lease",
+        ] {
             assert!(needs_restart(key), "{key}");
         }
         for key in ["server.operator_token", "server.in_flight_mib", "worker.concurrency", "org.store.mode"] {

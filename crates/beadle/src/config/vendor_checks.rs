@@ -14,8 +14,12 @@ use super::domain::{InvalidAttribute, checked_attributes, rules};
 use super::mail::address;
 use crate::notify::template::{FIELDS, Templates};
 
-/// Checks those rules of the configuration file that need the crate of a vendor.
+/// Checks those rules of the configuration file that need the crate of a vendor or a feature.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
+    if file.traces.is_some() && cfg!(not(feature = "otel")) {
+        let what = "`traces` needs a Beadle built with `--features otel`";
+        return Err(Invalid::new(KeyPath::new("traces"), what));
+    }
     for (entry, okta) in file.okta.iter().enumerate() {
         check_okta(okta, &KeyPath::new("okta").entry(entry))?;
     }
@@ -186,4 +190,22 @@ fn check_scim(scim: &ScimFile, table: &KeyPath) -> Result<(), Invalid> {
         return Err(Invalid::new(at, what));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use beadle_config::Source;
+
+    use super::*;
+
+    #[test]
+    fn traces_need_the_feature() {
+        let text = "[traces]\n[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n";
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        let refused = check(&file).err().map(|invalid| invalid.to_string());
+        let expected = "`traces` needs a Beadle built with `--features otel`";
+        assert_eq!(refused.as_deref(), cfg!(not(feature = "otel")).then_some(expected));
+    }
 }

@@ -62,7 +62,16 @@ mod tests {
 
     fn entry(seq: u64, kind: EntryKind, key: &str, intent: Option<u64>, detail: Value) -> Entry {
         let at = Time(i64::try_from(seq).unwrap());
-        Entry { seq, at, kind, key: key.into(), subject: key.into(), intent, detail: detail.into() }
+        Entry {
+            seq,
+            at,
+            kind,
+            key: key.into(),
+            subject: key.into(),
+            intent,
+            trace: None,
+            detail: detail.into(),
+        }
     }
 
     #[test]

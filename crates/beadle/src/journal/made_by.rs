@@ -68,7 +68,16 @@ mod tests {
             "generation": "g",
         });
         let (key, kind, subject) = (key.to_owned(), EntryKind::Intent, String::new());
-        let entry = Entry { seq: 1, at: Time(1), kind, key, subject, intent: None, detail: detail.into() };
+        let entry = Entry {
+            seq: 1,
+            at: Time(1),
+            kind,
+            key,
+            subject,
+            intent: None,
+            trace: None,
+            detail: detail.into(),
+        };
         let cause = |(event, by): &(&str, Option<&str>)| Cause {
             event: (*event).to_owned(),
             by: by.map(str::to_owned),

@@ -105,6 +105,7 @@ mod tests {
             key,
             subject: "acme/shop".into(),
             intent,
+            trace: None,
             detail: detail.into(),
         }
     }

@@ -97,7 +97,7 @@ mod tests {
 
     fn entry(kind: EntryKind, key: &str, intent: Option<u64>, detail: Detail) -> Entry {
         let (key, subject) = (key.to_owned(), "acme/shop".to_owned());
-        Entry { seq: 0, at: Time(1), kind, key, subject, intent, detail }
+        Entry { seq: 0, at: Time(1), kind, key, subject, intent, trace: None, detail }
     }
 
     fn intent(key: &str, generation: &str) -> Entry {

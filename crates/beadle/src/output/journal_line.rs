@@ -163,6 +163,7 @@ mod tests {
             key: "repository:acme:1".into(),
             subject: "acme/shop".into(),
             intent: None,
+            trace: None,
             detail: detail.into(),
         })
     }

@@ -143,6 +143,7 @@ impl ByReview<'_> {
             key: Key::new("policy", organisation, &generation).to_string(),
             subject: organisation.to_owned(),
             intent: None,
+            trace: beadle_engine::trace::current_id(),
             detail: Detail::Operator(action),
         };
         self.store.journal(None, vec![entry], at).await?;

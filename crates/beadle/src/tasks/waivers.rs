@@ -43,6 +43,7 @@ impl WaiverEnds {
                 key: Key::new("policy", name, waiver.id()).to_string(),
                 subject: name.clone(),
                 intent: None,
+                trace: beadle_engine::trace::current_id(),
                 detail: Detail::WaiverEnded(WaiverEnded {
                     waiver_ended: waiver.id(),
                     keys: waiver.keys.clone(),

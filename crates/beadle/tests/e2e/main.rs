@@ -67,6 +67,8 @@ mod taken;
 mod targeting;
 mod tasks;
 mod told;
+#[cfg(feature = "otel")]
+mod traces;
 mod undo;
 mod waivers;
 mod webhooks;

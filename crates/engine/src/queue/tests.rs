@@ -176,3 +176,37 @@ fn a_hold_is_at_most_a_day_when_it_is_stored_and_when_it_is_read() {
     assert_eq!(row.claim(Time(300), &T), None);
     assert_eq!(row.due_at(), Some(Time(300) + LONGEST_HOLD), "it was stored by an earlier version");
 }
+
+#[test]
+fn a_run_belongs_to_the_trace_of_its_newest_mark() {
+    let trace = |n: u128| {
+        let trace = crate::trace::TraceId::new(n).unwrap();
+        Some(TraceContext { trace, span: 1, is_sampled: true })
+    };
+    let traced = |lane, n| Mark { trace: trace(n), ..mark(lane) };
+    let mut row = row();
+    row.mark(&traced(Lane::Event, 1), Time(0), &T);
+    row.mark(&traced(Lane::Event, 2), Time(1), &T);
+    row.mark(&mark(Lane::Sweep), Time(2), &T);
+    let claim = row.claim(Time(200), &T).unwrap();
+    assert_eq!(claim.trace, trace(2), "a mark without a trace does not end the trace");
+    assert!(row.finish(&claim.lease, Outcome::Retry("503".into()), Time(300), &T));
+    let again = row.claim(Time(60_000), &T).unwrap();
+    assert_eq!(again.trace, trace(2), "a retry is part of the trace");
+    row.mark(&traced(Lane::Event, 3), Time(60_001), &T);
+    assert!(row.finish(&again.lease, Outcome::Done, Time(60_002), &T));
+    let third = row.claim(Time(60_200), &T).unwrap();
+    assert_eq!(third.trace, trace(3));
+    assert!(row.finish(&third.lease, Outcome::Done, Time(60_300), &T));
+    row.mark(&mark(Lane::Sweep), Time(70_000), &T);
+    assert_eq!(row.claim(Time(70_000), &T).unwrap().trace, None, "the earlier trace is over");
+}
+
+#[test]
+fn a_row_of_a_version_without_traces_is_read() {
+    let mut stored = serde_json::to_value(row()).unwrap();
+    assert!(stored.get("trace").is_none(), "an older version reads the row of a key without a trace");
+    stored["trace"] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into();
+    let read: Row = serde_json::from_value(stored).unwrap();
+    assert!(read.trace.is_some_and(|trace| trace.is_sampled));
+}

@@ -71,6 +71,7 @@ mod tests {
             key: "repository:acme:1".into(),
             subject: "acme/widgets".into(),
             intent: None,
+            trace: None,
             detail,
         };
         let field = |risk: &str| json!({ "name": "x", "before": 1, "after": 2, "asked": null, "risk": risk });

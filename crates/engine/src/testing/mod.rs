@@ -64,6 +64,7 @@ fn entry(kind: EntryKind, at: Time, intent: Option<u64>) -> Entry {
         key: key(1).to_string(),
         subject: "acme/widgets".into(),
         intent,
+        trace: None,
         detail: json!({"n": 1}).into(),
     }
 }

@@ -12,13 +12,19 @@ use crate::key::Lane;
 use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
 use crate::store::{History, Listing, Retention};
+use crate::trace::{TraceContext, TraceId};
 use crate::transfer::{Copied, CopyError};
 
+/// Returns the place of a span; `None` for the number 0.
+fn trace(n: u64) -> Option<TraceContext> {
+    TraceId::new(n.into()).map(|trace| TraceContext { trace, span: n, is_sampled: n % 2 == 1 })
+}
+
 pub(super) async fn a_delivery_is_kept_once_and_marks_once(store: SharedStore) {
-    let marks = vec![Mark { key: key(1), lane: Lane::Event, hint: Some("R_1".into()) }];
+    let marks = vec![Mark { hint: Some("R_1".into()), trace: trace(1), ..Mark::new(key(1), Lane::Event) }];
     assert_eq!(store.accept(delivery("a", Time(5)), marks.clone()).await, Ok(Accepted::Stored));
     let claim = store.claim(10, LATER).await.unwrap().remove(0);
-    assert_eq!(claim.hint.as_deref(), Some("R_1"));
+    assert_eq!((claim.hint.as_deref(), claim.trace), (Some("R_1"), trace(1)));
     assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
     assert_eq!(store.accept(delivery("a", LATER), marks).await, Ok(Accepted::Duplicate));
     assert!(
@@ -124,15 +130,16 @@ pub(super) async fn notes_are_listed_page_by_page(store: SharedStore) {
 }
 
 pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedStore) {
-    let marks =
-        (0..4).map(|n| Mark { key: key(n), lane: Lane::Event, hint: Some(format!("R_{n}")) }).collect();
+    let mark = |n| Mark { hint: Some(format!("R_{n}")), trace: trace(n), ..Mark::new(key(n), Lane::Event) };
+    let marks = (0..4).map(mark).collect();
     from.accept(delivery("a", Time(5)), marks).await.unwrap();
     from.accept(Delivery { actor: Some("ann".into()), ..delivery("b", Time(6)) }, Vec::new()).await.unwrap();
     let claims = from.claim(3, LATER).await.unwrap();
     from.finish(&claims[0].lease, Outcome::Done, LATER).await.unwrap();
     from.finish(&claims[1].lease, Outcome::Park(ParkReason::Failed, "403".into()), LATER).await.unwrap();
-    let numbers =
-        from.journal(None, vec![entry(EntryKind::Intent, Time(7), None)], LATER).await.unwrap().unwrap();
+    let traced =
+        Entry { trace: trace(1).map(|context| context.trace), ..entry(EntryKind::Intent, Time(7), None) };
+    let numbers = from.journal(None, vec![traced], LATER).await.unwrap().unwrap();
     let entries =
         vec![entry(EntryKind::Result, Time(8), Some(numbers[0])), entry(EntryKind::Intent, Time(9), None)];
     from.journal(None, entries, LATER).await.unwrap();

@@ -148,5 +148,6 @@ fn is_own_team(event: &str, payload: &Payload<'_>, lane: Lane) -> bool {
 
 fn mark(repository: &Repository<'_>, instance: &str, lane: Lane) -> Option<Mark> {
     let key = Key::new("repository", instance, repository.id?);
-    Some(Mark { key, lane, hint: repository.node_id.as_ref().map(ToString::to_string) })
+    let hint = repository.node_id.as_ref().map(ToString::to_string);
+    Some(Mark { hint, ..Mark::new(key, lane) })
 }

@@ -295,6 +295,7 @@ impl Recovery {
             key: "-".into(),
             subject: format!("App {}", self.app),
             intent: None,
+            trace: beadle_engine::trace::current_id(),
             detail: Detail::Recovery(RecoveryEnd { since: since.to_string(), recovered: *recovered }),
         };
         self.store.journal(None, vec![entry], now).await?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use beadle_engine::Accepted;
+use beadle_engine::{Accepted, Time};
 use beadle_hooks::github::{self, ContentType, Headers, WebhookRefusal};
 use http::{HeaderMap, StatusCode};
 
-use super::{Intake, Problem, header};
+use super::{Intake, Problem, delivery_span, header};
 
 impl From<WebhookRefusal> for Problem {
     fn from(refusal: WebhookRefusal) -> Self {
@@ -26,11 +26,16 @@ impl From<WebhookRefusal> for Problem {
 
 pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
     let started = intake.clock.now();
-    let received = receive(&intake, &headers, body).await;
+    let received = receive(&intake, &headers, body, started).await;
     intake.respond(received, started).await
 }
 
-async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
+async fn receive(
+    intake: &Intake,
+    headers: &HeaderMap,
+    body: Body,
+    started: Time,
+) -> Result<Accepted, Problem> {
     let text = |name: &str| header(headers, name);
     let declared = intake.declared(headers)?;
     // The headers are checked before the body is read. A request with invalid headers therefore
@@ -50,7 +55,10 @@ async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Acc
     };
     let verified = github::receive(&intake.senders.github, headers, body, intake.clock.now())?;
     let marked = !verified.marks.is_empty();
-    let accepted = intake.store.accept(verified.delivery, verified.marks).await?;
+    let span = delivery_span::begin(&verified.delivery, verified.marks.iter(), started);
+    let marks = delivery_span::mark(&span, verified.marks);
+    let stored = intake.store.accept(verified.delivery, marks).await;
+    let accepted = delivery_span::end(span, stored)?;
     if marked && accepted == Accepted::Stored {
         intake.bell.notify_one();
     }

@@ -1,6 +1,7 @@
 //! The public listener, which verifies and stores webhooks. It answers with 2xx only after the
 //! delivery is stored durably.
 
+mod delivery_span;
 mod github;
 mod okta;
 
@@ -192,6 +193,7 @@ impl Intake {
             key: "-".into(),
             subject: who.to_owned(),
             intent: None,
+            trace: beadle_engine::trace::current_id(),
             detail: Detail::Refused(RefusedWebhook { status: 403 }),
         };
         if let Err(error) = self.store.journal(None, vec![entry], self.clock.now()).await {

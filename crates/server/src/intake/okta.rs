@@ -10,13 +10,13 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use beadle_engine::Accepted;
+use beadle_engine::{Accepted, Time};
 use beadle_hooks::okta::{self, HookRefusal};
 use futures::future::try_join_all;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
-use super::{Intake, Problem, answer, header};
+use super::{Intake, Problem, answer, delivery_span, header};
 
 /// How long a request may wait for free memory. The time is short, because Okta waits only 3 s for
 /// the answer and retries only once.
@@ -50,11 +50,16 @@ pub(super) async fn verify(headers: HeaderMap) -> Response {
 
 pub(super) async fn deliver(State(intake): State<Arc<Intake>>, headers: HeaderMap, body: Body) -> Response {
     let started = intake.clock.now();
-    let received = receive(&intake, &headers, body).await;
+    let received = receive(&intake, &headers, body, started).await;
     intake.respond(received, started).await
 }
 
-async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Accepted, Problem> {
+async fn receive(
+    intake: &Intake,
+    headers: &HeaderMap,
+    body: Body,
+    started: Time,
+) -> Result<Accepted, Problem> {
     let declared = intake.declared(headers)?;
     let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
     // The secret is checked before the body is read. A request without the secret therefore
@@ -62,15 +67,20 @@ async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Acc
     let sender = okta::sender(&intake.senders.okta, &value)?;
     let (body, _room) = intake.body(body, declared, PATIENCE).await?;
     let verified = okta::receive(sender, body, intake.clock.now())?;
+    let all_marks = verified.events.iter().flat_map(|(_, marks)| marks);
+    let span = delivery_span::begin(&verified.delivery, all_marks, started);
     // The events are stored before the delivery. If the process ends in between, Okta sends the
     // delivery again, and events that are already stored are not stored twice.
-    let events = verified.events.into_iter().map(|(event, marks)| async move {
+    let events = verified.events.into_iter();
+    let events = events.map(|(event, marks)| (event, delivery_span::mark(&span, marks)));
+    let events = events.map(|(event, marks)| async move {
         let marked = !marks.is_empty();
         let accepted = intake.store.accept(event, marks).await?;
         Ok::<bool, Problem>(marked && accepted == Accepted::Stored)
     });
     let marked = try_join_all(events).await?.contains(&true);
-    let accepted = intake.store.accept(verified.delivery, Vec::new()).await?;
+    let stored = intake.store.accept(verified.delivery, Vec::new()).await;
+    let accepted = delivery_span::end(span, stored)?;
     if marked {
         intake.bell.notify_one();
     }

@@ -68,6 +68,7 @@ mod tests {
             key: format!("repository:acme:{}", n % 3),
             subject: String::new(),
             intent: None,
+            trace: None,
             detail: Detail::Other(Value::Null),
         }
     }

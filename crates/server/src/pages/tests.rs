@@ -158,6 +158,7 @@ async fn fill(store: &dyn Store) {
         key: shop.to_string(),
         subject: HOSTILE.into(),
         intent: None,
+        trace: None,
         detail,
     };
     let intended = IntendedChange { change, generation: HOSTILE.into() };

@@ -62,6 +62,7 @@ async fn begin(store: &DynamoStore) -> Begun {
         key: key().to_string(),
         subject: "acme/shop".into(),
         intent: None,
+        trace: None,
         detail: json!({}).into(),
     };
     let intent = Intent { entry, spends: Some(("a".to_owned(), limits().window)) };

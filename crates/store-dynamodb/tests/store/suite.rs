@@ -38,7 +38,7 @@ async fn what_is_larger_than_an_item_is_kept_in_parts() {
     let marks: Vec<Mark> = (0..3000)
         .map(|n| {
             let key = Key::new("repository", "acme", n);
-            Mark { key, lane: Lane::Event, hint: Some(format!("R_kgDO{n:08}")) }
+            Mark { hint: Some(format!("R_kgDO{n:08}")), ..Mark::new(key, Lane::Event) }
         })
         .collect();
     let stored = store.accept(delivery("large", body.clone()), marks[..300].to_vec()).await.unwrap();
@@ -139,6 +139,7 @@ async fn a_journal_is_read_back_to_a_time_and_no_further() {
             key: format!("repository:acme:{n}"),
             subject: "acme/widgets".into(),
             intent: None,
+            trace: None,
             detail: serde_json::json!(long).into(),
         };
         store.journal(None, vec![entry], day(3)).await.unwrap();

@@ -34,6 +34,7 @@ fn entry(n: u64) -> Entry {
         key: key(n).to_string(),
         subject: "acme/widgets".into(),
         intent: None,
+        trace: None,
         detail: serde_json::json!({ "n": n }).into(),
     }
 }

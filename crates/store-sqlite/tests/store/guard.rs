@@ -257,6 +257,7 @@ impl World {
             key: hold.key.to_string(),
             subject: hold.subject.clone(),
             intent: None,
+            trace: None,
             detail: json!({}).into(),
         };
         let intent = Intent { entry, spends: Some((hold.digest.clone(), WINDOW)) };

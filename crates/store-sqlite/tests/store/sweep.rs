@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 fn run(key: &Key, at: Time, detail: Value) -> Entry {
     let (key, subject, detail) = (key.to_string(), "acme/widgets".to_owned(), detail.into());
-    Entry { seq: 0, at, kind: EntryKind::Run, key, subject, intent: None, detail }
+    Entry { seq: 0, at, kind: EntryKind::Run, key, subject, intent: None, trace: None, detail }
 }
 
 /// The writes of a run cause webhooks, so the key of the run gets a new mark during the run.

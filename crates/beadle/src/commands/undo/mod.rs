@@ -236,7 +236,8 @@ impl Undo<'_> {
         detail: Detail,
     ) -> anyhow::Result<Option<u64>> {
         let at = self.clock.now();
-        let entry = Entry { seq: 0, at, kind, key, subject: subject.to_owned(), intent: None, detail };
+        let entry =
+            Entry { seq: 0, at, kind, key, subject: subject.to_owned(), intent: None, trace: None, detail };
         let numbers = self.store.journal(None, vec![entry], at).await?;
         Ok(numbers.and_then(|numbers| numbers.first().copied()))
     }

@@ -222,7 +222,7 @@ mod tests {
 
     fn entry(kind: EntryKind, intent: Option<u64>, detail: Detail) -> Entry {
         let (key, subject) = (key().to_string(), "acme/shop".to_owned());
-        Entry { seq: 0, at: Time(1000), kind, key, subject, intent, detail }
+        Entry { seq: 0, at: Time(1000), kind, key, subject, intent, trace: None, detail }
     }
 
     async fn write(store: &SqliteStore, topic: &str, written: Happened) -> u64 {

@@ -20,7 +20,7 @@ fn part(seconds: i64, by: &str) -> RevertedPart {
 fn entry() -> Entry {
     let (key, subject) = (KEY.to_owned(), "acme/shop".to_owned());
     let detail = Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s: 1 });
-    Entry { seq: 1, at: Time(1), kind: EntryKind::Run, key, subject, intent: None, detail }
+    Entry { seq: 1, at: Time(1), kind: EntryKind::Run, key, subject, intent: None, trace: None, detail }
 }
 
 fn count(troubles: &Troubles, seconds: i64) -> usize {

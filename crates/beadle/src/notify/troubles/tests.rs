@@ -7,7 +7,7 @@ const KEY: &str = "repository:acme:7";
 
 fn entry(seconds: i64, kind: EntryKind, detail: Detail) -> Entry {
     let (key, subject) = (KEY.to_owned(), "acme/shop".to_owned());
-    Entry { seq: 1, at: Time::from_seconds(seconds), kind, key, subject, intent: None, detail }
+    Entry { seq: 1, at: Time::from_seconds(seconds), kind, key, subject, intent: None, trace: None, detail }
 }
 
 fn unknown(aspect: &str) -> Unknown {

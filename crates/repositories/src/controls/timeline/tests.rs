@@ -48,6 +48,7 @@ impl Record {
             key: "sweep:acme".into(),
             subject: "acme".into(),
             intent: None,
+            trace: None,
             detail: Detail::Sweep(SweepEnd { summary: SweepSummary::default(), took_s }),
         };
         self.store.journal(None, vec![entry], Time(ended)).await.unwrap();

@@ -36,7 +36,7 @@ async fn world(create: &str) -> World {
     let org = json!({ "id": 1, "teams": { "platform": { "id": 601 } }, "repos": repos });
     let state = json!({ "users": {}, "orgs": { "acme": org } });
     let world = World::of_files(state, &[("settings.yml", SETTINGS), ("repos/new.yml", create)]).await;
-    let mark = Mark { key: creation_key("acme", "new"), lane: Lane::Event, hint: None };
+    let mark = Mark::new(creation_key("acme", "new"), Lane::Event);
     world.store.mark(vec![mark], world.clock.now()).await.unwrap();
     world
 }

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
-use crate::pages::html::{Html, text};
+use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
-use crate::pages::parts::{choice, field, filter, moment, more, subject, table};
+use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 
 /// The number of entries of a page.
@@ -51,7 +51,8 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<J
     let is_wanted = |entry: &Entry| {
         let has =
             |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
-        kind.is_none_or(|kind| entry.kind == kind) && (wanted.is_empty() || has(&wanted))
+        let is_trace = || entry.trace.is_some_and(|trace| trace.to_string() == wanted);
+        kind.is_none_or(|kind| entry.kind == kind) && (wanted.is_empty() || has(&wanted) || is_trace())
     };
     let found = newest(store, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
     Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone() })
@@ -62,6 +63,15 @@ fn unknown_kind(name: &str) -> Refused {
         "`kind` must be one of {}, found `{name}`",
         KINDS.map(EntryKind::as_str).join(", ")
     ))
+}
+
+/// Returns the facts of an entry, and its trace if it has one.
+fn facts(entry: &Entry) -> Html {
+    let facts = detail::detail(&entry.detail);
+    match entry.trace {
+        Some(trace) => joined([facts, text(" trace "), code(trace)]),
+        None => facts,
+    }
 }
 
 /// Returns the rows of a table of entries.
@@ -76,7 +86,7 @@ pub(in crate::pages) fn rows(entries: &[Entry], now: Time) -> Vec<Vec<Html>> {
             moment(entry.at, now),
             text(entry.kind.as_str()),
             subject(&entry.key, &entry.subject),
-            detail::detail(&entry.detail),
+            facts(entry),
         ]
     };
     entries.iter().map(row).collect()

@@ -1,0 +1,36 @@
+//! The span of a delivery, which begins the trace of the runs that the delivery causes.
+
+use beadle_engine::trace::{NewSpan, Span, SpanKind};
+use beadle_engine::{Accepted, Delivery, Mark, StoreError, Time};
+
+/// Begins the span of a verified delivery, which marks these keys. Its request began at `since`.
+///
+/// The span always begins a new trace. No signature covers the header `traceparent`, so its sender
+/// must not choose the id of the trace, or whether Beadle exports the trace.
+pub(super) fn begin<'a>(delivery: &Delivery, marks: impl Iterator<Item = &'a Mark>, since: Time) -> Span {
+    Span::begin(|_| {
+        NewSpan::within(None, "delivery")
+            .kind(SpanKind::Server)
+            .since(since)
+            .with("beadle.source", delivery.source.clone())
+            .with("beadle.event", delivery.event.clone())
+            .with("beadle.delivery", delivery.id.clone())
+            .with("beadle.instance", delivery.instance.clone())
+            .with("beadle.keys", marks.map(|mark| mark.key.to_string()).collect::<Vec<String>>())
+    })
+}
+
+/// Makes the runs of the marked keys part of the span's trace.
+pub(super) fn mark(span: &Span, marks: Vec<Mark>) -> Vec<Mark> {
+    marks.into_iter().map(|mark| Mark { trace: span.context(), ..mark }).collect()
+}
+
+/// Ends the span of a delivery with the result of its storage, and returns this result.
+pub(super) fn end(mut span: Span, stored: Result<Accepted, StoreError>) -> Result<Accepted, StoreError> {
+    match stored {
+        Ok(Accepted::Stored) => span.set("beadle.result", "stored"),
+        Ok(Accepted::Duplicate) => span.set("beadle.result", "duplicate"),
+        Err(_) => {}
+    }
+    span.ended(stored)
+}

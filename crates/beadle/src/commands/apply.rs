@@ -34,7 +34,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printe
     let store = store::open(config).await?;
     let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
     let mut shared = Vec::new();
-    let code = all(&app, args, &store, &mut shared, printer).await;
+    let code = Box::pin(all(&app, args, &store, &mut shared, printer)).await;
     SpawnedShare::end_all(shared).await;
     code
 }

@@ -74,7 +74,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     };
     match cli.command {
         Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
-        Command::Apply(args) => apply::run(&armed().await?, &args, printer).await,
+        Command::Apply(args) => Box::pin(apply::run(&armed().await?, &args, printer)).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
         Command::PlanTotal(args) => plan_total::run(&*whole().await?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,

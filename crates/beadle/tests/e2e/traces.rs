@@ -108,8 +108,6 @@ struct Span {
     id: String,
     parent: String,
     name: String,
-    /// The attributes that are texts.
-    attributes: BTreeMap<String, String>,
 }
 
 impl Span {
@@ -119,17 +117,7 @@ impl Span {
             let digits = messages(bytes, field).into_iter().flatten().map(|byte| format!("{byte:02x}"));
             digits.collect::<String>()
         };
-        let attribute = |pair: &[u8]| {
-            let value = messages(pair, 2).first().map(|value| text(value, 1)).unwrap_or_default();
-            (text(pair, 1), value)
-        };
-        Self {
-            trace: hex(1),
-            id: hex(2),
-            parent: hex(4),
-            name: text(bytes, 5),
-            attributes: messages(bytes, 9).into_iter().map(attribute).collect(),
-        }
+        Self { trace: hex(1), id: hex(2), parent: hex(4), name: text(bytes, 5) }
     }
 }
 

@@ -364,6 +364,12 @@ impl MetadataStore for PostgresStore {
         let client = self.client(DOING).await?;
         notes::write(&client, name, value).await.map_err(error_of(DOING))
     }
+
+    async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError> {
+        const DOING: &str = "replacing a note";
+        let client = self.client(DOING).await?;
+        notes::replace(&client, name, before, value).await.map_err(error_of(DOING))
+    }
 }
 
 #[async_trait]

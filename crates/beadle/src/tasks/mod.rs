@@ -68,6 +68,7 @@ use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
+use crate::app::store;
 
 pub(crate) use interrupted_writes::recover_interrupted_writes;
 #[cfg(feature = "aws")]
@@ -95,7 +96,8 @@ pub(crate) enum Host {
 
 /// Returns a driver that runs every task that the configuration needs.
 pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
-    Driver::new(service.store.clone(), service.clock().clone(), all(service, host))
+    let driver = Driver::new(service.store.clone(), service.clock().clone(), all(service, host));
+    driver.sharing(service.task_lease())
 }
 
 fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
@@ -111,6 +113,9 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
             all.push(Arc::new(missing_secrets::Secrets(service.clone())));
             all.push(Arc::new(pruning::Pruning(service.clone())));
             all.push(Arc::new(condition::ConditionMetrics(service.clone())));
+            if store::is_shared(&service.config().place) {
+                all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
+            }
         }
         #[cfg(feature = "aws")]
         Host::Function => all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone()))),

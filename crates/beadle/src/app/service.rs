@@ -102,8 +102,10 @@ impl Service {
         })
     }
 
-    /// Shares the background tasks with the other processes that use the store.
-    pub(crate) fn share_tasks(&self) {
+    /// Shares the work with the other processes that use the store. The caller calls this method
+    /// before the first organisation opens.
+    pub(crate) fn share(&self) {
+        self.reconcilers.share();
         self.lease.get_or_init(|| {
             Arc::new(TaskLease::new(self.store.clone(), self.clock().clone(), &self.process))
         });
@@ -253,7 +255,7 @@ impl Service {
 
     /// Begins to work on the keys of a target.
     pub(crate) fn begin_target(&self, target: &GroupTarget) {
-        self.reconcilers.add_target(target, &self.store, self.clock());
+        self.reconcilers.add_target(target, &self.directories, &self.store, self.clock());
         self.agreed.lock().insert(target.file.name.clone());
         self.bell.notify_one();
     }

@@ -59,7 +59,7 @@ impl Prepared {
         let directories = app.directories()?;
         let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
         if store::is_shared(&config.place) {
-            service.share_tasks();
+            service.share();
         }
         policy_reading::begin(&service);
         installation_reading::begin(&service);

@@ -13,6 +13,8 @@ mod approvals;
 mod aws;
 mod browser;
 mod careful;
+#[cfg(feature = "postgres")]
+mod cluster;
 mod commit_check;
 mod cop;
 mod creation;

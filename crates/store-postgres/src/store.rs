@@ -12,7 +12,7 @@ use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
 use crate::retry::transaction;
-use crate::{PostgresStore, bodies, guard, holds, inbox, journal, notes, pauses, queue, rows};
+use crate::{PostgresStore, bodies, guard, holds, inbox, journal, notes, pauses, queue, rows, sql};
 
 impl PostgresStore {
     /// Returns a connection for one query.
@@ -393,5 +393,15 @@ impl Maintenance for PostgresStore {
         const DOING: &str = "checking the store";
         let client = self.client(DOING).await?;
         notes::write(&client, "ready", "").await.map_err(error_of(DOING))
+    }
+
+    async fn clock(&self) -> Result<Option<Time>, StoreError> {
+        const DOING: &str = "reading the clock of the server";
+        let client = self.client(DOING).await?;
+        let read = async {
+            let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+            sql::get::<i64>(&sql::one(&client, query, &[]).await?, 0)
+        };
+        read.await.map(|at| Some(Time(at))).map_err(error_of(DOING))
     }
 }

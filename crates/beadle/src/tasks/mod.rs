@@ -29,6 +29,7 @@
 //! | `interrupted_deliveries` | process | one | finishes deliveries whose process ended before it marked their keys |
 //! | `notifications` | process | one | sends notifications to the channels |
 //! | `interrupted_writes` | process with a shared store | one | marks the keys of interrupted writes |
+//! | `store_clock` | process with a shared store | all | compares the clock with the clock of the store |
 //! | `secrets` | `beadle serve` | all | reads missing secrets from AWS |
 //! | `condition` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
 //! | `pruning` | `beadle serve` | one | deletes records that are older than the retention |
@@ -56,6 +57,7 @@ mod pruning;
 mod rest_answers;
 mod service_record;
 mod shared_budget;
+mod store_clock;
 mod sweep_start;
 mod sweep_summary;
 mod system_log;
@@ -119,6 +121,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
             all.push(Arc::new(condition::ConditionMetrics(service.clone())));
             if store::is_shared(&service.config().place) {
                 all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
+                all.push(Arc::new(store_clock::StoreClock(service.clone())));
             }
         }
         #[cfg(feature = "aws")]

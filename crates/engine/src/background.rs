@@ -186,6 +186,7 @@ impl Driver {
                     lease.acquired().await;
                     driver.make_due();
                     lease.lost().await;
+                    driver.hand_over();
                 }
             });
         }
@@ -233,6 +234,16 @@ impl Driver {
         for slot in self.slots.iter() {
             slot.record.lock().next = self.clock.now();
             slot.moved.notify_one();
+        }
+    }
+
+    /// Forgets the failures of the tasks that another process runs from now on. Otherwise, this
+    /// process would show a task as failing that succeeds in the other process.
+    fn hand_over(&self) {
+        for slot in self.slots.iter().filter(|slot| slot.task.runs() == Runs::Once) {
+            let mut record = slot.record.lock();
+            record.failure = None;
+            record.failing_since = None;
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Clock, Driver, Failure, Runs, Store, TaskLease, TaskStatus, Time};
+use beadle_engine::{
+    BackgroundTask, Class, Clock, Driver, Failure, Runs, Store, TaskLease, TaskStatus, Time,
+};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -205,6 +207,43 @@ async fn a_task_of_all_processes_runs_in_each_and_every_other_task_in_one() {
     tokio::time::sleep(10 * SECOND).await;
     assert!(two.lease.is_held() && two.runs()[0] > 5, "{:?}", two.runs());
     assert_eq!([0, 1].map(|at| one.runs[at].load(Ordering::SeqCst)), ended, "it has stopped");
+}
+
+/// A task that fails, in a process that does not know why.
+struct Failing;
+
+#[async_trait]
+impl BackgroundTask for Failing {
+    fn name(&self) -> String {
+        "failing".to_owned()
+    }
+    fn period(&self) -> Duration {
+        3600 * SECOND
+    }
+    fn timeout(&self) -> Duration {
+        SECOND
+    }
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        Err(Failure::new(Class::Retry, "no answer"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_lost_the_lease_shows_no_failure_of_its_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let clock = Clock::simulated(START);
+    let lease = Arc::new(TaskLease::new(store.clone(), clock.clone(), "one"));
+    let driver = Driver::new(store.clone(), clock, vec![Arc::new(Failing)]).sharing(Some(lease.clone()));
+    let running = driver.clone();
+    tokio::spawn(async move { running.run(CancellationToken::new()).await });
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(driver.status()[0].failure.as_deref(), Some("no answer"));
+    store.put("task-lease:background", r#"{"holder":"two","beat":7}"#).await.unwrap();
+    tokio::time::sleep(5 * SECOND).await;
+    assert!(!lease.is_held());
+    let record = &driver.status()[0];
+    assert_eq!((&record.failure, record.failing_since), (&None, None));
 }
 
 /// A task whose run never ends by itself. It counts the runs that began.

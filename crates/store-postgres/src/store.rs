@@ -12,7 +12,7 @@ use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
 use crate::retry::transaction;
-use crate::{PostgresStore, bodies, guard, holds, inbox, journal, notes, pauses, queue, rows, sql};
+use crate::{PostgresStore, bodies, guard, holds, inbox, journal, notes, partitions, pauses, queue, rows, sql};
 
 impl PostgresStore {
     /// Returns a connection for one query.
@@ -375,6 +375,7 @@ impl MetadataStore for PostgresStore {
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
+        partitions::keep_up(&self.pool, retention.journal_before).await;
         let done = transaction!(self, tx => inbox::prune(&tx, &retention).await?);
         done.map_err(error_of("pruning"))
     }

@@ -31,7 +31,7 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     let mut world = World::unlimited(acme(repositories)).await;
     let receiver = Receiver::start(&mut world).await;
     world.lines = format!("[worker]\nlease = \"2s\"\n{}", world.lines);
-    world.org_lines += "[org.guard]\nremoves = 0\n";
+    world.org_lines += "[org.guard]\nremoves = 0\nrepeats = 0\n";
     world.policy("settings.yml", POLICY);
     world.checked = false; // the calls are those of the other tests
     let mut peers = start_all(&world, &[url.as_str(); 3]).await;

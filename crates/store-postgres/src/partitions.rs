@@ -42,7 +42,9 @@ async fn change(pool: &Pool, before: Time) -> Result<(), Failed> {
         let name: &str = get(&row, 0)?;
         let number: Option<i64> = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
         // The current partition gets further entries.
-        let Some(number) = number.filter(|number| (number + 1) * journal::PARTITION <= last) else { continue };
+        let Some(number) = number.filter(|number| (number + 1) * journal::PARTITION <= last) else {
+            continue;
+        };
         let has_newer = format!("SELECT EXISTS (SELECT 1 FROM {PREFIX}{number} WHERE at >= $1)");
         let has_newer: bool = get(&sql::one(&client, &has_newer, &[&before.0]).await?, 0)?;
         if !has_newer {

@@ -12,7 +12,9 @@ use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
 use crate::retry::transaction;
-use crate::{PostgresStore, bodies, guard, holds, inbox, journal, notes, partitions, pauses, queue, rows, sql};
+use crate::{
+    PostgresStore, bodies, guard, holds, inbox, journal, notes, partitions, pauses, queue, rows, sql,
+};
 
 impl PostgresStore {
     /// Returns a connection for one query.

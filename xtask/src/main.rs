@@ -8,6 +8,7 @@ mod dist;
 mod house;
 mod links;
 mod package;
+mod postgresql;
 mod prometheus;
 mod run;
 mod screenshots;
@@ -107,16 +108,14 @@ fn ci() -> anyhow::Result<()> {
     step("the house");
     house::check()?;
     step("lints");
-    let features =
-        ["--workspace", "--all-targets", "--features", "beadle/failpoints,beadle/aws,beadle/postgres"];
-    cargo(&[&["clippy"], &features[..], &["--", "--deny", "warnings"]].concat(), &[])?;
+    cargo(&[&["clippy", "--all-targets"], suite::BUILD, &["--", "--deny", "warnings"]].concat(), &[])?;
     step("the build for deployments, without AWS");
     cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     // With the features of the lints, so that no dependency is checked again.
     let private = ["--no-deps", "--document-private-items"];
-    cargo(&[&["doc"], &features[..1], &features[2..], &private].concat(), &deny)?;
+    cargo(&[&["doc"], suite::BUILD, &private].concat(), &deny)?;
     step("the pages");
     pages()?;
     step("workflows");
@@ -146,6 +145,9 @@ fn ci() -> anyhow::Result<()> {
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
     suite::one("e2e", "aws::functions::a_webhook", &[("BEADLE_PACKAGES", &packages)])?;
+    let draft = dist::DistArgs::draft();
+    dist::run(&draft)?;
+    dist::run(&draft.check())?;
     step("deployments; beside them the build of the demo");
     std::thread::scope(|scope| {
         let building = scope.spawn(|| cargo(&["build", "--release", "--bin", "beadle-demo"], &[]));

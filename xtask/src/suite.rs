@@ -16,13 +16,15 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::chromium;
+use crate::postgresql;
 use crate::run::{self, cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
 /// The arguments with which the tests are built. They are always the same, so that cargo never
 /// builds a crate twice.
-const BUILD: &[&str] = &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres"];
+pub(crate) const BUILD: &[&str] =
+    &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres"];
 
 /// The package and the name of the end-to-end test program.
 const E2E: (&str, &str) = ("beadle", "e2e");
@@ -31,6 +33,11 @@ const AWS_MODULES: &[&str] = &["aws::", "dynamodb::", "identity_store::"];
 /// All other test programs whose tests emulate AWS.
 const AWS_PROGRAMS: &[(&str, &str)] =
     &[("beadle-store-dynamodb", "store"), ("beadle-aws", "intake"), ("beadle-secrets", "aws")];
+
+/// The end-to-end tests that start PostgreSQL have this text in their names.
+const POSTGRES_TESTS: &str = "postgres";
+/// The test program of the store in PostgreSQL. One process runs all its tests, on one server.
+const POSTGRES_PROGRAM: (&str, &str) = ("beadle-store-postgres", "store");
 
 /// The tests that one run of this command selects.
 #[derive(Debug, PartialEq)]
@@ -81,6 +88,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let part = Part::of(args);
     // No test that emulates AWS looks at a page.
     let browser = if part == Part::Aws { None } else { chromium::for_tests()? };
+    let postgres = postgresql::for_tests()?;
     if let Part::Passed(args) = part {
         fetch(&part)?;
         step("tests");
@@ -101,7 +109,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     if let Part::Named(names) = part {
         ensure_named(&programs, names)?;
     }
-    let plan = plan(&part);
+    let plan = plan(&part, postgres);
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs = Vec::new();
     for (wanted, args) in plan.programs {
@@ -179,8 +187,8 @@ fn ensure_named(programs: &[Program], names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns what must run for a selection of tests.
-fn plan(part: &Part<'_>) -> Plan {
+/// Returns what must run for a selection of tests. Without PostgreSQL, its tests are left out.
+fn plan(part: &Part<'_>, postgres: bool) -> Plan {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
     let names = match part {
         Part::Named(names) => names.to_vec(),
@@ -191,12 +199,16 @@ fn plan(part: &Part<'_>) -> Plan {
         Part::Aws => owned(AWS_MODULES),
         Part::Named(_) | Part::Passed(_) => names.clone(),
     };
-    let mut programs = vec![(E2E, e2e)];
+    let without = if postgres { Vec::new() } else { owned(&["--skip", POSTGRES_TESTS]) };
+    let mut programs = vec![(E2E, [e2e, without].concat())];
     if *part != Part::WithoutAws {
         programs.extend(AWS_PROGRAMS.iter().map(|program| (*program, names.clone())));
     }
+    if *part != Part::Aws && postgres {
+        programs.push((POSTGRES_PROGRAM, names.clone()));
+    }
     let nextest = (*part != Part::Aws).then(|| {
-        let own = [&[E2E][..], AWS_PROGRAMS].concat();
+        let own = [&[E2E, POSTGRES_PROGRAM][..], AWS_PROGRAMS].concat();
         let own: Vec<String> =
             own.iter().map(|(package, name)| format!("binary_id({package}::{name})")).collect();
         let others = format!("not ({})", own.join(" | "));
@@ -257,8 +269,8 @@ mod tests {
 
     #[test]
     fn both_parts_together_are_all_tests() {
-        let without = plan(&Part::WithoutAws);
-        let aws = plan(&Part::Aws);
+        let without = plan(&Part::WithoutAws, true);
+        let aws = plan(&Part::Aws, true);
         // The end-to-end tests are divided into two parts. One part must skip exactly the modules
         // that the other part selects.
         let skipped: Vec<&String> = without.programs[0].1.iter().filter(|arg| *arg != "--skip").collect();
@@ -266,21 +278,31 @@ mod tests {
         assert_eq!(skipped.len() * 2, without.programs[0].1.len());
         // The tests that nextest leaves out must be the tests that the other programs run.
         let left_out = &without.nextest.unwrap()[3];
-        for ((package, name), args) in &aws.programs {
+        for ((package, name), args) in aws.programs.iter().chain(&without.programs[1..]) {
             assert!(left_out.contains(&format!("binary_id({package}::{name})")), "{left_out}");
             assert!((*package, *name) == E2E || args.is_empty(), "{args:?}");
         }
-        assert_eq!(left_out.matches("binary_id").count(), aws.programs.len());
+        assert_eq!(left_out.matches("binary_id").count(), aws.programs.len() + without.programs.len() - 1);
         assert_eq!(aws.nextest, None);
     }
 
     #[test]
     fn names_select_from_all_tests() {
         let names = texts(&["repair"]);
-        let plan = plan(&Part::Named(&names));
-        assert_eq!(plan.programs.len(), 1 + AWS_PROGRAMS.len());
+        let plan = plan(&Part::Named(&names), true);
+        assert_eq!(plan.programs.len(), 2 + AWS_PROGRAMS.len());
         assert!(plan.programs.iter().all(|(_, args)| *args == names));
         assert_eq!(plan.nextest.unwrap().last(), names.last());
+    }
+
+    #[test]
+    fn without_postgresql_its_tests_are_left_out() {
+        for part in [Part::WithoutAws, Part::Aws] {
+            let plan = plan(&part, false);
+            assert_eq!(plan.programs[0].1[plan.programs[0].1.len() - 2..], ["--skip", POSTGRES_TESTS]);
+            assert!(plan.programs.iter().all(|(program, _)| *program != POSTGRES_PROGRAM));
+            assert!(plan.nextest.is_none_or(|args| args[3].contains("beadle-store-postgres")));
+        }
     }
 
     #[test]

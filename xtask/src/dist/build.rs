@@ -11,7 +11,7 @@ use crate::run::{root, run, step};
 use crate::tools;
 
 /// The features of the released programs.
-pub(crate) const FEATURES: &str = "sso,postgres";
+pub(crate) const FEATURES: &str = "postgres,sso";
 
 /// Builds the program of a target, and returns its path. The program contains the list of its
 /// dependencies, which `cargo audit bin` reads.

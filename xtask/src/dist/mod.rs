@@ -32,12 +32,25 @@ pub(crate) struct DistArgs {
     /// What to do
     #[arg(value_enum, default_value = "build")]
     step: Step,
-    /// Profile of cargo for the programs; `release` builds in half the time
+    /// Profile of cargo for the programs; `draft` builds in a few minutes
     #[arg(long, default_value = "dist")]
     profile: String,
     /// Build programs of one kind only; packages need `glibc`, images need `static`
     #[arg(long, value_enum)]
     only: Option<Kind>,
+}
+
+impl DistArgs {
+    /// Returns the arguments with which CI builds the files. The programs are built in a few minutes,
+    /// because CI only checks that the files can be installed and run.
+    pub(crate) fn draft() -> Self {
+        Self { step: Step::Build, profile: "draft".to_owned(), only: None }
+    }
+
+    /// Returns the arguments with which the built files are checked.
+    pub(crate) fn check(self) -> Self {
+        Self { step: Step::Check, ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

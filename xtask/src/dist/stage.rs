@@ -12,6 +12,7 @@ use crate::dist::archive;
 use crate::dist::release::Release;
 use crate::dist::target::Target;
 use crate::run::{cargo, root, run, step};
+use crate::suite;
 
 /// The files of the repository that every archive contains.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
@@ -35,10 +36,9 @@ pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     step("man pages and completions");
     let folder = release.work.join("manual");
     let _ = std::fs::remove_dir_all(&folder); // a page of a command that no longer exists
-    // With the features of the tests, so that no dependency is compiled again.
-    let features = ["--features", "beadle/failpoints,beadle/aws"];
-    let place = folder.display().to_string();
-    cargo(&[&["run", "--package", "beadle-manual"], &features[..], &["--", place.as_str()]].concat(), &[])?;
+    // With the packages and features of the tests, so that nothing is compiled again.
+    cargo(&[&["build", "--bin", "beadle-manual"], suite::BUILD].concat(), &[])?;
+    run(Command::new(root().join("target/debug/beadle-manual")).arg(&folder))?;
     run(Command::new("gzip").args(["-9", "--no-name", "--recursive"]).arg(folder.join("man")))?;
     Ok(folder)
 }

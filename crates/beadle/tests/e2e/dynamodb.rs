@@ -128,7 +128,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_moves_from_a_table_to_a_database_and_back() {
+async fn a_state_moves_from_a_table_to_postgres_and_back() {
     let (moto, cluster) = (Moto::start().await, beadle_emulate::Cluster::start().await);
     let table = moto.table("beadle", DynamoSettings::default()).await;
     table.put("a note", "kept").await.unwrap();

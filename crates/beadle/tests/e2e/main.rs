@@ -13,8 +13,6 @@ mod approvals;
 mod aws;
 mod browser;
 mod careful;
-#[cfg(feature = "postgres")]
-mod cluster;
 mod commit_check;
 mod cop;
 mod creation;
@@ -51,6 +49,8 @@ mod policy;
 mod policy_in_git;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_cluster;
 mod pull_request;
 mod reach;
 mod recovery;

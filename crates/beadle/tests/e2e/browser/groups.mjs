@@ -12,5 +12,6 @@ await withBrowser(async (browser) => {
     assert.match(title, /Dev/);
     const address = new URL(page.url());
     await checkAll(page, ["/groups", `${address.pathname}${address.search}`, "/group?key=nonsense"]);
-    assert.equal((await page.goto(`${PAGES}/account`)).status(), 404);
+    // Chromium shows a page of its own for an answer without a body.
+    assert.equal((await page.request.get(`${PAGES}/account`)).status(), 404);
 });

@@ -35,13 +35,18 @@ SETS = {
     "a table": IMAGE | {
         "store": {"dynamodb": "dynamodb://beadle?region=eu-west-1"}, "replicas": 2, "secretName": "",
         "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/beadle"}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule",
+                                       "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "beadle"}}}],
+        "networkPolicy": {"enabled": True, "operatorFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+                          "egress": [{"ports": [{"port": 587}]}]},
     },
 }
 # Invalid values, each with a text that the chart's error must have.
 REFUSED = {
     "image.repository": {"policy": IMAGE["policy"]},
     "policy": {"image": IMAGE["image"]},
-    "store.dynamodb": IMAGE | {"replicas": 2},
+    "store.dynamodb for more": IMAGE | {"replicas": 2},
+    "only one of store.postgres": IMAGE | {"store": {"dynamodb": "dynamodb://b", "postgres": {"secretName": "b"}}},
     "ingress.host": IMAGE | {"ingress": {"enabled": True}},
 }
 
@@ -50,6 +55,18 @@ def merged(one, other):
     if not (isinstance(one, dict) and isinstance(other, dict)):
         return other
     return one | {key: merged(one.get(key), value) for key, value in other.items()}
+
+
+# The examples beside values.yaml.
+for example in ("values-sqlite.yaml", "values-postgresql.yaml"):
+    SETS[example] = merged(IMAGE, yaml.safe_load((chart / example).read_text()))
+# The kinds of resources that only some sets of values have.
+PARTS = {
+    "a table": {"PodDisruptionBudget", "NetworkPolicy"},
+    "everything": {"Ingress"},
+    "values-sqlite.yaml": {"NetworkPolicy"},
+    "values-postgresql.yaml": {"PodDisruptionBudget", "NetworkPolicy"},
+}
 
 
 def render(values):
@@ -79,7 +96,17 @@ for what, values in SETS.items():
             problems.append(f"{what}: the config map has no {item['key']}")
     mounted = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
     volumes = {volume["name"] for volume in pod["volumes"]}
-    claims = {"state"} if "dynamodb" not in values.get("store", {}) else set()
+    store = values.get("store", {})
+    claims = set() if "dynamodb" in store or "postgres" in store else {"state"}
+    kinds = {one["kind"] for one in resources}
+    parts = kinds - {"ConfigMap", "Service", "ServiceAccount", "StatefulSet"}
+    if parts != PARTS.get(what, set()):
+        problems.append(f"{what}: has {sorted(parts)}")
+    if ("topologySpreadConstraints" in pod) != ("PodDisruptionBudget" in kinds):
+        problems.append(f"{what}: only several pods are spread")
+    address = next(one for one in pod["containers"][0]["env"] if one["name"] == "BEADLE_STORE")
+    if ("valueFrom" in address) != ("postgres" in store):
+        problems.append(f"{what}: the address of a database comes from a secret, and no other one")
     if mounted != volumes | claims:
         problems.append(f"{what}: {sorted(mounted ^ (volumes | claims))} is mounted, or is there, alone")
     if what == "what a stranger sets":

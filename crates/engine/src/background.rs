@@ -12,16 +12,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use futures::future::join_all;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
-use crate::note::{Metadata, Note};
+use crate::note::Note;
 use crate::spans;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::task_lease::TaskLease;
+
+pub use crate::task_record::{TaskRecord, TaskStatus, stored_records};
 
 /// The maximum age of a stored record. An older record is stored again, even if it did not change.
 const STORED_EVERY: Duration = Duration::from_secs(60);
@@ -32,18 +34,16 @@ const EARLY: Duration = Duration::from_secs(20);
 /// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
 /// cannot be cancelled.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// The longest time that the driver waits at its start for the lease on the tasks.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
-/// The result of one successful run of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "status", content = "detail")]
-pub enum TaskStatus {
-    /// The task found nothing to do.
-    Idle,
-    /// The task did some work, which the text describes.
-    Done(String),
-    /// The task could not do all of its work, for the reason in the text. It runs again after
-    /// [`BackgroundTask::retry`], or when the used-up budget is available again.
-    Unfinished(String),
+/// Which of the processes that share a store run a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// The process that holds the [`TaskLease`].
+    Once,
+    /// Every process, because the task changes something in the process itself.
+    Everywhere,
 }
 
 /// Work that Beadle repeats at a fixed interval.
@@ -52,6 +52,10 @@ pub trait BackgroundTask: Send + Sync + 'static {
     /// Returns the name of the task for logs, metrics and commands, such as `policy of acme`. No
     /// two tasks of a driver have the same name.
     fn name(&self) -> String;
+    /// Returns which processes run the task.
+    fn runs(&self) -> Runs {
+        Runs::Once
+    }
     /// Returns how long the driver waits after a run before it starts the next run.
     fn period(&self) -> Duration;
     /// Returns the time limit of a run. The driver cancels a longer run and counts it as failed.
@@ -69,46 +73,6 @@ pub trait BackgroundTask: Send + Sync + 'static {
     /// Runs the task once. The driver may cancel the run at any await: when the process stops, or
     /// after the timeout.
     async fn activate(&self) -> Result<TaskStatus, Failure>;
-}
-
-/// The status of a task: the result of its last run, and the time of its next run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskRecord {
-    /// The name of the task.
-    pub name: String,
-    /// The time between two runs, in milliseconds.
-    pub period: u64,
-    /// The beginning of the last run.
-    pub begun: Option<Time>,
-    /// The end of the last run.
-    pub ended: Option<Time>,
-    /// The result of the last successful run.
-    pub last: Option<TaskStatus>,
-    /// The error of the last run, if it failed.
-    pub failure: Option<String>,
-    /// The time since which every run has failed: the end of the first of these runs. `None` if the
-    /// last run succeeded.
-    pub failing_since: Option<Time>,
-    /// The number of runs since this process started.
-    pub runs: u64,
-    /// The number of failed runs since this process started.
-    pub failures: u64,
-    /// The time at which the next run is due.
-    pub next: Time,
-    /// How long the driver waits between the last run and the next run.
-    #[serde(skip)]
-    wait: Duration,
-}
-
-impl Metadata for TaskRecord {
-    const KIND: &'static str = "task";
-}
-
-impl TaskRecord {
-    /// Returns the duration of the last run.
-    pub fn took(&self) -> Option<Duration> {
-        Some(self.ended?.since(self.begun?))
-    }
 }
 
 /// The error for a task name that the driver does not know.
@@ -152,6 +116,8 @@ impl TaskState {
 #[derive(Clone)]
 pub struct Driver {
     store: Arc<dyn Store>,
+    /// The lease on the tasks that only one process runs. `None` if no other process uses the store.
+    lease: Option<Arc<TaskLease>>,
     clock: Clock,
     slots: Arc<[Arc<TaskState>]>,
     /// Tells waiting callers that a run has ended.
@@ -189,6 +155,7 @@ impl Driver {
         };
         Self {
             store,
+            lease: None,
             clock,
             slots: tasks.into_iter().map(slot).collect(),
             progress: Arc::default(),
@@ -196,17 +163,44 @@ impl Driver {
         }
     }
 
+    /// Returns the driver of a process that shares its store with others. It runs the tasks of
+    /// [`Runs::Once`] only while the process holds the lease.
+    pub fn sharing(self, lease: Option<Arc<TaskLease>>) -> Self {
+        Self { lease, ..self }
+    }
+
     /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
-    /// runs in progress.
+    /// runs in progress, and releases the lease.
     pub async fn run(&self, stop: CancellationToken) {
         self.forget_others().await;
         let mut loops = JoinSet::new();
-        for slot in self.slots.iter().cloned() {
+        if let Some(lease) = self.lease.clone() {
+            // If no other process holds the lease, the first runs begin with it.
+            if !matches!(self.briefly(lease.look()).await, Some(Ok(()))) {
+                tracing::debug!("lease on the background tasks unknown, retrying");
+            }
+            let (keeping, stop) = (lease.clone(), stop.clone());
+            loops.spawn(async move { keeping.keep(&stop).await });
             let driver = self.clone();
             loops.spawn(async move {
                 loop {
+                    lease.acquired().await;
+                    driver.make_due();
+                    lease.lost().await;
+                    driver.hand_over();
+                }
+            });
+        }
+        for slot in self.slots.iter().cloned() {
+            let driver = self.clone();
+            let lease = self.lease.clone().filter(|_| slot.task.runs() == Runs::Once);
+            loops.spawn(async move {
+                loop {
+                    if let Some(lease) = &lease {
+                        lease.acquired().await;
+                    }
                     if slot.is_due(driver.clock.now(), Duration::ZERO) {
-                        driver.run_once(&slot, None).await;
+                        driver.run_once(&slot, None, lease.as_deref()).await;
                     }
                     let next = slot.record().next;
                     tokio::select! {
@@ -222,6 +216,35 @@ impl Driver {
         tokio::select! {
             () = ended => {}
             () = self.clock.sleep(LEFT_BEHIND) => {}
+        }
+        if let Some(lease) = &self.lease {
+            lease.release().await;
+        }
+    }
+
+    /// Waits for a call at the start, but not long.
+    async fn briefly<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            output = call => Some(output),
+            () = self.clock.sleep(FIRST_LOOK) => None,
+        }
+    }
+
+    /// Makes every task due, because this process runs all of them from now on.
+    fn make_due(&self) {
+        for slot in self.slots.iter() {
+            slot.record.lock().next = self.clock.now();
+            slot.moved.notify_one();
+        }
+    }
+
+    /// Forgets the failures of the tasks that another process runs from now on. Otherwise, this
+    /// process would show a task as failing that succeeds in the other process.
+    fn hand_over(&self) {
+        for slot in self.slots.iter().filter(|slot| slot.task.runs() == Runs::Once) {
+            let mut record = slot.record.lock();
+            record.failure = None;
+            record.failing_since = None;
         }
     }
 
@@ -265,7 +288,9 @@ impl Driver {
                 break;
             }
             early = Duration::ZERO;
-            for record in join_all(due.into_iter().map(|slot| self.run_once(slot, Some(deadline)))).await {
+            for record in
+                join_all(due.into_iter().map(|slot| self.run_once(slot, Some(deadline), None))).await
+            {
                 ran.insert(record.name.clone());
                 match record.failure {
                     Some(why) => failed.insert(record.name, why),
@@ -276,19 +301,24 @@ impl Driver {
         failed.into_iter().collect()
     }
 
-    /// Runs a task now, even if it is not due. If a run of the task is in progress, this call waits
-    /// until that run has ended.
+    /// Runs a task now, even if it is not due, and even if another process holds the lease. If a run
+    /// of the task is in progress in this process, this call waits until that run has ended.
     pub async fn activate(&self, name: &str) -> Result<TaskRecord, UnknownTask> {
         let found = self.slots.iter().find(|slot| slot.task.name() == name);
         let slot = found.ok_or_else(|| UnknownTask { name: name.to_owned() })?;
-        let record = self.run_once(slot, None).await;
+        let record = self.run_once(slot, None, None).await;
         slot.moved.notify_one();
         Ok(record)
     }
 
     /// Runs a task once, records the result, and logs the result if it differs from the previous
-    /// one.
-    async fn run_once(&self, slot: &TaskState, deadline: Option<Time>) -> TaskRecord {
+    /// one. If there is a lease, the run ends when the process loses it.
+    async fn run_once(
+        &self,
+        slot: &TaskState,
+        deadline: Option<Time>,
+        lease: Option<&TaskLease>,
+    ) -> TaskRecord {
         let _alone = slot.running.lock().await;
         let begun = self.clock.now();
         slot.woken.store(false, Ordering::SeqCst);
@@ -296,7 +326,19 @@ impl Driver {
         let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(begun)));
         let span = spans::of_task(&slot.task.name());
         let run = AssertUnwindSafe(span.run(slot.task.activate())).catch_unwind();
+        let lost = async {
+            match lease {
+                Some(lease) => lease.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut is_lost = false;
         let result = tokio::select! {
+            biased;
+            () = lost => {
+                is_lost = true;
+                Ok(TaskStatus::Unfinished("another process runs the task".to_owned()))
+            }
             result = run => result.unwrap_or_else(|_| Err(Failure::new(Class::Fatal, "the task panicked"))),
             () = self.clock.sleep(patience) => {
                 let text = format!("no result within {} s, so Beadle ended the run", patience.as_secs());
@@ -314,7 +356,9 @@ impl Driver {
                 other.moved.notify_one();
             }
         }
-        keep(slot, &record, self.store.as_ref(), self.clock.now()).await;
+        if !is_lost {
+            keep(slot, &record, self.store.as_ref(), self.clock.now()).await;
+        }
         self.progress.notify_waiters();
         record
     }
@@ -322,6 +366,26 @@ impl Driver {
     /// Returns the status of every task.
     pub fn status(&self) -> Vec<TaskRecord> {
         self.slots.iter().map(|slot| slot.record()).collect()
+    }
+
+    /// Returns the status of every task, with the stored records of the tasks that another process
+    /// runs.
+    pub async fn status_everywhere(&self) -> Vec<TaskRecord> {
+        let mut records = self.status();
+        if self.lease.as_ref().is_none_or(|lease| lease.is_held()) {
+            return records;
+        }
+        // Without the store, the page shows what this process knows.
+        let stored = stored_records(self.store.as_ref()).await.unwrap_or_default();
+        for (record, slot) in records.iter_mut().zip(self.slots.iter()) {
+            let newer = stored.get(&record.name).filter(|stored| stored.ended > record.ended);
+            if slot.task.runs() == Runs::Once
+                && let Some(newer) = newer
+            {
+                record.clone_from(newer);
+            }
+        }
+        records
     }
 
     /// Deletes the stored records of tasks that are no longer in the configuration.
@@ -335,13 +399,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// Returns the stored records by the name of the task. All processes that share the store write
-/// their records there.
-pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
-    let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
-    Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())
 }
 
 /// Records the result of a run, and logs the result if it differs from the previous one.

@@ -39,6 +39,8 @@ mod spans;
 pub mod store;
 mod subjects;
 pub mod sweep;
+mod task_lease;
+mod task_record;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod trace;
@@ -49,7 +51,7 @@ pub mod worker;
 pub use apply::{
     ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, waits_for_turn,
 };
-pub use background::{BackgroundTask, Driver, TaskRecord, TaskStatus, UnknownTask};
+pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
@@ -64,7 +66,7 @@ pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, KeyScope, Lane};
 pub use key_state::{DriftCause, KeyState};
 pub use mode::Mode;
-pub use note::{Metadata, Note, note};
+pub use note::{Metadata, Note, Stored, note};
 pub use pace::WritePace;
 pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting, Waived};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
@@ -75,6 +77,7 @@ pub use span::parse_span;
 pub use store::{
     DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
 };
+pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
 pub use unwritten::run_counts;

@@ -24,6 +24,21 @@ pub struct Note<M> {
     kind: PhantomData<fn() -> M>,
 }
 
+/// A value as it was read. [`Note::replace`] compares the stored value with it.
+#[derive(Clone, Debug)]
+pub struct Stored<M> {
+    /// The value. `None` if there is none, or if this version cannot read it.
+    pub value: Option<M>,
+    text: Option<String>,
+}
+
+impl<M> Stored<M> {
+    /// Returns the stored text, also if this version cannot read it as a value.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
 impl<M: Metadata> Note<M> {
     /// Returns the note whose name has these parts after the kind, see [`note`].
     pub fn of(parts: &[&str]) -> Self {
@@ -41,11 +56,26 @@ impl<M: Metadata> Note<M> {
         Ok(store.get(&self.name).await?.and_then(|text| read(&text)))
     }
 
+    /// Reads the value so that [`Self::replace`] can replace it.
+    pub async fn stored(&self, store: &dyn Store) -> Result<Stored<M>, StoreError> {
+        let text = store.get(&self.name).await?;
+        Ok(Stored { value: text.as_deref().and_then(read), text })
+    }
+
     /// Stores the value.
     pub async fn put(&self, store: &dyn Store, value: &M) -> Result<(), StoreError> {
-        let text = write(value)
-            .map_err(|error| StoreError::Corrupt { doing: "writing a note", why: error.to_string() })?;
-        store.put(&self.name, &text).await
+        store.put(&self.name, &text_of(value)?).await
+    }
+
+    /// Stores the value if the stored value is still the one that was read. Returns whether this
+    /// call stored it.
+    pub async fn replace(
+        &self,
+        store: &dyn Store,
+        before: &Stored<M>,
+        value: &M,
+    ) -> Result<bool, StoreError> {
+        store.replace(&self.name, before.text(), &text_of(value)?).await
     }
 
     /// Deletes the note.
@@ -83,6 +113,10 @@ impl<M: Metadata> Note<M> {
     pub async fn first(&self, store: &dyn Store) -> Result<Option<(String, M)>, StoreError> {
         Ok(self.page(store, "", 1).await?.0.pop())
     }
+}
+
+fn text_of<M: Metadata>(value: &M) -> Result<String, StoreError> {
+    write(value).map_err(|error| StoreError::Corrupt { doing: "writing a note", why: error.to_string() })
 }
 
 fn write<M: Metadata>(value: &M) -> Result<String, serde_json::Error> {

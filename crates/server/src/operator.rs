@@ -109,7 +109,7 @@ async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Res
     if let Some(refused) = operator.pages.api_refusal(&headers) {
         return refused;
     }
-    Json(operator.driver.status()).into_response()
+    Json(operator.driver.status_everywhere().await).into_response()
 }
 
 /// Runs a background task now, and answers with its status after the run.

@@ -1,5 +1,6 @@
 //! Notes, which are small values by name, and pauses.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use beadle_engine::{Key, Pause, StoreError, Time};
 
@@ -49,6 +50,51 @@ impl DynamoStore {
             ("value".to_owned(), packed(DOING, value.to_owned())?),
         ]);
         self.put_item(DOING, item).await
+    }
+
+    pub(crate) async fn replace_note(
+        &self,
+        name: &str,
+        before: Option<&str>,
+        value: &str,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "replacing a note";
+        let token = format!("{:032x}", rand::random::<u128>());
+        let item = Item::from([
+            ("pk".to_owned(), text("note")),
+            ("sk".to_owned(), text(name)),
+            ("value".to_owned(), packed(DOING, value.to_owned())?),
+            ("token".to_owned(), text(&token)),
+        ]);
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = match before {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => {
+                // The condition compares the stored form, because another version may compress a long
+                // value differently.
+                let Some(stored) = self.read(DOING, "note", name).await? else { return Ok(false) };
+                if unpacked(DOING, &stored, "value")? != before {
+                    return Ok(false);
+                }
+                let Some(form) = stored.get("value").cloned() else { return Ok(false) };
+                put.condition_expression("#value = :before")
+                    .expression_attribute_names("#value", "value")
+                    .expression_attribute_values(":before", form)
+            }
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                    // An earlier try of this write may have succeeded, and its answer may have been
+                    // lost.
+                    let stored = self.read(DOING, "note", name).await?;
+                    Ok(stored.is_some_and(|item| get(&item, "token") == Some(&token)))
+                }
+                Some(PutItemError::TransactionConflictException(_)) => Ok(false),
+                _ => Err(failed(DOING)(error)),
+            },
+        }
     }
 
     pub(crate) async fn set_pause(&self, scope: &str, until: Time) -> Result<(), StoreError> {

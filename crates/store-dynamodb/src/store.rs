@@ -198,6 +198,10 @@ impl MetadataStore for DynamoStore {
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
         self.set_note(name, value).await
     }
+
+    async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError> {
+        self.replace_note(name, before, value).await
+    }
 }
 
 #[async_trait]

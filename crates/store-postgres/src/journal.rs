@@ -9,6 +9,8 @@ use crate::failed::Failed;
 use crate::sql::{self, get, number, storable, stored};
 
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
+/// How many numbers a partition of the journal has.
+pub(crate) const PARTITION: i64 = 1_000_000;
 
 /// Adds entries, and returns their numbers.
 ///

@@ -24,6 +24,11 @@
 //! keys. Two transactions therefore do not wait for each other. If PostgreSQL reports a deadlock or
 //! a serialisation failure anyway, the store repeats the transaction, at most five times.
 //!
+//! # Partitions
+//!
+//! The journal is partitioned by the numbers of its entries. Pruning creates the next partition and
+//! drops old ones (`partitions.rs`).
+//!
 //! # Wake-ups
 //!
 //! After a commit that made a key claimable earlier, the store sends `NOTIFY`. A
@@ -43,6 +48,7 @@ mod journal;
 mod listener;
 mod notes;
 mod open;
+mod partitions;
 mod pauses;
 mod queue;
 mod retry;

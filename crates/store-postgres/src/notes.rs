@@ -40,6 +40,28 @@ pub(crate) async fn write<C: GenericClient>(on: &C, name: &str, value: &str) -> 
     sql::execute(on, statement, &[&name, &value]).await.map(drop)
 }
 
+/// Stores a value under this name if the present value is still `before`; `None` means that there is
+/// none. Returns whether it did. If another transaction changes the value at the same time, the
+/// statement waits for it, and then looks at the value again.
+pub(crate) async fn replace<C: GenericClient>(
+    on: &C,
+    name: &str,
+    before: Option<&str>,
+    value: &str,
+) -> Result<bool, Failed> {
+    let changed = match before {
+        None => {
+            let insert = "INSERT INTO note (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+            sql::execute(on, insert, &[&name, &value]).await?
+        }
+        Some(before) => {
+            let update = "UPDATE note SET value = $3 WHERE name = $1 AND value = $2";
+            sql::execute(on, update, &[&name, &before, &value]).await?
+        }
+    };
+    Ok(changed == 1)
+}
+
 /// Deletes the value that has this name.
 pub(crate) async fn delete<C: GenericClient>(on: &C, name: &str) -> Result<(), Failed> {
     sql::execute(on, "DELETE FROM note WHERE name = $1", &[&name]).await.map(drop)

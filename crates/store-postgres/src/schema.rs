@@ -74,7 +74,9 @@ CREATE TABLE journal (
     subject text COLLATE \"C\" NOT NULL,
     intent  bigint,
     detail  text NOT NULL
-);
+) PARTITION BY RANGE (seq);
+CREATE TABLE journal_0 PARTITION OF journal FOR VALUES FROM (MINVALUE) TO (1000000);
+CREATE TABLE journal_rest PARTITION OF journal DEFAULT;
 CREATE INDEX journal_key ON journal (key, seq);
 CREATE INDEX journal_at ON journal (at);
 CREATE INDEX journal_intent ON journal (intent) WHERE intent IS NOT NULL;

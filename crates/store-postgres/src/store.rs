@@ -12,7 +12,9 @@ use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
 use crate::retry::transaction;
-use crate::{PostgresStore, bodies, guard, holds, inbox, journal, notes, pauses, queue, rows};
+use crate::{
+    PostgresStore, bodies, guard, holds, inbox, journal, notes, partitions, pauses, queue, rows, sql,
+};
 
 impl PostgresStore {
     /// Returns a connection for one query.
@@ -364,11 +366,18 @@ impl MetadataStore for PostgresStore {
         let client = self.client(DOING).await?;
         notes::write(&client, name, value).await.map_err(error_of(DOING))
     }
+
+    async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError> {
+        const DOING: &str = "replacing a note";
+        let client = self.client(DOING).await?;
+        notes::replace(&client, name, before, value).await.map_err(error_of(DOING))
+    }
 }
 
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
+        partitions::keep_up(&self.pool, retention.journal_before).await;
         let done = transaction!(self, tx => inbox::prune(&tx, &retention).await?);
         done.map_err(error_of("pruning"))
     }
@@ -387,5 +396,15 @@ impl Maintenance for PostgresStore {
         const DOING: &str = "checking the store";
         let client = self.client(DOING).await?;
         notes::write(&client, "ready", "").await.map_err(error_of(DOING))
+    }
+
+    async fn clock(&self) -> Result<Option<Time>, StoreError> {
+        const DOING: &str = "reading the clock of the server";
+        let client = self.client(DOING).await?;
+        let read = async {
+            let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+            sql::get::<i64>(&sql::one(&client, query, &[]).await?, 0)
+        };
+        read.await.map(|at| Some(Time(at))).map_err(error_of(DOING))
     }
 }

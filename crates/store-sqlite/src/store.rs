@@ -362,6 +362,24 @@ impl MetadataStore for SqliteStore {
             })
             .await
     }
+
+    async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError> {
+        let (name, before, value) = (name.to_owned(), before.map(str::to_owned), value.to_owned());
+        self.writer
+            .write("replacing a note", move |connection| {
+                let changed = match &before {
+                    None => {
+                        connection.execute("INSERT OR IGNORE INTO note VALUES (?1, ?2)", [&name, &value])?
+                    }
+                    Some(before) => connection.execute(
+                        "UPDATE note SET value = ?3 WHERE name = ?1 AND value = ?2",
+                        [&name, before, &value],
+                    )?,
+                };
+                Ok(changed == 1)
+            })
+            .await
+    }
 }
 
 #[async_trait]

@@ -6,6 +6,7 @@ mod bare;
 mod burst;
 mod calls;
 mod clock;
+mod cluster;
 mod coldstart;
 mod directory;
 mod everything;
@@ -30,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
         ["directory"] => directory::run().await,
         ["coldstart"] => coldstart::run().await,
         ["burst"] => burst::run().await,
+        ["cluster", url] => cluster::run(url).await,
         ["fresh"] => fresh::run().await,
         ["policy"] => policy::run().await,
         // `policy` starts this program as a child process with this argument, so that the memory is
@@ -40,7 +42,9 @@ async fn main() -> anyhow::Result<()> {
         // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
-            anyhow::bail!("specify `calls`, `burst`, `fresh`, `policy`, `directory`, `intake` or `coldstart`")
+            anyhow::bail!(
+                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `intake`, `coldstart` or `cluster URL`"
+            )
         }
     }
 }

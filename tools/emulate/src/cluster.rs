@@ -18,6 +18,7 @@ const KEEP: &str =
 /// disk, so it starts quickly, and its data does not survive a crash of the machine.
 pub struct Cluster {
     folder: PathBuf,
+    user: ServerUser,
     keeper: Child,
     schemas: AtomicU32,
 }
@@ -33,17 +34,53 @@ impl Cluster {
         init.arg("--pgdata").arg(&data);
         let made = user.runs(&mut init, &folder).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let log = std::fs::File::create(folder.join("log")).unwrap();
-        let mut keeper = Command::new("/bin/sh");
-        keeper.args(["-c", KEEP]).arg(program("postgres")).arg("-D").arg(&data).arg("-k").arg(&folder);
-        for setting in ["listen_addresses=", "fsync=off", "max_connections=200", "shared_buffers=32MB"] {
-            keeper.args(["-c", setting]);
-        }
-        keeper.env("BEADLE_CLUSTER", &folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        let keeper = user.runs(&mut keeper, &folder).spawn().unwrap();
-        let mut cluster = Self { folder, keeper, schemas: AtomicU32::new(0) };
-        cluster.wait().await;
+        let keeper = keep(&folder, user);
+        let mut cluster = Self { folder, user, keeper, schemas: AtomicU32::new(0) };
+        assert!(cluster.is_ready().await, "PostgreSQL does not start: {}", cluster.log());
         cluster
+    }
+
+    /// Ends the server at once, without a checkpoint, and starts it again. All connections break, as
+    /// in a failover.
+    pub async fn crash(&mut self) {
+        let state = self.folder.join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&state).unwrap();
+        let server = text.lines().next().unwrap().to_owned();
+        // The shell would delete the folder.
+        self.keeper.kill().unwrap();
+        self.keeper.wait().unwrap();
+        assert!(Command::new("kill").args(["-QUIT", &server]).status().unwrap().success());
+        for _ in 0..600 {
+            if !state.exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(!state.exists(), "PostgreSQL does not stop: {}", self.log());
+        for _ in 0..40 {
+            self.keeper = keep(&self.folder, self.user);
+            if self.is_ready().await {
+                return;
+            }
+            // A process of the ended server still uses the shared memory.
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        panic!("PostgreSQL does not start again: {}", self.log());
+    }
+
+    /// Returns the folder with the socket of the server.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs statements, and returns the rows as `psql -At` prints them.
+    pub fn psql(&self, statements: &str) -> String {
+        let mut psql = Command::new(program("psql"));
+        psql.args(["--no-psqlrc", "-At", "--set=ON_ERROR_STOP=1", "--username=beadle", "--dbname=postgres"]);
+        psql.arg("--host").arg(&self.folder).args(["-c", statements]);
+        let done = psql.output().unwrap();
+        assert!(done.status.success(), "psql: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
     }
 
     /// Returns the address of a schema that does not exist yet.
@@ -52,18 +89,21 @@ impl Cluster {
         format!("postgres://beadle@/postgres?host={}&schema=test_{n}", self.folder.display())
     }
 
-    /// Waits until the server is ready. The last line of its file says so.
-    async fn wait(&mut self) {
+    /// Waits until the server is ready. The last line of its file says so. Returns `false` if the
+    /// server has ended.
+    async fn is_ready(&mut self) -> bool {
         let state = self.folder.join("data/postmaster.pid");
         for _ in 0..600 {
             let text = std::fs::read_to_string(&state).unwrap_or_default();
             if text.lines().last().is_some_and(|line| line.trim() == "ready") {
-                return;
+                return true;
             }
-            assert!(self.keeper.try_wait().unwrap().is_none(), "{}", self.log());
+            if self.keeper.try_wait().unwrap().is_some() {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("PostgreSQL does not start: {}", self.log());
+        false
     }
 
     fn log(&self) -> String {
@@ -76,6 +116,19 @@ impl Drop for Cluster {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait(); // the shell deletes the folder
     }
+}
+
+/// Starts the server in a folder that `initdb` has prepared.
+fn keep(folder: &Path, user: ServerUser) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut keeper = Command::new("/bin/sh");
+    keeper.args(["-c", KEEP]).arg(program("postgres")).arg("-D").arg(folder.join("data"));
+    keeper.arg("-k").arg(folder);
+    for setting in ["listen_addresses=", "fsync=off", "max_connections=200", "shared_buffers=32MB"] {
+        keeper.args(["-c", setting]);
+    }
+    keeper.env("BEADLE_CLUSTER", folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+    user.runs(&mut keeper, folder).spawn().unwrap()
 }
 
 /// The user that runs the server.

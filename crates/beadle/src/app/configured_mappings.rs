@@ -43,7 +43,9 @@ pub(crate) async fn adopt(
     let generation = generation_of(&wanted);
     let held = HeldGeneration::note(name).get(store).await?;
     if generation_of(&in_force.configured_of(name)) == generation {
+        // The hold belongs to the process that plans, which may have another configuration.
         if held.is_some()
+            && service.is_chosen()
             && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
         {
             tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
@@ -61,6 +63,10 @@ pub(crate) async fn adopt(
     let limits = limits(service, target).await?;
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
+    }
+    // Only one process plans the changes. The others follow when it has accepted the mappings.
+    if !service.is_chosen() {
+        return Ok(MappingAdoption::Unchanged);
     }
     let (before, after) = (in_force.all(), in_force.with_configured(name, wanted.clone()));
     let preview = plan(service, name, &before, &after).await?;

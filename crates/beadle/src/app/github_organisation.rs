@@ -16,6 +16,7 @@ use beadle_repositories::{
 };
 use secrecy::SecretString;
 
+use crate::app::fence::{FencedReconciler, FencedWriter, InForce};
 use crate::app::file_timeout::FileReader;
 use crate::app::refused;
 use crate::config::{self, Config, OrgConfig, RepositorySource};
@@ -122,11 +123,18 @@ impl GithubOrganisation {
         (UndoPlanner::new(&planner, wanted, generation), writer)
     }
 
-    /// Returns the reconcilers of the organisation's repositories and sweeps.
-    pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 2] {
+    /// Returns the reconcilers of the organisation's repositories and sweeps. With `in_force`, the
+    /// runs of repositories use only the accepted generation.
+    pub(super) fn reconcilers(
+        &self,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+        in_force: Option<Arc<dyn InForce>>,
+    ) -> [Arc<dyn Reconcile>; 2] {
+        let writer = FencedWriter { inner: self.writer(), in_force: in_force.clone(), clock: clock.clone() };
         let repositories = Reconciler {
             planner: self.planner(Some(store)),
-            writer: self.writer(),
+            writer,
             store: store.clone(),
             clock: clock.clone(),
             limits: self.limits.clone(),
@@ -138,6 +146,7 @@ impl GithubOrganisation {
             store: store.clone(),
             clock: clock.clone(),
         };
+        let repositories = FencedReconciler { inner: repositories, in_force, clock: clock.clone() };
         let sweep = Sweep {
             reader: self.reader.clone(),
             store: store.clone(),

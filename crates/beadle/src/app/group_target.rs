@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use beadle_engine::worker::Reconcile;
 use beadle_engine::{Budgets, Class, Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace, revive};
 use beadle_groups::targets::TargetWriter;
 use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
 use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};
 use parking_lot::RwLock;
 
+use crate::app::fence::{FencedReconciler, FencedWriter, InForce};
 use crate::app::guard_limits::GuardLimits;
 use crate::app::target_connection::{TargetApi, TargetConnection};
 use crate::config::{self, TargetConfig};
@@ -79,20 +81,24 @@ impl GroupTarget {
         GroupWriter::new(self.writer.clone(), &self.file.name, window, clock.clone(), store.cloned())
     }
 
-    /// Returns the reconciler of the target's groups.
-    pub(crate) fn reconciler(
+    /// Returns the reconciler of the target's groups. With `in_force`, its runs use only the accepted
+    /// mappings.
+    pub(super) fn reconciler(
         &self,
         store: &Arc<dyn Store>,
         clock: &Clock,
-    ) -> Reconciler<GroupPlanner, GroupWriter> {
-        Reconciler {
+        in_force: Option<Arc<dyn InForce>>,
+    ) -> Arc<dyn Reconcile> {
+        let inner = self.writer(Some(store), clock);
+        let groups = Reconciler {
             planner: self.planner(Some(store), clock),
-            writer: self.writer(Some(store), clock),
+            writer: FencedWriter { inner, in_force: in_force.clone(), clock: clock.clone() },
             store: store.clone(),
             clock: clock.clone(),
             limits: self.limits.clone(),
             pace: self.pace.clone(),
-        }
+        };
+        Arc::new(FencedReconciler { inner: groups, in_force, clock: clock.clone() })
     }
 
     /// Probes the server, and compares the configured dialect with the server's answers and

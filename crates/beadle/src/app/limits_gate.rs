@@ -168,6 +168,10 @@ pub(crate) async fn adopt(
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
     if of.in_force() == configured {
+        // The hold belongs to the process that plans, which may have another configuration.
+        if !service.is_chosen() {
+            return Ok(LimitsAdoption::Unchanged);
+        }
         let now = service.clock().now();
         if let Some(held) = hold_records::end(store, &note, &generation, now).await? {
             tracing::info!(instance = name, generation = held.generation, "held limits withdrawn");
@@ -193,6 +197,10 @@ pub(crate) async fn adopt(
     let waits = |held: &HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
     if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
         return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
+    }
+    // Only one process plans the changes. The others follow when it has accepted the limits.
+    if !service.is_chosen() {
+        return Ok(LimitsAdoption::Unchanged);
     }
     let (plans, asking) = of.plan(service, &holds).await?;
     // The plan takes minutes, and an operator may have approved the limits meanwhile.

@@ -45,6 +45,12 @@ pub(crate) enum Adoption {
         /// The exceeded limits.
         why: String,
     },
+    /// Another process plans the generation for the gate. This process follows if that process accepts
+    /// it.
+    Elsewhere {
+        /// The name of the generation.
+        generation: String,
+    },
     /// Beadle could not plan the generation completely, so it waits. The last generation stays in
     /// force.
     Waits(Failure),
@@ -64,6 +70,9 @@ impl Adoption {
             Self::Held { generation, why } => {
                 Ok(TaskStatus::Unfinished(format!("generation {generation} held: {why}; see `beadle holds`")))
             }
+            Self::Elsewhere { generation } => Ok(TaskStatus::Unfinished(format!(
+                "generation {generation} waits for the gate of another process"
+            ))),
             Self::Waits(failure) => Err(failure),
         }
     }
@@ -173,6 +182,11 @@ async fn try_adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
+    // The plan can read every repository, so only one process makes it. Two processes could also let
+    // the changes of an approved generation pass twice.
+    if !service.is_chosen() {
+        return Ok(Adoption::Elsewhere { generation: candidate.generation });
+    }
     // If no generation was accepted yet, everything that the first one changes counts.
     let compared = (!organisation.is_first()).then_some(before.as_ref());
     let affected = match compared {
@@ -185,6 +199,9 @@ async fn try_adopt(
     let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
     let total = preview.total + mapped.total;
     // The plan takes minutes in a large organisation.
+    if !service.is_chosen() {
+        return Ok(Adoption::Elsewhere { generation: candidate.generation });
+    }
     if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
         return Ok(adoption);
     }
@@ -410,7 +427,8 @@ pub(crate) async fn withdraw(
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    let Some(org) = organisation.open() else { return Ok(false) };
+    // The hold belongs to the process that plans, which may have read newer files.
+    let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();
     let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {

@@ -43,7 +43,8 @@ impl Reconcile for PolicyReading {
         });
         let reloaded = reloaded.await.map_err(|error| Failure::new(Class::Retry, error))?;
         let skipped = match reloaded {
-            Ok(None | Some(Adoption::InForce { .. })) => None,
+            // The task of the policy follows when the other process accepts the generation.
+            Ok(None | Some(Adoption::InForce { .. } | Adoption::Elsewhere { .. })) => None,
             Ok(Some(Adoption::Held { generation, why })) => {
                 Some(format!("generation {generation} held: {why}; see `beadle holds`"))
             }

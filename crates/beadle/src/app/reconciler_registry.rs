@@ -5,6 +5,7 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,8 @@ use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{Class, Clock, Failure, Key, Report, Store, Time};
 
 use crate::app::directories_and_targets::Directories;
+use crate::app::fence::InForce;
+use crate::app::generation_fence::{ConfiguredMappings, PolicyInForce};
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::config::Config;
@@ -96,6 +99,8 @@ pub(crate) struct ReconcilerRegistry {
     checks: InstanceRouter,
     policies: InstanceRouter,
     installations: InstanceRouter,
+    /// True if other processes work with the same store.
+    is_shared: AtomicBool,
 }
 
 impl ReconcilerRegistry {
@@ -117,13 +122,18 @@ impl ReconcilerRegistry {
             repositories: InstanceRouter::new(&configured, hold, clock),
             sweeps: InstanceRouter::new(&configured, hold, clock),
             dispatches: InstanceRouter::new(&configured, hold, clock),
+            is_shared: AtomicBool::default(),
         }
     }
 
     /// Adds the reconcilers of an organisation's repositories and sweeps. From now on, the worker
     /// runs their keys.
     pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
-        let [repository, sweep] = org.reconcilers(store, clock);
+        let in_force = self.is_shared.load(Ordering::SeqCst).then(|| {
+            let (store, file, policy) = (store.clone(), org.file.clone(), org.policy.clone());
+            Arc::new(PolicyInForce { store, file, policy }) as Arc<dyn InForce>
+        });
+        let [repository, sweep] = org.reconcilers(store, clock, in_force);
         self.repositories.add(&org.file.name, repository);
         self.sweeps.add(&org.file.name, sweep);
     }
@@ -140,8 +150,25 @@ impl ReconcilerRegistry {
 
     /// Adds the reconciler of a target. From now on, the worker runs the keys of the target's
     /// groups.
-    pub(crate) fn add_target(&self, target: &GroupTarget, store: &Arc<dyn Store>, clock: &Clock) {
-        self.groups.add(&target.file.name, Arc::new(target.reconciler(store, clock)));
+    pub(crate) fn add_target(
+        &self,
+        target: &GroupTarget,
+        of: &Arc<Directories>,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+    ) {
+        let name = &target.file.name;
+        let in_force = self.is_shared.load(Ordering::SeqCst).then(|| {
+            let (store, directories) = (store.clone(), of.clone());
+            Arc::new(ConfiguredMappings { store, target: name.clone(), directories }) as Arc<dyn InForce>
+        });
+        self.groups.add(name, target.reconciler(store, clock, in_force));
+    }
+
+    /// Makes the runs check that this process uses the accepted generation, because other processes
+    /// can accept another one. Affects the instances that are added afterwards.
+    pub(crate) fn share(&self) {
+        self.is_shared.store(true, Ordering::SeqCst);
     }
 
     /// Adds the reconciler for the pushes to the repository of an organisation's policy.

@@ -3,12 +3,12 @@
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Store, StoreError, Time, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Store, StoreError, TaskLease, Time, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;
@@ -54,6 +54,9 @@ pub(crate) struct Service {
     /// The installations of the App of `[installations]`.
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
+    /// The lease on the work that only one of several processes does. There is none if no other
+    /// process uses the store, and in a function on AWS, because a schedule starts its tasks.
+    lease: OnceLock<Arc<TaskLease>>,
     /// The names of the targets whose last probe agreed with the configuration.
     agreed: Mutex<BTreeSet<String>>,
     /// True if the service has begun with the last accepted mappings of the configuration.
@@ -93,9 +96,30 @@ impl Service {
             started,
             installations: Installations::default(),
             stop: CancellationToken::new(),
+            lease: OnceLock::new(),
             agreed: Mutex::default(),
             has_mappings: AtomicBool::default(),
         })
+    }
+
+    /// Shares the work with the other processes that use the store. The caller calls this method
+    /// before the first organisation opens.
+    pub(crate) fn share(&self) {
+        self.reconcilers.share();
+        self.lease.get_or_init(|| {
+            Arc::new(TaskLease::new(self.store.clone(), self.clock().clone(), &self.process))
+        });
+    }
+
+    /// Returns the lease on the tasks that only one process runs.
+    pub(crate) fn task_lease(&self) -> Option<Arc<TaskLease>> {
+        self.lease.get().cloned()
+    }
+
+    /// Returns whether this process does the work that only one of several processes does, such as
+    /// the plan of a new generation for the gate.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.lease.get().is_none_or(|lease| lease.is_held())
     }
 
     /// Returns the configuration.
@@ -231,7 +255,7 @@ impl Service {
 
     /// Begins to work on the keys of a target.
     pub(crate) fn begin_target(&self, target: &GroupTarget) {
-        self.reconcilers.add_target(target, &self.store, self.clock());
+        self.reconcilers.add_target(target, &self.directories, &self.store, self.clock());
         self.agreed.lock().insert(target.file.name.clone());
         self.bell.notify_one();
     }

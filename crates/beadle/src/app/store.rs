@@ -80,6 +80,14 @@ pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::R
     }
 }
 
+/// Returns whether several processes can work with the store at the same time.
+pub(crate) fn is_shared(place: &StoreLocation) -> bool {
+    match place {
+        StoreLocation::File(_) => false,
+        StoreLocation::Table { .. } | StoreLocation::Postgres(_) => true,
+    }
+}
+
 /// Rings `bell` when another process makes a key due, until the returned value is dropped. A file is
 /// used by one service, and the functions on AWS have messages of their own.
 pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {

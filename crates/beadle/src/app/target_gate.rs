@@ -85,6 +85,10 @@ pub(crate) async fn adopt(
         accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
         return Ok(None);
     }
+    // Only one process plans the changes. The others follow when it has accepted the target.
+    if !service.is_chosen() {
+        return Ok(Some("another process plans its changes for the gate".to_owned()));
+    }
     if let Some(why) = mappings.incomplete.get(name) {
         return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
     }

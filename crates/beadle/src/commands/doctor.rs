@@ -14,7 +14,7 @@ use crate::app::client_options::OpenOptions;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::service_record::other_configurations;
-use crate::app::{senders, store};
+use crate::app::{senders, store, store_clock};
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
@@ -156,6 +156,9 @@ pub(super) async fn check_store(config: &Config) -> anyhow::Result<String> {
         return Ok(format!("the store {} does not exist yet; `beadle serve` creates it", config.place));
     };
     store.ready().await?;
+    if let Some(why) = store_clock::check(store.as_ref(), &Clock::system()).await? {
+        anyhow::bail!(why);
+    }
     Ok(format!("the store {} accepts writes", config.place))
 }
 

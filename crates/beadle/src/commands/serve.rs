@@ -39,7 +39,11 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let traces = config.file.traces.as_ref().map(|file| crate::traces::start(file, &clock)).transpose()?;
     let (reloads, mut requests) = Reloads::channel();
     let prepared = Prepared::new(&config, &store, &reloads)?;
-    if let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await {
+    // In a shared store, another process may have begun a write a moment ago. A background task
+    // checks the writes that are old.
+    if !store::is_shared(&config.place)
+        && let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await
+    {
         // The service starts although the store is unavailable. It answers 503 until the store
         // accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
 use crate::app::condition::gather;
@@ -18,6 +18,10 @@ pub(super) struct ConditionMetrics(pub(super) Arc<Service>);
 impl BackgroundTask for ConditionMetrics {
     fn name(&self) -> String {
         "metrics".into()
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

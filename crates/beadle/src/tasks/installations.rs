@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{REMOTE, failed};
 use crate::app::service::Service;
@@ -19,6 +19,10 @@ pub(super) struct Installations(pub(super) Arc<Service>);
 impl BackgroundTask for Installations {
     fn name(&self) -> String {
         "installations of the App".to_owned()
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

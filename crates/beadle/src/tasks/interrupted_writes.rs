@@ -1,8 +1,17 @@
 //! Marks the keys of writes whose process ended before the vendor answered. Beadle then reads the
 //! present state of these keys again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 use beadle_engine::journal::{Happened, WriteResult};
-use beadle_engine::{Detail, Entry, EntryKind, Key, Lane, Mark, Store, StoreError, Time};
+use beadle_engine::{
+    BackgroundTask, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Store, StoreError, TaskStatus, Time,
+};
+
+use super::LOCAL;
+use crate::app::service::Service;
 
 /// Marks the keys of the writes that have no result and began at the time `before` or earlier.
 /// Returns the number of these writes.
@@ -34,51 +43,35 @@ pub(crate) async fn recover_interrupted_writes(
     Ok(found)
 }
 
-#[cfg(feature = "aws")]
-pub(super) use task::InterruptedWrites;
+/// The age at which an intent without a result counts as interrupted. No write takes this long, so
+/// the process that began the write has ended.
+const ENDED: Duration = Duration::from_secs(1200);
 
-#[cfg(feature = "aws")]
-mod task {
-    use std::sync::Arc;
-    use std::time::Duration;
+/// The task for a store that several processes use. With a file, `beadle serve` recovers interrupted
+/// writes once, at its start, because no other process can have begun a write then.
+pub(super) struct InterruptedWrites(pub(super) Arc<Service>);
 
-    use async_trait::async_trait;
-    use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+#[async_trait]
+impl BackgroundTask for InterruptedWrites {
+    fn name(&self) -> String {
+        "interrupted writes".into()
+    }
 
-    use super::super::LOCAL;
-    use super::recover_interrupted_writes;
-    use crate::app::service::Service;
+    fn period(&self) -> Duration {
+        Duration::from_secs(30)
+    }
 
-    /// The age at which an intent without a result counts as interrupted. No function runs for this
-    /// long, so the function that began the write has ended.
-    const ENDED: Duration = Duration::from_secs(1200);
+    fn timeout(&self) -> Duration {
+        LOCAL
+    }
 
-    /// The task of the function on AWS. `beadle serve` does not need this task: no other process
-    /// uses its store, so it recovers interrupted writes once, at its start.
-    pub(in crate::tasks) struct InterruptedWrites(pub(in crate::tasks) Arc<Service>);
-
-    #[async_trait]
-    impl BackgroundTask for InterruptedWrites {
-        fn name(&self) -> String {
-            "interrupted writes".into()
-        }
-
-        fn period(&self) -> Duration {
-            Duration::from_secs(30)
-        }
-
-        fn timeout(&self) -> Duration {
-            LOCAL
-        }
-
-        async fn activate(&self) -> Result<TaskStatus, Failure> {
-            let now = self.0.clock().now();
-            Ok(match recover_interrupted_writes(self.0.store.as_ref(), now - ENDED, now).await? {
-                0 => TaskStatus::Idle,
-                found => TaskStatus::Done(format!(
-                    "interrupted writes found: {found}; Beadle reads their state again"
-                )),
-            })
-        }
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        let now = self.0.clock().now();
+        Ok(match recover_interrupted_writes(self.0.store.as_ref(), now - ENDED, now).await? {
+            0 => TaskStatus::Idle,
+            found => {
+                TaskStatus::Done(format!("interrupted writes found: {found}; Beadle reads their state again"))
+            }
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use parking_lot::Mutex;
 
 use super::LOOK;
@@ -67,6 +67,10 @@ impl LimitsReload {
 impl BackgroundTask for LimitsReload {
     fn name(&self) -> String {
         "limits".into()
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

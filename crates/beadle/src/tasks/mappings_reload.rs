@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use beadle_groups::Mappings;
 
 use super::{LOOK, failed};
@@ -78,6 +78,10 @@ impl MappingsReload {
 impl BackgroundTask for MappingsReload {
     fn name(&self) -> String {
         "mappings".into()
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
@@ -16,6 +16,10 @@ pub(super) struct Secrets(pub(super) Arc<Service>);
 impl BackgroundTask for Secrets {
     fn name(&self) -> String {
         "secrets".into()
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

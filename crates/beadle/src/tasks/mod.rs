@@ -1,33 +1,38 @@
 //! Background tasks: the work that a service repeats. Each task has its own file.
 //!
-//! | file | for each | what it does |
-//! |---|---|---|
-//! | `opening` | organisation | opens an organisation that could not be opened at the start |
-//! | `own_login` | organisation | reads the login of the App, so that the intake recognises Beadle's own writes |
-//! | `policy_reload` | organisation | puts a new generation of the policy in force |
-//! | `shared_budget` | organisation | shares the budget of the credential with other processes |
-//! | `commit_check` | organisation | shows at each commit of the policy what became of it |
-//! | `sweep_start` | organisation, directory | starts sweeps |
-//! | `comment_approvals` | organisation | looks for comments that approve held changes |
-//! | `sweep_summary` | organisation, directory | logs the summary of a sweep |
-//! | `missed_webhooks` | App | finds webhooks that GitHub sent and Beadle did not accept |
-//! | `target_probe` | target | compares the target with its configuration |
-//! | `waivers` | organisation | makes the repositories of a waiver due when it ends, and warns before |
-//! | `token_expiry` | target | warns before a token ends |
-//! | `system_log` | directory | reads the System Log for events that no hook delivered |
-//! | `changed_groups` | directory | asks which groups have changed, because the System Log is incomplete |
-//! | `installations` | process | lists the App's installations, so that Beadle takes in other organisations |
-//! | `mappings` | process | reads the mappings, and puts new ones in force |
-//! | `limits_reload` | process | puts raised limits of the guard in force, if the gate lets them pass |
-//! | `rest_answers` | process | deletes stored answers of GitHub that Beadle no longer reads |
-//! | `control_records` | process | deletes records of controls that are older than the retention |
-//! | `service_record` | process | stores what the process uses, for `beadle status` |
-//! | `interrupted_deliveries` | process | finishes deliveries whose process ended before it marked their keys |
-//! | `notifications` | process | sends notifications to the channels |
-//! | `interrupted_writes` | function on AWS | marks the keys of interrupted writes |
-//! | `secrets` | `beadle serve` | reads missing secrets from AWS |
-//! | `condition` | `beadle serve` | reads the condition of the organisations and targets for the metrics |
-//! | `pruning` | `beadle serve` | deletes records that are older than the retention |
+//! The third column says which of the processes that share a store run the task: the one that holds
+//! the lease on the tasks (`one`), or all of them.
+//!
+//! | file | for each | runs in | what it does |
+//! |---|---|---|---|
+//! | `opening` | organisation | all | opens an organisation that could not be opened at the start |
+//! | `own_login` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
+//! | `policy_reload` | organisation | all | puts a new generation of the policy in force |
+//! | `shared_budget` | organisation | all | shares the budget of the credential with other processes |
+//! | `commit_check` | organisation | one | shows at each commit of the policy what became of it |
+//! | `sweep_start` | organisation, directory | one | starts sweeps |
+//! | `comment_approvals` | organisation | one | looks for comments that approve held changes |
+//! | `sweep_summary` | organisation, directory | one | logs the summary of a sweep |
+//! | `missed_webhooks` | App | one | finds webhooks that GitHub sent and Beadle did not accept |
+//! | `target_probe` | target | all | compares the target with its configuration |
+//! | `waivers` | organisation | all | makes the repositories of a waiver due when it ends, and warns before |
+//! | `token_expiry` | target | all | warns before a token ends |
+//! | `system_log` | directory | one | reads the System Log for events that no hook delivered |
+//! | `changed_groups` | directory | one | asks which groups have changed, because the System Log is incomplete |
+//! | `team_file` | file of a policy | all | looks for changes of the teams and members that a policy declares |
+//! | `installations` | process | all | lists the App's installations, so that Beadle takes in other organisations |
+//! | `mappings` | process | all | reads the mappings, and puts new ones in force |
+//! | `limits_reload` | process | all | puts raised limits of the guard in force, if the gate lets them pass |
+//! | `rest_answers` | process | one | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `control_records` | process | one | deletes records of controls that are older than the retention |
+//! | `service_record` | process | all | stores what the process uses, for `beadle status` |
+//! | `interrupted_deliveries` | process | one | finishes deliveries whose process ended before it marked their keys |
+//! | `notifications` | process | one | sends notifications to the channels |
+//! | `interrupted_writes` | process with a shared store | one | marks the keys of interrupted writes |
+//! | `store_clock` | process with a shared store | all | compares the clock with the clock of the store |
+//! | `secrets` | `beadle serve` | all | reads missing secrets from AWS |
+//! | `condition` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
+//! | `pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!
 //! While a task waits for a vendor, it holds no lock that the tasks of another organisation,
 //! directory or target need. So the tasks of other vendors continue.
@@ -52,6 +57,7 @@ mod pruning;
 mod rest_answers;
 mod service_record;
 mod shared_budget;
+mod store_clock;
 mod sweep_start;
 mod sweep_summary;
 mod system_log;
@@ -68,6 +74,7 @@ use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::service::Service;
+use crate::app::store;
 
 pub(crate) use interrupted_writes::recover_interrupted_writes;
 #[cfg(feature = "aws")]
@@ -95,7 +102,8 @@ pub(crate) enum Host {
 
 /// Returns a driver that runs every task that the configuration needs.
 pub(crate) fn driver(service: &Arc<Service>, host: Host) -> Driver {
-    Driver::new(service.store.clone(), service.clock().clone(), all(service, host))
+    let driver = Driver::new(service.store.clone(), service.clock().clone(), all(service, host));
+    driver.sharing(service.task_lease())
 }
 
 fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
@@ -111,6 +119,10 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
             all.push(Arc::new(missing_secrets::Secrets(service.clone())));
             all.push(Arc::new(pruning::Pruning(service.clone())));
             all.push(Arc::new(condition::ConditionMetrics(service.clone())));
+            if store::is_shared(&service.config().place) {
+                all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
+                all.push(Arc::new(store_clock::StoreClock(service.clone())));
+            }
         }
         #[cfg(feature = "aws")]
         Host::Function => all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone()))),

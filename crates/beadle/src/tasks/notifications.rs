@@ -21,6 +21,10 @@ use crate::notify::troubles::Troubles;
 /// that two processes do not open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
+/// How often a process tries to record the result of a message while other processes change the
+/// ledger. If it cannot, the message is sent again.
+const REPLACED: u32 = 20;
+
 /// The task that sends the notifications of all channels.
 pub(super) struct Notifications {
     service: Arc<Service>,
@@ -90,12 +94,14 @@ impl Notifications {
         // The search for problems can take minutes. The receiver refuses a message with an old time.
         let now = service.clock().now();
         let (note, is_quiet) = (Ledger::note(&channel.name), channel.is_quiet(now));
-        let before = note.get(store).await?.unwrap_or_default();
+        let stored = note.stored(store).await?;
+        let before = stored.value.clone().unwrap_or_default();
         let mut ledger = before.clone();
         ledger.observe(&channel.name, present, &channel.rules(), is_quiet, now);
         let outgoing = ledger.begin(is_quiet, now);
-        if ledger != before {
-            note.put(store, &ledger).await?;
+        // If another process has changed the ledger in the meantime, that process sends the message.
+        if ledger != before && !note.replace(store, &stored, &ledger).await? {
+            return Ok(false);
         }
         // The receiver may be unavailable for hours. The task fails until the receiver answers
         // again.
@@ -108,9 +114,14 @@ impl Notifications {
         let sent = tokio::time::timeout(SENDING, sending).await.unwrap_or_else(|_| Err(late()));
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
-        // Another process may have written the ledger meanwhile.
-        let mut ledger = note.get(store).await?.unwrap_or_default();
-        if ledger.awaits(&outgoing.id) {
+        // Another process may change the ledger at the same time, for example with a further problem.
+        // The message is on its way in the changed ledger too.
+        for _ in 0..REPLACED {
+            let stored = note.stored(store).await?;
+            let mut ledger = stored.value.clone().unwrap_or_default();
+            if !ledger.awaits(&outgoing.id) {
+                break;
+            }
             match &sent {
                 Ok(()) => ledger.delivered(now),
                 Err(failure) => {
@@ -120,7 +131,9 @@ impl Notifications {
                     ledger.failed(&failure.text, failure.retry_after.map(|wait| now + wait), now);
                 }
             }
-            note.put(store, &ledger).await?;
+            if note.replace(store, &stored, &ledger).await? {
+                break;
+            }
         }
         sent.map(|()| true).map_err(|failure| Failure::new(Class::Retry, failure.text))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE, failed};
 use crate::app::configured_organisation::ServedOrganisation;
@@ -18,6 +18,10 @@ pub(super) struct Opening(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
 impl BackgroundTask for Opening {
     fn name(&self) -> String {
         format!("opening of {}", self.0.1.file.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

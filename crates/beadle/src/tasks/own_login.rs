@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE};
 use crate::app::configured_organisation::ServedOrganisation;
@@ -32,6 +32,10 @@ impl OwnLogin {
 impl BackgroundTask for OwnLogin {
     fn name(&self) -> String {
         name_of(&self.of.1.file.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Class, Failure, Runs, TaskStatus};
 
 use super::{LOOK, failed};
 use crate::app::configured_organisation::ServedOrganisation;
@@ -32,6 +32,10 @@ impl PolicyReload {
 impl BackgroundTask for PolicyReload {
     fn name(&self) -> String {
         format!("policy of {}", self.of.1.file.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

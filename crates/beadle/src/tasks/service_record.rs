@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Mode, TaskStatus, Time};
+use beadle_engine::{BackgroundTask, Failure, Mode, Runs, TaskStatus, Time};
 use parking_lot::Mutex;
 
 use super::{LOCAL, LOOK};
@@ -67,6 +67,10 @@ impl Record {
 impl BackgroundTask for Record {
     fn name(&self) -> String {
         "service record".into()
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

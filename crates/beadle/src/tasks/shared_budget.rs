@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
 use crate::app::budget_share::period;
@@ -26,6 +26,10 @@ pub(crate) fn is_shared_budget(task: &str) -> bool {
 impl BackgroundTask for SharedBudget {
     fn name(&self) -> String {
         format!("{KIND} of {}", self.0.file.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

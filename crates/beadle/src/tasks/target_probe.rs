@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use parking_lot::Mutex;
 
 use super::failed;
@@ -57,6 +57,10 @@ pub(crate) fn is_target_probe(task: &str) -> bool {
 impl BackgroundTask for TargetProbe {
     fn name(&self) -> String {
         format!("{KIND} {}", self.target.file.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

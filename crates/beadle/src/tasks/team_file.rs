@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, TaskStatus, Time};
+use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Metadata, Note, Runs, TaskStatus, Time};
 use beadle_groups::sources::FileTeam;
 use beadle_hooks::okta::WHOLE;
 use parking_lot::Mutex;
@@ -114,6 +114,10 @@ impl TeamFile {
 impl BackgroundTask for TeamFile {
     fn name(&self) -> String {
         format!("teams in the policy for {}", self.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus, Time};
+use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus, Time};
 
 use super::LOCAL;
 use crate::app::group_target::{GroupTarget, TOKEN_DAYS};
@@ -31,6 +31,10 @@ impl TokenExpiry {
 impl BackgroundTask for TokenExpiry {
     fn name(&self) -> String {
         format!("token of {}", self.target.file.name)
+    }
+
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
     }
 
     fn period(&self) -> Duration {

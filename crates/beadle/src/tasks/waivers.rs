@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::journal::WaiverEnded;
-use beadle_engine::{BackgroundTask, Detail, Entry, EntryKind, Failure, Key, Lane, TaskStatus};
+use beadle_engine::{BackgroundTask, Detail, Entry, EntryKind, Failure, Key, Lane, Runs, TaskStatus};
 use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState};
 use beadle_repositories::{stored_waiver, stored_waivers};
@@ -66,6 +66,10 @@ impl BackgroundTask for WaiverEnds {
         format!("waivers of {}", self.0.1.file.name)
     }
 
+    fn runs(&self) -> Runs {
+        Runs::Everywhere
+    }
+
     fn period(&self) -> Duration {
         LOOK
     }
@@ -87,6 +91,10 @@ impl BackgroundTask for WaiverEnds {
         let before = note.get(store).await?.unwrap_or_default();
         let found = look(&before, (&policy.waivers, &stored), &rules, now);
         service.metrics.waivers(&file.name, found.now.count(), found.now.ending());
+        // Each process shows the figures. Only one of them records the ends.
+        if !service.is_chosen() {
+            return Ok(TaskStatus::Idle);
+        }
         if !found.ended.is_empty() {
             self.end(&org, &found.ended).await?;
         }

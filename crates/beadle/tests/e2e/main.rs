@@ -49,6 +49,8 @@ mod policy;
 mod policy_in_git;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_cluster;
 mod pull_request;
 mod reach;
 mod recovery;

@@ -24,7 +24,7 @@ type Message = (HashMap<String, String>, String);
 
 /// A receiver of webhooks that can be away.
 #[derive(Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     is_away: AtomicBool,
     tries: AtomicUsize,
     received: Mutex<Vec<Message>>,
@@ -32,7 +32,7 @@ struct Receiver {
 
 impl Receiver {
     /// Starts a receiver, and configures it as the channel `ops`.
-    async fn start(world: &mut World) -> Arc<Self> {
+    pub(crate) async fn start(world: &mut World) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         std::fs::write(world.path().join("notify.url"), url).unwrap();
@@ -73,12 +73,19 @@ impl Receiver {
     }
 
     /// Returns the topics of all messages, one list for each message.
-    fn topics(&self) -> Vec<Value> {
+    pub(crate) fn topics(&self) -> Vec<Value> {
         let topics = |(_, body): &Message| {
             let body: Value = serde_json::from_str(body).unwrap();
             body["data"]["topics"].clone()
         };
         self.received.lock().iter().map(topics).collect()
+    }
+
+    /// Returns the id and the topics of each message. A repeated message has the same id.
+    pub(crate) fn messages(&self) -> Vec<(String, Value)> {
+        let ids: Vec<String> =
+            self.received.lock().iter().map(|(headers, _)| headers["webhook-id"].clone()).collect();
+        ids.into_iter().zip(self.topics()).collect()
     }
 
     /// Returns the ids of all messages. A repeated message has the same id.
@@ -87,7 +94,7 @@ impl Receiver {
     }
 
     /// Waits until a condition holds. A message that a kill cut off is sent again after 60 s.
-    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6000 {
             if holds(self) {
                 return;

@@ -209,8 +209,19 @@ impl World {
 
     /// Returns a signed delivery, which a test can change and send.
     pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
+        self.delivery_to(self.ports[0], id, event, body)
+    }
+
+    /// Returns a signed delivery to the service that listens on a port.
+    pub(crate) fn delivery_to(
+        &self,
+        port: u16,
+        id: &str,
+        event: &str,
+        body: &[u8],
+    ) -> reqwest::RequestBuilder {
         self.http
-            .post(self.hook_url())
+            .post(format!("http://127.0.0.1:{port}/hooks/github"))
             .header("content-type", "application/json")
             .header("x-github-event", event)
             .header("x-github-delivery", id)

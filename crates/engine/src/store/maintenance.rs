@@ -59,4 +59,9 @@ pub trait Maintenance: Send + Sync + 'static {
     }
     /// Checks that the store can write.
     async fn ready(&self) -> Result<(), StoreError>;
+    /// Returns the time of the store's own clock, or `None` if the store has none. Processes on
+    /// several machines compare their clocks with it, because leases end by the clock.
+    async fn clock(&self) -> Result<Option<Time>, StoreError> {
+        Ok(None)
+    }
 }

@@ -113,6 +113,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
     records::notes_are_kept(open().await).await;
+    records::a_note_is_replaced_only_while_it_is_as_it_was_read(open().await).await;
     records::notes_are_listed_page_by_page(open().await).await;
     records::the_journal_is_read_backwards_page_by_page(open().await).await;
     records::a_key_is_found_by_every_name_that_it_had(open().await).await;

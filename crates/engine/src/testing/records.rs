@@ -97,6 +97,33 @@ pub(super) async fn notes_are_kept(store: SharedStore) {
     store.ready().await.unwrap();
 }
 
+pub(super) async fn a_note_is_replaced_only_while_it_is_as_it_was_read(store: SharedStore) {
+    let long = "x".repeat(100_000);
+    for (before, value, expected) in [
+        (Some("1"), "2", false),
+        (None, "1", true),
+        (None, "2", false),
+        (Some("2"), "3", false),
+        (Some("1"), long.as_str(), true),
+        (Some("1"), "4", false),
+        (Some(long.as_str()), "5", true),
+    ] {
+        assert_eq!(store.replace("n", before, value).await.unwrap(), expected);
+    }
+    assert_eq!(store.get("n").await.unwrap().as_deref(), Some("5"));
+    // Several processes replace the same value at the same time.
+    for (before, after) in [(Some("5"), "6"), (None, "6")] {
+        let name = if before.is_some() { "n" } else { "new" };
+        let tries = (0..8).map(|n| {
+            let (store, value) = (store.clone(), format!("{after} of {n}"));
+            async move { store.replace(name, before, &value).await.unwrap().then_some(value) }
+        });
+        let stored: Vec<String> = futures::future::join_all(tries).await.into_iter().flatten().collect();
+        assert_eq!(stored.len(), 1, "{stored:?}");
+        assert_eq!(store.get(name).await.unwrap().as_ref(), stored.first());
+    }
+}
+
 pub(super) async fn notes_are_listed_page_by_page(store: SharedStore) {
     let names = ["a", "b", "b:1", "b:2", "b:22", "b:3", "b:é", "b;", "c:1"];
     for name in names {

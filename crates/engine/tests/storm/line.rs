@@ -351,6 +351,17 @@ impl MetadataStore for Line {
         })
         .await
     }
+
+    async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError> {
+        self.call("replace a note", |state| {
+            let is_same = state.model.notes.get(name).map(String::as_str) == before;
+            if is_same {
+                state.model.notes.insert(name.to_owned(), value.to_owned());
+            }
+            is_same
+        })
+        .await
+    }
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@
 
 mod dice;
 mod hunt;
+mod lease;
 mod line;
 mod model;
 mod model_guard;

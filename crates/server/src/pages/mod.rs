@@ -117,7 +117,7 @@ impl Pages {
         }
         let mut response = match self.admit((&Method::GET, TASKS_PATH, headers), Wanted::Page).await {
             Admission::Refused(refused) => *refused,
-            Admission::Admitted(_) => self.show(Ok(self.tasks())),
+            Admission::Admitted(_) => self.show(Ok(self.tasks().await)),
         };
         self.limit(response.headers_mut());
         Some(response)
@@ -179,7 +179,8 @@ impl Pages {
     async fn overview(&self) -> Result<Overview, Refused> {
         let loaded = async {
             let (store, now) = (self.store.as_ref(), self.clock.now());
-            overview::load(store, self.facts.as_ref(), self.driver.status(), now).await
+            let tasks = self.driver.status_everywhere().await;
+            overview::load(store, self.facts.as_ref(), tasks, now).await
         };
         in_time(loaded).await
     }
@@ -228,8 +229,8 @@ impl Pages {
         in_time(loaded).await
     }
 
-    fn tasks(&self) -> Tasks {
-        Tasks { tasks: self.driver.status() }
+    async fn tasks(&self) -> Tasks {
+        Tasks { tasks: self.driver.status_everywhere().await }
     }
 }
 
@@ -401,7 +402,7 @@ fn api() -> Vec<Route> {
             }),
         ),
         ("/api/v1/queue", get(|State(pages): Shared| async move { answer(pages.queue().await) })),
-        ("/api/v1/tasks", get(|State(pages): Shared| async move { answer(Ok(pages.tasks())) })),
+        ("/api/v1/tasks", get(|State(pages): Shared| async move { answer(Ok(pages.tasks().await)) })),
         (
             "/api/v1/policy",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {

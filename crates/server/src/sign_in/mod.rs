@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::guard::Ruling;
-use beadle_engine::{Clock, Store, Time};
+use beadle_engine::{Clock, Store, StoreError, Time};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
@@ -108,7 +108,7 @@ impl SignIn {
         Self {
             origin: origin.to_owned(),
             cookies: Cookies { is_secure: origin.starts_with("https://") },
-            attempts: Attempts::new(),
+            attempts: Attempts::new(store.clone()),
             begun: Limit::new(MOST, minute),
             returned: Limit::new(MOST, minute),
             sessions: Sessions { store, clock, provider },
@@ -148,7 +148,7 @@ impl SignIn {
         if !self.begun.admits(now) {
             return Err(Problem::TooMany);
         }
-        let (cookie, secrets) = self.attempts.begin(now);
+        let (cookie, secrets) = self.attempts.begin(now).await.map_err(unavailable)?;
         let challenge = Challenge {
             state: secrets.state,
             nonce: secrets.nonce,
@@ -172,7 +172,8 @@ impl SignIn {
     ) -> Result<[HeaderValue; 2], Problem> {
         let now = self.sessions.clock.now();
         let attempt = self.cookies.read(headers, ATTEMPT).unwrap_or_default();
-        let secrets = self.attempts.finish(attempt, &returned.state, now).ok_or(Problem::Unexpected)?;
+        let finished = self.attempts.finish(attempt, &returned.state, now).await;
+        let secrets = finished.map_err(unavailable)?.ok_or(Problem::Unexpected)?;
         if returned.code.is_empty() || !returned.error.is_empty() {
             return Err(Problem::Refused);
         }
@@ -192,7 +193,6 @@ impl SignIn {
             return Err(Problem::NoRole(person.name));
         };
         tracing::info!(person = person.name, role = role.as_str(), "signed in");
-        let unavailable = |error: beadle_engine::StoreError| Problem::Unavailable(error.to_string());
         if let Some(previous) = self.cookies.read(headers, SESSION) {
             self.sessions.end(previous).await.map_err(unavailable)?;
         }
@@ -276,6 +276,10 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
         return Err(DecisionRefusal::Invalid(why));
     }
     Ok(reason.to_owned())
+}
+
+fn unavailable(error: StoreError) -> Problem {
+    Problem::Unavailable(error.to_string())
 }
 
 /// Logs why the provider did not identify a person.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    Accepted, Delivery, Entry, EntryKind, Hold, Key, Lane, Limits, Listing, Mark, Outcome, Time, Verdict,
+    Accepted, Clock, Delivery, Entry, EntryKind, Hold, Key, Lane, Limits, Listing, Mark, Outcome, Store,
+    TaskLease, Time, Verdict,
 };
 use beadle_store_postgres::{PostgresListener, PostgresStore};
 use tokio::sync::Notify;
@@ -170,6 +171,34 @@ async fn a_mark_of_one_process_wakes_the_others() {
     one.mark(marks(1), LATER).await.unwrap();
     assert!(other.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
     tokio::time::timeout(patience, bell.notified()).await.expect("the key is due again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_processes_takes_the_lease_on_the_tasks() {
+    let (_, one, other) = two().await;
+    let leases: Vec<Arc<TaskLease>> = (0..8)
+        .map(|n| {
+            let store: Arc<dyn Store> = if n % 2 == 0 { one.clone() } else { other.clone() };
+            Arc::new(TaskLease::new(store, Clock::system(), &format!("process {n}")))
+        })
+        .collect();
+    let looks = leases.iter().cloned().map(|lease| tokio::spawn(async move { lease.look().await }));
+    for look in looks.collect::<Vec<_>>() {
+        look.await.unwrap().unwrap();
+    }
+    let is_held = |lease: &&Arc<TaskLease>| lease.is_held();
+    assert_eq!(leases.iter().filter(is_held).count(), 1);
+    leases.iter().find(is_held).unwrap().release().await;
+    leases[5].look().await.unwrap();
+    assert!(leases[5].is_held());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_has_a_clock() {
+    let (_, one, _) = two().await;
+    let (before, at) = (Clock::system().now(), one.clock().await.unwrap().unwrap());
+    // The server runs on this machine.
+    assert!(at >= before && at <= Clock::system().now() + Duration::from_millis(1), "{before} {at}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

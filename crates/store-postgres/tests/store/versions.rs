@@ -1,7 +1,7 @@
 //! Tests of the schema's versions.
 
 use beadle_engine::store::prelude::*;
-use beadle_engine::{Lane, Mark, StoreError, Time};
+use beadle_engine::{Entry, EntryKind, Lane, Listing, Mark, Retention, StoreError, Time};
 use beadle_store_postgres::{PostgresSettings, PostgresStore};
 
 use crate::cluster::{new_schema, open, run};
@@ -32,6 +32,71 @@ async fn the_last_release_works_beside_a_newer_one_and_an_older_one_refuses() {
     run(&url, "UPDATE schema_version SET oldest = 99").await;
     let refused = PostgresStore::open(&url, PostgresSettings::default()).await.err().unwrap();
     assert!(matches!(&refused, StoreError::Corrupt { why, .. } if why.contains("99")), "{refused}");
+}
+
+fn entry(at: i64) -> Entry {
+    Entry {
+        seq: 0,
+        at: Time(at),
+        kind: EntryKind::Run,
+        key: "repository:acme:1".into(),
+        subject: "acme/widgets".into(),
+        intent: None,
+        detail: serde_json::json!({}).into(),
+    }
+}
+
+/// Checks a condition in the schema of a store.
+async fn check(url: &str, condition: &str) {
+    run(url, &format!("DO $$ BEGIN ASSERT {condition}; END $$")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_partitions_of_the_journal_go_at_once() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    let prune = async |before: i64| {
+        let (bodies_before, ids_before) = (Time(0), Time(0));
+        let retention = Retention { bodies_before, ids_before, journal_before: Time(before), batch: 1000 };
+        store.prune(retention).await.unwrap()
+    };
+    assert_eq!(prune(0).await, 0);
+    check(&url, "to_regclass('journal_1') IS NOT NULL").await;
+    // The last numbers of the first partition, and the first numbers of the second one.
+    run(&url, "UPDATE journal_counter SET last = 999990").await;
+    let entries = (0..20).map(|n| entry(100 + n)).collect();
+    let numbers = store.journal(None, entries, Time(0)).await.unwrap().unwrap();
+    assert_eq!((numbers[0], numbers[19]), (999_991, 1_000_010));
+    check(&url, "(SELECT count(*) FROM journal_0) = 9 AND (SELECT count(*) FROM journal_1) = 11").await;
+    check(&url, "NOT EXISTS (SELECT 1 FROM journal_rest)").await;
+    let listing = Listing { after: 999_995, limit: 10, ..Listing::default() };
+    let read = store.entries(listing).await.unwrap();
+    let read: Vec<u64> = read.into_iter().map(|entry| entry.seq).collect();
+    assert_eq!(read, (999_996..=1_000_005).collect::<Vec<u64>>(), "a page has entries of both");
+    // An entry of the first partition is new enough.
+    assert_eq!(prune(108).await, 8);
+    check(&url, "to_regclass('journal_0') IS NOT NULL AND to_regclass('journal_2') IS NOT NULL").await;
+    assert_eq!(prune(109).await, 0);
+    check(&url, "to_regclass('journal_0') IS NULL").await;
+    // The current partition loses its old entries one by one.
+    assert_eq!(prune(200).await, 11);
+    check(&url, "to_regclass('journal_1') IS NOT NULL").await;
+    assert_eq!(store.journal(None, vec![entry(300)], Time(0)).await.unwrap(), Some(vec![1_000_011]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_without_a_partition_are_not_lost() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    // No process has created the partitions up to here.
+    run(&url, "UPDATE journal_counter SET last = 5000000").await;
+    store.journal(None, vec![entry(1)], Time(0)).await.unwrap().unwrap();
+    check(&url, "(SELECT count(*) FROM journal_rest) = 1").await;
+    let retention =
+        Retention { bodies_before: Time(0), ids_before: Time(0), journal_before: Time(0), batch: 10 };
+    store.prune(retention).await.unwrap();
+    check(&url, "to_regclass('journal_6') IS NOT NULL AND to_regclass('journal_0') IS NULL").await;
+    assert_eq!(store.entries(Listing { limit: 10, ..Listing::default() }).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

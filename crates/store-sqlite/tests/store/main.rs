@@ -9,5 +9,6 @@ mod guard;
 mod model;
 mod suite;
 mod sweep;
+mod task_lease;
 mod turns;
 mod worker;

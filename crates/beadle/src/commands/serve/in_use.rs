@@ -58,6 +58,9 @@ impl Prepared {
         let clock = app.clock.clone();
         let directories = app.directories()?;
         let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
+        if store::is_shared(&config.place) {
+            service.share();
+        }
         policy_reading::begin(&service);
         installation_reading::begin(&service);
         let mut senders =

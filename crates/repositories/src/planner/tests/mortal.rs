@@ -272,6 +272,10 @@ impl MetadataStore for MortalStore {
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
         passes!(self, self.inner.put(name, value))
     }
+
+    async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError> {
+        passes!(self, self.inner.replace(name, before, value))
+    }
 }
 
 #[async_trait]

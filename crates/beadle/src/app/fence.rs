@@ -1,0 +1,197 @@
+//! Stops the runs of a process that still uses a generation which another process has replaced.
+//! Without this fence, such a run would write values that nobody wants any more, and would count as
+//! the run for the mark that announced the new generation.
+//!
+//! The fence reads the accepted generation before the plan of each run, and again before each write.
+//! The process follows the accepted generation with its next look, and until then other processes
+//! can work on the key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::worker::{Reconcile, Run};
+use beadle_engine::{
+    Change, Class, Clock, Failure, Key, Lane, Plan, PlanWriter, Report, Session, StoreError, Time, Turn,
+};
+
+/// How long a key waits before a process tries it again. Another process can claim it then.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Knows the generation that this process uses, and the one that is accepted.
+#[async_trait]
+pub(crate) trait InForce: Send + Sync + 'static {
+    /// Returns the accepted generation if this process uses another one.
+    async fn other(&self) -> Result<Option<String>, StoreError>;
+}
+
+/// Returns an error if this process uses another generation than the accepted one. Beadle does not
+/// count the run as a failed attempt.
+async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
+    match in_force.other().await? {
+        None => Ok(()),
+        Some(generation) => {
+            let text = format!("another process has accepted the generation {generation}");
+            Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
+        }
+    }
+}
+
+/// A reconciler whose runs begin only with the accepted generation.
+pub(crate) struct FencedReconciler<R> {
+    pub(crate) inner: R,
+    /// `None` if no other process uses the store.
+    pub(crate) in_force: Option<Arc<dyn InForce>>,
+    pub(crate) clock: Clock,
+}
+
+#[async_trait]
+impl<R: Reconcile> Reconcile for FencedReconciler<R> {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        if let Some(in_force) = &self.in_force {
+            check(in_force.as_ref(), self.clock.now() + WAIT).await?;
+        }
+        self.inner.reconcile(run).await
+    }
+
+    fn parks_unresolved(&self, instance: &str) -> bool {
+        self.inner.parks_unresolved(instance)
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        self.inner.record_failure(key, failure).await
+    }
+}
+
+/// A writer that writes only with the accepted generation.
+pub(crate) struct FencedWriter<W> {
+    pub(crate) inner: W,
+    /// `None` if no other process uses the store.
+    pub(crate) in_force: Option<Arc<dyn InForce>>,
+    pub(crate) clock: Clock,
+}
+
+#[async_trait]
+impl<X: Send + Sync + 'static, W: PlanWriter<X>> PlanWriter<X> for FencedWriter<W> {
+    async fn open(
+        &self,
+        key: &Key,
+        plan: &Plan<X>,
+        valid_until: Time,
+        lane: Lane,
+    ) -> Result<Box<dyn Session<X>>, Failure> {
+        let inner = self.inner.open(key, plan, valid_until, lane).await?;
+        let Some(in_force) = self.in_force.clone() else { return Ok(inner) };
+        Ok(Box::new(FencedSession { inner, in_force, clock: self.clock.clone() }))
+    }
+
+    fn turn(&self, change: &Change<X>) -> Turn {
+        self.inner.turn(change)
+    }
+}
+
+struct FencedSession<X> {
+    inner: Box<dyn Session<X>>,
+    in_force: Arc<dyn InForce>,
+    clock: Clock,
+}
+
+#[async_trait]
+impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
+    async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
+        // The end is now, so the key is planned again, and the change counts as not reached.
+        check(self.in_force.as_ref(), self.clock.now()).await?;
+        self.inner.write(change).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use beadle_engine::testing::change;
+    use beadle_engine::{Lease, Risk};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Generation(AtomicBool);
+
+    #[async_trait]
+    impl InForce for Generation {
+        async fn other(&self) -> Result<Option<String>, StoreError> {
+            Ok(self.0.load(Ordering::SeqCst).then(|| "g2".to_owned()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Counted(Arc<AtomicU32>);
+
+    #[async_trait]
+    impl Reconcile for Counted {
+        async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Report {
+                subject: String::new(),
+                steps: Vec::new(),
+                unknowns: Vec::new(),
+                skipped: None,
+                failure: None,
+            })
+        }
+    }
+
+    #[async_trait]
+    impl PlanWriter<()> for Counted {
+        async fn open(
+            &self,
+            _: &Key,
+            _: &Plan<()>,
+            _: Time,
+            _: Lane,
+        ) -> Result<Box<dyn Session<()>>, Failure> {
+            Ok(Box::new(Self(self.0.clone())))
+        }
+    }
+
+    #[async_trait]
+    impl Session<()> for Counted {
+        async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_with_a_replaced_generation_neither_plans_nor_writes() {
+        let (generation, clock) = (Arc::new(Generation::default()), Clock::simulated(Time(0)));
+        let in_force = Some(generation.clone() as Arc<dyn InForce>);
+        let (runs, writes) = (Counted::default(), Counted::default());
+        let (ran, written) = (runs.0.clone(), writes.0.clone());
+        let counts = || (ran.load(Ordering::SeqCst), written.load(Ordering::SeqCst));
+        let reconciler = FencedReconciler { inner: runs, in_force: in_force.clone(), clock: clock.clone() };
+        let writer = FencedWriter { inner: writes, in_force, clock };
+        let key = Key::new("repository", "acme", 1);
+        let lease = Lease { key: key.clone(), epoch: 1, until: Time(1) };
+        let run = Run { lease, lane: Lane::Event, hint: None, since: Time(0) };
+        let plan: Plan<()> = Plan::new("acme/widgets".to_owned());
+        let session = writer.open(&key, &plan, Time(1), Lane::Event).await.unwrap();
+        let change = change("teams", "team a", &[Risk::Removes]);
+        reconciler.reconcile(&run).await.unwrap();
+        session.write(&change).await.unwrap();
+        assert_eq!(counts(), (1, 1));
+        // Another process accepts another generation while this run writes.
+        generation.0.store(true, Ordering::SeqCst);
+        let refused = session.write(&change).await.unwrap_err();
+        assert!(refused.text.ends_with("has accepted the generation g2"), "{refused}");
+        assert!(refused.class.changed_nothing());
+        let refused = reconciler.reconcile(&run).await.unwrap_err();
+        assert!(matches!(refused.class, Class::RateLimited { spares_events: false, .. }), "{refused}");
+        assert_eq!(counts(), (1, 1));
+        // This process follows.
+        generation.0.store(false, Ordering::SeqCst);
+        reconciler.reconcile(&run).await.unwrap();
+        session.write(&change).await.unwrap();
+        assert_eq!(counts(), (2, 2));
+    }
+}

@@ -1,0 +1,65 @@
+//! The partitions of the journal. A partition has the entries of a range of numbers, so that the
+//! entries that are older than the retention go at once with their partition. To delete them one by
+//! one, PostgreSQL would write as much as for their insertion.
+//!
+//! The entries of a range without a partition go into the partition `journal_rest`. So the journal
+//! works even if the role of the process must not create tables.
+
+use beadle_engine::Time;
+use deadpool_postgres::{Client, Pool};
+
+use crate::failed::Failed;
+use crate::sql::{self, get};
+use crate::{journal, retry};
+
+/// The beginning of the names of partitions. The rest is the number of the partition.
+const PREFIX: &str = "journal_";
+
+/// Creates the partition that is needed next, and drops the partitions whose entries are all older
+/// than `before`. If that fails, the next call tries again.
+pub(crate) async fn keep_up(pool: &Pool, before: Time) {
+    if let Err(failed) = change(pool, before).await {
+        tracing::debug!(why = failed.why(), "partitions of the journal not changed, retrying");
+    }
+}
+
+async fn change(pool: &Pool, before: Time) -> Result<(), Failed> {
+    let mut client = pool.get().await?;
+    let last: i64 = get(&sql::one(&client, "SELECT last FROM journal_counter", &[]).await?, 0)?;
+    // No entry has a number of the next range yet, so the partition takes over no entry.
+    let next = last / journal::PARTITION + 1;
+    let name = format!("{PREFIX}{next}");
+    let is_there = "SELECT to_regclass($1::text) IS NOT NULL";
+    let is_there: bool = get(&sql::one(&client, is_there, &[&name]).await?, 0)?;
+    if !is_there {
+        let (from, to) = (next * journal::PARTITION, (next + 1) * journal::PARTITION);
+        let create = format!("CREATE TABLE {name} PARTITION OF journal FOR VALUES FROM ({from}) TO ({to})");
+        execute(&mut client, &create).await?;
+    }
+    let partitions = "SELECT child.relname::text FROM pg_catalog.pg_inherits
+         JOIN pg_catalog.pg_class AS child ON child.oid = inhrelid WHERE inhparent = to_regclass('journal')";
+    for row in sql::query(&client, partitions, &[]).await? {
+        let name: &str = get(&row, 0)?;
+        let number: Option<i64> = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
+        // The current partition gets further entries.
+        let Some(number) = number.filter(|number| (number + 1) * journal::PARTITION <= last) else {
+            continue;
+        };
+        let has_newer = format!("SELECT EXISTS (SELECT 1 FROM {PREFIX}{number} WHERE at >= $1)");
+        let has_newer: bool = get(&sql::one(&client, &has_newer, &[&before.0]).await?, 0)?;
+        if !has_newer {
+            execute(&mut client, &format!("DROP TABLE {PREFIX}{number}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes the partitions. All writes to the journal wait for the lock, so the statement gives up
+/// soon if it does not get the lock.
+async fn execute(client: &mut Client, statement: &str) -> Result<(), Failed> {
+    let transaction = retry::begin(client).await?;
+    transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+    transaction.batch_execute(statement).await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -197,6 +197,12 @@ impl GuardStore for PostgresStore {
         holds::list(&client).await.map_err(error_of(DOING))
     }
 
+    async fn holds_version(&self) -> Result<String, StoreError> {
+        const DOING: &str = "comparing holds";
+        let client = self.client(DOING).await?;
+        holds::version(&client).await.map_err(error_of(DOING))
+    }
+
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         const DOING: &str = "listing holds";
         let client = self.client(DOING).await?;

@@ -189,6 +189,10 @@ impl GuardStore for SqliteStore {
         self.read("listing holds", guard::list).await
     }
 
+    async fn holds_version(&self) -> Result<String, StoreError> {
+        self.read("comparing holds", guard::version).await
+    }
+
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         let key = key.clone();
         self.read("listing holds", move |connection| guard::of_key(connection, key.as_str())).await

@@ -7,6 +7,7 @@ use axum::body::Body;
 use beadle_engine::{Hold, Key, Limits, StoreError, Time, testing};
 use http::response::Parts;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::exchange::{exchange, request, store};
@@ -123,13 +124,16 @@ async fn world() -> World {
     let (provider, decided) = (Arc::new(Provider(Mutex::new(None))), Arc::new(Remembered::default()));
     let parts = (store.clone(), clock.clone());
     let sign_in = SignIn::new(ORIGIN, provider.clone(), decided.clone(), parts);
+    let driver = Driver::new(store.clone(), clock.clone(), Vec::new());
+    let live = Live::new(store.clone(), clock.clone(), driver.clone(), CancellationToken::new());
     let pages = Pages {
-        store: store.clone(),
-        clock: clock.clone(),
-        driver: Driver::new(store, clock, Vec::new()),
+        store,
+        clock,
+        driver,
         facts: Arc::new(NoFacts),
         access: Access::new(Some("secret".to_owned().into()), IpAddr::from([0, 0, 0, 0])),
         sign_in: Some(Arc::new(sign_in)),
+        live: Arc::new(live),
     };
     World { _folder: folder, router: Arc::new(pages).router(), provider, decided }
 }
@@ -198,7 +202,7 @@ async fn without_a_session_nothing_is_shown_and_nothing_is_done() {
             assert_eq!(head.status, 401, "{path} {cookies}: {text}");
             assert!(!text.contains("acme"), "{path}: {text}");
         }
-        for path in ["/account", "/api/v1/session"] {
+        for path in ["/account", "/api/v1/session", "/live?part=holds"] {
             assert_eq!(world.get(path, cookies).await.0.status, 401, "{path}");
         }
         for path in [

@@ -41,6 +41,13 @@ impl<M: Metadata> Note<M> {
         Ok(store.get(&self.name).await?.and_then(|text| read(&text)))
     }
 
+    /// Reads the values of several notes, in the order of the notes.
+    pub async fn get_all(store: &dyn Store, notes: &[Self]) -> Result<Vec<Option<M>>, StoreError> {
+        let names: Vec<String> = notes.iter().map(|note| note.name.clone()).collect();
+        let texts = store.get_all(&names).await?;
+        Ok(texts.into_iter().map(|text| text.and_then(|text| read(&text))).collect())
+    }
+
     /// Stores the value.
     pub async fn put(&self, store: &dyn Store, value: &M) -> Result<(), StoreError> {
         let text = write(value)

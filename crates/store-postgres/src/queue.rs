@@ -228,6 +228,19 @@ pub(crate) async fn count_waiting<C: GenericClient>(
     Ok((i64::from(most) - left).unsigned_abs())
 }
 
+/// Lists the rows of keys that are parked or whose last run failed.
+pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Vec<Row>, Failed> {
+    // Two queries, so that each uses its own index.
+    let query = format!(
+        "SELECT {COLUMNS} FROM work WHERE parked IS NOT NULL
+         UNION ALL
+         SELECT {COLUMNS} FROM work WHERE last_error IS NOT NULL AND parked IS NULL"
+    );
+    let mut rows = rows::read_all(&sql::query(on, &query, &[]).await?)?;
+    rows.retain(Row::is_troubled);
+    Ok(rows)
+}
+
 /// Counts the keys in the queue.
 pub(crate) async fn depth<C: GenericClient>(on: &C, now: Time) -> Result<Depth, Failed> {
     let mut depth = Depth::default();

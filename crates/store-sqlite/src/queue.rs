@@ -205,6 +205,20 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
 }
 
+/// Lists the rows of keys that are parked or whose last run failed.
+pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    // Two queries, because one query with `OR` would read the whole table.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work INDEXED BY work_parked WHERE parked IS NOT NULL
+         UNION ALL
+         SELECT {COLUMNS} FROM work INDEXED BY work_failed WHERE last_error IS NOT NULL AND parked IS NULL"
+    );
+    let mut rows: Vec<Row> =
+        connection.prepare_cached(&sql)?.query_map([], read)?.collect::<rusqlite::Result<_>>()?;
+    rows.retain(Row::is_troubled);
+    Ok(rows)
+}
+
 pub(crate) fn count_waiting(
     connection: &Connection,
     scopes: &[KeyScope],

@@ -9,14 +9,14 @@ use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::views::queue::ROWS;
+
 /// The shortest time between two looks at the store, for all open pages together.
 const PERIOD: Duration = Duration::from_secs(2);
 /// The maximum time that a look waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum number of open pages that get events. Each of them occupies a connection.
 const MOST: usize = 64;
-/// The number of keys of the queue that a look compares. It is the number that the page shows.
-const ROWS: u32 = 150;
 
 /// A page whose values a browser replaces when they change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

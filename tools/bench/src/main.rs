@@ -14,6 +14,8 @@ mod fresh;
 mod generated;
 mod intake;
 mod load;
+mod pages;
+mod pages_data;
 mod policy;
 mod policy_in_git;
 mod resolving;
@@ -35,12 +37,15 @@ async fn main() -> anyhow::Result<()> {
         // `policy` starts this program as a child process with this argument, so that the memory is
         // the memory of the resolving alone.
         ["resolve", folder] => resolving::run(Path::new(folder)),
+        ["pages"] => pages::run().await,
         ["intake"] => intake::run().await,
         // `intake` starts this program as a child process with this argument, and writes the secret
         // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
-            anyhow::bail!("specify `calls`, `burst`, `fresh`, `policy`, `directory`, `intake` or `coldstart`")
+            anyhow::bail!(
+                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `pages`, `intake` or `coldstart`"
+            )
         }
     }
 }

@@ -111,7 +111,7 @@ CREATE INDEX journal_name ON journal (lower(substr(subject, instr(subject, '/') 
 ",
     "
 CREATE INDEX journal_kind ON journal (kind, seq);
-CREATE INDEX work_parked ON work (key) WHERE parked IS NOT NULL;
+CREATE INDEX work_parked ON work (rank) WHERE parked IS NOT NULL;
 CREATE INDEX work_failed ON work (key) WHERE last_error IS NOT NULL;
 CREATE INDEX work_leased ON work (lease_until) WHERE lease_until IS NOT NULL;
 ",

@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Driver, History, Store, StoreError, TaskRecord, Time};
 use serde::Serialize;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::places::Places;
 use super::views::queue::ROWS;
 
 /// The shortest time between two looks at the store, for all open pages together.
 const PERIOD: Duration = Duration::from_secs(2);
 /// The maximum time that a look waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The maximum number of open pages that get events. Each of them occupies a connection.
-const MOST: usize = 64;
 
 /// A page whose values a browser replaces when they change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,16 +124,15 @@ pub struct Live {
     driver: Driver,
     /// Ends all events, when the service stops or uses another configuration.
     pub(super) stop: CancellationToken,
-    /// The free places for open pages.
-    pub(super) places: Arc<Semaphore>,
+    /// The places for open pages.
+    pub(super) places: Arc<Places>,
     last: Mutex<Look>,
 }
 
 impl Live {
     /// Creates a watcher. It looks at the store only when somebody asks, and `stop` ends all events.
     pub fn new(store: Arc<dyn Store>, clock: Clock, driver: Driver, stop: CancellationToken) -> Self {
-        let places = Arc::new(Semaphore::new(MOST));
-        Self { store, clock, driver, stop, places, last: Mutex::default() }
+        Self { store, clock, driver, stop, places: Arc::default(), last: Mutex::default() }
     }
 
     /// Returns a text that differs if the page shows other values; `None` if the store has not

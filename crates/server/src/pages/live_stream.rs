@@ -12,9 +12,10 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::live::{Live, Part};
+use super::places::Place;
 use crate::sign_in::{SignIn, Visitor};
 
 /// The path of the events.
@@ -70,7 +71,8 @@ async fn subscribe(
         let why = "`part` must be `overview`, `holds`, `queue` or `tasks`\n";
         return (StatusCode::BAD_REQUEST, why).into_response();
     };
-    let Ok(place) = source.live.places.clone().try_acquire_owned() else {
+    let person = visitor.as_ref().map_or("", |Extension(visitor)| visitor.person.id.as_str());
+    let Some(place) = source.live.places.take(person) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
     };
     // A browser that asks again sends the id of the last event.
@@ -133,7 +135,7 @@ struct Reader {
     begun: bool,
     /// True after the last event.
     over: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Reader {
@@ -208,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::exchange::{request, store};
+    use crate::pages::places::MOST;
 
     struct World {
         _folder: tempfile::TempDir,
@@ -273,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn places_are_limited_and_become_free_again() {
         let world = World::new();
-        let asked = futures::stream::iter(0..world.live.places.available_permits());
+        let asked = futures::stream::iter(0..MOST);
         let asked = asked.then(|_| world.ask("?part=tasks", &[]));
         let mut open: Vec<Response> = asked.collect().await;
         assert!(open.iter().all(|answer| answer.status() == 200));

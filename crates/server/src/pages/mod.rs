@@ -16,6 +16,7 @@ mod live_stream;
 mod names;
 mod newest;
 mod parts;
+mod places;
 mod ruling_form;
 mod signed_in;
 #[cfg(test)]

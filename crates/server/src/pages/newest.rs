@@ -70,7 +70,7 @@ pub(super) async fn newest_of(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Detail, EntryKind, Retention, Time};
+    use beadle_engine::{Detail, Retention, Time};
     use serde_json::Value;
 
     use super::*;

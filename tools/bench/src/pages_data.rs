@@ -91,8 +91,7 @@ pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     let run = json!({ "changes": 1, "written": 1, "held": 0, "failed": 0, "unknown": [] });
     let [policy, operator, intent, result, run] =
         [policy, operator, intent, result, run].map(|detail| detail.to_string());
-    let values = params![ENTRIES, last, policy, operator, intent, result, run];
-    transaction.execute(&numbered(JOURNAL), values)?;
+    transaction.execute(&numbered(JOURNAL), params![ENTRIES, last, policy, operator, intent, result, run])?;
     transaction.execute(&numbered(INBOX), [DELIVERIES])?;
     transaction.execute(PAUSES, [])?;
     transaction.commit()?;

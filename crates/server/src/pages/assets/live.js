@@ -12,6 +12,8 @@
     const PATIENCE = 20_000;
     /** The shortest time between two notices of an update, in milliseconds. A screen reader reads them. */
     const QUIET = 30_000;
+    /** The time after a replacement in which a press of a button may be meant for another one. */
+    const SETTLE = 1_000;
     const FIELDS = "input, select, textarea";
     const READY = "Newer values are ready. They appear when you leave this part of the page.";
 
@@ -31,6 +33,9 @@
     let timer = 0;
     /** The newest answer, as long as it is not shown everywhere. */
     let kept = null;
+    let keptTimer = 0;
+    /** The times at which forms of a part of the page moved. */
+    const moved = new WeakMap();
     let said = -QUIET;
     /** True after the session ended. */
     let isOver = false;
@@ -59,10 +64,42 @@
         return field.value !== field.defaultValue;
     }
 
+    /** Returns whether two parts of pages differ only in the ages of times and in hidden fields. */
+    function isAlike(one, other) {
+        const [a, b] = [one, other].map((part) => {
+            const copy = part.cloneNode(true);
+            copy.querySelectorAll("time + .faint, input[type=hidden]").forEach((each) => each.remove());
+            return copy;
+        });
+        return a.isEqualNode(b) && targets(one) === targets(other);
+    }
+
+    /** Returns what the forms of a part of a page are about, in their order. */
+    function targets(part) {
+        const hidden = "input[type=hidden]:not([name=token]):not([name=shown])";
+        const forms = [...part.querySelectorAll("form[method=post]")].map((form) => [
+            form.getAttribute("action"),
+            ...[...form.querySelectorAll(hidden)].map(({ name, value }) => [name, value]),
+        ]);
+        return JSON.stringify(forms);
+    }
+
+    /** Shows the new ages of times in a part of the page that has no other news. */
+    function age(region, fresh) {
+        const ages = (of) => [...of.querySelectorAll("time + .faint")];
+        const next = ages(fresh);
+        ages(region).forEach((one, at) => {
+            const shown = next[at]?.textContent;
+            if (shown && one.textContent !== shown) one.textContent = shown;
+        });
+    }
+
     /** Returns whether somebody fills a form in this part of the page, or selects a text to copy it. */
-    function isInUse(region) {
+    function isInUse(region, fresh) {
         const focus = document.activeElement;
         if (focus && region.contains(focus) && focus.matches(`${FIELDS}, button`)) return true;
+        const hovered = region.querySelector("form[method=post] button:hover");
+        if (hovered && targets(region) !== targets(fresh)) return true;
         const selection = document.getSelection();
         if (selection && !selection.isCollapsed && region.contains(selection.anchorNode)) return true;
         return [...region.querySelectorAll(FIELDS)].some(isTouched);
@@ -84,6 +121,7 @@
 
     /** Replaces a part of the page. Its focus, its open details and its scrolled tables stay. */
     function replace(region, fresh) {
+        if (targets(region) !== targets(fresh)) moved.set(region, performance.now());
         const giveBack = focusOf(region);
         const details = (of) => [...of.querySelectorAll("details")];
         const title = (one) => one.querySelector("summary")?.textContent;
@@ -109,16 +147,23 @@
         let isChanged = false;
         kept = null;
         old.forEach((region, at) => {
-            if (region.isEqualNode(fresh[at])) return;
-            if (isInUse(region)) {
+            if (isAlike(region, fresh[at])) {
+                age(region, fresh[at]);
+                return;
+            }
+            if (isInUse(region, fresh[at])) {
                 kept = page;
                 return;
             }
             replace(region, fresh[at]);
             isChanged = true;
         });
-        if (kept) say(READY);
-        else if (isChanged) sayUpdated();
+        if (kept) {
+            say(READY);
+            keepLater(PERIOD);
+        } else if (isChanged) {
+            sayUpdated();
+        }
     }
 
     function later(wait) {
@@ -191,6 +236,12 @@
         if (kept && !isAsking) show(kept);
     }
 
+    /** Looks again whether somebody is busy. */
+    function keepLater(wait) {
+        clearTimeout(keptTimer);
+        keptTimer = setTimeout(showKept, wait);
+    }
+
     document.addEventListener("visibilitychange", () => {
         if (document.hidden) {
             disconnect();
@@ -200,7 +251,16 @@
         update();
     });
     // The focus has moved on when the timer ends.
-    main.addEventListener("focusout", () => setTimeout(showKept, 100));
-    document.addEventListener("selectionchange", () => setTimeout(showKept, 100));
+    main.addEventListener("focusout", () => keepLater(100));
+    // The button of another row may have moved under the pointer. A person who wrote into the form means
+    // this form.
+    main.addEventListener("submit", (event) => {
+        const form = event.target;
+        const at = moved.get(form.closest("[data-region]")) ?? -SETTLE;
+        if (form.method !== "post" || [...form.querySelectorAll(FIELDS)].some(isTouched)) return;
+        if (performance.now() - at > SETTLE) return;
+        event.preventDefault();
+        say("The values changed a moment ago. Look at them before you send the form.");
+    });
     connect();
 })();

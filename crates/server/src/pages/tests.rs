@@ -257,6 +257,7 @@ async fn the_overview_shows_the_most_important_state_first() {
 #[tokio::test]
 async fn every_answer_limits_what_a_browser_does() {
     for path in SHOWN.map(|(path, _)| path).into_iter().chain([
+        "/assets/style.css",
         "/assets/live.js",
         "/holds?group=x",
         "/api/v1/holds",

@@ -19,7 +19,7 @@ const TIMES: usize = 20;
 /// The number of browsers that wait for news.
 const OPEN: usize = 32;
 
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "/",
     "/repositories",
     "/repositories?text=service-09",
@@ -35,6 +35,7 @@ const PAGES: [&str; 20] = [
     "/journal?key=repository%3Aacme%3A5000",
     "/journal?text=no-entry-has-this",
     "/deliveries",
+    "/deliveries?key=repository%3Aacme%3A5000",
     "/queue",
     "/tasks",
     "/api/v1/overview",

@@ -67,11 +67,12 @@ enum Command {
     /// Build docs/ as a book into target/book, and check the links of every Markdown file
     Pages,
     /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
-    /// repository), `directory` (calls to the target), `intake` (deliveries a second), `coldstart`
-    /// (of the Lambda function). Without a name: all of them
+    /// repository), `policy` (a large policy), `directory` (calls to the target), `pages` (the pages
+    /// of a large organisation), `intake` (deliveries a second), `coldstart` (of the Lambda function).
+    /// Without a name: all of them
     Bench {
         /// Names of the measurements
-        #[arg(value_parser = ["calls", "burst", "fresh", "directory", "intake", "coldstart"])]
+        #[arg(value_parser = ["calls", "burst", "fresh", "policy", "directory", "pages", "intake", "coldstart"])]
         which: Option<String>,
     },
     /// Build the packages of the Lambda functions into target/lambda, and print their sizes
@@ -166,7 +167,7 @@ fn pages() -> anyhow::Result<()> {
 
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "fresh", "policy", "directory", "intake", "coldstart"] {
+    for name in ["calls", "burst", "fresh", "policy", "directory", "pages", "intake", "coldstart"] {
         if which.is_none_or(|which| which == name) {
             if name == "coldstart" {
                 package::build()?;

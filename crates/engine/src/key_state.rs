@@ -161,6 +161,28 @@ impl KeyState {
         Self::listed(store, &format!("{kind}:")).await
     }
 
+    /// Lists keys of one kind, each with its state. The pages are those of [`Self::page`], but a page
+    /// also has the keys that are as declared.
+    pub async fn page_of_kind(
+        store: &dyn Store,
+        kind: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<(Key, Self)>, Option<String>), StoreError> {
+        let prefix = format!("{kind}:");
+        let (page, next) = Note::<Self>::of(&[&prefix]).page(store, after, limit).await?;
+        let with_key =
+            |(rest, state): (String, Self)| Some((format!("{prefix}{rest}").parse::<Key>().ok()?, state));
+        Ok((page.into_iter().filter_map(with_key).collect(), next))
+    }
+
+    /// Reads the states of some keys. Keys that have not run are left out.
+    pub async fn of_keys(store: &dyn Store, keys: &[&Key]) -> Result<Vec<(Key, Self)>, StoreError> {
+        let notes: Vec<Note<Self>> = keys.iter().map(|key| Self::note(key)).collect();
+        let states = Note::get_all(store, &notes).await?;
+        Ok(keys.iter().zip(states).filter_map(|(key, state)| Some(((*key).clone(), state?))).collect())
+    }
+
     /// Lists the keys that begin with `prefix`.
     async fn listed(store: &dyn Store, prefix: &str) -> Result<Vec<(Key, Self)>, StoreError> {
         let all = Note::<Self>::of(&[prefix]).list(store).await?.into_iter();

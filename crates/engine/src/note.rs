@@ -62,6 +62,13 @@ impl<M: Metadata> Note<M> {
         Ok(Stored { value: text.as_deref().and_then(read), text })
     }
 
+    /// Reads the values of several notes, in the order of the notes.
+    pub async fn get_all(store: &dyn Store, notes: &[Self]) -> Result<Vec<Option<M>>, StoreError> {
+        let names: Vec<String> = notes.iter().map(|note| note.name.clone()).collect();
+        let texts = store.get_all(&names).await?;
+        Ok(texts.into_iter().map(|text| text.and_then(|text| read(&text))).collect())
+    }
+
     /// Stores the value.
     pub async fn put(&self, store: &dyn Store, value: &M) -> Result<(), StoreError> {
         store.put(&self.name, &text_of(value)?).await

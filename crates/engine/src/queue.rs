@@ -206,6 +206,18 @@ impl Row {
         }
     }
 
+    /// Returns the error of the last run, if an attempt failed. A key that only waits for a budget has
+    /// an error too, but none of its attempts failed.
+    pub fn failure(&self) -> Option<&str> {
+        let failed = self.attempts.saturating_sub(u32::from(self.lease_until.is_some()));
+        self.last_error.as_deref().filter(|_| failed > 0)
+    }
+
+    /// Returns whether the key is parked, or its last run failed.
+    pub fn is_troubled(&self) -> bool {
+        self.parked.is_some() || self.failure().is_some()
+    }
+
     /// Returns whether the key has marks that no completed run covers.
     pub fn is_pending(&self) -> bool {
         self.wanted > self.done

@@ -24,7 +24,7 @@ pub use intake::{Intake, IntakeLimits, Senders};
 pub use listener::serve;
 pub use metrics::Metrics;
 pub use operator::Operator;
-pub use pages::{Access, Facts, Pages};
+pub use pages::{Access, Facts, Live, Pages};
 pub use reloads::{ReloadRequest, Reloads};
 pub use router_switch::RouterSwitch;
 pub use sign_in::SignIn;

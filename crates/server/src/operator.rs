@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::exchange::{exchange, request, store};
-    use crate::pages::{Access, Facts, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts};
+    use crate::pages::{Access, Facts, InstallationFacts, Live, OrganisationFacts, UndoneFacts, WaiverFacts};
 
     /// A process without organisations and targets.
     struct NoFacts;
@@ -252,6 +252,8 @@ mod tests {
         let (store, clock) = (store(&folder), Clock::system());
         let token = token.map(SecretString::from);
         let driver = Driver::new(store.clone(), clock.clone(), Vec::new());
+        let stop = CancellationToken::new();
+        let live = Live::new(store.clone(), clock.clone(), driver.clone(), stop.clone());
         let pages = Pages {
             store: store.clone(),
             clock: clock.clone(),
@@ -259,6 +261,7 @@ mod tests {
             facts: Arc::new(NoFacts),
             access: Access::new(token, IpAddr::from([127, 0, 0, 1])),
             sign_in: None,
+            live: Arc::new(live),
         };
         let operator = Operator {
             store,
@@ -267,7 +270,7 @@ mod tests {
             counts: Arc::default(),
             budgets: Arc::default(),
             driver,
-            stop: CancellationToken::new(),
+            stop,
             reloads: Reloads::channel().0,
             pages: Arc::new(pages),
         };

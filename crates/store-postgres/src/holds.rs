@@ -36,6 +36,14 @@ pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<Vec<Hold>, Failed> 
     rows.iter().map(read).collect()
 }
 
+/// Returns a text that differs if a hold was added, changed or deleted. A decision makes the stored
+/// text longer, and a hold that takes the place of another one is newer.
+pub(crate) async fn version<C: GenericClient>(on: &C) -> Result<String, Failed> {
+    let query = "SELECT concat_ws('.', count(*), sum(length(hold)), max(since),
+                                  count(*) FILTER (WHERE approved), sum(since)) FROM hold";
+    get(&sql::one(on, query, &[]).await?, 0)
+}
+
 /// Lists the holds of a key.
 pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<Vec<Hold>, Failed> {
     let query = "SELECT hold FROM hold WHERE key = $1 ORDER BY digest";

@@ -132,8 +132,10 @@ fn newest_query(history: &History) -> String {
     } else {
         format!("kind = 'intent' AND ({}) AND", risks.join(" OR "))
     };
+    let of_kind = history.kind.map(|kind| format!("kind = '{}' AND", kind.as_str())).unwrap_or_default();
     format!(
-        "SELECT {COLUMNS} FROM journal WHERE {of_key} {of_risks} seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4"
+        "SELECT {COLUMNS} FROM journal WHERE {of_key} {of_kind} {of_risks} seq > $2 AND seq < $3
+         ORDER BY seq DESC LIMIT $4"
     )
 }
 

@@ -1,5 +1,7 @@
 //! Small values by name.
 
+use std::collections::HashMap;
+
 use deadpool_postgres::GenericClient;
 
 use crate::failed::Failed;
@@ -15,6 +17,17 @@ fn end_of(prefix: &str) -> String {
 pub(crate) async fn read<C: GenericClient>(on: &C, name: &str) -> Result<Option<String>, Failed> {
     let found = sql::find(on, "SELECT value FROM note WHERE name = $1", &[&name]).await?;
     found.as_ref().map(|row| get(row, 0)).transpose()
+}
+
+/// Returns the values that have these names, in the order of the names.
+pub(crate) async fn read_all<C: GenericClient>(
+    on: &C,
+    names: &[String],
+) -> Result<Vec<Option<String>>, Failed> {
+    let rows = sql::query(on, "SELECT name, value FROM note WHERE name = ANY ($1)", &[&names]).await?;
+    let found = rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?)));
+    let found: HashMap<String, String> = found.collect::<Result<_, Failed>>()?;
+    Ok(names.iter().map(|name| found.get(name).cloned()).collect())
 }
 
 /// Lists the names that begin with `prefix` and come after the name `after`, at most `limit`.

@@ -120,6 +120,8 @@ CREATE TABLE note (name text COLLATE \"C\" PRIMARY KEY, value text NOT NULL);
         statements: "
 ALTER TABLE work ADD COLUMN trace text;
 ALTER TABLE journal ADD COLUMN trace text;
+CREATE INDEX journal_kind ON journal (kind, seq);
+CREATE INDEX work_failed ON work (key) WHERE last_error IS NOT NULL;
 ",
     },
 ];

@@ -155,6 +155,12 @@ impl Queue for PostgresStore {
         queue::list(&client, limit).await.map_err(error_of(DOING))
     }
 
+    async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
+        const DOING: &str = "listing keys with a problem";
+        let client = self.client(DOING).await?;
+        queue::troubled(&client).await.map_err(error_of(DOING))
+    }
+
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
         const DOING: &str = "reading a key";
         let client = self.client(DOING).await?;
@@ -197,6 +203,12 @@ impl GuardStore for PostgresStore {
         const DOING: &str = "listing holds";
         let client = self.client(DOING).await?;
         holds::list(&client).await.map_err(error_of(DOING))
+    }
+
+    async fn holds_version(&self) -> Result<String, StoreError> {
+        const DOING: &str = "comparing holds";
+        let client = self.client(DOING).await?;
+        holds::version(&client).await.map_err(error_of(DOING))
     }
 
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
@@ -305,6 +317,10 @@ impl Journal for PostgresStore {
         journal::newest(&client, &history).await.map_err(error_of(DOING))
     }
 
+    fn has_index_of_kinds(&self) -> bool {
+        true
+    }
+
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
         const DOING: &str = "looking for interrupted writes";
         let client = self.client(DOING).await?;
@@ -336,6 +352,12 @@ impl MetadataStore for PostgresStore {
         const DOING: &str = "reading a note";
         let client = self.client(DOING).await?;
         notes::read(&client, name).await.map_err(error_of(DOING))
+    }
+
+    async fn get_all(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        const DOING: &str = "reading notes by their names";
+        let client = self.client(DOING).await?;
+        notes::read_all(&client, names).await.map_err(error_of(DOING))
     }
 
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {

@@ -178,6 +178,14 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
     connection.prepare_cached("SELECT hold FROM hold ORDER BY since, digest")?.query_map([], read)?.collect()
 }
 
+/// Returns a text that differs if a hold was added, changed or deleted. A decision makes the stored
+/// text longer, and a hold that takes the place of another one is newer.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<String> {
+    let sql = "SELECT count(*) || '.' || coalesce(sum(length(hold)), 0) || '.' || coalesce(max(since), 0)
+                   || '.' || coalesce(sum(approved), 0) || '.' || coalesce(sum(since), 0) FROM hold";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
 pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Vec<Hold>> {
     connection.prepare_cached("SELECT hold FROM hold WHERE key = ?1")?.query_map([key], read)?.collect()
 }

@@ -115,10 +115,19 @@ fn newest_sql(history: &History) -> String {
     } else {
         format!("kind = 'intent' AND ({}) AND", risks.join(" OR "))
     };
-    // This index has only the intents, so the query does not read the other entries.
-    let index = if history.key.is_none() && !risks.is_empty() { "INDEXED BY journal_open" } else { "" };
+    let of_kind = history.kind.map(|kind| format!("kind = '{}' AND", kind.as_str())).unwrap_or_default();
+    // Without statistics, SQLite does not know which index leaves out most entries.
+    let index = if history.key.is_some() {
+        "INDEXED BY journal_key"
+    } else if !risks.is_empty() {
+        "INDEXED BY journal_open"
+    } else if history.kind.is_some() {
+        "INDEXED BY journal_kind"
+    } else {
+        ""
+    };
     format!(
-        "SELECT {COLUMNS} FROM journal {index} WHERE {of_key} {of_risks} seq > ?2 AND seq < ?3
+        "SELECT {COLUMNS} FROM journal {index} WHERE {of_key} {of_kind} {of_risks} seq > ?2 AND seq < ?3
          ORDER BY seq DESC LIMIT ?4"
     )
 }
@@ -233,7 +242,10 @@ mod tests {
         let all = History::default();
         let key = Some("repository:acme:1".to_owned());
         let risks = vec![Risk::Removes, Risk::Exposes];
+        let kind = Some(EntryKind::Policy);
         for (sql, index) in [
+            (newest_sql(&History { kind, ..all.clone() }), "journal_kind"),
+            (newest_sql(&History { key: key.clone(), kind, ..all.clone() }), "journal_key"),
             (newest_sql(&all), "INTEGER PRIMARY KEY"),
             (newest_sql(&History { key: key.clone(), ..all.clone() }), "journal_key"),
             (newest_sql(&History { risks: risks.clone(), ..all.clone() }), "journal_open"),

@@ -198,11 +198,34 @@ pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>
 }
 
 pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Row>> {
+    // A claimed key stays due until its run ends. Each part uses its own index, so that the query does
+    // not sort all due rows, of which a sweep makes thousands.
+    let part = |index: &str, column: &str| {
+        format!(
+            "SELECT * FROM (SELECT {COLUMNS}, rank FROM work INDEXED BY {index} WHERE {column} IS NOT NULL
+                            ORDER BY rank LIMIT ?1)"
+        )
+    };
     let sql = format!(
-        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL OR parked IS NOT NULL OR lease_until IS NOT NULL
-         ORDER BY parked IS NULL, rank LIMIT ?1"
+        "SELECT {COLUMNS} FROM ({} UNION ALL {}) ORDER BY parked IS NULL, rank LIMIT ?1",
+        part("work_parked", "parked"),
+        part("work_rank", "due")
     );
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
+}
+
+/// Lists the rows of keys that are parked or whose last run failed.
+pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    // Two queries, because one query with `OR` would read the whole table.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM work INDEXED BY work_parked WHERE parked IS NOT NULL
+         UNION ALL
+         SELECT {COLUMNS} FROM work INDEXED BY work_failed WHERE last_error IS NOT NULL AND parked IS NULL"
+    );
+    let mut rows: Vec<Row> =
+        connection.prepare_cached(&sql)?.query_map([], read)?.collect::<rusqlite::Result<_>>()?;
+    rows.retain(Row::is_troubled);
+    Ok(rows)
 }
 
 pub(crate) fn count_waiting(

@@ -112,6 +112,10 @@ CREATE INDEX journal_name ON journal (lower(substr(subject, instr(subject, '/') 
     "
 ALTER TABLE work ADD COLUMN trace TEXT;
 ALTER TABLE journal ADD COLUMN trace TEXT;
+CREATE INDEX journal_kind ON journal (kind, seq);
+CREATE INDEX work_parked ON work (rank) WHERE parked IS NOT NULL;
+CREATE INDEX work_failed ON work (key) WHERE last_error IS NOT NULL;
+CREATE INDEX work_leased ON work (lease_until) WHERE lease_until IS NOT NULL;
 ",
 ];
 

@@ -147,6 +147,10 @@ impl Queue for SqliteStore {
         self.read("listing the queue", move |connection| queue::list(connection, limit)).await
     }
 
+    async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
+        self.read("listing keys with a problem", queue::troubled).await
+    }
+
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
         let key = key.clone();
         self.read("reading a key", move |connection| queue::row(connection, &key)).await
@@ -187,6 +191,10 @@ impl GuardStore for SqliteStore {
 
     async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
         self.read("listing holds", guard::list).await
+    }
+
+    async fn holds_version(&self) -> Result<String, StoreError> {
+        self.read("comparing holds", guard::version).await
     }
 
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
@@ -277,6 +285,10 @@ impl Journal for SqliteStore {
         self.read("reading the journal", move |connection| journal::newest(connection, &history)).await
     }
 
+    fn has_index_of_kinds(&self) -> bool {
+        true
+    }
+
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
         self.read("looking for interrupted writes", journal::open_intents).await
     }
@@ -310,6 +322,15 @@ impl MetadataStore for SqliteStore {
                 .prepare_cached("SELECT value FROM note WHERE name = ?1")?
                 .query_row([name], |row| row.get(0))
                 .optional()
+        })
+        .await
+    }
+
+    async fn get_all(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let names = names.to_vec();
+        self.read("reading notes by their names", move |connection| {
+            let mut statement = connection.prepare_cached("SELECT value FROM note WHERE name = ?1")?;
+            names.iter().map(|name| statement.query_row([name], |row| row.get(0)).optional()).collect()
         })
         .await
     }

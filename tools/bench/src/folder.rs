@@ -112,6 +112,37 @@ impl Folder {
         Self::holding(folder, ports, &config)
     }
 
+    /// Creates a folder whose configuration has an organisation, a directory and a target, all in the
+    /// mode `observe`.
+    pub(crate) fn of_pages(sim: &Sim, okta: &OktaSim, aws: &ScimSim) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let ports = free_ports()?;
+        let path = folder.path();
+        std::fs::create_dir(path.join("policy"))?;
+        for (name, text) in [
+            ("policy/settings.yml", "repository: { has_wiki: false }\n".to_owned()),
+            ("app.pem", sim.app_pem().to_owned()),
+            ("okta.token", okta.token()),
+            ("aws.token", aws.token()),
+        ] {
+            std::fs::write(path.join(name), text)?;
+        }
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:{}\"\noperator = \"127.0.0.1:{}\"\n[[org]]\nname = \"acme\"\napi = \"{}\"\n\
+             app = {{ id = {}, key = \"file:app.pem\" }}\npolicy = \"policy\"\nmode = \"observe\"\n\
+             [[okta]]\nname = \"corp\"\nurl = \"{}\"\ntoken = \"file:okta.token\"\n[[target]]\nname = \"aws\"\n\
+             scim = {{ url = \"{}\", token = \"file:aws.token\", dialect = \"aws-identity-center\" }}\n\
+             [[groups]]\nsource = \"corp\"\ntarget = \"aws\"\ninclude = [\"AWS_*\"]\nmode = \"observe\"\n",
+            ports[0],
+            ports[1],
+            sim.url(),
+            beadle_sim::APP_ID,
+            okta.url(),
+            aws.url(),
+        );
+        Self::holding(folder, ports, &config)
+    }
+
     fn holding(folder: TempDir, ports: [u16; 2], config: &str) -> anyhow::Result<Self> {
         std::fs::write(folder.path().join("beadle.toml"), config)?;
         let own = std::env::current_exe()?;
@@ -153,7 +184,16 @@ impl Folder {
 
 /// Returns the peak memory of a process in MiB, if the system reports it.
 pub(crate) fn peak(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+/// Returns the present memory of a process in MiB, if the system reports it.
+pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, name: &'static str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
 }

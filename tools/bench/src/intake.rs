@@ -30,7 +30,7 @@ fn body() -> String {
 }
 
 /// A child process, which is killed when this value is dropped.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

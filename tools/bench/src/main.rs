@@ -15,6 +15,8 @@ mod fresh;
 mod generated;
 mod intake;
 mod load;
+mod pages;
+mod pages_data;
 mod policy;
 mod policy_in_git;
 mod resolving;
@@ -37,13 +39,14 @@ async fn main() -> anyhow::Result<()> {
         // `policy` starts this program as a child process with this argument, so that the memory is
         // the memory of the resolving alone.
         ["resolve", folder] => resolving::run(Path::new(folder)),
+        ["pages"] => pages::run().await,
         ["intake"] => intake::run().await,
         // `intake` starts this program as a child process with this argument, and writes the secret
         // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
             anyhow::bail!(
-                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `intake`, `coldstart` or `cluster URL`"
+                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `pages`, `intake`, `coldstart` or `cluster URL`"
             )
         }
     }

@@ -37,6 +37,7 @@ mod installations;
 mod intake;
 mod journal;
 mod kill;
+mod live;
 mod mail;
 mod metrics;
 mod mutation;

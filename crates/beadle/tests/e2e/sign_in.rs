@@ -10,11 +10,11 @@ use crate::world::{World, acme};
 pub(crate) const SECRET: &str = "the-client-secret";
 
 /// A browser of one person. It follows no redirect by itself.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     world: &'a World,
     http: reqwest::Client,
     /// The cookie of the session.
-    session: String,
+    pub(crate) session: String,
 }
 
 /// Returns the address of the pages.
@@ -34,13 +34,13 @@ fn location(answer: &reqwest::Response) -> String {
 }
 
 impl<'a> Browser<'a> {
-    fn new(world: &'a World) -> Self {
+    pub(crate) fn new(world: &'a World) -> Self {
         let http = reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty());
         let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { world, http, session: String::new() }
     }
 
-    async fn get(&self, address: &str, cookies: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, address: &str, cookies: &str) -> reqwest::Response {
         self.http.get(address).header(COOKIE, cookies).send().await.unwrap()
     }
 
@@ -66,7 +66,7 @@ impl<'a> Browser<'a> {
         answer.text().await.unwrap().parse().unwrap()
     }
 
-    async fn status(&self, path: &str) -> u16 {
+    pub(crate) async fn status(&self, path: &str) -> u16 {
         self.get(&format!("{}{path}", url(self.world)), &self.session).await.status().as_u16()
     }
 
@@ -89,7 +89,7 @@ impl<'a> Browser<'a> {
         self.send("/waivers", &format!("repository={repository}&keys={key}&until=2d&reason=release")).await
     }
 
-    async fn send(&self, path: &str, fields: &str) -> (u16, String) {
+    pub(crate) async fn send(&self, path: &str, fields: &str) -> (u16, String) {
         let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
         let form = format!("{fields}&token={token}");
         let asked = self.http.post(format!("{}{path}", url(self.world)));
@@ -107,7 +107,7 @@ pub(crate) async fn change(world: &World, patch: &Value) {
 }
 
 /// Signs a person in with GitHub. Returns the browser, and the status of the last answer.
-async fn person<'a>(world: &'a World, login: &str) -> (Browser<'a>, u16) {
+pub(crate) async fn person<'a>(world: &'a World, login: &str) -> (Browser<'a>, u16) {
     let oauth = json!({
         "client_id": "Iv1.1", "client_secret": SECRET, "user": login,
         "callbacks": [format!("{}/sign-in/return", url(world))],

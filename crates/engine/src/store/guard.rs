@@ -1,5 +1,7 @@
 //! The guard's windows and holds.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use async_trait::async_trait;
 
 use super::error::StoreError;
@@ -25,6 +27,16 @@ pub trait GuardStore: Send + Sync + 'static {
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
     /// Lists the held changes.
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
+    /// Returns a text that differs if a hold was added, changed or deleted since an earlier call. A
+    /// store that can compute the text without parsing the holds should do so, because open pages
+    /// ask for it again and again.
+    async fn holds_version(&self) -> Result<String, StoreError> {
+        let mut hasher = DefaultHasher::new();
+        for hold in self.holds().await? {
+            serde_json::to_string(&hold).unwrap_or_default().hash(&mut hasher);
+        }
+        Ok(format!("{:016x}", hasher.finish()))
+    }
     /// Lists the held changes of one key.
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError>;
     /// Begins a write, in one transaction. The call checks the lease and the pauses, marks the

@@ -1,7 +1,7 @@
 //! The choice of journal entries for a list that begins with the newest entry.
 
 use crate::clock::Time;
-use crate::journal::{Detail, Entry};
+use crate::journal::{Detail, Entry, EntryKind};
 use crate::plan::Risk;
 
 /// Conditions for the entries of a list that begins with the newest entry, and a limit of their
@@ -16,6 +16,8 @@ pub struct History {
     pub since: Option<Time>,
     /// If set, the list contains only entries of this key.
     pub key: Option<String>,
+    /// If set, the list contains only entries of this kind.
+    pub kind: Option<EntryKind>,
     /// If this is not empty, the list contains only the intents of changes that have a value with
     /// one of these risks.
     pub risks: Vec<Risk>,
@@ -30,6 +32,7 @@ impl History {
             && entry.seq > self.after
             && self.since.is_none_or(|since| entry.at >= since)
             && self.key.as_ref().is_none_or(|key| entry.key == *key)
+            && self.kind.is_none_or(|kind| entry.kind == kind)
             && (self.risks.is_empty() || has_risk(entry, &self.risks))
     }
 }
@@ -53,7 +56,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::journal::EntryKind;
 
     #[test]
     fn a_subject_is_found_with_and_without_its_owner() {
@@ -91,6 +93,7 @@ mod tests {
             (History { since: Some(Time(51)), ..all.clone() }, (false, false)),
             (History { since: Some(Time(50)), ..all.clone() }, (true, true)),
             (History { key: Some("repository:acme:2".into()), ..all.clone() }, (false, false)),
+            (History { kind: Some(EntryKind::Run), ..all.clone() }, (false, true)),
             (History { risks: vec![Risk::Exposes, Risk::Removes], ..all.clone() }, (true, false)),
             (History { risks: vec![Risk::Exposes], ..all.clone() }, (false, false)),
         ] {

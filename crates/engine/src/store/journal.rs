@@ -32,6 +32,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Lists entries, with the newest entry first. The list is empty only if no entry meets the
     /// conditions.
     async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError>;
+    /// Returns whether the store has an index of the kinds of entries. If it has none, a search for
+    /// one kind in [`Journal::newest_entries`] reads the other entries too.
+    fn has_index_of_kinds(&self) -> bool {
+        false
+    }
     /// Lists the intents that have no result, because the process ended during the write.
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError>;
     /// Returns the keys whose entries have this name as their subject, as [`is_called`] compares

@@ -1,14 +1,28 @@
 //! Small values that a store keeps by name, such as a cursor or a count.
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 
 use super::error::StoreError;
+
+/// The number of values that a store without a call for several values reads at the same time.
+const AT_ONCE: usize = 16;
 
 /// Stores small values by name. [`crate::Note`] gives the values a type.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
     /// Returns the value that has this name, if there is one.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError>;
+    /// Returns the values that have these names, in the order of the names. A name without a value
+    /// gives `None`.
+    async fn get_all(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let mut values = Vec::with_capacity(names.len());
+        for part in names.chunks(AT_ONCE) {
+            let reads: Vec<_> = part.iter().map(|name| self.get(name)).collect();
+            values.extend(try_join_all(reads).await?);
+        }
+        Ok(values)
+    }
     /// Lists all names that begin with `prefix`, each with its value. The list is sorted by name.
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;
     /// Lists names that begin with `prefix` and come after the name `after`, each with its value.

@@ -90,6 +90,13 @@ pub trait Queue: Send + Sync + 'static {
     /// Lists the rows of keys that are due, claimed or parked: first the parked ones, then the others
     /// with the most urgent ones first.
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
+    /// Lists the rows of keys that are parked or whose last run failed, in any order. A store with an
+    /// index of these rows does not read the other rows, of which a sweep can make thousands due.
+    async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.rows(u32::MAX).await?;
+        rows.retain(Row::is_troubled);
+        Ok(rows)
+    }
     /// Returns the row of one key, if there is one.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;
     /// Counts the keys of these scopes that wait for a run because of a mark made at `since` or

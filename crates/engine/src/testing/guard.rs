@@ -1,5 +1,6 @@
 //! Checks of a store's guard: the window, holds, approvals, and the conditions for a write.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{LATER, SharedStore, asked_hold, begin, end, entry, key};
@@ -182,6 +183,26 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
     assert_eq!(passed, 4, "a fifth of the repositories");
     let why = &store.holds().await.unwrap()[0].why;
     assert!(why.contains("`teams`") && why.contains("4 of 20 repositories"), "{why}");
+}
+
+pub(super) async fn the_version_of_the_holds_tells_each_change(store: SharedStore) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let held = |n: u64| asked_hold(n, &format!("d{n}"), Risk::Removes, "g1");
+    let mut versions = vec![store.holds_version().await.unwrap()];
+    store.reserve(None, &limits, vec![held(1), held(2)], LATER).await.unwrap();
+    versions.push(store.holds_version().await.unwrap());
+    store.reserve(None, &limits, vec![held(1), held(2)], LATER).await.unwrap();
+    assert_eq!(versions[1], store.holds_version().await.unwrap(), "nothing changed");
+    store.decide("d1", &Decision::reject("mona", None), LATER).await.unwrap();
+    versions.push(store.holds_version().await.unwrap());
+    store.decide("d1", &Decision::approve("mona", None), LATER).await.unwrap();
+    versions.push(store.holds_version().await.unwrap());
+    store.release(vec!["d1".into()]).await.unwrap();
+    versions.push(store.holds_version().await.unwrap());
+    store.release(vec!["d2".into()]).await.unwrap();
+    assert_eq!(store.holds_version().await.unwrap(), versions[0], "no hold is left");
+    let different: BTreeSet<&String> = versions.iter().collect();
+    assert_eq!(different.len(), versions.len(), "{versions:?}");
 }
 
 pub(super) async fn what_was_released_is_not_approved(store: SharedStore) {

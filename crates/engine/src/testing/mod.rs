@@ -112,6 +112,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::a_rejection_withdraws_an_approval_before_the_write_begins(open().await).await;
     guard::a_write_sees_a_pause_and_a_lost_lease(open().await).await;
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
+    guard::the_version_of_the_holds_tells_each_change(open().await).await;
     records::notes_are_kept(open().await).await;
     records::a_note_is_replaced_only_while_it_is_as_it_was_read(open().await).await;
     records::notes_are_listed_page_by_page(open().await).await;

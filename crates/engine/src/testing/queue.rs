@@ -145,7 +145,23 @@ pub(super) async fn a_park_is_seen_and_retried(store: SharedStore) {
     assert!(store.finish(&lease, parked, LATER).await.unwrap());
     let row = store.row(&key(1)).await.unwrap().unwrap();
     assert_eq!(row.parked.as_ref().map(|parked| parked.why.as_str()), Some("403"));
-    assert_eq!(store.rows(10).await.unwrap(), [row]);
+    assert_eq!(store.rows(10).await.unwrap(), std::slice::from_ref(&row));
+    // A key whose run failed is troubled too. One that is due, or waits for a budget, is not.
+    store.mark((2..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    let failed = store.claim_key(&key(2), LATER).await.unwrap().unwrap().lease;
+    assert!(store.finish(&failed, Outcome::Retry("502".into()), LATER).await.unwrap());
+    let until = LATER + Duration::from_secs(60);
+    let limited = Outcome::RateLimited { until, spares_events: false, why: "budget".into() };
+    let waits = store.claim_key(&key(3), LATER).await.unwrap().unwrap().lease;
+    assert!(store.finish(&waits, limited, LATER).await.unwrap());
+    let mut troubled = store.troubled().await.unwrap();
+    troubled.sort_by(|one, other| one.key.cmp(&other.key));
+    assert_eq!(troubled, [row, store.row(&key(2)).await.unwrap().unwrap()]);
+    for n in 2..5 {
+        let lease = store.claim_key(&key(n), until).await.unwrap().unwrap().lease;
+        assert!(store.finish(&lease, Outcome::Done, until).await.unwrap());
+    }
+    assert_eq!(store.troubled().await.unwrap().len(), 1, "only the parked key is left");
     let depth = store.depth(LATER).await.unwrap();
     assert_eq!((depth.parked, depth.leased, depth.lane(Lane::Event)), (1, 0, 0));
     assert!(store.claim(1, LATER + Duration::from_secs(99_999)).await.unwrap().is_empty());

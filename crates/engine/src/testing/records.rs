@@ -94,6 +94,10 @@ pub(super) async fn notes_are_kept(store: SharedStore) {
     store.put("a", "1").await.unwrap();
     store.put("a", "2").await.unwrap();
     assert_eq!(store.get("a").await.unwrap().as_deref(), Some("2"));
+    let names = ["b:é", "missing", "a", "b:é"].map(str::to_owned);
+    let values = [Some("x"), None, Some("2"), Some("x")].map(|value| value.map(str::to_owned));
+    assert_eq!(store.get_all(&names).await.unwrap(), values);
+    assert!(store.get_all(&[]).await.unwrap().is_empty());
     store.ready().await.unwrap();
 }
 
@@ -265,7 +269,12 @@ pub(super) async fn the_journal_is_read_backwards_page_by_page(store: SharedStor
         assert_eq!(read(since).await, [11, 9, 7]);
         let removed = History { risks: vec![Risk::Removes], ..all.clone() };
         assert_eq!(read(removed.clone()).await, [9, 6, 3, 0]);
-        assert_eq!(read(History { key: Some(key(1).to_string()), ..removed }).await, [9, 3]);
+        assert_eq!(read(History { key: Some(key(1).to_string()), ..removed.clone() }).await, [9, 3]);
+        let intents = History { kind: Some(EntryKind::Intent), ..all.clone() };
+        assert_eq!(read(intents.clone()).await, [9, 6, 3, 0]);
+        assert_eq!(read(History { key: Some(key(1).to_string()), ..intents }).await, [9, 3]);
+        assert_eq!(read(History { kind: Some(EntryKind::Sweep), ..all.clone() }).await, [0_i64; 0]);
+        assert_eq!(read(History { kind: Some(EntryKind::Run), ..removed }).await, [0_i64; 0]);
         let exposed = History { risks: vec![Risk::Exposes], ..all.clone() };
         assert_eq!(read(exposed).await, [0_i64; 0]);
         let newest = store.newest_entries(History { limit: 3, ..all.clone() }).await.unwrap();

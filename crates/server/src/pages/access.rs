@@ -12,6 +12,11 @@ use subtle::ConstantTimeEq;
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The policy of a page that replaces its values when they change. It has also the script of this
+/// listener, which asks this listener. No other page runs a script.
+const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
 /// The headers of every answer. If a browser follows a link to another website, it does not send
 /// the address of the page, which can contain the name of a private repository.
 const HEADERS: [(&str, &str); 7] = [
@@ -96,10 +101,19 @@ pub(super) fn allow_forms(headers: &mut HeaderMap) {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
+/// Marks the answer with a page that replaces its values when they change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HasScript;
+
 /// Adds the headers that limit what a browser does with an answer.
-pub(super) fn harden(headers: &mut HeaderMap) {
+pub(super) fn harden(response: &mut Response) {
+    let has_script = response.extensions().get::<HasScript>().is_some();
+    let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if has_script {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(LIVE_CONTENT));
     }
 }
 

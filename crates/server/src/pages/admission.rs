@@ -8,11 +8,16 @@ use super::answers;
 use super::html::text;
 use super::layout::STYLE_PATH;
 use super::link::Link;
+use super::live_stream::LIVE_PATH;
 use super::parts::{link, paragraph};
 use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 
 /// The path at which a sign-in begins.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
+
+/// The header with which an open page marks a request that it sends by itself. A session does not last
+/// longer because of such a request.
+const OPEN_PAGE: &str = "x-beadle-open-page";
 
 /// The decision whether a request may go on.
 pub(super) enum Admission {
@@ -51,7 +56,12 @@ pub(super) async fn admit(
     if is_reading && [SIGN_IN_PATH, RETURN_PATH, STYLE_PATH].contains(&path) {
         return Admission::Admitted(None);
     }
-    match sign_in.visitor(headers).await {
+    let visitor = if path == LIVE_PATH || headers.contains_key(OPEN_PAGE) {
+        sign_in.onlooker(headers).await
+    } else {
+        sign_in.visitor(headers).await
+    };
+    match visitor {
         Ok(Some(visitor)) => Admission::Admitted(Some(visitor)),
         Ok(None) => Admission::refused(nobody(wanted)),
         Err(denied) => {

@@ -116,15 +116,17 @@ impl Thing {
     }
 }
 
+/// The number of states that are in memory at the same time beside the things that are listed.
+const PAGE: u32 = 1000;
+
 /// The rows of the keys that are parked or fail.
 pub(super) struct Trouble(HashMap<Key, Row>);
 
 impl Trouble {
     /// Reads the rows of the parked and of the failing keys.
     pub(super) async fn read(store: &dyn Store) -> Result<Self, StoreError> {
-        let rows = store.rows(u32::MAX).await?.into_iter();
-        let troubled = rows.filter(|row| row.parked.is_some() || failure(row).is_some());
-        Ok(Self(troubled.map(|row| (row.key.clone(), row)).collect()))
+        let rows = store.troubled().await?.into_iter();
+        Ok(Self(rows.map(|row| (row.key.clone(), row)).collect()))
     }
 }
 
@@ -135,14 +137,25 @@ pub(super) async fn things(
     instances: &[String],
     trouble: &Trouble,
 ) -> Result<Vec<Thing>, StoreError> {
-    let mut left: HashMap<Key, KeyState> = KeyState::of_kind(store, kind).await?.into_iter().collect();
     let instances: HashSet<&str> = instances.iter().map(String::as_str).collect();
     let is_wanted = |key: &Key| key.kind() == kind && instances.contains(key.instance());
-    left.retain(|key, _| is_wanted(key));
-    let nameless = trouble.0.values().filter(|row| is_wanted(&row.key) && !left.contains_key(&row.key));
-    let nameless = nameless.map(|row| Thing::new(row.key.clone(), None, Some(row)));
-    let named = left.iter().map(|(key, state)| Thing::new(key.clone(), Some(state), trouble.0.get(key)));
-    let mut things: Vec<Thing> = named.chain(nameless).collect();
+    let mut nameless: HashMap<&Key, &Row> = trouble.0.iter().filter(|entry| is_wanted(entry.0)).collect();
+    let (mut things, mut after) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = KeyState::page_of_kind(store, kind, &after, PAGE).await?;
+        for (key, state) in page.into_iter().filter(|(key, _)| is_wanted(key)) {
+            let row = nameless.remove(&key);
+            things.push(Thing::new(key, Some(&state), row));
+        }
+        let Some(next) = next else { break };
+        after = next;
+    }
+    things.extend(nameless.into_iter().map(|(key, row)| Thing::new(key.clone(), None, Some(row))));
+    Ok(sorted(things))
+}
+
+/// Sorts things by [`Thing::place`], and leaves out the former ones of two with the same name.
+fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     // Until the next sweep, a created repository and the key that created it have the same name. Only
     // the id of the repository is a number.
     things.sort_by_cached_key(|thing| {
@@ -152,7 +165,7 @@ pub(super) async fn things(
     });
     things.dedup_by(|next, kept| next.state.is_fine() && next.is_called_like(kept));
     things.sort_by_cached_key(Thing::place);
-    Ok(things)
+    things
 }
 
 /// Returns the thing of this kind that has this instance and name. The case of the name does not
@@ -162,26 +175,31 @@ pub(super) async fn called(
     kind: &str,
     (instance, subject): (&str, &str),
 ) -> Result<Option<Thing>, StoreError> {
-    let trouble = Trouble::read(store).await?;
-    let things = things(store, kind, &[instance.to_owned()], &trouble).await?;
     let wanted = subject.to_lowercase();
-    Ok(things.into_iter().find(|thing| thing.subject.to_lowercase() == wanted))
+    let is_wanted =
+        |(key, state): &(Key, KeyState)| key.instance() == instance && state.subject.to_lowercase() == wanted;
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = KeyState::page_of_kind(store, kind, &after, PAGE).await?;
+        found.extend(page.into_iter().filter(is_wanted));
+        let Some(next) = next else { break };
+        after = next;
+    }
+    let mut things = Vec::new();
+    for (key, state) in found {
+        let row = store.row(&key).await?.filter(Row::is_troubled);
+        things.push(Thing::new(key, Some(&state), row.as_ref()));
+    }
+    Ok(sorted(things).into_iter().next())
 }
 
 /// Returns the thing that has this key. Returns `None` if no run has left a state, and the queue has
 /// no trouble with the key.
 pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
     let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
-    let row = row.filter(|row| row.parked.is_some() || failure(row).is_some());
+    let row = row.filter(Row::is_troubled);
     let is_known = left.is_some() || row.is_some();
     Ok(is_known.then(|| Thing::new(key.clone(), left.as_ref(), row.as_ref())))
-}
-
-/// Returns the error of a key whose last run failed. A key that only waits for a budget has an
-/// error too, but none of its attempts failed.
-fn failure(row: &Row) -> Option<&str> {
-    let failed = row.attempts.saturating_sub(u32::from(row.lease_until.is_some()));
-    row.last_error.as_deref().filter(|_| failed > 0)
 }
 
 /// Returns the state of a key, its reason and its beginning.
@@ -189,7 +207,7 @@ fn judged(left: Option<&KeyState>, row: Option<&Row>) -> (Condition, String, Tim
     if let Some(parked) = row.and_then(|row| row.parked.as_ref()) {
         return (Condition::Parked, parked.why.clone(), parked.since);
     }
-    let failing = row.and_then(|row| Some((failure(row)?, row.first_dirty)));
+    let failing = row.and_then(|row| Some((row.failure()?, row.first_dirty)));
     let found = left.map(|left| (of_run(left), left.since));
     match (found, failing) {
         (

@@ -107,6 +107,12 @@ pub(super) enum Attribute<'a> {
     /// The name of the column of a cell. A narrow screen shows it beside the cell.
     Column(&'static str),
     Current,
+    /// The name of the page, if a browser replaces its values when they change.
+    LivePart(&'static str),
+    /// The version of the values that the page shows.
+    LiveVersion(&'a str),
+    /// Marks a part of the page that a browser replaces as a whole.
+    LiveRegion,
     Href(&'a Link),
     Id(&'static str),
     /// The name of a form's field, or the text by which a screen reader names an element.
@@ -118,6 +124,7 @@ pub(super) enum Attribute<'a> {
     Role(&'static str),
     Scope(&'static str),
     Selected,
+    Source(&'a Link),
     /// Makes an element reachable with the keyboard.
     Tabbable,
     Value(&'a str),
@@ -131,6 +138,9 @@ impl Attribute<'_> {
             Self::Class(value) => ("class", encoded(value)),
             Self::Column(value) => ("data-column", encoded(value)),
             Self::Current => ("aria-current", encoded("page")),
+            Self::LivePart(value) => ("data-live", encoded(value)),
+            Self::LiveVersion(value) => ("data-version", encoded(value)),
+            Self::LiveRegion => ("data-region", encoded("")),
             Self::Href(link) => ("href", encoded(link.as_str())),
             Self::Id(value) => ("id", encoded(value)),
             Self::Label(value) => ("aria-label", encoded(value)),
@@ -140,6 +150,7 @@ impl Attribute<'_> {
             Self::Role(value) => ("role", encoded(value)),
             Self::Scope(value) => ("scope", encoded(value)),
             Self::Selected => ("selected", encoded("selected")),
+            Self::Source(link) => ("src", encoded(link.as_str())),
             Self::Tabbable => ("tabindex", encoded("0")),
             Self::Value(value) => ("value", encoded(value)),
             Self::DateTime(time) => ("datetime", encoded(&time.to_string())),
@@ -230,14 +241,21 @@ fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
     Html(out)
 }
 
-/// Returns a whole page. Its only other file is the style sheet at `style`.
-pub(super) fn document(title: &str, style: &'static str, body: Html) -> String {
+/// Returns a whole page. Its only other files are the style sheet at `style`, and the script at
+/// `script`, if it has one.
+pub(super) fn document(title: &str, style: &'static str, script: Option<&'static str>, body: Html) -> String {
     let mut head = String::from(
         "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\"><link rel=\"stylesheet\"",
     );
     Attribute::Href(&Link::to(style)).write(&mut head);
     head.push('>');
+    if let Some(script) = script {
+        // A browser runs it when the page is complete.
+        head.push_str("<script defer");
+        Attribute::Source(&Link::to(script)).write(&mut head);
+        head.push_str("></script>");
+    }
     let head = element(Tag::Head, &[], [Html(head), element(Tag::Title, &[], [text(title)])]);
     let page = element(Tag::Html, &[Attribute::Lang("en")], [head, element(Tag::Body, &[], [body])]);
     format!("<!DOCTYPE html>\n{}\n", page.0)
@@ -272,7 +290,7 @@ mod tests {
             assert_eq!(input.as_str(), format!("<input type=\"search\" name=\"text\" value=\"{inert}\">"));
             let option = element(Tag::Option, &[Attribute::Value(hostile)], []);
             assert_eq!(option.as_str(), format!("<option value=\"{inert}\"></option>"));
-            let page = document(hostile, "/style.css", Html::default());
+            let page = document(hostile, "/style.css", None, Html::default());
             assert!(page.contains(&format!("<title>{inert}</title>")), "{page}");
         }
     }

@@ -8,6 +8,11 @@ pub(super) const STYLE_PATH: &str = "/assets/style.css";
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("assets/style.css");
 
+/// The address of the script.
+pub(super) const SCRIPT_PATH: &str = "/assets/live.js";
+/// The script, which replaces the values of an open page when they change.
+pub(super) const SCRIPT: &str = include_str!("assets/live.js");
+
 /// The pages of the navigation.
 const NAVIGATION: [(&str, &str); 9] = [
     ("/", "Overview"),
@@ -21,8 +26,36 @@ const NAVIGATION: [(&str, &str); 9] = [
     ("/tasks", "Tasks"),
 ];
 
+/// The name and the version of a page that replaces its values when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LivePage {
+    pub(super) part: &'static str,
+    pub(super) version: String,
+}
+
 /// Returns a whole page. `current` is the path of the page in the navigation.
 pub(super) fn page(title: &str, current: &str, content: Vec<Html>) -> String {
+    let heading = element(Tag::H1, &[], [text(title)]);
+    let content = std::iter::once(heading).chain(content);
+    let main = element(Tag::Main, &[Attribute::Id("content")], content);
+    frame(title, current, None, main)
+}
+
+/// Returns a whole page as [`page`] does, with the script that replaces its values. A browser replaces
+/// each piece of the content as a whole, so the number of the pieces must depend only on the address.
+pub(super) fn live_page(title: &str, current: &str, live: &LivePage, content: Vec<Html>) -> String {
+    let heading = element(Tag::H1, &[], [text(title)]);
+    let notice = [Attribute::Id("live-notice"), Attribute::Class("notice"), Attribute::Role("status")];
+    let notice = element(Tag::P, &notice, []);
+    let regions = content.into_iter().map(|piece| element(Tag::Div, &[Attribute::LiveRegion], [piece]));
+    let attributes =
+        [Attribute::Id("content"), Attribute::LivePart(live.part), Attribute::LiveVersion(&live.version)];
+    let main = element(Tag::Main, &attributes, [heading, notice].into_iter().chain(regions));
+    frame(title, current, Some(SCRIPT_PATH), main)
+}
+
+/// Returns the head, the navigation and the content of a page.
+fn frame(title: &str, current: &str, script: Option<&'static str>, main: Html) -> String {
     let skip = Link::to("#content");
     let skip =
         element(Tag::A, &[Attribute::Class("skip"), Attribute::Href(&skip)], [text("Skip to the content")]);
@@ -35,10 +68,7 @@ pub(super) fn page(title: &str, current: &str, content: Vec<Html>) -> String {
     let navigation = element(Tag::Nav, &[Attribute::Label("Pages")], [element(Tag::Ul, &[], items)]);
     let brand = element(Tag::Span, &[Attribute::Class("brand")], [text("Beadle")]);
     let header = element(Tag::Header, &[], [brand, navigation]);
-    let heading = element(Tag::H1, &[], [text(title)]);
-    let content = std::iter::once(heading).chain(content);
-    let main = element(Tag::Main, &[Attribute::Id("content")], content);
-    document(&format!("{title} · Beadle"), STYLE_PATH, joined([skip, header, main]))
+    document(&format!("{title} · Beadle"), STYLE_PATH, script, joined([skip, header, main]))
 }
 
 #[cfg(test)]
@@ -61,5 +91,21 @@ mod tests {
             assert!(!page.contains(part), "{part} in {page}");
         }
         assert!(!STYLE.contains("url(") && !STYLE.contains("@import"), "the style sheet loads another file");
+    }
+
+    #[test]
+    fn a_page_that_replaces_its_values_has_only_the_script_of_this_listener() {
+        let live = LivePage { part: "holds", version: "\"><script>".into() };
+        let page = live_page("<script>", "/holds", &live, vec![text("one"), Html::default()]);
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
+        assert!(page.contains("<script defer src=\"/assets/live.js\"></script>"), "{page}");
+        assert!(page.contains("data-version=\"&quot;&gt;&lt;script&gt;\">"), "{page}");
+        assert!(
+            page.contains("<div data-region=\"\">one</div><div data-region=\"\"></div></main>"),
+            "{page}"
+        );
+        for part in ["eval(", "innerHTML", "outerHTML", "document.write", "insertAdjacentHTML", "http"] {
+            assert!(!SCRIPT.contains(part), "{part} in the script");
+        }
     }
 }

@@ -11,9 +11,12 @@ mod facts;
 mod html;
 mod layout;
 mod link;
+mod live;
+mod live_stream;
 mod names;
 mod newest;
 mod parts;
+mod places;
 mod ruling_form;
 mod signed_in;
 #[cfg(test)]
@@ -37,11 +40,13 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use access::{Wanted, allow_forms, harden};
+use access::{HasScript, Wanted, allow_forms, harden};
 use admission::{Admission, admit};
 use asked::{Asked, Refused, in_time};
-use html::text;
+use html::{Html, text};
+use layout::LivePage;
 use link::Link;
+use live::Part;
 use parts::{link, paragraph};
 use signed_in::ACCOUNT_PATH;
 use view::View;
@@ -62,6 +67,7 @@ pub use access::Access;
 pub use facts::{
     Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
 };
+pub use live::Live;
 
 /// The description of the API.
 const DESCRIPTION: &str = include_str!("assets/openapi.json");
@@ -88,6 +94,8 @@ pub struct Pages {
     pub access: Access,
     /// The way in which people sign in; `None` if nobody does.
     pub sign_in: Option<Arc<SignIn>>,
+    /// Tells open pages that their values changed.
+    pub live: Arc<Live>,
 }
 
 type Shared = State<Arc<Pages>>;
@@ -104,6 +112,8 @@ impl Pages {
             Some(sign_in) => router.merge(signed_in::router(sign_in.clone())),
             None => router,
         };
+        // Events go on for hours, and must not occupy a turn either.
+        let router = router.merge(live_stream::router(self.live.clone(), self.sign_in.clone()));
         // Unknown paths of the listener stay 404 for everybody.
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
@@ -117,9 +127,12 @@ impl Pages {
         }
         let mut response = match self.admit((&Method::GET, TASKS_PATH, headers), Wanted::Page).await {
             Admission::Refused(refused) => *refused,
-            Admission::Admitted(_) => self.show(Ok(self.tasks().await)),
+            Admission::Admitted(_) => {
+                let live = self.live_page(Part::Tasks).await;
+                self.show_live(&live, Ok(self.tasks().await))
+            }
         };
-        self.limit(response.headers_mut());
+        self.limit(&mut response);
         Some(response)
     }
 
@@ -141,10 +154,10 @@ impl Pages {
     }
 
     /// Limits what a browser does with an answer.
-    fn limit(&self, headers: &mut HeaderMap) {
-        harden(headers);
+    fn limit(&self, response: &mut Response) {
+        harden(response);
         if self.sign_in.is_some() {
-            allow_forms(headers);
+            allow_forms(response.headers_mut());
         }
     }
 
@@ -154,16 +167,38 @@ impl Pages {
         self.access.refusal(headers, Wanted::Json)
     }
 
+    /// Returns the content of a page with these values.
+    fn content<V: View>(&self, view: &V) -> Vec<Html> {
+        let mut content = view.content(self.clock.now());
+        if self.sign_in.is_some() {
+            content.push(paragraph([link(&Link::to(ACCOUNT_PATH), "Account")]));
+        }
+        content
+    }
+
+    /// Returns the version of the values of a page. It must be older than the values, because a change
+    /// between the two must cause an event.
+    async fn live_page(&self, part: Part) -> LivePage {
+        let version = self.live.version(part).await.unwrap_or_default();
+        LivePage { part: part.as_str(), version }
+    }
+
+    /// Returns a page as [`Self::show`] does. A browser replaces its values when they change.
+    fn show_live<V: View>(&self, live: &LivePage, loaded: Result<V, Refused>) -> Response {
+        match loaded {
+            Ok(view) => {
+                let page = layout::live_page(&view.title(), V::PLACE, live, self.content(&view));
+                let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+                (Extension(HasScript), html, page).into_response()
+            }
+            Err(refused) => self.show::<V>(Err(refused)),
+        }
+    }
+
     /// Returns the page with these values, or a page with the reason why there are none.
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {
-            Ok(view) => {
-                let mut content = view.content(self.clock.now());
-                if self.sign_in.is_some() {
-                    content.push(paragraph([link(&Link::to(ACCOUNT_PATH), "Account")]));
-                }
-                (StatusCode::OK, layout::page(&view.title(), V::PLACE, content))
-            }
+            Ok(view) => (StatusCode::OK, layout::page(&view.title(), V::PLACE, self.content(&view))),
             Err(refused) => {
                 let (status, title) = match refused {
                     Refused::Invalid(_) => (StatusCode::BAD_REQUEST, "Invalid request"),
@@ -251,7 +286,7 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
 
 /// Limits what a browser does with an answer of the operator listener.
 pub(crate) async fn hardened(mut response: Response) -> Response {
-    harden(response.headers_mut());
+    harden(&mut response);
     response
 }
 
@@ -280,7 +315,7 @@ async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
             next.run(Request::from_parts(head, body)).await
         }
     };
-    pages.limit(response.headers_mut());
+    pages.limit(&mut response);
     response
 }
 
@@ -290,8 +325,15 @@ type Route = (&'static str, MethodRouter<Arc<Pages>>);
 /// Returns the routes of the pages.
 fn pages() -> Vec<Route> {
     let style = ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], layout::STYLE);
+    let script = ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], layout::SCRIPT);
     vec![
-        ("/", get(|State(pages): Shared| async move { pages.show(pages.overview().await) })),
+        (
+            "/",
+            get(|State(pages): Shared| async move {
+                let live = pages.live_page(Part::Overview).await;
+                pages.show_live(&live, pages.overview().await)
+            }),
+        ),
         (
             "/repositories",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
@@ -327,7 +369,9 @@ fn pages() -> Vec<Route> {
             get(
                 |State(pages): Shared, Query(asked): Query<Asked>, visitor: Option<Extension<Visitor>>| async move {
                     let visitor = visitor.map(|Extension(visitor)| visitor);
-                    pages.show(pages.holds(&asked).await.map(|page| page.for_visitor(visitor)))
+                    let live = pages.live_page(Part::Holds).await;
+                    let page = pages.holds(&asked).await.map(|page| page.for_visitor(visitor));
+                    pages.show_live(&live, page)
                 },
             ),
         ),
@@ -343,7 +387,13 @@ fn pages() -> Vec<Route> {
                 pages.show(pages.deliveries(&asked).await)
             }),
         ),
-        ("/queue", get(|State(pages): Shared| async move { pages.show(pages.queue().await) })),
+        (
+            "/queue",
+            get(|State(pages): Shared| async move {
+                let live = pages.live_page(Part::Queue).await;
+                pages.show_live(&live, pages.queue().await)
+            }),
+        ),
         (
             "/policy",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
@@ -351,6 +401,7 @@ fn pages() -> Vec<Route> {
             }),
         ),
         (layout::STYLE_PATH, get(move || async move { style.into_response() })),
+        (layout::SCRIPT_PATH, get(move || async move { script.into_response() })),
     ]
 }
 

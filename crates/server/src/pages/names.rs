@@ -9,12 +9,7 @@ pub(super) type Names = BTreeMap<String, String>;
 
 /// Returns the names of these keys, as far as they are known.
 pub(super) async fn names(store: &dyn Store, keys: BTreeSet<&Key>) -> Result<Names, StoreError> {
-    let kinds: BTreeSet<&str> = keys.iter().map(|key| key.kind()).collect();
-    let mut names = Names::new();
-    for kind in kinds {
-        let states = KeyState::of_kind(store, kind).await?.into_iter();
-        let asked = states.filter(|(key, _)| keys.contains(key));
-        names.extend(asked.map(|(key, state)| (key.to_string(), state.subject)));
-    }
-    Ok(names)
+    let keys: Vec<&Key> = keys.into_iter().collect();
+    let states = KeyState::of_keys(store, &keys).await?;
+    Ok(states.into_iter().map(|(key, state)| (key.to_string(), state.subject)).collect())
 }

@@ -1,11 +1,11 @@
 //! Searches the journal from its end.
 
-use beadle_engine::{Entry, History, Store, StoreError};
+use beadle_engine::{Entry, EntryKind, History, Store, StoreError};
 
 /// The number of entries that are read at once.
 const WINDOW: u32 = 500;
 /// The number of entries that one search looks at. A further search continues where it stopped.
-const MOST: usize = 10_000;
+const MOST: usize = 5_000;
 
 /// The newest entries of the journal, with the newest one first.
 #[derive(Debug, Default)]
@@ -24,10 +24,26 @@ pub(super) async fn newest(
     limit: usize,
     is_wanted: &(dyn Fn(&Entry) -> bool + Send + Sync),
 ) -> Result<Newest, StoreError> {
+    newest_of(store, None, (key, before), limit, is_wanted).await
+}
+
+/// Returns the newest entries as [`newest`] does. If `kind` is set, they are of this kind.
+pub(super) async fn newest_of(
+    store: &dyn Store,
+    kind: Option<EntryKind>,
+    (key, before): (&str, Option<u64>),
+    limit: usize,
+    is_wanted: &(dyn Fn(&Entry) -> bool + Send + Sync),
+) -> Result<Newest, StoreError> {
     let key = Some(key.to_owned()).filter(|key| !key.is_empty());
     // A greater number would not fit into the numbers of every store.
     let before = before.map(|before| before.min(i64::MAX.unsigned_abs()));
-    let mut history = History { before, key, limit: WINDOW, ..History::default() };
+    // Without an index, the store would read the whole journal for a kind with few entries.
+    let of_store = kind.filter(|_| store.has_index_of_kinds());
+    // Most searches want all entries, and the first ones are enough. One more entry tells whether there
+    // is an older one.
+    let first = u32::try_from(limit.saturating_add(1)).map_or(WINDOW, |first| first.min(WINDOW));
+    let mut history = History { before, key, kind: of_store, limit: first, ..History::default() };
     let mut newest = Newest::default();
     let mut looked = 0;
     loop {
@@ -35,7 +51,7 @@ pub(super) async fn newest(
         let Some(last) = found.last().map(|entry| entry.seq) else { return Ok(newest) };
         looked += found.len();
         for entry in found {
-            if !is_wanted(&entry) {
+            if kind.is_some_and(|kind| entry.kind != kind) || !is_wanted(&entry) {
                 continue;
             }
             if newest.entries.len() >= limit {
@@ -48,13 +64,13 @@ pub(super) async fn newest(
             newest.older = Some(last);
             return Ok(newest);
         }
-        history.before = Some(last);
+        (history.before, history.limit) = (Some(last), WINDOW);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Detail, EntryKind, Retention, Time};
+    use beadle_engine::{Detail, Retention, Time};
     use serde_json::Value;
 
     use super::*;
@@ -101,6 +117,8 @@ mod tests {
         let is_policy = |entry: &Entry| entry.kind == EntryKind::Policy;
         let policies = newest(store, ("", None), 2, &is_policy).await.unwrap();
         assert_eq!(numbers(&policies), [2000, 1990]);
+        let of_kind = newest_of(store, Some(EntryKind::Policy), ("", None), 2, &all).await.unwrap();
+        assert_eq!((numbers(&of_kind), of_kind.older), (vec![2000, 1990], policies.older));
         let beyond = newest(store, ("", Some(u64::MAX)), 1, &all).await.unwrap();
         assert_eq!(numbers(&beyond), [2001]);
         let retention = Retention {
@@ -136,11 +154,15 @@ mod tests {
     async fn a_search_that_finds_nothing_stops_and_can_continue() {
         let folder = tempfile::tempdir().unwrap();
         let store = exchange::store(&folder);
-        journal(store.as_ref(), 10_600).await;
+        journal(store.as_ref(), 5_600).await;
         let is_first = |entry: &Entry| entry.seq == 1;
         let none = newest(store.as_ref(), ("", None), 100, &is_first).await.unwrap();
-        assert_eq!((none.entries.len(), none.older), (0, Some(601)));
+        assert_eq!((none.entries.len(), none.older), (0, Some(500)));
         let found = newest(store.as_ref(), ("", none.older), 100, &is_first).await.unwrap();
         assert_eq!((numbers(&found), found.older), (vec![1], None));
+        // The store has an index of the kinds, so a search for a kind is not limited.
+        let (kind, all) = (Some(EntryKind::Refused), |_: &Entry| true);
+        let refused = newest_of(store.as_ref(), kind, ("", None), 1, &all).await.unwrap();
+        assert_eq!((refused.entries.len(), refused.older), (0, None));
     }
 }

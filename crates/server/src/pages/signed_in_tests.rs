@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use axum::body::Body;
 use beadle_engine::{Hold, Key, Limits, StoreError, Time, testing};
 use http::response::Parts;
+use http_body_util::BodyExt as _;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::exchange::{exchange, request, store};
@@ -123,13 +127,16 @@ async fn world() -> World {
     let (provider, decided) = (Arc::new(Provider(Mutex::new(None))), Arc::new(Remembered::default()));
     let parts = (store.clone(), clock.clone());
     let sign_in = SignIn::new(ORIGIN, provider.clone(), decided.clone(), parts);
+    let driver = Driver::new(store.clone(), clock.clone(), Vec::new());
+    let live = Live::new(store.clone(), clock.clone(), driver.clone(), CancellationToken::new());
     let pages = Pages {
-        store: store.clone(),
-        clock: clock.clone(),
-        driver: Driver::new(store, clock, Vec::new()),
+        store,
+        clock,
+        driver,
         facts: Arc::new(NoFacts),
         access: Access::new(Some("secret".to_owned().into()), IpAddr::from([0, 0, 0, 0])),
         sign_in: Some(Arc::new(sign_in)),
+        live: Arc::new(live),
     };
     World { _folder: folder, router: Arc::new(pages).router(), provider, decided }
 }
@@ -198,7 +205,7 @@ async fn without_a_session_nothing_is_shown_and_nothing_is_done() {
             assert_eq!(head.status, 401, "{path} {cookies}: {text}");
             assert!(!text.contains("acme"), "{path}: {text}");
         }
-        for path in ["/account", "/api/v1/session"] {
+        for path in ["/account", "/api/v1/session", "/live?part=holds"] {
             assert_eq!(world.get(path, cookies).await.0.status, 401, "{path}");
         }
         for path in [
@@ -251,6 +258,20 @@ async fn a_person_signs_in_decides_and_signs_out() {
     assert_eq!(world.post("/sign-out", &session, "token=x").await.0, 403);
     assert_eq!(world.post("/sign-out", &session, &format!("token={token}")).await.0, 303);
     assert_eq!(world.get("/holds", &session).await.0.status, 401, "the cookie of an ended session");
+}
+
+#[tokio::test]
+async fn the_events_of_an_open_page_end_with_the_session() {
+    let world = world().await;
+    let session = world.sign_in("operator").await;
+    let token = world.token(&session).await;
+    let asked = request("GET", "/live?part=holds", &[HOST, ("cookie", session.as_str())], Body::empty());
+    let answer = TowerToHyperService::new(world.router.clone()).call(asked).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let reading = tokio::spawn(async move { answer.into_body().collect().await.unwrap().to_bytes() });
+    assert_eq!(world.post("/sign-out", &session, &format!("token={token}")).await.0, 303);
+    let text = String::from_utf8(reading.await.unwrap().to_vec()).unwrap();
+    assert!(text.ends_with("event: end\ndata: session\n\n"), "{text}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use beadle_engine::{
     ParkReason, Report, Risk, Risks, StoreError, Time, Unknown, testing,
 };
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::exchange::{exchange, request, store};
@@ -182,13 +183,16 @@ async fn ask(
     if filled {
         fill(store.as_ref()).await;
     }
+    let driver = Driver::new(store.clone(), clock.clone(), Vec::new());
+    let live = Live::new(store.clone(), clock.clone(), driver.clone(), CancellationToken::new());
     let pages = Pages {
-        store: store.clone(),
-        clock: clock.clone(),
-        driver: Driver::new(store, clock, Vec::new()),
+        store,
+        clock,
+        driver,
         facts: Arc::new(HostileFacts),
         access: Access::new(None, address),
         sign_in: None,
+        live: Arc::new(live),
     };
     exchange(Arc::new(pages).router(), request("GET", path, headers, Body::empty())).await
 }
@@ -220,12 +224,20 @@ const SHOWN: [(&str, &str); 13] = [
     ("/policy", "170 of 400"),
 ];
 
+/// The only script of a page.
+const OWN_SCRIPT: &str = "<script defer src=\"/assets/live.js\"></script>";
+/// The pages that have the script.
+const LIVE: [&str; 3] = ["/", "/holds", "/queue"];
+
 #[tokio::test]
 async fn no_page_contains_a_value_as_it_is() {
     for (path, expected) in SHOWN {
         let (head, page) = get(path).await;
         assert_eq!(head.status, 200, "{path}: {page}");
         assert!(page.contains(expected), "{expected} in {path}: {page}");
+        let own = page.matches(OWN_SCRIPT).count();
+        assert_eq!(own == 1, LIVE.contains(&path), "{path}: {page}");
+        let page = page.replace(OWN_SCRIPT, "");
         for part in ["<script", "<img", "<style", " style=", " onerror=alert(2)\"", "'>"] {
             assert!(!page.contains(part), "{part} in {path}: {page}");
         }
@@ -245,14 +257,20 @@ async fn the_overview_shows_the_most_important_state_first() {
 
 #[tokio::test]
 async fn every_answer_limits_what_a_browser_does() {
-    for path in
-        SHOWN.map(|(path, _)| path).into_iter().chain(["/assets/style.css", "/api/v1/holds", "/journal?x=1"])
-    {
+    for path in SHOWN.map(|(path, _)| path).into_iter().chain([
+        "/assets/style.css",
+        "/assets/live.js",
+        "/holds?group=x",
+        "/api/v1/holds",
+        "/journal?x=1",
+    ]) {
         let (head, _) = get(path).await;
         let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap());
         let policy = header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{path}: {policy}");
-        assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(policy.contains("; script-src 'self'; "), LIVE.contains(&path), "{path}: {policy}");
+        assert_eq!(policy.contains("; connect-src 'self'; "), LIVE.contains(&path), "{path}: {policy}");
         assert_eq!(header("x-frame-options"), Some("DENY"), "{path}");
         assert_eq!(header("referrer-policy"), Some("no-referrer"), "{path}");
         assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
@@ -276,6 +294,8 @@ async fn pages_of_another_address_or_for_another_host_are_refused() {
             assert_eq!(head.status, 403, "{path}: {text}");
             assert!(text.contains(part), "{path}: {text}");
         }
+        let (head, text) = ask(false, "/live?part=holds", headers, address).await;
+        assert_eq!(head.status, 403, "{text}");
     }
 }
 
@@ -310,13 +330,16 @@ async fn a_page_only_reads() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        let driver = Driver::new(store.clone(), Clock::system(), Vec::new());
+        let live = Live::new(store.clone(), Clock::system(), driver.clone(), CancellationToken::new());
         let pages = Pages {
             store: store.clone(),
             clock: Clock::system(),
-            driver: Driver::new(store.clone(), Clock::system(), Vec::new()),
+            driver,
             facts: Arc::new(HostileFacts),
             access: Access::new(None, IpAddr::from([127, 0, 0, 1])),
             sign_in: None,
+            live: Arc::new(live),
         };
         let router = Arc::new(pages).router();
         for (path, _) in super::pages().into_iter().chain(super::api()) {

@@ -21,11 +21,12 @@ use beadle_engine::guard::Ruling;
 use beadle_engine::{Clock, Store, StoreError, Time};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use attempts::Attempts;
 use cookies::Cookies;
 use limit::Limit;
-use sessions::Sessions;
+use sessions::{Asker, Sessions};
 use tokens::{are_equal, code_challenge};
 
 pub use decisions::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest};
@@ -111,7 +112,7 @@ impl SignIn {
             attempts: Attempts::new(store.clone()),
             begun: Limit::new(MOST, minute),
             returned: Limit::new(MOST, minute),
-            sessions: Sessions { store, clock, provider },
+            sessions: Sessions { store, clock, provider, ends: watch::channel(()).0 },
             decisions,
         }
     }
@@ -132,10 +133,31 @@ impl SignIn {
 
     /// Returns the person who sent a request; `None` if nobody is signed in.
     pub(crate) async fn visitor(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
+        self.asking(headers, Asker::Person).await
+    }
+
+    /// Returns the person whose open page sent a request by itself. In contrast to
+    /// [`SignIn::visitor`], the session does not last longer because of the request.
+    pub(crate) async fn onlooker(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
+        self.asking(headers, Asker::OpenPage).await
+    }
+
+    async fn asking(&self, headers: &HeaderMap, asker: Asker) -> Result<Option<Visitor>, Denied> {
         match self.cookies.read(headers, SESSION) {
-            Some(id) => self.sessions.visitor(id).await,
+            Some(id) => self.sessions.visitor(id, asker).await,
             None => Ok(None),
         }
+    }
+
+    /// Returns whether the session of a visitor lasts on, with the same role. Returns `None` if that is
+    /// not known.
+    pub(crate) async fn lasts(&self, visitor: &Visitor) -> Option<bool> {
+        self.sessions.lasts(visitor).await.ok()
+    }
+
+    /// Returns a receiver that reports each session that ends in this process.
+    pub(crate) fn ends(&self) -> watch::Receiver<()> {
+        self.sessions.ends.subscribe()
     }
 
     /// Begins a sign-in. Returns the address at the provider, and the cookie to set.

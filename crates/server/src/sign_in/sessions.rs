@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Metadata, Note, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::person::{Person, Visitor};
 use super::provider::{IdentityProvider, SignInFailure, Standing};
@@ -90,6 +91,17 @@ pub(super) struct Sessions {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) provider: Arc<dyn IdentityProvider>,
+    /// Reports that some session ended in this process.
+    pub(super) ends: watch::Sender<()>,
+}
+
+/// The cause of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A person does something.
+    Person,
+    /// An open page asks by itself. It does not keep the session of an absent person alive.
+    OpenPage,
 }
 
 impl Sessions {
@@ -120,6 +132,7 @@ impl Sessions {
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
         let store = self.store.as_ref();
         Note::<Session>::of(&[name]).forget(store).await?;
+        self.ends.send_replace(());
         Note::<SessionUse>::of(&[name]).forget(store).await
     }
 
@@ -149,15 +162,31 @@ impl Sessions {
 
     /// Returns the person of the session with this id. Returns `None` if there is no such session,
     /// or if it ended.
-    pub(super) async fn visitor(&self, id: &str) -> Result<Option<Visitor>, Denied> {
+    pub(super) async fn visitor(&self, id: &str, asker: Asker) -> Result<Option<Visitor>, Denied> {
         if !is_value(id) {
             return Ok(None);
         }
-        let (store, now, name) = (self.store.as_ref(), self.clock.now(), digest(id));
-        let Some(session) = Note::<Session>::of(&[&name]).get(store).await? else { return Ok(None) };
-        let uses = Note::<SessionUse>::of(&[&name]).get(store).await?;
+        let (now, name) = (self.clock.now(), digest(id));
+        let Some(session) = self.confirmed(&name, asker, now).await? else { return Ok(None) };
+        let Session { person, role, begun, .. } = session;
+        let token = derived(id, "form", &name);
+        Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
+    }
+
+    /// Returns whether the session of a visitor lasts on, for an open page.
+    pub(super) async fn lasts(&self, visitor: &Visitor) -> Result<bool, Denied> {
+        let session = self.confirmed(&visitor.session, Asker::OpenPage, self.clock.now()).await?;
+        Ok(session.is_some())
+    }
+
+    /// Returns the session with this digest of its id, after a look at its age and its role. Returns
+    /// `None` if there is no such session, or if it ended.
+    async fn confirmed(&self, name: &str, asker: Asker, now: Time) -> Result<Option<Session>, Denied> {
+        let store = self.store.as_ref();
+        let Some(session) = Note::<Session>::of(&[name]).get(store).await? else { return Ok(None) };
+        let uses = Note::<SessionUse>::of(&[name]).get(store).await?;
         let Some(uses) = uses.filter(|uses| self.is_alive(&session, *uses, now)) else {
-            self.forget(&name).await?;
+            self.forget(name).await?;
             return Ok(None);
         };
         let mut checked = uses.checked;
@@ -166,17 +195,19 @@ impl Sessions {
         {
             if role != Some(session.role) {
                 tracing::info!(person = session.person.name, "session ended, because the role changed");
-                self.forget(&name).await?;
+                self.forget(name).await?;
                 return Ok(None);
             }
             checked = now;
         }
-        if checked != uses.checked || now.since(uses.seen) >= TOUCHED {
-            Note::<SessionUse>::of(&[&name]).put(store, &SessionUse { seen: now, checked }).await?;
+        let seen = match asker {
+            Asker::Person => now,
+            Asker::OpenPage => uses.seen,
+        };
+        if checked != uses.checked || seen.since(uses.seen) >= TOUCHED {
+            Note::<SessionUse>::of(&[name]).put(store, &SessionUse { seen, checked }).await?;
         }
-        let Session { person, role, begun, .. } = session;
-        let token = derived(id, "form", &name);
-        Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
+        Ok(Some(session))
     }
 
     /// Returns the digest of the setup of the provider.
@@ -263,6 +294,7 @@ mod tests {
                 store: store(&folder),
                 clock: Clock::simulated(Time(1_000_000)),
                 provider: provider.clone(),
+                ends: watch::channel(()).0,
             };
             Self { _folder: folder, provider, sessions }
         }
@@ -277,7 +309,7 @@ mod tests {
         }
 
         async fn is_there(&self, id: &str) -> bool {
-            self.sessions.visitor(id).await.unwrap().is_some()
+            self.sessions.visitor(id, Asker::Person).await.unwrap().is_some()
         }
     }
 
@@ -301,6 +333,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_open_page_does_not_keep_the_session_of_an_absent_person_alive() {
+        let world = World::new();
+        let id = world.begin().await;
+        let visitor = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
+        for _ in 0..2 {
+            assert!(world.sessions.lasts(&visitor).await.unwrap());
+            assert!(world.sessions.visitor(&id, Asker::OpenPage).await.unwrap().is_some());
+            world.pass(IDLE / 2);
+        }
+        assert!(!world.sessions.lasts(&visitor).await.unwrap(), "idle");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_session_is_reported_to_open_pages() {
+        let world = World::new();
+        let id = world.begin().await;
+        let visitor = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
+        let ends = world.sessions.ends.subscribe();
+        assert!(!ends.has_changed().unwrap());
+        world.sessions.end(&id).await.unwrap();
+        assert!(ends.has_changed().unwrap() && !world.sessions.lasts(&visitor).await.unwrap());
+        let id = world.begin().await;
+        let visitor = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
+        *world.provider.0.lock() = Some(Standing::Role(Some(Role::Viewer)));
+        world.pass(CHECKED);
+        assert!(!world.sessions.lasts(&visitor).await.unwrap(), "another role");
+    }
+
+    #[tokio::test]
     async fn a_session_ends_when_the_provider_or_the_roles_change() {
         let mut world = World::new();
         let id = world.begin().await;
@@ -317,9 +378,9 @@ mod tests {
         let stored = world.sessions.store.notes("session").await.unwrap();
         assert_eq!(stored.len(), 4);
         let text = format!("{stored:?}");
-        let visitor = world.sessions.visitor(&one).await.unwrap().unwrap();
+        let visitor = world.sessions.visitor(&one, Asker::Person).await.unwrap().unwrap();
         assert!(!text.contains(&one) && !text.contains(&two) && !text.contains(&visitor.token), "{text}");
-        assert!(visitor.token != world.sessions.visitor(&two).await.unwrap().unwrap().token);
+        assert!(visitor.token != world.sessions.visitor(&two, Asker::Person).await.unwrap().unwrap().token);
         assert!(!world.is_there(&visitor.session).await, "a digest is no id");
         for id in ["", "x", "../x", &"0".repeat(64), &one.to_uppercase()] {
             assert!(!world.is_there(id).await, "{id}");
@@ -333,9 +394,9 @@ mod tests {
             let id = world.begin().await;
             world.pass(CHECKED);
             *world.provider.0.lock() = None;
-            assert!(matches!(world.sessions.visitor(&id).await, Err(Denied::Unknown(_))));
+            assert!(matches!(world.sessions.visitor(&id, Asker::Person).await, Err(Denied::Unknown(_))));
             *world.provider.0.lock() = Some(Standing::Role(Some(Role::Operator)));
-            let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+            let visitor = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
             *world.provider.0.lock() = None;
             let unknown = world.sessions.authorise(&visitor, Role::Operator).await;
             assert!(matches!(unknown, Err(Denied::Unknown(_))), "{unknown:?}");
@@ -350,9 +411,9 @@ mod tests {
     async fn a_visitor_does_only_what_the_role_allows() {
         let world = World::new();
         let id = world.begin().await;
-        let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+        let visitor = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
         world.pass(TOUCHED);
-        let later = world.sessions.visitor(&id).await.unwrap().unwrap();
+        let later = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
         assert!(later.at >= visitor.at + TOUCHED, "the time of the request");
         for (needed, expected) in [
             (Role::Viewer, Ok(())),
@@ -370,7 +431,7 @@ mod tests {
         let world = World::new();
         *world.provider.0.lock() = Some(Standing::KnownAtSignIn);
         let id = world.begin().await;
-        let visitor = world.sessions.visitor(&id).await.unwrap().unwrap();
+        let visitor = world.sessions.visitor(&id, Asker::Person).await.unwrap().unwrap();
         assert_eq!(world.sessions.authorise(&visitor, Role::Operator).await, Ok(()));
         world.pass(FRESH);
         assert_eq!(world.sessions.authorise(&visitor, Role::Operator).await, Err(Denied::Stale));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use beadle_engine::{Driver, Store, Worker};
-use beadle_server::{Access, Intake, IntakeLimits, Operator, Pages, Reloads, RouterSwitch, Senders};
+use beadle_server::{Access, Intake, IntakeLimits, Live, Operator, Pages, Reloads, RouterSwitch, Senders};
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
@@ -73,6 +73,7 @@ impl Prepared {
         let (bell, metrics) = (service.bell.clone(), service.metrics.clone());
         let intake = Intake::new(senders, store.clone(), clock.clone(), bell, metrics.clone(), limits);
         let token = operator_token(config)?;
+        let live = Live::new(store.clone(), clock.clone(), driver.clone(), service.stop.clone());
         let pages = Pages {
             store: store.clone(),
             clock: clock.clone(),
@@ -80,6 +81,7 @@ impl Prepared {
             facts: Arc::new(PageFacts(service.clone())),
             access: Access::new(token, config.file.server.operator.ip()),
             sign_in: sign_in::open(&service)?,
+            live: Arc::new(live),
         };
         let operator = Operator {
             store: store.clone(),

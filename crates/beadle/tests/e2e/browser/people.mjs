@@ -96,6 +96,23 @@ async function keyboard(page) {
     await check(page, "approved with the keyboard");
 }
 
+/** Looks at pages that are open while somebody else rejects the change with the hostile name. */
+async function watched([watching, typing], act) {
+    for (const page of [watching, typing]) await page.goto(`${PAGES}/holds`);
+    const field = reason(row(typing, "acme/gadgets"));
+    await field.fill("nobody uses it");
+    await act();
+    const decided = (page) => row(page, HOSTILE).getByText("rejected by ann").waitFor();
+    await decided(watching);
+    await check(watching, "updated");
+    await typing.getByRole("status").getByText("Newer values are ready").waitFor();
+    assert.equal(await field.inputValue(), "nobody uses it");
+    await field.fill("");
+    await typing.getByRole("link", { name: "Skip to the content" }).focus();
+    await decided(typing);
+    done("an open page shows what others decide");
+}
+
 async function twoApprovers(ann, dan) {
     const places = [ann, dan].map((page) => row(page, "acme/gadgets"));
     for (const [at, page] of [ann, dan].entries()) {
@@ -146,7 +163,7 @@ await withBrowser(async (browser) => {
     const [ann, dan] = [await signedIn(browser, "ann"), await signedIn(browser, "dan")];
     const held = await (await ann.request.get(`${PAGES}/api/v1/holds`)).json();
     await checkAll(ann, [...PATHS, `/holds?group=${held.groups[0].code}`]);
-    await keyboard(ann);
+    await watched([dan, await signedIn(browser, "dan")], () => keyboard(ann));
     await twoApprovers(ann, dan);
     await waive(ann);
     await hostile(ann);

@@ -13,7 +13,7 @@ use crate::pages::parts::{code, field, filter, moment, more, named, short_list, 
 use crate::pages::view::View;
 
 /// The number of deliveries of a page.
-const ROWS: u32 = 100;
+const ROWS: u32 = 50;
 /// The number of keys that the page shows of one delivery.
 const KEYS: usize = 5;
 

@@ -7,7 +7,7 @@ use crate::pages::asked::{Asked, Refused, contains, number};
 use crate::pages::detail;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::newest::newest;
+use crate::pages::newest::newest_of;
 use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 
@@ -52,9 +52,9 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<J
         let has =
             |wanted: &str| contains(&entry.subject, wanted) || contains(&entry.detail.to_string(), wanted);
         let is_trace = || entry.trace.is_some_and(|trace| trace.to_string() == wanted);
-        kind.is_none_or(|kind| entry.kind == kind) && (wanted.is_empty() || has(&wanted) || is_trace())
+        wanted.is_empty() || has(&wanted) || is_trace()
     };
-    let found = newest(store, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
+    let found = newest_of(store, kind, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
     Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone() })
 }
 

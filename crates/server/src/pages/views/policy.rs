@@ -9,7 +9,7 @@ use crate::pages::detail;
 use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::newest::newest;
+use crate::pages::newest::newest_of;
 use crate::pages::parts::{code, facts, list, moment, more, paragraph, section, state, table};
 use crate::pages::view::View;
 
@@ -33,8 +33,8 @@ pub(in crate::pages) async fn load(
     asked: &Asked,
 ) -> Result<Policies, Refused> {
     let before = number("before", &asked.before)?;
-    let found =
-        newest(store, ("", before), ENTRIES, &|entry: &Entry| entry.kind == EntryKind::Policy).await?;
+    let kind = Some(EntryKind::Policy);
+    let found = newest_of(store, kind, ("", before), ENTRIES, &|_: &Entry| true).await?;
     Ok(Policies { organisations, history: found.entries, older: found.older })
 }
 

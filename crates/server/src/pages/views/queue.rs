@@ -12,7 +12,7 @@ use crate::pages::parts::{code, facts, faint, moment, named, section, table};
 use crate::pages::view::View;
 
 /// The number of keys of the page.
-const ROWS: u32 = 150;
+pub(in crate::pages) const ROWS: u32 = 80;
 
 /// The queue.
 #[derive(Debug, Serialize)]

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_clock_may_differ_by_five_seconds_and_by_the_time_of_the_call() {
-        let ms = |ms| Time(1_700_000_000_000 + ms);
+        let ms = |ms: i64| Time(1_700_000_000_000 + ms);
         for (at, after) in [(0, 0), (-5_000, 0), (5_000, 0), (9_000, 4_500), (20_000, 60_000)] {
             assert_eq!(difference(ms(0), ms(at), ms(after)), None, "{at} {after}");
         }

@@ -222,6 +222,7 @@ mod tests {
             key: "-".into(),
             subject: String::new(),
             intent: None,
+            trace: None,
             detail: Detail::from(serde_json::json!({ "n": 1 })),
         };
         store.journal(None, vec![entry], now).await.unwrap();

@@ -42,6 +42,7 @@ fn entry(at: i64) -> Entry {
         key: "repository:acme:1".into(),
         subject: "acme/widgets".into(),
         intent: None,
+        trace: None,
         detail: serde_json::json!({}).into(),
     }
 }

@@ -416,8 +416,8 @@ async fn write<W: Send + Sync + 'static>(
     let written = session.write(change).await;
     fail::fail_point!("between-write-and-result", |_| std::process::abort());
     let end = match &written {
-        Ok(()) => Some(End::Written),
-        Err(failure) => is_certain(change, failure).then_some(End::Refused),
+        Ok(()) => Some(End::Written(number)),
+        Err(failure) => is_certain(change, failure).then_some(End::Refused(number)),
     };
     // The guard comes before the journal. If the process ends in between, the intent has no result,
     // so the next start reads the key again. In the other order, the approval of a change that was

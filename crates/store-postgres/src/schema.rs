@@ -93,7 +93,8 @@ CREATE TABLE guard_booking (
     weakens  bigint NOT NULL,
     exposes  bigint NOT NULL,
     removes  bigint NOT NULL,
-    reaches  bigint NOT NULL
+    reaches  bigint NOT NULL,
+    intent   bigint -- NULL: the write has not begun
 );
 CREATE INDEX guard_booking_at ON guard_booking (instance, at);
 

@@ -109,6 +109,9 @@ DROP TABLE guard_window;
     "
 CREATE INDEX journal_name ON journal (lower(substr(subject, instr(subject, '/') + 1)), key);
 ",
+    "
+ALTER TABLE guard_booking ADD COLUMN intent INTEGER; -- the number of the intent that uses the room
+",
 ];
 
 /// Returns the version that [`migrate`] brings a file to.

@@ -59,7 +59,8 @@ impl Broken {
 enum Standing {
     Open,
     Approved,
-    Spent,
+    /// The write with this intent uses the approval.
+    Spent(u64),
     Rejected,
 }
 
@@ -184,7 +185,7 @@ impl Promises {
     pub(crate) fn reserved(&mut self, asked: &[Hold], verdicts: &[Verdict]) {
         for (hold, verdict) in asked.iter().zip(verdicts) {
             let standing = self.standings.get(&hold.digest).copied();
-            let is_held = matches!(standing, Some(Standing::Open | Standing::Rejected | Standing::Spent));
+            let is_held = matches!(standing, Some(Standing::Open | Standing::Rejected | Standing::Spent(_)));
             let needs_one = standing.is_none() && !hold.why.is_empty();
             if *verdict == Verdict::Pass {
                 self.break_if(is_held || needs_one, Promise::Held, || {
@@ -246,7 +247,7 @@ impl Promises {
         &mut self,
         (lease, is_paused): (Option<&Lease>, bool),
         key: &Key,
-        intent: &Intent,
+        (intent, number): (&Intent, u64),
         (now, true_now): (Time, Time),
     ) {
         let held = self.leases.get(key).copied();
@@ -259,7 +260,8 @@ impl Promises {
         let Detail::Change(intended) = &intent.entry.detail else { return };
         let change = intended.change.clone();
         let digest = change.digest(key);
-        let ground = if intent.spends.is_some() { self.spend(key, &digest, &change) } else { Ground::Free };
+        let is_asked = intent.spends.is_some();
+        let ground = if is_asked { self.spend(key, &digest, &change, number) } else { Ground::Free };
         let is_guarded = change.risks().is_guarded() || change.stop.is_some();
         self.break_if(is_guarded && ground == Ground::Free, Promise::Held, || {
             format!("{digest} of {key} began without the guard")
@@ -267,7 +269,7 @@ impl Promises {
         self.grounds.entry(digest).or_default().push(Allowed { ground, at: true_now, change });
     }
 
-    fn spend(&mut self, key: &Key, digest: &str, change: &Change<()>) -> Ground {
+    fn spend(&mut self, key: &Key, digest: &str, change: &Change<()>, number: u64) -> Ground {
         let standing = self.standings.get(digest).copied();
         match standing {
             None => Ground::Window,
@@ -279,11 +281,12 @@ impl Promises {
                 self.break_if(is_other, Promise::Approval, || {
                     format!("{digest} of {key} is not the change that was approved")
                 });
-                self.standings.insert(digest.to_owned(), Standing::Spent);
+                self.standings.insert(digest.to_owned(), Standing::Spent(number));
                 Ground::Approval
             }
             Some(other) => {
-                let promise = if other == Standing::Spent { Promise::Approval } else { Promise::Held };
+                let is_spent = matches!(other, Standing::Spent(_));
+                let promise = if is_spent { Promise::Approval } else { Promise::Held };
                 self.break_if(true, promise, || format!("{digest} of {key} began, and it is {other:?}"));
                 Ground::Approval
             }
@@ -292,15 +295,18 @@ impl Promises {
 
     pub(crate) fn concluded(&mut self, ends: &[(String, End)]) {
         for (digest, end) in ends {
-            let is_spent = self.standings.get(digest) == Some(&Standing::Spent);
-            match end {
-                End::Written if is_spent => {
+            let used_by = match self.standings.get(digest) {
+                Some(Standing::Spent(number)) => Some(*number),
+                _ => None,
+            };
+            match *end {
+                End::Written(number) if used_by == Some(number) => {
                     self.standings.remove(digest);
                 }
-                End::Refused if is_spent => {
+                End::Refused(number) if used_by == Some(number) => {
                     self.standings.insert(digest.clone(), Standing::Approved);
                 }
-                End::Written | End::Refused | End::NotBegun => {}
+                End::Written(_) | End::Refused(_) | End::NotBegun => {}
             }
         }
     }

@@ -36,6 +36,7 @@ fn hold(generation: &str) -> Hold {
         approval_reason: None,
         rejected: None,
         spent: false,
+        intent: None,
         generation: generation.into(),
         change: Change {
             aspect: "teams".into(),
@@ -127,8 +128,8 @@ async fn an_approval_during_the_write_that_was_approved_lets_nothing_more_pass()
     let (_moto, direct, proxy, stopped) = world().await;
     ask(&direct).await;
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
-    assert!(matches!(begin(&direct).await, Begun::Yes(_)));
-    let ends = vec![("a".to_owned(), End::Written)];
+    let Begun::Yes(number) = begin(&direct).await else { panic!("it is approved") };
+    let ends = vec![("a".to_owned(), End::Written(number))];
     let ended = tokio::spawn(async move { stopped.conclude("acme", ends).await });
     proxy.until_stopped().await;
     direct.approve("a", "bob", NOW).await.unwrap().unwrap();

@@ -31,6 +31,9 @@ const EARLY: Duration = Duration::from_secs(20);
 /// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
 /// cannot be cancelled.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// How long the driver waits for the store before and after the runs of tasks. A store that hangs
+/// must not use up the time of the tasks.
+const STORE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The result of one successful run of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,8 +201,10 @@ impl Driver {
     /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
     /// runs in progress.
     pub async fn run(&self, stop: CancellationToken) {
-        self.forget_others().await;
         let mut loops = JoinSet::new();
+        let driver = self.clone();
+        // A store that hangs must delay neither the tasks nor the stop.
+        loops.spawn(async move { driver.forget_others().await });
         for slot in self.slots.iter().cloned() {
             let driver = self.clone();
             loops.spawn(async move {
@@ -243,7 +248,7 @@ impl Driver {
     /// afterwards. Returns the tasks that failed or had no time left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         if !self.has_tidied.swap(true, Ordering::SeqCst) {
-            self.forget_others().await;
+            self.within_limit(self.forget_others()).await;
         }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
@@ -311,9 +316,19 @@ impl Driver {
                 other.moved.notify_one();
             }
         }
-        keep(slot, &record, self.store.as_ref(), self.clock.now()).await;
+        self.within_limit(keep(slot, &record, self.store.as_ref(), self.clock.now())).await;
         self.progress.notify_waiters();
         record
+    }
+
+    /// Waits for a call of the store that may be left out, but no longer than [`STORE_LIMIT`].
+    async fn within_limit(&self, call: impl Future<Output = ()>) {
+        tokio::select! {
+            () = call => {}
+            () = self.clock.sleep(STORE_LIMIT) => {
+                tracing::debug!("the store hangs, status of background tasks not stored");
+            }
+        }
     }
 
     /// Returns the status of every task.

@@ -21,6 +21,7 @@ mod scenario;
 mod settings;
 mod shrink;
 mod stage;
+mod stops;
 #[cfg(feature = "testing")]
 mod suite;
 mod vendor;

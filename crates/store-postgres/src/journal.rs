@@ -92,7 +92,8 @@ pub(crate) async fn entries<C: GenericClient>(on: &C, listing: &Listing) -> Resu
         after = first - 1;
     }
     let limit = i64::from(listing.limit);
-    let rows = sql::query(on, &query, &[&after, &since, &listing.key, &limit]).await?;
+    let key = listing.key.as_deref().map(storable);
+    let rows = sql::query(on, &query, &[&after, &since, &key, &limit]).await?;
     rows.iter().map(read).collect()
 }
 
@@ -102,10 +103,11 @@ const APART: Duration = Duration::from_secs(600);
 /// Lists entries, with the newest entry first.
 pub(crate) async fn newest<C: GenericClient>(on: &C, history: &History) -> Result<Vec<Entry>, Failed> {
     let query = newest_query(history);
+    let key = history.key.as_deref().map(storable);
     let (after, limit) = (stored(history.after), i64::from(history.limit));
     let mut before = history.before.map_or(i64::MAX, stored);
     loop {
-        let rows = sql::query(on, &query, &[&history.key, &after, &before, &limit]).await?;
+        let rows = sql::query(on, &query, &[&key, &after, &before, &limit]).await?;
         let mut page: Vec<Entry> = rows.iter().map(read).collect::<Result<_, _>>()?;
         let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
         before = stored(last.seq);
@@ -138,7 +140,7 @@ const NAME: &str = "lower(substr(subject, strpos(subject, '/') + 1))";
 
 /// Returns the keys and subjects of the entries that may have this name.
 pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(String, String)>, Failed> {
-    let whole = name.to_ascii_lowercase();
+    let whole = storable(name).to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
     let query = format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} = ANY ($1)");
     let names = [whole.as_str(), bare];

@@ -3,7 +3,7 @@
 use deadpool_postgres::GenericClient;
 
 use crate::failed::Failed;
-use crate::sql::{self, get};
+use crate::sql::{self, get, storable};
 
 /// Returns the first text that comes after all texts with this prefix. Names are in byte order, and
 /// U+10FFFF is the greatest character.
@@ -37,7 +37,7 @@ pub(crate) async fn list<C: GenericClient>(
 pub(crate) async fn write<C: GenericClient>(on: &C, name: &str, value: &str) -> Result<(), Failed> {
     let statement = "INSERT INTO note (name, value) VALUES ($1, $2)
                      ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    sql::execute(on, statement, &[&name, &value]).await.map(drop)
+    sql::execute(on, statement, &[&name, &storable(value)]).await.map(drop)
 }
 
 /// Deletes the value that has this name.

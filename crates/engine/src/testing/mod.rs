@@ -123,6 +123,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::the_share_of_an_aspect_has_a_memory(open().await).await;
     records::notes_are_kept(open().await).await;
     records::notes_are_listed_page_by_page(open().await).await;
+    records::the_character_nul_stops_nothing(open().await).await;
     records::the_journal_is_read_backwards_page_by_page(open().await).await;
     records::a_key_is_found_by_every_name_that_it_had(open().await).await;
     records::what_is_copied_is_as_it_was(open().await, open().await).await;

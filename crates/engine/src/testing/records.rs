@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::guard::{Limits, Verdict};
 use crate::journal::{Detail, Entry, EntryKind, IntendedChange};
-use crate::key::Lane;
+use crate::key::{Key, Lane};
 use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
 use crate::store::{History, Listing, Retention};
@@ -89,6 +89,41 @@ pub(super) async fn notes_are_kept(store: SharedStore) {
     store.put("a", "2").await.unwrap();
     assert_eq!(store.get("a").await.unwrap().as_deref(), Some("2"));
     store.ready().await.unwrap();
+}
+
+/// PostgreSQL cannot store the character U+0000. A delivery or a name that contains it must not stop
+/// the other keys.
+pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
+    let odd = Key::new("group", "okta", "a\0b");
+    let marks = vec![
+        Mark { key: odd.clone(), lane: Lane::Event, hint: Some("a\0b".into()) },
+        Mark::new(key(1), Lane::Event),
+    ];
+    let delivered =
+        Delivery { actor: Some("a\0b".into()), event: "a\0b".into(), ..delivery("a\0b", Time(0)) };
+    assert_eq!(store.accept(delivered.clone(), marks).await, Ok(Accepted::Stored));
+    assert_eq!(store.accept(delivered, Vec::new()).await, Ok(Accepted::Duplicate));
+    assert!(store.body("github", "a\0b").await.unwrap().is_some());
+    let claims = store.claim(10, LATER).await.unwrap();
+    let mut claimed: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    claimed.sort();
+    assert_eq!(claimed, [odd, key(1)]);
+    for claim in claims {
+        assert!(store.finish(&claim.lease, Outcome::Retry("a\0b".into()), LATER).await.unwrap());
+    }
+    let one = Entry { subject: "acme/a\0b".into(), ..entry(EntryKind::Run, LATER, None) };
+    store.journal(None, vec![one], LATER).await.unwrap().unwrap();
+    store.put("odd", "a\0b").await.unwrap();
+    store.pause("a\0b", LATER + Duration::from_secs(60)).await.unwrap();
+    assert!(store.resume("a\0b").await.unwrap());
+    // These searches find nothing, and they are no errors.
+    let listing = Listing { key: Some("a\0b".into()), ..all() };
+    assert!(store.deliveries(listing.clone()).await.unwrap().is_empty());
+    assert!(store.entries(listing).await.unwrap().is_empty());
+    let history = History { key: Some("a\0b".into()), limit: 10, ..History::default() };
+    assert!(store.newest_entries(history).await.unwrap().is_empty());
+    assert!(store.keys_called("c\0d").await.unwrap().is_empty());
+    assert_eq!(store.approve("a\0b", "ann", LATER).await.unwrap(), None);
 }
 
 pub(super) async fn notes_are_listed_page_by_page(store: SharedStore) {

@@ -84,7 +84,9 @@ fn complete(config: &mut Config, schema: &str) {
     // After a failover, the old primary may still answer. Only the new one accepts writes.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
-    config.options(format!("{SESSION} -c search_path={schema} {given}").trim_end());
+    // The last value of a setting counts. The options of the address may change the limits, but not
+    // the schema, which the migrations look up by its name.
+    config.options(format!("{SESSION} {given} -c search_path={schema}"));
     if config.get_application_name().is_none() {
         config.application_name("beadle");
     }
@@ -168,7 +170,13 @@ mod tests {
         assert_eq!((address.schema.as_str(), address.channel().as_str()), ("team_1", "beadle_due_team_1"));
         assert_eq!(address.config.get_connect_timeout(), Some(&Duration::from_secs(9)));
         let options = address.config.get_options().unwrap().to_owned();
-        assert!(options.contains("search_path=team_1"), "{options}");
+        assert!(options.ends_with(" -c search_path=team_1"), "{options}");
+        let address = parse("postgres://u@h/b?options=-c%20statement_timeout=9s%20-c%20search_path=public");
+        let options = address.config.get_options().unwrap().to_owned();
+        assert!(
+            options.ends_with("-c statement_timeout=9s -c search_path=public -c search_path=beadle"),
+            "{options}"
+        );
         assert_eq!(parse("postgres://u@h/b").schema, "beadle");
     }
 

@@ -134,16 +134,20 @@ fn newest_query(history: &History) -> String {
     )
 }
 
-/// The part of a subject after its owner, without differences of case. The index `journal_name` has
-/// this expression.
-const NAME: &str = "lower(substr(subject, strpos(subject, '/') + 1))";
+/// The beginning of the part of a subject after its owner, without differences of case. The index
+/// `journal_name` has this expression. An entry of an index has at most 2,700 bytes, and a longer name
+/// could not be stored.
+const NAME: &str = "lower(left(substr(subject, strpos(subject, '/') + 1), 200))";
+/// The number of characters of [`NAME`].
+const LONGEST: usize = 200;
 
 /// Returns the keys and subjects of the entries that may have this name.
 pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(String, String)>, Failed> {
     let whole = storable(name).to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
+    let beginning = |name: &str| name.chars().take(LONGEST).collect::<String>();
     let query = format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} = ANY ($1)");
-    let names = [whole.as_str(), bare];
+    let names = [beginning(&whole), beginning(bare)];
     let rows = sql::query(on, &query, &[&names.as_slice()]).await?;
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }

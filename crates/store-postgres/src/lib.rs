@@ -24,6 +24,12 @@
 //! keys. Two transactions therefore do not wait for each other. If PostgreSQL reports a deadlock or
 //! a serialisation failure anyway, the store repeats the transaction, at most five times.
 //!
+//! # A server that hangs
+//!
+//! The server ends statements and lock waits that take too long. The system closes connections whose
+//! other side is gone. A call that gets no answer anyway ends after 75 seconds, and the connections of
+//! this time are replaced.
+//!
 //! # Wake-ups
 //!
 //! After a commit that made a key claimable earlier, the store sends `NOTIFY`. A
@@ -37,6 +43,7 @@ mod bodies;
 mod copied;
 mod failed;
 mod guard;
+mod hang;
 mod holds;
 mod inbox;
 mod journal;

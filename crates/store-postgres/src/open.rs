@@ -1,13 +1,14 @@
 //! Opens a store: the pool of connections, and the checks of the server.
 
 use beadle_engine::{StoreError, Timing};
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
 use crate::address::Address;
 use crate::failed::{Failed, error_of};
+use crate::hang::is_suspect;
 use crate::{schema, sql, tls};
 
 /// The oldest version of PostgreSQL that its developers still maintained at this writing, as the
@@ -82,6 +83,12 @@ fn pool(address: &Address, connections: usize) -> Result<Pool, Failed> {
         .wait_timeout(Some(WAIT))
         .create_timeout(Some(WAIT))
         .recycle_timeout(Some(WAIT))
+        .pre_recycle(Hook::sync_fn(|_, metrics| {
+            if is_suspect(metrics.created) {
+                return Err(HookError::message("the connection may lead to a server that hangs"));
+            }
+            Ok(())
+        }))
         .runtime(Runtime::Tokio1);
     builder.build().map_err(|error| Failed::Unusable(error.to_string()))
 }

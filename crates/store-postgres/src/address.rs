@@ -46,6 +46,10 @@ impl Address {
     /// error never contains the URL, because the URL can contain a password.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        if query.contains('@') {
+            // The rest of a password with a question mark would be part of an error.
+            return Err("the address must not contain `@` after `?`: write `?` in a password as `%3F`".into());
+        }
         let (mut schema, mut mode, mut authorities) = (SCHEMA.to_owned(), None, None);
         let mut other = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -189,6 +193,8 @@ mod tests {
             "postgres://u:secret@h/b?schema=a-b",
             "postgres://u:secret@h/b?colour=red",
             "postgres://u:secret@h:port/b",
+            "postgres://u:a?secret@h/b",
+            "postgres://u:a?secret@h/b?schema=s",
         ] {
             let why = Address::parse(url).err().unwrap_or_else(|| panic!("{url}"));
             assert!(!why.contains("secret"), "{why}");

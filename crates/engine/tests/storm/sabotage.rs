@@ -11,6 +11,8 @@ pub(crate) enum Sabotage {
     DoneIsWanted,
     /// A claim takes keys that have a valid lease.
     LeasesIgnored,
+    /// The lease of a process that was killed never ends.
+    LeasesNeverEnd,
     /// The end of a run does not compare the epoch.
     EpochIgnored,
     /// The renewal of a lease does not compare the epoch.
@@ -38,10 +40,11 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::DeliveryWithoutMarks,
         Self::DoneIsWanted,
         Self::LeasesIgnored,
+        Self::LeasesNeverEnd,
         Self::EpochIgnored,
         Self::RenewalIgnoresEpoch,
         Self::LeaseNotChecked,
@@ -65,6 +68,7 @@ impl Sabotage {
             Self::LeasesIgnored | Self::EpochIgnored | Self::RenewalIgnoresEpoch | Self::LeaseNotChecked => {
                 &[Promise::Lease]
             }
+            Self::LeasesNeverEnd => &[Promise::Converges],
             Self::PauseNotChecked => &[Promise::Pause],
             Self::RoomFreed => &[Promise::Window],
             // The second write may also look like one without an approval.

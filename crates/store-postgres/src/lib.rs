@@ -61,3 +61,4 @@ mod tls;
 
 pub use listener::PostgresListener;
 pub use open::{PostgresSettings, PostgresStore};
+pub use schema::SchemaVersion;

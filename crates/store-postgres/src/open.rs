@@ -9,6 +9,7 @@ use tokio_postgres::config::SslMode;
 use crate::address::Address;
 use crate::failed::{Failed, error_of};
 use crate::hang::is_suspect;
+use crate::schema::SchemaVersion;
 use crate::{schema, sql, tls};
 
 /// The oldest version of PostgreSQL that its developers still maintained at this writing, as the
@@ -55,6 +56,18 @@ impl PostgresStore {
         let found = async {
             let client = pool(&address, 1)?.get().await?;
             schema::exists(&client, &address.schema).await
+        };
+        found.await.map_err(error_of(DOING))
+    }
+
+    /// Reads the version of the schema that `url` names. Returns `None` if the schema has no store. In
+    /// contrast to [`PostgresStore::open`], the function changes nothing.
+    pub async fn version(url: &str) -> Result<Option<SchemaVersion>, StoreError> {
+        const DOING: &str = "reading the version of the schema";
+        let address = Address::parse(url).map_err(|why| StoreError::Unavailable { doing: DOING, why })?;
+        let found = async {
+            let client = pool(&address, 1)?.get().await?;
+            schema::read_version(&client, &address.schema).await
         };
         found.await.map_err(error_of(DOING))
     }

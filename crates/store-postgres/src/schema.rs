@@ -151,6 +151,35 @@ pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<boo
     Ok(sql::find(on, tables, &[&schema]).await?.is_some())
 }
 
+/// The version of a schema, beside the version of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The version of the schema.
+    pub stored: i32,
+    /// The oldest version whose programs can work with the schema.
+    pub oldest: i32,
+    /// The version that this program writes. The program brings a schema of a lower version to this
+    /// version when it opens the store. It refuses a schema whose `oldest` is higher.
+    pub supported: i32,
+}
+
+/// Reads the version of the schema, and changes nothing. Returns `None` if the schema has no store.
+pub(crate) async fn read_version<C: GenericClient>(
+    on: &C,
+    schema: &str,
+) -> Result<Option<SchemaVersion>, Failed> {
+    if !exists(on, schema).await? {
+        return Ok(None);
+    }
+    let (stored, oldest) = read(on).await?;
+    Ok(Some(SchemaVersion { stored, oldest, supported: newest() }))
+}
+
+async fn read<C: GenericClient>(on: &C) -> Result<(i32, i32), Failed> {
+    let row = sql::one(on, "SELECT version, oldest FROM schema_version", &[]).await?;
+    Ok((sql::get(&row, 0)?, sql::get(&row, 1)?))
+}
+
 /// Returns the version of the schema. Returns an error if a newer Beadle has changed the schema so
 /// that this program cannot use it.
 async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Failed> {
@@ -159,8 +188,7 @@ async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Fai
                       INSERT INTO schema_version VALUES (0, 0);";
         transaction.batch_execute(create).await?;
     }
-    let row = sql::one(transaction, "SELECT version, oldest FROM schema_version", &[]).await?;
-    let (version, oldest): (i32, i32) = (sql::get(&row, 0)?, sql::get(&row, 1)?);
+    let (version, oldest) = read(transaction).await?;
     if oldest > newest() {
         return Err(Failed::Damaged(format!(
             "the schema `{schema}` has version {version}, and this Beadle supports versions up to {}",

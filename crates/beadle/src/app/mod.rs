@@ -57,7 +57,7 @@ pub(crate) mod service;
 pub(crate) mod service_record;
 pub(crate) mod sign_in;
 pub(crate) mod store;
-mod store_postgres;
+pub(crate) mod store_postgres;
 mod target_connection;
 pub(crate) mod target_gate;
 mod team_file;

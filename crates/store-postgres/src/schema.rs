@@ -119,12 +119,22 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
+/// The limits of a migration. A step may have to read a table with millions of rows, and the other
+/// processes wait for it.
+const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+/// The limit after the wait for other migrations. A step that waits for a table lock makes every other
+/// transaction on this table wait behind it.
+const HASTY: &str = "SET LOCAL lock_timeout = '10s'";
+
 /// Brings the schema to this version, in one transaction. The advisory lock lets only one process
 /// migrate at a time, and the others then find that nothing is left to do.
 pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Failed> {
     let transaction = retry::begin(client).await?;
+    transaction.batch_execute(PATIENT).await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('beadle:migrate:' || $1::text, 0))";
-    sql::execute(&transaction, lock, &[&schema]).await?;
+    // This call may wait longer than every other call.
+    transaction.execute(lock, &[&schema]).await?;
+    transaction.batch_execute(HASTY).await?;
     let is_there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
     if sql::find(&transaction, is_there, &[&schema]).await?.is_none() {
         // The address allows only names that need no quotes.

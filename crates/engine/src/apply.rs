@@ -28,7 +28,7 @@ use crate::revive::paused;
 use crate::store::Store;
 
 use check_guard::{CheckedPlan, check_guard};
-use release::give_back;
+use release::{give_back, record_end};
 use turns::{AT_ONCE, Turns};
 
 pub use release::release_resolved_holds;
@@ -423,7 +423,7 @@ async fn write<W: Send + Sync + 'static>(
     // so the next start reads the key again. In the other order, the approval of a change that was
     // written would stay used up, and nothing would look at it again.
     if let Some(end) = end.filter(|_| asked) {
-        context.store.conclude(key.instance(), vec![(digest, end)]).await?;
+        record_end(key, context, digest, end).await?;
     }
     let result = match &written {
         Ok(()) => WriteResult { written: Happened::Yes, unknown: None, why: None },

@@ -21,6 +21,9 @@ use crate::{PostgresStore, sql, tls};
 const RECONNECT: Duration = Duration::from_secs(2);
 /// How often the listener checks that the server still answers.
 const CHECK: Duration = Duration::from_secs(60);
+/// How long a call waits until its notification is sent. The call has stored its data already, and
+/// the sender of a webhook waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Receives the notifications of the other processes, on a connection of its own, until it is
 /// dropped.
@@ -118,8 +121,10 @@ impl PostgresStore {
             let client = self.pool.get().await?;
             sql::execute(&client, "SELECT pg_notify($1::text, '')", &[&self.channel]).await
         };
-        if let Err(failed) = sent.await {
-            tracing::debug!(why = failed.why(), "notification of due keys not sent");
+        match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(failed)) => tracing::debug!(why = failed.why(), "notification of due keys not sent"),
+            Err(_) => tracing::debug!("notification of due keys not sent, all connections are in use"),
         }
     }
 }

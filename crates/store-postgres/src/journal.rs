@@ -15,7 +15,8 @@ const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail";
 /// The numbers come from a row and not from a sequence of PostgreSQL. The lock of the row is kept
 /// until the commit, so entries become visible in the order of their numbers. A reader that
 /// continues after the greatest number that it has seen therefore misses no entry. This is the last
-/// step of each transaction that writes entries, because all of them wait for this lock.
+/// step of each transaction that writes entries, because all of them wait for this lock. Only the
+/// beginning of a guarded write stores the number of its intent afterwards.
 pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<Vec<u64>, Failed> {
     if entries.is_empty() {
         return Ok(Vec::new());

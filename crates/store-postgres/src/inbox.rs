@@ -95,5 +95,9 @@ pub(crate) async fn prune(transaction: &Transaction<'_>, retention: &Retention) 
     ] {
         deleted += sql::execute(transaction, statement, &[&before.0, &batch]).await?;
     }
+    // This table is small, because almost every intent has a result.
+    let gone = "DELETE FROM open_intent WHERE NOT EXISTS
+         (SELECT 1 FROM journal WHERE journal.seq = open_intent.seq)";
+    sql::execute(transaction, gone, &[]).await?;
     Ok(deleted)
 }

@@ -38,7 +38,15 @@ pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Re
     insert(transaction, &numbers, entries).await
 }
 
+/// Stores entries, and keeps the list of the intents that have no result. A search for them in the
+/// whole journal would read millions of entries twice a minute.
 async fn insert(transaction: &Transaction<'_>, numbers: &[u64], entries: &[Entry]) -> Result<(), Failed> {
+    let ended: Vec<i64> = entries.iter().filter_map(|entry| entry.intent.map(stored)).collect();
+    let intended = entries.iter().zip(numbers).filter(|(entry, _)| entry.kind == EntryKind::Intent);
+    // A copied page can have both an intent and its result. The statement cannot delete a row that it
+    // inserts.
+    let opened = intended.map(|(_, number)| stored(*number)).filter(|number| !ended.contains(number));
+    let opened: Vec<i64> = opened.collect();
     let numbers: Vec<i64> = numbers.iter().map(|number| stored(*number)).collect();
     let at: Vec<i64> = entries.iter().map(|entry| entry.at.0).collect();
     let kinds: Vec<&str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
@@ -47,13 +55,15 @@ async fn insert(transaction: &Transaction<'_>, numbers: &[u64], entries: &[Entry
     let intents: Vec<Option<i64>> = entries.iter().map(|entry| entry.intent.map(stored)).collect();
     let details: Vec<String> = entries.iter().map(|entry| entry.detail.to_string()).collect();
     let statement = format!(
-        "INSERT INTO journal ({COLUMNS})
+        "WITH opened AS (INSERT INTO open_intent (seq) SELECT unnest($8::bigint[])),
+             ended AS (DELETE FROM open_intent WHERE seq = ANY ($9::bigint[]))
+         INSERT INTO journal ({COLUMNS})
          SELECT new.seq, new.at, new.kind, new.key, new.subject, new.intent, new.detail
          FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[])
          AS new ({COLUMNS})"
     );
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details, &opened, &ended];
     sql::execute(transaction, &statement, &params).await?;
     Ok(())
 }
@@ -172,10 +182,8 @@ pub(crate) async fn subjects<C: GenericClient>(on: &C, limit: u32) -> Result<Vec
 
 /// Lists the intents that have no result.
 pub(crate) async fn open_intents<C: GenericClient>(on: &C) -> Result<Vec<Entry>, Failed> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM journal AS intents WHERE kind = 'intent'
-         AND NOT EXISTS (SELECT 1 FROM journal AS results WHERE results.intent = intents.seq) ORDER BY seq"
-    );
+    let query =
+        format!("SELECT {COLUMNS} FROM journal WHERE seq IN (SELECT seq FROM open_intent) ORDER BY seq");
     let rows = sql::query(on, &query, &[]).await?;
     rows.iter().map(read).collect()
 }

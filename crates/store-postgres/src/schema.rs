@@ -76,9 +76,9 @@ CREATE TABLE journal (
 );
 CREATE INDEX journal_key ON journal (key, seq);
 CREATE INDEX journal_at ON journal (at);
-CREATE INDEX journal_intent ON journal (intent) WHERE intent IS NOT NULL;
 CREATE INDEX journal_open ON journal (seq) WHERE kind = 'intent';
 CREATE INDEX journal_name ON journal (lower(left(substr(subject, strpos(subject, '/') + 1), 200)), key);
+CREATE TABLE open_intent (seq bigint PRIMARY KEY); -- the intents that have no result
 CREATE TABLE journal_counter (last bigint NOT NULL); -- one row
 INSERT INTO journal_counter VALUES (0);
 

@@ -1,14 +1,14 @@
 //! The promises of the engine, and a witness that checks them. The witness keeps its own small
 //! record of what the store and the vendor were asked, and shares no code with the engine's rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::{
     Change, Claim, Detail, End, Entry, EntryKind, Hold, Intent, Key, Lease, Mark, Risk, Row, Time, Verdict,
 };
 
-use crate::settings::{LIMITS, SURE_WINDOW};
+use crate::settings::{LIMITS, SHARE, SURE_WINDOW};
 
 /// A promise that must hold in every storm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(crate) struct Allowed {
 
 /// A guarded write without an approval that had its effect at the vendor.
 struct Landed {
-    instance: String,
+    key: Key,
     at: Time,
     change: Change<()>,
 }
@@ -112,9 +112,15 @@ pub(crate) struct Promises {
     approved_writes: BTreeMap<String, u32>,
     grounds: BTreeMap<String, Vec<Allowed>>,
     landed: Vec<Landed>,
+    /// Whether one aspect may lose or weaken something in [`SHARE`] repositories only.
+    is_share_limited: bool,
 }
 
 impl Promises {
+    pub(crate) fn new(is_share_limited: bool) -> Self {
+        Self { is_share_limited, ..Self::default() }
+    }
+
     /// Records that a promise is broken. Only the first one counts.
     pub(crate) fn break_if(&mut self, is_broken: bool, promise: Promise, what: impl FnOnce() -> String) {
         if is_broken && self.broken.is_none() {
@@ -342,10 +348,12 @@ impl Promises {
                 });
             }
             Ground::Window => {
-                let instance = key.instance().to_owned();
                 let Allowed { at, change, .. } = allowed;
-                self.landed.push(Landed { instance: instance.clone(), at, change });
-                self.check_window(&instance, at);
+                self.landed.push(Landed { key: key.clone(), at, change });
+                self.check_window(key.instance(), at);
+                if self.is_share_limited {
+                    self.check_share(key.instance(), at);
+                }
             }
         }
     }
@@ -355,7 +363,7 @@ impl Promises {
         let mut exceeded = None;
         for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {
             let is_in = |one: &&Landed| {
-                one.instance == instance && one.at <= last.at && one.at > last.at - SURE_WINDOW
+                one.key.instance() == instance && one.at <= last.at && one.at > last.at - SURE_WINDOW
             };
             for risk in Risk::ALL {
                 let Some(limit) = LIMITS.of(risk) else { continue };
@@ -372,6 +380,33 @@ impl Promises {
                     "{reached} {} of {instance} in a window, and the limit is {limit}",
                     risk.noun(reached)
                 )
+            });
+        }
+    }
+
+    /// Checks in how many repositories one aspect lost or weakened something, in every window that a
+    /// write at `at` belongs to.
+    fn check_share(&mut self, instance: &str, at: Time) {
+        let mut exceeded = None;
+        for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {
+            let mut reached: BTreeMap<&str, BTreeSet<&Key>> = BTreeMap::new();
+            for one in &self.landed {
+                let is_in =
+                    one.key.instance() == instance && one.at <= last.at && one.at > last.at - SURE_WINDOW;
+                let loses =
+                    one.change.fields.iter().any(|field| matches!(field.risk, Risk::Removes | Risk::Weakens));
+                if is_in && loses {
+                    reached.entry(&one.change.aspect).or_default().insert(&one.key);
+                }
+            }
+            let most = reached.into_iter().max_by_key(|(_, keys)| keys.len());
+            if let Some((aspect, keys)) = most.filter(|(_, keys)| keys.len() as u64 > u64::from(SHARE)) {
+                exceeded = Some((aspect.to_owned(), keys.len()));
+            }
+        }
+        if let Some((aspect, count)) = exceeded {
+            self.break_if(true, Promise::Window, || {
+                format!("{aspect} lost something in {count} repositories of {instance} in a window, and {SHARE} may")
             });
         }
     }

@@ -23,6 +23,8 @@ pub(crate) enum Sabotage {
     PauseNotChecked,
     /// The beginning of a write does not check the room and the approval.
     RoomNotChecked,
+    /// The guard does not look at the share of the repositories.
+    ShareIgnored,
     /// The room of a written change is free again.
     RoomFreed,
     /// An approval is not used up by its write.
@@ -40,7 +42,7 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::DeliveryWithoutMarks,
         Self::DoneIsWanted,
         Self::LeasesIgnored,
@@ -50,6 +52,7 @@ impl Sabotage {
         Self::LeaseNotChecked,
         Self::PauseNotChecked,
         Self::RoomNotChecked,
+        Self::ShareIgnored,
         Self::RoomFreed,
         Self::ApprovalNotSpent,
         Self::RejectionIgnored,
@@ -70,7 +73,7 @@ impl Sabotage {
             }
             Self::LeasesNeverEnd => &[Promise::Converges],
             Self::PauseNotChecked => &[Promise::Pause],
-            Self::RoomFreed => &[Promise::Window],
+            Self::RoomFreed | Self::ShareIgnored => &[Promise::Window],
             // The second write may also look like one without an approval.
             Self::ApprovalNotSpent | Self::RoomNotChecked => {
                 &[Promise::Approval, Promise::Held, Promise::Window]

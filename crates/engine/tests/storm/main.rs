@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dice;
+mod ends;
 mod hunt;
 mod line;
 mod model;

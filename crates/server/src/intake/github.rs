@@ -50,7 +50,7 @@ async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Acc
     };
     let verified = github::receive(&intake.senders.github, headers, body, intake.clock.now())?;
     let marked = !verified.marks.is_empty();
-    let accepted = intake.store.accept(verified.delivery, verified.marks).await?;
+    let accepted = intake.accept(verified.delivery, verified.marks).await?;
     if marked && accepted == Accepted::Stored {
         intake.bell.notify_one();
     }

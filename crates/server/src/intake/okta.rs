@@ -66,11 +66,11 @@ async fn receive(intake: &Intake, headers: &HeaderMap, body: Body) -> Result<Acc
     // delivery again, and events that are already stored are not stored twice.
     let events = verified.events.into_iter().map(|(event, marks)| async move {
         let marked = !marks.is_empty();
-        let accepted = intake.store.accept(event, marks).await?;
+        let accepted = intake.accept(event, marks).await?;
         Ok::<bool, Problem>(marked && accepted == Accepted::Stored)
     });
     let marked = try_join_all(events).await?.contains(&true);
-    let accepted = intake.store.accept(verified.delivery, Vec::new()).await?;
+    let accepted = intake.accept(verified.delivery, Vec::new()).await?;
     if marked {
         intake.bell.notify_one();
     }

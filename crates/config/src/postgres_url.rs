@@ -17,6 +17,12 @@ impl PostgresUrl {
         }
         Some(if rest.is_empty() {
             Err("the address of a database must name a host: use `postgres://HOST/DATABASE`".into())
+        } else if rest.split_once('?').is_some_and(|(_, query)| query.contains('@')) {
+            // If the password contains the question mark, the rest of the password would be printed
+            // like a parameter.
+            Err("the address of a database must not contain `@` after `?`: write `?` in a password as `%3F`, and `@` \
+                 in a parameter as `%40`"
+                .into())
         } else {
             Ok(Self(text.to_owned()))
         })
@@ -80,6 +86,12 @@ mod tests {
             assert_eq!((url.to_string().as_str(), format!("{url:?}").as_str()), (printed, printed));
             assert_eq!(url.has_password(), text != printed, "{text}");
             assert_eq!(url.with_password(), text);
+        }
+        for text in
+            ["postgres://u:a?secret@h/b", "postgres://u:p@a?secret@h/b?schema=s", "postgres://h/b?user=a@b"]
+        {
+            let why = PostgresUrl::parse(text).unwrap().unwrap_err();
+            assert!(why.contains("%3F") && !why.contains("secret"), "{why}");
         }
         assert!(PostgresUrl::parse("dynamodb://beadle").is_none());
         assert!(PostgresUrl::parse("beadle.db").is_none());

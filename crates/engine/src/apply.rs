@@ -30,7 +30,7 @@ use crate::store::Store;
 use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
-use release::give_back;
+use release::{give_back, record_end};
 use turns::{AT_ONCE, Turns};
 
 pub use release::release_resolved_holds;
@@ -423,14 +423,14 @@ async fn write<W: Send + Sync + 'static>(
     let written = session.write(change).await;
     fail::fail_point!("between-write-and-result", |_| std::process::abort());
     let end = match &written {
-        Ok(()) => Some(End::Written),
-        Err(failure) => is_certain(change, failure).then_some(End::Refused),
+        Ok(()) => Some(End::Written(number)),
+        Err(failure) => is_certain(change, failure).then_some(End::Refused(number)),
     };
     // The guard comes before the journal. If the process ends in between, the intent has no result,
     // so the next start reads the key again. In the other order, the approval of a change that was
     // written would stay used up, and nothing would look at it again.
     if let Some(end) = end.filter(|_| asked) {
-        context.store.conclude(key.instance(), vec![(digest, end)]).await?;
+        record_end(key, context, digest, end).await?;
     }
     let result = match &written {
         Ok(()) => WriteResult { written: Happened::Yes, unknown: None, why: None },

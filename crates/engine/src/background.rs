@@ -34,8 +34,9 @@ const EARLY: Duration = Duration::from_secs(20);
 /// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
 /// cannot be cancelled.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
-/// The longest time that the driver waits at its start for the lease on the tasks.
-const FIRST_LOOK: Duration = Duration::from_secs(3);
+/// How long the driver waits for the store at its start, and before and after the runs of tasks. A
+/// store that hangs must not use up the time of the tasks.
+const STORE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Which of the processes that share a store run a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,11 +173,13 @@ impl Driver {
     /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
     /// runs in progress, and releases the lease.
     pub async fn run(&self, stop: CancellationToken) {
-        self.forget_others().await;
         let mut loops = JoinSet::new();
+        let driver = self.clone();
+        // A store that hangs must delay neither the tasks nor the stop.
+        loops.spawn(async move { driver.forget_others().await });
         if let Some(lease) = self.lease.clone() {
             // If no other process holds the lease, the first runs begin with it.
-            if !matches!(self.briefly(lease.look()).await, Some(Ok(()))) {
+            if !matches!(self.within_limit(lease.look()).await, Some(Ok(()))) {
                 tracing::debug!("lease on the background tasks unknown, retrying");
             }
             let (keeping, stop) = (lease.clone(), stop.clone());
@@ -222,14 +225,6 @@ impl Driver {
         }
     }
 
-    /// Waits for a call at the start, but not long.
-    async fn briefly<T>(&self, call: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            output = call => Some(output),
-            () = self.clock.sleep(FIRST_LOOK) => None,
-        }
-    }
-
     /// Makes every task due, because this process runs all of them from now on.
     fn make_due(&self) {
         for slot in self.slots.iter() {
@@ -267,7 +262,7 @@ impl Driver {
     /// afterwards. Returns the tasks that failed or had no time left, each with the reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         if !self.has_tidied.swap(true, Ordering::SeqCst) {
-            self.forget_others().await;
+            self.within_limit(self.forget_others()).await;
         }
         let (mut failed, mut ran) = (BTreeMap::<String, String>::new(), BTreeSet::<String>::new());
         let mut early = EARLY;
@@ -357,10 +352,21 @@ impl Driver {
             }
         }
         if !is_lost {
-            keep(slot, &record, self.store.as_ref(), self.clock.now()).await;
+            let kept = self.within_limit(keep(slot, &record, self.store.as_ref(), self.clock.now()));
+            if kept.await.is_none() {
+                tracing::debug!("the store hangs, status of background tasks not stored");
+            }
         }
         self.progress.notify_waiters();
         record
+    }
+
+    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. Returns `None` after that.
+    async fn within_limit<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            output = call => Some(output),
+            () = self.clock.sleep(STORE_LIMIT) => None,
+        }
     }
 
     /// Returns the status of every task.

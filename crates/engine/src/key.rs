@@ -22,7 +22,7 @@ impl Key {
     /// configuration cannot contain a colon.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
         let part = |text: &str| text.replace(':', "%3A");
-        Self(format!("{}:{}:{id}", part(kind), part(instance)))
+        Self(storable(format!("{}:{}:{id}", part(kind), part(instance))))
     }
 
     fn part(&self, n: usize) -> &str {
@@ -62,8 +62,14 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let mut parts = text.splitn(3, ':');
         let whole = (0..3).all(|_| parts.next().is_some_and(|part| !part.is_empty()));
-        if whole { Ok(Self(text.to_owned())) } else { Err(KeyError(text.to_owned())) }
+        if whole { Ok(Self(storable(text.to_owned()))) } else { Err(KeyError(text.to_owned())) }
     }
+}
+
+/// Replaces the character U+0000, which PostgreSQL cannot store. Otherwise one such id in the list
+/// of a vendor would prevent that any key of the list becomes due.
+fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 impl TryFrom<String> for Key {
@@ -174,6 +180,13 @@ mod tests {
         let key = Key::new("a:b", "acme", 2);
         assert_eq!((key.kind(), key.instance()), ("a%3Ab", "acme"));
         assert_eq!(Key::new("check", "acme", "12:34").to_string(), "check:acme:12:34");
+    }
+
+    #[test]
+    fn a_key_can_be_stored_everywhere() {
+        let key = Key::new("group", "okta", "a\0b");
+        assert_eq!(key.as_str(), "group:okta:a\u{fffd}b");
+        assert_eq!("group:okta:a\0b".parse::<Key>().unwrap(), key);
     }
 
     #[test]

@@ -146,17 +146,18 @@ fn read<M: Metadata>(text: &str) -> Option<M> {
 /// the same number of parts.
 ///
 /// In all parts except the last one, a colon is written as `%3A` and a percent sign as `%25`. Two
-/// different lists of parts therefore never have the same name. The last part is not changed. If
-/// the last part is empty, the result is the prefix of the names of all notes that have the same
+/// different lists of parts therefore never have the same name. The last part is not changed, except
+/// for the character U+0000, which PostgreSQL cannot store: it is written as `%00`. If the last part
+/// is empty, the result is the prefix of the names of all notes that have the same
 /// other parts.
 pub fn note(kind: &'static str, parts: &[&str]) -> String {
     let mut name = kind.to_owned();
     for (at, part) in parts.iter().enumerate() {
         name.push(':');
         if at + 1 == parts.len() {
-            name.push_str(part);
+            name.push_str(&part.replace('\0', "%00"));
         } else {
-            name.push_str(&part.replace('%', "%25").replace(':', "%3A"));
+            name.push_str(&part.replace('%', "%25").replace(':', "%3A").replace('\0', "%00"));
         }
     }
     name
@@ -197,6 +198,7 @@ mod tests {
             assert_eq!(read::<Why>(text), Some(why));
         }
         assert_eq!(Note::<At>::of(&["a:b", "c:d"]).name(), "at:a%3Ab:c:d");
+        assert_eq!(Note::<At>::of(&["a\0b", "c\0d"]).name(), "at:a%00b:c%00d");
         assert_eq!(Note::<At>::of(&[]).name(), "at");
     }
 

@@ -50,7 +50,7 @@ pub enum CopyError {
     NotEmpty(&'static str),
     /// An earlier copy into the target store did not end.
     #[error(
-        "an earlier copy into the target store did not finish: delete the file or table of the target store, and copy again"
+        "an earlier copy into the target store did not finish: delete the file, table or schema of the target store, and copy again"
     )]
     Unfinished,
     /// The source store is incomplete, because an earlier copy into it did not end.

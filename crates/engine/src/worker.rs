@@ -181,6 +181,11 @@ impl Default for WorkerSettings {
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
+/// How long the worker waits for a claim that was in progress when it was asked to stop.
+const LAST_CLAIM: Duration = Duration::from_secs(2);
+/// How long the worker waits until the interrupted runs have returned their keys to the queue.
+const HAND_BACK: Duration = Duration::from_secs(5);
+
 /// Counts of results, for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
@@ -244,7 +249,14 @@ impl Worker {
                 if passes_over && !wait.is_zero() && wait <= LOOK_AROUND {
                     break;
                 }
-                let claims = match self.store.claim_except(room.keys, &room.full, self.clock.now()).await {
+                let claim = self.store.claim_except(room.keys, &room.full, self.clock.now());
+                let claims = tokio::select! {
+                    claims = claim => claims,
+                    // If the store claims the keys anyway, their leases end, and another worker
+                    // claims them.
+                    () = self.given_up(&stop) => break,
+                };
+                let claims = match claims {
                     Ok(claims) => claims,
                     Err(error) => {
                         tracing::error!(%error, "due keys cannot be claimed in the store, retrying");
@@ -280,7 +292,11 @@ impl Worker {
                 }
                 continue;
             }
-            let sleep = match self.store.next_due().await {
+            let next = tokio::select! {
+                next = self.store.next_due() => next,
+                () = stop.cancelled() => break,
+            };
+            let sleep = match next {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
@@ -304,8 +320,16 @@ impl Worker {
         let drained = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, drained).await.is_err() {
             cut.cancel();
-            while running.join_next().await.is_some() {}
+            let handed_back = async { while running.join_next().await.is_some() {} };
+            // If the store hangs, the keys stay claimed until their leases end.
+            let _ = tokio::time::timeout(HAND_BACK, handed_back).await;
         }
+    }
+
+    /// Returns when a call of the store that was in progress at the stop takes too long.
+    async fn given_up(&self, stop: &CancellationToken) {
+        stop.cancelled().await;
+        self.clock.sleep(LAST_CLAIM).await;
     }
 
     /// Runs a claimed key once, and records how the run ended.

@@ -159,7 +159,8 @@ impl DynamoStore {
                 actions.push(self.holding(DOING, lease, now)?);
             }
             if let Some((digest, length)) = &intent.spends {
-                let spent = self.spend(DOING, key.instance(), (digest.as_str(), *length), now).await?;
+                let spends = (digest.as_str(), *length);
+                let spent = self.spend(DOING, key.instance(), spends, entry.seq, now).await?;
                 let Some(spent) = spent else {
                     let is_stored = self.has_entry(DOING, &entry).await?;
                     return Ok(if is_stored { Begun::Yes(entry.seq) } else { Begun::Lapsed });
@@ -197,19 +198,20 @@ impl DynamoStore {
         Err(crowded(DOING, key.instance()))
     }
 
-    /// Returns the actions that mark the room of a change as used. Returns `None` if the change has
-    /// neither room nor an approval.
+    /// Returns the actions that mark the room of a change as used by the write whose intent has the
+    /// number `intent`. Returns `None` if the change has neither room nor an approval.
     async fn spend(
         &self,
         doing: &'static str,
         instance: &str,
         (digest, length): (&str, Duration),
+        intent: u64,
         now: Time,
     ) -> Result<Option<[TransactWriteItem; 2]>, StoreError> {
         let (mut window, version) = self.window(doing, instance).await?;
         let was = self.hold(doing, digest).await?;
         let mut hold = was.as_ref().map(|was| was.hold.clone());
-        if !window::begin(&mut window, hold.as_mut(), digest, length, now) {
+        if !window::begin(&mut window, hold.as_mut(), digest, length, intent, now) {
             return Ok(None);
         }
         let booked = self.window_action(doing, instance, &window, version)?;

@@ -46,6 +46,10 @@ impl Address {
     /// error never contains the URL, because the URL can contain a password.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        if query.contains('@') {
+            // The rest of a password with a question mark would be part of an error.
+            return Err("the address must not contain `@` after `?`: write `?` in a password as `%3F`".into());
+        }
         let (mut schema, mut mode, mut authorities) = (SCHEMA.to_owned(), None, None);
         let mut other = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -84,7 +88,9 @@ fn complete(config: &mut Config, schema: &str) {
     // After a failover, the old primary may still answer. Only the new one accepts writes.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
-    config.options(format!("{SESSION} -c search_path={schema} {given}").trim_end());
+    // The last value of a setting counts. The options of the address may change the limits, but not
+    // the schema, which the migrations look up by its name.
+    config.options(format!("{SESSION} {given} -c search_path={schema}"));
     if config.get_application_name().is_none() {
         config.application_name("beadle");
     }
@@ -168,7 +174,13 @@ mod tests {
         assert_eq!((address.schema.as_str(), address.channel().as_str()), ("team_1", "beadle_due_team_1"));
         assert_eq!(address.config.get_connect_timeout(), Some(&Duration::from_secs(9)));
         let options = address.config.get_options().unwrap().to_owned();
-        assert!(options.contains("search_path=team_1"), "{options}");
+        assert!(options.ends_with(" -c search_path=team_1"), "{options}");
+        let address = parse("postgres://u@h/b?options=-c%20statement_timeout=9s%20-c%20search_path=public");
+        let options = address.config.get_options().unwrap().to_owned();
+        assert!(
+            options.ends_with("-c statement_timeout=9s -c search_path=public -c search_path=beadle"),
+            "{options}"
+        );
         assert_eq!(parse("postgres://u@h/b").schema, "beadle");
     }
 
@@ -181,6 +193,8 @@ mod tests {
             "postgres://u:secret@h/b?schema=a-b",
             "postgres://u:secret@h/b?colour=red",
             "postgres://u:secret@h:port/b",
+            "postgres://u:a?secret@h/b",
+            "postgres://u:a?secret@h/b?schema=s",
         ] {
             let why = Address::parse(url).err().unwrap_or_else(|| panic!("{url}"));
             assert!(!why.contains("secret"), "{why}");

@@ -19,7 +19,11 @@ impl PostgresStore {
                 inbox::insert(&client, &delivery, body.as_deref(), &keys).await.map(drop)
             }
             StoreRecord::Entries(entries) => transaction!(self, tx => journal::take(&tx, &entries).await?),
-            StoreRecord::Hold(hold) => holds::save(&self.pool.get().await?, &[hold]).await,
+            // A running service also stores holds in this way: those of an approved policy.
+            StoreRecord::Hold(hold) => transaction!(self, tx => {
+                guard::lock(&tx, hold.key.instance()).await?;
+                holds::save(&tx, std::slice::from_ref(&hold)).await?;
+            }),
             StoreRecord::Bookings(bookings) => guard::take(&self.pool.get().await?, &bookings).await,
         }
     }

@@ -12,7 +12,7 @@ use beadle_engine::{Begun, End, GuardReservation, Hold, Intent, Key, Limits, Spe
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
-use crate::sql::{self, get, number};
+use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
 /// The length of the window that is loaded to record how changes ended. The window ends at the
@@ -20,7 +20,7 @@ use crate::{holds, journal, pauses};
 /// still be found.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches";
+const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";
 
 /// Locks the window of an instance until the transaction ends. Two instances with the same hash
 /// share a lock, which only makes one of them wait.
@@ -35,6 +35,7 @@ fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, F
     let state: &str = get(row, from + 5)?;
     let state = Spent::named(state)
         .ok_or_else(|| Failed::Damaged(format!("invalid state `{state}` of a reservation")))?;
+    let intent: Option<i64> = get(row, from + 10)?;
     Ok(GuardReservation {
         instance: get(row, from)?,
         digest: get(row, from + 1)?,
@@ -46,6 +47,7 @@ fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, F
         exposes: number(row, from + 7)?,
         removes: number(row, from + 8)?,
         reaches: number(row, from + 9)?,
+        intent: intent.map(u64::try_from).transpose().map_err(Failed::damaged)?,
     })
 }
 
@@ -76,19 +78,20 @@ impl Window {
     /// reservation at its position and adds new ones at the end, so the positions match the loaded
     /// rows.
     async fn save(&self, transaction: &Transaction<'_>) -> Result<(), Failed> {
-        let (mut rows, mut at, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut at, mut states, mut intents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, (before, after)) in self.rows.iter().zip(self.before.iter().zip(&self.bookings)) {
             if before != after {
                 rows.push(*row);
                 at.push(after.at.0);
                 states.push(after.state.as_str());
+                intents.push(after.intent.map(stored));
             }
         }
         if !rows.is_empty() {
-            let statement = "UPDATE guard_booking SET at = changed.at, state = changed.state
-                 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS changed (n, at, state)
+            let statement = "UPDATE guard_booking SET at = changed.at, state = changed.state, intent = changed.intent
+                 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS changed (n, at, state, intent)
                  WHERE guard_booking.n = changed.n";
-            sql::execute(transaction, statement, &[&rows, &at, &states]).await?;
+            sql::execute(transaction, statement, &[&rows, &at, &states, &intents]).await?;
         }
         take(transaction, self.bookings.get(self.before.len()..).unwrap_or_default()).await
     }
@@ -130,18 +133,26 @@ pub(crate) async fn begin(
     if let Some(pause) = paused {
         return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
     }
+    let mut used = None;
     if let Some((digest, length)) = &intent.spends {
         lock(transaction, key.instance()).await?;
-        let mut window = Window::load(transaction, key.instance(), now - *length).await?;
-        let mut hold = holds::find(transaction, digest).await?;
-        if !window::begin(&mut window.bookings, hold.as_mut(), digest, *length, now) {
+        let window = Window::load(transaction, key.instance(), now - *length).await?;
+        let hold = holds::find(transaction, digest).await?;
+        if !window::may_begin(&window.bookings, hold.as_ref(), digest, *length, now) {
             return Ok(Begun::Lapsed);
         }
+        used = Some((digest, *length, window, hold));
+    }
+    let numbers = journal::append(transaction, std::slice::from_ref(&intent.entry)).await?;
+    let Some(number) = numbers.first().copied() else { return Ok(Begun::LeaseLost) };
+    // The room and the approval need the number of the intent. Only a few writes are guarded, so
+    // the counter of the journal stays locked a little longer only for them.
+    if let Some((digest, length, mut window, mut hold)) = used {
+        window::begin(&mut window.bookings, hold.as_mut(), digest, length, number, now);
         window.save(transaction).await?;
         holds::save(transaction, hold.as_slice()).await?;
     }
-    let numbers = journal::append(transaction, std::slice::from_ref(&intent.entry)).await?;
-    Ok(numbers.first().map_or(Begun::LeaseLost, |number| Begun::Yes(*number)))
+    Ok(Begun::Yes(number))
 }
 
 /// Records how changes ended.
@@ -189,19 +200,23 @@ pub(crate) async fn take<C: GenericClient>(on: &C, bookings: &[GuardReservation]
     let states = texts(|booking| booking.state.as_str());
     let (weakens, exposes) = (counts(|booking| booking.weakens), counts(|booking| booking.exposes));
     let (removes, reaches) = (counts(|booking| booking.removes), counts(|booking| booking.reaches));
+    let intents: Vec<Option<i64>> = bookings.iter().map(|booking| booking.intent.map(stored)).collect();
     let statement = format!(
         "INSERT INTO guard_booking ({COLUMNS})
          SELECT new.instance, new.digest, new.key, new.aspect, new.at, new.state, new.weakens, new.exposes,
-             new.removes, new.reaches
+             new.removes, new.reaches, new.intent
          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[],
-             $8::bigint[], $9::bigint[], $10::bigint[])
+             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
          WITH ORDINALITY AS new ({COLUMNS}, place)
          ORDER BY new.place"
     );
     sql::execute(
         on,
         &statement,
-        &[&instances, &digests, &keys, &aspects, &at, &states, &weakens, &exposes, &removes, &reaches],
+        &[
+            &instances, &digests, &keys, &aspects, &at, &states, &weakens, &exposes, &removes, &reaches,
+            &intents,
+        ],
     )
     .await?;
     Ok(())

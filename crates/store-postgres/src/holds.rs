@@ -7,7 +7,7 @@ use beadle_engine::{Hold, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
-use crate::sql::{self, get};
+use crate::sql::{self, get, storable};
 
 fn read(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
     let text: &str = get(row, 0)?;
@@ -26,7 +26,7 @@ pub(crate) async fn known<C: GenericClient>(
 
 /// Returns the hold that has this digest, if there is one.
 pub(crate) async fn find<C: GenericClient>(on: &C, digest: &str) -> Result<Option<Hold>, Failed> {
-    let found = sql::find(on, "SELECT hold FROM hold WHERE digest = $1", &[&digest]).await?;
+    let found = sql::find(on, "SELECT hold FROM hold WHERE digest = $1", &[&storable(digest)]).await?;
     found.as_ref().map(read).transpose()
 }
 

@@ -21,11 +21,11 @@ pub(crate) async fn insert<C: GenericClient>(
         on,
         statement,
         &[
-            &delivery.source,
+            &storable(&delivery.source),
             &storable(&delivery.id),
             &event,
             &actor,
-            &delivery.instance,
+            &storable(&delivery.instance),
             &delivery.received.0,
             &keys,
             &body,
@@ -42,7 +42,8 @@ pub(crate) async fn list<C: GenericClient>(on: &C, listing: &Listing) -> Result<
          ORDER BY received DESC, n DESC LIMIT $3 OFFSET $4";
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     let (limit, skip) = (i64::from(listing.limit), sql::stored(listing.after));
-    let rows = sql::query(on, query, &[&since, &listing.key, &limit, &skip]).await?;
+    let key = listing.key.as_deref().map(storable);
+    let rows = sql::query(on, query, &[&since, &key, &limit, &skip]).await?;
     rows.iter().map(read).collect()
 }
 
@@ -66,7 +67,7 @@ pub(crate) async fn body<C: GenericClient>(
     id: &str,
 ) -> Result<Option<Vec<u8>>, Failed> {
     let query = "SELECT body FROM inbox WHERE source = $1 AND id = $2";
-    let found = sql::find(on, query, &[&source, &id]).await?;
+    let found = sql::find(on, query, &[&storable(source), &storable(id)]).await?;
     match found {
         Some(row) => get(&row, 0),
         None => Ok(None),
@@ -94,5 +95,9 @@ pub(crate) async fn prune(transaction: &Transaction<'_>, retention: &Retention) 
     ] {
         deleted += sql::execute(transaction, statement, &[&before.0, &batch]).await?;
     }
+    // This table is small, because almost every intent has a result.
+    let gone = "DELETE FROM open_intent WHERE NOT EXISTS
+         (SELECT 1 FROM journal WHERE journal.seq = open_intent.seq)";
+    sql::execute(transaction, gone, &[]).await?;
     Ok(deleted)
 }

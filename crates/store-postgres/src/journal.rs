@@ -17,7 +17,8 @@ pub(crate) const PARTITION: i64 = 1_000_000;
 /// The numbers come from a row and not from a sequence of PostgreSQL. The lock of the row is kept
 /// until the commit, so entries become visible in the order of their numbers. A reader that
 /// continues after the greatest number that it has seen therefore misses no entry. This is the last
-/// step of each transaction that writes entries, because all of them wait for this lock.
+/// step of each transaction that writes entries, because all of them wait for this lock. Only the
+/// beginning of a guarded write stores the number of its intent afterwards.
 pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<Vec<u64>, Failed> {
     if entries.is_empty() {
         return Ok(Vec::new());
@@ -39,7 +40,15 @@ pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Re
     insert(transaction, &numbers, entries).await
 }
 
+/// Stores entries, and keeps the list of the intents that have no result. A search for them in the
+/// whole journal would read millions of entries twice a minute.
 async fn insert(transaction: &Transaction<'_>, numbers: &[u64], entries: &[Entry]) -> Result<(), Failed> {
+    let ended: Vec<i64> = entries.iter().filter_map(|entry| entry.intent.map(stored)).collect();
+    let intended = entries.iter().zip(numbers).filter(|(entry, _)| entry.kind == EntryKind::Intent);
+    // A copied page can have both an intent and its result. The statement cannot delete a row that it
+    // inserts.
+    let opened = intended.map(|(_, number)| stored(*number)).filter(|number| !ended.contains(number));
+    let opened: Vec<i64> = opened.collect();
     let numbers: Vec<i64> = numbers.iter().map(|number| stored(*number)).collect();
     let at: Vec<i64> = entries.iter().map(|entry| entry.at.0).collect();
     let kinds: Vec<&str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
@@ -49,14 +58,16 @@ async fn insert(transaction: &Transaction<'_>, numbers: &[u64], entries: &[Entry
     let details: Vec<String> = entries.iter().map(|entry| entry.detail.to_string()).collect();
     let traces: Vec<Option<String>> = entries.iter().map(|entry| entry.trace.map(String::from)).collect();
     let statement = format!(
-        "INSERT INTO journal ({COLUMNS})
+        "WITH opened AS (INSERT INTO open_intent (seq) SELECT unnest($9::bigint[])),
+             ended AS (DELETE FROM open_intent WHERE seq = ANY ($10::bigint[]))
+         INSERT INTO journal ({COLUMNS})
          SELECT new.seq, new.at, new.kind, new.key, new.subject, new.intent, new.detail, new.trace
          FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
              $8::text[])
          AS new ({COLUMNS})"
     );
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
-        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details, &traces];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
+        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details, &traces, &opened, &ended];
     sql::execute(transaction, &statement, &params).await?;
     Ok(())
 }
@@ -97,7 +108,8 @@ pub(crate) async fn entries<C: GenericClient>(on: &C, listing: &Listing) -> Resu
         after = first - 1;
     }
     let limit = i64::from(listing.limit);
-    let rows = sql::query(on, &query, &[&after, &since, &listing.key, &limit]).await?;
+    let key = listing.key.as_deref().map(storable);
+    let rows = sql::query(on, &query, &[&after, &since, &key, &limit]).await?;
     rows.iter().map(read).collect()
 }
 
@@ -107,10 +119,11 @@ const APART: Duration = Duration::from_secs(600);
 /// Lists entries, with the newest entry first.
 pub(crate) async fn newest<C: GenericClient>(on: &C, history: &History) -> Result<Vec<Entry>, Failed> {
     let query = newest_query(history);
+    let key = history.key.as_deref().map(storable);
     let (after, limit) = (stored(history.after), i64::from(history.limit));
     let mut before = history.before.map_or(i64::MAX, stored);
     loop {
-        let rows = sql::query(on, &query, &[&history.key, &after, &before, &limit]).await?;
+        let rows = sql::query(on, &query, &[&key, &after, &before, &limit]).await?;
         let mut page: Vec<Entry> = rows.iter().map(read).collect::<Result<_, _>>()?;
         let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
         before = stored(last.seq);
@@ -139,16 +152,20 @@ fn newest_query(history: &History) -> String {
     )
 }
 
-/// The part of a subject after its owner, without differences of case. The index `journal_name` has
-/// this expression.
-const NAME: &str = "lower(substr(subject, strpos(subject, '/') + 1))";
+/// The beginning of the part of a subject after its owner, without differences of case. The index
+/// `journal_name` has this expression. An entry of an index has at most 2,700 bytes, and a longer name
+/// could not be stored.
+const NAME: &str = "lower(left(substr(subject, strpos(subject, '/') + 1), 200))";
+/// The number of characters of [`NAME`].
+const LONGEST: usize = 200;
 
 /// Returns the keys and subjects of the entries that may have this name.
 pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(String, String)>, Failed> {
-    let whole = name.to_ascii_lowercase();
+    let whole = storable(name).to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
+    let beginning = |name: &str| name.chars().take(LONGEST).collect::<String>();
     let query = format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} = ANY ($1)");
-    let names = [whole.as_str(), bare];
+    let names = [beginning(&whole), beginning(bare)];
     let rows = sql::query(on, &query, &[&names.as_slice()]).await?;
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
@@ -172,10 +189,8 @@ pub(crate) async fn subjects<C: GenericClient>(on: &C, limit: u32) -> Result<Vec
 
 /// Lists the intents that have no result.
 pub(crate) async fn open_intents<C: GenericClient>(on: &C) -> Result<Vec<Entry>, Failed> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM journal AS intents WHERE kind = 'intent'
-         AND NOT EXISTS (SELECT 1 FROM journal AS results WHERE results.intent = intents.seq) ORDER BY seq"
-    );
+    let query =
+        format!("SELECT {COLUMNS} FROM journal WHERE seq IN (SELECT seq FROM open_intent) ORDER BY seq");
     let rows = sql::query(on, &query, &[]).await?;
     rows.iter().map(read).collect()
 }

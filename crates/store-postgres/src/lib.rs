@@ -29,6 +29,12 @@
 //! The journal is partitioned by the numbers of its entries. Pruning creates the next partition and
 //! drops old ones (`partitions.rs`).
 //!
+//! # A server that hangs
+//!
+//! The server ends statements and lock waits that take too long. The system closes connections whose
+//! other side is gone. A call that gets no answer anyway ends after 75 seconds, and the connections of
+//! this time are replaced.
+//!
 //! # Wake-ups
 //!
 //! After a commit that made a key claimable earlier, the store sends `NOTIFY`. A
@@ -42,6 +48,7 @@ mod bodies;
 mod copied;
 mod failed;
 mod guard;
+mod hang;
 mod holds;
 mod inbox;
 mod journal;
@@ -60,3 +67,4 @@ mod tls;
 
 pub use listener::PostgresListener;
 pub use open::{PostgresSettings, PostgresStore};
+pub use schema::SchemaVersion;

@@ -1,7 +1,7 @@
 //! Wakes the workers of several processes. After a commit that made a key claimable earlier, a
 //! process sends a notification. A listener in each process receives it and rings the bell.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,16 @@ use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
 use crate::address::Address;
 use crate::failed::Failed;
+use crate::hang::answered;
 use crate::{PostgresStore, sql, tls};
 
 /// How long the listener waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
+/// How often the listener checks that the server still answers.
+const CHECK: Duration = Duration::from_secs(60);
+/// How long a call waits until its notification is sent. The call has stored its data already, and
+/// the sender of a webhook waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Receives the notifications of the other processes, on a connection of its own, until it is
 /// dropped.
@@ -62,11 +68,11 @@ async fn listen(address: &Address, bell: &Notify, is_known: &mut bool) -> Result
     let channel = address.channel();
     if address.config.get_ssl_mode() == SslMode::Disable {
         let (client, connection) = address.config.connect(NoTls).await?;
-        return Ok(receive(&client, connection, &channel, bell, is_known).await?);
+        return receive(&client, connection, &channel, bell, is_known).await;
     }
     let tls = tls::connector(address.authorities.as_deref()).map_err(Failed::Unusable)?;
     let (client, connection) = address.config.connect(tls).await?;
-    Ok(receive(&client, connection, &channel, bell, is_known).await?)
+    receive(&client, connection, &channel, bell, is_known).await
 }
 
 async fn receive<S, T>(
@@ -75,7 +81,7 @@ async fn receive<S, T>(
     channel: &str,
     bell: &Notify,
     is_known: &mut bool,
-) -> Result<(), tokio_postgres::Error>
+) -> Result<(), Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -86,18 +92,24 @@ where
                 bell.notify_one();
             }
         }
-        Ok::<(), tokio_postgres::Error>(())
-    };
-    let command = async {
-        // The address allows only names that need no quotes.
-        client.batch_execute(&format!("LISTEN {channel}")).await?;
-        *is_known = false;
-        bell.notify_one();
-        pending::<Result<(), tokio_postgres::Error>>().await
+        Ok::<(), Failed>(())
     };
     tokio::select! {
         ended = messages => ended,
-        ended = command => ended,
+        ended = subscribe(client, channel, bell, is_known) => ended,
+    }
+}
+
+/// Asks for the notifications, and checks from time to time that the server still answers. Returns
+/// only an error.
+async fn subscribe(client: &Client, channel: &str, bell: &Notify, is_known: &mut bool) -> Result<(), Failed> {
+    // The address allows only names that need no quotes.
+    answered(client.batch_execute(&format!("LISTEN {channel}"))).await?;
+    *is_known = false;
+    bell.notify_one();
+    loop {
+        tokio::time::sleep(CHECK).await;
+        answered(client.batch_execute("")).await?;
     }
 }
 
@@ -109,8 +121,10 @@ impl PostgresStore {
             let client = self.pool.get().await?;
             sql::execute(&client, "SELECT pg_notify($1::text, '')", &[&self.channel]).await
         };
-        if let Err(failed) = sent.await {
-            tracing::debug!(why = failed.why(), "notification of due keys not sent");
+        match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(failed)) => tracing::debug!(why = failed.why(), "notification of due keys not sent"),
+            Err(_) => tracing::debug!("notification of due keys not sent, all connections are in use"),
         }
     }
 }

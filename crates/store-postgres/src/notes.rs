@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use deadpool_postgres::GenericClient;
 
 use crate::failed::Failed;
-use crate::sql::{self, get};
+use crate::sql::{self, get, storable};
 
 /// Returns the first text that comes after all texts with this prefix. Names are in byte order, and
 /// U+10FFFF is the greatest character.
@@ -50,7 +50,7 @@ pub(crate) async fn list<C: GenericClient>(
 pub(crate) async fn write<C: GenericClient>(on: &C, name: &str, value: &str) -> Result<(), Failed> {
     let statement = "INSERT INTO note (name, value) VALUES ($1, $2)
                      ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    sql::execute(on, statement, &[&name, &value]).await.map(drop)
+    sql::execute(on, statement, &[&name, &storable(value)]).await.map(drop)
 }
 
 /// Stores a value under this name if the present value is still `before`; `None` means that there is

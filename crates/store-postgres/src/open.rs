@@ -1,13 +1,15 @@
 //! Opens a store: the pool of connections, and the checks of the server.
 
 use beadle_engine::{StoreError, Timing};
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
 use crate::address::Address;
 use crate::failed::{Failed, error_of};
+use crate::hang::is_suspect;
+use crate::schema::SchemaVersion;
 use crate::{schema, sql, tls};
 
 /// The oldest version of PostgreSQL that its developers still maintained at this writing, as the
@@ -58,6 +60,18 @@ impl PostgresStore {
         found.await.map_err(error_of(DOING))
     }
 
+    /// Reads the version of the schema that `url` names. Returns `None` if the schema has no store. In
+    /// contrast to [`PostgresStore::open`], the function changes nothing.
+    pub async fn version(url: &str) -> Result<Option<SchemaVersion>, StoreError> {
+        const DOING: &str = "reading the version of the schema";
+        let address = Address::parse(url).map_err(|why| StoreError::Unavailable { doing: DOING, why })?;
+        let found = async {
+            let client = pool(&address, 1)?.get().await?;
+            schema::read_version(&client, &address.schema).await
+        };
+        found.await.map_err(error_of(DOING))
+    }
+
     async fn connect(address: &Address, settings: PostgresSettings) -> Result<Self, Failed> {
         let pool = pool(address, settings.connections)?;
         let mut client = pool.get().await?;
@@ -82,6 +96,12 @@ fn pool(address: &Address, connections: usize) -> Result<Pool, Failed> {
         .wait_timeout(Some(WAIT))
         .create_timeout(Some(WAIT))
         .recycle_timeout(Some(WAIT))
+        .pre_recycle(Hook::sync_fn(|_, metrics| {
+            if is_suspect(metrics.created) {
+                return Err(HookError::message("the connection may lead to a server that hangs"));
+            }
+            Ok(())
+        }))
         .runtime(Runtime::Tokio1);
     builder.build().map_err(|error| Failed::Unusable(error.to_string()))
 }

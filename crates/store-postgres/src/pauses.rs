@@ -4,18 +4,18 @@ use beadle_engine::{Pause, Time};
 use deadpool_postgres::GenericClient;
 
 use crate::failed::Failed;
-use crate::sql::{self, get};
+use crate::sql::{self, get, storable};
 
 /// Pauses an instance or a key until a time.
 pub(crate) async fn set<C: GenericClient>(on: &C, scope: &str, until: Time) -> Result<(), Failed> {
     let statement = "INSERT INTO pause (scope, until) VALUES ($1, $2)
                      ON CONFLICT (scope) DO UPDATE SET until = excluded.until";
-    sql::execute(on, statement, &[&scope, &until.0]).await.map(drop)
+    sql::execute(on, statement, &[&storable(scope), &until.0]).await.map(drop)
 }
 
 /// Ends a pause. Returns `false` if there was no such pause.
 pub(crate) async fn end<C: GenericClient>(on: &C, scope: &str) -> Result<bool, Failed> {
-    Ok(sql::execute(on, "DELETE FROM pause WHERE scope = $1", &[&scope]).await? > 0)
+    Ok(sql::execute(on, "DELETE FROM pause WHERE scope = $1", &[&storable(scope)]).await? > 0)
 }
 
 /// Lists the pauses that are in force at `now`.

@@ -7,6 +7,7 @@ use tokio_postgres::IsolationLevel;
 use tokio_postgres::error::SqlState;
 
 use crate::failed::Failed;
+use crate::hang::answered;
 
 /// How often a cancelled transaction is repeated.
 const MOST: u32 = 5;
@@ -14,7 +15,10 @@ const MOST: u32 = 5;
 /// Begins a transaction. The description of the crate explains the level of isolation.
 pub(crate) async fn begin(client: &mut Client) -> Result<Transaction<'_>, Failed> {
     let builder = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-    builder.start().await.map_err(Failed::Begin)
+    match answered(builder.start()).await {
+        Err(Failed::Sql(error)) => Err(Failed::Begin(error)),
+        begun => begun,
+    }
 }
 
 /// Counts the repetitions of one transaction.
@@ -65,7 +69,7 @@ macro_rules! transaction {
                 let mut client = $store.pool.get().await?;
                 let $tx = $crate::retry::begin(&mut client).await?;
                 let output = $body;
-                $tx.commit().await?;
+                $crate::hang::answered($tx.commit()).await?;
                 Ok::<_, $crate::failed::Failed>(output)
             }
             .await;

@@ -79,9 +79,9 @@ CREATE TABLE journal_0 PARTITION OF journal FOR VALUES FROM (MINVALUE) TO (10000
 CREATE TABLE journal_rest PARTITION OF journal DEFAULT;
 CREATE INDEX journal_key ON journal (key, seq);
 CREATE INDEX journal_at ON journal (at);
-CREATE INDEX journal_intent ON journal (intent) WHERE intent IS NOT NULL;
 CREATE INDEX journal_open ON journal (seq) WHERE kind = 'intent';
-CREATE INDEX journal_name ON journal (lower(substr(subject, strpos(subject, '/') + 1)), key);
+CREATE INDEX journal_name ON journal (lower(left(substr(subject, strpos(subject, '/') + 1), 200)), key);
+CREATE TABLE open_intent (seq bigint PRIMARY KEY); -- the intents that have no result
 CREATE TABLE journal_counter (last bigint NOT NULL); -- one row
 INSERT INTO journal_counter VALUES (0);
 
@@ -96,7 +96,8 @@ CREATE TABLE guard_booking (
     weakens  bigint NOT NULL,
     exposes  bigint NOT NULL,
     removes  bigint NOT NULL,
-    reaches  bigint NOT NULL
+    reaches  bigint NOT NULL,
+    intent   bigint -- NULL: the write has not begun
 );
 CREATE INDEX guard_booking_at ON guard_booking (instance, at);
 
@@ -131,12 +132,22 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
+/// The limits of a migration. A step may have to read a table with millions of rows, and the other
+/// processes wait for it.
+const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+/// The limit after the wait for other migrations. A step that waits for a table lock makes every other
+/// transaction on this table wait behind it.
+const HASTY: &str = "SET LOCAL lock_timeout = '10s'";
+
 /// Brings the schema to this version, in one transaction. The advisory lock lets only one process
 /// migrate at a time, and the others then find that nothing is left to do.
 pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Failed> {
     let transaction = retry::begin(client).await?;
+    transaction.batch_execute(PATIENT).await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('beadle:migrate:' || $1::text, 0))";
-    sql::execute(&transaction, lock, &[&schema]).await?;
+    // This call may wait longer than every other call.
+    transaction.execute(lock, &[&schema]).await?;
+    transaction.batch_execute(HASTY).await?;
     let is_there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
     if sql::find(&transaction, is_there, &[&schema]).await?.is_none() {
         // The address allows only names that need no quotes.
@@ -163,6 +174,35 @@ pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<boo
     Ok(sql::find(on, tables, &[&schema]).await?.is_some())
 }
 
+/// The version of a schema, beside the version of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The version of the schema.
+    pub stored: i32,
+    /// The oldest version whose programs can work with the schema.
+    pub oldest: i32,
+    /// The version that this program writes. The program brings a schema of a lower version to this
+    /// version when it opens the store. It refuses a schema whose `oldest` is higher.
+    pub supported: i32,
+}
+
+/// Reads the version of the schema, and changes nothing. Returns `None` if the schema has no store.
+pub(crate) async fn read_version<C: GenericClient>(
+    on: &C,
+    schema: &str,
+) -> Result<Option<SchemaVersion>, Failed> {
+    if !exists(on, schema).await? {
+        return Ok(None);
+    }
+    let (stored, oldest) = read(on).await?;
+    Ok(Some(SchemaVersion { stored, oldest, supported: newest() }))
+}
+
+async fn read<C: GenericClient>(on: &C) -> Result<(i32, i32), Failed> {
+    let row = sql::one(on, "SELECT version, oldest FROM schema_version", &[]).await?;
+    Ok((sql::get(&row, 0)?, sql::get(&row, 1)?))
+}
+
 /// Returns the version of the schema. Returns an error if a newer Beadle has changed the schema so
 /// that this program cannot use it.
 async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Failed> {
@@ -171,8 +211,7 @@ async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Fai
                       INSERT INTO schema_version VALUES (0, 0);";
         transaction.batch_execute(create).await?;
     }
-    let row = sql::one(transaction, "SELECT version, oldest FROM schema_version", &[]).await?;
-    let (version, oldest): (i32, i32) = (sql::get(&row, 0)?, sql::get(&row, 1)?);
+    let (version, oldest) = read(transaction).await?;
     if oldest > newest() {
         return Err(Failed::Damaged(format!(
             "the schema `{schema}` has version {version}, and this Beadle supports versions up to {}",

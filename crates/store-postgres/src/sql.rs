@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 
 use crate::failed::{Failed, describe};
+use crate::hang::answered;
 
 /// Runs a query. The connection prepares each text of a query once.
 pub(crate) async fn query<C: GenericClient>(
@@ -14,8 +15,11 @@ pub(crate) async fn query<C: GenericClient>(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, Failed> {
-    let statement = on.prepare_cached(sql).await?;
-    Ok(on.query(&statement, params).await?)
+    answered(async {
+        let statement = on.prepare_cached(sql).await?;
+        on.query(&statement, params).await
+    })
+    .await
 }
 
 /// Runs a query that returns at most one row.
@@ -24,8 +28,11 @@ pub(crate) async fn find<C: GenericClient>(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Option<Row>, Failed> {
-    let statement = on.prepare_cached(sql).await?;
-    Ok(on.query_opt(&statement, params).await?)
+    answered(async {
+        let statement = on.prepare_cached(sql).await?;
+        on.query_opt(&statement, params).await
+    })
+    .await
 }
 
 /// Runs a query that returns exactly one row.
@@ -34,8 +41,11 @@ pub(crate) async fn one<C: GenericClient>(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Row, Failed> {
-    let statement = on.prepare_cached(sql).await?;
-    Ok(on.query_one(&statement, params).await?)
+    answered(async {
+        let statement = on.prepare_cached(sql).await?;
+        on.query_one(&statement, params).await
+    })
+    .await
 }
 
 /// Runs a statement, and returns the number of rows that it changed.
@@ -44,8 +54,11 @@ pub(crate) async fn execute<C: GenericClient>(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<u64, Failed> {
-    let statement = on.prepare_cached(sql).await?;
-    Ok(on.execute(&statement, params).await?)
+    answered(async {
+        let statement = on.prepare_cached(sql).await?;
+        on.execute(&statement, params).await
+    })
+    .await
 }
 
 /// Reads a column.

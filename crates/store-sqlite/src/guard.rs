@@ -23,7 +23,7 @@ struct Window {
     bookings: Vec<GuardReservation>,
 }
 
-const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches";
+const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";
 
 /// Reads a reservation from a row. `from` is the first of its columns.
 fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
@@ -41,6 +41,7 @@ fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserv
         exposes: row.get(from + 7)?,
         removes: row.get(from + 8)?,
         reaches: row.get(from + 9)?,
+        intent: row.get(from + 10)?,
     })
 }
 
@@ -66,8 +67,8 @@ impl Window {
         let changed = self.rows.iter().zip(self.before.iter().zip(&self.bookings));
         for (row, (_, after)) in changed.filter(|(_, (before, after))| before != after) {
             connection
-                .prepare_cached("UPDATE guard_booking SET at = ?2, state = ?3 WHERE n = ?1")?
-                .execute(params![row, after.at.0, after.state.as_str()])?;
+                .prepare_cached("UPDATE guard_booking SET at = ?2, state = ?3, intent = ?4 WHERE n = ?1")?
+                .execute(params![row, after.at.0, after.state.as_str(), after.intent])?;
         }
         take(connection, self.bookings.get(self.before.len()..).unwrap_or_default())
     }
@@ -112,19 +113,25 @@ pub(crate) fn begin(
     if let Some(pause) = paused {
         return Ok(Begun::Paused { scope: pause.scope, until: pause.until });
     }
+    let mut used = None;
     if let Some((digest, length)) = &intent.spends {
-        let mut window = Window::load(connection, key.instance(), now - *length)?;
-        let mut hold = find(connection, digest)?;
-        if !window::begin(&mut window.bookings, hold.as_mut(), digest, *length, now) {
+        let window = Window::load(connection, key.instance(), now - *length)?;
+        let hold = find(connection, digest)?;
+        if !window::may_begin(&window.bookings, hold.as_ref(), digest, *length, now) {
             return Ok(Begun::Lapsed);
         }
+        used = Some((digest, *length, window, hold));
+    }
+    let numbers = crate::journal::append(connection, std::slice::from_ref(&intent.entry))?;
+    let Some(number) = numbers.first().copied() else { return Ok(Begun::LeaseLost) };
+    if let Some((digest, length, mut window, mut hold)) = used {
+        window::begin(&mut window.bookings, hold.as_mut(), digest, length, number, now);
         window.save(connection)?;
         if let Some(hold) = hold {
             save(connection, &hold)?;
         }
     }
-    let numbers = crate::journal::append(connection, std::slice::from_ref(&intent.entry))?;
-    Ok(numbers.first().map_or(Begun::LeaseLost, |number| Begun::Yes(*number)))
+    Ok(Begun::Yes(number))
 }
 
 /// Records how changes ended.
@@ -228,15 +235,16 @@ pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result
 
 /// Stores further reservations, which are new or come from another store.
 pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
-    let sql =
-        format!("INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+    let sql = format!(
+        "INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     for booking in bookings {
-        let GuardReservation { instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches } =
-            booking;
+        let GuardReservation { instance, digest, key, aspect, at, state, .. } = booking;
+        let GuardReservation { weakens, exposes, removes, reaches, intent, .. } = booking;
         let state = state.as_str();
         statement.execute(params![
-            instance, digest, key, aspect, at.0, state, weakens, exposes, removes, reaches
+            instance, digest, key, aspect, at.0, state, weakens, exposes, removes, reaches, intent
         ])?;
     }
     Ok(())

@@ -116,6 +116,7 @@ CREATE INDEX journal_kind ON journal (kind, seq);
 CREATE INDEX work_parked ON work (rank) WHERE parked IS NOT NULL;
 CREATE INDEX work_failed ON work (key) WHERE last_error IS NOT NULL;
 CREATE INDEX work_leased ON work (lease_until) WHERE lease_until IS NOT NULL;
+ALTER TABLE guard_booking ADD COLUMN intent INTEGER; -- the number of the intent that uses the room
 ",
 ];
 

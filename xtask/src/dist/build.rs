@@ -10,7 +10,7 @@ use crate::dist::target::{GLIBC, Kind, Target};
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The features of the released programs.
+/// The features of the released programs: all stores, and the sign-in of operators to AWS.
 pub(crate) const FEATURES: &str = "postgres,sso";
 
 /// Builds the program of a target, and returns its path. The program contains the list of its

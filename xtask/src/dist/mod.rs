@@ -70,7 +70,7 @@ pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
     match args.step {
         Step::Build => build(&release, &targets).map(drop),
         Step::Check => install::check(&release, &targets),
-        Step::Reproduce => reproduce(&release, &targets, &args.profile),
+        Step::Reproduce => reproduce(&release, &targets, args),
     }
 }
 
@@ -100,18 +100,39 @@ fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
 }
 
 /// Builds all files again in another folder, and compares them with the first build.
-fn reproduce(release: &Release, targets: &[Target], profile: &str) -> anyhow::Result<()> {
+fn reproduce(release: &Release, targets: &[Target], args: &DistArgs) -> anyhow::Result<()> {
     let first = match std::fs::read_to_string(release.files.join(checksums::SUMS)) {
         Ok(sums) => sums,
         Err(_) => build(release, targets)?,
     };
-    let again = Release::of(profile, AGAIN)?;
+    let again = Release::of(&args.profile, AGAIN)?;
     step("the second build");
     let second = build(&again, targets)?;
-    let differ: Vec<&str> = second.lines().filter(|line| !first.contains(line)).collect();
+    // The first build may have programs of more kinds.
+    let missing = if args.only.is_none() { lacking(&first, &second) } else { Vec::new() };
+    let differ = [lacking(&second, &first), missing].concat();
     if !differ.is_empty() {
         bail!("the second build differs from the first one in:\n{}", differ.join("\n"));
     }
     step("both builds are equal");
     Ok(())
+}
+
+/// Returns the lines of checksums that `others` does not have.
+fn lacking<'a>(sums: &'a str, others: &str) -> Vec<&'a str> {
+    sums.lines().filter(|line| !others.lines().any(|other| other == *line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_differs_or_is_missing_is_named() {
+        let first = "0a  beadle.deb\n0b  beadle.rpm\n";
+        assert!(lacking(first, first).is_empty());
+        assert_eq!(lacking("0a  beadle.deb\n", first), Vec::<&str>::new());
+        assert_eq!(lacking(first, "0a  beadle.deb\n"), ["0b  beadle.rpm"]);
+        assert_eq!(lacking("a  beadle.deb\n", first), ["a  beadle.deb"], "a part of a line is not enough");
+    }
 }

@@ -47,6 +47,7 @@ fn sum(file: &Path) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dist::build::FEATURES;
 
     #[test]
     fn the_formula_names_the_version_and_the_checksum() {
@@ -54,6 +55,8 @@ mod tests {
         let filled = filled(formula, "1.2.3", "0f1e").unwrap();
         assert!(filled.contains("download/v1.2.3/beadle-1.2.3-source.tar.gz\""), "{filled}");
         assert!(filled.contains("sha256 \"0f1e\""), "{filled}");
+        let features = format!("\"--features\", \"{FEATURES}\"");
+        assert!(filled.contains(&features), "the formula builds the same program: {filled}");
         assert!(super::filled("class Beadle", "1.2.3", "0f1e").is_err());
     }
 }

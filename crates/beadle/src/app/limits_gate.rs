@@ -356,6 +356,7 @@ mod tests {
             approval_reason: None,
             rejected: None,
             spent: false,
+            intent: None,
             generation: "g1".to_owned(),
             change: change("teams", "team a", &[Risk::Removes]),
         }

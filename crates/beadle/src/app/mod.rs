@@ -60,7 +60,7 @@ pub(crate) mod service_record;
 pub(crate) mod sign_in;
 pub(crate) mod store;
 pub(crate) mod store_clock;
-mod store_postgres;
+pub(crate) mod store_postgres;
 mod target_connection;
 pub(crate) mod target_gate;
 mod team_file;

@@ -410,6 +410,7 @@ pub(super) async fn let_pass(
             approval_reason: Some(approval.reason.clone()),
             rejected: None,
             spent: false,
+            intent: None,
             generation: generation.to_owned(),
             change: change.clone(),
         }));

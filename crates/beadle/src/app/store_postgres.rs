@@ -21,6 +21,15 @@ pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
     Ok(beadle_store_postgres::PostgresStore::exists(url.with_password()).await?)
 }
 
+/// Reads the version of the schema, and changes nothing. Returns three versions: that of the schema,
+/// the oldest one whose programs can work with the schema, and the one that this program writes.
+/// Returns `None` if there is no store.
+#[cfg(feature = "postgres")]
+pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i32, i32)>> {
+    let found = beadle_store_postgres::PostgresStore::version(url.with_password()).await?;
+    Ok(found.map(|found| (found.stored, found.oldest, found.supported)))
+}
+
 /// Rings `bell` when another process makes a key due, until the returned value is dropped.
 #[cfg(feature = "postgres")]
 pub(crate) fn listen(url: &PostgresUrl, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
@@ -42,6 +51,12 @@ pub(crate) async fn open(url: &PostgresUrl, _: Timing) -> anyhow::Result<Arc<dyn
 #[cfg(not(feature = "postgres"))]
 #[expect(clippy::unused_async, reason = "with the feature it waits for the server")]
 pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
+    Err(missing(url))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[expect(clippy::unused_async, reason = "with the feature it waits for the server")]
+pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i32, i32)>> {
     Err(missing(url))
 }
 

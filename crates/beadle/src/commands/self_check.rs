@@ -5,11 +5,12 @@ use std::cmp::Ordering;
 use std::path::Path;
 
 use anyhow::bail;
+use beadle_config::StoreLocation;
 use beadle_engine::Clock;
 use beadle_store_sqlite::{FormatVersion, format_of};
 
 use crate::app::service_record::ServiceRecord;
-use crate::app::store;
+use crate::app::{store, store_postgres};
 use crate::commands::{FINE, PENDING};
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -28,6 +29,15 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
         printer.lines(sentence(&path, format)?);
         if format.stored != format.supported {
             // To read more, the command would have to open the store, and so change its format.
+            return Ok(PENDING);
+        }
+    } else if let StoreLocation::Postgres(url) = &config.place {
+        let Some((stored, oldest, supported)) = store_postgres::version(url).await? else {
+            printer.line(format!("no store at {url}: `beadle serve` creates it"));
+            return Ok(FINE);
+        };
+        printer.lines(schema_sentence(&url.to_string(), stored, oldest, supported)?);
+        if stored < supported {
             return Ok(PENDING);
         }
     } else {
@@ -64,6 +74,27 @@ fn sentence(path: &Path, format: FormatVersion) -> anyhow::Result<String> {
     }
 }
 
+/// Returns what the version of a schema means for this program, or an error if the program cannot use
+/// the schema. `oldest` is the oldest version whose programs can work with the schema.
+fn schema_sentence(place: &str, stored: i32, oldest: i32, supported: i32) -> anyhow::Result<String> {
+    if oldest > supported {
+        bail!(
+            "{place} has schema version {stored}, and this version supports versions up to {supported}\n\
+             hint: use the version of Beadle that changed the schema, or restore the backup from before its upgrade"
+        );
+    }
+    Ok(match stored.cmp(&supported) {
+        Ordering::Equal => format!("{place} has schema version {stored}, which this version uses"),
+        Ordering::Less => format!(
+            "{place} has schema version {stored}: the first command that opens the store changes the schema to \
+             version {supported}\nhint: back up the database first"
+        ),
+        Ordering::Greater => {
+            format!("{place} has schema version {stored} of a newer Beadle, which this version can still use")
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +105,21 @@ mod tests {
         assert!(of(3).unwrap().contains("which this version uses"));
         assert!(of(2).unwrap().contains("changes the format to 3"));
         assert!(of(4).unwrap_err().to_string().contains("up to 3"));
+    }
+
+    #[test]
+    fn a_schema_fits_if_its_oldest_program_is_not_newer() {
+        let of = |stored, oldest| {
+            schema_sentence("postgres://h/b", stored, oldest, 3).map_err(|error| error.to_string())
+        };
+        for (stored, oldest, expected) in [
+            (3, 2, "schema version 3, which this version uses"),
+            (2, 2, "changes the schema to version 3"),
+            (4, 3, "this version can still use"),
+        ] {
+            let said = of(stored, oldest).unwrap();
+            assert!(said.contains(expected), "{said}");
+        }
+        assert!(of(5, 4).unwrap_err().contains("supports versions up to 3"));
     }
 }

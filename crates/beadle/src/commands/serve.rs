@@ -60,7 +60,14 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         .with_context(|| format!("cannot listen on {operator_address}"))?;
 
     let routes = Routes::default();
-    let mut in_use = prepared.start(&routes).await;
+    // A stop does not wait for a vendor or a store that hangs.
+    let mut in_use = tokio::select! {
+        started = prepared.start(&routes) => started,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the start was complete");
+            return Ok(FINE);
+        }
+    };
     tracing::info!(listen = %public.local_addr()?, operator = %private.local_addr()?, "serving");
     let (stop, listeners) = (CancellationToken::new(), TaskTracker::new());
     listeners.spawn(serve(public, routes.public.router(), stop.clone(), GRACE));

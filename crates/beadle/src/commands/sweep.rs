@@ -375,6 +375,7 @@ async fn approve<P: Planner, W: PlanWriter<P::Write>>(
                 approval_reason: None,
                 rejected: None,
                 spent: false,
+                intent: None,
                 generation: plan.generation.clone(),
                 change: change.describe(),
             };

@@ -236,6 +236,7 @@ mod tests {
             approval_reason: None,
             rejected: None,
             spent: false,
+            intent: None,
             generation: "g".into(),
             change: change("teams", what, &[Risk::Removes]),
         };

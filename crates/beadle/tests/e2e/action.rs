@@ -193,7 +193,8 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
     assert_ne!(hash(), before, "another pin has another key");
 }
 
-/// The `gh` of the test: it copies an archive, and accepts the provenance of one tag and one commit.
+/// The `gh` of the test: it copies an archive, and accepts the provenance of one tag and one commit, if
+/// the caller asks for the workflow of releases.
 const GH: &str = r#"#!/usr/bin/env bash
 case "$1 $2" in
   "release download")
@@ -204,7 +205,8 @@ case "$1 $2" in
     cp "$ARCHIVES/$file" "$dir/"
     ;;
   "attestation verify")
-    [[ " $* " == *" --source-digest $RELEASED "* || " $* " == *" --source-ref refs/tags/v9.9.9 "* ]]
+    [[ " $* " == *" --signer-workflow beadle-rs/beadle/.github/workflows/release.yml "* ]] &&
+      [[ " $* " == *" --source-digest $RELEASED "* || " $* " == *" --source-ref refs/tags/v9.9.9 "* ]]
     ;;
 esac
 "#;

@@ -74,6 +74,7 @@ pub(super) async fn check_guard<W>(
                 approval_reason: None,
                 rejected: None,
                 spent: false,
+                intent: None,
                 generation: context.generation.clone(),
                 change: change.describe(),
             });

@@ -1,6 +1,8 @@
-//! Frees what changes no longer need: room in the guard's window, holds, and remembered refusals.
+//! Frees what changes no longer need: room in the guard's window, approvals, holds, and remembered
+//! refusals.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::{ApplyContext, StepResult};
 use crate::failure::Failure;
@@ -9,6 +11,30 @@ use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;
+
+/// The waits before the end of a write is recorded again.
+const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
+/// Records the end of a write in the guard. Otherwise the approval of a written change would stay
+/// used up without an end, and refused changes would still count. The store may have recorded the
+/// end although its answer was lost. To record it again does no harm, because the end names its
+/// intent.
+pub(super) async fn record_end(
+    key: &Key,
+    context: &ApplyContext,
+    digest: String,
+    end: End,
+) -> Result<(), Failure> {
+    let ends = vec![(digest, end)];
+    for wait in RETRIES {
+        match context.store.conclude(key.instance(), ends.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::debug!(%key, %error, "end of a write not stored, retrying"),
+        }
+        context.clock.sleep(wait).await;
+    }
+    Ok(context.store.conclude(key.instance(), ends).await?)
+}
 
 /// Frees the room that the guard reserved for changes whose write did not begin. If the store
 /// fails, the room stays reserved.

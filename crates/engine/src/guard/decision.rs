@@ -54,6 +54,7 @@ pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
             approval_reason: reason.clone(),
             rejected: None,
             spent: false,
+            intent: None,
             ..hold.clone()
         }),
         Ruling::Reject if hold.spent || hold.rejected.is_some() => None,

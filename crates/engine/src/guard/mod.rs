@@ -158,6 +158,10 @@ pub struct Hold {
     /// approval does not allow a second write.
     #[serde(default)]
     pub spent: bool,
+    /// The number of the intent of the approved write, in the journal. `None` if the approval is not
+    /// used up, or if an older version began the write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<u64>,
     /// The generation of the policy that asks for the change.
     pub generation: String,
     /// The change, without the instructions for the write.

@@ -97,6 +97,10 @@ pub struct GuardReservation {
     /// The number of repositories that the change affects.
     #[serde(default = "one")]
     pub reaches: u32,
+    /// The number of the intent of the write that uses the room, in the journal. `None` if the
+    /// write has not begun, or if an older version began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<u64>,
 }
 
 fn one() -> u32 {
@@ -117,6 +121,7 @@ impl GuardReservation {
             exposes,
             removes,
             reaches: hold.change.reaches,
+            intent: None,
         }
     }
 
@@ -313,26 +318,52 @@ pub enum Begun {
     Lapsed,
 }
 
-/// Marks the approval of `hold`, or the room in the window, as used. The store calls this function
-/// immediately before a write. Returns `false` if the change has neither an approval nor room that
-/// is still valid.
+/// Returns whether a write may begin: the change has an approval that is not used up or, without a
+/// hold, room that is still valid.
+pub fn may_begin(
+    window: &[GuardReservation],
+    hold: Option<&Hold>,
+    digest: &str,
+    length: Duration,
+    now: Time,
+) -> bool {
+    match hold {
+        Some(hold) => has_approval(hold),
+        None => window.iter().any(|booking| is_reserved(booking, digest, length, now)),
+    }
+}
+
+fn has_approval(hold: &Hold) -> bool {
+    hold.approved_by.is_some() && !hold.spent
+}
+
+fn is_reserved(booking: &GuardReservation, digest: &str, length: Duration, now: Time) -> bool {
+    booking.digest == digest && booking.state == Spent::Reserved && booking.at > now - length
+}
+
+/// Marks the approval of `hold`, or the room in the window, as used by the write whose intent has
+/// the number `intent`. The store calls this function immediately before a write. Returns `false`
+/// if the change has neither an approval nor room that is still valid.
 pub fn begin(
     window: &mut [GuardReservation],
     hold: Option<&mut Hold>,
     digest: &str,
     length: Duration,
+    intent: u64,
     now: Time,
 ) -> bool {
     if let Some(hold) = hold {
-        let may = hold.approved_by.is_some() && !hold.spent;
-        hold.spent |= may;
+        let may = has_approval(hold);
+        if may {
+            hold.spent = true;
+            hold.intent = Some(intent);
+        }
         return may;
     }
-    let reserved = |booking: &&mut GuardReservation| {
-        booking.digest == digest && booking.state == Spent::Reserved && booking.at > now - length
-    };
+    let reserved = |booking: &&mut GuardReservation| is_reserved(booking, digest, length, now);
     let Some(booking) = window.iter_mut().find(reserved) else { return false };
     booking.state = Spent::Unknown;
+    booking.intent = Some(intent);
     booking.at = booking.at.max(now);
     true
 }
@@ -341,31 +372,41 @@ pub fn begin(
 /// change has no end, and its room still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// The change was written.
-    Written,
-    /// The write began, and it certainly had no effect.
-    Refused,
+    /// The change was written. The number is that of the write's intent in the journal.
+    Written(u64),
+    /// The write began, and it certainly had no effect. The number is that of the write's intent in
+    /// the journal.
+    Refused(u64),
     /// The write did not begin.
     NotBegun,
 }
 
 /// Records the end of a change in its reservation and in its hold. Returns the hold that the store
 /// must keep. Returns `None` if the change has no hold, or if its approval is used up.
+///
+/// The end of a write changes only the room and the approval that this write uses. A second call
+/// for the same write therefore changes nothing, and neither does a late call, after another run
+/// began to write the same change.
 pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
-    let (from, to) = match end {
-        End::Written => (Spent::Unknown, Spent::Written),
-        End::Refused => (Spent::Unknown, Spent::Refused),
-        End::NotBegun => (Spent::Reserved, Spent::Refused),
-    };
+    let used_by = |hold: &Hold, intent: u64| hold.spent && hold.intent == Some(intent);
     match (hold, end) {
         // An approved change uses no room in the window.
-        (Some(hold), End::Written) if hold.spent => None,
-        (Some(hold), End::Refused) if hold.spent => Some(Hold { spent: false, ..hold }),
+        (Some(hold), End::Written(intent)) if used_by(&hold, intent) => None,
+        (Some(hold), End::Refused(intent)) if used_by(&hold, intent) => {
+            Some(Hold { spent: false, intent: None, ..hold })
+        }
         (hold, _) => {
-            // The newest reservation of the digest belongs to the run that ends now. An older
-            // reservation belongs to an earlier run, whose result stays unknown.
-            let open = |booking: &&mut GuardReservation| booking.digest == digest && booking.state == from;
-            if let Some(booking) = window.iter_mut().rev().find(open) {
+            let (from, intent, to) = match end {
+                End::Written(intent) => (Spent::Unknown, Some(intent), Spent::Written),
+                End::Refused(intent) => (Spent::Unknown, Some(intent), Spent::Refused),
+                // To free room that another run wants to use does no harm: its write does not
+                // begin, and Beadle plans the change again.
+                End::NotBegun => (Spent::Reserved, None, Spent::Refused),
+            };
+            let its = |booking: &&mut GuardReservation| {
+                booking.digest == digest && booking.state == from && booking.intent == intent
+            };
+            if let Some(booking) = window.iter_mut().rev().find(its) {
                 booking.state = to;
             }
             hold

@@ -50,7 +50,7 @@ pub trait GuardStore: Send + Sync + 'static {
         now: Time,
     ) -> Result<Begun, StoreError>;
     /// Records how changes of this instance ended, after the guard had allowed them. If an approved
-    /// change was written, its approval ends.
+    /// change was written, its approval ends. A second call with the same ends changes nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;

@@ -43,6 +43,7 @@ pub fn hold(n: u64) -> Hold {
         approval_reason: None,
         rejected: None,
         spent: false,
+        intent: None,
         generation: "g".into(),
         change: change("teams", "team engineering", &[Risk::Removes]),
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{LATER, SharedStore, asked_hold, begin, end, entry, key};
+use super::{LATER, SharedStore, asked_hold, begin, begun, end, entry, key};
 use crate::clock::Time;
 use crate::delivery::Mark;
 use crate::guard::window::{Begun, End, Intent};
-use crate::guard::{Decision, Hold, Limits, Rejection, Verdict};
+use crate::guard::{Decision, Hold, Limits, Rejection, Spent, Verdict};
 use crate::journal::EntryKind;
 use crate::key::Lane;
 use crate::plan::Risk;
@@ -39,9 +39,9 @@ pub(super) async fn the_window_lets_through_its_limit_and_holds_the_rest(store: 
     assert_eq!(fresh.iter().filter(|verdict| **verdict == Verdict::Pass).count(), 3);
     let tried_again = store.reserve(None, &limits, asked(20), next).await.unwrap().unwrap();
     assert_eq!(tried_again, fresh, "what is tried again in the window is booked once");
-    assert!(matches!(begin(&store, 20, "d20", next).await, Begun::Yes(_)));
+    let intent = begun(&store, 20, "d20", next).await;
     assert_eq!(begin(&store, 20, "d20", next).await, Begun::Lapsed, "room is for one write");
-    end(&store, "d20", End::Written).await;
+    end(&store, "d20", End::Written(intent)).await;
     let fought = store
         .reserve(None, &limits, vec![asked_hold(20, "d20", Risk::Removes, "g")], next)
         .await
@@ -75,8 +75,8 @@ pub(super) async fn an_approval_passes_once_and_a_generation_forgets(store: Shar
         "a write that failed needs no second approval"
     );
     assert_eq!(store.holds_of(&key(1)).await.unwrap().len(), 1);
-    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
-    end(&store, "a", End::Written).await;
+    let intent = begun(&store, 1, "a", LATER).await;
+    end(&store, "a", End::Written(intent)).await;
     assert!(store.holds_of(&key(1)).await.unwrap().is_empty());
     let second = store.reserve(None, &limits, ask(1, "a"), LATER).await.unwrap().unwrap();
     assert!(matches!(second[0], Verdict::Hold(_)), "an approval is for one time");
@@ -107,8 +107,8 @@ pub(super) async fn a_lost_answer_stays_spent_and_a_refusal_is_given_back(store:
     // The answer is lost or the process is killed, so a retry must reserve more room.
     assert_eq!(ask(1, "a").await, Verdict::Pass);
     assert!(matches!(ask(2, "b").await, Verdict::Hold(_)), "both are spent");
-    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
-    end(&store, "a", End::Refused).await;
+    let intent = begun(&store, 1, "a", LATER).await;
+    end(&store, "a", End::Refused(intent)).await;
     assert_eq!(ask(3, "c").await, Verdict::Pass, "what was refused is given back");
     assert!(matches!(ask(4, "d").await, Verdict::Hold(_)), "what was lost is not");
     end(&store, "c", End::NotBegun).await;
@@ -121,8 +121,8 @@ pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: S
     let ask = || store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER);
     ask().await.unwrap();
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
-    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
-    end(&store, "a", End::Refused).await;
+    let intent = begun(&store, 1, "a", LATER).await;
+    end(&store, "a", End::Refused(intent)).await;
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass], "a refused write needs no second approval");
     assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
@@ -135,18 +135,68 @@ pub(super) async fn an_approval_whose_answer_was_lost_lets_nothing_pass(store: S
     assert_eq!(ask().await.unwrap().unwrap(), [Verdict::Pass]);
 }
 
+pub(super) async fn the_end_of_a_write_frees_only_its_own_room_and_only_once(store: SharedStore) {
+    let limits = Limits { removes: 9, ..Limits::default() };
+    let mut intents = Vec::new();
+    for _ in 0..3 {
+        // The answer to each write is lost or late, so each retry needs room of its own.
+        let asked = vec![asked_hold(1, "a", Risk::Removes, "g")];
+        assert_eq!(store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap(), [Verdict::Pass]);
+        intents.push(begun(&store, 1, "a", LATER).await);
+    }
+    for (what, ended, used) in [
+        ("the second is refused", End::Refused(intents[1]), [true, false, true]),
+        ("the call is repeated", End::Refused(intents[1]), [true, false, true]),
+        ("the third is written", End::Written(intents[2]), [true, false, true]),
+        ("the call is repeated", End::Written(intents[2]), [true, false, true]),
+        ("a written change cannot be refused", End::Refused(intents[2]), [true, false, true]),
+        ("no write is left that did not begin", End::NotBegun, [true, false, true]),
+        ("the first is refused late", End::Refused(intents[0]), [false, false, true]),
+    ] {
+        end(&store, "a", ended).await;
+        let bookings = store.bookings(Time(0)).await.unwrap();
+        let is_used = |intent: &u64| {
+            bookings.iter().any(|one| one.intent == Some(*intent) && one.state != Spent::Refused)
+        };
+        assert_eq!([0, 1, 2].map(|n| is_used(&intents[n])), used, "{what}");
+    }
+}
+
+pub(super) async fn the_end_of_a_write_leaves_the_approval_of_another_write_alone(store: SharedStore) {
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let ask = || store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER);
+    ask().await.unwrap();
+    store.approve("a", "ann", LATER).await.unwrap().unwrap();
+    let first = begun(&store, 1, "a", LATER).await;
+    // The first write hangs, and its run loses the lease.
+    assert!(matches!(ask().await.unwrap().unwrap()[0], Verdict::Hold(_)));
+    store.approve("a", "bob", LATER).await.unwrap().unwrap();
+    let second = begun(&store, 1, "a", LATER).await;
+    for late in [End::Refused(first), End::Written(first)] {
+        end(&store, "a", late).await;
+        assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "{late:?}");
+        assert_eq!(store.holds().await.unwrap().len(), 1, "{late:?}");
+    }
+    end(&store, "a", End::Refused(second)).await;
+    let third = begun(&store, 1, "a", LATER).await;
+    end(&store, "a", End::Refused(second)).await;
+    assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "the call was repeated");
+    end(&store, "a", End::Written(third)).await;
+    assert!(store.holds().await.unwrap().is_empty());
+}
+
 pub(super) async fn a_second_approval_lets_nothing_more_pass(store: SharedStore) {
     let limits = Limits { removes: 0, ..Limits::default() };
     let ask = || store.reserve(None, &limits, vec![asked_hold(1, "a", Risk::Removes, "g")], LATER);
     ask().await.unwrap();
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
-    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    let intent = begun(&store, 1, "a", LATER).await;
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "an approval is for one write");
     // The approved write is in progress.
     let again = store.approve("a", "bob", LATER).await.unwrap().unwrap();
     assert_eq!((again.approved_by.as_deref(), again.spent), (Some("ann"), true));
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed);
-    end(&store, "a", End::Written).await;
+    end(&store, "a", End::Written(intent)).await;
     assert!(store.holds().await.unwrap().is_empty());
     assert!(matches!(ask().await.unwrap().unwrap()[0], Verdict::Hold(_)));
 }
@@ -257,9 +307,9 @@ pub(super) async fn a_rejection_withdraws_an_approval_before_the_write_begins(st
     assert!(rejected.approved_by.is_none() && rejected.rejected.is_some());
     assert_eq!(begin(&store, 1, "a", LATER).await, Begun::Lapsed, "the run had asked before");
     store.approve("a", "ann", LATER).await.unwrap().unwrap();
-    assert!(matches!(begin(&store, 1, "a", LATER).await, Begun::Yes(_)));
+    let intent = begun(&store, 1, "a", LATER).await;
     let late = store.decide("a", &reject, LATER).await.unwrap().unwrap();
     assert!(late.rejected.is_none() && late.spent, "the write cannot be stopped any more");
-    end(&store, "a", End::Written).await;
+    end(&store, "a", End::Written(intent)).await;
     assert!(store.holds().await.unwrap().is_empty());
 }

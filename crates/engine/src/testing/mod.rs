@@ -76,6 +76,14 @@ async fn begin(store: &SharedStore, n: u64, digest: &str, now: Time) -> Begun {
     store.begin(None, &key(n), intent, now).await.unwrap()
 }
 
+/// Begins the write of a change that the guard has allowed, and returns the number of its intent.
+async fn begun(store: &SharedStore, n: u64, digest: &str, now: Time) -> u64 {
+    match begin(store, n, digest, now).await {
+        Begun::Yes(number) => number,
+        other => panic!("the write of {digest} does not begin: {other:?}"),
+    }
+}
+
 async fn end(store: &SharedStore, digest: &str, end: End) {
     store.conclude("acme", vec![(digest.to_owned(), end)]).await.unwrap();
 }
@@ -107,6 +115,8 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     guard::what_is_contested_is_held_until_it_is_approved(open().await).await;
     guard::a_lost_answer_stays_spent_and_a_refusal_is_given_back(open().await).await;
     guard::an_approval_whose_answer_was_lost_lets_nothing_pass(open().await).await;
+    guard::the_end_of_a_write_frees_only_its_own_room_and_only_once(open().await).await;
+    guard::the_end_of_a_write_leaves_the_approval_of_another_write_alone(open().await).await;
     guard::a_second_approval_lets_nothing_more_pass(open().await).await;
     guard::a_rejected_change_stays_held_until_it_is_approved_or_no_longer_planned(open().await).await;
     guard::a_rejection_withdraws_an_approval_before_the_write_begins(open().await).await;
@@ -116,6 +126,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     records::notes_are_kept(open().await).await;
     records::a_note_is_replaced_only_while_it_is_as_it_was_read(open().await).await;
     records::notes_are_listed_page_by_page(open().await).await;
+    records::the_character_nul_stops_nothing(open().await).await;
     records::the_journal_is_read_backwards_page_by_page(open().await).await;
     records::a_key_is_found_by_every_name_that_it_had(open().await).await;
     records::what_is_copied_is_as_it_was(open().await, open().await).await;

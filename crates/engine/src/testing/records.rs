@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::{LATER, SharedStore, all, asked_hold, change, delivery, entry, key};
+use super::{LATER, SharedStore, all, asked_hold, begun, change, delivery, entry, key};
 use crate::clock::Time;
 use crate::delivery::{Accepted, Delivery, Mark};
 use crate::guard::{Limits, Verdict};
 use crate::journal::{Detail, Entry, EntryKind, IntendedChange};
-use crate::key::Lane;
+use crate::key::{Key, Lane};
 use crate::plan::Risk;
 use crate::queue::{Outcome, ParkReason};
 use crate::store::{History, Listing, Retention};
@@ -128,6 +128,41 @@ pub(super) async fn a_note_is_replaced_only_while_it_is_as_it_was_read(store: Sh
     }
 }
 
+/// PostgreSQL cannot store the character U+0000. A delivery or a name that contains it must not stop
+/// the other keys.
+pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
+    let odd = Key::new("group", "okta", "a\0b");
+    let marks = vec![
+        Mark { hint: Some("a\0b".into()), ..Mark::new(odd.clone(), Lane::Event) },
+        Mark::new(key(1), Lane::Event),
+    ];
+    let delivered =
+        Delivery { actor: Some("a\0b".into()), event: "a\0b".into(), ..delivery("a\0b", Time(0)) };
+    assert_eq!(store.accept(delivered.clone(), marks).await, Ok(Accepted::Stored));
+    assert_eq!(store.accept(delivered, Vec::new()).await, Ok(Accepted::Duplicate));
+    assert!(store.body("github", "a\0b").await.unwrap().is_some());
+    let claims = store.claim(10, LATER).await.unwrap();
+    let mut claimed: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
+    claimed.sort();
+    assert_eq!(claimed, [odd, key(1)]);
+    for claim in claims {
+        assert!(store.finish(&claim.lease, Outcome::Retry("a\0b".into()), LATER).await.unwrap());
+    }
+    let one = Entry { subject: "acme/a\0b".into(), ..entry(EntryKind::Run, LATER, None) };
+    store.journal(None, vec![one], LATER).await.unwrap().unwrap();
+    store.put("odd", "a\0b").await.unwrap();
+    store.pause("a\0b", LATER + Duration::from_secs(60)).await.unwrap();
+    assert!(store.resume("a\0b").await.unwrap());
+    // These searches find nothing, and they are no errors.
+    let listing = Listing { key: Some("a\0b".into()), ..all() };
+    assert!(store.deliveries(listing.clone()).await.unwrap().is_empty());
+    assert!(store.entries(listing).await.unwrap().is_empty());
+    let history = History { key: Some("a\0b".into()), limit: 10, ..History::default() };
+    assert!(store.newest_entries(history).await.unwrap().is_empty());
+    assert!(store.keys_called("c\0d").await.unwrap().is_empty());
+    assert_eq!(store.approve("a\0b", "ann", LATER).await.unwrap(), None);
+}
+
 pub(super) async fn notes_are_listed_page_by_page(store: SharedStore) {
     let names = ["a", "b", "b:1", "b:2", "b:22", "b:3", "b:é", "b;", "c:1"];
     for name in names {
@@ -184,6 +219,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     for n in 0..3 {
         ask(from.clone(), n).await;
     }
+    begun(&from, 0, "h0", LATER).await;
     from.approve("h2", "ann", LATER).await.unwrap();
     from.pause("acme", LATER + Duration::from_secs(60)).await.unwrap();
     let long = "x".repeat(100_000);
@@ -192,7 +228,7 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     to.ready().await.unwrap();
     let copied =
         crate::transfer::copy(from.as_ref(), to.as_ref(), limits.window, LATER, &|_, _| {}).await.unwrap();
-    let expected = Copied { keys: 3, deliveries: 2, entries: 3, holds: 1, notes: 1, pauses: 1 };
+    let expected = Copied { keys: 3, deliveries: 2, entries: 4, holds: 1, notes: 1, pauses: 1 };
     assert_eq!(copied, expected);
     assert_eq!(to.rows(10).await, from.rows(10).await);
     assert_eq!(to.deliveries(all()).await, from.deliveries(all()).await);
@@ -319,4 +355,12 @@ pub(super) async fn a_key_is_found_by_every_name_that_it_had(store: SharedStore)
         assert!(subjects.iter().any(|known| known == subject), "{subject}: {subjects:?}");
     }
     assert_eq!(store.subjects(2).await.unwrap().len(), 2);
+    // The directory of a company may have names that are longer than an entry of an index.
+    let long: String =
+        (1..4_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+    let one = Entry { subject: format!("acme/{long}"), ..entry(EntryKind::Run, Time(1), None) };
+    store.journal(None, vec![one], Time(1)).await.unwrap();
+    assert_eq!(store.keys_called(&long).await.unwrap(), [key(1)]);
+    assert!(store.keys_called(&long[1..]).await.unwrap().is_empty());
+    assert!(store.keys_called(&format!("{long}a")).await.unwrap().is_empty());
 }

@@ -236,10 +236,10 @@ impl GuardStore for Line {
     ) -> Result<Begun, StoreError> {
         self.call("begin", |state| {
             let begun = state.model.begin(lease, key, &intent, now);
-            if matches!(begun, Begun::Yes(_)) {
+            if let Begun::Yes(number) = begun {
                 let is_paused = state.model.pauses(now).iter().any(|pause| pause.covers(key));
                 let true_now = self.world.now();
-                state.promises.begun((lease, is_paused), key, &intent, (now, true_now));
+                state.promises.begun((lease, is_paused), key, (&intent, number), (now, true_now));
             }
             begun
         })
@@ -247,9 +247,7 @@ impl GuardStore for Line {
     }
 
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError> {
-        // The protocol does not allow this call to be made twice: a second refusal would free the
-        // room of an earlier write of the same change, whose answer was lost.
-        self.make("conclude", false, |state| {
+        self.call("conclude", |state| {
             state.model.conclude(instance, &ends);
             state.promises.concluded(&ends);
         })

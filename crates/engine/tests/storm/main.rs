@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dice;
+mod ends;
 mod hunt;
 mod lease;
 mod line;
@@ -22,6 +23,7 @@ mod scenario;
 mod settings;
 mod shrink;
 mod stage;
+mod stops;
 #[cfg(feature = "testing")]
 mod suite;
 mod vendor;

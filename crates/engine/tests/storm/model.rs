@@ -92,7 +92,9 @@ impl Model {
             }
         }
         let may = |row: &&Row| {
+            let is_stuck = self.is_sabotaged(Sabotage::LeasesNeverEnd) && row.lease_until.is_some();
             row.due_at().is_some_and(|due| due <= now)
+                && !is_stuck
                 && !self.is_paused(&row.key, now)
                 && !except.iter().any(|instance| instance == row.key.instance())
         };

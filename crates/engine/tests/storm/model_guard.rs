@@ -52,12 +52,24 @@ impl Model {
             return Begun::Paused { scope: pause.scope, until: pause.until };
         }
         if let Some((digest, length)) = &intent.spends {
-            let mut hold = self.holds.get(digest).cloned();
-            let bookings = self.windows.entry(key.instance().to_owned()).or_default();
-            let has_room = window::begin(bookings, hold.as_mut(), digest, *length, now);
+            let (hold, empty) = (self.holds.get(digest), Vec::new());
+            let bookings = self.windows.get(key.instance()).unwrap_or(&empty);
+            let has_room = window::may_begin(bookings, hold, digest, *length, now);
             if !has_room && !self.is_sabotaged(Sabotage::RoomNotChecked) {
                 return Begun::Lapsed;
             }
+        }
+        let number = if self.is_sabotaged(Sabotage::NoIntent) {
+            0
+        } else {
+            let numbers = self.append(std::slice::from_ref(&intent.entry));
+            let Some(number) = numbers.first().copied() else { return Begun::LeaseLost };
+            number
+        };
+        if let Some((digest, length)) = &intent.spends {
+            let mut hold = self.holds.get(digest).cloned();
+            let bookings = self.windows.entry(key.instance().to_owned()).or_default();
+            window::begin(bookings, hold.as_mut(), digest, *length, number, now);
             if let Some(mut hold) = hold {
                 if self.is_sabotaged(Sabotage::ApprovalNotSpent) {
                     hold.spent = false;
@@ -65,18 +77,17 @@ impl Model {
                 self.holds.insert(digest.clone(), hold);
             }
         }
-        if self.is_sabotaged(Sabotage::NoIntent) {
-            return Begun::Yes(0);
-        }
-        let numbers = self.append(std::slice::from_ref(&intent.entry));
-        numbers.first().map_or(Begun::LeaseLost, |number| Begun::Yes(*number))
+        Begun::Yes(number)
     }
 
     pub(crate) fn conclude(&mut self, instance: &str, ends: &[(String, End)]) {
         for (digest, end) in ends {
             let hold = self.holds.remove(digest);
             let is_freed = hold.is_none() && self.is_sabotaged(Sabotage::RoomFreed);
-            let end = if is_freed { End::Refused } else { *end };
+            let end = match *end {
+                End::Written(intent) if is_freed => End::Refused(intent),
+                end => end,
+            };
             let bookings = self.windows.entry(instance.to_owned()).or_default();
             if let Some(kept) = window::conclude(bookings, hold, digest, end) {
                 self.holds.insert(digest.clone(), kept);

@@ -99,13 +99,21 @@ impl Process {
         end(self.tasks).await;
     }
 
-    /// Asks the process to stop, and kills it if it takes too long.
-    pub(crate) async fn stop(mut self) {
+    /// Asks the process to stop, and kills it if it takes too long. Returns whether it stopped by
+    /// itself.
+    pub(crate) async fn stop(mut self) -> bool {
         self.stop.cancel();
-        if tokio::time::timeout(GRACE * 3, &mut self.worker).await.is_err() {
-            end(self.worker).await;
+        let (worker, tasks) = (&mut self.worker, &mut self.tasks);
+        let stopped = async {
+            let _ = tokio::join!(worker, tasks); // a panic is reported by the thread of the storm
+        };
+        let is_stopped = tokio::time::timeout(GRACE * 3, stopped).await.is_ok();
+        for part in [self.worker, self.tasks] {
+            if !part.is_finished() {
+                end(part).await;
+            }
         }
-        end(self.tasks).await;
+        is_stopped
     }
 }
 

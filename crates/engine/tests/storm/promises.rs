@@ -1,14 +1,14 @@
 //! The promises of the engine, and a witness that checks them. The witness keeps its own small
 //! record of what the store and the vendor were asked, and shares no code with the engine's rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::{
     Change, Claim, Detail, End, Entry, EntryKind, Hold, Intent, Key, Lease, Mark, Risk, Row, Time, Verdict,
 };
 
-use crate::settings::{LIMITS, SURE_WINDOW};
+use crate::settings::{LIMITS, SHARE, SURE_WINDOW};
 
 /// A promise that must hold in every storm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,8 @@ impl Broken {
 enum Standing {
     Open,
     Approved,
-    Spent,
+    /// The write with this intent uses the approval.
+    Spent(u64),
     Rejected,
 }
 
@@ -85,7 +86,7 @@ pub(crate) struct Allowed {
 
 /// A guarded write without an approval that had its effect at the vendor.
 struct Landed {
-    instance: String,
+    key: Key,
     at: Time,
     change: Change<()>,
 }
@@ -111,9 +112,15 @@ pub(crate) struct Promises {
     approved_writes: BTreeMap<String, u32>,
     grounds: BTreeMap<String, Vec<Allowed>>,
     landed: Vec<Landed>,
+    /// Whether one aspect may lose or weaken something in [`SHARE`] repositories only.
+    is_share_limited: bool,
 }
 
 impl Promises {
+    pub(crate) fn new(is_share_limited: bool) -> Self {
+        Self { is_share_limited, ..Self::default() }
+    }
+
     /// Records that a promise is broken. Only the first one counts.
     pub(crate) fn break_if(&mut self, is_broken: bool, promise: Promise, what: impl FnOnce() -> String) {
         if is_broken && self.broken.is_none() {
@@ -184,7 +191,7 @@ impl Promises {
     pub(crate) fn reserved(&mut self, asked: &[Hold], verdicts: &[Verdict]) {
         for (hold, verdict) in asked.iter().zip(verdicts) {
             let standing = self.standings.get(&hold.digest).copied();
-            let is_held = matches!(standing, Some(Standing::Open | Standing::Rejected | Standing::Spent));
+            let is_held = matches!(standing, Some(Standing::Open | Standing::Rejected | Standing::Spent(_)));
             let needs_one = standing.is_none() && !hold.why.is_empty();
             if *verdict == Verdict::Pass {
                 self.break_if(is_held || needs_one, Promise::Held, || {
@@ -246,7 +253,7 @@ impl Promises {
         &mut self,
         (lease, is_paused): (Option<&Lease>, bool),
         key: &Key,
-        intent: &Intent,
+        (intent, number): (&Intent, u64),
         (now, true_now): (Time, Time),
     ) {
         let held = self.leases.get(key).copied();
@@ -259,7 +266,8 @@ impl Promises {
         let Detail::Change(intended) = &intent.entry.detail else { return };
         let change = intended.change.clone();
         let digest = change.digest(key);
-        let ground = if intent.spends.is_some() { self.spend(key, &digest, &change) } else { Ground::Free };
+        let is_asked = intent.spends.is_some();
+        let ground = if is_asked { self.spend(key, &digest, &change, number) } else { Ground::Free };
         let is_guarded = change.risks().is_guarded() || change.stop.is_some();
         self.break_if(is_guarded && ground == Ground::Free, Promise::Held, || {
             format!("{digest} of {key} began without the guard")
@@ -267,7 +275,7 @@ impl Promises {
         self.grounds.entry(digest).or_default().push(Allowed { ground, at: true_now, change });
     }
 
-    fn spend(&mut self, key: &Key, digest: &str, change: &Change<()>) -> Ground {
+    fn spend(&mut self, key: &Key, digest: &str, change: &Change<()>, number: u64) -> Ground {
         let standing = self.standings.get(digest).copied();
         match standing {
             None => Ground::Window,
@@ -279,11 +287,12 @@ impl Promises {
                 self.break_if(is_other, Promise::Approval, || {
                     format!("{digest} of {key} is not the change that was approved")
                 });
-                self.standings.insert(digest.to_owned(), Standing::Spent);
+                self.standings.insert(digest.to_owned(), Standing::Spent(number));
                 Ground::Approval
             }
             Some(other) => {
-                let promise = if other == Standing::Spent { Promise::Approval } else { Promise::Held };
+                let is_spent = matches!(other, Standing::Spent(_));
+                let promise = if is_spent { Promise::Approval } else { Promise::Held };
                 self.break_if(true, promise, || format!("{digest} of {key} began, and it is {other:?}"));
                 Ground::Approval
             }
@@ -292,15 +301,18 @@ impl Promises {
 
     pub(crate) fn concluded(&mut self, ends: &[(String, End)]) {
         for (digest, end) in ends {
-            let is_spent = self.standings.get(digest) == Some(&Standing::Spent);
-            match end {
-                End::Written if is_spent => {
+            let used_by = match self.standings.get(digest) {
+                Some(Standing::Spent(number)) => Some(*number),
+                _ => None,
+            };
+            match *end {
+                End::Written(number) if used_by == Some(number) => {
                     self.standings.remove(digest);
                 }
-                End::Refused if is_spent => {
+                End::Refused(number) if used_by == Some(number) => {
                     self.standings.insert(digest.clone(), Standing::Approved);
                 }
-                End::Written | End::Refused | End::NotBegun => {}
+                End::Written(_) | End::Refused(_) | End::NotBegun => {}
             }
         }
     }
@@ -336,10 +348,12 @@ impl Promises {
                 });
             }
             Ground::Window => {
-                let instance = key.instance().to_owned();
                 let Allowed { at, change, .. } = allowed;
-                self.landed.push(Landed { instance: instance.clone(), at, change });
-                self.check_window(&instance, at);
+                self.landed.push(Landed { key: key.clone(), at, change });
+                self.check_window(key.instance(), at);
+                if self.is_share_limited {
+                    self.check_share(key.instance(), at);
+                }
             }
         }
     }
@@ -349,7 +363,7 @@ impl Promises {
         let mut exceeded = None;
         for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {
             let is_in = |one: &&Landed| {
-                one.instance == instance && one.at <= last.at && one.at > last.at - SURE_WINDOW
+                one.key.instance() == instance && one.at <= last.at && one.at > last.at - SURE_WINDOW
             };
             for risk in Risk::ALL {
                 let Some(limit) = LIMITS.of(risk) else { continue };
@@ -366,6 +380,33 @@ impl Promises {
                     "{reached} {} of {instance} in a window, and the limit is {limit}",
                     risk.noun(reached)
                 )
+            });
+        }
+    }
+
+    /// Checks in how many repositories one aspect lost or weakened something, in every window that a
+    /// write at `at` belongs to.
+    fn check_share(&mut self, instance: &str, at: Time) {
+        let mut exceeded = None;
+        for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {
+            let mut reached: BTreeMap<&str, BTreeSet<&Key>> = BTreeMap::new();
+            for one in &self.landed {
+                let is_in =
+                    one.key.instance() == instance && one.at <= last.at && one.at > last.at - SURE_WINDOW;
+                let loses =
+                    one.change.fields.iter().any(|field| matches!(field.risk, Risk::Removes | Risk::Weakens));
+                if is_in && loses {
+                    reached.entry(&one.change.aspect).or_default().insert(&one.key);
+                }
+            }
+            let most = reached.into_iter().max_by_key(|(_, keys)| keys.len());
+            if let Some((aspect, keys)) = most.filter(|(_, keys)| keys.len() as u64 > u64::from(SHARE)) {
+                exceeded = Some((aspect.to_owned(), keys.len()));
+            }
+        }
+        if let Some((aspect, count)) = exceeded {
+            self.break_if(true, Promise::Window, || {
+                format!("{aspect} lost something in {count} repositories of {instance} in a window, and {SHARE} may")
             });
         }
     }

@@ -11,6 +11,8 @@ pub(crate) enum Sabotage {
     DoneIsWanted,
     /// A claim takes keys that have a valid lease.
     LeasesIgnored,
+    /// The lease of a process that was killed never ends.
+    LeasesNeverEnd,
     /// The end of a run does not compare the epoch.
     EpochIgnored,
     /// The renewal of a lease does not compare the epoch.
@@ -21,6 +23,8 @@ pub(crate) enum Sabotage {
     PauseNotChecked,
     /// The beginning of a write does not check the room and the approval.
     RoomNotChecked,
+    /// The guard does not look at the share of the repositories.
+    ShareIgnored,
     /// The room of a written change is free again.
     RoomFreed,
     /// An approval is not used up by its write.
@@ -38,15 +42,17 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::DeliveryWithoutMarks,
         Self::DoneIsWanted,
         Self::LeasesIgnored,
+        Self::LeasesNeverEnd,
         Self::EpochIgnored,
         Self::RenewalIgnoresEpoch,
         Self::LeaseNotChecked,
         Self::PauseNotChecked,
         Self::RoomNotChecked,
+        Self::ShareIgnored,
         Self::RoomFreed,
         Self::ApprovalNotSpent,
         Self::RejectionIgnored,
@@ -65,8 +71,9 @@ impl Sabotage {
             Self::LeasesIgnored | Self::EpochIgnored | Self::RenewalIgnoresEpoch | Self::LeaseNotChecked => {
                 &[Promise::Lease]
             }
+            Self::LeasesNeverEnd => &[Promise::Converges],
             Self::PauseNotChecked => &[Promise::Pause],
-            Self::RoomFreed => &[Promise::Window],
+            Self::RoomFreed | Self::ShareIgnored => &[Promise::Window],
             // The second write may also look like one without an approval.
             Self::ApprovalNotSpent | Self::RoomNotChecked => {
                 &[Promise::Approval, Promise::Held, Promise::Window]

@@ -55,6 +55,8 @@ pub(crate) struct Scenario {
     pub(crate) pace: u64,
     /// Whether an instance may occupy only a part of the places of a worker.
     pub(crate) are_runs_shared: bool,
+    /// Whether one aspect may lose or weaken something only in a small share of the repositories.
+    pub(crate) is_share_limited: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -75,7 +77,8 @@ impl Scenario {
         let are_runs_shared = dice.happens(500);
         let count = 10 + dice.below(30);
         let steps = (0..count).map(|_| step(&mut dice, are_apart)).collect();
-        Self { seed, faults, ahead, repeats, pace, are_runs_shared, steps }
+        let is_share_limited = dice.happens(300);
+        Self { seed, faults, ahead, repeats, pace, are_runs_shared, is_share_limited, steps }
     }
 }
 

@@ -30,3 +30,14 @@ pub(crate) const LIMITS: Limits = Limits {
     repositories: 1000,
     among: None,
 };
+
+/// In some storms: the number of repositories of an instance in which one aspect may lose or weaken
+/// something in a window.
+pub(crate) const SHARE: u32 = 1;
+
+/// Returns the limits with a share of [`SHARE`] repositories.
+pub(crate) fn with_share(limits: Limits) -> Limits {
+    let among = u32::try_from(KEYS).ok();
+    // A tenth of the repositories is less than one, so the other limit counts.
+    Limits { percent: 10, repositories: SHARE, among, ..limits }
+}

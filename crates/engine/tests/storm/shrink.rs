@@ -57,6 +57,8 @@ impl Shrink {
         }
         let calmer = Scenario { repeats: 0, pace: 0, are_runs_shared: false, ..self.caught.scenario.clone() };
         self.keeps(calmer);
+        let wider = Scenario { is_share_limited: false, ..self.caught.scenario.clone() };
+        self.keeps(wider);
     }
 
     /// Leaves out more and more steps: first halves, then smaller parts, then single steps.

@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::promises::{Broken, Promise};
 use crate::sabotage::Sabotage;
 use crate::scenario::{Act, Scenario};
-use crate::settings::{INSTANCES, LIMITS, PROCESSES, START};
+use crate::settings::{INSTANCES, LIMITS, PROCESSES, START, with_share};
 use crate::vendor::{FIELDS, Instruction, Values, keys};
 use crate::world::{Faults, World, wait};
 
@@ -65,13 +65,15 @@ fn milliseconds(ahead: u64) -> i64 {
 
 impl Stage {
     fn new(world: &Arc<World>, scenario: &Scenario) -> Self {
+        let limits = Limits { repeats: scenario.repeats, ..LIMITS };
+        let has_share = scenario.is_share_limited && !world.lock().is_sabotaged(Sabotage::ShareIgnored);
         let clocks = scenario.ahead.map(|ahead| Clock::simulated(Time(START + milliseconds(ahead))));
         let mut stage = Self {
             world: world.clone(),
             processes: [const { None }; PROCESSES],
             clocks,
             ahead: scenario.ahead,
-            limits: Limits { repeats: scenario.repeats, ..LIMITS },
+            limits: if has_share { with_share(limits) } else { limits },
             pace: Duration::from_millis(scenario.pace),
             are_runs_shared: scenario.are_runs_shared,
             deliveries: 0,

@@ -20,6 +20,7 @@ async fn the_store_in_memory_passes_the_tests_of_every_store() {
             repeats: 0,
             pace: 0,
             are_runs_shared: false,
+            is_share_limited: false,
             steps: Vec::new(),
         };
         let line = Line { world: World::new(&calm, None, false), process: 0, timing: Timing::default() };

@@ -116,7 +116,7 @@ impl World {
     pub(crate) fn new(scenario: &Scenario, sabotage: Option<Sabotage>, is_traced: bool) -> Arc<Self> {
         let state = State {
             model: Model { sabotage, ..Model::default() },
-            promises: Promises::default(),
+            promises: Promises::new(scenario.is_share_limited),
             vendor: Vendor::new(),
             dice: Dice::new(scenario.seed ^ 0x5EED),
             faults: scenario.faults,

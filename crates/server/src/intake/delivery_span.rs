@@ -1,7 +1,7 @@
 //! The span of a delivery, which begins the trace of the runs that the delivery causes.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
-use beadle_engine::{Accepted, Delivery, Mark, StoreError, Time};
+use beadle_engine::{Accepted, Delivery, Mark, Time};
 
 /// Begins the span of a verified delivery, which marks these keys. Its request began at `since`.
 ///
@@ -26,7 +26,7 @@ pub(super) fn mark(span: &Span, marks: Vec<Mark>) -> Vec<Mark> {
 }
 
 /// Ends the span of a delivery with the result of its storage, and returns this result.
-pub(super) fn end(mut span: Span, stored: Result<Accepted, StoreError>) -> Result<Accepted, StoreError> {
+pub(super) fn end<E>(mut span: Span, stored: Result<Accepted, E>) -> Result<Accepted, E> {
     match stored {
         Ok(Accepted::Stored) => span.set("beadle.result", "stored"),
         Ok(Accepted::Duplicate) => span.set("beadle.result", "duplicate"),

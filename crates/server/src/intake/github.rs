@@ -57,7 +57,7 @@ async fn receive(
     let marked = !verified.marks.is_empty();
     let span = delivery_span::begin(&verified.delivery, verified.marks.iter(), started);
     let marks = delivery_span::mark(&span, verified.marks);
-    let stored = intake.store.accept(verified.delivery, marks).await;
+    let stored = intake.accept(verified.delivery, marks).await;
     let accepted = delivery_span::end(span, stored)?;
     if marked && accepted == Accepted::Stored {
         intake.bell.notify_one();

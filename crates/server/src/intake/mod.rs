@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use beadle_engine::journal::RefusedWebhook;
-use beadle_engine::{Accepted, Clock, Detail, Entry, EntryKind, Store, StoreError, Time};
+use beadle_engine::{Accepted, Clock, Delivery, Detail, Entry, EntryKind, Mark, Store, StoreError, Time};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -43,6 +43,9 @@ pub struct IntakeLimits {
     pub silence: Duration,
     /// How long a request may wait until enough memory is free for its body.
     pub patience: Duration,
+    /// How long the store may take to store a delivery. GitHub gives up after 10 seconds, and a store
+    /// that hangs must not keep the memory of the bodies.
+    pub storing: Duration,
 }
 
 impl Default for IntakeLimits {
@@ -53,6 +56,7 @@ impl Default for IntakeLimits {
             slow: Duration::from_secs(9),
             silence: Duration::from_secs(3),
             patience: Duration::from_secs(5),
+            storing: Duration::from_secs(8),
         }
     }
 }
@@ -157,6 +161,18 @@ impl Intake {
             }
         }
         Ok(bytes)
+    }
+
+    /// Stores a delivery, and makes its keys due.
+    async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, Problem> {
+        let limit = self.limits.storing;
+        match tokio::time::timeout(limit, self.store.accept(delivery, marks)).await {
+            Ok(accepted) => Ok(accepted?),
+            Err(_) => {
+                let why = format!("no answer within {} s", limit.as_secs());
+                Err(StoreError::Unavailable { doing: "storing a delivery", why }.into())
+            }
+        }
     }
 
     fn too_large(&self) -> Problem {

@@ -75,11 +75,11 @@ async fn receive(
     let events = events.map(|(event, marks)| (event, delivery_span::mark(&span, marks)));
     let events = events.map(|(event, marks)| async move {
         let marked = !marks.is_empty();
-        let accepted = intake.store.accept(event, marks).await?;
+        let accepted = intake.accept(event, marks).await?;
         Ok::<bool, Problem>(marked && accepted == Accepted::Stored)
     });
     let marked = try_join_all(events).await?.contains(&true);
-    let stored = intake.store.accept(verified.delivery, Vec::new()).await;
+    let stored = intake.accept(verified.delivery, Vec::new()).await;
     let accepted = delivery_span::end(span, stored)?;
     if marked {
         intake.bell.notify_one();

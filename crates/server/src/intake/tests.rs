@@ -14,7 +14,7 @@ const BODY: &str = r#"{"organization":{"login":"acme"},"repository":{"id":7}}"#;
 /// An intake for one organisation and one directory. Its store is deleted together with the folder.
 struct Listener {
     intake: Arc<Intake>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Listener {
@@ -36,7 +36,7 @@ impl Listener {
         let senders = Senders { github: vec![organisation], okta: vec![directory] };
         let (clock, bell) = (Clock::system(), Arc::new(Notify::new()));
         let intake = Intake::new(senders, store(&folder), clock, bell, Arc::default(), limits);
-        Self { intake: Arc::new(intake), _folder: folder }
+        Self { intake: Arc::new(intake), folder }
     }
 
     /// Sends a request. Returns the status, the headers and the field `result` of the answer.
@@ -158,5 +158,19 @@ async fn a_sender_that_pauses_is_cut_off_and_a_full_intake_asks_for_a_retry() {
     }
     let (status, head, text) = listener.send("POST", "/hooks/github", &headers, Body::empty()).await;
     assert_eq!((status, text.as_str()), (503, "too many bodies at the same time"));
+    assert_eq!(head["retry-after"], "30");
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_answered_before_the_sender_gives_up() {
+    let limits = IntakeLimits { storing: Duration::from_millis(50), ..IntakeLimits::default() };
+    let listener = Listener::new(limits);
+    let lock = rusqlite::Connection::open(listener.folder.path().join("beadle.db")).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    // The store itself waits longer for another process.
+    let patience = Duration::from_secs(5);
+    let answer = tokio::time::timeout(patience, listener.github(&[], BODY)).await;
+    let (status, head, text) = answer.expect("the sender gets an answer");
+    assert_eq!((status, text.as_str()), (503, "the delivery could not be stored"));
     assert_eq!(head["retry-after"], "30");
 }

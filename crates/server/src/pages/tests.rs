@@ -148,6 +148,7 @@ async fn fill(store: &dyn Store) {
         approval_reason: None,
         rejected: None,
         spent: false,
+        intent: None,
         generation: HOSTILE.into(),
         change: change.clone(),
     };
@@ -435,6 +436,7 @@ async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
         approval_reason: None,
         rejected: None,
         spent: false,
+        intent: None,
         generation: "g1".into(),
         change: testing::change("teams", "team core", &[Risk::Removes]),
     };

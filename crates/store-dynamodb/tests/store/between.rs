@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle_emulate::{Moto, Proxy};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Time, Verdict,
+    Begun, Change, End, Entry, EntryKind, Field, Hold, Intent, Key, Limits, Mode, Risk, Spent, Time, Verdict,
 };
 use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::json;
@@ -36,6 +36,7 @@ fn hold(generation: &str) -> Hold {
         approval_reason: None,
         rejected: None,
         spent: false,
+        intent: None,
         generation: generation.into(),
         change: Change {
             aspect: "teams".into(),
@@ -128,14 +129,38 @@ async fn an_approval_during_the_write_that_was_approved_lets_nothing_more_pass()
     let (_moto, direct, proxy, stopped) = world().await;
     ask(&direct).await;
     direct.approve("a", "ann", NOW).await.unwrap().unwrap();
-    assert!(matches!(begin(&direct).await, Begun::Yes(_)));
-    let ends = vec![("a".to_owned(), End::Written)];
+    let Begun::Yes(number) = begin(&direct).await else { panic!("it is approved") };
+    let ends = vec![("a".to_owned(), End::Written(number))];
     let ended = tokio::spawn(async move { stopped.conclude("acme", ends).await });
     proxy.until_stopped().await;
     direct.approve("a", "bob", NOW).await.unwrap().unwrap();
     proxy.go_on();
     ended.await.unwrap().unwrap();
     assert!(direct.holds().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_recorded_twice_frees_the_room_of_one_write() {
+    let (_moto, direct, proxy, stopped) = world().await;
+    let wide = Limits { removes: 9, ..limits() };
+    let mut intents = Vec::new();
+    for _ in 0..2 {
+        let verdicts = direct.reserve(None, &wide, vec![hold("g")], NOW).await.unwrap().unwrap();
+        assert_eq!(verdicts, [Verdict::Pass]);
+        let Begun::Yes(number) = begin(&direct).await else { panic!("the window has room") };
+        intents.push(number);
+    }
+    // The answer to the first write is lost. The vendor refuses the second one.
+    let ends = vec![("a".to_owned(), End::Refused(intents[1]))];
+    let again = ends.clone();
+    let ended = tokio::spawn(async move { stopped.conclude("acme", again).await });
+    proxy.until_stopped().await;
+    direct.conclude("acme", ends).await.unwrap();
+    proxy.go_on();
+    ended.await.unwrap().unwrap();
+    let bookings = direct.bookings(Time(0)).await.unwrap();
+    let used = bookings.iter().filter(|booking| booking.state != Spent::Refused);
+    assert_eq!(used.map(|booking| booking.intent).collect::<Vec<_>>(), [Some(intents[0])]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use beadle_engine::store::prelude::*;
 use beadle_engine::{Entry, EntryKind, Lane, Listing, Mark, Retention, StoreError, Time};
-use beadle_store_postgres::{PostgresSettings, PostgresStore};
+use beadle_store_postgres::{PostgresSettings, PostgresStore, SchemaVersion};
 
 use crate::cluster::{new_schema, open, run};
 
@@ -15,6 +15,22 @@ async fn processes_that_start_together_migrate_once() {
         store.mark(vec![Mark::new(key, Lane::Event)], Time(0)).await.unwrap();
     }
     assert_eq!(open(&url).await.rows(10).await.unwrap().len(), 4, "a second start keeps the data");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_is_read_and_the_schema_stays_as_it_is() {
+    let url = new_schema().await;
+    assert_eq!(PostgresStore::version(&url).await.unwrap(), None);
+    assert!(!PostgresStore::exists(&url).await.unwrap(), "nothing was created");
+    open(&url).await;
+    let version = PostgresStore::version(&url).await.unwrap().unwrap();
+    assert_eq!(version.stored, version.supported);
+    // An older version has created the schema.
+    run(&url, "UPDATE schema_version SET version = version - 1").await;
+    for _ in 0..2 {
+        let older = SchemaVersion { stored: version.stored - 1, ..version };
+        assert_eq!(PostgresStore::version(&url).await.unwrap(), Some(older));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,6 +158,7 @@ impl World {
             approval_reason: None,
             rejected: None,
             spent: false,
+            intent: None,
             generation: self.generation.to_string(),
             change: Change {
                 aspect: ASPECTS[what.aspect].into(),
@@ -225,19 +226,21 @@ impl World {
                 }
                 _ => {}
             }
-            if !self.begin(&store, hold).await {
+            let Some(intent) = self.begin(&store, hold).await else {
                 not_begun.push((hold.digest.clone(), End::NotBegun));
                 continue;
-            }
+            };
             let by_approval = self.approved.remove(&hold.digest);
             let made = !matches!(how, How::Refused | How::Failed);
             if made && !by_approval {
                 self.made.push(Made { at: self.now, what: *what });
             }
             match how {
-                How::Written => ends(End::Written).await,
+                How::Written => ends(End::Written(intent)).await,
                 How::Refused => {
-                    ends(End::Refused).await;
+                    // A layer below the call may have done it already.
+                    ends(End::Refused(intent)).await;
+                    ends(End::Refused(intent)).await;
                     if by_approval {
                         self.approved.insert(hold.digest.clone());
                     }
@@ -249,7 +252,8 @@ impl World {
         store.conclude("acme", not_begun).await.unwrap();
     }
 
-    async fn begin(&self, store: &Arc<SqliteStore>, hold: &Hold) -> bool {
+    /// Returns the number of the intent, if the write may begin.
+    async fn begin(&self, store: &Arc<SqliteStore>, hold: &Hold) -> Option<u64> {
         let entry = Entry {
             seq: 0,
             at: self.now,
@@ -268,7 +272,10 @@ impl World {
             is_paused,
             "the next write sees a pause, and its end"
         );
-        matches!(begun, Begun::Yes(_))
+        match begun {
+            Begun::Yes(number) => Some(number),
+            _ => None,
+        }
     }
 
     /// Checks the specification: no window has more writes than the limits allow.

@@ -21,6 +21,7 @@ fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
         approval_reason: None,
         rejected: None,
         spent: false,
+        intent: None,
         generation: "g".into(),
         change: Change {
             aspect: aspect.into(),
@@ -64,8 +65,8 @@ fn three_lost_answers_fill_a_window_of_three() {
         // Another writer grants the team its access again after each removal, and the answer to
         // each removal is lost.
         if ask(&mut window, &limits, &change, now) == Verdict::Pass {
-            assert!(begin(&mut window, None, &change.digest, limits.window, now));
             made += 1;
+            assert!(begin(&mut window, None, &change.digest, limits.window, made, now));
         }
     }
     assert_eq!(made, 3);
@@ -79,10 +80,11 @@ fn what_is_refused_takes_no_room_from_what_is_lawful() {
     let mut window = Vec::new();
     for n in 0..8 {
         let refused = hold(n, "teams", Risk::Removes, 1);
-        for _ in 0..3 {
+        for time in 0..3 {
+            let intent = 3 * n + time;
             assert_eq!(ask(&mut window, &limits, &refused, NOW), Verdict::Pass);
-            assert!(begin(&mut window, None, &refused.digest, limits.window, NOW));
-            conclude(&mut window, None, &refused.digest, End::Refused);
+            assert!(begin(&mut window, None, &refused.digest, limits.window, intent, NOW));
+            conclude(&mut window, None, &refused.digest, End::Refused(intent));
         }
     }
     let lawful = (10..18).map(|n| ask(&mut window, &limits, &hold(n, "teams", Risk::Removes, 1), NOW));
@@ -192,9 +194,76 @@ fn room_that_was_reserved_long_ago_begins_no_write() {
     let change = hold(1, "teams", Risk::Removes, 1);
     assert_eq!(ask(&mut window, &limits, &change, NOW), Verdict::Pass);
     let late = NOW + Duration::from_secs(60);
-    assert!(!begin(&mut window, None, &change.digest, limits.window, late));
+    assert!(!may_begin(&window, None, &change.digest, limits.window, late));
+    assert!(!begin(&mut window, None, &change.digest, limits.window, 1, late));
     assert_eq!(ask(&mut window, &limits, &change, late), Verdict::Pass);
-    assert!(begin(&mut window, None, &change.digest, limits.window, late));
+    assert!(may_begin(&window, None, &change.digest, limits.window, late));
+    assert!(begin(&mut window, None, &change.digest, limits.window, 1, late));
+}
+
+/// Two runs write the same change. Each of them asks, begins, and records its end twice, as a store
+/// does that repeats a call whose answer was lost. The test tries every order of these steps.
+#[test]
+fn each_write_keeps_its_own_room_whatever_the_order_of_two_runs() {
+    let limits = Limits { removes: 9, ..Limits::default() };
+    let change = hold(1, "teams", Risk::Removes, 1);
+    let digest = change.digest.as_str();
+    // `None` is a lost answer.
+    let ends = [
+        (Some(End::Written as fn(u64) -> End), Spent::Written),
+        (Some(End::Refused as fn(u64) -> End), Spent::Refused),
+        (None, Spent::Unknown),
+    ];
+    let orders = (0_u32..1 << 8).filter(|order| order.count_ones() == 4);
+    for (order, first, second) in orders
+        .flat_map(|order| (0..3).flat_map(move |first| (0..3).map(move |second| (order, first, second))))
+    {
+        let runs = [ends[first], ends[second]];
+        let (mut window, mut steps, mut intents) = (Vec::new(), [0, 0], [None, None]);
+        for place in 0..8 {
+            let run = usize::from(order & (1 << place) != 0);
+            match steps[run] {
+                0 => assert_eq!(ask(&mut window, &limits, &change, NOW), Verdict::Pass),
+                1 => {
+                    let intent = 10 + place;
+                    let begun = begin(&mut window, None, digest, limits.window, intent, NOW);
+                    intents[run] = begun.then_some(intent);
+                }
+                _ => {
+                    let end = match (intents[run], runs[run].0) {
+                        (Some(intent), Some(end)) => end(intent),
+                        (Some(_), None) => continue,
+                        (None, _) => End::NotBegun,
+                    };
+                    conclude(&mut window, None, digest, end);
+                }
+            }
+            steps[run] += 1;
+        }
+        for (intent, (_, expected)) in intents.iter().zip(runs) {
+            let Some(intent) = intent else { continue };
+            let its = window.iter().filter(|booking| booking.intent == Some(*intent));
+            let states: Vec<Spent> = its.map(|booking| booking.state).collect();
+            assert_eq!(states, [expected], "order {order:08b}, ends {first} and {second}: {window:?}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_write_leaves_the_approval_of_another_write_alone() {
+    let open = Hold { why: "limit".into(), ..hold(1, "teams", Risk::Removes, 1) };
+    let approved = Hold { approved_by: Some("ann".into()), ..open.clone() };
+    let begun = Hold { spent: true, intent: Some(2), ..approved.clone() };
+    let by_older_version = Hold { intent: None, ..begun.clone() };
+    let digest = open.digest.as_str();
+    for late in [End::Written(1), End::Refused(1), End::NotBegun] {
+        for stored in [&open, &approved, &begun, &by_older_version] {
+            let kept = conclude(&mut [], Some(stored.clone()), digest, late);
+            assert_eq!(kept.as_ref(), Some(stored), "{late:?}");
+        }
+    }
+    assert_eq!(conclude(&mut [], Some(begun.clone()), digest, End::Written(2)), None);
+    assert_eq!(conclude(&mut [], Some(begun), digest, End::Refused(2)), Some(approved));
 }
 
 #[test]
@@ -203,7 +272,7 @@ fn what_an_older_version_booked_is_read() {
                   {"instance":"acme","digest":"b","at":1,"written":false,"weakens":0,"exposes":0,"removes":1}]"#;
     let read: Vec<GuardReservation> = serde_json::from_str(old).unwrap();
     assert_eq!((read[0].state, read[1].state), (Spent::Written, Spent::Unknown));
-    assert_eq!((read[0].reaches, read[0].aspect.as_str()), (1, ""));
+    assert_eq!((read[0].reaches, read[0].aspect.as_str(), read[0].intent), (1, "", None));
     let again: Vec<GuardReservation> = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
     assert_eq!(again, read);
 }

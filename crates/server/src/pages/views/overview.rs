@@ -244,6 +244,7 @@ mod tests {
             approval_reason: None,
             rejected: rejected.then(|| Rejection { by: "mona".into(), reason: None, at: Time(2) }),
             spent: false,
+            intent: None,
             generation: "g1".into(),
             change: testing::change("teams", "team core", &[Risk::Removes]),
         };

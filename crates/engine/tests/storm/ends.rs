@@ -1,0 +1,89 @@
+//! Checks that the guard learns the end of a write, although the store fails at that moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beadle_engine::{
+    ApplyContext, Change, Clock, Failure, Field, Key, Lane, Limits, Mode, Plan, PlanWriter, Report, Risk,
+    Session, StepResult, Store, Time, Timing, WritePace, apply,
+};
+
+use crate::line::Line;
+use crate::scenario::Scenario;
+use crate::settings::{LIMITS, START};
+use crate::world::{Faults, World, wait};
+
+/// A vendor that accepts each write. The store fails for a moment at the same time.
+struct Vendor(Arc<World>);
+
+#[async_trait]
+impl PlanWriter<()> for Vendor {
+    async fn open(&self, _: &Key, _: &Plan<()>, _: Time, _: Lane) -> Result<Box<dyn Session<()>>, Failure> {
+        Ok(Box::new(Self(self.0.clone())))
+    }
+}
+
+#[async_trait]
+impl Session<()> for Vendor {
+    async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+        let world = self.0.clone();
+        world.lock().faults.fails = 1000;
+        tokio::spawn(async move {
+            wait(Duration::from_millis(50)).await;
+            world.lock().faults = Faults::default();
+        });
+        Ok(())
+    }
+}
+
+fn removal() -> Plan<()> {
+    let field = Field {
+        name: "permission".into(),
+        before: "admin".into(),
+        after: serde_json::Value::Null,
+        asked: None,
+        risk: Risk::Removes,
+    };
+    let change = Change {
+        aspect: "teams".into(),
+        what: "team a".into(),
+        fields: vec![field],
+        mode: Mode::Enforce,
+        after: Vec::new(),
+        stop: None,
+        reaches: 1,
+        write: (),
+    };
+    Plan { changes: vec![change], ..Plan::new("acme/shop") }
+}
+
+async fn run(world: &Arc<World>, store: &Arc<dyn Store>, clock: &Clock) -> Report {
+    let context = ApplyContext {
+        store: store.clone(),
+        clock: clock.clone(),
+        lease: None,
+        lane: Lane::Manual,
+        limits: Limits { removes: 0, ..LIMITS },
+        pace: WritePace::new(Duration::ZERO),
+        patient: false,
+        generation: "g".into(),
+        planned: clock.now(),
+    };
+    let key = Key::new("repository", "acme", 1);
+    apply(&key, &removal(), &Vendor(world.clone()), &context, &|_, _| {}).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_ends_with_its_write_although_the_store_fails_at_that_moment() {
+    let world = World::new(&Scenario { faults: Faults::default(), ..Scenario::new(0) }, None, false);
+    let line = Line { world: world.clone(), process: 0, timing: Timing::default() };
+    let (store, clock) = (Arc::new(line) as Arc<dyn Store>, Clock::simulated(Time(START)));
+    let held = run(&world, &store, &clock).await;
+    assert!(matches!(held.steps[0].outcome, StepResult::Held { .. }), "{held:?}");
+    let digest = store.holds().await.unwrap()[0].digest.clone();
+    store.approve(&digest, "ann", clock.now()).await.unwrap();
+    let written = run(&world, &store, &clock).await;
+    assert_eq!(written.steps[0].outcome, StepResult::Written);
+    assert!(store.holds().await.unwrap().is_empty(), "the approval is used up");
+}

@@ -82,6 +82,10 @@ fn operator(action: &OperatorAction) -> Html {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
+        OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
             "{by} exempted {} of {} until {waived_until} for {owner}: {reason}",
             waived.join(", "),
@@ -184,6 +188,10 @@ mod tests {
             json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
             json!({ "paused_until": HOSTILE, "by": HOSTILE }),
             json!({ "rejected": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
+            json!({ "undid": HOSTILE, "by": HOSTILE }),
+            json!({ "ended_undo": 2, "by": HOSTILE }),
+            json!({ "retried": true, "by": HOSTILE }),
+            json!({ "ran_task": HOSTILE, "by": HOSTILE }),
             json!({
                 "waived": [HOSTILE], "repositories": [HOSTILE], "waived_until": HOSTILE, "reason": HOSTILE,
                 "owner": HOSTILE, "by": HOSTILE,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RunCounts, SweepEnd};
 use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Store, Time};
 
-use crate::commands::names::PAGE;
+use crate::app::key_names::PAGE;
 
 /// The number of characters of a digest.
 const DIGEST: usize = 12;

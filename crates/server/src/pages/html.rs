@@ -222,6 +222,11 @@ pub(super) fn line(name: &'static str) -> Html {
     input_of("<input type=\"text\" required", name, "")
 }
 
+/// Returns the field for one line of text in a form. The text can be empty.
+pub(super) fn optional_line(name: &'static str, value: &str) -> Html {
+    input_of("<input type=\"text\"", name, value)
+}
+
 fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
     let mut out = String::from(start);
     Attribute::Name(name).write(&mut out);

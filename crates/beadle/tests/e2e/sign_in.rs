@@ -10,7 +10,7 @@ use crate::world::{World, acme};
 pub(crate) const SECRET: &str = "the-client-secret";
 
 /// A browser of one person. It follows no redirect by itself.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     world: &'a World,
     http: reqwest::Client,
     /// The cookie of the session.
@@ -61,12 +61,12 @@ impl<'a> Browser<'a> {
         status
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.get(&format!("{}{path}", url(self.world)), &self.session).await;
         answer.text().await.unwrap().parse().unwrap()
     }
 
-    async fn status(&self, path: &str) -> u16 {
+    pub(crate) async fn status(&self, path: &str) -> u16 {
         self.get(&format!("{}{path}", url(self.world)), &self.session).await.status().as_u16()
     }
 
@@ -89,13 +89,23 @@ impl<'a> Browser<'a> {
         self.send("/waivers", &format!("repository={repository}&keys={key}&until=2d&reason=release")).await
     }
 
-    async fn send(&self, path: &str, fields: &str) -> (u16, String) {
+    /// Sends a form. Returns the status and the page.
+    pub(crate) async fn send(&self, path: &str, fields: &str) -> (u16, String) {
         let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
         let form = format!("{fields}&token={token}");
         let asked = self.http.post(format!("{}{path}", url(self.world)));
         let asked = asked.header(COOKIE, &self.session).header(ORIGIN, url(self.world)).body(form);
         let answer = asked.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Sends a request to the API, as a program does. Returns the status and the answer.
+    pub(crate) async fn call(&self, path: &str, body: &Value) -> (u16, Value) {
+        let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
+        let asked = self.http.post(format!("{}{path}", url(self.world))).body(body.to_string());
+        let asked = asked.header(COOKIE, &self.session).header(ORIGIN, url(self.world));
+        let answer = asked.header("x-beadle-token", token).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap().parse().unwrap())
     }
 }
 
@@ -107,7 +117,7 @@ pub(crate) async fn change(world: &World, patch: &Value) {
 }
 
 /// Signs a person in with GitHub. Returns the browser, and the status of the last answer.
-async fn person<'a>(world: &'a World, login: &str) -> (Browser<'a>, u16) {
+pub(crate) async fn person<'a>(world: &'a World, login: &str) -> (Browser<'a>, u16) {
     let oauth = json!({
         "client_id": "Iv1.1", "client_secret": SECRET, "user": login,
         "callbacks": [format!("{}/sign-in/return", url(world))],

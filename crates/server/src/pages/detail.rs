@@ -1,10 +1,12 @@
 //! Shows changes, and the facts of entries of the journal.
 
+use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
 use beadle_engine::{Change, Detail, Field};
 
 use super::html::{Html, joined, text};
-use super::parts::{code, list, state};
+use super::link::Link;
+use super::parts::{code, link, list, state};
 
 /// The number of digits of a commit that a page shows.
 const DIGITS: usize = 12;
@@ -41,7 +43,7 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
 /// Returns the facts of an entry of the journal.
 pub(super) fn detail(detail: &Detail) -> Html {
     match detail {
-        Detail::Change(intended) => change(&intended.change),
+        Detail::Change(intended) => joined([change(&intended.change), policy(&intended.generation)]),
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
         Detail::Operator(action) => operator(action),
@@ -65,6 +67,16 @@ pub(super) fn detail(detail: &Detail) -> Html {
         // Every other entry shows the facts as the journal has them.
         _ => code(detail),
     }
+}
+
+/// Returns the generation of the policy that asked for a change. It leads to the entries of the journal
+/// that name the author of the generation.
+fn policy(generation: &str) -> Html {
+    if is_undo(generation) {
+        return text(generation);
+    }
+    let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
+    joined([text("policy "), link(&entries, generation)])
 }
 
 /// Returns what an operator did.
@@ -141,6 +153,7 @@ fn run(counts: &RunCounts) -> Html {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::journal::IntendedChange;
     use beadle_engine::testing;
     use beadle_engine::{Risk, Unknown};
     use serde_json::json;
@@ -210,6 +223,20 @@ mod tests {
             assert!(shown.as_str().contains(INERT), "{}", shown.as_str());
             assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
         }
+    }
+
+    #[test]
+    fn a_written_change_leads_to_the_author_of_its_policy() {
+        let change = testing::change("teams", "team core", &[Risk::Removes]);
+        let shown = |generation: &str| {
+            let intended = IntendedChange { change: change.clone(), generation: generation.to_owned() };
+            detail(&Detail::Change(intended)).as_str().to_owned()
+        };
+        let link = "<a href=\"/journal?kind=policy&amp;text=3c9f%2Bg\">3c9f+g</a>";
+        assert!(shown("3c9f+g").ends_with(link), "{}", shown("3c9f+g"));
+        let undo = shown("undo of 7");
+        assert!(undo.ends_with("undo of 7") && !undo.contains("<a "), "{undo}");
+        assert!(!shown(HOSTILE).contains("<img"), "{}", shown(HOSTILE));
     }
 
     #[test]

@@ -121,6 +121,14 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
+/// Returns a link to the form of an undo, for a person who may undo.
+pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
+    match may(visitor, Role::Approver) {
+        Some(_) => paragraph([link(&Link::to(UNDO_PATH), "Undo writes of Beadle")]),
+        None => Html::default(),
+    }
+}
+
 /// Returns a link to the form of an undo of the writes to a repository, for a person who may undo.
 pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) -> Html {
     if may(visitor, Role::Approver).is_none() {
@@ -183,7 +191,7 @@ mod tests {
 
     const HOSTILE: &str = "\"><script>alert(1)</script>";
 
-    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 8] {
+    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 9] {
         let scope = ScopeRequest::Repository(HOSTILE.to_owned());
         let names = [HOSTILE.to_owned()];
         [
@@ -194,7 +202,8 @@ mod tests {
             ("end of an undo", Role::Approver, end_undo_form(visitor, &scope)),
             ("retry", Role::Operator, retry_form(visitor, HOSTILE)),
             ("task", Role::Operator, task_form(visitor, HOSTILE)),
-            ("repository", Role::Approver, undo_repository_link(visitor, HOSTILE)),
+            ("link to a repository", Role::Approver, undo_repository_link(visitor, HOSTILE)),
+            ("link", Role::Approver, undo_start_link(visitor)),
         ]
     }
 
@@ -215,7 +224,8 @@ mod tests {
         for (name, _, form) in forms(Some(&Visitor::example(Role::Approver))) {
             let shown = form.as_str();
             assert!(!shown.contains("<script"), "{name}: {shown}");
-            assert!(name == "repository" || shown.contains("name=\"token\" value=\"the-token\""), "{shown}");
+            let has_token = shown.contains("name=\"token\" value=\"the-token\"");
+            assert!(has_token || name.starts_with("link"), "{name}: {shown}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::pages::detail;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
-use crate::pages::operation_forms::undo_link;
+use crate::pages::operation_forms::{undo_link, undo_start_link};
 use crate::pages::parts::{choice, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
@@ -118,6 +118,7 @@ impl View for Journal {
             link.with("key", key).with("before", &before.to_string())
         });
         vec![
+            undo_start_link(self.visitor.as_ref()),
             filter(
                 Self::PLACE,
                 vec![

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Detail, Driver, Entry, EntryKind, Key, StoreError, TaskStatus};
+use beadle_repositories::stored_waiver;
 use beadle_server::sign_in::{
     DecisionRefusal, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
 };
 use tokio::sync::Mutex;
 
 use crate::app::generation_approval::{ambiguity, approve};
+use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::key_names::ensure_known;
 use crate::app::page_approver::check_policy_approver;
@@ -20,6 +22,8 @@ use crate::app::page_undo::PageUndo;
 use crate::app::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::retrying::{keys_to_retry, retry};
 use crate::app::service::Service;
+use crate::app::waived_repositories::covered;
+use crate::app::waiving;
 use crate::output::count::counted;
 
 /// Carries out operations in a service.
@@ -60,6 +64,8 @@ impl PageOperations {
             Operation::Resume { scope } => self.resume(scope, by).await,
             Operation::EndUndo { scope } => self.end_undo(scope, by).await,
             Operation::Retry { name } => self.retry(name, by).await,
+            Operation::Sweep { name } => self.sweep(name, by).await,
+            Operation::EndWaiver { code } => self.end_waiver(code, by).await,
             Operation::RunTask { name } => self.run_task(name, by).await,
             Operation::Undo { request, plan } => self.undo.undo(request, plan, by).await,
         };
@@ -174,6 +180,55 @@ impl PageOperations {
         }
     }
 
+    /// Makes the sweep of an organisation or of a directory due.
+    async fn sweep(&self, name: &str, by: &str) -> Done {
+        let service = &self.service;
+        let key = if let Some(org) = service.orgs.iter().find(|org| org.file.name == name) {
+            let open = self.open(name)?;
+            if org.is_first() {
+                let why = format!("no policy of {name} is in force yet, so there is nothing to sweep");
+                return Err(DecisionRefusal::Conflict(why));
+            }
+            let answer = open.reader.organisation_and_clock().await;
+            let (about, _) = answer.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+            let missing = || DecisionRefusal::Unavailable("GitHub's answer has no id".to_owned());
+            Key::new("sweep", name, about["id"].as_u64().ok_or_else(missing)?)
+        } else if service.config().file.okta.iter().any(|okta| okta.name == name) {
+            Key::new("sweep", name, "groups")
+        } else {
+            let why = format!("the configuration has no organisation and no directory `{name}`");
+            return Err(DecisionRefusal::NotFound(why));
+        };
+        let (shown, now) = (format!("the sweep of {name}"), service.clock().now());
+        let shown = retry(service.store.as_ref(), (&key, &shown), by, now).await;
+        Ok(one(format!("{} is due now", shown.map_err(|error| refusal(&error))?)))
+    }
+
+    async fn end_waiver(&self, code: &str, by: &str) -> Done {
+        let (store, now) = (self.service.store.as_ref(), self.service.clock().now());
+        for org in &self.service.orgs {
+            let stored = stored_waiver(&org.file.name, code).get(store).await;
+            let Some(waiver) = stored.map_err(|error| unavailable(&error))? else { continue };
+            let open = self.open(&org.file.name)?;
+            let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
+            let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+            let ended = waiving::end(store, &org.file, &waiver, (&rows, by.to_owned()), now).await;
+            ended.map_err(|error| refusal(&error))?;
+            let name = &org.file.name;
+            return Ok(one(format!("waiver {code} of {name} ended: Beadle compares its keys again")));
+        }
+        let why = format!("no waiver `{code}` is stored; a waiver of the policy ends in `waivers.yml`");
+        Err(DecisionRefusal::NotFound(why))
+    }
+
+    /// Returns an organisation, if it is open.
+    fn open(&self, name: &str) -> Result<Arc<GithubOrganisation>, DecisionRefusal> {
+        let served = self.service.orgs.iter().find(|served| served.file.name == name);
+        served
+            .and_then(|served| served.open())
+            .ok_or_else(|| DecisionRefusal::Unavailable(format!("the organisation {name} is unavailable")))
+    }
+
     async fn run_task(&self, name: &str, by: &str) -> Done {
         let missing = || DecisionRefusal::NotFound(format!("there is no background task `{name}`"));
         if !self.driver.status().iter().any(|record| record.name == name) {
@@ -223,11 +278,7 @@ impl PageOperations {
             Ok(NamedScope::Repository { org, full_name, name }) => (org, full_name, name),
             Err(error) => return Err(refusal(&error)),
         };
-        let served = self.service.orgs.iter().find(|served| served.file.name == org.name);
-        let Some(open) = served.and_then(|served| served.open()) else {
-            let why = format!("the organisation {} is unavailable", org.name);
-            return Err(DecisionRefusal::Unavailable(why));
-        };
+        let open = self.open(&org.name)?;
         let scope = PauseScope::of_repository(&open.reader, &open.file.name, (full_name, &name)).await;
         scope.map_err(|error| refusal(&error))
     }

@@ -191,6 +191,23 @@ async fn a_run_is_undone_through_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_an_approver_ends_a_waiver() {
+    let (world, serving) = repaired().await;
+    let (ann, eve) = (signed_in(&world, "ann").await, signed_in(&world, "eve").await);
+    let waiver = "repository=acme%2Fwidgets&keys=repository.has_wiki&until=2d&reason=release";
+    let (status, page) = ann.send("/waivers", waiver).await;
+    assert_eq!(status, 200, "{page}");
+    let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();
+    let code = listed["code"].as_str().unwrap();
+    assert_eq!(eve.send("/waivers/end", &format!("code={code}")).await.0, 403);
+    let (status, answer) = ann.call("/api/v1/waivers/end", &json!({ "code": code })).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(ann.send("/waivers/end", &format!("code={code}")).await.0, 404, "it ended");
+    assert!(!world.beadle(&["waivers"]).await.expect(0).out.contains(code));
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_pauses_retries_and_runs_tasks_on_the_page_and_by_the_api() {
     let (world, serving) = repaired().await;
     let (viewer, eve) = (signed_in(&world, "cyd").await, signed_in(&world, "eve").await);
@@ -231,12 +248,15 @@ async fn an_operator_pauses_retries_and_runs_tasks_on_the_page_and_by_the_api() 
     let (status, page) = eve.send("/queue/retry", "key=acme%2Fwidgets").await;
     assert!(status == 200 && page.contains("acme/widgets is due now"), "{page}");
     assert_eq!(eve.call("/api/v1/queue/retry", &json!({ "key": "acme/widgets" })).await.0, 200);
+    assert_eq!(eve.send("/sweeps", "name=other").await.0, 404);
+    let (status, answer) = eve.call("/api/v1/sweeps", &json!({ "name": "acme" })).await;
+    assert_eq!((status, &answer["done"]), (200, &json!(["the sweep of acme is due now"])));
     let (status, page) = eve.send("/tasks/run", "name=policy+of+acme").await;
     assert!(status == 200 && page.contains("policy of acme ran"), "{page}");
     assert_eq!(eve.call("/api/v1/tasks/policy%20of%20acme/run", &json!({})).await.0, 200);
     let journal = journal(&world).await;
     for (part, count) in
-        [("\"paused_until\"", 2), ("\"resumed\"", 2), ("\"retried\"", 2), ("\"ran_task\"", 2)]
+        [("\"paused_until\"", 2), ("\"resumed\"", 2), ("\"retried\"", 3), ("\"ran_task\"", 2)]
     {
         let lines = journal.lines().filter(|line| line.contains(part));
         let by_eve = lines.filter(|line| line.contains("\"by\":\"eve (signed in with GitHub)\""));

@@ -16,6 +16,7 @@ mod newest;
 mod operating;
 #[cfg(test)]
 mod operating_tests;
+mod operation_answers;
 mod operation_forms;
 mod parts;
 mod requests;

@@ -1,59 +1,58 @@
-//! The operations of signed-in people: pauses, retries, background tasks, approvals of held policies
-//! and undos. A form and a request to the API become the same operation.
+//! The operations of signed-in people: pauses, retries, sweeps, background tasks, approvals of held
+//! policies, ends of waivers and undos. A form and a request to the API become the same operation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use beadle_engine::{Time, parse_span};
+use beadle_engine::Time;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::access::Wanted;
 use super::admission::nobody;
 use super::answers;
-use super::html::{Html, text};
-use super::link::Link;
+use super::html::text;
+use super::operation_answers::{Read, json, operate, operate_for_program, refusal_page, span};
 use super::operation_forms::{
-    END_UNDO_PATH, ORGANISATION, PAUSE_PATH, POLICY_PATH, REPOSITORY, RESUME_PATH, RETRY_PATH, TARGET,
-    TASK_PATH, UNDO_PATH, UNDO_PLAN_PATH, undo_form,
+    END_UNDO_PATH, END_WAIVER_PATH, ORGANISATION, PAUSE_PATH, POLICY_PATH, REPOSITORY, RESUME_PATH,
+    RETRY_PATH, SWEEP_PATH, TARGET, TASK_PATH, UNDO_PATH, UNDO_PLAN_PATH, undo_form,
 };
-use super::parts::{link, list, paragraph};
+use super::parts::paragraph;
 use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
 use super::undo_plan;
-use crate::sign_in::{
-    DecisionRefusal, Operation, OperationDone, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor,
-};
+use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
 
 /// The paths of the API for operations: the approval of a held policy, a pause, the end of a pause, a
-/// retry, a run of a task, the plan of an undo, an undo, and the end of an undo.
-pub(super) const API: [&str; 8] = [
+/// retry, a sweep, the end of a waiver, a run of a task, the plan of an undo, an undo, and the end of an
+/// undo.
+pub(super) const API: [&str; 10] = [
     "/api/v1/policy/{plan}/approve",
     "/api/v1/pauses",
     "/api/v1/pauses/end",
     "/api/v1/queue/retry",
+    "/api/v1/sweeps",
+    "/api/v1/waivers/end",
     "/api/v1/tasks/{name}/run",
     "/api/v1/undo/plan",
     "/api/v1/undo",
     "/api/v1/undo/end",
 ];
 
-/// The result of reading a request.
-type Read<T> = Result<T, DecisionRefusal>;
-
 /// Returns the routes.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> Router<S> {
-    let [of_policy, of_pause, of_resume, of_retry, of_task, of_undo_plan, of_undo, of_undo_end] = API;
+    let [of_policy, of_pause, of_resume, of_retry, of_sweep, of_waiver_end, of_task, ..] = API;
+    let [.., of_undo_plan, of_undo, of_undo_end] = API;
     Router::new()
         .route(POLICY_PATH, post(approve_policy))
         .route(PAUSE_PATH, post(pause))
         .route(RESUME_PATH, post(resume))
         .route(RETRY_PATH, post(retry))
+        .route(SWEEP_PATH, post(sweep))
+        .route(END_WAIVER_PATH, post(end_waiver))
         .route(TASK_PATH, post(run_task))
         .route(UNDO_PATH, get(show_undo).post(undo))
         .route(UNDO_PLAN_PATH, post(plan_undo))
@@ -62,71 +61,14 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(of_pause, post(pause_by_program))
         .route(of_resume, post(resume_by_program))
         .route(of_retry, post(retry_by_program))
+        .route(of_sweep, post(sweep_by_program))
+        .route(of_waiver_end, post(end_waiver_by_program))
         .route(of_task, post(run_task_by_program))
         .route(of_undo_plan, post(plan_undo_by_program))
         .route(of_undo, post(undo_by_program))
         .route(of_undo_end, post(end_undo_by_program))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(sign_in)
-}
-
-/// Carries out the operation of a form, and shows what it did. `place` is the path of the page to which
-/// the person goes back.
-async fn operate(
-    sign_in: &SignIn,
-    sender: Sender,
-    place: &'static str,
-    (form, operation): (&Form, Read<Operation>),
-) -> Response {
-    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
-    let done = match operation {
-        Ok(operation) => sign_in.operate(&visitor, operation, &field(form, "token")).await,
-        Err(refusal) => Err(refusal),
-    };
-    match done {
-        Ok(OperationDone { done }) => {
-            let content = vec![list(done.into_iter().map(text)), back(place)];
-            answers::page(StatusCode::OK, "Done", place, content)
-        }
-        Err(refusal) => refusal_page(&refusal, place),
-    }
-}
-
-fn back(place: &'static str) -> Html {
-    paragraph([link(&Link::to(place), "Back")])
-}
-
-fn refusal_page(refusal: &DecisionRefusal, place: &'static str) -> Response {
-    let content = vec![paragraph([text(refusal.why())]), back(place)];
-    answers::page(status(refusal), "Not done", place, content)
-}
-
-/// Carries out the operation of a request to the API.
-async fn operate_for_program(
-    sign_in: &SignIn,
-    sender: Sender,
-    headers: &HeaderMap,
-    operation: Read<Operation>,
-) -> Response {
-    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Json) };
-    let done = match operation {
-        Ok(operation) => sign_in.operate(&visitor, operation, &token(headers)).await,
-        Err(refusal) => Err(refusal),
-    };
-    match done {
-        Ok(done) => Json(done).into_response(),
-        Err(refusal) => answers::error(status(&refusal), refusal.why()),
-    }
-}
-
-/// Reads the body of a request to the API. `parts` describes the body.
-fn json<T: DeserializeOwned>(body: &[u8], parts: &str) -> Read<T> {
-    serde_json::from_slice(body).map_err(|_| invalid(&format!("the body must be JSON with {parts}")))
-}
-
-/// Returns the length of a pause.
-fn span(value: &str) -> Read<Duration> {
-    parse_span(value).map_err(|why| invalid(&why))
 }
 
 /// Returns the scope that a form names. Its fields are those of the API, or one field with the kind and
@@ -282,6 +224,54 @@ async fn retry_by_program(
 ) -> Response {
     let read = json::<RetryBody>(&body, "`key`, a key or the name of a repository or a group");
     let operation = read.map(|RetryBody { key }| Operation::Retry { name: key });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn sweep(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::Sweep { name: field(&form, "name") };
+    operate(&sign_in, sender, "/queue", (&form, Ok(operation))).await
+}
+
+/// The body of a sweep.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SweepBody {
+    name: String,
+}
+
+async fn sweep_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<SweepBody>(&body, "`name`, an organisation or a directory");
+    let operation = read.map(|SweepBody { name }| Operation::Sweep { name });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn end_waiver(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::EndWaiver { code: field(&form, "code") };
+    operate(&sign_in, sender, "/policy", (&form, Ok(operation))).await
+}
+
+/// The body of the end of a waiver.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndWaiverBody {
+    code: String,
+}
+
+async fn end_waiver_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<EndWaiverBody>(&body, "`code`, the code of a waiver");
+    let operation = read.map(|EndWaiverBody { code }| Operation::EndWaiver { code });
     operate_for_program(&sign_in, sender, &headers, operation).await
 }
 

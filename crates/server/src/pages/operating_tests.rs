@@ -54,6 +54,18 @@ fn cases() -> Vec<Case> {
         },
         Case {
             role: Role::Operator,
+            form: ("/sweeps", "name=acme"),
+            api: ("/api/v1/sweeps", json!({ "name": "acme" })),
+            operation: Operation::Sweep { name: "acme".to_owned() },
+        },
+        Case {
+            role: Role::Approver,
+            form: ("/waivers/end", "code=0a1b2c3d"),
+            api: ("/api/v1/waivers/end", json!({ "code": "0a1b2c3d" })),
+            operation: Operation::EndWaiver { code: "0a1b2c3d".to_owned() },
+        },
+        Case {
+            role: Role::Operator,
             form: ("/tasks/run", "name=policy+of+acme"),
             api: ("/api/v1/tasks/policy%20of%20acme/run", Value::Null),
             operation: Operation::RunTask { name: "policy of acme".to_owned() },

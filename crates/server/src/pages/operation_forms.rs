@@ -18,6 +18,10 @@ pub(super) const RESUME_PATH: &str = "/pauses/end";
 pub(super) const END_UNDO_PATH: &str = "/undo/end";
 /// The path to which the form sends a key to retry.
 pub(super) const RETRY_PATH: &str = "/queue/retry";
+/// The path to which the form sends the name of an organisation to sweep.
+pub(super) const SWEEP_PATH: &str = "/sweeps";
+/// The path to which the form sends the code of a waiver to end.
+pub(super) const END_WAIVER_PATH: &str = "/waivers/end";
 /// The path to which the form sends the name of a task.
 pub(super) const TASK_PATH: &str = "/tasks/run";
 /// The path of the page with the form of an undo, and of the form that confirms an undo.
@@ -106,6 +110,23 @@ pub(super) fn retry_form(visitor: Option<&Visitor>, key: &str) -> Html {
     post(RETRY_PATH, visitor, vec![hidden("key", key)], "Retry")
 }
 
+/// Returns the form that begins a sweep of one of these organisations.
+pub(super) fn sweep_form(visitor: Option<&Visitor>, organisations: &[String]) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator).filter(|_| !organisations.is_empty()) else {
+        return Html::default();
+    };
+    let option = |name: &String| element(Tag::Option, &[Attribute::Value(name)], [text(name)]);
+    let options: Vec<Html> = organisations.iter().map(option).collect();
+    let select = element(Tag::Select, &[Attribute::Name("name")], options);
+    post(SWEEP_PATH, visitor, vec![labelled("Organisation", select)], "Sweep now")
+}
+
+/// Returns the form that ends a waiver.
+pub(super) fn end_waiver_form(visitor: Option<&Visitor>, code: &str) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
+    post(END_WAIVER_PATH, visitor, vec![hidden("code", code)], "End this waiver")
+}
+
 /// Returns the form that runs a background task now.
 pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
     let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
@@ -191,7 +212,7 @@ mod tests {
 
     const HOSTILE: &str = "\"><script>alert(1)</script>";
 
-    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 9] {
+    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 11] {
         let scope = ScopeRequest::Repository(HOSTILE.to_owned());
         let names = [HOSTILE.to_owned()];
         [
@@ -202,6 +223,8 @@ mod tests {
             ("end of an undo", Role::Approver, end_undo_form(visitor, &scope)),
             ("retry", Role::Operator, retry_form(visitor, HOSTILE)),
             ("task", Role::Operator, task_form(visitor, HOSTILE)),
+            ("sweep", Role::Operator, sweep_form(visitor, &names)),
+            ("waiver", Role::Approver, end_waiver_form(visitor, HOSTILE)),
             ("link to a repository", Role::Approver, undo_repository_link(visitor, HOSTILE)),
             ("link", Role::Approver, undo_start_link(visitor)),
         ]

@@ -61,6 +61,7 @@ impl Facts for HostileFacts {
             owner: HOSTILE.into(),
             in_force: true,
             declared_by: HOSTILE.into(),
+            can_end: true,
         };
         Ok(vec![OrganisationFacts {
             name: "acme".into(),

@@ -1,5 +1,5 @@
 //! What signed-in people do beside their decisions about held changes: they pause and resume, retry
-//! keys, run background tasks, approve held policies and undo writes.
+//! keys, begin sweeps, run background tasks, approve held policies, end waivers and undo writes.
 
 use std::time::Duration;
 
@@ -66,6 +66,16 @@ pub enum Operation {
         /// The key, or the name of a repository or a group.
         name: String,
     },
+    /// Begin a sweep now.
+    Sweep {
+        /// The name of the organisation or the directory.
+        name: String,
+    },
+    /// End a waiver that the policy does not declare.
+    EndWaiver {
+        /// The code of the waiver.
+        code: String,
+    },
     /// Run a background task now.
     RunTask {
         /// The name of the task.
@@ -85,10 +95,15 @@ impl Operation {
     /// an approver.
     pub(crate) fn role(&self) -> Role {
         match self {
-            Self::Pause { .. } | Self::Resume { .. } | Self::Retry { .. } | Self::RunTask { .. } => {
-                Role::Operator
-            }
-            Self::ApprovePolicy { .. } | Self::EndUndo { .. } | Self::Undo { .. } => Role::Approver,
+            Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Retry { .. }
+            | Self::Sweep { .. }
+            | Self::RunTask { .. } => Role::Operator,
+            Self::ApprovePolicy { .. }
+            | Self::EndWaiver { .. }
+            | Self::EndUndo { .. }
+            | Self::Undo { .. } => Role::Approver,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFact
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
-use crate::pages::operation_forms::policy_form;
+use crate::pages::operation_forms::{end_waiver_form, policy_form};
 use crate::pages::parts::{code, facts, list, moment, more, paragraph, section, state, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
@@ -95,7 +95,13 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
 }
 
 /// Returns the row of a waiver in a [`waiver_table`].
-pub(in crate::pages) fn waiver_row(organisation: &str, waiver: &WaiverFacts, now: Time) -> Vec<Html> {
+/// A person who may end the waiver gets the form for it.
+pub(in crate::pages) fn waiver_row(
+    organisation: &str,
+    waiver: &WaiverFacts,
+    (now, visitor): (Time, Option<&Visitor>),
+) -> Vec<Html> {
+    let form = if waiver.can_end { end_waiver_form(visitor, &waiver.code) } else { Html::default() };
     let names = waiver.repositories.iter().map(|name| text(format!("{organisation}/{name}")));
     vec![
         list(names),
@@ -103,7 +109,7 @@ pub(in crate::pages) fn waiver_row(organisation: &str, waiver: &WaiverFacts, now
         text(if waiver.in_force { "in force" } else { "not in force" }),
         moment(waiver.until, now),
         text(format!("{} ({})", waiver.reason, waiver.owner)),
-        joined([code(&waiver.declared_by), text(" "), code(&waiver.code)]),
+        joined([code(&waiver.declared_by), text(" "), code(&waiver.code), form]),
     ]
 }
 
@@ -117,10 +123,10 @@ pub(in crate::pages) fn waiver_table(rows: Vec<Vec<Html>>, empty: &'static str) 
     )
 }
 
-fn waivers(organisations: &[OrganisationFacts], now: Time) -> Html {
+fn waivers(organisations: &[OrganisationFacts], now: Time, visitor: Option<&Visitor>) -> Html {
     let mut rows = Vec::new();
     for org in organisations {
-        rows.extend(org.waivers.iter().map(|waiver| waiver_row(&org.name, waiver, now)));
+        rows.extend(org.waivers.iter().map(|waiver| waiver_row(&org.name, waiver, (now, visitor))));
     }
     waiver_table(rows, "There is no waiver.")
 }
@@ -155,7 +161,7 @@ impl View for Policies {
                 "The configuration has no organisation.",
             ),
             section("The gate", gate),
-            section("Waivers", [waivers(&self.organisations, now)]),
+            section("Waivers", [waivers(&self.organisations, now, self.visitor.as_ref())]),
             section(
                 "Generations",
                 [

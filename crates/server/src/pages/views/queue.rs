@@ -9,7 +9,7 @@ use crate::pages::asked::Refused;
 use crate::pages::facts::Facts;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::names::{Names, names};
-use crate::pages::operation_forms::{pause_choice, paused_scope, resume_form, retry_form};
+use crate::pages::operation_forms::{pause_choice, paused_scope, resume_form, retry_form, sweep_form};
 use crate::pages::parts::{code, facts, faint, moment, named, section, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
@@ -104,6 +104,8 @@ impl View for Queue {
         ];
         sums.extend(self.depth.oldest.map(|oldest| ("Oldest due since", moment(oldest, now))));
         let visitor = self.visitor.as_ref();
+        let sweep = sweep_form(visitor, &self.organisations);
+        let sweep = if sweep == Html::default() { sweep } else { section("Sweep", [sweep]) };
         let pause = |pause: &Pause| {
             let name = self.names.get(&pause.scope).map(String::as_str);
             let scope = paused_scope(pause, name, (&self.organisations, &self.targets));
@@ -131,6 +133,7 @@ impl View for Queue {
                     pause_choice(visitor, &self.organisations, &self.targets),
                 ],
             ),
+            sweep,
         ]
     }
 }

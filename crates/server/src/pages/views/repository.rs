@@ -93,9 +93,10 @@ impl View for RepositoryPage {
 
     fn content(&self, now: Time) -> Vec<Html> {
         let (own, work) = (&self.repository, &self.work);
-        let waivers = self.waivers.iter().map(|waiver| waiver_row(own.key.instance(), waiver, now));
-        let waivers = waiver_table(waivers.collect(), "No waiver covers this repository.");
         let visitor = self.visitor.as_ref();
+        let row = |waiver: &WaiverFacts| waiver_row(own.key.instance(), waiver, (now, visitor));
+        let waivers = self.waivers.iter().map(row).collect();
+        let waivers = waiver_table(waivers, "No waiver covers this repository.");
         let scope = ScopeRequest::Repository(own.subject.clone());
         let end_undo = match self.undone.as_slice() {
             [] => Html::default(),

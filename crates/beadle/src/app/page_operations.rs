@@ -175,7 +175,7 @@ impl PageOperations {
             Err(error) => refusal(&error),
         };
         match self.scope(&ScopeRequest::Repository(name.to_owned())).await {
-            Ok(found) => found.scope.parse().map(|key| vec![key]).map_err(|_| unknown),
+            Ok(found) => found.scope.parse::<Key>().map(|key| vec![key]).map_err(|_| unknown),
             Err(_) => Err(unknown),
         }
     }

@@ -194,7 +194,7 @@ async fn a_run_is_undone_through_the_api() {
 async fn only_an_approver_ends_a_waiver() {
     let (world, serving) = repaired().await;
     let (ann, eve) = (signed_in(&world, "ann").await, signed_in(&world, "eve").await);
-    let waiver = "repository=acme%2Fwidgets&keys=repository.has_wiki&until=2d&reason=release";
+    let waiver = "repository=acme%2Fwidgets&keys=branches.main.enforce_admins&until=2d&reason=release";
     let (status, page) = ann.send("/waivers", waiver).await;
     assert_eq!(status, 200, "{page}");
     let listed = world.beadle(&["waivers", "--json"]).await.expect(0).json();

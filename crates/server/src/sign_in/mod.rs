@@ -273,11 +273,8 @@ impl SignIn {
             }
             other => other,
         };
-        let asked = OperationRequest {
-            operation,
-            by: self.signature(visitor),
-            login: visitor.person.login.clone(),
-        };
+        let asked =
+            OperationRequest { operation, by: self.signature(visitor), login: visitor.person.login.clone() };
         self.decisions.operate(&asked).await
     }
 
@@ -292,7 +289,8 @@ impl SignIn {
         check_token(visitor, token)?;
         self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
         let now = self.sessions.clock.now();
-        if request.runs.is_empty() == request.since.is_none() || request.since.is_some_and(|since| since > now)
+        if request.runs.is_empty() == request.since.is_none()
+            || request.since.is_some_and(|since| since > now)
         {
             let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
             return Err(DecisionRefusal::Invalid(why.to_owned()));

@@ -38,7 +38,10 @@ pub(crate) async fn approve(
     approval: GenerationApproval,
 ) -> anyhow::Result<Option<String>> {
     // An approval must not overwrite a hold that began in the meantime.
-    let is_seen = |held: &HeldGeneration| held.digest == seen.digest && held.generation == seen.generation;
+    // Another commit can have another author.
+    let is_seen = |held: &HeldGeneration| {
+        (&held.digest, &held.generation, &held.commit) == (&seen.digest, &seen.generation, &seen.commit)
+    };
     let stored = HeldGeneration::note(note).get(store).await?;
     let Some(held) = stored.filter(is_seen) else {
         bail!("the gate does not hold this plan of {} any more", seen.organisation);

@@ -88,6 +88,11 @@ impl PageOperations {
         if let Some(why) = ambiguity(&held) {
             return Err(DecisionRefusal::Conflict(why.replace('\n', "; ")));
         }
+        // Two empty plans have the same code.
+        if held.iter().any(|(_, other)| other.generation != first.generation) {
+            let why = "several generations have a plan with this code: use `beadle approve`";
+            return Err(DecisionRefusal::Conflict(why.to_owned()));
+        }
         check_policy_approver(&self.service, first, login).await?;
         let at = self.service.clock().now();
         let (mut approved, mut before) = (false, None);

@@ -227,6 +227,11 @@ pub(super) fn optional_line(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"text\"", name, value)
 }
 
+/// Returns the box that a person must tick before a browser sends the form.
+pub(super) fn required_box(name: &'static str) -> Html {
+    input_of("<input type=\"checkbox\" required", name, "yes")
+}
+
 fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
     let mut out = String::from(start);
     Attribute::Name(name).write(&mut out);

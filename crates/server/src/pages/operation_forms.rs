@@ -3,7 +3,7 @@
 
 use beadle_engine::Pause;
 
-use super::html::{Attribute, Html, Tag, element, hidden, line, optional_line, text};
+use super::html::{Attribute, Html, Tag, element, hidden, line, optional_line, required_box, text};
 use super::link::Link;
 use super::parts::{link, paragraph};
 use crate::sign_in::{Role, ScopeRequest, UndoPreview, Visitor};
@@ -54,7 +54,12 @@ fn labelled(label: &'static str, control: Html) -> Html {
 /// Returns the form that approves a held policy. `plan` is the code of the plan that the page shows.
 pub(super) fn policy_form(visitor: Option<&Visitor>, plan: &str) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
-    let fields = vec![hidden("plan", plan), labelled("Reason", line("reason"))];
+    let fields = vec![
+        hidden("plan", plan),
+        labelled("Reason", line("reason")),
+        // The enter key in the field of the reason presses the button, and must not approve.
+        labelled("I looked at the changes", required_box("seen")),
+    ];
     post(POLICY_PATH, visitor, fields, "Approve this policy")
 }
 
@@ -250,6 +255,13 @@ mod tests {
             let has_token = shown.contains("name=\"token\" value=\"the-token\"");
             assert!(has_token || name.starts_with("link"), "{name}: {shown}");
         }
+    }
+
+    #[test]
+    fn the_enter_key_in_the_reason_does_not_approve_a_policy() {
+        let form = policy_form(Some(&Visitor::example(Role::Approver)), "0a1b2c3d4e5f");
+        let required = "<input type=\"checkbox\" required name=\"seen\" value=\"yes\">";
+        assert!(form.as_str().contains(required), "{}", form.as_str());
     }
 
     #[test]

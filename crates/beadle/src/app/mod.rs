@@ -60,6 +60,7 @@ pub(crate) mod policy_source;
 pub(crate) mod policy_store;
 pub(crate) mod reconciler_registry;
 pub(crate) mod refused;
+pub(crate) mod reloaded;
 pub(crate) mod retrying;
 pub(crate) mod senders;
 pub(crate) mod service;

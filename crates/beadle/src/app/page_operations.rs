@@ -7,6 +7,7 @@ use std::time::Duration;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Detail, Driver, Entry, EntryKind, Key, StoreError, TaskStatus};
 use beadle_repositories::stored_waiver;
+use beadle_server::Reloads;
 use beadle_server::sign_in::{
     DecisionRefusal, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
 };
@@ -20,6 +21,7 @@ use crate::app::page_approver::check_policy_approver;
 use crate::app::page_refusal::{one_line, refusal};
 use crate::app::page_undo::PageUndo;
 use crate::app::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
+use crate::app::reloaded::Reloaded;
 use crate::app::retrying::{keys_to_retry, retry};
 use crate::app::service::Service;
 use crate::app::waived_repositories::covered;
@@ -30,6 +32,7 @@ use crate::output::count::counted;
 pub(crate) struct PageOperations {
     service: Arc<Service>,
     driver: Driver,
+    reloads: Reloads,
     undo: PageUndo,
     /// Held during an approval, so that of two approvers one is the second.
     approving: Mutex<()>,
@@ -46,8 +49,8 @@ fn unavailable(error: &StoreError) -> DecisionRefusal {
 }
 
 impl PageOperations {
-    pub(crate) fn new(service: Arc<Service>, driver: Driver) -> Self {
-        Self { undo: PageUndo::new(service.clone()), service, driver, approving: Mutex::default() }
+    pub(crate) fn new(service: Arc<Service>, driver: Driver, reloads: Reloads) -> Self {
+        Self { undo: PageUndo::new(service.clone()), service, driver, reloads, approving: Mutex::default() }
     }
 
     pub(crate) async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
@@ -66,6 +69,7 @@ impl PageOperations {
             Operation::Retry { name } => self.retry(name, by).await,
             Operation::Sweep { name } => self.sweep(name, by).await,
             Operation::EndWaiver { code } => self.end_waiver(code, by).await,
+            Operation::Reload => self.reload(by).await,
             Operation::RunTask { name } => self.run_task(name, by).await,
             Operation::Undo { request, plan } => self.undo.undo(request, plan, by).await,
         };
@@ -234,17 +238,32 @@ impl PageOperations {
             .ok_or_else(|| DecisionRefusal::Unavailable(format!("the organisation {name} is unavailable")))
     }
 
+    async fn reload(&self, by: &str) -> Done {
+        self.note("configuration", OperatorAction::Reloaded { reloaded: true, by: by.to_owned() }).await?;
+        let keeps = |why: &str| {
+            let why = why.replace('\n', "; ");
+            DecisionRefusal::Conflict(format!("the service keeps the previous configuration: {why}"))
+        };
+        let answer = self.reloads.ask().await.map_err(|why| keeps(&why))?;
+        let reloaded: Reloaded = serde_json::from_value(answer).map_err(|error| keeps(&error.to_string()))?;
+        Ok(OperationDone { done: reloaded.lines() })
+    }
+
+    /// Records an action about the service itself in the journal.
+    async fn note(&self, subject: &str, action: OperatorAction) -> Result<(), DecisionRefusal> {
+        let at = self.service.clock().now();
+        let (key, subject, detail) = ("-".to_owned(), subject.to_owned(), Detail::Operator(action));
+        let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+        let stored = self.service.store.journal(None, vec![entry], at).await;
+        stored.map(|_| ()).map_err(|error| unavailable(&error))
+    }
+
     async fn run_task(&self, name: &str, by: &str) -> Done {
         let missing = || DecisionRefusal::NotFound(format!("there is no background task `{name}`"));
         if !self.driver.status().iter().any(|record| record.name == name) {
             return Err(missing());
         }
-        let at = self.service.clock().now();
-        let action = OperatorAction::RanTask { ran_task: name.to_owned(), by: by.to_owned() };
-        let (key, subject, detail) = ("-".to_owned(), name.to_owned(), Detail::Operator(action));
-        let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
-        let stored = self.service.store.journal(None, vec![entry], at).await;
-        stored.map_err(|error| unavailable(&error))?;
+        self.note(name, OperatorAction::RanTask { ran_task: name.to_owned(), by: by.to_owned() }).await?;
         let record = tokio::select! {
             ran = self.driver.activate(name) => ran.map_err(|_| missing())?,
             () = self.service.stop.cancelled() => {

@@ -111,6 +111,7 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::EndedUndo { by, .. }
         | OperatorAction::Resumed { by, .. }
         | OperatorAction::Retried { by, .. }
+        | OperatorAction::Reloaded { by, .. }
         | OperatorAction::RanTask { by, .. }
         | OperatorAction::Rejected { by, .. }
         | OperatorAction::Waived { by, .. }

@@ -108,6 +108,7 @@ fn operator(action: &OperatorAction) -> String {
             format!("{by} ended the undo of values of {count}: the policy applies to them again")
         }
         OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task `{ran_task}`"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
             let (keys, names) = (waived.join(", "), repositories.join(", "));
@@ -184,6 +185,11 @@ mod tests {
             ),
             (EntryKind::Operator, json!({ "resumed": true, "by": "ann" }), "ann ended the pause"),
             (EntryKind::Operator, json!({ "retried": true, "by": "ann" }), "ann made it due"),
+            (
+                EntryKind::Operator,
+                json!({ "reloaded": true, "by": "ann" }),
+                "ann made the service read its configuration again",
+            ),
             (
                 EntryKind::Operator,
                 json!({ "ran_task": "policy of acme", "by": "ann" }),

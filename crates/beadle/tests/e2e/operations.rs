@@ -191,7 +191,7 @@ async fn a_run_is_undone_through_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_an_approver_ends_a_waiver() {
+async fn only_an_approver_ends_a_waiver_and_reloads_the_configuration() {
     let (world, serving) = repaired().await;
     let (ann, eve) = (signed_in(&world, "ann").await, signed_in(&world, "eve").await);
     let waiver = "repository=acme%2Fwidgets&keys=branches.main.enforce_admins&until=2d&reason=release";
@@ -204,6 +204,12 @@ async fn only_an_approver_ends_a_waiver() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(ann.send("/waivers/end", &format!("code={code}")).await.0, 404, "it ended");
     assert!(!world.beadle(&["waivers"]).await.expect(0).out.contains(code));
+
+    assert_eq!(eve.send("/configuration/reload", "").await.0, 403, "an operator reloads nothing");
+    let (status, page) = ann.send("/configuration/reload", "").await;
+    assert!(status == 200 && page.contains("configuration and secrets read again"), "{page}");
+    let (status, page) = ann.send("/queue/retry", "key=acme%2Fwidgets").await;
+    assert_eq!(status, 200, "the session lasts after a reload: {page}");
     assert_eq!(serving.stop().await, Some(0));
 }
 

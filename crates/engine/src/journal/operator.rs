@@ -128,6 +128,13 @@ pub enum OperatorAction {
         /// The operator who made the key due.
         by: String,
     },
+    /// The operator made the service read its configuration again on a page.
+    Reloaded {
+        /// Always `true`. It distinguishes this shape from the others.
+        reloaded: bool,
+        /// The operator who began the reload.
+        by: String,
+    },
     /// The operator ran a background task on a page.
     RanTask {
         /// The name of the background task.

@@ -97,6 +97,7 @@ fn operator(action: &OperatorAction) -> Html {
         OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
         OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
         OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
             "{by} exempted {} of {} until {waived_until} for {owner}: {reason}",
@@ -204,6 +205,7 @@ mod tests {
             json!({ "undid": HOSTILE, "by": HOSTILE }),
             json!({ "ended_undo": 2, "by": HOSTILE }),
             json!({ "retried": true, "by": HOSTILE }),
+            json!({ "reloaded": true, "by": HOSTILE }),
             json!({ "ran_task": HOSTILE, "by": HOSTILE }),
             json!({
                 "waived": [HOSTILE], "repositories": [HOSTILE], "waived_until": HOSTILE, "reason": HOSTILE,

@@ -18,8 +18,8 @@ use super::answers;
 use super::html::text;
 use super::operation_answers::{Read, json, operate, operate_for_program, refusal_page, span};
 use super::operation_forms::{
-    END_UNDO_PATH, END_WAIVER_PATH, ORGANISATION, PAUSE_PATH, POLICY_PATH, REPOSITORY, RESUME_PATH,
-    RETRY_PATH, SWEEP_PATH, TARGET, TASK_PATH, UNDO_PATH, UNDO_PLAN_PATH, undo_form,
+    END_UNDO_PATH, END_WAIVER_PATH, ORGANISATION, PAUSE_PATH, POLICY_PATH, RELOAD_PATH, REPOSITORY,
+    RESUME_PATH, RETRY_PATH, SWEEP_PATH, TARGET, TASK_PATH, UNDO_PATH, UNDO_PLAN_PATH, undo_form,
 };
 use super::parts::paragraph;
 use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
@@ -27,15 +27,16 @@ use super::undo_plan;
 use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
 
 /// The paths of the API for operations: the approval of a held policy, a pause, the end of a pause, a
-/// retry, a sweep, the end of a waiver, a run of a task, the plan of an undo, an undo, and the end of an
-/// undo.
-pub(super) const API: [&str; 10] = [
+/// retry, a sweep, the end of a waiver, a reload, a run of a task, the plan of an undo, an undo, and the
+/// end of an undo.
+pub(super) const API: [&str; 11] = [
     "/api/v1/policy/{plan}/approve",
     "/api/v1/pauses",
     "/api/v1/pauses/end",
     "/api/v1/queue/retry",
     "/api/v1/sweeps",
     "/api/v1/waivers/end",
+    "/api/v1/configuration/reload",
     "/api/v1/tasks/{name}/run",
     "/api/v1/undo/plan",
     "/api/v1/undo",
@@ -44,8 +45,8 @@ pub(super) const API: [&str; 10] = [
 
 /// Returns the routes.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> Router<S> {
-    let [of_policy, of_pause, of_resume, of_retry, of_sweep, of_waiver_end, of_task, ..] = API;
-    let [.., of_undo_plan, of_undo, of_undo_end] = API;
+    let [of_policy, of_pause, of_resume, of_retry, of_sweep, of_waiver_end, ..] = API;
+    let [.., of_reload, of_task, of_undo_plan, of_undo, of_undo_end] = API;
     Router::new()
         .route(POLICY_PATH, post(approve_policy))
         .route(PAUSE_PATH, post(pause))
@@ -53,6 +54,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(RETRY_PATH, post(retry))
         .route(SWEEP_PATH, post(sweep))
         .route(END_WAIVER_PATH, post(end_waiver))
+        .route(RELOAD_PATH, post(reload))
         .route(TASK_PATH, post(run_task))
         .route(UNDO_PATH, get(show_undo).post(undo))
         .route(UNDO_PLAN_PATH, post(plan_undo))
@@ -63,6 +65,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .route(of_retry, post(retry_by_program))
         .route(of_sweep, post(sweep_by_program))
         .route(of_waiver_end, post(end_waiver_by_program))
+        .route(of_reload, post(reload_by_program))
         .route(of_task, post(run_task_by_program))
         .route(of_undo_plan, post(plan_undo_by_program))
         .route(of_undo, post(undo_by_program))
@@ -273,6 +276,14 @@ async fn end_waiver_by_program(
     let read = json::<EndWaiverBody>(&body, "`code`, the code of a waiver");
     let operation = read.map(|EndWaiverBody { code }| Operation::EndWaiver { code });
     operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn reload(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    operate(&sign_in, sender, "/tasks", (&form(&body), Ok(Operation::Reload))).await
+}
+
+async fn reload_by_program(State(sign_in): Shared, sender: Sender, headers: HeaderMap) -> Response {
+    operate_for_program(&sign_in, sender, &headers, Ok(Operation::Reload)).await
 }
 
 async fn run_task(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {

@@ -65,6 +65,12 @@ fn cases() -> Vec<Case> {
             operation: Operation::EndWaiver { code: "0a1b2c3d".to_owned() },
         },
         Case {
+            role: Role::Approver,
+            form: ("/configuration/reload", ""),
+            api: ("/api/v1/configuration/reload", Value::Null),
+            operation: Operation::Reload,
+        },
+        Case {
             role: Role::Operator,
             form: ("/tasks/run", "name=policy+of+acme"),
             api: ("/api/v1/tasks/policy%20of%20acme/run", Value::Null),

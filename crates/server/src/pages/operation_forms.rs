@@ -22,6 +22,8 @@ pub(super) const RETRY_PATH: &str = "/queue/retry";
 pub(super) const SWEEP_PATH: &str = "/sweeps";
 /// The path to which the form sends the code of a waiver to end.
 pub(super) const END_WAIVER_PATH: &str = "/waivers/end";
+/// The path to which the form of a reload leads.
+pub(super) const RELOAD_PATH: &str = "/configuration/reload";
 /// The path to which the form sends the name of a task.
 pub(super) const TASK_PATH: &str = "/tasks/run";
 /// The path of the page with the form of an undo, and of the form that confirms an undo.
@@ -132,6 +134,12 @@ pub(super) fn end_waiver_form(visitor: Option<&Visitor>, code: &str) -> Html {
     post(END_WAIVER_PATH, visitor, vec![hidden("code", code)], "End this waiver")
 }
 
+/// Returns the form that makes the service read its configuration again.
+pub(super) fn reload_form(visitor: Option<&Visitor>) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
+    post(RELOAD_PATH, visitor, Vec::new(), "Read the configuration again")
+}
+
 /// Returns the form that runs a background task now.
 pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
     let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
@@ -217,7 +225,7 @@ mod tests {
 
     const HOSTILE: &str = "\"><script>alert(1)</script>";
 
-    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 11] {
+    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 12] {
         let scope = ScopeRequest::Repository(HOSTILE.to_owned());
         let names = [HOSTILE.to_owned()];
         [
@@ -229,6 +237,7 @@ mod tests {
             ("retry", Role::Operator, retry_form(visitor, HOSTILE)),
             ("task", Role::Operator, task_form(visitor, HOSTILE)),
             ("sweep", Role::Operator, sweep_form(visitor, &names)),
+            ("reload", Role::Approver, reload_form(visitor)),
             ("waiver", Role::Approver, end_waiver_form(visitor, HOSTILE)),
             ("link to a repository", Role::Approver, undo_repository_link(visitor, HOSTILE)),
             ("link", Role::Approver, undo_start_link(visitor)),

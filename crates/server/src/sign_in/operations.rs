@@ -76,6 +76,8 @@ pub enum Operation {
         /// The code of the waiver.
         code: String,
     },
+    /// Make the service read its configuration again.
+    Reload,
     /// Run a background task now.
     RunTask {
         /// The name of the task.
@@ -101,6 +103,7 @@ impl Operation {
             | Self::Sweep { .. }
             | Self::RunTask { .. } => Role::Operator,
             Self::ApprovePolicy { .. }
+            | Self::Reload
             | Self::EndWaiver { .. }
             | Self::EndUndo { .. }
             | Self::Undo { .. } => Role::Approver,

@@ -9,8 +9,8 @@ mod roles;
 use std::sync::Arc;
 
 use beadle_engine::Driver;
-use beadle_server::SignIn;
 use beadle_server::sign_in::IdentityProvider;
+use beadle_server::{Reloads, SignIn};
 
 use crate::app::page_decisions::PageDecisions;
 use crate::app::page_operations::PageOperations;
@@ -22,7 +22,11 @@ use roles::Roles;
 
 /// Returns the sign-in of the pages, if the configuration has one. Reads the secret, and sends no
 /// request.
-pub(crate) fn open(service: &Arc<Service>, driver: &Driver) -> anyhow::Result<Option<Arc<SignIn>>> {
+pub(crate) fn open(
+    service: &Arc<Service>,
+    driver: &Driver,
+    reloads: &Reloads,
+) -> anyhow::Result<Option<Arc<SignIn>>> {
     let config = service.config();
     let Some(file) = &config.file.server.sign_in else { return Ok(None) };
     let (roles, http) = (Roles::new(file), Http::new()?);
@@ -36,7 +40,7 @@ pub(crate) fn open(service: &Arc<Service>, driver: &Driver) -> anyhow::Result<Op
     } else {
         return Ok(None);
     };
-    let operations = PageOperations::new(service.clone(), driver.clone());
+    let operations = PageOperations::new(service.clone(), driver.clone(), reloads.clone());
     let decisions = Arc::new(PageDecisions(service.clone(), operations));
     let place = (service.store.clone(), service.clock().clone());
     Ok(Some(Arc::new(SignIn::new(file.origin(), provider, decisions, place))))

@@ -76,7 +76,7 @@ impl Prepared {
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
             access: Access::new(token, config.file.server.operator.ip()),
-            sign_in: sign_in::open(&service, &driver)?,
+            sign_in: sign_in::open(&service, &driver, reloads)?,
         };
         let operator = Operator {
             store: store.clone(),

@@ -95,6 +95,9 @@ const STORED: &[Stored] = &[
     (r#"{"retried":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Retried { .. }))
     }),
+    (r#"{"reloaded":true,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Reloaded { .. }))
+    }),
     (r#"{"ran_task":"policy of acme","by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::RanTask { .. }))
     }),

@@ -4,7 +4,7 @@ use beadle_engine::{TaskRecord, TaskStatus, Time};
 use serde::Serialize;
 
 use crate::pages::html::{Html, joined, long_text, text};
-use crate::pages::operation_forms::task_form;
+use crate::pages::operation_forms::{reload_form, task_form};
 use crate::pages::parts::{moment, state, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
@@ -44,11 +44,15 @@ impl View for Tasks {
     }
 
     fn content(&self, now: Time) -> Vec<Html> {
-        vec![table(
-            "The background tasks of this process",
-            &["Task", "State", "Result", "Last run", "Next run", "Runs"],
-            self.tasks.iter().map(|task| row(task, now, self.visitor.as_ref())).collect(),
-            "This process has no background task.",
-        )]
+        let visitor = self.visitor.as_ref();
+        vec![
+            table(
+                "The background tasks of this process",
+                &["Task", "State", "Result", "Last run", "Next run", "Runs"],
+                self.tasks.iter().map(|task| row(task, now, visitor)).collect(),
+                "This process has no background task.",
+            ),
+            reload_form(visitor),
+        ]
     }
 }

@@ -225,10 +225,23 @@ pub fn is_counted<W>(change: &Change<W>) -> bool {
 /// Returns a short code that identifies all changes of the plans that the gate counts. It does not
 /// depend on the order of the plans. An approval of a generation is bound to this code.
 pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
+    code_of(plans, is_counted)
+}
+
+/// Returns a short code that identifies all changes of the plans, also those that the gate does not
+/// count. It does not depend on the order of the plans.
+pub fn whole_plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
+    code_of(plans, |_| true)
+}
+
+fn code_of<'a, W: 'a>(
+    plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>,
+    is_wanted: impl Fn(&Change<W>) -> bool,
+) -> String {
     let mut digests: Vec<String> = Vec::new();
     for (key, plan) in plans {
         digests
-            .extend(plan.changes.iter().filter(|change| is_counted(change)).map(|change| change.digest(key)));
+            .extend(plan.changes.iter().filter(|change| is_wanted(change)).map(|change| change.digest(key)));
     }
     digests.sort_unstable();
     let mut hash = Sha256::new();
@@ -346,6 +359,9 @@ mod tests {
         );
         assert_ne!(digest, plan_digest([(&two, &first), (&one, &second)]), "it is another repository");
         assert_ne!(digest, plan_digest([(&one, &first)]));
+        let whole = whole_plan_digest([(&one, &first), (&two, &second)]);
+        assert_eq!(whole, whole_plan_digest([(&two, &second), (&one, &first)]));
+        assert_ne!(whole, whole_plan_digest([(&one, &with_setting), (&two, &second)]), "a setting counts");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! why.
 
 mod detail;
+mod operator;
 mod policy;
 mod unwritten;
 mod waiver;
@@ -13,9 +14,9 @@ use crate::trace::TraceId;
 
 pub use detail::{
     Cause, ContestedAspect, Detail, Dispatched, Happened, IntendedChange, IntendedDispatch, NotDispatched,
-    ObservedDispatch, OperatorAction, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd,
-    SweepSummary, WriteResult,
+    ObservedDispatch, Recovered, RecoveryEnd, RefusedWebhook, RunCounts, SweepEnd, SweepSummary, WriteResult,
 };
+pub use operator::OperatorAction;
 pub use policy::{PolicyCommitted, PolicyHeld, PolicyInForce, PolicyWithdrawn};
 pub use unwritten::{Obstacle, UnwrittenChange};
 pub use waiver::WaiverEnded;
@@ -31,7 +32,7 @@ pub enum EntryKind {
     Result,
     /// A run ended. The entry has the number of changes, the holds and the unknown parts.
     Run,
-    /// An operator did something: a pause, a resume, an approval, an undo, a waiver or a rebind.
+    /// An operator did something: a pause, a resume, an approval, an undo, a waiver, a retry or a rebind.
     Operator,
     /// Beadle refused a webhook whose sender is not configured.
     Refused,

@@ -58,7 +58,9 @@ pub use clock::{Clock, Time};
 pub use deceptive::is_deceptive;
 pub use delivery::{Accepted, Delivery, Mark};
 pub use failure::{Class, Failure};
-pub use gate::{ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest};
+pub use gate::{
+    ExceededLimit, GateLimits, GateSums, GateVerdict, check_gate, plan_digest, whole_plan_digest,
+};
 pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, LimitsInForce, Spent, Verdict};

@@ -20,7 +20,7 @@ impl Reloads {
     }
 
     /// Asks for a reload, and waits until it has ended.
-    pub(crate) async fn ask(&self) -> Result<Value, String> {
+    pub async fn ask(&self) -> Result<Value, String> {
         let stopping = || "the service stops".to_owned();
         let (request, answer) = oneshot::channel();
         self.0.send(request).await.map_err(|_| stopping())?;

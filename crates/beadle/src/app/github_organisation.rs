@@ -73,6 +73,11 @@ impl GithubOrganisation {
         Some(PolicyLinks { web, origin: policy.origin.clone()?, base })
     }
 
+    /// Returns the address of the GitHub server that has the policy.
+    pub(crate) fn policy_web(&self) -> &str {
+        &self.web.0
+    }
+
     /// Returns the planner of the organisation's repositories. With a store, the planner remembers
     /// to which repository each file in `repos/` belongs.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {

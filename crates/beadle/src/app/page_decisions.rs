@@ -1,4 +1,4 @@
-//! The decisions and the waivers of people who signed in to the pages.
+//! The decisions, the waivers and the operations of people who signed in to the pages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,19 +8,22 @@ use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError};
 use beadle_repositories::policy::Waiver;
 use beadle_server::sign_in::{
-    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest,
+    DecisionDone, DecisionRefusal, DecisionRequest, Decisions, OperationDone, OperationRequest, UndoPreview,
+    UndoRequest, WaiverDone, WaiverRequest,
 };
 
 use crate::app::approval_rules::{PolicyFacts, closed, involved};
 use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
+use crate::app::page_approver::{NO_LOGIN, forbidden, server_of_logins};
+use crate::app::page_operations::PageOperations;
 use crate::app::policy_authors::policy_authors;
 use crate::app::service::Service;
 use crate::app::waived_repositories::covered;
 use crate::app::waiving::{check, until, waive};
 use crate::output::count::counted;
 
-/// Stores the decisions in the store of a service.
-pub(crate) struct PageDecisions(pub(crate) Arc<Service>);
+/// Stores the decisions in the store of a service, and carries out the operations.
+pub(crate) struct PageDecisions(pub(crate) Arc<Service>, pub(crate) PageOperations);
 
 #[async_trait]
 impl Decisions for PageDecisions {
@@ -79,6 +82,14 @@ impl Decisions for PageDecisions {
         self.0.bell.notify_one();
         Ok(WaiverDone { code: waiver.id(), until: waiver.until })
     }
+
+    async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {
+        self.1.operate(asked).await
+    }
+
+    async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
+        self.1.plan_undo(asked).await
+    }
 }
 
 impl PageDecisions {
@@ -89,14 +100,8 @@ impl PageDecisions {
         named: &[NamedChange<'_>],
         asked: &DecisionRequest,
     ) -> Result<(), DecisionRefusal> {
-        let forbidden =
-            |why: &str| DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"));
-        let Some(login) = &asked.login else {
-            return Err(forbidden(
-                "your login at GitHub is not known, so you may be the author of the policy",
-            ));
-        };
-        let web = self.server_of_logins();
+        let Some(login) = &asked.login else { return Err(forbidden(NO_LOGIN)) };
+        let web = server_of_logins(&self.0);
         let instances: BTreeSet<&str> = named.iter().map(|one| one.hold.key.instance()).collect();
         for instance in instances {
             let organisation = self.0.orgs.iter().find(|org| org.file.name == instance);
@@ -117,13 +122,6 @@ impl PageDecisions {
             }
         }
         Ok(())
-    }
-
-    /// Returns the GitHub server at which people sign in; `None` if they sign in with another provider.
-    fn server_of_logins(&self) -> Option<String> {
-        let github = self.0.config().file.server.sign_in.as_ref()?.github.as_ref()?;
-        let org = self.0.orgs.iter().find(|org| org.file.name == github.org)?;
-        Some(org.file.web())
     }
 }
 

@@ -93,6 +93,7 @@ fn waiver_facts(org: &ServedOrganisation, waivers: Vec<Waiver>, now: Time) -> Ve
         code: waiver.id(),
         in_force: waiver.is_in_force(&rules, now),
         declared_by: waiver.place(),
+        can_end: waiver.asked.is_none(),
         keys: waiver.keys,
         repositories: waiver.repositories,
         until: waiver.until,

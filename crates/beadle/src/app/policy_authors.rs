@@ -1,5 +1,6 @@
 //! The people who wrote the policy in force, by their present logins.
 
+use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{Class, Failure};
 use beadle_repositories::Policy;
 
@@ -41,6 +42,30 @@ pub(crate) async fn policy_authors(
         }
     }
     Ok(authors(&commits))
+}
+
+/// Returns the logins of the author and the committer of the commit of a policy that the gate holds, as
+/// [`policy_authors`] does for a policy in force. A hold does not name the commit of the base, so the
+/// people are not known if the policy has a base.
+pub(crate) async fn held_authors(
+    app: &App,
+    (open, web): (&GithubOrganisation, Option<&str>),
+    held: &PolicyCommitted,
+) -> Result<Vec<String>, Failure> {
+    let Some(source) = open.file.policy.repository() else { return Ok(Vec::new()) };
+    if open.file.base.is_some() || web.is_some_and(|web| web != open.policy_web()) {
+        return Ok(Vec::new());
+    }
+    let configured = app.repository_policy(&open.file, source);
+    let part = configured.map_err(|error| Failure::new(Class::Retry, format!("{error:#}")))?.own;
+    if part.repository() != held.repository {
+        return Ok(Vec::new());
+    }
+    match part.reader.commit(&part.source.repository, &held.commit).await {
+        Ok(commit) => Ok(authors([&commit])),
+        Err(failure) if failure.class == Class::Rejected => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Returns whether a policy and its base are at one GitHub server. At another server, the same person

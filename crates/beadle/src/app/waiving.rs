@@ -67,8 +67,28 @@ pub(crate) async fn waive(
     Ok(())
 }
 
+/// Ends a stored waiver that covers these repositories, records it in the journal, and makes the
+/// repositories due.
+pub(crate) async fn end(
+    store: &dyn Store,
+    file: &OrgConfig,
+    waiver: &Waiver,
+    (rows, by): (&[IndexRow], String),
+    now: Time,
+) -> anyhow::Result<()> {
+    stored_waiver(&file.name, &waiver.id()).forget(store).await?;
+    mark(store, &file.name, rows, (Lane::Manual, now)).await?;
+    let action = OperatorAction::EndedWaiver {
+        ended_waiver: waiver.id(),
+        waived: waiver.keys.clone(),
+        repositories: waiver.repositories.clone(),
+        by,
+    };
+    record(store, file, &file.name, action, now).await
+}
+
 /// Records an action about a waiver in the journal. The `subject` names the repositories.
-pub(crate) async fn record(
+async fn record(
     store: &dyn Store,
     file: &OrgConfig,
     subject: &str,

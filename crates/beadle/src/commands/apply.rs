@@ -4,22 +4,15 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::bail;
-use beadle_engine::apply::{ApplyContext, PlanWriter, Planner, release_resolved_holds};
-use beadle_engine::guard::{RepositoryCount, is_undo};
-use beadle_engine::{
-    Change, Class, Clock, Failure, Key, KeyState, Lane, Limits, Outcome, Plan, Report, StepResult, Store,
-    Unknown, WritePace, apply,
-};
-use beadle_groups::{GroupPlanner, GroupWriter};
-use beadle_repositories::{RepositoryPlanner, RepositoryWriter};
+use beadle_engine::apply::{PlanWriter, Planner};
+use beadle_engine::{Change, Lane, Plan, Store};
 
 use crate::app::application::App;
+use crate::app::applier::{Applier, write};
 use crate::app::budget_share::SpawnedShare;
 use crate::app::client_options::OpenOptions;
-use crate::app::github_organisation::GithubOrganisation;
-use crate::app::group_target::GroupTarget;
 use crate::app::store;
-use crate::cli::{ApplyArgs, Selection};
+use crate::cli::ApplyArgs;
 use crate::commands::announce::announce;
 use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
 use crate::commands::plan::{plan, plan_groups};
@@ -72,8 +65,10 @@ async fn all(
                 let say = || announce(&org, &plans, printer);
                 let mut applier = Applier::of_org(&org, store, clock, printer);
                 applier.planner = applier.planner.recording_with(&planner);
-                applier.counts(&shown, selection).await?;
-                match make_so(&applier, args, &shown, &plans, &say, &mut rounds).await? {
+                if !selection.is_by_name() && selection.shard.of() == 1 {
+                    applier.counts(&shown.of, shown.among()).await?;
+                }
+                match make_so(&applier, args, &shown, &plans, &say, (&mut rounds, printer)).await? {
                     Went::Declined => {
                         tally.add(rounds.tally());
                         return Ok(declined(&tally, printer));
@@ -106,7 +101,7 @@ async fn all(
                     plan_groups(target, selection, Some(store), clock, Lane::Manual, printer).await?;
                 rounds.keep(&mut shown, &mut plans);
                 let applier = Applier::of_target(target, store, clock, printer);
-                match make_so(&applier, args, &shown, &plans, &|| {}, &mut rounds).await? {
+                match make_so(&applier, args, &shown, &plans, &|| {}, (&mut rounds, printer)).await? {
                     Went::Declined => {
                         tally.add(rounds.tally());
                         return Ok(declined(&tally, printer));
@@ -138,9 +133,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     shown: &WholePlan,
     plans: &[Plan<P::Write>],
     say: &dyn Fn(),
-    rounds: &mut Rounds,
+    (rounds, printer): (&mut Rounds, &Printer),
 ) -> anyhow::Result<Went> {
-    let printer = applier.printer;
     // Only the first round reports names without a repository. A later round would also report a
     // repository that an earlier round deleted.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
@@ -206,238 +200,6 @@ pub(super) fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool
         "no terminal, and no change removes, weakens or exposes anything: applying without confirmation",
     );
     Ok(true)
-}
-
-/// Returns the hint for a key. The hint is another name of the same object, with which the vendor
-/// answers faster.
-pub(super) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
-
-/// Writes confirmed plans.
-pub(super) struct Applier<'a, P, W> {
-    pub(super) planner: P,
-    pub(super) writer: W,
-    /// Returns the hint for a key, with which the vendor answers faster.
-    pub(super) hint: Hint<'a>,
-    pub(super) pace: WritePace,
-    /// The lane of the API calls that plan and write.
-    pub(super) lane: Lane,
-    pub(super) limits: Limits,
-    /// True if Beadle writes only the changes that it showed. This is `true` if somebody confirmed
-    /// exactly these changes.
-    pub(super) only_shown: bool,
-    pub(super) store: &'a Arc<dyn Store>,
-    pub(super) clock: &'a Clock,
-    pub(super) printer: &'a Printer,
-}
-
-impl<P, W> Applier<'_, P, W> {
-    /// Stores the number of repositories, if the plan covers all of them. The guard computes
-    /// percentages from this number, also when a later plan covers only a few repositories.
-    pub(super) async fn counts(&mut self, shown: &WholePlan, selection: &Selection) -> anyhow::Result<()> {
-        let whole = !selection.is_by_name() && selection.shard.of() == 1;
-        if let Some(among) = shown.among().filter(|_| whole) {
-            self.limits.among = Some(among);
-            RepositoryCount::note(&shown.of).put(self.store.as_ref(), &RepositoryCount(among)).await?;
-        }
-        Ok(())
-    }
-}
-
-impl<'a> Applier<'a, RepositoryPlanner, RepositoryWriter> {
-    pub(super) fn of_org(
-        org: &'a GithubOrganisation,
-        store: &'a Arc<dyn Store>,
-        clock: &'a Clock,
-        printer: &'a Printer,
-    ) -> Self {
-        Self {
-            planner: org.planner(Some(store)),
-            writer: org.writer(),
-            hint: Box::new(|key| org.reader.node_of(key.id().parse().ok()?)),
-            pace: org.pace.clone(),
-            lane: Lane::Manual,
-            limits: org.limits.current(),
-            only_shown: true,
-            store,
-            clock,
-            printer,
-        }
-    }
-}
-
-impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
-    pub(super) fn of_target(
-        target: &'a GroupTarget,
-        store: &'a Arc<dyn Store>,
-        clock: &'a Clock,
-        printer: &'a Printer,
-    ) -> Self {
-        Self {
-            planner: target.planner(Some(store), clock),
-            writer: target.writer(Some(store), clock),
-            hint: Box::new(|_| None),
-            pace: target.pace.clone(),
-            lane: Lane::Manual,
-            limits: target.limits.current(),
-            only_shown: true,
-            store,
-            clock,
-            printer,
-        }
-    }
-}
-
-/// Writes one plan. Also returns whether the plan that was made directly before the write had only
-/// confirmed changes.
-pub(super) async fn write<P: Planner, W: PlanWriter<P::Write>>(
-    applier: &Applier<'_, P, W>,
-    key: &Key,
-    plan: &Plan<P::Write>,
-) -> anyhow::Result<(Report, bool)> {
-    let Applier { store, clock, .. } = applier;
-    let mut gate = ApplyContext {
-        store: Arc::clone(store),
-        clock: Clock::clone(clock),
-        lease: None,
-        lane: applier.lane,
-        limits: applier.limits,
-        pace: applier.pace.clone(),
-        patient: true,
-        generation: plan.generation.clone(),
-        planned: clock.now(),
-    };
-    if plan.changes.is_empty() {
-        let report = Report::of_nothing(plan);
-        record(applier, key, &report).await?;
-        return Ok((report, true));
-    }
-    let now = clock.now();
-    let paused = store.pauses(now).await?.into_iter().find(|pause| pause.covers(key));
-    if let Some(pause) = paused {
-        bail!("{} is paused until {}; Beadle writes nothing before that", pause.scope, pause.until);
-    }
-    // A service may use the same store. The claim ensures that only one process works on a key.
-    let Some(claim) = store.claim_key(key, clock.now()).await? else {
-        bail!(
-            "this key is parked, or the service or another command works on it now\n\
-             hint: `beadle queue` shows the key; if a process was killed, its keys are free again after at most {} s",
-            store.timing().lease.as_secs()
-        );
-    };
-    gate.lease = Some(claim.lease.clone());
-    let written = tokio::select! {
-        written = write_agreed(applier, key, plan, &gate) => written,
-        never = heartbeat(store, &claim.lease, clock) => never,
-    };
-    let failure = match &written {
-        Ok((report, all)) => {
-            report.verdict().map(|failure| failure.text).or((!all).then(|| CHANGED.to_owned()))
-        }
-        Err(failure) => Some(failure.text.clone()),
-    };
-    // While this process has the claim, no other run can record what it finds. Otherwise this report
-    // could replace the one of a later run. Changes that nobody confirmed are not in the report, and
-    // an undo has only its own changes. Such a report does not show the state of the key.
-    let recorded = match &written {
-        Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
-        _ => Ok(()),
-    };
-    let outcome = failure.map_or(Outcome::Done, Outcome::Retry);
-    store.finish(&claim.lease, outcome, clock.now()).await?;
-    recorded?;
-    Ok(written?)
-}
-
-/// Records what a run found.
-async fn record<P: Planner, W>(
-    applier: &Applier<'_, P, W>,
-    key: &Key,
-    report: &Report,
-) -> anyhow::Result<()> {
-    KeyState::record(applier.store.as_ref(), key, report, applier.clock.now()).await?;
-    applier.planner.record(key, report).await?;
-    Ok(())
-}
-
-const CHANGED: &str =
-    "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
-
-/// Plans a claimed key again, and writes only those changes of the new plan that were shown. Also
-/// returns whether the new plan had only shown changes.
-async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
-    applier: &Applier<'_, P, W>,
-    key: &Key,
-    shown: &Plan<P::Write>,
-    gate: &ApplyContext,
-) -> Result<(Report, bool), Failure> {
-    let printer = applier.printer;
-    let agreed: Vec<String> = shown.changes.iter().map(|change| change.digest(key)).collect();
-    let is_agreed = |change: &Change<P::Write>| !applier.only_shown || agreed.contains(&change.digest(key));
-    let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
-    loop {
-        let mut plan = applier.planner.plan(key, (applier.hint)(key).as_deref(), applier.lane).await?;
-        let (generation, planned) = (plan.generation.clone(), applier.clock.now());
-        let gate = ApplyContext { generation, planned, ..gate.clone() };
-        release_resolved_holds(key, &plan, &gate).await?;
-        let all = plan.changes.iter().all(is_agreed);
-        is_all &= all;
-        if !all {
-            printer.error(&format!("{}: {CHANGED}", plan.subject));
-            plan.retain(is_agreed);
-        }
-        let print = |at: usize, result: &StepResult| {
-            let step = beadle_engine::Step { change: plan.changes[at].describe(), outcome: result.clone() };
-            printer.line(render::step(printer, &plan.subject, &step));
-        };
-        // If the writes end before this change, the next plan has the change again.
-        let on_step = |at: usize, result: &StepResult| {
-            if *result != StepResult::NotReached {
-                print(at, result);
-            }
-        };
-        let mut report = apply(key, &plan, &applier.writer, &gate, &on_step).await?;
-        let is_outdated =
-            report.failure.as_ref().is_some_and(|failure| failure.asks_for_another_plan(applier.clock.now()));
-        let news = report.steps.iter().filter(|step| step.outcome == StepResult::Written);
-        let before = written.len();
-        written.extend(news.cloned());
-        if is_outdated && (written.len() > before || outdated < OUTDATED) {
-            outdated += 1;
-            continue;
-        }
-        for (at, step) in report.steps.iter().enumerate() {
-            if step.outcome == StepResult::NotReached {
-                print(at, &step.outcome);
-            }
-        }
-        report.steps.splice(0..0, written.into_iter().take(before));
-        if !is_all {
-            // The summary and the exit code must show that this plan differs from the plan that was
-            // shown.
-            let why = CHANGED.to_owned();
-            report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
-        }
-        return Ok((report, is_all));
-    }
-}
-
-/// The maximum number of times that Beadle plans a key again. Beadle does so if the first write of
-/// the key waited so long for a budget that the plan is no longer valid.
-const OUTDATED: u32 = 5;
-
-/// Renews the claim on a key until the writes end.
-async fn heartbeat(
-    store: &Arc<dyn Store>,
-    lease: &beadle_engine::Lease,
-    clock: &Clock,
-) -> Result<(Report, bool), Failure> {
-    loop {
-        clock.sleep(store.timing().lease / 3).await;
-        if store.renew(lease, clock.now()).await?.is_none() {
-            let text = "lease lost: another process took the key over";
-            return Err(Failure::new(Class::Conflict, text));
-        }
-    }
 }
 
 /// Prints the number of changes for each kind of result.

@@ -7,10 +7,10 @@ use anyhow::bail;
 use beadle_engine::{Clock, DeliveryRow, Key, Listing, Store};
 use beadle_hooks::okta::{EVENTS, SOURCE};
 
+use crate::app::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::ListArgs;
 use crate::commands::FINE;
-use crate::commands::names::{self, PAGE};
 use crate::config::Config;
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};

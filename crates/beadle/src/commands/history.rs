@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use beadle_engine::{Clock, Field, History, Time};
 use serde_json::{Value, json};
 
+use crate::app::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;
-use crate::commands::names::{self, PAGE};
 use crate::config::Config;
 use crate::journal::made_by;
 use crate::journal::stories::Stories;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use beadle_engine::{Clock, Entry, History, Key, Listing, Risk, Store, Time};
 
 use crate::app::directories_and_targets::group_keys;
+use crate::app::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
-use crate::commands::names::{self, PAGE};
 use crate::config::Config;
 use crate::journal::forwards::Forwards;
 use crate::journal::stories::Stories;

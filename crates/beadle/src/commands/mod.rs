@@ -19,7 +19,6 @@ mod import;
 mod import_groups;
 mod init;
 mod journal;
-mod names;
 mod pause;
 mod plan;
 mod plan_total;

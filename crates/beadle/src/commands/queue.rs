@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lane, Mark, Row, Store, Time};
+use beadle_engine::{Clock, Key, Lane, Row, Store, Time};
 
 use crate::app::directories_and_targets::group_keys;
+use crate::app::key_names as names;
+use crate::app::retrying;
 use crate::app::store;
 use crate::cli::Scope;
-use crate::commands::{FINE, ago, names, pause};
+use crate::commands::{FINE, ago, operator, pause};
 use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
@@ -26,11 +28,10 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
     let store = store::open_existing(config).await?;
     let now = Clock::system().now();
     if let Some(name) = wanted.retry {
+        let by = operator(config).await;
         for key in keys_to_retry(config, &store, &name).await? {
-            store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
-            let shown = names::shown(store.as_ref(), &key).await?;
-            let shown = if shown == key.as_str() { &name } else { &shown };
-            printer.line(format!("{} is due now", escape::cut(shown, VALUE)));
+            let shown = retrying::retry(store.as_ref(), (&key, &name), &by, now).await?;
+            printer.line(format!("{} is due now", escape::cut(&shown, VALUE)));
         }
         return Ok(FINE);
     }
@@ -82,28 +83,17 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
     Ok(FINE)
 }
 
-/// Returns the keys that a key or a name means. A name can mean a repository or a group. To retry a
-/// dispatch, the operator must give its key.
+/// Returns the keys that a key or a name means.
 async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str) -> anyhow::Result<Vec<Key>> {
-    let is_meant = |found: &Key| {
-        found.as_str() == name
-            || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
-    };
-    let mut found = match names::keys(config, store, name).await {
-        Ok(found) => found,
+    match retrying::keys_to_retry(config, store, name).await {
+        Ok(found) => Ok(found),
         Err(unknown) => {
             // The journal has no entry about a repository that was always as declared.
             let scope = Scope { org: None, repo: Some(name.to_owned()), target: None };
-            let Ok((key, _)) = pause::resolve(config, &scope).await else { return Err(unknown) };
-            vec![key.parse()?]
+            let Ok(found) = pause::resolve(config, &scope).await else { return Err(unknown) };
+            Ok(vec![found.scope.parse()?])
         }
-    };
-    found.retain(is_meant);
-    anyhow::ensure!(
-        !found.is_empty(),
-        "`{name}` is not the name of a repository or group\nhint: specify the key, such as `repository:acme:1296269`"
-    );
-    Ok(found)
+    }
 }
 
 /// Returns the name of a key for people, and the key for programs. An organisation, a target, and a

@@ -2,22 +2,12 @@
 
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 
+use crate::app::reloaded::Reloaded;
 use crate::commands::healthcheck::reachable;
 use crate::commands::{FINE, PENDING};
 use crate::config::Config;
-use crate::output::count::counted;
 use crate::output::printer::Printer;
-
-/// The changes of a reload, as the service answers them.
-#[derive(Debug, Deserialize)]
-struct Reloaded {
-    /// The keys whose values differ from the ones that the service used before.
-    changed: Vec<String>,
-    /// The keys among them whose new value the service uses only after a restart.
-    needs_restart: Vec<String>,
-}
 
 pub(crate) async fn run(config: &Config, json: bool, printer: &Printer) -> anyhow::Result<u8> {
     if config.is_at_aws() {
@@ -41,47 +31,9 @@ pub(crate) async fn run(config: &Config, json: bool, printer: &Printer) -> anyho
     if json {
         printer.json(&text);
     } else {
-        for line in lines(&reloaded) {
+        for line in reloaded.lines() {
             printer.line(line);
         }
     }
     Ok(if reloaded.needs_restart.is_empty() { FINE } else { PENDING })
-}
-
-/// Returns the lines about a reload.
-fn lines(reloaded: &Reloaded) -> Vec<String> {
-    let names = |keys: &[&String]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    let (fixed, used): (Vec<&String>, Vec<&String>) =
-        reloaded.changed.iter().partition(|key| reloaded.needs_restart.contains(key));
-    let mut lines = vec![match used.len() {
-        0 => "configuration and secrets read again, no value changed".to_owned(),
-        count => format!(
-            "configuration and secrets read again, {} changed: {}",
-            counted(count as u64, "value", "values"),
-            names(&used)
-        ),
-    }];
-    if !fixed.is_empty() {
-        lines.push(format!("restart the service to use the new values of {}", names(&fixed)));
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reload_says_what_changed_and_what_needs_a_restart() {
-        let shown = |changed: &[&str], needs_restart: &[&str]| {
-            let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<String>>();
-            lines(&Reloaded { changed: owned(changed), needs_restart: owned(needs_restart) }).join("\n")
-        };
-        assert_eq!(shown(&[], &[]), "configuration and secrets read again, no value changed");
-        assert_eq!(
-            shown(&["org.acme.mode", "server.listen"], &["server.listen"]),
-            "configuration and secrets read again, 1 value changed: `org.acme.mode`\n\
-             restart the service to use the new values of `server.listen`"
-        );
-    }
 }

@@ -14,6 +14,7 @@ use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, 
 use serde_json::json;
 
 use crate::app::application::App;
+use crate::app::applier::{Applier, write};
 use crate::app::budget_share::SpawnedShare;
 use crate::app::client_options::OpenOptions;
 use crate::app::directories_and_targets::Directories;
@@ -21,7 +22,6 @@ use crate::app::github_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::announce::announce;
-use crate::commands::apply::{Applier, write};
 use crate::commands::gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
@@ -298,7 +298,9 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     printer: &Printer,
 ) -> anyhow::Result<Swept> {
     let args = asked.args;
-    applier.counts(&shown, &args.selection).await?;
+    if !args.selection.is_by_name() && args.selection.shard.of() == 1 {
+        applier.counts(&shown.of, shown.among()).await?;
+    }
     // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
     // For example, that plan has an account for a member after the run of another group has created
     // the account.

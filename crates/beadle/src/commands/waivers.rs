@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Clock, Lane, Time};
+use beadle_engine::{Clock, Time};
 use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
 use beadle_repositories::{stored_waiver, stored_waivers};
 use serde_json::json;
@@ -11,8 +10,8 @@ use serde_json::json;
 use crate::app::application::App;
 use crate::app::client_options::OpenOptions;
 use crate::app::store;
-use crate::app::waived_repositories::{covered, mark};
-use crate::app::waiving::record;
+use crate::app::waived_repositories::covered;
+use crate::app::waiving;
 use crate::cli::WaiversArgs;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, waiver_rules};
@@ -87,19 +86,12 @@ async fn end(config: &Arc<Config>, org: Option<&str>, code: &str, printer: &Prin
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
     for file in config.orgs(org)? {
-        let note = stored_waiver(&file.name, code);
-        let Some(waiver) = note.get(store.as_ref()).await? else { continue };
+        let stored = stored_waiver(&file.name, code).get(store.as_ref()).await?;
+        let Some(waiver) = stored else { continue };
         let reader = App::new(config, OpenOptions::default()).reader(file)?;
         let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
-        note.forget(store.as_ref()).await?;
-        mark(store.as_ref(), &file.name, &rows, (Lane::Manual, now)).await?;
-        let action = OperatorAction::EndedWaiver {
-            ended_waiver: waiver.id(),
-            waived: waiver.keys.clone(),
-            repositories: waiver.repositories.clone(),
-            by: operator(config).await,
-        };
-        record(store.as_ref(), file, &file.name, action, now).await?;
+        let by = operator(config).await;
+        waiving::end(store.as_ref(), file, &waiver, (&rows, by), now).await?;
         printer.line(format!("waiver {code} of {} ended: Beadle compares its keys again", file.name));
         return Ok(FINE);
     }

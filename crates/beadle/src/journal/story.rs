@@ -110,6 +110,9 @@ fn operator(action: &OperatorAction) -> &str {
         | OperatorAction::Undid { by, .. }
         | OperatorAction::EndedUndo { by, .. }
         | OperatorAction::Resumed { by, .. }
+        | OperatorAction::Retried { by, .. }
+        | OperatorAction::Reloaded { by, .. }
+        | OperatorAction::RanTask { by, .. }
         | OperatorAction::Rejected { by, .. }
         | OperatorAction::Waived { by, .. }
         | OperatorAction::EndedWaiver { by, .. } => by,

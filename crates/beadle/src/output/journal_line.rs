@@ -107,6 +107,9 @@ fn operator(action: &OperatorAction) -> String {
             let count = counted(*ended_undo, "repository", "repositories");
             format!("{by} ended the undo of values of {count}: the policy applies to them again")
         }
+        OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
+        OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task `{ran_task}`"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
             let (keys, names) = (waived.join(", "), repositories.join(", "));
             format!("{by} exempted {keys} of {names} until {waived_until}: {reason}")
@@ -182,6 +185,17 @@ mod tests {
                 "ann paused it until 2030-01-01",
             ),
             (EntryKind::Operator, json!({ "resumed": true, "by": "ann" }), "ann ended the pause"),
+            (EntryKind::Operator, json!({ "retried": true, "by": "ann" }), "ann made it due"),
+            (
+                EntryKind::Operator,
+                json!({ "reloaded": true, "by": "ann" }),
+                "ann made the service read its configuration again",
+            ),
+            (
+                EntryKind::Operator,
+                json!({ "ran_task": "policy of acme", "by": "ann" }),
+                "ann ran the background task `policy of acme`",
+            ),
             (
                 EntryKind::Operator,
                 json!({ "undid": "undo of 1234", "by": "ann" }),

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use beadle_engine::journal::OperatorAction;
-use beadle_engine::{
-    Class, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, Time,
-};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Metadata, Note, Store, StoreError, Time};
 use beadle_github::{Pull, Reader, Review};
 use serde::{Deserialize, Serialize};
 
+use crate::app::generation_approval::approve;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 
 /// How long Beadle waits for the gate's decision about a merged pull request.
@@ -129,24 +127,10 @@ impl ByReview<'_> {
         let (generation, by) = (held.generation.clone(), review.login.clone());
         let reason = format!("review of {}", self.subject);
         tracing::info!(organisation, generation, by, reason, "generation of the policy approved by a review");
-        let action = OperatorAction::ApprovedGeneration {
-            approved_generation: generation.clone(),
-            plan: held.digest.clone(),
-            reason: reason.clone(),
-            by: by.clone(),
-        };
-        held.approve(self.store, organisation, GenerationApproval { by, reason, at }).await?;
-        let entry = Entry {
-            seq: 0,
-            at,
-            kind: EntryKind::Operator,
-            key: Key::new("policy", organisation, &generation).to_string(),
-            subject: organisation.to_owned(),
-            intent: None,
-            trace: beadle_engine::trace::current_id(),
-            detail: Detail::Operator(action),
-        };
-        self.store.journal(None, vec![entry], at).await?;
+        let approval = GenerationApproval { by, reason, at };
+        // If the hold ended in the meantime, the next attempt finds what became of the policy.
+        let approved = approve(self.store, (organisation, held), approval).await;
+        approved.map_err(|error| Failure::new(Class::Retry, format!("{error:#}")))?;
         let repository = self.key.id().split('/').next().unwrap_or_default();
         let policy = Key::new("policy", organisation, repository);
         self.store.mark(vec![Mark::new(policy, Lane::Event)], at).await?;

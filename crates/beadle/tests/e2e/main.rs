@@ -43,6 +43,7 @@ mod metrics;
 mod mutation;
 mod notify;
 mod observe;
+mod operations;
 mod organisation;
 mod pages;
 mod people;

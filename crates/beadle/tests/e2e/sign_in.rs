@@ -61,7 +61,7 @@ impl<'a> Browser<'a> {
         status
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.get(&format!("{}{path}", url(self.world)), &self.session).await;
         answer.text().await.unwrap().parse().unwrap()
     }
@@ -89,6 +89,7 @@ impl<'a> Browser<'a> {
         self.send("/waivers", &format!("repository={repository}&keys={key}&until=2d&reason=release")).await
     }
 
+    /// Sends a form. Returns the status and the page.
     pub(crate) async fn send(&self, path: &str, fields: &str) -> (u16, String) {
         let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
         let form = format!("{fields}&token={token}");
@@ -96,6 +97,15 @@ impl<'a> Browser<'a> {
         let asked = asked.header(COOKIE, &self.session).header(ORIGIN, url(self.world)).body(form);
         let answer = asked.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Sends a request to the API, as a program does. Returns the status and the answer.
+    pub(crate) async fn call(&self, path: &str, body: &Value) -> (u16, Value) {
+        let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
+        let asked = self.http.post(format!("{}{path}", url(self.world))).body(body.to_string());
+        let asked = asked.header(COOKIE, &self.session).header(ORIGIN, url(self.world));
+        let answer = asked.header("x-beadle-token", token).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap().parse().unwrap())
     }
 }
 

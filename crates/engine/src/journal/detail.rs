@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::operator::OperatorAction;
 use super::policy::{PolicyHeld, PolicyInForce, PolicyWithdrawn};
 use super::unwritten::UnwrittenChange;
 use super::waiver::WaiverEnded;
@@ -200,124 +201,6 @@ pub struct Cause {
     pub by: Option<String>,
     /// The id of the delivery.
     pub delivery: String,
-}
-
-/// An action of an operator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OperatorAction {
-    /// A held change was approved.
-    Approved {
-        /// The digest of the approved change.
-        approved: String,
-        /// The operator who approved the change.
-        by: String,
-        /// The reason for the approval. `None` in entries of older versions.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-        /// The code of the approved group. `None` if the operator approved the change alone.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        group: Option<String>,
-    },
-    /// A held change was rejected.
-    Rejected {
-        /// The digest of the rejected change.
-        rejected: String,
-        /// The operator who rejected the change.
-        by: String,
-        /// The reason for the rejection.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-        /// The code of the rejected group. `None` if the operator rejected the change alone.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        group: Option<String>,
-    },
-    /// A held generation of a policy was approved.
-    ApprovedGeneration {
-        /// The name of the approved generation.
-        approved_generation: String,
-        /// The code of the approved plan.
-        plan: String,
-        /// Why the operator approved the generation.
-        reason: String,
-        /// The operator who approved the generation.
-        by: String,
-    },
-    /// The operator confirmed that a name of the policy means the team or user that has the name
-    /// now (`beadle rebind`).
-    AdoptedName {
-        /// The kind of the name, and the name, such as `team platform`.
-        adopted: String,
-        /// The id of the team or user that the name means from now on.
-        id: u64,
-        /// The id of the team or user that the name meant before.
-        before: Option<u64>,
-        /// The operator who confirmed the name.
-        by: String,
-    },
-    /// The operator confirmed that a file in `repos/` belongs to the repository that has its name
-    /// now.
-    AdoptedFile {
-        /// The path of the file.
-        adopted: String,
-        /// The operator who confirmed the file.
-        by: String,
-    },
-    /// The operator paused an instance or a key.
-    Paused {
-        /// The time at which the pause ends.
-        paused_until: String,
-        /// The operator who began the pause.
-        by: String,
-    },
-    /// The operator undid what Beadle wrote.
-    Undid {
-        /// The name of the undo, such as `undo of 1234`.
-        undid: String,
-        /// The operator who undid the writes.
-        by: String,
-    },
-    /// The operator let Beadle write undone values again as the policy declares (`beadle resume`).
-    EndedUndo {
-        /// The number of repositories that had undone values. The organisation itself counts as
-        /// one.
-        ended_undo: usize,
-        /// The operator who ended the undo.
-        by: String,
-    },
-    /// The operator ended a pause.
-    Resumed {
-        /// Always `true`. It distinguishes this shape from the others.
-        resumed: bool,
-        /// The operator who ended the pause.
-        by: String,
-    },
-    /// The operator exempted keys of repositories until a time (`beadle waive`).
-    Waived {
-        /// The paths of the exempt keys.
-        waived: Vec<String>,
-        /// The names of the repositories, or globs for them.
-        repositories: Vec<String>,
-        /// The time at which the waiver ends.
-        waived_until: String,
-        /// The reason why the keys are exempt.
-        reason: String,
-        /// The person or team that answers for the waiver.
-        owner: String,
-        /// The operator who exempted the keys.
-        by: String,
-    },
-    /// The operator ended a waiver of `beadle waive`.
-    EndedWaiver {
-        /// The code of the waiver.
-        ended_waiver: String,
-        /// The paths of the keys that were exempt.
-        waived: Vec<String>,
-        /// The names of the repositories, or globs for them.
-        repositories: Vec<String>,
-        /// The operator who ended the waiver.
-        by: String,
-    },
 }
 
 /// The answer to a webhook that has a valid signature but belongs to no configured organisation or

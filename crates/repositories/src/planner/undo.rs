@@ -8,7 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Waiting};
 use beadle_github::{Reader, Repository, SelectedBy};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
 use super::{AT_ONCE, RepositoryPlanner, meant};
 use crate::aspects::Step;
@@ -23,6 +24,9 @@ use crate::waiver_book::WaiverBook;
 /// The maximum number of plans of one repository. Each plan after the first leaves more values
 /// alone, because somebody changed them, or because Beadle cannot restore them.
 const PLANS: usize = 8;
+
+/// A key with its plan, or the reason why there is no plan.
+type Planning = Result<(Key, Plan<Box<dyn Step>>), Failure>;
 
 /// Plans the undo of written changes, for the repositories of one organisation.
 #[derive(Clone)]
@@ -56,16 +60,12 @@ impl UndoPlanner {
         // One read of the list leads to all repositories.
         let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
         let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
-        let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane));
+        let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane).boxed());
+        let plans: Vec<BoxFuture<'_, Planning>> = plans.collect();
         futures::stream::iter(plans).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn keyed(
-        &self,
-        key: &Key,
-        node_id: Option<&String>,
-        lane: Lane,
-    ) -> Result<(Key, Plan<Box<dyn Step>>), Failure> {
+    async fn keyed(&self, key: &Key, node_id: Option<&String>, lane: Lane) -> Planning {
         Ok((key.clone(), self.plan(key, node_id.map(String::as_str), lane).await?))
     }
 

@@ -1,10 +1,12 @@
 //! Shows changes, and the facts of entries of the journal.
 
+use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
 use beadle_engine::{Change, Detail, Field};
 
 use super::html::{Html, joined, text};
-use super::parts::{code, list, state};
+use super::link::Link;
+use super::parts::{code, link, list, state};
 
 /// The number of digits of a commit that a page shows.
 const DIGITS: usize = 12;
@@ -41,7 +43,7 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
 /// Returns the facts of an entry of the journal.
 pub(super) fn detail(detail: &Detail) -> Html {
     match detail {
-        Detail::Change(intended) => change(&intended.change),
+        Detail::Change(intended) => joined([change(&intended.change), policy(&intended.generation)]),
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
         Detail::Operator(action) => operator(action),
@@ -67,6 +69,16 @@ pub(super) fn detail(detail: &Detail) -> Html {
     }
 }
 
+/// Returns the generation of the policy that asked for a change. It leads to the entries of the journal
+/// that name the author of the generation.
+fn policy(generation: &str) -> Html {
+    if is_undo(generation) {
+        return text(generation);
+    }
+    let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
+    joined([text("policy "), link(&entries, generation)])
+}
+
 /// Returns what an operator did.
 fn operator(action: &OperatorAction) -> Html {
     let because = |reason: Option<&str>| reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -82,6 +94,11 @@ fn operator(action: &OperatorAction) -> Html {
         }
         OperatorAction::Paused { paused_until, by } => format!("{by} began a pause until {paused_until}"),
         OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
+        OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
+        OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
+        OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
+        OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(
             "{by} exempted {} of {} until {waived_until} for {owner}: {reason}",
             waived.join(", "),
@@ -137,6 +154,7 @@ fn run(counts: &RunCounts) -> Html {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::journal::IntendedChange;
     use beadle_engine::testing;
     use beadle_engine::{Risk, Unknown};
     use serde_json::json;
@@ -184,6 +202,11 @@ mod tests {
             json!({ "adopted": HOSTILE, "id": 1, "before": null, "by": HOSTILE }),
             json!({ "paused_until": HOSTILE, "by": HOSTILE }),
             json!({ "rejected": HOSTILE, "by": HOSTILE, "reason": HOSTILE }),
+            json!({ "undid": HOSTILE, "by": HOSTILE }),
+            json!({ "ended_undo": 2, "by": HOSTILE }),
+            json!({ "retried": true, "by": HOSTILE }),
+            json!({ "reloaded": true, "by": HOSTILE }),
+            json!({ "ran_task": HOSTILE, "by": HOSTILE }),
             json!({
                 "waived": [HOSTILE], "repositories": [HOSTILE], "waived_until": HOSTILE, "reason": HOSTILE,
                 "owner": HOSTILE, "by": HOSTILE,
@@ -202,6 +225,20 @@ mod tests {
             assert!(shown.as_str().contains(INERT), "{}", shown.as_str());
             assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
         }
+    }
+
+    #[test]
+    fn a_written_change_leads_to_the_author_of_its_policy() {
+        let change = testing::change("teams", "team core", &[Risk::Removes]);
+        let shown = |generation: &str| {
+            let intended = IntendedChange { change: change.clone(), generation: generation.to_owned() };
+            detail(&Detail::Change(intended)).as_str().to_owned()
+        };
+        let link = "<a href=\"/journal?kind=policy&amp;text=3c9f%2Bg\">3c9f+g</a>";
+        assert!(shown("3c9f+g").ends_with(link), "{}", shown("3c9f+g"));
+        let undo = shown("undo of 7");
+        assert!(undo.ends_with("undo of 7") && !undo.contains("<a "), "{undo}");
+        assert!(!shown(HOSTILE).contains("<img"), "{}", shown(HOSTILE));
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct WaiverFacts {
     pub in_force: bool,
     /// The line of the policy that declares the waiver, or the command that made it.
     pub declared_by: String,
+    /// True if a person can end the waiver, because the policy does not declare it.
+    pub can_end: bool,
 }
 
 /// An installation of the App of `[installations]`.

@@ -233,6 +233,16 @@ pub(super) fn line(name: &'static str) -> Html {
     input_of("<input type=\"text\" required", name, "")
 }
 
+/// Returns the field for one line of text in a form. The text can be empty.
+pub(super) fn optional_line(name: &'static str, value: &str) -> Html {
+    input_of("<input type=\"text\"", name, value)
+}
+
+/// Returns the box that a person must tick before a browser sends the form.
+pub(super) fn required_box(name: &'static str) -> Html {
+    input_of("<input type=\"checkbox\" required", name, "yes")
+}
+
 fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
     let mut out = String::from(start);
     Attribute::Name(name).write(&mut out);

@@ -15,25 +15,32 @@ mod live;
 mod live_stream;
 mod names;
 mod newest;
+mod operating;
+#[cfg(test)]
+mod operating_tests;
+mod operation_answers;
+mod operation_forms;
 mod parts;
 mod places;
+mod requests;
 mod ruling_form;
 mod signed_in;
 #[cfg(test)]
 mod signed_in_tests;
 #[cfg(test)]
 mod tests;
+mod undo_plan;
 mod view;
 mod views;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use axum::{Extension, Json};
 use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
@@ -47,7 +54,9 @@ use html::{Html, text};
 use layout::LivePage;
 use link::Link;
 use live::Part;
+use operation_forms::UNDO_PATH;
 use parts::{link, paragraph};
+use requests::{Sender, visitor};
 use signed_in::ACCOUNT_PATH;
 use view::View;
 use views::deliveries::{self, DeliveriesPage};
@@ -61,7 +70,7 @@ use views::repository::{self, RepositoryPage};
 use views::tasks::Tasks;
 use views::things::{self, GROUP, Groups, REPOSITORY, Repositories};
 
-use crate::sign_in::{SignIn, Visitor};
+use crate::sign_in::SignIn;
 
 pub use access::Access;
 pub use facts::{
@@ -109,7 +118,9 @@ impl Pages {
         let router = router.route_layer(from_fn_with_state(turns, wait_for_turn));
         // A person who signs in waits for the provider, and must not occupy a turn.
         let router = match &self.sign_in {
-            Some(sign_in) => router.merge(signed_in::router(sign_in.clone())),
+            Some(sign_in) => {
+                router.merge(signed_in::router(sign_in.clone())).merge(operating::router(sign_in.clone()))
+            }
             None => router,
         };
         // Events go on for hours, and must not occupy a turn either.
@@ -127,9 +138,9 @@ impl Pages {
         }
         let mut response = match self.admit((&Method::GET, TASKS_PATH, headers), Wanted::Page).await {
             Admission::Refused(refused) => *refused,
-            Admission::Admitted(_) => {
+            Admission::Admitted(visitor) => {
                 let live = self.live_page(Part::Tasks).await;
-                self.show_live(&live, Ok(self.tasks().await))
+                self.show_live(&live, Ok(Tasks { visitor, ..self.tasks().await }))
             }
         };
         self.limit(&mut response);
@@ -171,7 +182,8 @@ impl Pages {
     fn content<V: View>(&self, view: &V) -> Vec<Html> {
         let mut content = view.content(self.clock.now());
         if self.sign_in.is_some() {
-            content.push(paragraph([link(&Link::to(ACCOUNT_PATH), "Account")]));
+            let undo = link(&Link::to(UNDO_PATH), "Undo writes");
+            content.push(paragraph([link(&Link::to(ACCOUNT_PATH), "Account"), text(" · "), undo]));
         }
         content
     }
@@ -253,7 +265,7 @@ impl Pages {
     }
 
     async fn queue(&self) -> Result<Queue, Refused> {
-        in_time(queue::load(self.store.as_ref(), self.clock.now())).await
+        in_time(queue::load(self.store.as_ref(), self.facts.as_ref(), self.clock.now())).await
     }
 
     async fn policies(&self, asked: &Asked) -> Result<Policies, Refused> {
@@ -265,7 +277,7 @@ impl Pages {
     }
 
     async fn tasks(&self) -> Tasks {
-        Tasks { tasks: self.driver.status_everywhere().await }
+        Tasks { tasks: self.driver.status_everywhere().await, visitor: None }
     }
 }
 
@@ -343,12 +355,9 @@ fn pages() -> Vec<Route> {
         (
             "/repositories/{organisation}/{name}",
             get(
-                |State(pages): Shared,
-                 Path((owner, name)): Path<(String, String)>,
-                 visitor: Option<Extension<Visitor>>| async move {
-                    let visitor = visitor.map(|Extension(visitor)| visitor);
+                |State(pages): Shared, Path((owner, name)): Path<(String, String)>, sender: Sender| async move {
                     let page = pages.repository(&owner, &name).await;
-                    pages.show(page.map(|page| page.for_visitor(visitor)))
+                    pages.show(page.map(|page| page.for_visitor(visitor(sender))))
                 },
             ),
         ),
@@ -360,25 +369,24 @@ fn pages() -> Vec<Route> {
         ),
         (
             "/group",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                pages.show(pages.group(&asked).await)
+            get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
+                let page = pages.group(&asked).await;
+                pages.show(page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (
             "/holds",
-            get(
-                |State(pages): Shared, Query(asked): Query<Asked>, visitor: Option<Extension<Visitor>>| async move {
-                    let visitor = visitor.map(|Extension(visitor)| visitor);
-                    let live = pages.live_page(Part::Holds).await;
-                    let page = pages.holds(&asked).await.map(|page| page.for_visitor(visitor));
-                    pages.show_live(&live, page)
-                },
-            ),
+            get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
+                let live = pages.live_page(Part::Holds).await;
+                let page = pages.holds(&asked).await;
+                pages.show_live(&live, page.map(|page| page.for_visitor(visitor(sender))))
+            }),
         ),
         (
             "/journal",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                pages.show(pages.journal(&asked).await)
+            get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
+                let page = pages.journal(&asked).await;
+                pages.show(page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (
@@ -389,15 +397,17 @@ fn pages() -> Vec<Route> {
         ),
         (
             "/queue",
-            get(|State(pages): Shared| async move {
+            get(|State(pages): Shared, sender: Sender| async move {
                 let live = pages.live_page(Part::Queue).await;
-                pages.show_live(&live, pages.queue().await)
+                let page = pages.queue().await;
+                pages.show_live(&live, page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (
             "/policy",
-            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
-                pages.show(pages.policies(&asked).await)
+            get(|State(pages): Shared, Query(asked): Query<Asked>, sender: Sender| async move {
+                let page = pages.policies(&asked).await;
+                pages.show(page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
         (layout::STYLE_PATH, get(move || async move { style.into_response() })),

@@ -17,7 +17,11 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
     let fields = [
         hidden("repository", repository),
         hidden("token", &visitor.token),
-        element(Tag::Label, &[], [text("Keys, separated by commas"), line("keys")]),
+        element(
+            Tag::Label,
+            &[],
+            [text("Keys, separated by commas, such as topics or teams[core]"), line("keys")],
+        ),
         element(Tag::Label, &[], [text("Until, such as 2d"), line("until")]),
         element(Tag::Label, &[], [text("Reason"), line("reason")]),
         element(Tag::Button, &[], [text("Waive")]),

@@ -1,6 +1,5 @@
 //! The sign-in, the account of the person, the decisions about held changes, and waivers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -20,6 +19,7 @@ use super::answers;
 use super::html::{Attribute, Tag, element, hidden, text};
 use super::link::Link;
 use super::parts::{counted, facts, link, paragraph};
+use super::requests::{LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
 use super::ruling_form::{RULING_PATH, WAIVER_PATH};
 use crate::sign_in::{
     DecisionDone, DecisionRefusal, Exemption, Problem, RETURN_PATH, Returned, Ruled, SignIn, Visitor,
@@ -34,15 +34,6 @@ const SIGN_OUT_PATH: &str = "/sign-out";
 /// waiver.
 pub(super) const API: [&str; 4] =
     ["/api/v1/session", "/api/v1/holds/{code}/approve", "/api/v1/holds/{code}/reject", "/api/v1/waivers"];
-/// The header in which a program sends the token of its session.
-const TOKEN_HEADER: &str = "x-beadle-token";
-/// The maximum size of a body, in bytes.
-const LARGEST: usize = 16 * 1024;
-
-type Shared = State<Arc<SignIn>>;
-/// The person who sent a request. It is missing if a program sent the request with the operator
-/// token.
-type Sender = Option<Extension<Visitor>>;
 
 /// Returns the routes.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> Router<S> {
@@ -130,14 +121,6 @@ async fn sign_out(State(sign_in): Shared, sender: Sender, body: Bytes) -> Respon
     }
 }
 
-fn form(body: &[u8]) -> HashMap<String, String> {
-    form_urlencoded::parse(body).into_owned().collect()
-}
-
-fn field(form: &HashMap<String, String>, name: &str) -> String {
-    form.get(name).cloned().unwrap_or_default()
-}
-
 /// Takes the decision of a form.
 async fn decide(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
@@ -171,20 +154,6 @@ fn past(ruling: Ruling) -> &'static str {
     match ruling {
         Ruling::Approve => "approved",
         Ruling::Reject => "rejected",
-    }
-}
-
-fn invalid(why: &str) -> DecisionRefusal {
-    DecisionRefusal::Invalid(why.to_owned())
-}
-
-fn status(refusal: &DecisionRefusal) -> StatusCode {
-    match refusal {
-        DecisionRefusal::Invalid(_) => StatusCode::BAD_REQUEST,
-        DecisionRefusal::Forbidden(_) => StatusCode::FORBIDDEN,
-        DecisionRefusal::NotFound(_) => StatusCode::NOT_FOUND,
-        DecisionRefusal::Conflict(_) => StatusCode::CONFLICT,
-        DecisionRefusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -243,21 +212,13 @@ async fn decide_by_program(
     }
 }
 
-/// Returns the token of the session that a program sends.
-fn token(headers: &HeaderMap) -> String {
-    let token = headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
-    token.unwrap_or_default().to_owned()
-}
-
 /// Takes the waiver of a form.
 async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
     let form = form(&body);
-    let keys = field(&form, "keys");
-    let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
     let exemption = Exemption {
         repository: field(&form, "repository"),
-        keys: keys.map(str::to_owned).collect(),
+        keys: fields(&form, "keys"),
         until: field(&form, "until"),
         reason: field(&form, "reason"),
         token: field(&form, "token"),

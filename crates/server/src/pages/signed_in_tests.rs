@@ -15,16 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::exchange::{exchange, request, store};
 use crate::sign_in::{
-    Challenge, DecisionDone, DecisionRefusal, DecisionRequest, Decisions, IdentityProvider, Person, Proof,
-    Role, SignInFailure, Standing, WaiverDone, WaiverRequest,
+    Challenge, DecisionDone, DecisionRefusal, DecisionRequest, Decisions, IdentityProvider, KeyPlan,
+    Operation, OperationDone, OperationRequest, Person, Proof, Role, SignInFailure, Standing, UndoPreview,
+    UndoRequest, WaiverDone, WaiverRequest,
 };
 
-const ORIGIN: &str = "https://beadle.example.com";
-const HOST: (&str, &str) = ("host", "beadle.example.com");
+pub(super) const ORIGIN: &str = "https://beadle.example.com";
+pub(super) const HOST: (&str, &str) = ("host", "beadle.example.com");
 const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
 /// A provider whose codes are the names of roles.
-struct Provider(Mutex<Option<Role>>);
+pub(super) struct Provider(pub(super) Mutex<Option<Role>>);
 
 fn role(name: &str) -> Option<Role> {
     [Role::Viewer, Role::Operator, Role::Approver].into_iter().find(|role| role.as_str() == name)
@@ -61,9 +62,16 @@ impl IdentityProvider for Provider {
     }
 }
 
-/// Remembers the decisions and the waivers.
+/// Remembers the decisions, the waivers and the operations.
 #[derive(Default)]
-struct Remembered(Mutex<Vec<DecisionRequest>>, Mutex<Vec<WaiverRequest>>);
+pub(super) struct Remembered(
+    Mutex<Vec<DecisionRequest>>,
+    Mutex<Vec<WaiverRequest>>,
+    pub(super) Mutex<Vec<OperationRequest>>,
+);
+
+/// The code of the plan of each undo.
+pub(super) const PLAN: &str = "0a1b2c3d4e5f";
 
 #[async_trait]
 impl Decisions for Remembered {
@@ -78,6 +86,24 @@ impl Decisions for Remembered {
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
         self.1.lock().push(asked.clone());
         Ok(WaiverDone { code: "w1".to_owned(), until: Time(5) })
+    }
+
+    async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {
+        if let Operation::Undo { plan, .. } | Operation::ApprovePolicy { plan, .. } = &asked.operation
+            && plan != PLAN
+        {
+            return Err(DecisionRefusal::Conflict("another <plan>".to_owned()));
+        }
+        self.2.lock().push(asked.clone());
+        Ok(OperationDone { done: vec!["<b>it is done</b>".to_owned()] })
+    }
+
+    async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
+        let mut plan = beadle_engine::Plan::new("acme/<b>shop</b>");
+        plan.changes.push(testing::change("teams", "<b>core</b>", &[beadle_engine::Risk::Adds]));
+        let plans = vec![KeyPlan { key: Key::new("repository", "acme", 7), plan }];
+        let (name, code) = ("undo of 7".to_owned(), PLAN.to_owned());
+        Ok(UndoPreview { name, plan: code, request: asked.clone(), plans, left: Vec::new() })
     }
 }
 
@@ -110,15 +136,15 @@ impl Facts for NoFacts {
     }
 }
 
-struct World {
+pub(super) struct World {
     _folder: tempfile::TempDir,
     router: axum::Router,
-    provider: Arc<Provider>,
-    decided: Arc<Remembered>,
+    pub(super) provider: Arc<Provider>,
+    pub(super) decided: Arc<Remembered>,
 }
 
 /// Returns a listener at another address than the loopback, with a held change.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let (store, clock) = (store(&folder), Clock::system());
     let hold = Hold { since: Time(1), ..testing::hold(1) };
@@ -149,12 +175,18 @@ fn cookie(head: &Parts, name: &str) -> Option<String> {
 }
 
 impl World {
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (Parts, String) {
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (Parts, String) {
         let asked = request(method, path, headers, Body::from(body.to_owned()));
         exchange(self.router.clone(), asked).await
     }
 
-    async fn get(&self, path: &str, cookies: &str) -> (Parts, String) {
+    pub(super) async fn get(&self, path: &str, cookies: &str) -> (Parts, String) {
         self.send("GET", path, &[HOST, ("cookie", cookies)], "").await
     }
 
@@ -169,20 +201,20 @@ impl World {
     }
 
     /// Signs a person in. Returns the cookie line of the session.
-    async fn sign_in(&self, role: &str) -> String {
+    pub(super) async fn sign_in(&self, role: &str) -> String {
         let (attempt, state) = self.begin().await;
         let (head, text) = self.get(&format!("/sign-in/return?code={role}&state={state}"), &attempt).await;
         assert_eq!((head.status.as_u16(), head.headers["location"].to_str().unwrap()), (303, "/"), "{text}");
         format!("__Host-beadle-session={}", cookie(&head, "__Host-beadle-session").unwrap())
     }
 
-    async fn token(&self, session: &str) -> String {
+    pub(super) async fn token(&self, session: &str) -> String {
         let (_, text) = self.get("/api/v1/session", session).await;
         let session: serde_json::Value = serde_json::from_str(&text).unwrap();
         session["token"].as_str().unwrap().to_owned()
     }
 
-    async fn post(&self, path: &str, session: &str, body: &str) -> (u16, String) {
+    pub(super) async fn post(&self, path: &str, session: &str, body: &str) -> (u16, String) {
         let headers = [HOST, ("cookie", session), ("origin", ORIGIN)];
         let (head, text) = self.send("POST", path, &headers, body).await;
         (head.status.as_u16(), text)

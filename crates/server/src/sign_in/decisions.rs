@@ -1,8 +1,10 @@
-//! The decisions of signed-in people about held changes, and their waivers.
+//! The decisions of signed-in people about held changes, their waivers and their operations.
 
 use async_trait::async_trait;
 use beadle_engine::Time;
 use beadle_engine::guard::Ruling;
+
+use super::operations::{OperationDone, OperationRequest, UndoPreview, UndoRequest};
 
 /// What a person decides about a held change, or about a group of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl DecisionRefusal {
     }
 }
 
-/// Stores decisions and waivers.
+/// Carries out what signed-in people decide.
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
     /// Checks and stores a decision. If it is not stored for every change that it is about, the answer
@@ -89,4 +91,9 @@ pub trait Decisions: Send + Sync + 'static {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
     /// Checks and stores a waiver for one repository.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
+    /// Carries out an operation. A person who asks for something that is already done, or that is not
+    /// as the person saw it, gets a conflict.
+    async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal>;
+    /// Plans the undo of writes. Writes nothing.
+    async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal>;
 }

@@ -7,6 +7,7 @@ mod attempts;
 mod cookies;
 mod decisions;
 mod limit;
+mod operations;
 mod person;
 mod problem;
 mod provider;
@@ -30,6 +31,9 @@ use sessions::{Asker, Sessions};
 use tokens::{are_equal, code_challenge};
 
 pub use decisions::{DecisionDone, DecisionRefusal, DecisionRequest, Decisions, WaiverDone, WaiverRequest};
+pub use operations::{
+    KeyPlan, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
+};
 pub use person::{Person, Visitor};
 pub(crate) use problem::Problem;
 pub use provider::{Challenge, IdentityProvider, Proof, SignInFailure, Standing};
@@ -274,6 +278,51 @@ impl SignIn {
             by: self.signature(visitor),
         };
         self.decisions.waive(&asked).await
+    }
+
+    /// Carries out an operation of a person. The role is confirmed at this moment.
+    pub(crate) async fn operate(
+        &self,
+        visitor: &Visitor,
+        operation: Operation,
+        token: &str,
+    ) -> Result<OperationDone, DecisionRefusal> {
+        check_token(visitor, token)?;
+        self.sessions.authorise(visitor, operation.role()).await.map_err(denied)?;
+        let operation = match operation {
+            Operation::ApprovePolicy { plan, reason } => {
+                Operation::ApprovePolicy { plan, reason: checked_reason(&reason)? }
+            }
+            other => other,
+        };
+        let asked =
+            OperationRequest { operation, by: self.signature(visitor), login: visitor.person.login.clone() };
+        self.decisions.operate(&asked).await
+    }
+
+    /// Plans an undo for a person. It needs the role of an approver, because it makes many calls to
+    /// GitHub.
+    pub(crate) async fn plan_undo(
+        &self,
+        visitor: &Visitor,
+        request: &UndoRequest,
+        token: &str,
+    ) -> Result<UndoPreview, DecisionRefusal> {
+        check_token(visitor, token)?;
+        self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
+        let now = self.sessions.clock.now();
+        if request.runs.is_empty() == request.since.is_none()
+            || request.since.is_some_and(|since| since > now)
+        {
+            let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
+            return Err(DecisionRefusal::Invalid(why.to_owned()));
+        }
+        self.decisions.plan_undo(request).await
+    }
+
+    /// Returns the present time.
+    pub(crate) fn now(&self) -> Time {
+        self.sessions.clock.now()
     }
 
     /// Returns the name of a person for the journal.

@@ -32,3 +32,13 @@ pub struct Visitor {
     /// The digest of the id of the session.
     pub(super) session: String,
 }
+
+#[cfg(test)]
+impl Visitor {
+    /// Returns a visitor with this role, whose forms have the token `the-token`.
+    pub(crate) fn example(role: Role) -> Self {
+        let person = Person { id: "7".to_owned(), name: "mona".to_owned(), login: None };
+        let (token, session) = ("the-token".to_owned(), String::new());
+        Self { person, role, since: Time(1), at: Time(2), token, session }
+    }
+}

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// The person reads the pages.
     Viewer,
-    /// The person also rejects held changes.
+    /// The person also rejects held changes, pauses, resumes, retries and runs background tasks.
     Operator,
-    /// The person also approves held changes, and exempts keys with a waiver.
+    /// The person also approves held changes and policies, undoes writes, reloads the configuration, and
+    /// exempts keys with a waiver.
     Approver,
 }
 

@@ -8,10 +8,12 @@ mod roles;
 
 use std::sync::Arc;
 
-use beadle_server::SignIn;
+use beadle_engine::Driver;
 use beadle_server::sign_in::IdentityProvider;
+use beadle_server::{Reloads, SignIn};
 
 use crate::app::page_decisions::PageDecisions;
+use crate::app::page_operations::PageOperations;
 use crate::app::service::Service;
 use github::GithubSignIn;
 use http::Http;
@@ -20,7 +22,11 @@ use roles::Roles;
 
 /// Returns the sign-in of the pages, if the configuration has one. Reads the secret, and sends no
 /// request.
-pub(crate) fn open(service: &Arc<Service>) -> anyhow::Result<Option<Arc<SignIn>>> {
+pub(crate) fn open(
+    service: &Arc<Service>,
+    driver: &Driver,
+    reloads: &Reloads,
+) -> anyhow::Result<Option<Arc<SignIn>>> {
     let config = service.config();
     let Some(file) = &config.file.server.sign_in else { return Ok(None) };
     let (roles, http) = (Roles::new(file), Http::new()?);
@@ -34,7 +40,8 @@ pub(crate) fn open(service: &Arc<Service>) -> anyhow::Result<Option<Arc<SignIn>>
     } else {
         return Ok(None);
     };
-    let decisions = Arc::new(PageDecisions(service.clone()));
+    let operations = PageOperations::new(service.clone(), driver.clone(), reloads.clone());
+    let decisions = Arc::new(PageDecisions(service.clone(), operations));
     let place = (service.store.clone(), service.clock().clone());
     Ok(Some(Arc::new(SignIn::new(file.origin(), provider, decisions, place))))
 }

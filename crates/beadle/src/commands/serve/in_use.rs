@@ -80,7 +80,7 @@ impl Prepared {
             driver: driver.clone(),
             facts: Arc::new(PageFacts(service.clone())),
             access: Access::new(token, config.file.server.operator.ip()),
-            sign_in: sign_in::open(&service)?,
+            sign_in: sign_in::open(&service, &driver, reloads)?,
             live: Arc::new(live),
         };
         let operator = Operator {

@@ -20,11 +20,11 @@ use super::problems::{ParkedKey, counts, problems};
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::installations;
+use crate::app::key_names as names;
 use crate::app::last_sweep::{LastSweep, modes};
 use crate::app::policy_store;
 use crate::app::service_record::{InForce, ServiceRecord};
 use crate::app::waiver_watch::SeenWaivers;
-use crate::commands::names;
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
 /// The delay after which a sweep counts as overdue.

@@ -26,6 +26,8 @@ const PATHS = [
     "/tasks",
     "/policy",
     "/account",
+    "/undo",
+    "/undo?runs=7&repositories=acme%2Fwidgets",
 ];
 
 /** Returns the row of the held changes that has a text. */
@@ -148,6 +150,32 @@ async function hostile(page) {
     await checkAll(page, ["/holds", "/journal", "/policy", "/repositories/acme/widgets"]);
 }
 
+/** Fills a field, presses a button, and checks the page to which the form leads. */
+async function operate(page, place, { from, field, value, name, to, expected }) {
+    await page.goto(`${PAGES}${from}`);
+    if (field) await page.getByRole("textbox", { name: field, exact: true }).fill(value);
+    const done = await leads(page, to, () => button(place, name).click());
+    assert.match(done.text, expected);
+    await check(page, to);
+}
+
+async function operations(page) {
+    const span = { from: "/queue", field: "For, such as 2h", value: "1h" };
+    await operate(page, page, { ...span, name: "Pause", to: "/pauses", expected: /acme is paused until/ });
+    await checkAll(page, ["/queue", "/repositories/acme/widgets"]);
+    const resume = { from: "/queue", name: "Resume", to: "/pauses/end" };
+    await operate(page, page, { ...resume, expected: /acme is no longer paused/ });
+    const retry = { from: "/repositories/acme/widgets", name: "Retry", to: "/queue/retry" };
+    await operate(page, page, { ...retry, expected: /acme\/widgets is due now/ });
+    const task = row(page, "policy of acme").first();
+    const run = { from: "/tasks", name: "Run now", to: "/tasks/run", expected: /policy of acme ran/ };
+    await operate(page, task, run);
+    const last = { from: "/undo", field: "Or everything of the last, such as 12h", value: "1h" };
+    const plan = { ...last, name: "Show the plan", to: "/undo/plan", expected: /acme\/widgets/ };
+    await operate(page, page, plan);
+    assert.equal(await button(page, "Undo these changes").count(), 1);
+}
+
 async function signOut(page) {
     await page.goto(`${PAGES}/account`);
     const ended = await leads(page, "/", () => button(page, "Sign out").click());
@@ -167,5 +195,6 @@ await withBrowser(async (browser) => {
     await twoApprovers(ann, dan);
     await waive(ann);
     await hostile(ann);
+    await operations(ann);
     await signOut(ann);
 });

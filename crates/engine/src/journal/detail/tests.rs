@@ -92,6 +92,15 @@ const STORED: &[Stored] = &[
     (r#"{"resumed":true,"by":"mona"}"#, |detail| {
         matches!(detail, Detail::Operator(OperatorAction::Resumed { .. }))
     }),
+    (r#"{"retried":true,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Retried { .. }))
+    }),
+    (r#"{"reloaded":true,"by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::Reloaded { .. }))
+    }),
+    (r#"{"ran_task":"policy of acme","by":"mona"}"#, |detail| {
+        matches!(detail, Detail::Operator(OperatorAction::RanTask { .. }))
+    }),
     (
         r#"{"waived":["teams"],"repositories":["shop"],"waived_until":"2026-01-02T03:04:05Z","reason":"release","owner":"mona","by":"mona"}"#,
         |detail| matches!(detail, Detail::Operator(OperatorAction::Waived { .. })),

@@ -11,6 +11,7 @@ use crate::pages::condition::{Thing, of_key};
 use crate::pages::html::Html;
 use crate::pages::parts::facts;
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// One group: its state, its place in the queue, its holds and its journal.
 #[derive(Debug, Serialize)]
@@ -18,6 +19,16 @@ pub(in crate::pages) struct GroupPage {
     group: Thing,
     #[serde(flatten)]
     work: Work,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl GroupPage {
+    /// Returns the page for a person who looks at it.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads one group. `targets` are the names of the configured targets.
@@ -38,7 +49,7 @@ pub(in crate::pages) async fn load(
             "Beadle has no run of a group with the key `{key}`; the journal can have entries of the key"
         )));
     };
-    Ok(GroupPage { work: Work::load(store, &key, now).await?, group })
+    Ok(GroupPage { work: Work::load(store, &key, now).await?, group, visitor: None })
 }
 
 impl View for GroupPage {
@@ -49,11 +60,12 @@ impl View for GroupPage {
     }
 
     fn content(&self, now: Time) -> Vec<Html> {
-        let (own, work) = (&self.group, &self.work);
+        let (own, work, visitor) = (&self.group, &self.work, self.visitor.as_ref());
         vec![
             facts(work.facts(own, now)),
+            work.actions(&own.key, None, visitor),
             work.holds(now),
-            work.journal(&own.key, "The journal has no entry of this group.", now),
+            work.journal(&own.key, "The journal has no entry of this group.", (now, visitor)),
         ]
     }
 }

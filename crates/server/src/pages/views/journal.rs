@@ -1,6 +1,6 @@
 //! `/journal`: what Beadle wrote, held and refused.
 
-use beadle_engine::{Entry, EntryKind, Store, Time};
+use beadle_engine::{Detail, Entry, EntryKind, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
@@ -8,8 +8,10 @@ use crate::pages::detail;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
+use crate::pages::operation_forms::{undo_link, undo_start_link};
 use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// The number of entries of a page.
 const ROWS: usize = 50;
@@ -38,6 +40,16 @@ pub(in crate::pages) struct Journal {
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl Journal {
+    /// Returns the page for a person who looks at it.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads one page of the journal.
@@ -55,7 +67,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<J
         wanted.is_empty() || has(&wanted) || is_trace()
     };
     let found = newest_of(store, kind, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
-    Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone() })
+    Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone(), visitor: None })
 }
 
 fn unknown_kind(name: &str) -> Refused {
@@ -74,8 +86,8 @@ fn facts(entry: &Entry) -> Html {
     }
 }
 
-/// Returns the rows of a table of entries.
-pub(in crate::pages) fn rows(entries: &[Entry], now: Time) -> Vec<Vec<Html>> {
+/// Returns the rows of a table of entries. A person who may undo gets links to do so.
+pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visitor>) -> Vec<Vec<Html>> {
     let row = |entry: &Entry| {
         let number = match entry.intent {
             Some(intent) => format!("{} (of {intent})", entry.seq),
@@ -86,10 +98,20 @@ pub(in crate::pages) fn rows(entries: &[Entry], now: Time) -> Vec<Vec<Html>> {
             moment(entry.at, now),
             text(entry.kind.as_str()),
             subject(&entry.key, &entry.subject),
-            facts(entry),
+            joined([facts(entry), undo_of(entry, visitor)]),
         ]
     };
     entries.iter().map(row).collect()
+}
+
+/// Returns the link to undo what an entry is about, if Beadle wrote something.
+fn undo_of(entry: &Entry, visitor: Option<&Visitor>) -> Html {
+    let has_writes = match &entry.detail {
+        Detail::Run(counts) => counts.written > 0,
+        Detail::Sweep(end) => end.summary.repaired > 0,
+        _ => false,
+    };
+    if has_writes { undo_link(visitor, entry.seq) } else { Html::default() }
 }
 
 impl View for Journal {
@@ -106,6 +128,7 @@ impl View for Journal {
             link.with("key", key).with("before", &before.to_string())
         });
         vec![
+            undo_start_link(self.visitor.as_ref()),
             filter(
                 Self::PLACE,
                 vec![
@@ -117,7 +140,7 @@ impl View for Journal {
             table(
                 "The newest entries first",
                 &COLUMNS,
-                rows(&self.entries, now),
+                rows(&self.entries, now, self.visitor.as_ref()),
                 "No entry of this part of the journal matches.",
             ),
             more(older, "Older entries"),

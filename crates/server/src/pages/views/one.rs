@@ -10,7 +10,9 @@ use crate::pages::condition::Thing;
 use crate::pages::html::{Html, long_text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest;
+use crate::pages::operation_forms::{pause_form, resume_form, retry_form};
 use crate::pages::parts::{code, moment, more, section, state, table};
+use crate::sign_in::{Role, ScopeRequest, Visitor};
 
 /// The number of entries of the journal on the page.
 const ENTRIES: usize = 50;
@@ -66,17 +68,41 @@ impl Work {
         rows
     }
 
+    /// Returns the forms with which a person pauses, resumes and retries the key. `scope` is what the
+    /// person can pause.
+    pub(in crate::pages) fn actions(
+        &self,
+        key: &Key,
+        scope: Option<&ScopeRequest>,
+        visitor: Option<&Visitor>,
+    ) -> Html {
+        if visitor.is_none_or(|visitor| visitor.role < Role::Operator) {
+            return Html::default();
+        }
+        let mut forms = vec![retry_form(visitor, key.as_str())];
+        if let Some(scope) = scope {
+            let is_paused = self.pauses.iter().any(|pause| pause.scope == key.as_str());
+            forms.push(if is_paused { resume_form(visitor, scope) } else { pause_form(visitor, scope) });
+        }
+        section("Actions", forms)
+    }
+
     /// Returns the holds.
     pub(in crate::pages) fn holds(&self, now: Time) -> Html {
         section("Holds", [holds::table_of(&self.holds, now, None)])
     }
 
     /// Returns the journal of the key. Without an entry, it has the sentence `empty`.
-    pub(in crate::pages) fn journal(&self, key: &Key, empty: &'static str, now: Time) -> Html {
+    pub(in crate::pages) fn journal(
+        &self,
+        key: &Key,
+        empty: &'static str,
+        (now, visitor): (Time, Option<&Visitor>),
+    ) -> Html {
         let older = self
             .older
             .map(|before| Link::to("/journal").with("key", key.as_str()).with("before", &before.to_string()));
-        let entries = journal::rows(&self.journal, now);
+        let entries = journal::rows(&self.journal, now, visitor);
         let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
         section("Journal", [entries, more(older, "Older entries")])
     }

@@ -136,10 +136,13 @@ impl View for Overview {
         let queue = format!("{due} due, {} running, {} parked", self.queue.leased, self.queue.parked);
         let waivers = self.organisations.iter().flat_map(|org| &org.waivers);
         let waivers = waivers.filter(|waiver| waiver.in_force).count();
+        let held_policies = self.organisations.iter().flat_map(|org| &org.held);
+        let held_policies = held_policies.filter(|held| held.approved_by.is_none()).count();
         let sums = facts(vec![
             ("Repositories", self.repositories.html("/repositories")),
             ("Groups", self.groups.html("/groups")),
             ("Held changes", link(&Link::to("/holds"), self.holds)),
+            ("Held policies", link(&Link::to("/policy"), held_policies)),
             ("Waivers in force", link(&Link::to("/policy"), waivers)),
             ("Queue", link(&Link::to("/queue"), queue)),
             ("Version", text(self.version)),

@@ -10,8 +10,10 @@ use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFact
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
+use crate::pages::operation_forms::{end_waiver_form, policy_form};
 use crate::pages::parts::{code, facts, list, moment, more, paragraph, section, state, table};
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// The number of entries of the journal on the page.
 const ENTRIES: usize = 50;
@@ -24,6 +26,16 @@ pub(in crate::pages) struct Policies {
     history: Vec<Entry>,
     /// The number before which the search for older entries continues; `None` if there are none.
     older: Option<u64>,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl Policies {
+    /// Returns the page for a person who looks at it.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads the policies.
@@ -35,10 +47,10 @@ pub(in crate::pages) async fn load(
     let before = number("before", &asked.before)?;
     let kind = Some(EntryKind::Policy);
     let found = newest_of(store, kind, ("", before), ENTRIES, &|_: &Entry| true).await?;
-    Ok(Policies { organisations, history: found.entries, older: found.older })
+    Ok(Policies { organisations, history: found.entries, older: found.older, visitor: None })
 }
 
-fn held(held: &HeldPolicy, now: Time) -> Html {
+fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
     let sums = Risk::ALL.into_iter().rev().map(|risk| (risk, held.sums.risks.count(risk)));
     let sums = sums.filter(|(_, count)| *count > 0);
     let sums: Vec<String> = sums.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
@@ -75,11 +87,21 @@ fn held(held: &HeldPolicy, now: Time) -> Html {
         0 => Html::default(),
         count => paragraph([text(format!("{count} more kinds of changes are left out."))]),
     };
-    joined([facts(rows), groups, left_out])
+    let form = match &held.approved_by {
+        Some(_) => Html::default(),
+        None => policy_form(visitor, &held.plan),
+    };
+    joined([facts(rows), groups, left_out, form])
 }
 
 /// Returns the row of a waiver in a [`waiver_table`].
-pub(in crate::pages) fn waiver_row(organisation: &str, waiver: &WaiverFacts, now: Time) -> Vec<Html> {
+/// A person who may end the waiver gets the form for it.
+pub(in crate::pages) fn waiver_row(
+    organisation: &str,
+    waiver: &WaiverFacts,
+    (now, visitor): (Time, Option<&Visitor>),
+) -> Vec<Html> {
+    let form = if waiver.can_end { end_waiver_form(visitor, &waiver.code) } else { Html::default() };
     let names = waiver.repositories.iter().map(|name| text(format!("{organisation}/{name}")));
     vec![
         list(names),
@@ -87,7 +109,7 @@ pub(in crate::pages) fn waiver_row(organisation: &str, waiver: &WaiverFacts, now
         text(if waiver.in_force { "in force" } else { "not in force" }),
         moment(waiver.until, now),
         text(format!("{} ({})", waiver.reason, waiver.owner)),
-        joined([code(&waiver.declared_by), text(" "), code(&waiver.code)]),
+        joined([code(&waiver.declared_by), text(" "), code(&waiver.code), form]),
     ]
 }
 
@@ -101,10 +123,10 @@ pub(in crate::pages) fn waiver_table(rows: Vec<Vec<Html>>, empty: &'static str) 
     )
 }
 
-fn waivers(organisations: &[OrganisationFacts], now: Time) -> Html {
+fn waivers(organisations: &[OrganisationFacts], now: Time, visitor: Option<&Visitor>) -> Html {
     let mut rows = Vec::new();
     for org in organisations {
-        rows.extend(org.waivers.iter().map(|waiver| waiver_row(&org.name, waiver, now)));
+        rows.extend(org.waivers.iter().map(|waiver| waiver_row(&org.name, waiver, (now, visitor))));
     }
     waiver_table(rows, "There is no waiver.")
 }
@@ -127,8 +149,8 @@ impl View for Policies {
                 org.modes.iter().map(|(aspect, mode)| format!("{aspect}: {mode}")).collect();
             vec![text(&org.name), text(&org.mode), text(modes.join(", ")), generation, commit]
         };
-        let gate: Vec<Html> =
-            self.organisations.iter().flat_map(|org| &org.held).map(|of| held(of, now)).collect();
+        let all = self.organisations.iter().flat_map(|org| &org.held);
+        let gate: Vec<Html> = all.map(|of| held(of, now, self.visitor.as_ref())).collect();
         let gate = if gate.is_empty() { vec![paragraph([text("The gate holds no policy.")])] } else { gate };
         let older = self.older.map(|before| Link::to(Self::PLACE).with("before", &before.to_string()));
         vec![
@@ -139,14 +161,14 @@ impl View for Policies {
                 "The configuration has no organisation.",
             ),
             section("The gate", gate),
-            section("Waivers", [waivers(&self.organisations, now)]),
+            section("Waivers", [waivers(&self.organisations, now, self.visitor.as_ref())]),
             section(
                 "Generations",
                 [
                     table(
                         "The newest entries first",
                         &journal::COLUMNS,
-                        journal::rows(&self.history, now),
+                        journal::rows(&self.history, now, None),
                         "The journal has no entry of a policy.",
                     ),
                     more(older, "Older entries"),

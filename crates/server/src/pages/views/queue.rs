@@ -6,10 +6,13 @@ use beadle_engine::{Depth, Key, Lane, Pause, Row, Store, Time};
 use serde::Serialize;
 
 use crate::pages::asked::Refused;
+use crate::pages::facts::Facts;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::names::{Names, names};
+use crate::pages::operation_forms::{pause_choice, paused_scope, resume_form, retry_form, sweep_form};
 use crate::pages::parts::{code, facts, faint, moment, named, section, table};
 use crate::pages::view::View;
+use crate::sign_in::Visitor;
 
 /// The number of keys of the page.
 pub(in crate::pages) const ROWS: u32 = 80;
@@ -21,16 +24,40 @@ pub(in crate::pages) struct Queue {
     pauses: Vec<Pause>,
     /// The most urgent rows.
     rows: Vec<Row>,
-    /// The names of the keys of the rows, as far as they are known.
+    /// The names of the keys of the rows and of the pauses, as far as they are known.
     names: Names,
+    /// The names of the configured organisations.
+    #[serde(skip)]
+    organisations: Vec<String>,
+    /// The names of the configured targets.
+    #[serde(skip)]
+    targets: Vec<String>,
+    /// The signed-in person who looks at the page.
+    #[serde(skip)]
+    visitor: Option<Visitor>,
+}
+
+impl Queue {
+    /// Returns the page for a person who looks at it.
+    pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
+        Self { visitor, ..self }
+    }
 }
 
 /// Reads the queue.
-pub(in crate::pages) async fn load(store: &dyn Store, now: Time) -> Result<Queue, Refused> {
+pub(in crate::pages) async fn load(
+    store: &dyn Store,
+    known: &dyn Facts,
+    now: Time,
+) -> Result<Queue, Refused> {
     let rows = store.rows(ROWS).await?;
-    let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.key).collect();
+    let pauses = store.pauses(now).await?;
+    let paused: Vec<Key> = pauses.iter().filter_map(|pause| pause.scope.parse().ok()).collect();
+    let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.key).chain(&paused).collect();
     let names = names(store, keys).await?;
-    Ok(Queue { depth: store.depth(now).await?, pauses: store.pauses(now).await?, rows, names })
+    let (organisations, targets) = (known.names(), known.targets());
+    let depth = store.depth(now).await?;
+    Ok(Queue { depth, pauses, rows, names, organisations, targets, visitor: None })
 }
 
 fn state(row: &Row, now: Time) -> &'static str {
@@ -41,7 +68,7 @@ fn state(row: &Row, now: Time) -> &'static str {
     }
 }
 
-fn row(row: &Row, names: &Names, now: Time) -> Vec<Html> {
+fn row(row: &Row, names: &Names, (now, visitor): (Time, Option<&Visitor>)) -> Vec<Html> {
     let mut since = vec![moment(row.parked.as_ref().map_or(row.first_dirty, |parked| parked.since), now)];
     if let Some(due) = row.due_at().filter(|due| *due > now) {
         since.extend([faint(" next try "), moment(due, now)]);
@@ -50,8 +77,9 @@ fn row(row: &Row, names: &Names, now: Time) -> Vec<Html> {
         Some(parked) => Some(&parked.why),
         None => row.last_error.as_ref(),
     };
+    let form = row.parked.as_ref().map(|_| retry_form(visitor, row.key.as_str())).unwrap_or_default();
     vec![
-        named(&row.key, names),
+        joined([named(&row.key, names), form]),
         crate::pages::parts::state(state(row, now)),
         text(row.lane),
         joined(since),
@@ -75,24 +103,37 @@ impl View for Queue {
             ("Parked", text(self.depth.parked)),
         ];
         sums.extend(self.depth.oldest.map(|oldest| ("Oldest due since", moment(oldest, now))));
-        let pause = |pause: &Pause| vec![code(&pause.scope), moment(pause.until, now)];
+        let visitor = self.visitor.as_ref();
+        let sweep = sweep_form(visitor, &self.organisations);
+        let sweep = if sweep == Html::default() { sweep } else { section("Sweep", [sweep]) };
+        let pause = |pause: &Pause| {
+            let name = self.names.get(&pause.scope).map(String::as_str);
+            let scope = paused_scope(pause, name, (&self.organisations, &self.targets));
+            let form = scope.map(|scope| resume_form(visitor, &scope)).unwrap_or_default();
+            let shown = name.map(|name| joined([text(name), text(" ")])).unwrap_or_default();
+            vec![joined([shown, code(&pause.scope), form]), moment(pause.until, now)]
+        };
         vec![
             facts(sums),
             table(
                 "The parked and the most urgent keys",
                 &["Key", "State", "Lane", "Since", "Attempts", "Why"],
-                self.rows.iter().map(|of| row(of, &self.names, now)).collect(),
+                self.rows.iter().map(|of| row(of, &self.names, (now, visitor))).collect(),
                 "No key is due, running or parked.",
             ),
             section(
                 "Pauses",
-                [table(
-                    "Beadle makes no change here until the end",
-                    &["Paused", "Until"],
-                    self.pauses.iter().map(pause).collect(),
-                    "Nothing is paused.",
-                )],
+                [
+                    table(
+                        "Beadle makes no change here until the end",
+                        &["Paused", "Until"],
+                        self.pauses.iter().map(pause).collect(),
+                        "Nothing is paused.",
+                    ),
+                    pause_choice(visitor, &self.organisations, &self.targets),
+                ],
             ),
+            sweep,
         ]
     }
 }

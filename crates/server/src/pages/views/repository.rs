@@ -10,10 +10,11 @@ use crate::pages::asked::Refused;
 use crate::pages::condition::{Thing, called};
 use crate::pages::facts::{Facts, UndoneFacts, WaiverFacts};
 use crate::pages::html::{Html, text};
+use crate::pages::operation_forms::{end_undo_form, undo_repository_link};
 use crate::pages::parts::{code, facts, moment, section, table};
 use crate::pages::ruling_form::waiver_form;
 use crate::pages::view::View;
-use crate::sign_in::Visitor;
+use crate::sign_in::{ScopeRequest, Visitor};
 
 /// One repository: its state, what Beadle does not compare or only observes, its place in the queue,
 /// its holds and its journal.
@@ -92,14 +93,23 @@ impl View for RepositoryPage {
 
     fn content(&self, now: Time) -> Vec<Html> {
         let (own, work) = (&self.repository, &self.work);
-        let waivers = self.waivers.iter().map(|waiver| waiver_row(own.key.instance(), waiver, now));
-        let waivers = waiver_table(waivers.collect(), "No waiver covers this repository.");
+        let visitor = self.visitor.as_ref();
+        let row = |waiver: &WaiverFacts| waiver_row(own.key.instance(), waiver, (now, visitor));
+        let waivers = self.waivers.iter().map(row).collect();
+        let waivers = waiver_table(waivers, "No waiver covers this repository.");
+        let scope = ScopeRequest::Repository(own.subject.clone());
+        let end_undo = match self.undone.as_slice() {
+            [] => Html::default(),
+            _ => end_undo_form(visitor, &scope),
+        };
+        let undo = undo_repository_link(visitor, &own.subject);
         vec![
             facts(work.facts(own, now)),
-            section("Waivers", [waivers, waiver_form(self.visitor.as_ref(), &own.subject)]),
-            section("Undone values", [undone(&self.undone, now)]),
+            work.actions(&own.key, Some(&scope), visitor),
+            section("Waivers", [waivers, waiver_form(visitor, &own.subject)]),
+            section("Undone values", [undone(&self.undone, now), end_undo, undo]),
             work.holds(now),
-            work.journal(&own.key, "The journal has no entry of this repository.", now),
+            work.journal(&own.key, "The journal has no entry of this repository.", (now, visitor)),
         ]
     }
 }

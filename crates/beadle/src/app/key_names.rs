@@ -12,11 +12,11 @@ use crate::config::Config;
 
 /// The number of journal entries that are read at once, so that a long journal never has to fit
 /// into memory.
-pub(super) const PAGE: u32 = 1000;
+pub(crate) const PAGE: u32 = 1000;
 
 /// Returns every key that a text can mean. The text can be a key, or the present or a former name
 /// of a repository or group.
-pub(super) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
+pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
     }
@@ -44,7 +44,7 @@ const MOST: u32 = 10_000;
 const FEW: u32 = 5;
 
 /// Returns every key of a repository that a text can mean.
-pub(super) async fn repository_keys(
+pub(crate) async fn repository_keys(
     config: &Config,
     store: &Arc<dyn Store>,
     text: &str,
@@ -58,7 +58,7 @@ pub(super) async fn repository_keys(
 /// Returns the keys that have this name now. If no key has it now, returns all keys: each of them
 /// had the name earlier. So an action on a name never reaches a repository that had the name before
 /// another one got it.
-pub(super) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) -> anyhow::Result<Vec<Key>> {
+pub(crate) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) -> anyhow::Result<Vec<Key>> {
     let mut present = Vec::new();
     for key in &keys {
         let name = name(store, key).await?.unwrap_or_default();
@@ -72,7 +72,7 @@ pub(super) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) ->
 
 /// Returns an error if the store knows none of these keys. The key is then misspelled, or belongs
 /// to another store.
-pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
+pub(crate) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
     for key in keys {
         let listing = |limit| Listing { key: Some(key.to_string()), limit, ..Listing::default() };
         if store.row(key).await?.is_some()
@@ -91,7 +91,7 @@ pub(super) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
 
 /// Returns the name of a key for people. The key of a dispatch or of the check of a pull request
 /// begins with the id of a repository, and gets the name of this repository.
-pub(super) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
+pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     if let Some(name) = subject(store, key).await? {
         return Ok(Some(name));
     }
@@ -117,7 +117,7 @@ async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>>
 }
 
 /// Returns the name of a key for people; the key itself if the journal has no name for it.
-pub(super) async fn shown(store: &dyn Store, key: &Key) -> anyhow::Result<String> {
+pub(crate) async fn shown(store: &dyn Store, key: &Key) -> anyhow::Result<String> {
     Ok(name(store, key).await?.unwrap_or_else(|| key.to_string()))
 }
 

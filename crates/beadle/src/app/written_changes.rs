@@ -7,21 +7,21 @@ use anyhow::{Context as _, bail};
 use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RunCounts, SweepEnd};
 use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Store, Time};
 
-use crate::commands::names::PAGE;
+use crate::app::key_names::PAGE;
 
 /// The number of characters of a digest.
 const DIGEST: usize = 12;
 
 /// A change that Beadle wrote, or whose result is not known.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// The number of the journal's entry that Beadle stored before the write.
     seq: u64,
     at: Time,
-    pub(super) key: Key,
+    pub(crate) key: Key,
     /// The name of the key at that time, such as `acme/widgets`.
-    pub(super) subject: String,
-    pub(super) change: Change<()>,
+    pub(crate) subject: String,
+    pub(crate) change: Change<()>,
     /// True if the vendor confirmed the write.
     is_confirmed: bool,
 }
@@ -29,7 +29,7 @@ pub(super) struct Written {
 /// Returns everything that Beadle wrote since a time, oldest first. The numbers of entries follow the
 /// order in which Beadle stored them, and their times may not: while a clock was ahead, it gave old
 /// entries late times. So no entry counts that is older than an entry from before the time.
-pub(super) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
+pub(crate) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
     let after = newest(store, History::default(), |entry| entry.at < since).await?;
     let listing = Listing { after, since: Some(since), limit: PAGE, ..Listing::default() };
     writes(store, listing, |_| true).await
@@ -55,7 +55,7 @@ async fn newest(
 
 /// Returns the writes that these words name, oldest first. A word is the number of an entry in the
 /// journal, the digest of a change, or the code of an approved group of changes.
-pub(super) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
+pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result<Vec<Written>> {
     let mut found: BTreeMap<u64, Written> = BTreeMap::new();
     let mut codes: Vec<String> = Vec::new();
     for word in words {

@@ -1,0 +1,35 @@
+//! The answers to requests of signed-in people that Beadle cannot carry out.
+
+use beadle_engine::{Failure, StoreError};
+use beadle_server::sign_in::DecisionRefusal;
+
+/// Returns an error in one line, because a page shows no line breaks.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', "; ")
+}
+
+/// Returns the refusal of a request that names something. If the store or a vendor did not answer, a
+/// retry can help. Otherwise, there is no such thing.
+pub(crate) fn refusal(error: &anyhow::Error) -> DecisionRefusal {
+    let is_unavailable = error.is::<StoreError>() || error.is::<Failure>();
+    let why = one_line(error);
+    if is_unavailable { DecisionRefusal::Unavailable(why) } else { DecisionRefusal::NotFound(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Class;
+
+    use super::*;
+
+    #[test]
+    fn a_vendor_that_does_not_answer_is_not_a_missing_thing() {
+        let failure = anyhow::Error::from(Failure::new(Class::Retry, "502"));
+        assert_eq!(refusal(&failure), DecisionRefusal::Unavailable("502".to_owned()));
+        let missing = anyhow::anyhow!("no such entry\nhint: look again");
+        assert_eq!(
+            refusal(&missing),
+            DecisionRefusal::NotFound("no such entry; hint: look again".to_owned())
+        );
+    }
+}

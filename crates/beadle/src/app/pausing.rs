@@ -1,0 +1,250 @@
+//! Pauses and their ends. `beadle pause`, `beadle resume` and the pages use it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Detail, Entry, EntryKind, Store, Time, revive_paused};
+use beadle_github::Reader;
+use beadle_repositories::policy::nearest;
+use beadle_repositories::undo;
+
+use crate::config::{Config, OrgConfig, TargetConfig};
+
+/// The maximum length of a pause, so that a pause ends even if everybody forgets it.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The names with which an operator names a scope.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScopeNames<'a> {
+    /// An organisation.
+    pub(crate) org: Option<&'a str>,
+    /// A repository, such as `acme/widgets`; beside an organisation also without its owner.
+    pub(crate) repo: Option<&'a str>,
+    /// A target of groups.
+    pub(crate) target: Option<&'a str>,
+}
+
+/// What an operator names, before Beadle has asked GitHub for the id of a repository.
+#[derive(Debug)]
+pub(crate) enum NamedScope {
+    /// An organisation or a target.
+    Instance(String),
+    /// A repository.
+    Repository {
+        /// The organisation.
+        org: Arc<OrgConfig>,
+        /// The owner and the name, as the operator wrote them.
+        full_name: String,
+        /// The name.
+        name: String,
+    },
+}
+
+/// The part of the work that a pause stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PauseScope {
+    /// The scope in the form that the queue uses.
+    pub(crate) scope: String,
+    /// The name for people.
+    pub(crate) name: String,
+}
+
+/// What the end of a pause did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Resumed {
+    /// The pause ended. Beadle still only observes the undone values of this many repositories.
+    Ended {
+        /// The number of repositories with undone values.
+        undone: usize,
+    },
+    /// There is no pause.
+    NotPaused,
+}
+
+/// Finds what an operator names. Sends no request.
+pub(crate) fn named(config: &Config, names: ScopeNames<'_>) -> anyhow::Result<NamedScope> {
+    if let Some(target) = names.target {
+        let known = config.file.target.iter().map(|target| target.name.as_str());
+        if !known.clone().any(|name| name == target) {
+            let near = nearest(target, known);
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            bail!("the configuration has no target `{target}`{hint}");
+        }
+        return Ok(NamedScope::Instance(target.to_owned()));
+    }
+    let full_name = match (names.org, names.repo) {
+        (Some(org), None) => return Ok(NamedScope::Instance(config.orgs(Some(org))?[0].name.clone())),
+        (org, Some(repo)) if repo.contains('/') && org.is_none() => repo.to_owned(),
+        (Some(org), Some(repo)) if !repo.contains('/') => format!("{org}/{repo}"),
+        _ => bail!("specify `--org ORG`, `--repo OWNER/NAME` or `--target TARGET`"),
+    };
+    let (owner, name) = full_name.split_once('/').context("specify `--repo OWNER/NAME`")?;
+    let (org, name) = (config.orgs(Some(owner))?[0].clone(), name.to_owned());
+    Ok(NamedScope::Repository { org, full_name, name })
+}
+
+impl PauseScope {
+    /// Returns the scope of an organisation or a target.
+    pub(crate) fn of_instance(name: String) -> Self {
+        Self { scope: name.clone(), name }
+    }
+
+    /// Returns the scope of a repository. Asks GitHub for its id.
+    pub(crate) async fn of_repository(
+        reader: &Reader,
+        organisation: &str,
+        (full_name, name): (String, &str),
+    ) -> anyhow::Result<Self> {
+        let index = reader.index().await?;
+        let row = index.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+        let row = row.with_context(|| {
+            format!("repository `{full_name}` does not exist, or the App has no access to it")
+        })?;
+        Ok(Self { scope: format!("repository:{organisation}:{}", row.id), name: full_name })
+    }
+
+    /// Begins a pause, or moves the end of one. Returns the end.
+    pub(crate) async fn pause(
+        &self,
+        (config, store): (&Config, &dyn Store),
+        time: Duration,
+        by: String,
+        now: Time,
+    ) -> anyhow::Result<Time> {
+        check_length(time)?;
+        let until = now + time;
+        let paused = store.pauses(now).await?;
+        store.pause(&self.scope, until).await?;
+        for target in teams_of(config, &self.scope) {
+            // If the target has its own pause, which is longer, that pause stays in force.
+            if !paused.iter().any(|pause| pause.scope == target && pause.until > until) {
+                store.pause(target, until).await?;
+            }
+        }
+        self.note(store, OperatorAction::Paused { paused_until: until.to_string(), by }, now).await?;
+        Ok(until)
+    }
+
+    /// Ends a pause.
+    pub(crate) async fn resume(
+        &self,
+        (config, store): (&Config, &dyn Store),
+        by: String,
+        now: Time,
+    ) -> anyhow::Result<Resumed> {
+        let scope = self.scope.as_str();
+        let paused = store.pauses(now).await?;
+        let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
+        for target in teams_of(config, scope) {
+            // If the target's pause ends at another time, somebody paused the target itself. That pause
+            // stays in force.
+            if until(target).is_some() && until(target) == until(scope) {
+                store.resume(target).await?;
+                revive_paused(store, target, now).await?;
+            }
+        }
+        if !store.resume(scope).await? {
+            return Ok(Resumed::NotPaused);
+        }
+        revive_paused(store, scope, now).await?;
+        self.note(store, OperatorAction::Resumed { resumed: true, by }, now).await?;
+        Ok(Resumed::Ended { undone: undo::count(store, scope).await? })
+    }
+
+    /// Lets Beadle write the undone values of a scope again as the policy declares. The end of a pause
+    /// does not do this: an operator who ends a pause may not know of the undo. Returns the number of
+    /// repositories.
+    pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
+        let undone = undo::forget(store, &self.scope, now).await?;
+        if undone > 0 {
+            self.note(store, OperatorAction::EndedUndo { ended_undo: undone, by }, now).await?;
+        }
+        Ok(undone)
+    }
+
+    async fn note(&self, store: &dyn Store, action: OperatorAction, at: Time) -> anyhow::Result<()> {
+        let (key, subject, detail) = (self.scope.clone(), self.name.clone(), Detail::Operator(action));
+        let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+        store.journal(None, vec![entry], at).await?;
+        Ok(())
+    }
+}
+
+/// Checks the length of a pause.
+pub(crate) fn check_length(time: Duration) -> anyhow::Result<()> {
+    if time.is_zero() || time > LONGEST {
+        bail!("invalid duration of a pause: it must be between `1s` and `30d`");
+    }
+    Ok(())
+}
+
+/// Returns the targets that are teams of this organisation. A pause of the organisation must also
+/// stop the writes to these teams.
+fn teams_of<'a>(config: &'a Config, org: &str) -> Vec<&'a str> {
+    let is_its = |target: &&Arc<TargetConfig>| target.github.as_ref().is_some_and(|teams| teams.org == org);
+    config.file.target.iter().filter(is_its).map(|target| target.name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n";
+
+    fn config() -> (tempfile::TempDir, Config) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.toml");
+        std::fs::write(&path, CONFIG).unwrap();
+        let config = Config::load(&path).unwrap();
+        (folder, config)
+    }
+
+    #[test]
+    fn a_scope_is_an_organisation_a_repository_or_a_target() {
+        let (_folder, config) = config();
+        let found = |org, repo, target| match named(&config, ScopeNames { org, repo, target }) {
+            Ok(NamedScope::Instance(name)) => Some(name),
+            Ok(NamedScope::Repository { full_name, name, .. }) => Some(format!("{full_name}, {name}")),
+            Err(_) => None,
+        };
+        for (org, repo, target, expected) in [
+            (Some("acme"), None, None, Some("acme")),
+            (None, Some("acme/widgets"), None, Some("acme/widgets, widgets")),
+            (Some("acme"), Some("widgets"), None, Some("acme/widgets, widgets")),
+            (Some("acme"), Some("acme/widgets"), None, None),
+            (None, Some("widgets"), None, None),
+            (None, Some("other/widgets"), None, None),
+            (Some("other"), None, None, None),
+            (None, None, Some("aws"), None),
+            (None, None, None, None),
+        ] {
+            let scope = found(org, repo, target);
+            assert_eq!(scope.as_deref(), expected, "{org:?} {repo:?} {target:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_ends_only_once_and_the_journal_names_the_person() {
+        let (_folder, config) = config();
+        let (_stored, store) = crate::app::store::temporary().unwrap();
+        let (scope, store) = (PauseScope::of_instance("acme".into()), store.as_ref());
+        let hour = Duration::from_secs(3600);
+        for wrong in [Duration::ZERO, LONGEST + hour] {
+            assert!(scope.pause((&config, store), wrong, "ann".into(), Time(1)).await.is_err());
+        }
+        let until = scope.pause((&config, store), hour, "ann".into(), Time(1)).await.unwrap();
+        assert_eq!(until, Time(3_600_001));
+        assert_eq!(store.pauses(Time(2)).await.unwrap().len(), 1);
+        for expected in [Resumed::Ended { undone: 0 }, Resumed::NotPaused] {
+            assert_eq!(scope.resume((&config, store), "bob".into(), Time(2)).await.unwrap(), expected);
+        }
+        assert_eq!(scope.end_undo(store, "bob".into(), Time(3)).await.unwrap(), 0);
+        let listing = beadle_engine::Listing { limit: 10, ..beadle_engine::Listing::default() };
+        let entries = store.entries(listing).await.unwrap();
+        let details: Vec<String> = entries.iter().map(|entry| entry.detail.to_string()).collect();
+        assert_eq!(details.len(), 2, "{details:?}");
+        assert!(details[0].contains("ann") && details[1].contains("bob"), "{details:?}");
+    }
+}

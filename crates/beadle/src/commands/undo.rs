@@ -1,0 +1,136 @@
+//! `beadle undo`: restores the values from before writes of Beadle.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use beadle_engine::{Change, Key, StepResult};
+
+use crate::app::application::App;
+use crate::app::budget_share::SpawnedShare;
+use crate::app::client_options::OpenOptions;
+use crate::app::github_organisation::GithubOrganisation;
+use crate::app::store;
+use crate::app::undoing::{Undo, UndoSelection, select};
+use crate::cli::UndoArgs;
+use crate::commands::apply::{agreed, declined, summary, writes};
+use crate::commands::gate::limit_organisation;
+use crate::commands::operator;
+use crate::commands::tally::Tally;
+use crate::config::Config;
+use crate::output::printer::Printer;
+use crate::output::render::{self, PlanScope, WholePlan};
+
+/// An undo that a command carries out.
+struct UndoCommand<'a> {
+    undo: Undo<'a>,
+    args: &'a UndoArgs,
+    printer: &'a Printer,
+}
+
+pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let store = store::open_existing(config).await?;
+    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let asked = UndoSelection {
+        what: args.what.clone(),
+        since: args.since.map(|span| app.clock.now() - span),
+        org: args.org.clone(),
+        repo: args.repo.clone(),
+    };
+    let selected = select(config, &store, &asked).await?;
+    for (one, why) in &selected.left {
+        let change = render::differences(&one.change);
+        printer.error(&format!("{}: {change} is not undone: {why}", one.subject));
+    }
+    let mut left = selected.left.len();
+    let mut tally = Tally::default();
+    if selected.writes.is_empty() {
+        printer.note("Beadle wrote nothing that it can undo");
+        return Ok(tally.code_with(left));
+    }
+    let by = operator(config).await;
+    let undo = Undo { name: selected.name.clone(), by, store: &store, clock: &app.clock };
+    let command = UndoCommand { undo, args, printer };
+    for file in config.orgs(args.org.as_deref())? {
+        let changes = selected.of_organisation(&file.name);
+        if changes.is_empty() {
+            continue;
+        }
+        let org = app.organisation(file).await?;
+        let shared = app.share_budget(&org).await;
+        let went = command.organisation(&org, &changes).await;
+        SpawnedShare::end_all(shared).await;
+        let Some((results, not_restored)) = went? else {
+            let further = if tally == Tally::default() { "" } else { "further " };
+            printer.note(format!("no {further}change was written"));
+            return Ok(declined(&tally, printer));
+        };
+        tally.add(results);
+        left += not_restored;
+    }
+    summary(&tally, printer);
+    if tally.held > 0 {
+        printer
+            .note("the guard holds changes: approve them (see `beadle holds`), then run this command again");
+    }
+    Ok(tally.code_with(left))
+}
+
+impl UndoCommand<'_> {
+    /// Undoes writes to repositories of an organisation. Returns the results and the number of
+    /// values that are not restored, or `None` if the operator declined the plan.
+    async fn organisation(
+        &self,
+        org: &GithubOrganisation,
+        changes: &BTreeMap<Key, Vec<&Change<()>>>,
+    ) -> anyhow::Result<Option<(Tally, usize)>> {
+        let (undo, printer) = (&self.undo, self.printer);
+        // An undo must not pass limits that a run of the policy may not pass yet.
+        limit_organisation(org, undo.store, printer).await?;
+        let planned = undo.plan(org, changes).await?;
+        let shown = WholePlan {
+            of: org.file.name.clone(),
+            scope: PlanScope::Repositories(org.file.mode),
+            plans: planned.describe(),
+            short: None,
+            unmatched: Vec::new(),
+            links: None,
+        };
+        printer.lines(render::text(printer, &shown));
+        let left =
+            shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
+        if writes(&shown) {
+            if !self.args.yes && !agreed(&shown, printer)? {
+                return Ok(None);
+            }
+            undo.begin(org).await?;
+        }
+        let mut tally = Tally::default();
+        let (applier, plans) = undo.applier(org, planned, printer);
+        for (key, plan) in &plans {
+            match undo.write(&applier, (key, plan)).await {
+                Ok(None) => tally.unknown += plan.unknowns.len(),
+                Ok(Some((report, number))) => {
+                    tally.count(&report);
+                    let is_written = report.count(|result| *result == StepResult::Written) > 0;
+                    if let Some(number) = number.filter(|_| is_written) {
+                        self.hint(key, &plan.subject, number);
+                    }
+                }
+                Err(error) => {
+                    printer.error(&format!("{}: {error:#}", plan.subject));
+                    tally.failed += 1;
+                }
+            }
+        }
+        Ok(Some((tally, left)))
+    }
+
+    /// Prints how to turn the undo of a key round. `number` is its run in the journal.
+    fn hint(&self, key: &Key, subject: &str, number: u64) {
+        let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
+        self.printer.note(format!(
+            "{subject}: to undo this undo: `beadle undo {number}`; to follow the policy again: \
+             `beadle resume {option} {subject}`"
+        ));
+    }
+}

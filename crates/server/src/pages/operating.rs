@@ -1,0 +1,396 @@
+//! The operations of signed-in people: pauses, retries, sweeps, background tasks, approvals of held
+//! policies, ends of waivers and undos. A form and a request to the API become the same operation.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use beadle_engine::Time;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::access::Wanted;
+use super::admission::nobody;
+use super::answers;
+use super::html::text;
+use super::operation_answers::{Read, json, operate, operate_for_program, refusal_page, span};
+use super::operation_forms::{
+    END_UNDO_PATH, END_WAIVER_PATH, ORGANISATION, PAUSE_PATH, POLICY_PATH, RELOAD_PATH, REPOSITORY,
+    RESUME_PATH, RETRY_PATH, SWEEP_PATH, TARGET, TASK_PATH, UNDO_PATH, UNDO_PLAN_PATH, undo_form,
+};
+use super::parts::paragraph;
+use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
+use super::undo_plan;
+use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
+
+/// The paths of the API for operations: the approval of a held policy, a pause, the end of a pause, a
+/// retry, a sweep, the end of a waiver, a reload, a run of a task, the plan of an undo, an undo, and the
+/// end of an undo.
+pub(super) const API: [&str; 11] = [
+    "/api/v1/policy/{plan}/approve",
+    "/api/v1/pauses",
+    "/api/v1/pauses/end",
+    "/api/v1/queue/retry",
+    "/api/v1/sweeps",
+    "/api/v1/waivers/end",
+    "/api/v1/configuration/reload",
+    "/api/v1/tasks/{name}/run",
+    "/api/v1/undo/plan",
+    "/api/v1/undo",
+    "/api/v1/undo/end",
+];
+
+/// Returns the routes.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> Router<S> {
+    let [of_policy, of_pause, of_resume, of_retry, of_sweep, of_waiver_end, ..] = API;
+    let [.., of_reload, of_task, of_undo_plan, of_undo, of_undo_end] = API;
+    Router::new()
+        .route(POLICY_PATH, post(approve_policy))
+        .route(PAUSE_PATH, post(pause))
+        .route(RESUME_PATH, post(resume))
+        .route(RETRY_PATH, post(retry))
+        .route(SWEEP_PATH, post(sweep))
+        .route(END_WAIVER_PATH, post(end_waiver))
+        .route(RELOAD_PATH, post(reload))
+        .route(TASK_PATH, post(run_task))
+        .route(UNDO_PATH, get(show_undo).post(undo))
+        .route(UNDO_PLAN_PATH, post(plan_undo))
+        .route(END_UNDO_PATH, post(end_undo))
+        .route(of_policy, post(approve_policy_by_program))
+        .route(of_pause, post(pause_by_program))
+        .route(of_resume, post(resume_by_program))
+        .route(of_retry, post(retry_by_program))
+        .route(of_sweep, post(sweep_by_program))
+        .route(of_waiver_end, post(end_waiver_by_program))
+        .route(of_reload, post(reload_by_program))
+        .route(of_task, post(run_task_by_program))
+        .route(of_undo_plan, post(plan_undo_by_program))
+        .route(of_undo, post(undo_by_program))
+        .route(of_undo_end, post(end_undo_by_program))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(sign_in)
+}
+
+/// Returns the scope that a form names. Its fields are those of the API, or one field with the kind and
+/// the name.
+fn scope_of(form: &Form) -> Read<ScopeRequest> {
+    let chosen = field(form, "scope");
+    if let Some((kind, name)) = chosen.split_once('/') {
+        return ScopeBody::of(kind, name).scope();
+    }
+    let value = |name: &str| Some(field(form, name)).filter(|value| !value.is_empty());
+    let (organisation, repository, target) = (value(ORGANISATION), value(REPOSITORY), value(TARGET));
+    ScopeBody { organisation, repository, target }.scope()
+}
+
+/// The part of a body that names a scope.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ScopeBody {
+    organisation: Option<String>,
+    repository: Option<String>,
+    target: Option<String>,
+}
+
+impl ScopeBody {
+    fn of(kind: &str, name: &str) -> Self {
+        let of = |wanted: &str| (kind == wanted).then(|| name.to_owned());
+        Self { organisation: of(ORGANISATION), repository: of(REPOSITORY), target: of(TARGET) }
+    }
+
+    fn scope(self) -> Read<ScopeRequest> {
+        match (self.organisation, self.repository, self.target) {
+            (Some(name), None, None) => Ok(ScopeRequest::Organisation(name)),
+            (None, Some(name), None) => Ok(ScopeRequest::Repository(name)),
+            (None, None, Some(name)) => Ok(ScopeRequest::Target(name)),
+            _ => Err(invalid("the request needs one of `organisation`, `repository` and `target`")),
+        }
+    }
+}
+
+async fn approve_policy(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::ApprovePolicy { plan: field(&form, "plan"), reason: field(&form, "reason") };
+    operate(&sign_in, sender, "/policy", (&form, Ok(operation))).await
+}
+
+/// The body of an approval of a held policy.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReasonBody {
+    reason: String,
+}
+
+async fn approve_policy_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    Path(plan): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<ReasonBody>(&body, "`reason`");
+    let operation = read.map(|ReasonBody { reason }| Operation::ApprovePolicy { plan, reason });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn pause(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let time = span(&field(&form, "for"));
+    let operation = scope_of(&form).and_then(|scope| time.map(|time| Operation::Pause { scope, time }));
+    operate(&sign_in, sender, "/queue", (&form, operation)).await
+}
+
+/// The body of a pause.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseBody {
+    organisation: Option<String>,
+    repository: Option<String>,
+    target: Option<String>,
+    #[serde(rename = "for")]
+    time: String,
+}
+
+async fn pause_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let parts = "`for`, and one of `organisation`, `repository` and `target`";
+    let operation = json::<PauseBody>(&body, parts).and_then(|body| {
+        let PauseBody { organisation, repository, target, time } = body;
+        let (scope, time) = (ScopeBody { organisation, repository, target }.scope()?, span(&time)?);
+        Ok(Operation::Pause { scope, time })
+    });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn resume(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = scope_of(&form).map(|scope| Operation::Resume { scope });
+    operate(&sign_in, sender, "/queue", (&form, operation)).await
+}
+
+/// The parts of a body that names only a scope.
+const SCOPE_PARTS: &str = "one of `organisation`, `repository` and `target`";
+
+async fn resume_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let scope = json::<ScopeBody>(&body, SCOPE_PARTS).and_then(ScopeBody::scope);
+    let operation = scope.map(|scope| Operation::Resume { scope });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn end_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = scope_of(&form).map(|scope| Operation::EndUndo { scope });
+    operate(&sign_in, sender, "/repositories", (&form, operation)).await
+}
+
+async fn end_undo_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let scope = json::<ScopeBody>(&body, SCOPE_PARTS).and_then(ScopeBody::scope);
+    let operation = scope.map(|scope| Operation::EndUndo { scope });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn retry(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::Retry { name: field(&form, "key") };
+    operate(&sign_in, sender, "/queue", (&form, Ok(operation))).await
+}
+
+/// The body of a retry.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryBody {
+    key: String,
+}
+
+async fn retry_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<RetryBody>(&body, "`key`, a key or the name of a repository or a group");
+    let operation = read.map(|RetryBody { key }| Operation::Retry { name: key });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn sweep(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::Sweep { name: field(&form, "name") };
+    operate(&sign_in, sender, "/queue", (&form, Ok(operation))).await
+}
+
+/// The body of a sweep.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SweepBody {
+    name: String,
+}
+
+async fn sweep_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<SweepBody>(&body, "`name`, an organisation or a directory");
+    let operation = read.map(|SweepBody { name }| Operation::Sweep { name });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn end_waiver(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::EndWaiver { code: field(&form, "code") };
+    operate(&sign_in, sender, "/policy", (&form, Ok(operation))).await
+}
+
+/// The body of the end of a waiver.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndWaiverBody {
+    code: String,
+}
+
+async fn end_waiver_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<EndWaiverBody>(&body, "`code`, the code of a waiver");
+    let operation = read.map(|EndWaiverBody { code }| Operation::EndWaiver { code });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}
+
+async fn reload(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    operate(&sign_in, sender, "/tasks", (&form(&body), Ok(Operation::Reload))).await
+}
+
+async fn reload_by_program(State(sign_in): Shared, sender: Sender, headers: HeaderMap) -> Response {
+    operate_for_program(&sign_in, sender, &headers, Ok(Operation::Reload)).await
+}
+
+async fn run_task(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = Operation::RunTask { name: field(&form, "name") };
+    operate(&sign_in, sender, "/tasks", (&form, Ok(operation))).await
+}
+
+async fn run_task_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    operate_for_program(&sign_in, sender, &headers, Ok(Operation::RunTask { name })).await
+}
+
+/// Shows the form of an undo. The query has the first values of its fields.
+async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    let first = (field(&asked, "runs"), field(&asked, "repositories"));
+    let about = "Beadle first shows the plan, and writes nothing. Values that somebody changed since the \
+                 write of Beadle are left alone.";
+    let content = vec![paragraph([text(about)]), undo_form(&visitor, (&first.0, &first.1))];
+    answers::page(StatusCode::OK, "Undo", UNDO_PATH, content)
+}
+
+/// Returns the writes that a form names.
+fn undo_of(form: &Form, now: Time) -> Read<UndoRequest> {
+    let value = |name: &str| Some(field(form, name).trim().to_owned()).filter(|value| !value.is_empty());
+    let since = match (value("since"), value("last")) {
+        (Some(since), _) => {
+            Some(Time(since.parse().map_err(|_| invalid("`since` must be a time in milliseconds"))?))
+        }
+        (None, Some(last)) => Some(now - span(&last)?),
+        (None, None) => None,
+    };
+    let (runs, repositories) = (fields(form, "runs"), fields(form, "repositories"));
+    Ok(UndoRequest { runs, since, organisation: value(ORGANISATION), repositories })
+}
+
+async fn plan_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
+    let form = form(&body);
+    let planned = match undo_of(&form, sign_in.now()) {
+        Ok(asked) => sign_in.plan_undo(&visitor, &asked, &field(&form, "token")).await,
+        Err(refusal) => Err(refusal),
+    };
+    match planned {
+        Ok(preview) => {
+            let content = undo_plan::content(&preview, &visitor);
+            answers::page(StatusCode::OK, "Plan of the undo", UNDO_PATH, content)
+        }
+        Err(refusal) => refusal_page(&refusal, UNDO_PATH),
+    }
+}
+
+/// The parts of a body that names writes.
+const UNDO_PARTS: &str = "`runs`, or with `since`, a time in milliseconds; `organisation` and \
+                          `repositories` can limit the undo";
+
+async fn plan_undo_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(Extension(visitor)) = sender else { return nobody(Wanted::Json) };
+    match planned_for_program(&sign_in, &visitor, &headers, &body).await {
+        Ok(preview) => Json(preview).into_response(),
+        Err(refusal) => answers::error(status(&refusal), refusal.why()),
+    }
+}
+
+async fn planned_for_program(
+    sign_in: &SignIn,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Read<UndoPreview> {
+    let asked: UndoRequest = json(body, UNDO_PARTS)?;
+    sign_in.plan_undo(visitor, &asked, &token(headers)).await
+}
+
+async fn undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let plan = field(&form, "plan");
+    let request = undo_of(&form, sign_in.now());
+    let operation = request.map(|request| Operation::Undo { request, plan });
+    operate(&sign_in, sender, "/journal", (&form, operation)).await
+}
+
+/// The body of an undo.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UndoBody {
+    plan: String,
+    request: UndoRequest,
+}
+
+async fn undo_by_program(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = json::<UndoBody>(&body, "`plan` and `request`, as the plan of the undo has them");
+    let operation = read.map(|UndoBody { plan, request }| Operation::Undo { request, plan });
+    operate_for_program(&sign_in, sender, &headers, operation).await
+}

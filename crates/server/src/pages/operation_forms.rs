@@ -1,0 +1,289 @@
+//! The forms with which a signed-in person pauses, resumes, retries, runs tasks, approves held policies
+//! and undoes writes. A form has no scripts. A person without the role gets no form.
+
+use beadle_engine::Pause;
+
+use super::html::{Attribute, Html, Tag, element, hidden, line, optional_line, required_box, text};
+use super::link::Link;
+use super::parts::{link, paragraph};
+use crate::sign_in::{Role, ScopeRequest, UndoPreview, Visitor};
+
+/// The path to which the form sends the approval of a held policy.
+pub(super) const POLICY_PATH: &str = "/policy/approve";
+/// The path to which the form sends a pause.
+pub(super) const PAUSE_PATH: &str = "/pauses";
+/// The path to which the form sends the end of a pause.
+pub(super) const RESUME_PATH: &str = "/pauses/end";
+/// The path to which the form sends the end of an undo.
+pub(super) const END_UNDO_PATH: &str = "/undo/end";
+/// The path to which the form sends a key to retry.
+pub(super) const RETRY_PATH: &str = "/queue/retry";
+/// The path to which the form sends the name of an organisation to sweep.
+pub(super) const SWEEP_PATH: &str = "/sweeps";
+/// The path to which the form sends the code of a waiver to end.
+pub(super) const END_WAIVER_PATH: &str = "/waivers/end";
+/// The path to which the form of a reload leads.
+pub(super) const RELOAD_PATH: &str = "/configuration/reload";
+/// The path to which the form sends the name of a task.
+pub(super) const TASK_PATH: &str = "/tasks/run";
+/// The path of the page with the form of an undo, and of the form that confirms an undo.
+pub(super) const UNDO_PATH: &str = "/undo";
+/// The path to which the form of an undo leads: it shows the plan.
+pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";
+
+/// The names by which a form calls the kinds of scopes.
+pub(super) const ORGANISATION: &str = "organisation";
+pub(super) const REPOSITORY: &str = "repository";
+pub(super) const TARGET: &str = "target";
+
+/// Returns whether a person has at least a role.
+fn may(visitor: Option<&Visitor>, role: Role) -> Option<&Visitor> {
+    visitor.filter(|visitor| visitor.role >= role)
+}
+
+/// Returns a form that changes something. Its only button has this name.
+fn post(action: &'static str, visitor: &Visitor, fields: Vec<Html>, button: &'static str) -> Html {
+    let token = hidden("token", &visitor.token);
+    let button = element(Tag::Button, &[], [text(button)]);
+    let attributes = [Attribute::Action(action), Attribute::Method("post")];
+    element(Tag::Form, &attributes, std::iter::once(token).chain(fields).chain([button]))
+}
+
+fn labelled(label: &'static str, control: Html) -> Html {
+    element(Tag::Label, &[], [text(label), control])
+}
+
+/// Returns the form that approves a held policy. `plan` is the code of the plan that the page shows.
+pub(super) fn policy_form(visitor: Option<&Visitor>, plan: &str) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
+    let fields = vec![
+        hidden("plan", plan),
+        labelled("Reason", line("reason")),
+        // The enter key in the field of the reason presses the button, and must not approve.
+        labelled("I looked at the changes", required_box("seen")),
+    ];
+    post(POLICY_PATH, visitor, fields, "Approve this policy")
+}
+
+/// Returns the hidden field that names a scope.
+fn scope_field(scope: &ScopeRequest) -> Html {
+    match scope {
+        ScopeRequest::Organisation(name) => hidden(ORGANISATION, name),
+        ScopeRequest::Repository(name) => hidden(REPOSITORY, name),
+        ScopeRequest::Target(name) => hidden(TARGET, name),
+    }
+}
+
+/// Returns the form that pauses a repository.
+pub(super) fn pause_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
+    let fields = vec![scope_field(scope), labelled("Pause for, such as 2h", line("for"))];
+    post(PAUSE_PATH, visitor, fields, "Pause")
+}
+
+/// Returns the form that pauses one of these organisations and targets.
+pub(super) fn pause_choice(visitor: Option<&Visitor>, organisations: &[String], targets: &[String]) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
+    let of = |kind: &str, names: &[String]| {
+        names.iter().map(|name| (format!("{kind}/{name}"), format!("{kind} {name}"))).collect::<Vec<_>>()
+    };
+    let options = of(ORGANISATION, organisations).into_iter().chain(of(TARGET, targets));
+    let options: Vec<Html> = options
+        .map(|(value, shown)| element(Tag::Option, &[Attribute::Value(&value)], [text(shown)]))
+        .collect();
+    if options.is_empty() {
+        return Html::default();
+    }
+    let select = element(Tag::Select, &[Attribute::Name("scope")], options);
+    let fields = vec![labelled("Pause", select), labelled("For, such as 2h", line("for"))];
+    post(PAUSE_PATH, visitor, fields, "Pause")
+}
+
+/// Returns the form that ends a pause.
+pub(super) fn resume_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
+    post(RESUME_PATH, visitor, vec![scope_field(scope)], "Resume")
+}
+
+/// Returns the form that lets the policy apply to undone values again.
+pub(super) fn end_undo_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
+    post(END_UNDO_PATH, visitor, vec![scope_field(scope)], "Follow the policy again")
+}
+
+/// Returns the form that makes a key due.
+pub(super) fn retry_form(visitor: Option<&Visitor>, key: &str) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
+    post(RETRY_PATH, visitor, vec![hidden("key", key)], "Retry")
+}
+
+/// Returns the form that begins a sweep of one of these organisations.
+pub(super) fn sweep_form(visitor: Option<&Visitor>, organisations: &[String]) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator).filter(|_| !organisations.is_empty()) else {
+        return Html::default();
+    };
+    let option = |name: &String| element(Tag::Option, &[Attribute::Value(name)], [text(name)]);
+    let options: Vec<Html> = organisations.iter().map(option).collect();
+    let select = element(Tag::Select, &[Attribute::Name("name")], options);
+    post(SWEEP_PATH, visitor, vec![labelled("Organisation", select)], "Sweep now")
+}
+
+/// Returns the form that ends a waiver.
+pub(super) fn end_waiver_form(visitor: Option<&Visitor>, code: &str) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
+    post(END_WAIVER_PATH, visitor, vec![hidden("code", code)], "End this waiver")
+}
+
+/// Returns the form that makes the service read its configuration again.
+pub(super) fn reload_form(visitor: Option<&Visitor>) -> Html {
+    let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
+    post(RELOAD_PATH, visitor, Vec::new(), "Read the configuration again")
+}
+
+/// Returns the form that runs a background task now.
+pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
+    let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
+    post(TASK_PATH, visitor, vec![hidden("name", name)], "Run now")
+}
+
+/// Returns a link to the form of an undo of a run, for a person who may undo.
+pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
+    if may(visitor, Role::Approver).is_none() {
+        return Html::default();
+    }
+    let to = Link::to(UNDO_PATH).with("runs", &run.to_string());
+    paragraph([link(&to, format!("Undo {run}"))])
+}
+
+/// Returns a link to the form of an undo, for a person who may undo.
+pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
+    match may(visitor, Role::Approver) {
+        Some(_) => paragraph([link(&Link::to(UNDO_PATH), "Undo writes of Beadle")]),
+        None => Html::default(),
+    }
+}
+
+/// Returns a link to the form of an undo of the writes to a repository, for a person who may undo.
+pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) -> Html {
+    if may(visitor, Role::Approver).is_none() {
+        return Html::default();
+    }
+    let to = Link::to(UNDO_PATH).with("repositories", repository);
+    paragraph([link(&to, "Undo writes to this repository")])
+}
+
+/// Returns the form that asks for the plan of an undo. `runs` and `repositories` are its first values.
+pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -> Html {
+    if visitor.role < Role::Approver {
+        return paragraph([text("Only an approver can undo writes.")]);
+    }
+    let fields = vec![
+        labelled("Numbers in the journal, or codes, separated by commas", optional_line("runs", runs)),
+        labelled("Or everything of the last, such as 12h", optional_line("last", "")),
+        labelled("Only this organisation", optional_line(ORGANISATION, "")),
+        labelled("Only these repositories, separated by commas", optional_line("repositories", repositories)),
+    ];
+    post(UNDO_PLAN_PATH, visitor, fields, "Show the plan")
+}
+
+/// Returns the form that confirms the plan of an undo.
+pub(super) fn confirm_undo_form(visitor: &Visitor, preview: &UndoPreview) -> Html {
+    let request = &preview.request;
+    let since = request.since.map(|since| since.0.to_string()).unwrap_or_default();
+    let fields = vec![
+        hidden("plan", &preview.plan),
+        hidden("runs", &request.runs.join(",")),
+        hidden("since", &since),
+        hidden(ORGANISATION, request.organisation.as_deref().unwrap_or_default()),
+        hidden("repositories", &request.repositories.join(",")),
+    ];
+    post(UNDO_PATH, visitor, fields, "Undo these changes")
+}
+
+/// Returns the scope of a pause. `name` is the name of a paused repository, if it is known. Returns
+/// `None` if a form cannot name the scope.
+pub(super) fn paused_scope(
+    pause: &Pause,
+    name: Option<&str>,
+    (organisations, targets): (&[String], &[String]),
+) -> Option<ScopeRequest> {
+    let scope = &pause.scope;
+    if organisations.contains(scope) {
+        return Some(ScopeRequest::Organisation(scope.clone()));
+    }
+    if targets.contains(scope) {
+        return Some(ScopeRequest::Target(scope.clone()));
+    }
+    name.map(|name| ScopeRequest::Repository(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Time;
+
+    use super::*;
+
+    const HOSTILE: &str = "\"><script>alert(1)</script>";
+
+    fn forms(visitor: Option<&Visitor>) -> [(&'static str, Role, Html); 12] {
+        let scope = ScopeRequest::Repository(HOSTILE.to_owned());
+        let names = [HOSTILE.to_owned()];
+        [
+            ("policy", Role::Approver, policy_form(visitor, HOSTILE)),
+            ("pause", Role::Operator, pause_form(visitor, &scope)),
+            ("choice", Role::Operator, pause_choice(visitor, &names, &names)),
+            ("resume", Role::Operator, resume_form(visitor, &scope)),
+            ("end of an undo", Role::Approver, end_undo_form(visitor, &scope)),
+            ("retry", Role::Operator, retry_form(visitor, HOSTILE)),
+            ("task", Role::Operator, task_form(visitor, HOSTILE)),
+            ("sweep", Role::Operator, sweep_form(visitor, &names)),
+            ("reload", Role::Approver, reload_form(visitor)),
+            ("waiver", Role::Approver, end_waiver_form(visitor, HOSTILE)),
+            ("link to a repository", Role::Approver, undo_repository_link(visitor, HOSTILE)),
+            ("link", Role::Approver, undo_start_link(visitor)),
+        ]
+    }
+
+    #[test]
+    fn a_person_has_only_the_forms_of_the_role() {
+        for (name, _, form) in forms(None) {
+            assert_eq!(form, Html::default(), "{name} without a person");
+        }
+        for role in [Role::Viewer, Role::Operator, Role::Approver] {
+            for (name, needed, form) in forms(Some(&Visitor::example(role))) {
+                assert_eq!(form != Html::default(), role >= needed, "{name} for {role:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_of_a_form_becomes_html_and_each_form_has_the_token() {
+        for (name, _, form) in forms(Some(&Visitor::example(Role::Approver))) {
+            let shown = form.as_str();
+            assert!(!shown.contains("<script"), "{name}: {shown}");
+            let has_token = shown.contains("name=\"token\" value=\"the-token\"");
+            assert!(has_token || name.starts_with("link"), "{name}: {shown}");
+        }
+    }
+
+    #[test]
+    fn the_enter_key_in_the_reason_does_not_approve_a_policy() {
+        let form = policy_form(Some(&Visitor::example(Role::Approver)), "0a1b2c3d4e5f");
+        let required = "<input type=\"checkbox\" required name=\"seen\" value=\"yes\">";
+        assert!(form.as_str().contains(required), "{}", form.as_str());
+    }
+
+    #[test]
+    fn a_pause_is_ended_by_the_name_of_its_scope() {
+        let (orgs, targets) = (["acme".to_owned()], ["aws".to_owned()]);
+        let scope = |scope: &str, name: Option<&str>| {
+            let pause = Pause { scope: scope.to_owned(), until: Time(5) };
+            paused_scope(&pause, name, (&orgs, &targets))
+        };
+        assert_eq!(scope("acme", None), Some(ScopeRequest::Organisation("acme".to_owned())));
+        assert_eq!(scope("aws", None), Some(ScopeRequest::Target("aws".to_owned())));
+        let repository = Some(ScopeRequest::Repository("acme/shop".to_owned()));
+        assert_eq!(scope("repository:acme:7", Some("acme/shop")), repository);
+        assert_eq!(scope("repository:acme:7", None), None);
+    }
+}

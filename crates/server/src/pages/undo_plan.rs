@@ -1,0 +1,110 @@
+//! Shows the plan of an undo, with the form that confirms it.
+
+use beadle_engine::Change;
+
+use super::detail;
+use super::html::{Html, joined, text};
+use super::operation_forms::confirm_undo_form;
+use super::parts::{counted, facts, list, paragraph, section, subject, table};
+use crate::sign_in::{KeyPlan, UndoPreview, Visitor};
+
+/// Returns the number of changes that Beadle would write.
+fn writes(preview: &UndoPreview) -> usize {
+    let changes = preview.plans.iter().flat_map(|one| &one.plan.changes);
+    changes.filter(|change| is_written(change)).count()
+}
+
+/// Returns whether the mode lets Beadle write a change.
+fn is_written(change: &Change<()>) -> bool {
+    change.mode.allows(&change.risks())
+}
+
+fn change(change: &Change<()>) -> Html {
+    let shown = detail::change(change);
+    if is_written(change) {
+        return shown;
+    }
+    joined([shown, text(format!("skipped: mode {} does not allow it", change.mode))])
+}
+
+/// Returns a list; nothing if it has no items.
+fn items(all: impl Iterator<Item = Html>) -> Html {
+    let mut all = all.peekable();
+    if all.peek().is_none() { Html::default() } else { list(all) }
+}
+
+fn row(one: &KeyPlan) -> Vec<Html> {
+    let plan = &one.plan;
+    let waits = plan.waits.iter().map(|wait| text(format!("{}: {}", wait.aspect, wait.why)));
+    let unknowns = plan.unknowns.iter().map(|unknown| text(format!("{}: {}", unknown.aspect, unknown.why)));
+    let skipped = plan.skipped.iter().map(text);
+    vec![
+        subject(one.key.as_str(), &plan.subject),
+        items(plan.changes.iter().map(change)),
+        items(skipped.chain(waits).chain(unknowns)),
+    ]
+}
+
+/// Returns the content of the page.
+pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
+    let count = writes(preview);
+    let sum = counted(count, "change", "changes");
+    let rows = preview.plans.iter().map(row).collect();
+    let plans = table(
+        "What the undo would change",
+        &["Name", "Changes", "Left alone"],
+        rows,
+        "Beadle wrote nothing that it can undo.",
+    );
+    let left = preview.left.iter().map(text);
+    let left = section("Not undone", [list(left)]);
+    let confirm = match count {
+        0 => paragraph([text("There is nothing to write.")]),
+        _ => confirm_undo_form(visitor, preview),
+    };
+    let about = facts(vec![("Undo", text(&preview.name)), ("To write", text(sum))]);
+    let left = if preview.left.is_empty() { Html::default() } else { left };
+    vec![about, plans, left, confirm]
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Key, Mode, Plan, Risk, Waiting, testing};
+
+    use super::*;
+    use crate::sign_in::{Role, UndoRequest};
+
+    const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+
+    fn preview(mode: Mode) -> UndoPreview {
+        let mut plan = Plan::new(HOSTILE);
+        plan.changes.push(Change { mode, ..testing::change(HOSTILE, HOSTILE, &[Risk::Removes]) });
+        plan.waits.push(Waiting { aspect: HOSTILE.into(), why: HOSTILE.into() });
+        UndoPreview {
+            name: HOSTILE.into(),
+            plan: "0a1b2c3d4e5f".into(),
+            request: UndoRequest { runs: vec![HOSTILE.into()], ..UndoRequest::default() },
+            plans: vec![KeyPlan { key: Key::new("repository", "acme", 7), plan }],
+            left: vec![HOSTILE.into()],
+        }
+    }
+
+    fn shown(mode: Mode) -> String {
+        joined(content(&preview(mode), &Visitor::example(Role::Approver))).as_str().to_owned()
+    }
+
+    #[test]
+    fn no_value_of_a_plan_becomes_html() {
+        let shown = shown(Mode::Enforce);
+        assert!(!shown.contains("<img"), "{shown}");
+        assert!(shown.contains("name=\"plan\" value=\"0a1b2c3d4e5f\""), "{shown}");
+        assert!(shown.contains("1 change<"), "{shown}");
+    }
+
+    #[test]
+    fn a_plan_without_a_write_cannot_be_confirmed() {
+        let shown = shown(Mode::Observe);
+        assert!(shown.contains("skipped: mode observe"), "{shown}");
+        assert!(!shown.contains("<form") && shown.contains("nothing to write"), "{shown}");
+    }
+}

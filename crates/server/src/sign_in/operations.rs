@@ -1,0 +1,155 @@
+//! What signed-in people do beside their decisions about held changes: they pause and resume, retry
+//! keys, begin sweeps, run background tasks, approve held policies, end waivers and undo writes.
+
+use std::time::Duration;
+
+use beadle_engine::{Key, Plan, Time};
+use serde::{Deserialize, Serialize};
+
+use super::role::Role;
+
+/// The part of the work that an operation is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeRequest {
+    /// An organisation, by its name.
+    Organisation(String),
+    /// A repository, such as `acme/widgets`.
+    Repository(String),
+    /// A target of groups, by its name.
+    Target(String),
+}
+
+/// The writes that a person wants to undo.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UndoRequest {
+    /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
+    /// if `since` is set.
+    pub runs: Vec<String>,
+    /// The time since which Beadle undoes everything that it wrote.
+    pub since: Option<Time>,
+    /// The only organisation of the undo.
+    pub organisation: Option<String>,
+    /// The only repositories of the undo; all of them if the list is empty.
+    pub repositories: Vec<String>,
+}
+
+/// What a person asks Beadle to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Approve the held policy whose plan has this code.
+    ApprovePolicy {
+        /// The code of the plan that the person saw.
+        plan: String,
+        /// The reason for the journal.
+        reason: String,
+    },
+    /// Write nothing for a time.
+    Pause {
+        /// What to pause.
+        scope: ScopeRequest,
+        /// The length of the pause.
+        time: Duration,
+    },
+    /// End a pause.
+    Resume {
+        /// What to resume.
+        scope: ScopeRequest,
+    },
+    /// Apply the policy again to undone values.
+    EndUndo {
+        /// Where the values are.
+        scope: ScopeRequest,
+    },
+    /// Make the keys due that this key or name means.
+    Retry {
+        /// The key, or the name of a repository or a group.
+        name: String,
+    },
+    /// Begin a sweep now.
+    Sweep {
+        /// The name of the organisation or the directory.
+        name: String,
+    },
+    /// End a waiver that the policy does not declare.
+    EndWaiver {
+        /// The code of the waiver.
+        code: String,
+    },
+    /// Make the service read its configuration again.
+    Reload,
+    /// Run a background task now.
+    RunTask {
+        /// The name of the task.
+        name: String,
+    },
+    /// Undo writes.
+    Undo {
+        /// The writes.
+        request: UndoRequest,
+        /// The code of the plan that the person saw.
+        plan: String,
+    },
+}
+
+impl Operation {
+    /// Returns the role that a person needs. What lets Beadle write, or turns its writes round, needs
+    /// an approver.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Retry { .. }
+            | Self::Sweep { .. }
+            | Self::RunTask { .. } => Role::Operator,
+            Self::ApprovePolicy { .. }
+            | Self::Reload
+            | Self::EndWaiver { .. }
+            | Self::EndUndo { .. }
+            | Self::Undo { .. } => Role::Approver,
+        }
+    }
+}
+
+/// An operation, and the person who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationRequest {
+    /// The operation.
+    pub operation: Operation,
+    /// The person, as the journal names the person.
+    pub by: String,
+    /// The person's login at GitHub; `None` if it is not known.
+    pub login: Option<String>,
+}
+
+/// What an operation did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OperationDone {
+    /// Sentences for people. Each is one line.
+    pub done: Vec<String>,
+}
+
+/// The plan of an undo.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UndoPreview {
+    /// The name of the undo, such as `undo of 1234`.
+    pub name: String,
+    /// The code of the changes of the plans. An undo is bound to it.
+    pub plan: String,
+    /// The writes that Beadle would undo. The time does not move, so that the same request has the
+    /// same plan later.
+    pub request: UndoRequest,
+    /// The plans, each with its key.
+    pub plans: Vec<KeyPlan>,
+    /// The writes that Beadle cannot undo, each with the reason.
+    pub left: Vec<String>,
+}
+
+/// The plan of one key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KeyPlan {
+    /// The key.
+    pub key: Key,
+    /// The plan.
+    pub plan: Plan<()>,
+}

@@ -1,0 +1,69 @@
+//! When Beadle last read the parts of a thing that it does not read in every sweep. The store keeps
+//! one note for each key.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::key::Key;
+use crate::note::{Metadata, Note};
+
+/// The last read of one part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRead {
+    /// A time before the read began. The part was not read at an earlier time.
+    pub at: Time,
+    /// The digest of what the policy declared for the part.
+    pub declared: String,
+}
+
+/// When Beadle last read each part of a thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRead {
+    /// The reads, by the name of the part.
+    #[serde(default)]
+    pub parts: BTreeMap<String, PartRead>,
+}
+
+impl Metadata for LastRead {
+    const KIND: &'static str = "last-read";
+}
+
+impl LastRead {
+    /// Returns the note that has the reads of a key.
+    pub fn note(key: &Key) -> Note<Self> {
+        Note::of(&[key.as_str()])
+    }
+
+    /// Returns the part that Beadle has not read for the longest time, with the time of its read.
+    pub fn oldest(&self) -> Option<(&str, Time)> {
+        let all = self.parts.iter().map(|(name, read)| (name.as_str(), read.at));
+        all.min_by_key(|(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_part_is_found() {
+        let read = |at: i64| PartRead { at: Time(at), declared: "d".into() };
+        let parts = [("pages", 7), ("autolinks", 3), ("webhooks", 5)];
+        let parts = parts.map(|(name, at)| (name.to_owned(), read(at)));
+        assert_eq!(LastRead { parts: parts.into() }.oldest(), Some(("autolinks", Time(3))));
+        assert_eq!(LastRead::default().oldest(), None);
+    }
+
+    #[test]
+    fn the_stored_words_stay_the_same() {
+        let note = LastRead::note(&Key::new("repository", "acme", 7));
+        assert_eq!(note.name(), "last-read:repository:acme:7");
+        let parts = [("pages".to_owned(), PartRead { at: Time(7), declared: "d".into() })];
+        let stored = json!({ "parts": { "pages": { "at": 7, "declared": "d" } } });
+        assert_eq!(serde_json::to_value(LastRead { parts: parts.into() }).unwrap(), stored);
+    }
+}

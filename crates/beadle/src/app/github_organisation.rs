@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Clock, Key, LimitsInForce, Reconciler, Store, WritePace};
+use beadle_engine::{Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace};
 use beadle_github::{Api, Asks, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
 use beadle_repositories::undo::Reversal;
 use beadle_repositories::{
-    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep, UndoPlanner,
+    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Reread, Secrets, Sweep, UndoPlanner,
     UndoWriter,
 };
 use secrecy::SecretString;
@@ -124,8 +124,11 @@ impl GithubOrganisation {
 
     /// Returns the reconcilers of the organisation's repositories and sweeps.
     pub(crate) fn reconcilers(&self, store: &Arc<dyn Store>, clock: &Clock) -> [Arc<dyn Reconcile>; 2] {
+        // A command reads everything. Only the service has sweeps that follow each other.
+        let (file, period) = (self.file.clone(), self.file.reread());
+        let next_sweep = move |now: Time| file.schedule().next(now).unwrap_or(now);
         let repositories = Reconciler {
-            planner: self.planner(Some(store)),
+            planner: self.planner(Some(store)).rereading(Reread::new(period, next_sweep)),
             writer: self.writer(),
             store: store.clone(),
             clock: clock.clone(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::key::Key;
 use crate::note::{Metadata, Note};
+use crate::store::{Store, StoreError};
 
 /// The last read of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,16 @@ impl LastRead {
     /// Returns the note that has the reads of a key.
     pub fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
+    }
+
+    /// Forgets the reads of a key, so that the next sweep reads all parts. The note stays: it shows that
+    /// sweeps do not read all parts of this key each time.
+    pub async fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
+        let note = Self::note(key);
+        match note.get(store).await? {
+            Some(reads) if !reads.parts.is_empty() => note.put(store, &Self::default()).await,
+            _ => Ok(()),
+        }
     }
 
     /// Returns the part that Beadle has not read for the longest time, with the time of its read.

@@ -54,7 +54,7 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
         let named = writer.named(id, &node_id).await?;
         // The last answers do not show what this run writes. So the next sweep reads everything.
         if let Some(store) = self.reader.store() {
-            LastRead::note(key).forget(store.as_ref()).await?;
+            LastRead::clear(store.as_ref(), key).await?;
         }
         Ok(Box::new(Open(target(Some(named)))))
     }

@@ -87,7 +87,7 @@ impl Planner for RepositoryPlanner {
             let mut plan = planner.read_and_plan(&policy, key, hint).await?;
             plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
-                // The next write deletes what is stored here, so it must be stored before.
+                // A write of this run clears what is stored here, so it must be stored before.
                 if let Some(looks) = planner.looks.filter(|_| plan.skipped.is_none()) {
                     looks.end().await?;
                 }

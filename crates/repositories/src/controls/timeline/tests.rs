@@ -138,7 +138,8 @@ async fn a_control_that_a_sweep_did_not_read_counts_as_checked_at_its_last_read(
     record.state("1", 10_000, |state| state.lines = vec!["e".into()]).await;
     record.sweep(51_000, 60_000).await;
     let checked = async |at: i64| {
-        let timeline = Timeline::read(record.store.as_ref(), "acme", Time(at)).await.unwrap().with_oldest(AGE);
+        let timeline =
+            Timeline::read(record.store.as_ref(), "acme", Time(at)).await.unwrap().with_oldest(AGE);
         let rows = timeline.rows(&timeline.repositories()[0], None).into_iter();
         rows.map(|row| row.last_checked.unwrap().0).collect::<Vec<_>>()
     };

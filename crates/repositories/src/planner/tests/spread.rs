@@ -118,11 +118,12 @@ async fn sweep(world: &World, parts: &Parts) -> Done {
     run(world, parts, (Lane::Sweep, true), swept_hint).await
 }
 
-/// Ends the interaction limit of every repository at GitHub. No webhook reports it.
-async fn end_limits(world: &World) {
-    let ended: serde_json::Map<String, Value> =
-        (0..MANY).map(|n| (name(n), json!({ "interaction_limit": null }))).collect();
-    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": ended } } })).await;
+/// Sets the address of the autolink of every repository at GitHub. No webhook reports it.
+async fn set_autolinks(world: &World, host: &str) {
+    let autolinks = json!({ "APO-": { "url_template": format!("https://{host}.example.com/APO-<num>") } });
+    let changed: serde_json::Map<String, Value> =
+        (0..MANY).map(|n| (name(n), json!({ "autolinks": autolinks }))).collect();
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": changed } } })).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +152,7 @@ async fn drift_without_an_event_is_found_within_the_period() {
     let world = organisation().await;
     let parts = world.rereading_parts(rule());
     sweep(&world, &parts).await;
-    end_limits(&world).await;
+    set_autolinks(&world, "other").await;
     let mut found = Vec::new();
     for _ in 0..=SHARE {
         world.clock.sleep(EVERY).await;
@@ -162,7 +163,7 @@ async fn drift_without_an_event_is_found_within_the_period() {
         assert!(found.len() < MANY, "a change is written twice: {found:?}");
     }
     found.sort();
-    let expected: Vec<String> = (0..MANY).map(|n| format!("acme/{} interaction_limit", name(n))).collect();
+    let expected: Vec<String> = (0..MANY).map(|n| format!("acme/{} autolinks", name(n))).collect();
     assert_eq!(found, expected);
 }
 
@@ -171,7 +172,7 @@ async fn only_a_sweep_uses_the_last_answers() {
     let world = organisation().await;
     let parts = world.rereading_parts(rule());
     sweep(&world, &parts).await;
-    end_limits(&world).await;
+    set_autolinks(&world, "other").await;
     for (lane, hint, is_seen) in [
         (Lane::Sweep, swept_hint as fn(&str) -> String, false),
         // An event that Beadle's own login caused has the lane of a sweep.
@@ -193,28 +194,25 @@ async fn a_changed_line_of_the_policy_makes_its_list_due() {
     let world = organisation().await;
     let parts = world.rereading_parts(rule());
     sweep(&world, &parts).await;
-    let limit = EVERYTHING.replace("limit: existing_users", "limit: contributors_only");
-    parts.0.policy.replace(policy_of(&[("settings.yml", &limit)]));
+    let other = EVERYTHING.replace("https://tickets.example.com", "https://other.example.com");
+    parts.0.policy.replace(policy_of(&[("settings.yml", &other)]));
     let planned = run(&world, &parts, (Lane::Sweep, false), swept_hint).await;
     assert_eq!(planned.changes.len(), MANY);
-    assert_eq!(planned.calls_to("/interaction-limits"), MANY, "a change is planned on a new read");
-    assert_eq!(planned.calls_to("/autolinks"), 0, "{:?}", planned.paths);
+    assert_eq!(planned.calls_to("/autolinks"), MANY, "a change is planned on a new read");
+    assert_eq!(planned.calls_to("/actions/variables"), 0, "{:?}", planned.paths);
     // The change was not written, so the list is read until it is.
     let again = sweep(&world, &parts).await;
-    assert_eq!((again.changes.len(), again.calls_to("/autolinks")), (MANY, 0));
+    assert_eq!((again.changes.len(), again.calls_to("/actions/variables")), (MANY, 0));
     // After a write, the last answers do not show what Beadle wrote.
     let after = sweep(&world, &parts).await;
-    assert_eq!((after.changes.len(), after.calls_to("/autolinks")), (0, MANY));
+    assert_eq!((after.changes.len(), after.calls_to("/actions/variables")), (0, MANY));
     let unchanged = sweep(&world, &parts).await;
-    assert_eq!(unchanged.calls_to("/autolinks"), 0);
+    assert_eq!((unchanged.calls_to("/autolinks"), unchanged.calls_to("/actions/variables")), (0, 0));
     // The value at GitHub is already as the policy now declares.
     parts.0.policy.replace(policy_of(&[("settings.yml", EVERYTHING)]));
-    for repository in 0..MANY {
-        let limited = json!({ name(repository): { "interaction_limit": "existing_users" } });
-        world.control("PATCH", &json!({ "orgs": { "acme": { "repos": limited } } })).await;
-    }
+    set_autolinks(&world, "tickets").await;
     let agreed = sweep(&world, &parts).await;
-    assert_eq!((agreed.changes.len(), agreed.calls_to("/interaction-limits")), (0, MANY));
+    assert_eq!((agreed.changes.len(), agreed.calls_to("/autolinks")), (0, MANY));
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,6 +169,26 @@ mod tests {
     }
 
     #[test]
+    fn the_page_lists_each_part_with_its_events() {
+        let page = include_str!("../../../docs/operations.md");
+        let (_, page) = page.split_once("\n### What a sweep reads\n").unwrap();
+        let page = page.split("\n## ").next().unwrap();
+        let rows: Vec<Vec<&str>> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.split('|').collect())
+            .collect();
+        let first = |cell: &str| cell.split('`').nth(1).unwrap().to_owned();
+        let parts: Vec<String> = rows.iter().map(|row| first(row[1])).collect();
+        assert_eq!(parts, SPREAD);
+        for (row, part) in rows.iter().zip(SPREAD) {
+            let events: Vec<&str> = row[2].split('`').skip(1).step_by(2).collect();
+            assert_eq!(events, crate::requirements::events_of(part), "{part}");
+            assert_eq!(events.is_empty(), row[2].trim() == "none", "{part}");
+        }
+    }
+
+    #[test]
     fn the_offset_of_a_part_is_the_same_for_ever() {
         let day = 24 * 3600 * 1000;
         let offsets = [("1", "autolinks"), ("1", "pages"), ("2", "autolinks")]

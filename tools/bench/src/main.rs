@@ -7,6 +7,8 @@ mod burst;
 mod calls;
 mod clock;
 mod coldstart;
+mod cost;
+mod day;
 mod directory;
 mod everything;
 mod folder;

@@ -169,6 +169,14 @@ mod tests {
     }
 
     #[test]
+    fn each_part_is_an_aspect() {
+        for part in SPREAD {
+            assert!(crate::aspects::ALL.iter().any(|aspect| aspect.name == *part), "{part}");
+        }
+        assert!(SPREAD.is_sorted() && LOADED.iter().all(|part| SPREAD.contains(part)));
+    }
+
+    #[test]
     fn the_page_lists_each_part_with_its_events() {
         let page = include_str!("../../../docs/operations.md");
         let (_, page) = page.split_once("\n### What a sweep reads\n").unwrap();

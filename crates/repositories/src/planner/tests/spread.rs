@@ -132,6 +132,9 @@ async fn an_ordinary_sweep_reads_a_share_of_the_parts() {
     let parts = world.rereading_parts(rule());
     let first = sweep(&world, &parts).await;
     assert!(first.paths.len() > 15 * MANY, "the first sweep reads everything: {}", first.paths.len());
+    let again = sweep(&world, &parts).await;
+    let below: Vec<&String> = again.paths.iter().filter(|path| path.starts_with("/repos/")).collect();
+    assert!(below.is_empty(), "nothing is due, and an aspect is not in the list: {below:?}");
     let (mut units, mut hooks) = (0, 0);
     for _ in 0..SHARE {
         world.clock.sleep(EVERY).await;

@@ -1,6 +1,8 @@
 //! `/repositories/ORG/NAME`: one repository.
 
-use beadle_engine::{Store, Time};
+use std::collections::BTreeMap;
+
+use beadle_engine::{LastRead, Store, Time};
 use serde::Serialize;
 
 use super::one::Work;
@@ -24,6 +26,8 @@ pub(in crate::pages) struct RepositoryPage {
     waivers: Vec<WaiverFacts>,
     /// The values that Beadle only observes, because an operator undid them.
     undone: Vec<UndoneFacts>,
+    /// When Beadle last read each part that a sweep does not read each time, by the name of the part.
+    read: BTreeMap<String, Time>,
     #[serde(flatten)]
     work: Work,
     /// The signed-in person who looks at the page.
@@ -57,7 +61,9 @@ pub(in crate::pages) async fn load(
             format!("Beadle has no run of a repository `{subject}`, or the repository has another name now");
         return Err(Refused::NotFound(why));
     };
+    let read = LastRead::note(&repository.key).get(store).await?.unwrap_or_default();
     Ok(RepositoryPage {
+        read: read.parts.into_iter().map(|(part, read)| (part, read.at)).collect(),
         waivers: known.waivers(repository.key.instance(), name).await?,
         undone: known.undone(&repository.key).await?,
         work: Work::load(store, &repository.key, now).await?,
@@ -83,6 +89,16 @@ fn undone(values: &[UndoneFacts], now: Time) -> Html {
     )
 }
 
+fn read(parts: &BTreeMap<String, Time>, now: Time) -> Html {
+    let row = |(part, at): (&String, &Time)| vec![text(part), moment(*at, now)];
+    table(
+        "Parts that a sweep compares with their last answers, unless they are due",
+        &["Part", "Last read by a sweep"],
+        parts.iter().map(row).collect(),
+        "The next sweep reads all parts.",
+    )
+}
+
 impl View for RepositoryPage {
     const PLACE: &'static str = "/repositories";
 
@@ -98,6 +114,7 @@ impl View for RepositoryPage {
             facts(work.facts(own, now)),
             section("Waivers", [waivers, waiver_form(self.visitor.as_ref(), &own.subject)]),
             section("Undone values", [undone(&self.undone, now)]),
+            section("Last reads", [read(&self.read, now)]),
             work.holds(now),
             work.journal(&own.key, "The journal has no entry of this repository.", now),
         ]

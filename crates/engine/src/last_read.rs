@@ -46,12 +46,6 @@ impl LastRead {
             _ => Ok(()),
         }
     }
-
-    /// Returns the part that Beadle has not read for the longest time, with the time of its read.
-    pub fn oldest(&self) -> Option<(&str, Time)> {
-        let all = self.parts.iter().map(|(name, read)| (name.as_str(), read.at));
-        all.min_by_key(|(_, at)| *at)
-    }
 }
 
 #[cfg(test)]
@@ -59,15 +53,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn the_oldest_part_is_found() {
-        let read = |at: i64| PartRead { at: Time(at), declared: "d".into() };
-        let parts = [("pages", 7), ("autolinks", 3), ("webhooks", 5)];
-        let parts = parts.map(|(name, at)| (name.to_owned(), read(at)));
-        assert_eq!(LastRead { parts: parts.into() }.oldest(), Some(("autolinks", Time(3))));
-        assert_eq!(LastRead::default().oldest(), None);
-    }
 
     #[test]
     fn the_stored_words_stay_the_same() {

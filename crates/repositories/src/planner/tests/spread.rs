@@ -253,6 +253,22 @@ async fn another_process_uses_the_stored_answers_and_reads_those_that_are_not_st
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_gone_at_github_does_not_come_back_from_the_store() {
+    let shop = json!({ "id": 501, "visibility": "public", "branches": { "main": {} } });
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } } });
+    let world = World::new(state, "pages: { build_type: workflow }\n").await;
+    world.apply().await;
+    sweep(&world, &world.rereading_parts(rule())).await;
+    let gone = json!({ "orgs": { "acme": { "repos": { "shop": { "pages": null } } } } });
+    world.control("PATCH", &gone).await;
+    let event = run(&world, &world.rereading_parts(rule()), (Lane::Event, false), str::to_owned).await;
+    assert_eq!(event.changes, ["acme/shop pages"]);
+    // The store has no other answer than the one of the first sweep.
+    let swept = run(&world, &world.rereading_parts(rule()), (Lane::Sweep, false), swept_hint).await;
+    assert_eq!(swept.changes, ["acme/shop pages"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_store_has_the_time_of_each_read() {
     let world = organisation().await;
     let parts = world.rereading_parts(rule());

@@ -37,8 +37,8 @@ impl LastRead {
         Note::of(&[key.as_str()])
     }
 
-    /// Forgets the reads of a key, so that the next sweep reads all parts. The note stays: it shows that
-    /// sweeps do not read all parts of this key each time.
+    /// Forgets the reads of a key, so that the next sweep reads all parts. The note stays: it shows
+    /// that sweeps do not read all parts of this key each time.
     pub async fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
         let note = Self::note(key);
         match note.get(store).await? {

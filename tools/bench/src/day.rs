@@ -97,12 +97,13 @@ impl Day {
         let lease = Lease { key: Key::new("sweep", INSTANCE, 1), epoch: 1, until: now };
         self.sweep.reconcile(&Run { lease, lane: Lane::Sweep, hint: None, since: now }).await?;
         let rows = self.store.rows(u32::MAX).await?.into_iter();
-        let runs = rows.filter(|row| row.key.kind() == "repository").map(|row| self.plan(row));
+        let runs =
+            rows.filter(|row| row.key.kind() == "repository").map(|row| async move { self.plan(&row).await });
         futures::stream::iter(runs).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
         Ok(Cost::of(&sim.calls()))
     }
 
-    async fn plan(&self, row: Row) -> anyhow::Result<()> {
+    async fn plan(&self, row: &Row) -> anyhow::Result<()> {
         let plan = self.planner.plan(&row.key, row.hint.as_deref(), row.lane).await;
         let plan = plan.with_context(|| format!("{} could not be planned", row.key))?;
         let is_as_declared = plan.changes.is_empty() && plan.unknowns.is_empty();

@@ -23,7 +23,7 @@ pub mod policy;
 mod reached;
 pub mod recovery;
 mod requirements;
-pub mod reread;
+mod reread;
 mod sealing;
 mod secret_memory;
 pub mod shard;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use beadle_engine::{Key, LastRead, PartRead, Store, StoreError, Time};
+use beadle_github::Repository;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -111,9 +112,9 @@ pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }
 
-/// Returns the digest of what the policy declares for an aspect of the repository with this name.
-/// Returns `None` if it declares nothing. The lines of the values do not count.
-pub(crate) fn declared(aspect: &Aspect, desired: &Desired, name: &str) -> Option<String> {
+/// Returns the digest of what the policy declares for an aspect of a repository. Returns `None` if it
+/// declares nothing. The lines of the values do not count.
+pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
     let sections = aspect.sections.iter().filter_map(|key| {
         let section = desired.sections.get(key.name)?;
         Some(json!([key.name, section.exclusive, section.node.json()]))
@@ -139,7 +140,8 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, name: &str) -> Option
     if sections.is_empty() && own.is_none() {
         return None;
     }
-    // The name belongs to the paths of the answers.
-    let digest = Sha256::digest(json!([name, sections, own]).to_string());
+    // The paths of the answers have the name, and some parts exist only with one visibility.
+    let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
+    let digest = Sha256::digest(json!([name, visibility, sections, own]).to_string());
     Some(STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>()))
 }

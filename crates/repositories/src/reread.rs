@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 /// The aspects that a sweep reads once in a period. Each of them reads a list or a value that only
 /// REST shows.
-pub const SPREAD: &[&str] = &[
+pub(crate) const SPREAD: &[&str] = &[
     "actions",
     "autolinks",
     "codespaces_secrets",

@@ -44,7 +44,7 @@ impl RepositoryPlanner {
         let Some(looks) = self.looks.as_ref().filter(|_| is_spread(aspect.name)) else {
             return planned(aspect, context).await;
         };
-        let declared = declared(aspect, context.desired, &context.repository.full_name());
+        let declared = declared(aspect, context.desired, context.repository);
         let last_read = looks.last_read(aspect.name, declared.as_deref());
         if LOADED.contains(&aspect.name) {
             let plan = planned(aspect, context).await?;

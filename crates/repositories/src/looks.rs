@@ -145,3 +145,74 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     let digest = Sha256::digest(json!([name, visibility, sections, own]).to_string());
     Some(STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    const NOW: Time = Time(1_800_000_000_000);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn read(at: Time) -> PartRead {
+        PartRead { at, declared: "d".into() }
+    }
+
+    /// Begins a run with these stored reads.
+    async fn begin(store: &Arc<dyn Store>, key: &Key, parts: &[(&str, Time)]) -> Looks {
+        let parts = parts.iter().map(|(part, at)| ((*part).to_owned(), read(*at))).collect();
+        LastRead::note(key).put(store.as_ref(), &LastRead { parts }).await.unwrap();
+        let rule = Reread::new(DAY, |now| now + Duration::from_secs(3600));
+        Looks::begin(store, key, &rule, NOW).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_is_read_if_it_is_due_or_declared_in_another_way_and_its_read_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let key = Key::new("repository", "acme", 7);
+        let looks = begin(&store, &key, &[("pages", NOW), ("autolinks", NOW - DAY)]).await;
+        for (part, declared, expected) in [
+            ("pages", Some("d"), Some(NOW)),
+            ("pages", Some("other"), None),
+            ("pages", None, None),
+            ("autolinks", Some("d"), None),
+            ("variables", Some("d"), None),
+        ] {
+            assert_eq!(looks.last_read(part, declared), expected, "{part} {declared:?}");
+        }
+        looks.read("autolinks", Some("d".into()));
+        looks.read("pages", None);
+        looks.forget("variables");
+        looks.end().await.unwrap();
+        let stored = LastRead::note(&key).get(store.as_ref()).await.unwrap().unwrap();
+        assert_eq!(stored.parts, [("autolinks".to_owned(), read(NOW))].into());
+        LastRead::clear(store.as_ref(), &key).await.unwrap();
+        let cleared = LastRead::note(&key).get(store.as_ref()).await.unwrap();
+        assert_eq!(cleared, Some(LastRead::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_with_the_repository_is_read_if_a_part_of_it_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let key = Key::new("repository", "acme", 7);
+        let earlier = NOW - Duration::from_millis(1);
+        for (parts, expected) in [
+            (vec![], None),
+            (vec![("pages", NOW)], None),
+            (vec![("settings", NOW)], Some(NOW)),
+            (vec![("settings", NOW), ("collaborators", earlier)], Some(earlier)),
+            (vec![("settings", NOW), ("collaborators", NOW - DAY)], None),
+        ] {
+            assert_eq!(begin(&store, &key, &parts).await.loaded(), expected, "{parts:?}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The hint of a mark that a sweep made. A run needs the hint to tell whether only a sweep made its
 //! key due. The lane is not enough, because an event that Beadle's own login caused also has the
-//! lane of a sweep.
+//! lane of a sweep. If a sweep marks the key after such an event and before its run, the run reads as
+//! in a sweep, and a later sweep finds the drift.
 
 /// The end of the hint of a sweep. No node id ends like this.
 const SWEPT: &str = "#swept";

@@ -55,6 +55,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
             reader.refresh(&mut repository).await.is_ok()
         }
         "repository" => reader.repository(text("node")).await.is_ok(),
+        "repository_last_seen" => reader.repository_last_seen(text("node"), Some(Time(0))).await.is_ok(),
         "bulk" => {
             let (teams, properties) = (vec![text("team").to_owned()], vec!["property".to_owned()]);
             reader.select_by(SelectedBy { teams, properties });

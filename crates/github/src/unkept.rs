@@ -9,9 +9,9 @@ use beadle_engine::Time;
 use beadle_transport::{Answer, Path, TransportError};
 use http::{HeaderMap, header};
 
-/// The maximum number of answers in memory. If there are more, Beadle forgets all of them and reads
-/// them again.
-const MOST: usize = 20_000;
+/// The maximum number of answers in memory: some of each repository of a large organisation. If there
+/// are more, Beadle forgets all of them and reads them again.
+const MOST: usize = 60_000;
 
 /// An answer, or the error that nothing exists at the path.
 pub(crate) type Read = Result<Answer, TransportError>;

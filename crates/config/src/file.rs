@@ -179,7 +179,7 @@ impl Default for WorkerFile {
 mod tests {
     use std::path::Path;
 
-    use beadle_engine::Mode;
+    use beadle_engine::{Mode, Time};
 
     use super::*;
 
@@ -188,5 +188,14 @@ mod tests {
         let file = File::parse(&Source::new(Path::new("beadle.toml"), crate::EXAMPLE)).unwrap();
         assert_eq!(file.org.len(), 1);
         assert_eq!(file.org[0].mode, Mode::Observe, "a new organisation observes");
+    }
+
+    #[test]
+    fn by_default_every_part_is_read_within_a_day() {
+        let text = "[[org]]\nname = \"acme\"\ntoken = \"env:T\"\npolicy = \"p\"\n";
+        let file = File::parse(&Source::new(Path::new("beadle.toml"), text)).unwrap();
+        let next = file.org[0].schedule().next(Time(0)).unwrap();
+        assert_eq!(next, Time::from_seconds(2 * 3600));
+        assert_eq!(next + file.org[0].reread(), Time::from_seconds(24 * 3600));
     }
 }

@@ -61,7 +61,7 @@ pub struct OktaFile {
 impl OktaFile {
     /// Returns when the sweeps of the directory begin.
     pub fn schedule(&self) -> Schedule<'_> {
-        Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
+        Schedule { every: self.sweep_every, default: Span::from_days(1), cron: self.schedule.as_deref() }
     }
 
     /// Returns the references to the secrets with which Beadle reads from Okta.

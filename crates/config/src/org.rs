@@ -8,6 +8,12 @@ use serde::Deserialize;
 
 use crate::{PolicySource, RepositorySource, Schedule, Span};
 
+/// The time between two sweeps if neither `sweep_every` nor `schedule` is set.
+const SWEEP_EVERY: Span = Span::from_seconds(2 * 3600);
+/// The default of `reread`. With the default time between two sweeps, no part becomes older than a
+/// day.
+const REREAD: Duration = Duration::from_secs(22 * 3600);
+
 /// `[[org]]`: one organisation of GitHub.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,10 +68,13 @@ pub struct OrgFile {
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,
-    /// The time between two sweeps. The default is one day, unless `schedule` is set.
+    /// The time between two sweeps. The default is 2 hours, unless `schedule` is set.
     pub sweep_every: Option<Span>,
     /// The times at which sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
+    /// The period in which sweeps read each part of a repository once that only REST shows. The
+    /// default is 22 hours.
+    pub reread: Option<Span>,
     /// The rules by which Beadle starts workflows when webhooks arrive.
     #[serde(default)]
     pub dispatch: Vec<DispatchFile>,
@@ -99,7 +108,12 @@ pub struct Refusals {
 impl OrgFile {
     /// Returns when the sweeps of the organisation begin.
     pub fn schedule(&self) -> Schedule<'_> {
-        Schedule { every: self.sweep_every, cron: self.schedule.as_deref() }
+        Schedule { every: self.sweep_every, default: SWEEP_EVERY, cron: self.schedule.as_deref() }
+    }
+
+    /// Returns the period in which sweeps read each part of a repository once that only REST shows.
+    pub fn reread(&self) -> Duration {
+        self.reread.map_or(REREAD, Duration::from)
     }
 
     /// Returns the limits of the guard, with defaults for all limits that are not set.

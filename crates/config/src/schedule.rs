@@ -7,8 +7,10 @@ use crate::{Invalid, KeyPath, Span};
 /// When the sweeps of an organisation or a directory begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'a> {
-    /// The time between two sweeps. The default is one day, unless `cron` is set.
+    /// The time between two sweeps. `None` means `default`, unless `cron` is set.
     pub(crate) every: Option<Span>,
+    /// The time between two sweeps if the configuration does not set it.
+    pub(crate) default: Span,
     /// A cron expression in UTC.
     pub(crate) cron: Option<&'a str>,
 }
@@ -17,7 +19,7 @@ impl Schedule<'_> {
     /// Returns the time at which the next sweep begins, if the last sweep began at `last`.
     pub fn next(&self, last: Time) -> Option<Time> {
         let Some(schedule) = self.cron else {
-            return Some(last + self.every.unwrap_or(Span::from_days(1)).into());
+            return Some(last + self.every.unwrap_or(self.default).into());
         };
         // This error does not occur, because the program checks the expression when it starts.
         let schedule: croner::Cron = schedule.parse().ok()?;

@@ -163,6 +163,7 @@ fn organisation(from: &InstallationsFile, login: &str, installation: Option<u64>
         commit_check: false,
         budget: BudgetFile::default(),
         sweep_every: None,
+        reread: None,
         schedule: None,
         dispatch: Vec::new(),
         is_taken_in: true,

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::auth::{Auth, Credential};
 use crate::connection::Distinct;
 use crate::owners::Owners;
+use crate::unkept::Unkept;
 use crate::{conditional, documents};
 
 /// The versioned media type of GitHub's REST API, which every request accepts.
@@ -61,6 +62,11 @@ pub struct Api {
     /// The store that keeps GitHub's answers, so that GitHub does not send an unchanged answer
     /// again.
     kept: Option<Arc<dyn Store>>,
+    /// The answers that the store does not keep.
+    unkept: Arc<Unkept>,
+    /// If it is set, a read returns the answer of the last read, which was at this time or later. A
+    /// read without such an answer sends a request. `None` if every read sends a request.
+    last_seen: Option<Time>,
     /// The last answer about each name of a team or an account that a write addresses.
     owners: Arc<Owners>,
     /// The time until which the plan of the writes is valid. `None` if no plan limits the writes.
@@ -86,6 +92,8 @@ impl Api {
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
+            unkept: Arc::default(),
+            last_seen: None,
             owners: Arc::default(),
             valid_until: None,
         })
@@ -106,6 +114,20 @@ impl Api {
 
     pub(crate) fn lane(&self) -> Lane {
         self.client.lane()
+    }
+
+    /// Returns a copy of this connection whose reads return the answers of the last reads, which were
+    /// at `since` or later. A read without such an answer sends a request.
+    pub(crate) fn as_last_seen(&self, since: Time) -> Self {
+        Self { last_seen: Some(since), ..self.clone() }
+    }
+
+    pub(crate) fn last_seen(&self) -> Option<Time> {
+        self.last_seen
+    }
+
+    pub(crate) fn unkept(&self) -> &Unkept {
+        &self.unkept
     }
 
     /// Makes this connection keep GitHub's answers in `store` between runs.
@@ -209,9 +231,11 @@ impl Api {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
         while let Some(path) = next {
-            let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
+            let mut answer =
+                if kept { self.read(&path).await? } else { conditional::read_anew(self, &path).await? };
             let mut page: Vec<Value> = answer.json()?;
-            if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
+            let is_read = kept && self.last_seen.is_none();
+            if is_read && page.len() == WHOLE_PAGE && answer.next().is_none() {
                 // The body does not show whether another page follows. A page can be unchanged and
                 // have a next page that did not exist before.
                 answer = self.get(&path).await?;

@@ -91,6 +91,7 @@ pub(crate) async fn assemble(
         topics: Known::NotAsked,
         teams: Known::NotAsked,
         has_age: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

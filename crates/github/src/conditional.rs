@@ -11,7 +11,7 @@ use std::time::Duration;
 use beadle_engine::{Metadata, Note, Store, Time, note};
 use beadle_transport::{Answer, Path, TransportError};
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -80,6 +80,16 @@ impl Kept {
         }
         self.computable.then(|| computed(authorization, &self.body))
     }
+
+    /// Returns the kept answer.
+    fn answer(&self, path: &Path) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(link) = self.link.as_ref().and_then(|link| HeaderValue::from_str(link).ok()) {
+            headers.insert(header::LINK, link);
+        }
+        let request = format!("GET {path}");
+        Answer { request, status: 200, headers, body: Bytes::from(self.body.clone()) }
+    }
 }
 
 /// The part of a kept answer that contains the time of the last read.
@@ -99,11 +109,33 @@ pub fn last_read(answer: &str) -> Option<Time> {
     serde_json::from_str::<LastRead>(answer).ok()?.read
 }
 
-/// Stores an answer. If the store fails, the only consequence is that the next read costs a call.
-async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) {
-    if let Err(error) = note.put(store, kept).await {
+/// Stores an answer. Returns whether the store has it. If the store fails, the next read costs a
+/// call.
+async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) -> bool {
+    let stored = note.put(store, kept).await;
+    if let Err(error) = &stored {
         tracing::debug!(%error, "GitHub's answer not stored, the next read requests it again");
     }
+    stored.is_ok()
+}
+
+/// Deletes a kept answer that is not GitHub's answer any more.
+async fn discard(note: &Note<Kept>, store: &dyn Store) {
+    if let Err(error) = note.forget(store).await {
+        tracing::debug!(%error, "stored answer of GitHub not deleted, it is out of date");
+    }
+}
+
+/// Reads `path` without the store, because the answer can contain a secret.
+pub(crate) async fn read_anew(api: &Api, path: &Path) -> Result<Answer, TransportError> {
+    if let Some(known) = api.last_seen().and_then(|since| api.unkept().get(path, since)) {
+        return known;
+    }
+    let read = api.get(path).await;
+    if read.is_ok() {
+        api.unkept().put(path, api.clock().now(), &read);
+    }
+    read
 }
 
 /// Reads `path`. If GitHub answers that the content has not changed, the function returns the kept
@@ -113,9 +145,30 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
     let note = Note::<Kept>::of(&[api.organisation(), &path.to_string()]);
     // If the store cannot be read, the only consequence is that this read costs a call.
     let kept = note.get(store.as_ref()).await.ok().flatten();
+    let was_kept = kept.is_some();
+    if let Some(since) = api.last_seen() {
+        if let Some(known) = api.unkept().get(path, since) {
+            return known;
+        }
+        if let Some(kept) = &kept {
+            return Ok(kept.answer(path));
+        }
+    }
     let tag = |authorization: &SecretString| kept.as_ref()?.tag(authorization.expose_secret());
-    let (answer, authorization) = api.get_if_changed(path, &tag).await?;
+    let read = api.get_if_changed(path, &tag).await;
     let now = api.clock().now();
+    let (answer, authorization) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            if error.status() == Some(404) {
+                if was_kept {
+                    discard(&note, store.as_ref()).await;
+                }
+                api.unkept().put(path, now, &Err(error.clone()));
+            }
+            return Err(error);
+        }
+    };
     if answer.status == 304
         && let Some(mut kept) = kept
     {
@@ -123,6 +176,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
             kept.read = Some(now);
             keep(&note, store.as_ref(), &kept).await;
         }
+        api.unkept().forget(path);
         let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
         // If GitHub's new answer has a `Link` header too, the new header is used.
         if let Some(link) = kept.link.and_then(|link| HeaderValue::from_str(&link).ok()) {
@@ -131,8 +185,14 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         return Ok(answer);
     }
     if let Some(new) = Kept::of(&answer, authorization.expose_secret(), now) {
-        keep(&note, store.as_ref(), &new).await;
+        if keep(&note, store.as_ref(), &new).await {
+            api.unkept().forget(path);
+            return Ok(answer);
+        }
+    } else if was_kept {
+        discard(&note, store.as_ref()).await;
     }
+    api.unkept().put(path, now, &Ok(answer.clone()));
     Ok(answer)
 }
 

@@ -37,10 +37,12 @@ mod read;
 mod refusal;
 mod registration;
 mod repository;
+mod rest_reads;
 mod rulesets;
 mod shape;
 mod team;
 mod teams;
+mod unkept;
 mod unsure;
 mod write;
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure, Lane, trace};
+use beadle_engine::{Class, Failure, Lane, Time, trace};
 use futures::future::join_all;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -30,9 +30,18 @@ const MANY: usize = 20;
 
 type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 
+/// A request for a repository.
+struct Ask {
+    node_id: String,
+    reply: Reply,
+    /// If it is set, the parts that only REST shows can come from the last reads, which were at this
+    /// time or later.
+    last_seen: Option<Time>,
+}
+
 #[derive(Default)]
 struct Pending {
-    asks: Vec<(String, Reply)>,
+    asks: Vec<Ask>,
     lane: Option<Lane>,
     known: CallCounts,
 }
@@ -40,8 +49,8 @@ struct Pending {
 impl Pending {
     /// Adds a request to the batch that waits. Returns `true` if the request is the first of its
     /// batch; the caller must then send the batch.
-    fn join(&mut self, node_id: &str, reply: Reply, lane: Lane) -> bool {
-        self.asks.push((node_id.to_owned(), reply));
+    fn join(&mut self, ask: Ask, lane: Lane) -> bool {
+        self.asks.push(ask);
         self.lane = Some(self.lane.map_or(lane, |other| other.min(lane)));
         self.asks.len() == 1
     }
@@ -49,7 +58,7 @@ impl Pending {
     /// Closes the batch before Beadle reads anything for it. A later request goes into the next
     /// batch. So every read begins after all requests that it answers. Otherwise a run could use
     /// data that is older than the event that caused the run.
-    fn close(&mut self) -> (Vec<(String, Reply)>, Option<Lane>) {
+    fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }
 }
@@ -104,11 +113,19 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads those parts of one repository again that came from a read of the whole organisation.
+    /// Reads those parts of one repository again that came from a read of the whole organisation, or
+    /// from the last reads.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
-        let Asks { teams, properties, .. } = self.asks();
-        let asks = Asks { teams, properties, ..Asks::default() };
+        let all = self.asks();
+        let (has_age, is_last_seen) = (repository.has_age, repository.last_seen.take().is_some());
+        let asks = Asks {
+            teams: all.teams && has_age,
+            properties: all.properties && has_age,
+            collaborators: all.collaborators && is_last_seen,
+            rest_settings: all.rest_settings && is_last_seen,
+            ..Asks::default()
+        };
         Box::pin(self.read_rest(api, repository, asks, &bulk)).await
     }
 
@@ -116,11 +133,12 @@ impl Loader {
         self: &Arc<Self>,
         node_id: &str,
         lane: Lane,
+        last_seen: Option<Time>,
     ) -> Result<Option<Repository>, Failure> {
         let (reply, answer) = oneshot::channel();
         let first = {
             let mut pending = self.pending.lock();
-            pending.join(node_id, reply, lane)
+            pending.join(Ask { node_id: node_id.to_owned(), reply, last_seen }, lane)
         };
         if first {
             let loader = self.clone();
@@ -137,8 +155,9 @@ impl Loader {
         answer.await.unwrap_or_else(lost)
     }
 
-    async fn answer(&self, api: &Api, asks: Vec<(String, Reply)>) {
-        let mut ids: Vec<String> = asks.iter().map(|(id, _)| id.clone()).collect();
+    async fn answer(&self, api: &Api, asks: Vec<Ask>) {
+        let mut ids: Vec<String> = asks.iter().map(|ask| ask.node_id.clone()).collect();
+        let last_seen = last_seen(&asks);
         ids.sort_unstable();
         ids.dedup();
         let selected_by = self.selected_by();
@@ -150,6 +169,9 @@ impl Loader {
             .iter_mut()
             .filter_map(|(id, result)| Some((id.clone(), result.as_mut().ok().and_then(Option::take)?)));
         let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
+        for (id, repository) in ids.iter().zip(&mut found) {
+            repository.last_seen = last_seen.get(id).copied().flatten();
+        }
         let bulk = self.bulk_with(api, found.len(), std::future::ready(missing)).await;
         let failures = self.complete(api, &mut found, &bulk).await;
         // Beadle may ask with an old node id, and GitHub may answer with the present node id. The
@@ -157,7 +179,7 @@ impl Loader {
         for ((id, repository), failure) in ids.into_iter().zip(found).zip(failures) {
             results.insert(id, failure.map_or(Ok(Some(repository)), Err));
         }
-        for (id, reply) in asks {
+        for Ask { node_id: id, reply, .. } in asks {
             // Two callers may ask for the same repository.
             let unanswered =
                 || Err(Failure::new(Class::Retry, format!("GitHub's answer does not contain the node {id}")));
@@ -268,6 +290,9 @@ impl Loader {
         // GraphQL shows no default branch for an empty repository. REST shows the name that the
         // branch will have.
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
+        let remembered = repository.last_seen.map(|since| api.as_last_seen(since));
+        let rest = remembered.as_ref().unwrap_or(api);
+        let of_settings = if nameless { api } else { rest };
         let teams = async {
             match &bulk.teams {
                 Some(Ok(snapshot)) => Ok(Known::Known(snapshot.of(id))),
@@ -285,8 +310,8 @@ impl Loader {
         let (teams, properties, invited, settings) = futures::join!(
             asked(asks.teams, teams),
             asked(asks.properties, properties),
-            asked(asks.collaborators, part(None, invitations(api, &owner, &name))),
-            asked(asks.rest_settings || nameless, part(None, rest_settings(api, &owner, &name))),
+            asked(asks.collaborators, part(None, invitations(rest, &owner, &name))),
+            asked(asks.rest_settings || nameless, part(None, rest_settings(of_settings, &owner, &name))),
         );
         if let Some(read) = teams? {
             repository.teams = read;
@@ -298,7 +323,10 @@ impl Loader {
             repository.invitations = read;
         }
         if let Some(read) = settings? {
-            if let Known::Known(settings) = &read {
+            // The default branch that GraphQL shows is newer than the answer of the last read.
+            if let Known::Known(settings) = &read
+                && (nameless || repository.last_seen.is_none())
+            {
                 let branch = settings.get("default_branch").and_then(serde_json::Value::as_str);
                 repository.default_branch = branch.map(str::to_owned);
             }
@@ -306,6 +334,17 @@ impl Loader {
         }
         Ok(())
     }
+}
+
+/// Returns for each node which answers of the last reads may be used. If one of several requests for a
+/// repository needs a new read, all of them get the new read.
+fn last_seen(asks: &[Ask]) -> HashMap<String, Option<Time>> {
+    let mut all = HashMap::new();
+    for ask in asks {
+        let known: &mut Option<Time> = all.entry(ask.node_id.clone()).or_insert(ask.last_seen);
+        *known = (*known).zip(ask.last_seen).map(|(one, other)| one.max(other));
+    }
+    all
 }
 
 /// Reads a part if the reader asks for it.
@@ -318,7 +357,7 @@ async fn asked<T>(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_engine::{Budgets, Clock};
     use beadle_transport::ClientSettings;
     use beadle_transport::testing::Recorder;
     use secrecy::SecretString;
@@ -362,16 +401,34 @@ mod tests {
         assert_eq!(wire.arrived().len(), 3);
     }
 
+    fn ask(node_id: &str, last_seen: Option<Time>) -> Ask {
+        Ask { node_id: node_id.to_owned(), reply: oneshot::channel().0, last_seen }
+    }
+
+    #[test]
+    fn an_answer_of_the_last_read_is_used_only_if_every_request_accepts_it() {
+        for (requests, expected) in [
+            (vec![Some(Time(3))], Some(Time(3))),
+            (vec![Some(Time(3)), Some(Time(5))], Some(Time(5))),
+            (vec![Some(Time(3)), None], None),
+            (vec![None, Some(Time(3)), Some(Time(5))], None),
+        ] {
+            let mut asks: Vec<Ask> = requests.iter().map(|since| ask("R_1", *since)).collect();
+            asks.push(ask("R_2", Some(Time(9))));
+            let found = last_seen(&asks);
+            assert_eq!((found["R_1"], found["R_2"]), (expected, Some(Time(9))), "{requests:?}");
+        }
+    }
+
     #[test]
     fn what_is_asked_after_a_batch_was_closed_never_gets_its_answer() {
         let mut pending = Pending::default();
-        let reply = || oneshot::channel().0;
-        assert!(pending.join("R_1", reply(), Lane::Sweep), "somebody has to send it");
-        assert!(!pending.join("R_1", reply(), Lane::Event), "two asks for one, of the same moment");
+        assert!(pending.join(ask("R_1", None), Lane::Sweep), "somebody has to send it");
+        assert!(!pending.join(ask("R_1", None), Lane::Event), "two asks for one, of the same moment");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
         // A request for the same repository arrives while the first batch is being read.
-        assert!(pending.join("R_1", reply(), Lane::Sweep), "a batch of its own");
+        assert!(pending.join(ask("R_1", None), Lane::Sweep), "a batch of its own");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));
         let (asks, lane) = pending.close();

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use beadle_engine::{Budgets, Class, Clock, Failure, Lane};
+use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store, Time};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Api;
 use crate::assemble::assemble;
-use crate::connection::{Tally, each, entries, next};
+use crate::connection::{Tally, entries, next};
 use crate::documents;
 use crate::documents::repositories::{IndexNode, NAME, NamedRepository};
 use crate::graphql::{run, run_batch};
@@ -38,9 +38,6 @@ pub struct Page {
 
 /// The maximum number of repositories on a page that GitHub allows.
 const LARGE: usize = 100;
-
-/// The number of rows on a page of a list inside an object. GitHub allows no more for variables.
-const ROWS_PER_PAGE: u32 = 30;
 
 /// Where a page of repositories begins.
 #[derive(Clone, Debug)]
@@ -84,6 +81,8 @@ pub struct IndexRow {
 #[derive(Clone)]
 pub struct Reader {
     api: Api,
+    /// The connection for reads below a repository. Its answers can be those of the last reads.
+    below: Api,
     loader: Arc<Loader>,
     /// The node ids of the repositories that were read, by their immutable ids. A writer addresses
     /// a repository by its node id.
@@ -117,7 +116,14 @@ impl Reader {
     /// Creates a reader that reads the parts of repositories that `asks` names.
     pub fn new(api: Api, asks: Asks) -> Self {
         let loader = Loader::new(api.clone(), asks);
-        Self { api, loader, nodes: Arc::default(), rulesets: Arc::default(), settled: Arc::default() }
+        Self {
+            below: api.clone(),
+            api,
+            loader,
+            nodes: Arc::default(),
+            rulesets: Arc::default(),
+            settled: Arc::default(),
+        }
     }
 
     /// Returns a reader that uses the same connection and reads these parts. It shares nothing else
@@ -132,7 +138,20 @@ impl Reader {
     /// Returns a copy of the reader that reads in this lane. Both readers share what they remember.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
-        Self { api: self.api.in_lane(lane), ..self.clone() }
+        Self { api: self.api.in_lane(lane), below: self.below.in_lane(lane), ..self.clone() }
+    }
+
+    /// Returns a copy of the reader for paths below a repository that were read at `since` or later.
+    /// A read of such a path returns the answer of the last read, and sends no request. If there is
+    /// no such answer, the read sends a request.
+    #[must_use]
+    pub fn as_last_seen(&self, since: Time) -> Self {
+        Self { below: self.api.as_last_seen(since), ..self.clone() }
+    }
+
+    /// Returns the store that keeps GitHub's answers between runs.
+    pub fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.api.kept()
     }
 
     /// Returns the lane in which this reader sends its calls.
@@ -151,7 +170,8 @@ impl Reader {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads those parts of one repository again that came from a read of the whole organisation.
+    /// Reads those parts of one repository again that came from a read of the whole organisation, or
+    /// from the last reads.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -185,6 +205,11 @@ impl Reader {
         &self.api
     }
 
+    /// Returns the connection for reads below a repository.
+    pub(crate) fn below_repository(&self) -> &Api {
+        &self.below
+    }
+
     /// Returns the organisation's login.
     pub fn organisation(&self) -> &str {
         self.api.organisation()
@@ -204,7 +229,17 @@ impl Reader {
     /// the same moment share one query. The caller must check that the repository has the expected
     /// immutable id.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
-        let found = self.loader.load(node_id, self.lane()).await?;
+        self.repository_last_seen(node_id, None).await
+    }
+
+    /// Returns a repository like [`Self::repository`]. If `since` is a time, the parts that only REST
+    /// shows can come from the last reads, which were at this time or later.
+    pub async fn repository_last_seen(
+        &self,
+        node_id: &str,
+        since: Option<Time>,
+    ) -> Result<Option<Repository>, Failure> {
+        let found = self.loader.load(node_id, self.lane(), since).await?;
         if let Some(repository) = &found {
             self.remember(repository);
         }
@@ -313,98 +348,6 @@ impl Reader {
         Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
-    /// Returns REST's answer at `path` below a repository, or `None` if nothing exists there. The
-    /// read costs nothing from the budget if the answer has not changed since the last read.
-    pub async fn below(
-        &self,
-        repository: &Repository,
-        path: impl Into<Path>,
-    ) -> Result<Option<Value>, Failure> {
-        match self.api.read(&below(repository, path)).await {
-            Ok(answer) if answer.body.is_empty() => Ok(Some(Value::Null)),
-            Ok(answer) => answer.json().map(Some).map_err(Failure::from),
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Returns all rows of a list below a repository. If a row lacks one of the fields in
-    /// `identity`, the list is unknown.
-    pub async fn list_below(
-        &self,
-        repository: &Repository,
-        path: impl Into<Path>,
-        identity: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
-        identified(self.api.list(&below(repository, path)).await?, identity)
-    }
-
-    /// Returns all rows of a list below a repository, like `list_below`. The store does not keep
-    /// the answer.
-    pub async fn list_anew_below(
-        &self,
-        repository: &Repository,
-        path: impl Into<Path>,
-        identity: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
-        identified(self.api.list_anew(&below(repository, path)).await?, identity)
-    }
-
-    /// Returns all rows of a list below a repository that GitHub puts into an object: the key `key`
-    /// has the rows, and `total_count` their number. If a row lacks one of the fields in
-    /// `identity`, or if the number of rows differs from `total_count`, the list is unknown. A page
-    /// that has not changed since the last read costs nothing from the budget.
-    pub async fn rows_below(
-        &self,
-        repository: &Repository,
-        path: impl Into<Path>,
-        key: &str,
-        identity: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
-        let path = below(repository, path).query("per_page", ROWS_PER_PAGE);
-        identified(self.api.list_in(&path, key).await?, identity)
-    }
-
-    /// Returns REST's answer at `path` below the organisation.
-    pub async fn of_organisation(&self, path: impl Into<Path>) -> Result<Value, Failure> {
-        let path = Path::at("orgs").value(self.organisation()).then(path);
-        self.api.read(&path).await?.json().map_err(Failure::from)
-    }
-
-    /// Returns all rows of a list below the organisation. If a row lacks one of the fields in
-    /// `identity`, the list is unknown.
-    pub async fn list_of_organisation(
-        &self,
-        path: impl Into<Path>,
-        identity: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
-        let path = Path::at("orgs").value(self.organisation()).then(path);
-        identified(self.api.list(&path).await?, identity)
-    }
-
-    /// Returns all rows of a list below the organisation, like `list_of_organisation`. The store does
-    /// not keep the answer.
-    pub async fn list_anew_of_organisation(
-        &self,
-        path: impl Into<Path>,
-        identity: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
-        let path = Path::at("orgs").value(self.organisation()).then(path);
-        identified(self.api.list_anew(&path).await?, identity)
-    }
-
-    /// Returns all rows of a list below the organisation that GitHub puts into an object, like
-    /// `rows_below`.
-    pub async fn rows_of_organisation(
-        &self,
-        path: impl Into<Path>,
-        key: &str,
-        identity: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
-        let path = Path::at("orgs").value(self.organisation()).then(path);
-        identified(self.api.list_in(&path, key).await?, identity)
-    }
-
     /// Returns whether somebody changed a ruleset since Beadle first saw it or last found it in the
     /// wanted state. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by
     /// REST until REST shows the wanted state.
@@ -435,16 +378,6 @@ impl Reader {
 /// Returns the digest of a wanted state.
 fn digest(wanted: &Value) -> Vec<u8> {
     Sha256::digest(wanted.to_string()).to_vec()
-}
-
-/// Returns the rows if every row has all fields in `identity`, otherwise an error.
-fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
-    each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
-    Ok(rows)
-}
-
-fn below(repository: &Repository, path: impl Into<Path>) -> Path {
-    Path::at("repos").value(&repository.owner).value(&repository.name).then(path)
 }
 
 /// Looks up the id, the owner and the name of a repository. The writer needs them before its first

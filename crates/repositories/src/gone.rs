@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use beadle_engine::{Key, Metadata, Note, Store, StoreError, Time, refused_note};
+use beadle_engine::{Key, LastRead, Metadata, Note, Store, StoreError, Time, refused_note};
 use serde::{Deserialize, Serialize};
 
 use crate::{overrides, reached, secret_memory, undo};
@@ -79,6 +79,7 @@ async fn remembered(
         reached::note_of(organisation, ""),
         undo::note_of(organisation, ""),
         refused_note(&Key::new("repository", instance, "")),
+        LastRead::note(&Key::new("repository", instance, "")).name().to_owned(),
     ];
     for prefix in &prefixes {
         for (name, _) in store.notes(prefix).await? {

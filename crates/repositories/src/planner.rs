@@ -14,6 +14,7 @@ use crate::aspects::{self, Aspect, AspectPlan, Context, PlannedChange, Secrets, 
 use crate::controls::ControlLog;
 use crate::creation::creation_key;
 use crate::in_force::{Modes, PolicyHandle};
+use crate::looks::Looks;
 use crate::names::Names;
 use crate::order::in_order;
 use crate::overrides::Overrides;
@@ -21,6 +22,7 @@ use crate::planner::pages::Pages;
 use crate::planner::widening::wait_for_protection;
 use crate::policy::{Explained, MergedLayers, Policy, Removed, Verdict, Waiver, explain};
 use crate::reached::{Moves, Reached};
+use crate::reread::Reread;
 use crate::secret_memory::SecretMemory;
 use crate::shard::Shard;
 use crate::undo::Memory;
@@ -50,6 +52,10 @@ pub struct RepositoryPlanner {
     waivers: WaiverBook,
     /// Records the controls that each run finds. `None` if nothing is recorded.
     controls: Option<Arc<ControlLog>>,
+    /// When a sweep reads the parts again that only REST shows. `None` if every run reads all parts.
+    reread: Option<Reread>,
+    /// The reads of the present run. `None` if the run reads all parts and records no read.
+    looks: Option<Arc<Looks>>,
     /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
     /// If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
@@ -118,6 +124,8 @@ impl RepositoryPlanner {
             secret_memory,
             waivers,
             controls: None,
+            reread: None,
+            looks: None,
             listing: Arc::default(),
         }
     }
@@ -168,6 +176,7 @@ impl RepositoryPlanner {
         self.names.only_look();
         self.secret_memory = self.secret_memory.only_looking();
         self.controls = None;
+        self.reread = None;
         if let Some(reached) = &mut self.reached {
             reached.only_look();
         }
@@ -332,8 +341,11 @@ impl RepositoryPlanner {
         // Data from a read of the whole organisation can be out of date. So Beadle first reads the
         // repository's own data again in three cases: other layers reach the repository now, the
         // plan has a change that the guard counts, or the plan changes teams or properties.
+        let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
+        let is_remembered = seen.last_seen.is_some()
+            && (moves.is_news() || self.looks.as_ref().is_some_and(|looks| looks.wants_loaded()));
         let mut fresh = None;
-        let (mut plan, moves) = if seen.has_age && (moves.is_news() || plan.changes.iter().any(counts)) {
+        let (mut plan, moves) = if is_old || is_remembered {
             let fresh = fresh.insert(seen.clone());
             self.reader.refresh(fresh).await?;
             self.attempt(policy, fresh).await?
@@ -436,10 +448,7 @@ impl RepositoryPlanner {
             let unknown = Unknown { aspect: name, part: None, why: why.clone(), transient: *transient };
             return Ok((Vec::new(), vec![unknown], Vec::new()));
         }
-        let mut plan = AspectPlan::default();
-        if let Err(failure) = aspect.planner.plan(context, &mut plan).await {
-            plan = AspectPlan::failed(failure)?;
-        }
+        let mut plan = self.compare(aspect, context).await?;
         plan.settle();
         let waiting = target.partly_undecided.iter().filter(|(section, _)| aspect.owns(section));
         for (section, why) in waiting.take(1) {
@@ -457,6 +466,7 @@ impl RepositoryPlanner {
 }
 
 mod ahead;
+mod compared;
 mod creations;
 mod keyed;
 mod later;

@@ -15,6 +15,7 @@ use crate::controls::record_gone;
 use crate::creation::creation_key;
 use crate::gone;
 use crate::in_force::PolicyHandle;
+use crate::swept::swept_hint;
 
 /// The number of keys that Beadle marks in one transaction.
 const BATCH: usize = 500;
@@ -50,8 +51,11 @@ impl Reconcile for Sweep {
         let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
+        // If an event started the sweep, the event may concern every part of each repository, so the
+        // runs must read all parts.
+        let is_scheduled = run.lane == Lane::Sweep;
         let repositories = swept.iter().map(|row| Mark {
-            hint: Some(row.node_id.clone()),
+            hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
         });
         let names: Vec<&str> = index.iter().map(|row| row.name.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
-use beadle_engine::{Change, Class, Failure, Key, Lane, Plan, Time, Turn};
+use beadle_engine::{Change, Class, Failure, Key, Lane, LastRead, Plan, Time, Turn};
 use beadle_github::{Reader, Writer};
 
 use crate::aspects::{Step, WriteTarget};
@@ -52,6 +52,10 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
             .node_of(id)
             .ok_or_else(|| fatal("Beadle did not read the repository before the write"))?;
         let named = writer.named(id, &node_id).await?;
+        // The last answers do not show what this run writes. So the next sweep reads everything.
+        if let Some(store) = self.reader.store() {
+            LastRead::clear(store.as_ref(), key).await?;
+        }
         Ok(Box::new(Open(target(Some(named)))))
     }
 

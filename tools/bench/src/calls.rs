@@ -1,6 +1,7 @@
 //! Measures what the work on a whole organisation costs: calls, REST units, GraphQL points, time
 //! with 100 ms for each call, and memory. It compares first runs with runs that have stored
-//! answers, and 1,000 with 10,000 repositories.
+//! answers, 1,000 with 10,000 repositories, and the whole sweep of a command with the sweeps of the
+//! service.
 
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use anyhow::Context as _;
 use beadle_sim::{Limits, Settings, Sim};
 use serde_json::{Value, json};
 
-use crate::everything;
+use crate::cost::Cost;
 use crate::folder::{Ended, Folder};
+use crate::{day, everything};
 
 /// A typical policy. It has no aspect that Beadle can read only with REST.
 const POLICY: &str = "
@@ -140,7 +142,10 @@ async fn everything_declared() -> anyhow::Result<()> {
     measure(&sim, &folder, 1_000, "everything, cold (minutes of 6 s)").await?;
     forget_tokens(&sim).await?;
     measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
-    Ok(())
+    let limits = Limits { rest_points: PLENTY, graphql_points: PLENTY, ..limits };
+    let settings = Settings { limits, state: Some(sim.state()), ..Settings::default() };
+    let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
+    day::run(&sim, &folder.path.path().join("policy"), 1_000).await
 }
 
 /// Measures 10,000 repositories. The minute of the rate limits is shortened to 6 s, so that the
@@ -167,25 +172,17 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     let Ended { status, took, most } = folder.run(&["sweep"]).await?;
     anyhow::ensure!(status.code() == Some(0), "the sweep found changes or failed: {status}");
     let calls = sim.calls();
-    let sum = |graphql: bool| -> f64 {
-        let of =
-            |call: &&Value| call["path"].as_str().is_some_and(|path| path.ends_with("/graphql")) == graphql;
-        let total: u64 = calls.iter().filter(of).filter_map(|call| call["cost"].as_u64()).sum();
-        f64::from(u32::try_from(total).unwrap_or(u32::MAX))
-    };
     let refused = calls.iter().filter(|call| call["status"] == 403 || call["status"] == 429).count();
     anyhow::ensure!(refused == 0, "GitHub had to refuse {refused} calls");
     let writes = calls.iter().filter(|call| call["writes"] == Value::Bool(true)).count();
-    let count = f64::from(u32::try_from(calls.len())?);
-    let whole = f64::from(u32::try_from(repositories)?);
+    let count = calls.len();
+    let each = Cost::of(&calls).per(repositories);
     let name = format!("{repositories}: {what}");
     println!(
         "{name:52} {count:>7} {:>8.3} {:>9.3} {:>9.3} {took:>7.1} {most:>6} {writes:>6}",
-        count / whole,
-        sum(false) / whole,
-        sum(true) / whole
+        each.calls, each.rest_units, each.graphql_points
     );
-    Ok((count, f64::from(u32::try_from(most)?)))
+    Ok((f64::from(u32::try_from(count)?), f64::from(u32::try_from(most)?)))
 }
 
 /// Deletes the records of how much budget the processes of the previous measurement spent, because

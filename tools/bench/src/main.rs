@@ -8,6 +8,8 @@ mod calls;
 mod clock;
 mod cluster;
 mod coldstart;
+mod cost;
+mod day;
 mod directory;
 mod everything;
 mod folder;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::worker::Reconcile;
-use beadle_engine::{Clock, Key, LimitsInForce, Reconciler, Store, WritePace};
+use beadle_engine::{Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace};
 use beadle_github::{Api, Asks, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
 use beadle_repositories::undo::Reversal;
 use beadle_repositories::{
-    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Sweep, UndoPlanner,
+    Dispatch, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Reread, Secrets, Sweep, UndoPlanner,
     UndoWriter,
 };
 use secrecy::SecretString;
@@ -136,9 +136,12 @@ impl GithubOrganisation {
         clock: &Clock,
         in_force: Option<Arc<dyn InForce>>,
     ) -> [Arc<dyn Reconcile>; 2] {
+        // A command reads everything. Only the service has sweeps that follow each other.
+        let (file, period) = (self.file.clone(), self.file.reread());
+        let next_sweep = move |now: Time| file.schedule().next(now).unwrap_or(now);
         let writer = FencedWriter { inner: self.writer(), in_force: in_force.clone(), clock: clock.clone() };
         let repositories = Reconciler {
-            planner: self.planner(Some(store)),
+            planner: self.planner(Some(store)).rereading(Reread::new(period, next_sweep)),
             writer,
             store: store.clone(),
             clock: clock.clone(),

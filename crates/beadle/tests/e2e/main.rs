@@ -63,6 +63,7 @@ mod scale;
 mod secrets;
 mod settled;
 mod sign_in;
+mod spread;
 mod status;
 mod stored;
 mod stores;

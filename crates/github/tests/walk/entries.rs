@@ -17,10 +17,23 @@ pub(crate) const ENTRIES: &[Entry] = &[
             "GET /repos/owner/name/teams",
             "GET /repos/owner/name/properties/values",
             "GET /orgs/organisation/teams/slug/repos/owner/name",
+            "GET /repos/owner/name/invitations",
+            "GET /repos/owner/name",
         ],
     ),
     entry(
         "Reader::repository",
+        &["node", "owner", "name"],
+        &[
+            "POST /graphql",
+            "GET /repos/owner/name/teams",
+            "GET /repos/owner/name/properties/values",
+            "GET /repos/owner/name/invitations",
+            "GET /repos/owner/name",
+        ],
+    ),
+    entry(
+        "Reader::repository_last_seen",
         &["node", "owner", "name"],
         &[
             "POST /graphql",

@@ -313,6 +313,11 @@ impl AspectPlan {
         Ok(Self { unresolved: vec![whole], ..Self::default() })
     }
 
+    /// Returns whether the aspect is as declared, as far as Beadle knows all of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.unresolved.is_empty() && self.waits.is_empty()
+    }
+
     /// Drops all removals if the whole aspect is unknown.
     pub(crate) fn settle(&mut self) {
         if self.unresolved.iter().any(|unresolved| unresolved.part.is_none()) {

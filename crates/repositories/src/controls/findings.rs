@@ -54,7 +54,7 @@ impl<'a> Control<'a> {
 }
 
 /// Returns the aspect that compares a key of the policy.
-fn aspect_of(names: &[&str]) -> Option<&'static str> {
+pub(super) fn aspect_of(names: &[&str]) -> Option<&'static str> {
     let section = names.first()?;
     if *section == "repository" {
         let key = names.get(1)?;

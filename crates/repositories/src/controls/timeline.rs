@@ -1,13 +1,17 @@
 //! The record of an organisation up to a moment, and the rows of a report about this moment.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use beadle_engine::{Detail, History, Store, StoreError, Time, Waived};
+use beadle_engine::{Detail, History, Key, LastRead, Store, StoreError, Time, Waived};
 
+use super::findings::aspect_of;
 use super::gone::GONE;
 use super::row::{ControlRow, ControlStatus};
 use super::state::{ControlLines, ControlState};
-use crate::policy::{contains, exempts, parse_until};
+use crate::aspects::settings::{SETTINGS, is_rest_only};
+use crate::looks::is_spread;
+use crate::policy::{contains, exempts, parse_until, parts};
 
 /// The number of notes or entries that one call reads.
 const PAGE: u32 = 1000;
@@ -30,6 +34,8 @@ pub struct Timeline {
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment, with the newest first.
     sweeps: Vec<(Time, Time)>,
+    /// The maximum age of a part that a sweep did not read.
+    age: Duration,
 }
 
 /// A repository that the record knows.
@@ -41,6 +47,8 @@ pub struct RecordedRepository {
     states: Vec<ControlState>,
     /// The time since which no run looks at the repository, because its runs fail.
     parked: Option<Time>,
+    /// When a sweep last read the parts that only REST shows. `None` if each run reads all parts.
+    reads: Option<LastRead>,
 }
 
 impl Timeline {
@@ -48,6 +56,8 @@ impl Timeline {
     pub async fn read(store: &dyn Store, instance: &str, at: Time) -> Result<Self, StoreError> {
         let mut found: BTreeMap<String, RecordedRepository> = BTreeMap::new();
         let parked = read_parked(store, instance).await?;
+        let reads = LastRead::note(&Key::new("repository", instance, "")).list(store).await?;
+        let mut reads: HashMap<String, LastRead> = reads.into_iter().collect();
         let notes = ControlState::of_organisation(instance);
         let mut after = Some(String::new());
         while let Some(begin) = after {
@@ -58,6 +68,7 @@ impl Timeline {
                     name: String::new(),
                     states: Vec::new(),
                     parked: parked.get(id).copied(),
+                    reads: reads.remove(id),
                 });
                 if repository.states.is_empty() {
                     repository.name.clone_from(&state.subject);
@@ -76,7 +87,13 @@ impl Timeline {
         repositories.sort_by(|one, other| one.name.cmp(&other.name));
         let lines = read_lines(store, instance).await?;
         let sweeps = read_sweeps(store, instance, at).await?;
-        Ok(Self { at, repositories, lines, sweeps })
+        Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
+    }
+
+    /// Sets how old a part can be that a sweep did not read.
+    #[must_use]
+    pub fn with_oldest(self, age: Duration) -> Self {
+        Self { age, ..self }
     }
 
     /// Returns the repositories, sorted by name.
@@ -104,7 +121,7 @@ impl Timeline {
         let last_checked = self.last_checked(repository);
         for row in rows.values_mut() {
             row.repository.clone_from(name);
-            row.last_checked = last_checked;
+            row.last_checked = self.last_read(repository, &row.control, last_checked);
             row.since.get_or_insert(state.at);
         }
         let mut open: Vec<String> =
@@ -178,6 +195,25 @@ impl Timeline {
         let recorded = states.iter().find(|state| state.failed.is_none()).map(|state| state.at);
         // A sweep from before the first record says nothing about the repository.
         recorded.max(swept.filter(|begun| *begun >= first.at))
+    }
+
+    /// Returns when a control was last checked in a repository that was last checked at `checked`. A
+    /// sweep compares some parts with their last answers. Such a check counts from the time of the
+    /// answer, or from the earliest possible time if the store does not have the time.
+    fn last_read(
+        &self,
+        repository: &RecordedRepository,
+        control: &str,
+        checked: Option<Time>,
+    ) -> Option<Time> {
+        let (Some(reads), Some(names)) = (&repository.reads, parts(control)) else { return checked };
+        let Some(aspect) = aspect_of(&names).filter(|aspect| is_spread(aspect)) else { return checked };
+        if aspect == SETTINGS.name && names.get(1).is_none_or(|key| !is_rest_only(key)) {
+            return checked;
+        }
+        let read = reads.parts.get(aspect).filter(|read| read.at <= self.at);
+        let checked = checked?;
+        Some(read.map_or(checked - self.age, |read| checked.min(read.at)))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::aspects::Step;
 use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
+use crate::swept::read_hint;
 
 /// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;
@@ -44,7 +45,10 @@ impl RepositoryPlanner {
         }
         self.overrides.follow_once(policy, &self.reader, id).await?;
         let mut seen = match hint {
-            Some(node_id) => self.reader.repository(node_id).await?,
+            Some(node_id) => {
+                let since = self.looks.as_ref().and_then(|looks| looks.loaded());
+                self.reader.repository_last_seen(node_id, since).await?
+            }
             None => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
@@ -73,14 +77,20 @@ impl Planner for RepositoryPlanner {
     /// reads took too long, somebody may have changed the object in the meantime, so Beadle plans
     /// again.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let planner = self.in_lane(lane);
-        let clock = planner.reader.clock();
+        let in_lane = self.in_lane(lane);
+        let clock = in_lane.reader.clock();
+        let (hint, is_swept) = hint.map(read_hint).unzip();
         for _ in 0..PLANS {
             let begun = clock.now();
+            let planner = in_lane.looking(key, lane, is_swept.unwrap_or(false)).await?;
             let policy = planner.policy.current();
             let mut plan = planner.read_and_plan(&policy, key, hint).await?;
             plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
+                // A write of this run clears what is stored here, so it must be stored before.
+                if let Some(looks) = planner.looks.filter(|_| plan.skipped.is_none()) {
+                    looks.end().await?;
+                }
                 return Ok(plan);
             }
             tracing::debug!(%key, "reading for a plan took too long, planning again");

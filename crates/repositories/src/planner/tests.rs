@@ -33,6 +33,7 @@ mod preview;
 mod reviewers;
 mod rulesets;
 mod secrets;
+mod spread;
 mod undo;
 mod undo_whole;
 mod undone_records;

@@ -26,8 +26,9 @@ impl RepositoryPlanner {
             Plan::new("")
         } else {
             // The second plan does not declare the undone values, so it must not become the record of
-            // what the policy declares.
-            let apart = Self { waivers: self.waivers.without(paths), controls: None, ..self.clone() };
+            // what the policy declares. It reads all parts, because only a change needs it.
+            let waivers = self.waivers.without(paths);
+            let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
         };
         split(&undone, plan, others);

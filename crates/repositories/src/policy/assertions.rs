@@ -158,6 +158,7 @@ pub(crate) fn repository(given: &Node) -> Repository {
                 .collect(),
         ),
         has_age: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

@@ -4,6 +4,8 @@ mod csv;
 mod moment;
 mod rows;
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use beadle_engine::Clock;
 use beadle_repositories::controls::{ControlStatus, Timeline};
@@ -34,7 +36,9 @@ pub(crate) async fn run(config: &Config, args: &ReportArgs, printer: &Printer) -
     }
     let mut tally = Tally::default();
     for file in orgs {
+        let sweep = file.schedule().next(now).map_or(Duration::ZERO, |next| next.since(now));
         let timeline = Timeline::read(store.as_ref(), &file.name, at).await?;
+        let timeline = timeline.with_oldest(file.reread() + sweep);
         if timeline.repositories().is_empty() {
             printer.note(format!("{}: the store has no record of any repository", file.name));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
-use beadle_engine::{Hold, Key, KeyState, Resource, Store, TaskRecord, Time, background};
+use beadle_engine::{Hold, Key, KeyState, LastRead, Resource, Store, TaskRecord, Time, background};
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
 use beadle_repositories::stored_waivers;
@@ -142,6 +142,7 @@ fn instance(name: &str, kind: InstanceKind) -> InstanceStatus {
         last_sweep: None,
         next_sweep: None,
         overdue: false,
+        oldest_read: None,
         stopped: None,
         counts: BTreeMap::new(),
     }
@@ -169,6 +170,9 @@ async fn organisation(
     let last = LastSweep::note(&file.name).get(store).await?;
     let mut status = instance(&file.name, InstanceKind::Organisation);
     sweeps(&mut status, last.as_ref(), |last| file.schedule().next(last), now);
+    let reads = LastRead::note(&Key::new("repository", &file.name, "")).list(store).await?;
+    let times = reads.iter().flat_map(|(_, reads)| reads.parts.values().map(|read| read.at));
+    status.oldest_read = times.min();
     let in_force = match record.and_then(|record| record.organisations.get(&file.name)) {
         Some(in_force) => in_force.clone(),
         None => last_in_force(store, file, last.as_ref()).await?,

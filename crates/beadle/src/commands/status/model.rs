@@ -97,6 +97,10 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
+    /// The time of the oldest answer of GitHub with which the last sweeps compared a repository.
+    /// `None` if no sweep of a service recorded its reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
     pub(super) stopped: Option<String>,
     /// The number of repositories or groups by what is wrong with them. A kind without a problem is

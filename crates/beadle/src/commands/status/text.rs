@@ -124,6 +124,7 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
         Some(next) => parts.push(format!("next in {}", ago(now, next))),
         None => {}
     }
+    parts.extend(of.oldest_read.map(|at| format!("oldest read {} ago", ago(at, now))));
     parts.extend(of.stopped.as_ref().map(|why| format!("writes stopped: {}", escape::cut(why, VALUE))));
     let count = |kind: ProblemKind| of.counts.get(&kind).map(|count| format!("{count} {}", kind.as_str()));
     let counts: Vec<String> = ProblemKind::ALL.into_iter().filter_map(count).collect();
@@ -223,6 +224,7 @@ mod tests {
             last_sweep: Some(Time(8 * HOUR)),
             next_sweep: Some(Time(32 * HOUR)),
             overdue: false,
+            oldest_read: None,
             stopped: None,
             counts: BTreeMap::from([(ProblemKind::Unknown, 8)]),
         }
@@ -245,6 +247,14 @@ mod tests {
 
     fn shown(status: &Status) -> String {
         lines(status, &Printer::plain()).join("\n")
+    }
+
+    #[test]
+    fn the_line_of_an_organisation_has_the_oldest_read() {
+        let mut status = status();
+        status.instances[0].oldest_read = Some(Time(3 * HOUR));
+        let shown = shown(&status);
+        assert!(shown.contains("; next in 22 h; oldest read 7 h ago; 8 unknown"), "{shown}");
     }
 
     #[test]

@@ -122,6 +122,41 @@ async fn a_sweep_that_ended_checked_every_repository_whose_runs_succeed() {
 }
 
 #[tokio::test]
+async fn a_control_that_a_sweep_did_not_read_counts_as_checked_at_its_last_read() {
+    const AGE: Duration = Duration::from_secs(20);
+    let controls = [
+        "autolinks[T-]",
+        "pages.build_type",
+        "repository.has_wiki",
+        "repository.security_and_analysis",
+        "teams[core]",
+    ];
+    let line = ControlLine { value: "true".into(), line: 3 };
+    let controls = controls.map(|path| (path.to_owned(), line.clone())).into();
+    let lines = ControlLines { at: Time(0), file: "settings.yml".into(), commit: "c1".into(), controls };
+    let record = Record::new().await;
+    ControlLines::note("acme", "e", Time(0)).put(record.store.as_ref(), &lines).await.unwrap();
+    record.state("1", 10_000, |state| state.lines = vec!["e".into()]).await;
+    record.sweep(51_000, 60_000).await;
+    let checked = async |at: i64| {
+        let timeline =
+            Timeline::read(record.store.as_ref(), "acme", Time(at)).await.unwrap().with_oldest(AGE);
+        let rows = timeline.rows(&timeline.repositories()[0], None).into_iter();
+        rows.map(|row| row.last_checked.unwrap().0).collect::<Vec<_>>()
+    };
+    assert_eq!(checked(70_000).await, [50_000; 5], "every run reads all parts");
+    let read = |at: i64| beadle_engine::PartRead { at: Time(at), declared: "d".into() };
+    let reads = LastRead { parts: [("autolinks".to_owned(), read(42_000))].into() };
+    let key = Key::new("repository", "acme", 1);
+    LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();
+    // The time of the other reads is not stored, so it is the earliest possible time.
+    assert_eq!(checked(70_000).await, [42_000, 30_000, 50_000, 30_000, 50_000]);
+    let reads = LastRead { parts: [("autolinks".to_owned(), read(80_000))].into() };
+    LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();
+    assert_eq!(checked(70_000).await[0], 30_000, "the read was after the moment of the report");
+}
+
+#[tokio::test]
 async fn a_sweep_does_not_check_a_parked_repository() {
     let record = Record::new().await;
     record.state("1", 10_000, nothing).await;

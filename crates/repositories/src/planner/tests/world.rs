@@ -94,6 +94,18 @@ impl World {
         wire: Arc<dyn Wire>,
         store: &Arc<dyn Store>,
     ) -> (RepositoryPlanner, RepositoryWriter) {
+        self.parts_of(self.api(wire), store)
+    }
+
+    /// Creates a planner and a writer as the service has them: they keep GitHub's answers in the
+    /// store, and sweeps read again by a rule.
+    pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
+        let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
+        let (planner, writer) = self.parts_of(api, &self.store);
+        (planner.rereading(rule), writer)
+    }
+
+    fn api(&self, wire: Arc<dyn Wire>) -> Api {
         let settings = ClientSettings {
             rest_points: u32::MAX,
             graphql_points: u32::MAX,
@@ -102,7 +114,10 @@ impl World {
         };
         let credential = Credential::Token(SecretString::from(self.token.as_str()));
         let (endpoint, budgets) = (Endpoint::new(&self.sim.url()), Budgets::new("acme", 0));
-        let api = Api::new(&endpoint, "acme", credential, budgets, &self.clock, settings).unwrap();
+        Api::new(&endpoint, "acme", credential, budgets, &self.clock, settings).unwrap()
+    }
+
+    fn parts_of(&self, api: Api, store: &Arc<dyn Store>) -> (RepositoryPlanner, RepositoryWriter) {
         let reader = Reader::new(api.clone(), self.policy.asks());
         let modes = Modes { organisation: Mode::Enforce, ..Modes::default() };
         let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)

@@ -1,6 +1,8 @@
 //! `/repositories/ORG/NAME`: one repository.
 
-use beadle_engine::{Store, Time};
+use std::collections::BTreeMap;
+
+use beadle_engine::{LastRead, Store, Time};
 use serde::Serialize;
 
 use super::one::Work;
@@ -25,6 +27,8 @@ pub(in crate::pages) struct RepositoryPage {
     waivers: Vec<WaiverFacts>,
     /// The values that Beadle only observes, because an operator undid them.
     undone: Vec<UndoneFacts>,
+    /// When Beadle last read each part that a sweep does not read each time, by the name of the part.
+    read: BTreeMap<String, Time>,
     #[serde(flatten)]
     work: Work,
     /// The signed-in person who looks at the page.
@@ -58,7 +62,9 @@ pub(in crate::pages) async fn load(
             format!("Beadle has no run of a repository `{subject}`, or the repository has another name now");
         return Err(Refused::NotFound(why));
     };
+    let read = LastRead::note(&repository.key).get(store).await?.unwrap_or_default();
     Ok(RepositoryPage {
+        read: read.parts.into_iter().map(|(part, read)| (part, read.at)).collect(),
         waivers: known.waivers(repository.key.instance(), name).await?,
         undone: known.undone(&repository.key).await?,
         work: Work::load(store, &repository.key, now).await?,
@@ -81,6 +87,16 @@ fn undone(values: &[UndoneFacts], now: Time) -> Html {
         &["Part", "Value", "Undone by", "Last undo"],
         values.iter().map(row).collect(),
         "No value is undone.",
+    )
+}
+
+fn read(parts: &BTreeMap<String, Time>, now: Time) -> Html {
+    let row = |(part, at): (&String, &Time)| vec![text(part), moment(*at, now)];
+    table(
+        "Parts that a sweep compares with their last answers, unless they are due",
+        &["Part", "Last read by a sweep"],
+        parts.iter().map(row).collect(),
+        "The next sweep reads all parts.",
     )
 }
 
@@ -108,6 +124,7 @@ impl View for RepositoryPage {
             work.actions(&own.key, Some(&scope), visitor),
             section("Waivers", [waivers, waiver_form(visitor, &own.subject)]),
             section("Undone values", [undone(&self.undone, now), end_undo, undo]),
+            section("Last reads", [read(&self.read, now)]),
             work.holds(now),
             work.journal(&own.key, "The journal has no entry of this repository.", (now, visitor)),
         ]

@@ -1,0 +1,81 @@
+//! The answers of GitHub that the store does not keep: those that can contain a secret, those without
+//! an `ETag`, and the answer that nothing exists at a path. They are only in memory, so that a sweep
+//! can use them again in place of a read.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+use beadle_engine::Time;
+use beadle_transport::{Answer, Path, TransportError};
+use http::{HeaderMap, header};
+
+/// The maximum number of answers in memory: some of each repository of a large organisation. If there
+/// are more, Beadle forgets all of them and reads them again.
+const MOST: usize = 60_000;
+
+/// An answer, or the error that nothing exists at the path.
+pub(crate) type Read = Result<Answer, TransportError>;
+
+/// The answers of one connection, by their paths.
+#[derive(Default)]
+pub(crate) struct Unkept(Mutex<HashMap<String, (Time, Read)>>);
+
+impl Unkept {
+    /// Remembers an answer that arrived at `at`.
+    pub(crate) fn put(&self, path: &Path, at: Time, read: &Read) {
+        let read = match read {
+            Ok(answer) => {
+                // Beadle uses only the address of the next page, so the other headers need no memory.
+                let next = answer.headers.get(header::LINK).cloned();
+                let headers: HeaderMap = next.map(|next| (header::LINK, next)).into_iter().collect();
+                Ok(Answer { headers, ..answer.clone() })
+            }
+            Err(error) => Err(error.clone()),
+        };
+        let mut all = self.0.lock();
+        if all.len() >= MOST {
+            all.clear();
+        }
+        all.insert(path.to_string(), (at, read));
+    }
+
+    /// Forgets the answer at a path, because the store keeps a newer one.
+    pub(crate) fn forget(&self, path: &Path) {
+        self.0.lock().remove(&path.to_string());
+    }
+
+    /// Returns the answer at a path, if it arrived at `since` or later. Another process can have read
+    /// the path in the meantime, so an earlier answer may be out of date.
+    pub(crate) fn get(&self, path: &Path, since: Time) -> Option<Read> {
+        let all = self.0.lock();
+        let (at, read) = all.get(&path.to_string())?;
+        (*at >= since).then(|| read.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_used_again_only_if_it_is_not_older_than_the_last_read() {
+        let (unkept, path) = (Unkept::default(), Path::at("repos/acme/shop/hooks"));
+        let headers = [(header::LINK, "<two>; rel=\"next\""), (header::ETAG, "\"a\"")];
+        let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
+        let body = Bytes::from_static(b"[]");
+        let answer =
+            Answer { request: String::new(), status: 200, headers: HeaderMap::from_iter(headers), body };
+        unkept.put(&path, Time(5), &Ok(answer));
+        let found = unkept.get(&path, Time(5)).unwrap().unwrap();
+        assert_eq!((found.next(), found.headers.len()), (Some("two"), 1));
+        assert!(unkept.get(&path, Time(6)).is_none(), "another process read it since");
+        assert!(unkept.get(&Path::at("repos/acme/other/hooks"), Time(0)).is_none());
+        let error = TransportError::Status { request: String::new(), status: 404, message: String::new() };
+        unkept.put(&path, Time(7), &Err(error));
+        assert_eq!(unkept.get(&path, Time(6)).unwrap().unwrap_err().status(), Some(404));
+        unkept.forget(&path);
+        assert!(unkept.get(&path, Time(0)).is_none());
+    }
+}

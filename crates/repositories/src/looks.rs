@@ -1,0 +1,218 @@
+//! What one run of a sweep reads again, and what it compares with the last answers. The run stores
+//! when it read each part.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use beadle_engine::{Key, LastRead, PartRead, Store, StoreError, Time};
+use beadle_github::Repository;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::aspects::Aspect;
+use crate::aspects::settings::is_rest_only;
+use crate::policy::{Desired, Node};
+use crate::reread::{LOADED, Moment, Reread, SPREAD};
+
+/// The reads of one repository in one run.
+pub(crate) struct Looks {
+    store: Arc<dyn Store>,
+    key: Key,
+    moment: Moment,
+    before: LastRead,
+    /// What this run found out about each part. `None` if the next sweep must read the part.
+    found: Mutex<BTreeMap<&'static str, Option<PartRead>>>,
+    /// True if the parts that come with the repository must be read now.
+    wants_loaded: AtomicBool,
+}
+
+impl Looks {
+    /// Begins the reads of the repository of a key.
+    pub(crate) async fn begin(
+        store: &Arc<dyn Store>,
+        key: &Key,
+        rule: &Reread,
+        now: Time,
+    ) -> Result<Self, StoreError> {
+        let before = LastRead::note(key).get(store.as_ref()).await?.unwrap_or_default();
+        Ok(Self {
+            store: store.clone(),
+            key: key.clone(),
+            moment: rule.moment(now),
+            before,
+            found: Mutex::default(),
+            wants_loaded: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the time of the last read of an aspect, if this run can compare its answers with what
+    /// the policy declares. Returns `None` if the run must read the aspect.
+    pub(crate) fn last_read(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
+        let read = self.before.parts.get(aspect).filter(|read| declared == Some(read.declared.as_str()))?;
+        (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then_some(read.at)
+    }
+
+    /// Returns since when the parts that come with the repository were read last, if none of them is
+    /// due. A part without a read is one that the policy did not declare.
+    pub(crate) fn loaded(&self) -> Option<Time> {
+        let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
+        let mut oldest: Option<Time> = None;
+        for (aspect, at) in reads {
+            if self.moment.is_due(Some(at), self.key.id(), aspect) {
+                return None;
+            }
+            oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
+        }
+        oldest
+    }
+
+    /// Records that this run read an aspect, or that the policy does not declare the aspect.
+    pub(crate) fn read(&self, aspect: &'static str, declared: Option<String>) {
+        let read = declared.map(|declared| PartRead { at: self.moment.now, declared });
+        self.found.lock().insert(aspect, read);
+    }
+
+    /// Makes the next sweep read an aspect, because this run could not read it.
+    pub(crate) fn forget(&self, aspect: &'static str) {
+        self.found.lock().insert(aspect, None);
+    }
+
+    /// Asks for a read of the parts that come with the repository.
+    pub(crate) fn ask_for_loaded(&self) {
+        self.wants_loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the parts that come with the repository must be read now.
+    pub(crate) fn wants_loaded(&self) -> bool {
+        self.wants_loaded.load(Ordering::Relaxed)
+    }
+
+    /// Stores when each part was read. Writes nothing if the run read no part.
+    pub(crate) async fn end(&self) -> Result<(), StoreError> {
+        let mut parts = self.before.parts.clone();
+        for (aspect, read) in self.found.lock().iter() {
+            match read {
+                Some(read) => parts.insert((*aspect).to_owned(), read.clone()),
+                None => parts.remove(*aspect),
+            };
+        }
+        if parts == self.before.parts {
+            return Ok(());
+        }
+        LastRead::note(&self.key).put(self.store.as_ref(), &LastRead { parts }).await
+    }
+}
+
+/// Returns whether a sweep reads this aspect only once in a period.
+pub(crate) fn is_spread(aspect: &str) -> bool {
+    SPREAD.contains(&aspect)
+}
+
+/// Returns the digest of what the policy declares for an aspect of a repository. Returns `None` if it
+/// declares nothing. The lines of the values do not count.
+pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
+    let sections = aspect.sections.iter().filter_map(|key| {
+        let section = desired.sections.get(key.name)?;
+        Some(json!([key.name, section.exclusive, section.node.json()]))
+    });
+    let sections: Vec<Value> = sections.collect();
+    let own = match aspect.name {
+        "security" => desired.security.as_ref().map(Node::json),
+        "settings" => {
+            let wants = desired.settings.iter().filter(|want| is_rest_only(&want.key));
+            let wants: Vec<Value> = wants.map(|want| json!([want.key, want.value])).collect();
+            (!wants.is_empty()).then(|| json!(wants))
+        }
+        "collaborators" => desired.collaborators.as_ref().map(|list| {
+            // If the policy does not state a permission, it is the permission at GitHub.
+            let stated = list.items.iter().map(|want| {
+                let permission = want.is_stated.then(|| want.permission.as_str());
+                json!([want.login, permission])
+            });
+            json!([list.exclusive, stated.collect::<Vec<_>>()])
+        }),
+        _ => None,
+    };
+    if sections.is_empty() && own.is_none() {
+        return None;
+    }
+    // The paths of the answers have the name, and some parts exist only with one visibility.
+    let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
+    let digest = Sha256::digest(json!([name, visibility, sections, own]).to_string());
+    Some(STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    const NOW: Time = Time(1_800_000_000_000);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn read(at: Time) -> PartRead {
+        PartRead { at, declared: "d".into() }
+    }
+
+    /// Begins a run with these stored reads.
+    async fn begin(store: &Arc<dyn Store>, key: &Key, parts: &[(&str, Time)]) -> Looks {
+        let parts = parts.iter().map(|(part, at)| ((*part).to_owned(), read(*at))).collect();
+        LastRead::note(key).put(store.as_ref(), &LastRead { parts }).await.unwrap();
+        let rule = Reread::new(DAY, |now| now + Duration::from_secs(3600));
+        Looks::begin(store, key, &rule, NOW).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_is_read_if_it_is_due_or_declared_in_another_way_and_its_read_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let key = Key::new("repository", "acme", 7);
+        let looks = begin(&store, &key, &[("pages", NOW), ("autolinks", NOW - DAY)]).await;
+        for (part, declared, expected) in [
+            ("pages", Some("d"), Some(NOW)),
+            ("pages", Some("other"), None),
+            ("pages", None, None),
+            ("autolinks", Some("d"), None),
+            ("variables", Some("d"), None),
+        ] {
+            assert_eq!(looks.last_read(part, declared), expected, "{part} {declared:?}");
+        }
+        looks.read("autolinks", Some("d".into()));
+        looks.read("pages", None);
+        looks.forget("variables");
+        looks.end().await.unwrap();
+        let stored = LastRead::note(&key).get(store.as_ref()).await.unwrap().unwrap();
+        assert_eq!(stored.parts, [("autolinks".to_owned(), read(NOW))].into());
+        LastRead::clear(store.as_ref(), &key).await.unwrap();
+        let cleared = LastRead::note(&key).get(store.as_ref()).await.unwrap();
+        assert_eq!(cleared, Some(LastRead::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_with_the_repository_is_read_if_a_part_of_it_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let key = Key::new("repository", "acme", 7);
+        let earlier = NOW - Duration::from_millis(1);
+        for (parts, expected) in [
+            (vec![], None),
+            (vec![("pages", NOW)], None),
+            (vec![("settings", NOW)], Some(NOW)),
+            (vec![("settings", NOW), ("collaborators", earlier)], Some(earlier)),
+            (vec![("settings", NOW), ("collaborators", NOW - DAY)], None),
+        ] {
+            assert_eq!(begin(&store, &key, &parts).await.loaded(), expected, "{parts:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Compares an aspect with what Beadle reads now, or with what it saw last.
+
+use std::sync::Arc;
+
+use beadle_engine::{Failure, Key, Lane, StoreError, Time};
+
+use super::RepositoryPlanner;
+use crate::aspects::{Aspect, AspectPlan, Context};
+use crate::creation::name_in;
+use crate::looks::{Looks, declared, is_spread};
+use crate::reread::{LOADED, Reread};
+
+impl RepositoryPlanner {
+    /// Makes the runs of sweeps read the parts that only REST shows by this rule. All other runs read
+    /// all parts.
+    #[must_use]
+    pub fn rereading(mut self, rule: Reread) -> Self {
+        self.reread = Some(rule);
+        self
+    }
+
+    /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep made
+    /// the key due.
+    pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
+        let is_repository = key.kind() == "repository" && name_in(key).is_none();
+        // The last answers are in the same store as the times of their reads.
+        let looks = match (&self.reread, self.reader.store()) {
+            (Some(rule), Some(store)) if is_repository && is_swept && lane == Lane::Sweep => {
+                Some(Arc::new(Looks::begin(store, key, rule, self.reader.clock().now()).await?))
+            }
+            _ => None,
+        };
+        Ok(Self { looks, ..self.clone() })
+    }
+
+    /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as declared,
+    /// no call is needed. If the last answers differ, Beadle reads the aspect, so that it plans no
+    /// change because of an old value.
+    pub(super) async fn compare(
+        &self,
+        aspect: &Aspect,
+        context: &Context<'_>,
+    ) -> Result<AspectPlan, Failure> {
+        let Some(looks) = self.looks.as_ref().filter(|_| is_spread(aspect.name)) else {
+            return planned(aspect, context).await;
+        };
+        let declared = declared(aspect, context.desired, context.repository);
+        let last_read = looks.last_read(aspect.name, declared.as_deref());
+        if LOADED.contains(&aspect.name) {
+            let plan = planned(aspect, context).await?;
+            if context.repository.last_seen.is_none() {
+                record(looks, aspect, declared, &plan);
+            } else if declared.is_some() && (last_read.is_none() || !plan.is_empty()) {
+                looks.ask_for_loaded();
+            }
+            return Ok(plan);
+        }
+        if let Some(plan) = as_last_seen(aspect, context, last_read).await {
+            return Ok(plan);
+        }
+        let plan = planned(aspect, context).await?;
+        record(looks, aspect, declared, &plan);
+        Ok(plan)
+    }
+}
+
+/// Plans an aspect with what the reader of the context returns.
+async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, Failure> {
+    let mut plan = AspectPlan::default();
+    match aspect.planner.plan(context, &mut plan).await {
+        Ok(()) => Ok(plan),
+        Err(failure) => AspectPlan::failed(failure),
+    }
+}
+
+/// Returns the empty plan of an aspect whose last answers, from `since` or later, are as declared.
+/// Returns `None` if the aspect must be read.
+async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Option<Time>) -> Option<AspectPlan> {
+    let reader = context.reader.as_last_seen(since?);
+    let context = Context { reader: &reader, ..*context };
+    planned(aspect, &context).await.ok().filter(AspectPlan::is_empty)
+}
+
+/// Records that the run read an aspect. If a part of the aspect is unknown, the next sweep reads the
+/// aspect too.
+fn record(looks: &Looks, aspect: &Aspect, declared: Option<String>, plan: &AspectPlan) {
+    if plan.unresolved.is_empty() {
+        looks.read(aspect.name, declared);
+    } else {
+        looks.forget(aspect.name);
+    }
+}

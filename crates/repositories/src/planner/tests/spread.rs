@@ -1,0 +1,295 @@
+//! Which parts a sweep reads, and which it compares with the last answers.
+
+use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply};
+
+use super::world::{UNLIMITED, World, policy_of};
+use super::*;
+use crate::swept::swept_hint;
+
+const EVERY: Duration = Duration::from_secs(2 * 3600);
+const PERIOD: Duration = Duration::from_secs(22 * 3600);
+/// The number of sweeps in a period.
+const SHARE: usize = 11;
+/// The number of repositories. From 20 repositories on, Beadle reads the teams of all repositories
+/// together.
+const MANY: usize = 24;
+const EVERYTHING: &str = include_str!("everything.yml");
+
+type Parts = (RepositoryPlanner, RepositoryWriter);
+
+fn rule() -> Reread {
+    Reread::new(PERIOD, |now| now + EVERY)
+}
+
+/// Returns an organisation in which every repository is as a policy declares that declares
+/// everything.
+async fn organisation() -> World {
+    let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
+    let mut repositories = json!({});
+    for n in 0..MANY {
+        repositories[name(n)] = json!({ "id": 501 + n, "branches": { "main": {} }, "visibility": "private" });
+    }
+    let state = json!({
+        "orgs": { "acme": {
+            "repos": repositories,
+            "members": ["mona"], "teams": { "core": { "id": 601 }, "guards": { "id": 602 } },
+            "property_definitions": { "tier": tier, "owner": { "value_type": "string" } },
+        } },
+        "users": { "mona": { "id": 701 } },
+        "apps": { "beadle-app": { "id": beadle_sim::APP_ID }, "gate": { "id": 777 } },
+    });
+    let world = World::new(state, EVERYTHING).await;
+    world.apply().await;
+    world
+}
+
+fn name(n: usize) -> String {
+    format!("r{n:02}")
+}
+
+/// What the runs of all repositories did.
+struct Done {
+    /// The paths of the REST calls.
+    paths: Vec<String>,
+    /// The REST calls below a repository that GitHub counts.
+    units: u64,
+    /// The planned changes, each with its repository.
+    changes: Vec<String>,
+}
+
+impl Done {
+    /// Returns the number of REST calls to paths that end like this.
+    fn calls_to(&self, end: &str) -> usize {
+        self.paths.iter().filter(|path| path.ends_with(end)).count()
+    }
+}
+
+/// Runs all repositories. `hint` returns the hint of a node id.
+async fn run(
+    world: &World,
+    (planner, writer): &Parts,
+    (lane, writes): (Lane, bool),
+    hint: fn(&str) -> String,
+) -> Done {
+    let before = world.sim.calls().len();
+    let index = planner.reader().index().await.unwrap();
+    let runs = index.iter().map(|row| async move {
+        let key = Key::new("repository", "acme", row.id);
+        let plan = planner.plan(&key, Some(&hint(&row.node_id)), lane).await.unwrap();
+        (key, plan)
+    });
+    let planned = join_all(runs).await;
+    let mut changes = Vec::new();
+    for (key, plan) in &planned {
+        assert!(plan.unknowns.is_empty(), "{}: {:?}", plan.subject, plan.unknowns);
+        changes.extend(plan.changes.iter().map(|change| format!("{} {}", plan.subject, change.aspect)));
+        if !writes {
+            continue;
+        }
+        let context = ApplyContext {
+            store: world.store.clone(),
+            clock: world.clock.clone(),
+            lease: None,
+            lane,
+            limits: UNLIMITED,
+            pace: WritePace::new(Duration::ZERO),
+            patient: true,
+            generation: plan.generation.clone(),
+            planned: world.clock.now(),
+        };
+        let report = apply(key, plan, writer, &context, &|_, _| {}).await.unwrap();
+        assert!(report.steps.iter().all(|step| step.outcome == StepResult::Written));
+    }
+    let calls = world.sim.calls().split_off(before);
+    let rest: Vec<&Value> =
+        calls.iter().filter(|call| !call["path"].as_str().unwrap().ends_with("/graphql")).collect();
+    Done {
+        paths: rest.iter().map(|call| call["path"].as_str().unwrap().to_owned()).collect(),
+        units: rest
+            .iter()
+            .filter(|call| call["path"].as_str().unwrap().starts_with("/repos/"))
+            .map(|call| call["cost"].as_u64().unwrap())
+            .sum(),
+        changes,
+    }
+}
+
+async fn sweep(world: &World, parts: &Parts) -> Done {
+    run(world, parts, (Lane::Sweep, true), swept_hint).await
+}
+
+/// Sets the address of the autolink of every repository at GitHub. No webhook reports it.
+async fn set_autolinks(world: &World, host: &str) {
+    let autolinks = json!({ "APO-": { "url_template": format!("https://{host}.example.com/APO-<num>") } });
+    let changed: serde_json::Map<String, Value> =
+        (0..MANY).map(|n| (name(n), json!({ "autolinks": autolinks }))).collect();
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": changed } } })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ordinary_sweep_reads_a_share_of_the_parts() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    let first = sweep(&world, &parts).await;
+    assert!(first.paths.len() > 15 * MANY, "the first sweep reads everything: {}", first.paths.len());
+    let again = sweep(&world, &parts).await;
+    let below: Vec<&String> = again.paths.iter().filter(|path| path.starts_with("/repos/")).collect();
+    assert!(below.is_empty(), "nothing is due, and an aspect is not in the list: {below:?}");
+    let (mut units, mut hooks) = (0, 0);
+    for _ in 0..SHARE {
+        world.clock.sleep(EVERY).await;
+        let swept = sweep(&world, &parts).await;
+        assert!(swept.changes.is_empty(), "{:?}", swept.changes);
+        assert!(swept.paths.len() <= 5 * MANY, "{} calls", swept.paths.len());
+        units += swept.units;
+        hooks += swept.calls_to("/hooks");
+    }
+    assert!(hooks >= MANY, "each list is read once in a period: {hooks}");
+    let most = u64::try_from(SHARE * MANY).unwrap() / 10;
+    assert!(units <= most, "{units} REST units in {SHARE} sweeps of {MANY} repositories");
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_without_an_event_is_found_within_the_period() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    sweep(&world, &parts).await;
+    set_autolinks(&world, "other").await;
+    let mut found = Vec::new();
+    for _ in 0..=SHARE {
+        world.clock.sleep(EVERY).await;
+        found.extend(sweep(&world, &parts).await.changes);
+        if found.len() == MANY {
+            break;
+        }
+        assert!(found.len() < MANY, "a change is written twice: {found:?}");
+    }
+    found.sort();
+    let expected: Vec<String> = (0..MANY).map(|n| format!("acme/{} autolinks", name(n))).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_sweep_uses_the_last_answers() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    sweep(&world, &parts).await;
+    set_autolinks(&world, "other").await;
+    for (lane, hint, is_seen) in [
+        (Lane::Sweep, swept_hint as fn(&str) -> String, false),
+        // An event that Beadle's own login caused has the lane of a sweep.
+        (Lane::Sweep, str::to_owned as fn(&str) -> String, true),
+        (Lane::Event, str::to_owned as fn(&str) -> String, true),
+        // An event made the key due, and then a sweep marked it too.
+        (Lane::Event, swept_hint as fn(&str) -> String, true),
+        (Lane::Manual, swept_hint as fn(&str) -> String, true),
+    ] {
+        let done = run(&world, &parts, (lane, false), hint).await;
+        assert_eq!(done.changes.len(), if is_seen { MANY } else { 0 }, "{lane} {is_seen}");
+    }
+    // A command that a person runs has no rule.
+    assert_eq!(world.changes().await.len(), MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_line_of_the_policy_makes_its_list_due() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    sweep(&world, &parts).await;
+    let other = EVERYTHING.replace("https://tickets.example.com", "https://other.example.com");
+    parts.0.policy.replace(policy_of(&[("settings.yml", &other)]));
+    let planned = run(&world, &parts, (Lane::Sweep, false), swept_hint).await;
+    assert_eq!(planned.changes.len(), MANY);
+    assert_eq!(planned.calls_to("/autolinks"), MANY, "a change is planned on a new read");
+    assert_eq!(planned.calls_to("/actions/variables"), 0, "{:?}", planned.paths);
+    // The change was not written, so the list is read until it is.
+    let again = sweep(&world, &parts).await;
+    assert_eq!((again.changes.len(), again.calls_to("/actions/variables")), (MANY, 0));
+    // After a write, the last answers do not show what Beadle wrote.
+    let after = sweep(&world, &parts).await;
+    assert_eq!((after.changes.len(), after.calls_to("/actions/variables")), (0, MANY));
+    let unchanged = sweep(&world, &parts).await;
+    assert_eq!((unchanged.calls_to("/autolinks"), unchanged.calls_to("/actions/variables")), (0, 0));
+    // The value at GitHub is already as the policy now declares.
+    parts.0.policy.replace(policy_of(&[("settings.yml", EVERYTHING)]));
+    set_autolinks(&world, "tickets").await;
+    let agreed = sweep(&world, &parts).await;
+    assert_eq!((agreed.changes.len(), agreed.calls_to("/autolinks")), (0, MANY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn moved_lines_of_the_policy_make_nothing_due() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    sweep(&world, &parts).await;
+    let moved = format!("# A comment\n{EVERYTHING}");
+    parts.0.policy.replace(policy_of(&[("settings.yml", &moved)]));
+    let swept = sweep(&world, &parts).await;
+    assert_eq!(
+        (swept.changes.len(), swept.calls_to("/autolinks"), swept.calls_to("/invitations")),
+        (0, 0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_repository_is_read_at_its_new_name() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    sweep(&world, &parts).await;
+    world.rename(&name(0), "renamed").await;
+    let swept = sweep(&world, &parts).await;
+    assert_eq!((swept.changes.len(), swept.calls_to("/autolinks")), (0, 1));
+    assert_eq!(swept.calls_to("renamed/autolinks"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_uses_the_stored_answers_and_reads_those_that_are_not_stored() {
+    let world = organisation().await;
+    sweep(&world, &world.rereading_parts(rule())).await;
+    let restarted = sweep(&world, &world.rereading_parts(rule())).await;
+    assert_eq!((restarted.calls_to("/hooks"), restarted.calls_to("/autolinks")), (MANY, 0));
+    assert_eq!(restarted.changes.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_at_github_does_not_come_back_from_the_store() {
+    let shop = json!({ "id": 501, "visibility": "public", "branches": { "main": {} } });
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } } });
+    let world = World::new(state, "pages: { build_type: workflow }\n").await;
+    world.apply().await;
+    sweep(&world, &world.rereading_parts(rule())).await;
+    let gone = json!({ "orgs": { "acme": { "repos": { "shop": { "pages": null } } } } });
+    world.control("PATCH", &gone).await;
+    let event = run(&world, &world.rereading_parts(rule()), (Lane::Event, false), str::to_owned).await;
+    assert_eq!(event.changes, ["acme/shop pages"]);
+    // The store has no other answer than the one of the first sweep.
+    let swept = run(&world, &world.rereading_parts(rule()), (Lane::Sweep, false), swept_hint).await;
+    assert_eq!(swept.changes, ["acme/shop pages"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_has_the_time_of_each_read() {
+    let world = organisation().await;
+    let parts = world.rereading_parts(rule());
+    let begun = world.clock.now();
+    sweep(&world, &parts).await;
+    let key = Key::new("repository", "acme", 501);
+    let stored = LastRead::note(&key).get(world.store.as_ref()).await.unwrap().unwrap();
+    assert!(stored.parts.values().all(|read| read.at >= begun));
+    let names: Vec<&str> = stored.parts.keys().map(String::as_str).collect();
+    // The policy declares no other part that only REST shows.
+    let expected = [
+        "actions",
+        "autolinks",
+        "collaborators",
+        "environments",
+        "immutable_releases",
+        "interaction_limit",
+        "oidc_subject",
+        "security",
+        "variables",
+        "webhooks",
+    ];
+    assert_eq!(names, expected);
+}

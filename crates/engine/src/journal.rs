@@ -92,3 +92,19 @@ pub struct Entry {
     /// The facts of the entry. Their shape depends on the kind.
     pub detail: Detail,
 }
+
+impl Entry {
+    /// Returns the entry of an operator's action on a key or a scope, which people call `subject`.
+    pub fn of_operator(action: OperatorAction, (key, subject): (&str, &str), at: Time) -> Self {
+        Self {
+            seq: 0,
+            at,
+            kind: EntryKind::Operator,
+            key: key.to_owned(),
+            subject: subject.to_owned(),
+            intent: None,
+            trace: crate::trace::current_id(),
+            detail: Detail::Operator(action),
+        }
+    }
+}

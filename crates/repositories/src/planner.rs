@@ -10,7 +10,7 @@ use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use crate::aspects::{self, Aspect, AspectPlan, Context, PlannedChange, Secrets, Step};
+use crate::aspects::{self, Aspect, Context, PlannedChange, Secrets, Step};
 use crate::controls::ControlLog;
 use crate::creation::creation_key;
 use crate::in_force::{Modes, PolicyHandle};

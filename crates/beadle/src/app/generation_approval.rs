@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::bail;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Detail, Entry, EntryKind, Key, Store};
+use beadle_engine::{Entry, Key, Store};
 
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 
@@ -58,9 +58,7 @@ pub(crate) async fn approve(
     };
     let key = Key::new("policy", &organisation, &held.generation).to_string();
     held.approve(store, note, approval).await?;
-    let detail = Detail::Operator(action);
-    let entry =
-        Entry { seq: 0, at, kind: EntryKind::Operator, key, subject: organisation, intent: None, detail };
+    let entry = Entry::of_operator(action, (&key, &organisation), at);
     store.journal(None, vec![entry], at).await?;
     Ok(None)
 }

@@ -2,7 +2,7 @@
 
 use beadle_engine::guard::{Decision, HoldGroup, HoldState, Ruling, named_holds};
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Detail, Entry, EntryKind, Hold, Store, StoreError, Time};
+use beadle_engine::{Entry, Hold, Store, StoreError, Time};
 use futures::future::try_join_all;
 
 /// The number of decisions that are stored at the same time.
@@ -87,23 +87,14 @@ fn entry(one: &NamedChange<'_>, decision: &Decision, now: Time) -> Entry {
         Ruling::Approve => OperatorAction::Approved { approved: digest, by, reason, group },
         Ruling::Reject => OperatorAction::Rejected { rejected: digest, by, reason, group },
     };
-    Entry {
-        seq: 0,
-        at: now,
-        kind: EntryKind::Operator,
-        key: hold.key.to_string(),
-        subject: hold.subject.clone(),
-        intent: None,
-        trace: beadle_engine::trace::current_id(),
-        detail: Detail::Operator(action),
-    }
+    Entry::of_operator(action, (&hold.key.to_string(), &hold.subject), now)
 }
 
 #[cfg(test)]
 mod tests {
     use beadle_engine::guard::{Rejection, decide, group_holds};
     use beadle_engine::testing::hold;
-    use beadle_engine::{Limits, Listing};
+    use beadle_engine::{EntryKind, Limits, Listing};
 
     use super::*;
 

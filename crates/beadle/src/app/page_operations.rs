@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Detail, Driver, Entry, EntryKind, Key, StoreError, TaskStatus};
+use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
 use beadle_repositories::stored_waiver;
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
@@ -252,8 +252,7 @@ impl PageOperations {
     /// Records an action about the service itself in the journal.
     async fn note(&self, subject: &str, action: OperatorAction) -> Result<(), DecisionRefusal> {
         let at = self.service.clock().now();
-        let (key, subject, detail) = ("-".to_owned(), subject.to_owned(), Detail::Operator(action));
-        let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+        let entry = Entry::of_operator(action, ("-", subject), at);
         let stored = self.service.store.journal(None, vec![entry], at).await;
         stored.map(|_| ()).map_err(|error| unavailable(&error))
     }

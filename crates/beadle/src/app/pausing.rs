@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Detail, Entry, EntryKind, Store, Time, revive_paused};
+use beadle_engine::{Entry, Store, Time, revive_paused};
 use beadle_github::Reader;
 use beadle_repositories::policy::nearest;
 use beadle_repositories::undo;
@@ -165,8 +165,7 @@ impl PauseScope {
     }
 
     async fn note(&self, store: &dyn Store, action: OperatorAction, at: Time) -> anyhow::Result<()> {
-        let (key, subject, detail) = (self.scope.clone(), self.name.clone(), Detail::Operator(action));
-        let entry = Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, detail };
+        let entry = Entry::of_operator(action, (&self.scope, &self.name), at);
         store.journal(None, vec![entry], at).await?;
         Ok(())
     }

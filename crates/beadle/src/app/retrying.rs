@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Detail, Entry, EntryKind, Key, Lane, Mark, Store, Time};
+use beadle_engine::{Entry, Key, Lane, Mark, Store, Time};
 
 use crate::app::key_names;
 use crate::config::Config;
@@ -40,22 +40,15 @@ pub(crate) async fn retry(
     let known = key_names::name(store, key).await?;
     store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
     let action = OperatorAction::Retried { retried: true, by: by.to_owned() };
-    let entry = Entry {
-        seq: 0,
-        at: now,
-        kind: EntryKind::Operator,
-        key: key.to_string(),
-        subject: known.clone().unwrap_or_default(),
-        intent: None,
-        detail: Detail::Operator(action),
-    };
+    let subject = known.as_deref().unwrap_or_default();
+    let entry = Entry::of_operator(action, (&key.to_string(), subject), now);
     store.journal(None, vec![entry], now).await?;
     Ok(known.unwrap_or_else(|| name.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Listing, Outcome, ParkReason};
+    use beadle_engine::{EntryKind, Listing, Outcome, ParkReason};
 
     use super::*;
 

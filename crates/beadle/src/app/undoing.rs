@@ -152,7 +152,8 @@ impl<'a> Undo<'a> {
     pub(crate) async fn begin(&self, org: &GithubOrganisation) -> anyhow::Result<()> {
         let action = OperatorAction::Undid { undid: self.name.clone(), by: self.by.clone() };
         let name = &org.file.name;
-        self.journal(EntryKind::Operator, name.clone(), name, Detail::Operator(action)).await?;
+        let at = self.clock.now();
+        self.store.journal(None, vec![Entry::of_operator(action, (name, name), at)], at).await?;
         Ok(())
     }
 
@@ -197,20 +198,18 @@ impl<'a> Undo<'a> {
         // The next run of the service records what the undo left.
         self.store.mark(vec![Mark::new(key.clone(), Lane::Manual)], self.clock.now()).await?;
         let detail = Detail::Run(run_counts(&report, Vec::new()));
-        let number = self.journal(EntryKind::Run, key.to_string(), &report.subject, detail).await?;
-        Ok(Some((report, number)))
-    }
-
-    async fn journal(
-        &self,
-        kind: EntryKind,
-        key: String,
-        subject: &str,
-        detail: Detail,
-    ) -> anyhow::Result<Option<u64>> {
         let at = self.clock.now();
-        let entry = Entry { seq: 0, at, kind, key, subject: subject.to_owned(), intent: None, detail };
+        let entry = Entry {
+            seq: 0,
+            at,
+            kind: EntryKind::Run,
+            key: key.to_string(),
+            subject: report.subject.clone(),
+            intent: None,
+            trace: None,
+            detail,
+        };
         let numbers = self.store.journal(None, vec![entry], at).await?;
-        Ok(numbers.and_then(|numbers| numbers.first().copied()))
+        Ok(Some((report, numbers.and_then(|numbers| numbers.first().copied()))))
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Detail, Entry, EntryKind, Lane, Store, Time, parse_span};
+use beadle_engine::{Entry, Lane, Store, Time, parse_span};
 use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
 use beadle_repositories::stored_waiver;
@@ -95,9 +95,7 @@ async fn record(
     action: OperatorAction,
     at: Time,
 ) -> anyhow::Result<()> {
-    let (key, subject, detail) = (file.name.clone(), subject.to_owned(), Detail::Operator(action));
-    let entry =
-        Entry { seq: 0, at, kind: EntryKind::Operator, key, subject, intent: None, trace: None, detail };
+    let entry = Entry::of_operator(action, (&file.name, subject), at);
     store.journal(None, vec![entry], at).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Clock, Detail, Entry, EntryKind, Key, Lane, Mark, Store};
+use beadle_engine::{Clock, Entry, Key, Lane, Mark, Store};
 use beadle_github::{Actor, ActorKind};
 use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
@@ -104,16 +104,7 @@ async fn journal(
     action: OperatorAction,
     clock: &Clock,
 ) -> anyhow::Result<()> {
-    let entry = Entry {
-        seq: 0,
-        at: clock.now(),
-        kind: EntryKind::Operator,
-        key: key.to_string(),
-        subject: subject.to_owned(),
-        intent: None,
-        trace: None,
-        detail: Detail::Operator(action),
-    };
-    store.journal(None, vec![entry], clock.now()).await?;
+    let now = clock.now();
+    store.journal(None, vec![Entry::of_operator(action, (&key.to_string(), subject), now)], now).await?;
     Ok(())
 }

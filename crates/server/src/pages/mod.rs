@@ -36,11 +36,11 @@ mod views;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Json};
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Json};
 use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;

@@ -1,0 +1,166 @@
+//! Remembers every value that a state ever had. A run without faults fills the ledger. A run with
+//! faults may then bring no value, and remove no entry, that the run without faults did not.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The fields that the simulator sets by itself, and that differ from run to run.
+const VOLATILE: &[&str] = &["updated_at", "created_at", "pushed_at", "node_id"];
+
+/// The lists from which GitHub itself removes actors, if the actors lose their access.
+const ACTORS: &[&str] = &["restrictions", "allowances"];
+
+/// The values that each place of a state ever had. `None` means that the place did not exist.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    seen: BTreeMap<String, Vec<Option<Value>>>,
+    states: usize,
+}
+
+impl Ledger {
+    /// Records a state.
+    pub fn record(&mut self, state: &Value) {
+        let present = leaves(state);
+        for (path, value) in &present {
+            let is_new = !self.seen.contains_key(path);
+            let seen = self.seen.entry(path.clone()).or_default();
+            if is_new && self.states > 0 {
+                seen.push(None);
+            }
+            if !seen.iter().any(|known| known.as_ref() == Some(value)) {
+                seen.push(Some(value.clone()));
+            }
+        }
+        for (path, seen) in &mut self.seen {
+            if !present.contains_key(path) && !seen.contains(&None) {
+                seen.push(None);
+            }
+        }
+        self.states += 1;
+    }
+
+    /// Returns the values of a state that no recorded state had in the same place.
+    pub fn strangers(&self, state: &Value) -> Vec<String> {
+        let present = leaves(state);
+        let mut found = Vec::new();
+        for (path, value) in &present {
+            let Some(seen) = self.seen.get(path) else {
+                found.push(format!("{path}: {value} is new"));
+                continue;
+            };
+            let is_id = path.ends_with("/id");
+            // The id of an entry that a run created depends on the order of the writes.
+            let is_free = is_id && seen.contains(&None);
+            let is_known =
+                |known: &Option<Value>| known.as_ref().is_some_and(|known| fits(path, known, value));
+            if !is_free && !seen.iter().any(is_known) {
+                found.push(format!("{path}: {value} is not one of {}", shown(seen)));
+            }
+        }
+        for (path, seen) in &self.seen {
+            if !present.contains_key(path) && !seen.contains(&None) {
+                found.push(format!("{path}: {} is gone", shown(seen)));
+            }
+        }
+        found
+    }
+}
+
+fn shown(seen: &[Option<Value>]) -> String {
+    let each = seen.iter().map(|value| value.as_ref().map_or_else(|| "nothing".into(), Value::to_string));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns whether a value equals a known one. Lists of actors may be shorter, because GitHub
+/// removes actors that have lost their access.
+fn fits(path: &str, known: &Value, value: &Value) -> bool {
+    if known == value {
+        return true;
+    }
+    let is_of_actors = ACTORS.iter().any(|list| path.contains(list));
+    let (Some(known), Some(value)) = (known.as_array(), value.as_array()) else { return false };
+    is_of_actors && value.iter().all(|actor| known.contains(actor))
+}
+
+/// Returns the values of a state, each with its path. A repository is named by its id, because it
+/// can be renamed. The order of the entries of a list does not count.
+fn leaves(state: &Value) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    walk(state, "", &mut found);
+    found
+}
+
+fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(map) => {
+            // An entry may have no values of its own, so the object itself counts too.
+            found.insert(format!("{path}/"), Value::Null);
+            for (key, inner) in map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str())) {
+                let is_repository = path.ends_with("/repos");
+                let id = inner["id"].as_u64().filter(|_| is_repository);
+                let name = id.map_or_else(|| key.clone(), |id| id.to_string());
+                walk(inner, &format!("{path}/{name}"), found);
+            }
+        }
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(steady).collect();
+            items.sort_by_key(Value::to_string);
+            found.insert(path.to_owned(), Value::Array(items));
+        }
+        other => {
+            found.insert(path.to_owned(), other.clone());
+        }
+    }
+}
+
+/// Returns an entry of a list without the fields that differ from run to run.
+fn steady(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, _)| *key != "id" && !VOLATILE.contains(&key.as_str()));
+            Value::Object(kept.map(|(key, value)| (key.clone(), steady(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(steady).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(labels: &Value) -> Value {
+        json!({ "orgs": { "acme": { "repos": { "shop": { "id": 1, "labels": labels, "topics": ["a", "b"] } } } } })
+    }
+
+    #[test]
+    fn a_value_or_a_gap_that_the_calm_run_never_had_is_a_stranger() {
+        let mut ledger = Ledger::default();
+        ledger.record(&state(
+            &json!({ "bug": { "id": 7, "color": "red" }, "old": { "id": 8, "color": "red" } }),
+        ));
+        ledger.record(&state(
+            &json!({ "bug": { "id": 7, "color": "blue" }, "new": { "id": 9, "color": "red" } }),
+        ));
+        for (labels, is_strange) in [
+            (json!({ "bug": { "id": 7, "color": "blue" } }), false),
+            (json!({ "bug": { "id": 7, "color": "red" }, "new": { "id": 55, "color": "red" } }), false),
+            (json!({ "bug": { "id": 7, "color": "green" } }), true),
+            (json!({ "bug": { "id": 12, "color": "red" } }), true),
+            (json!({ "new": { "id": 9, "color": "red" } }), true),
+            (json!({ "bug": { "id": 7, "color": "red" }, "odd": { "id": 9, "color": "red" } }), true),
+        ] {
+            let strangers = ledger.strangers(&state(&labels));
+            assert_eq!(!strangers.is_empty(), is_strange, "{labels}: {strangers:?}");
+        }
+        let renamed =
+            state(&json!({ "bug": { "id": 7, "color": "red" } })).to_string().replace("shop", "store");
+        assert_eq!(ledger.strangers(&serde_json::from_str(&renamed).unwrap()), Vec::<String>::new());
+        let swapped = state(&json!({ "bug": { "id": 7, "color": "red" } })).to_string();
+        let swapped = swapped.replace(r#"["a","b"]"#, r#"["b","a"]"#);
+        assert_eq!(ledger.strangers(&serde_json::from_str(&swapped).unwrap()), Vec::<String>::new());
+    }
+}

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Api;
 use crate::assemble::assemble;
-use crate::connection::{Tally, each, entries, next};
+use crate::connection::{Tally, each, entries, next, unique};
 use crate::documents;
 use crate::documents::repositories::{IndexNode, NAME, NamedRepository};
 use crate::graphql::{run, run_batch};
@@ -437,9 +437,13 @@ fn digest(wanted: &Value) -> Vec<u8> {
     Sha256::digest(wanted.to_string()).to_vec()
 }
 
-/// Returns the rows if every row has all fields in `identity`, otherwise an error.
+/// Returns the rows if every row has all fields in `identity`, and no id comes twice; otherwise an
+/// error.
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
+    if identity.contains(&"id") {
+        unique(&rows, "reading a list")?;
+    }
     Ok(rows)
 }
 

@@ -136,10 +136,11 @@ fn change(rows: &mut Vec<Value>, fault: ListFault) {
     }
 }
 
-/// Returns the id of a row. In an edge, the node has the id.
+/// Returns the id of a row, unless the row is about a person. In an edge, the node has the id.
 fn id_of(row: &Value) -> Option<&Value> {
     let holder = if row["node"].is_object() { &row["node"] } else { row };
-    holder.get("id").filter(|id| !id.is_null())
+    // Beadle addresses people by their logins.
+    holder.get("id").filter(|id| !id.is_null() && holder.get("login").is_none())
 }
 
 /// Replaces the id of a row that has one, or removes it.

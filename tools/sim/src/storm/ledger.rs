@@ -1,7 +1,7 @@
 //! Remembers every value that a state ever had. A run without faults fills the ledger. A run with
 //! faults may then bring no value, and remove no entry, that the run without faults did not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -49,12 +49,9 @@ impl Ledger {
                 found.push(format!("{path}: {value} is new"));
                 continue;
             };
-            let is_id = path.ends_with("/id");
-            // The id of an entry that a run created depends on the order of the writes.
-            let is_free = is_id && seen.contains(&None);
             let is_known =
                 |known: &Option<Value>| known.as_ref().is_some_and(|known| fits(path, known, value));
-            if !is_free && !seen.iter().any(is_known) {
+            if !self.is_free(path) && !seen.iter().any(is_known) {
                 found.push(format!("{path}: {value} is not one of {}", shown(seen)));
             }
         }
@@ -64,6 +61,27 @@ impl Ledger {
             }
         }
         found
+    }
+
+    /// Returns the differences between the end of the run that filled the ledger and another end.
+    pub fn differences(&self, end: &Value, other: &Value) -> Vec<String> {
+        let (end, other) = (leaves(end), leaves(other));
+        let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();
+        let differs = |path: &&String| match (end.get(*path), other.get(*path)) {
+            (Some(known), Some(value)) => !self.is_free(path) && !fits(path, known, value),
+            (one, other) => one != other,
+        };
+        let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let differing = paths.into_iter().filter(differs);
+        differing
+            .map(|path| format!("{path}: {} in place of {}", shown(other.get(path)), shown(end.get(path))))
+            .collect()
+    }
+
+    /// Returns whether a place may have any value. The id of an entry that a run created depends on
+    /// the order of the writes.
+    fn is_free(&self, path: &str) -> bool {
+        path.ends_with("/id") && self.seen.get(path).is_some_and(|seen| seen.contains(&None))
     }
 }
 
@@ -156,6 +174,12 @@ mod tests {
             let strangers = ledger.strangers(&state(&labels));
             assert_eq!(!strangers.is_empty(), is_strange, "{labels}: {strangers:?}");
         }
+        let end = state(&json!({ "bug": { "id": 7, "color": "blue" }, "new": { "id": 9, "color": "red" } }));
+        let same =
+            state(&json!({ "bug": { "id": 7, "color": "blue" }, "new": { "id": 21, "color": "red" } }));
+        assert_eq!(ledger.differences(&end, &same), Vec::<String>::new());
+        let other = state(&json!({ "bug": { "id": 7, "color": "red" }, "new": { "id": 9, "color": "red" } }));
+        assert_eq!(ledger.differences(&end, &other).len(), 1);
         let renamed =
             state(&json!({ "bug": { "id": 7, "color": "red" } })).to_string().replace("shop", "store");
         assert_eq!(ledger.strangers(&serde_json::from_str(&renamed).unwrap()), Vec::<String>::new());

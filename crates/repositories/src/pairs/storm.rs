@@ -282,7 +282,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     let book = Arc::new(Mutex::new(Book::default()));
     sim.begin_with(state.doc.clone());
     sim.look(|state| book.lock().note(state));
-    let calm = Arc::new(Storm::new(seed, LIMITS));
+    let calm = Arc::new(Storm::of_github(seed, LIMITS));
     calm.end();
     let stage = Stage::open(sim, &folder.join(format!("{seed}-calm.db")), policy.clone())?;
     // A calm run that never becomes quiet is a failure of the pairs' own test.
@@ -295,7 +295,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
         let mut book = book.lock();
         (book.is_filled, book.writes) = (true, 0);
     }
-    let storm = Arc::new(Storm::new(seed, LIMITS));
+    let storm = Arc::new(Storm::of_github(seed, LIMITS));
     let stage = Stage::open(sim, &folder.join(format!("{seed}.db")), policy)?;
     let mut service = Service::start(&stage, &storm, &book)?;
     let check = |when: &str| match (storm.broken(), book.lock().strange.as_slice()) {

@@ -69,8 +69,10 @@ fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
                     add(key, true);
                 }
             }
+            // A list by cursor has a total too, but a client cannot rely on it: only a page without a
+            // cursor ends the list.
             if map.get("Resources").is_some_and(has_rows) {
-                add("Resources", map.contains_key("totalResults"));
+                add("Resources", false);
             }
             if map.contains_key("total_count")
                 && let Some(key) = COUNTED_LISTS.iter().find(|key| map.get(**key).is_some_and(has_rows))

@@ -120,6 +120,9 @@ enum Refusal {
 #[derive(Debug)]
 struct State {
     random: StdRng,
+    /// Whether the vendor is GitHub. Only GitHub answers 403 because of a limit, names a used-up budget
+    /// in its own headers, and gives Beadle a way to notice an earlier state.
+    is_github: bool,
     is_over: bool,
     weather: Weather,
     changes: Instant,
@@ -147,11 +150,22 @@ impl Drop for InProgress<'_> {
 }
 
 impl Storm {
-    /// Creates a storm. The client must keep to `limits`.
-    pub fn new(seed: u64, limits: SecondaryLimits) -> Self {
+    /// Creates a storm of GitHub. The client must keep to `limits`.
+    pub fn of_github(seed: u64, limits: SecondaryLimits) -> Self {
+        Self::new(seed, limits, true)
+    }
+
+    /// Creates a storm of a directory or of a SCIM server. It shows no earlier states. A list of members
+    /// that is old, and agrees with an old count, looks like the present list.
+    pub fn of_directory(seed: u64) -> Self {
+        Self::new(seed, SecondaryLimits::NONE, false)
+    }
+
+    fn new(seed: u64, limits: SecondaryLimits, is_github: bool) -> Self {
         let now = Instant::now();
         let state = State {
             random: StdRng::seed_from_u64(seed),
+            is_github,
             is_over: false,
             weather: Weather::Fair,
             changes: now,
@@ -166,6 +180,11 @@ impl Storm {
     /// Ends the storm. The witness keeps watching.
     pub fn end(&self) {
         self.state.lock().is_over = true;
+    }
+
+    /// Records that the client was started again, and knows nothing of earlier refusals.
+    pub fn restarted(&self) {
+        self.state.lock().witness.forget_refusals();
     }
 
     /// Returns the first rule that the client broke.
@@ -302,7 +321,7 @@ impl State {
             Weather::Mixed => 20,
             _ => 40,
         };
-        let random = &mut self.random;
+        let (random, is_github) = (&mut self.random, self.is_github);
         if random.random_range(0..100) >= percent {
             return None;
         }
@@ -320,7 +339,7 @@ impl State {
         };
         Some(match kind {
             Weather::Fair | Weather::Mixed => return None,
-            Weather::Limited => Disturbance::Refuse(refusal(random)),
+            Weather::Limited => Disturbance::Refuse(refusal(random, is_github)),
             Weather::Failing => Disturbance::Fail {
                 status: *[500, 502, 503, 504].choose(random)?,
                 is_done: random.random_bool(0.5),
@@ -332,6 +351,7 @@ impl State {
                 by: Duration::from_millis(random.random_range(500..60_000)),
             },
             Weather::Wrong => Disturbance::WrongList,
+            Weather::Stale if !is_github => return None,
             Weather::Stale => Disturbance::Stale,
         })
     }
@@ -359,9 +379,9 @@ fn loses(happens: Disturbance) -> bool {
     }
 }
 
-fn refusal(random: &mut StdRng) -> Refusal {
-    let status = if random.random_bool(0.5) { 403 } else { 429 };
-    match random.random_range(0..3) {
+fn refusal(random: &mut StdRng, is_github: bool) -> Refusal {
+    let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
+    match random.random_range(0..if is_github { 3 } else { 2 }) {
         0 => Refusal::RetryAfter(status, random.random_range(1..1_800)),
         1 => Refusal::Unnamed(status),
         _ => Refusal::UsedUp(random.random_range(1..3_600)),
@@ -415,7 +435,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_storm_that_is_over_disturbs_nothing() {
-        let storm = Storm::new(1, SecondaryLimits::NONE);
+        let storm = Storm::of_github(1, SecondaryLimits::NONE);
         storm.end();
         for _ in 0..100 {
             assert_eq!(storm.exchange(get(), answer).await, answer(get()).await);
@@ -426,7 +446,7 @@ mod tests {
     #[tokio::test]
     async fn a_seed_gives_the_same_disturbances() {
         let happens = |seed| {
-            let storm = Storm::new(seed, SecondaryLimits::NONE);
+            let storm = Storm::of_github(seed, SecondaryLimits::NONE);
             let mut state = storm.state.lock();
             let each = (0..200).map(|_| format!("{:?}", state.disturbance(Weather::Mixed)));
             each.collect::<Vec<_>>()
@@ -437,7 +457,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_wait_is_noticed() {
-        let storm = Storm::new(1, SecondaryLimits::NONE);
+        let storm = Storm::of_github(1, SecondaryLimits::NONE);
         storm.refuse(&call_of(&get()), Refusal::RetryAfter(429, 60));
         storm.end();
         storm.exchange(get(), answer).await.unwrap();

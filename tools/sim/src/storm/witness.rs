@@ -154,6 +154,11 @@ impl Witness {
         *known = until.max(*known);
     }
 
+    /// Forgets the refusals, because the client was started again.
+    pub(super) fn forget_refusals(&mut self) {
+        self.refused.clear();
+    }
+
     fn breaks(&mut self, why: &str, call: &Call) {
         self.broken.get_or_insert_with(|| format!("{}: {why}", call.label));
     }

@@ -442,7 +442,7 @@ fn digest(wanted: &Value) -> Vec<u8> {
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
     if identity.contains(&"id") {
-        unique(&rows, "reading a list")?;
+        unique(rows.iter().map(|row| row["id"].to_string()), "reading a list")?;
     }
     Ok(rows)
 }
@@ -470,6 +470,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;
+    unique(rows.iter().map(|row| row.id), "reading the invitations")?;
     let invitation = |row: InvitationRow| Invitation {
         id: row.id,
         account: row.invitee.as_ref().map(|invitee| invitee.id),

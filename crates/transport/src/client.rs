@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use beadle_engine::backoff::backoff;
 use beadle_engine::{Budgets, Class, Clock, Lane, Resource, Time, Wait};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::header;
 use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::answer::{self, Answer};
+use crate::content::{ContentLimits, ContentPace};
 use crate::error::TransportError;
 use crate::pace::Pace;
 use crate::path::Path;
+use crate::request::{Request, label, outgoing, unsendable};
 use crate::wire::{Network, Wire};
 
 /// The maximum number of redirects that one read follows.
@@ -45,6 +44,9 @@ pub struct ClientSettings {
     pub rest_points: u32,
     /// The maximum number of points that GraphQL requests may use in this period.
     pub graphql_points: u32,
+    /// The maximum number of requests that create content. `None` means that the vendor has no such
+    /// limit.
+    pub content: Option<ContentLimits>,
     /// True if the client waits until a used-up budget is available again. Commands set it, because
     /// they have no queue to which the work could return. Otherwise the client returns an error.
     pub patient: bool,
@@ -73,30 +75,6 @@ impl RateLimitHeaders {
     pub const OKTA: Self = Self { prefix: "x-rate-limit", share: 50 };
 }
 
-/// The body of a request, with its content type.
-#[derive(Clone, Debug)]
-pub struct Body {
-    content_type: &'static str,
-    text: String,
-}
-
-impl Body {
-    /// Creates a JSON body with the content type `application/json`.
-    pub fn json(value: &Value) -> Self {
-        Self { content_type: "application/json", text: value.to_string() }
-    }
-
-    /// Creates a JSON body with the content type `application/scim+json` (RFC 7644, 3.1).
-    pub fn scim(value: &Value) -> Self {
-        Self { content_type: "application/scim+json", text: value.to_string() }
-    }
-
-    /// Creates the body of a form, from text in the format `application/x-www-form-urlencoded`.
-    pub fn form(encoded: String) -> Self {
-        Self { content_type: "application/x-www-form-urlencoded", text: encoded }
-    }
-}
-
 impl Default for ClientSettings {
     fn default() -> Self {
         Self {
@@ -107,37 +85,12 @@ impl Default for ClientSettings {
             // can arrive at GitHub closer together than Beadle sent them.
             rest_points: 850,
             graphql_points: 1800,
+            content: None,
             patient: false,
             rate_limit_headers: RateLimitHeaders::GITHUB,
             wire: None,
         }
     }
-}
-
-/// One request that a client sends.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The HTTP method.
-    pub method: Method,
-    /// The path below the client's base address, with the query. It may also be a whole address
-    /// that came from the vendor.
-    pub path: Path,
-    /// The value of the header `Accept`.
-    pub accept: &'static str,
-    /// The value of the header `Authorization`, if the request has this header.
-    pub authorization: Option<SecretString>,
-    /// Further headers.
-    pub headers: HeaderMap,
-    /// The body, if the request has one.
-    pub body: Option<Body>,
-    /// The account of the budget that pays for the request.
-    pub resource: Resource,
-    /// True if the rate-limit headers of the answer describe the budget of this credential. They do
-    /// not if the request is made as the App itself, because the App has a separate budget.
-    pub counted: bool,
-    /// True if the request can change anything at the vendor. A GraphQL query is a POST request
-    /// that changes nothing.
-    pub writes: bool,
 }
 
 /// An HTTP client for one vendor's address and one credential. It keeps to the budget and retries
@@ -154,6 +107,7 @@ pub struct Client {
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
+    content: Option<Arc<ContentPace>>,
     /// The end of the wait that was logged last, so that each wait is logged only once.
     said: Arc<Mutex<Time>>,
 }
@@ -181,6 +135,7 @@ impl Client {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             rest: Arc::new(Pace::new(settings.window, settings.rest_points)),
             graphql: Arc::new(Pace::new(settings.window, settings.graphql_points)),
+            content: settings.content.map(|limits| Arc::new(ContentPace::new(limits, settings.window))),
             settings,
             lane: Lane::Manual,
             said: Arc::default(),
@@ -216,6 +171,9 @@ impl Client {
     pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
+        if let Some(content) = &self.content {
+            content.share(processes, guessed);
+        }
     }
 
     /// Returns the period over which the vendor counts points for its secondary limits.
@@ -353,6 +311,11 @@ impl Client {
         if request.counted {
             self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
         }
+        if let Some(content) = self.content.as_ref().filter(|_| request.creates()) {
+            // A sweep leaves a part of the limit to events. For all other lanes the limit is used up.
+            let spares_events = lane == Lane::Sweep;
+            content.take(lane, &self.clock).await.map_err(|until| self.pacing(until, spares_events))?;
+        }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         // The points are taken only when the request is about to be sent. A request that has to
         // wait for points does not occupy a slot meanwhile.
@@ -364,12 +327,7 @@ impl Client {
             let now = self.clock.now();
             let Some(at) = pace.try_take(points, lane, now) else { break (slot, now) };
             drop(slot);
-            pace.wait(at, lane, &self.clock).await.map_err(|until| Wait {
-                credential: self.budgets.credential().to_owned(),
-                resource: Resource::Secondary,
-                until,
-                spares_events: true,
-            })?;
+            pace.wait(at, lane, &self.clock).await.map_err(|until| self.pacing(until, true))?;
         };
         if request.counted {
             self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
@@ -404,6 +362,12 @@ impl Client {
         Err(self.refused(request.resource, request.writes, answer, now))
     }
 
+    /// Returns the error for a request that has to wait for its turn in Beadle's own pace.
+    fn pacing(&self, until: Time, spares_events: bool) -> Wait {
+        let credential = self.budgets.credential().to_owned();
+        Wait { credential, resource: Resource::Secondary, until, spares_events }
+    }
+
     /// Converts an answer that reports a failure into an error.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = answer::message(&answer.body);
@@ -431,68 +395,5 @@ impl Client {
         let named = answer::retry_after(&answer.headers, now).or(if primary { reset } else { soon });
         let until = self.budgets.refuse(resource, named, now);
         TransportError::Limited { request: answer.request, resource, until }
-    }
-}
-
-fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, http::Error> {
-    let mut builder = http::Request::builder().method(&request.method).uri(target.as_str());
-    if let Some(headers) = builder.headers_mut() {
-        headers.extend(request.headers.clone());
-    }
-    builder = builder.header(header::ACCEPT, request.accept);
-    if let Some(authorization) = &request.authorization {
-        let mut value = HeaderValue::from_str(authorization.expose_secret())?;
-        value.set_sensitive(true);
-        builder = builder.header(header::AUTHORIZATION, value);
-    }
-    let Some(body) = &request.body else { return builder.body(Bytes::new()) };
-    builder.header(header::CONTENT_TYPE, body.content_type).body(Bytes::from(body.text.clone()))
-}
-
-/// Returns the error for a request that cannot be built.
-fn unsendable(label: &str, error: &http::Error) -> TransportError {
-    let (request, why) = (label.to_owned(), error.to_string());
-    // The only header whose value can be invalid is the credential. All other values are literals,
-    // or come from valid headers.
-    if error.is::<header::InvalidHeaderValue>() {
-        TransportError::Credential { request, why }
-    } else {
-        TransportError::Network { request, why }
-    }
-}
-
-fn label(request: &Request) -> String {
-    // A query may contain names of people, so the message has only the path. The path is enough to
-    // find the request.
-    let path = request.path.without_query();
-    format!(
-        "{} {}{}",
-        request.method,
-        if path.starts_with('/') || path.contains("://") { "" } else { "/" },
-        path
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credential_that_is_no_header_is_refused_and_not_shown() {
-        for token in ["hidden\r\nx-other: 1", "hidden\0", "hidden\n", "hidden\u{7f}"] {
-            let request = Request {
-                method: Method::GET,
-                path: Path::at("x"),
-                accept: "application/json",
-                authorization: Some(SecretString::from(format!("Bearer {token}"))),
-                headers: HeaderMap::new(),
-                body: None,
-                resource: Resource::Core,
-                counted: false,
-                writes: false,
-            };
-            let refused = outgoing(&request, &Url::parse("https://api.test/x").unwrap()).unwrap_err();
-            assert!(!format!("{refused} {refused:?}").contains("hidden"));
-        }
     }
 }

@@ -3,18 +3,22 @@
 
 mod answer;
 mod client;
+mod content;
 mod error;
 mod pace;
 pub mod path;
+mod request;
 pub mod sharing;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wire;
 
 pub use answer::Answer;
-pub use client::{Body, Client, ClientSettings, RateLimitHeaders, Request};
+pub use client::{Client, ClientSettings, RateLimitHeaders};
+pub use content::ContentLimits;
 pub use error::TransportError;
 pub use http::Method;
 pub use path::Path;
+pub use request::{Body, Request};
 pub use sharing::Sharing;
 pub use wire::{Exchanged, Wire};

@@ -37,7 +37,7 @@ use beadle_engine::{
 use beadle_github::{Api, Credential, Endpoint, Reader, Writer};
 use beadle_sim::Sim;
 use beadle_sim::storm::{Ledger, SecondaryLimits, Storm};
-use beadle_transport::{ClientSettings, Exchanged, Wire};
+use beadle_transport::{ClientSettings, ContentLimits, Exchanged, Wire};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use secrecy::SecretString;
@@ -57,11 +57,6 @@ const TRIES: u64 = 40;
 const ROUNDS: usize = 12;
 /// The longest wait that GitHub names in a storm, and some more.
 const CALM: Duration = Duration::from_secs(2 * 3600);
-/// GitHub's limits, without those of requests that create content. Beadle spreads bulk writes over
-/// time, but this test writes without waiting, so that a storm has more writes.
-const LIMITS: SecondaryLimits =
-    SecondaryLimits { content: (usize::MAX, usize::MAX), ..SecondaryLimits::GITHUB };
-
 /// What the simulated GitHub's state was, or may be, after each write.
 #[derive(Default)]
 struct Book {
@@ -147,7 +142,8 @@ struct Service<'a> {
 impl<'a> Service<'a> {
     fn start(stage: &'a Stage, storm: &Arc<Storm>, book: &Arc<Mutex<Book>>) -> Result<Self, String> {
         let wire = Stormy { sim: stage.sim.clone(), storm: storm.clone(), book: book.clone() };
-        let settings = ClientSettings { wire: Some(Arc::new(wire)), ..ClientSettings::default() };
+        let content = Some(ContentLimits::GITHUB);
+        let settings = ClientSettings { content, wire: Some(Arc::new(wire)), ..ClientSettings::default() };
         let endpoint = Endpoint::new(&stage.sim.url());
         let credential = Credential::Token(SecretString::from(stage.token.as_str()));
         let budgets = Budgets::new(ORGANISATION, 0);
@@ -282,7 +278,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     let book = Arc::new(Mutex::new(Book::default()));
     sim.begin_with(state.doc.clone());
     sim.look(|state| book.lock().note(state));
-    let calm = Arc::new(Storm::of_github(seed, LIMITS));
+    let calm = Arc::new(Storm::of_github(seed, SecondaryLimits::GITHUB));
     calm.end();
     let stage = Stage::open(sim, &folder.join(format!("{seed}-calm.db")), policy.clone())?;
     // A calm run that never becomes quiet is a failure of the pairs' own test.
@@ -295,7 +291,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
         let mut book = book.lock();
         (book.is_filled, book.writes) = (true, 0);
     }
-    let storm = Arc::new(Storm::of_github(seed, LIMITS));
+    let storm = Arc::new(Storm::of_github(seed, SecondaryLimits::GITHUB));
     let stage = Stage::open(sim, &folder.join(format!("{seed}.db")), policy)?;
     let mut service = Service::start(&stage, &storm, &book)?;
     let check = |when: &str| match (storm.broken(), book.lock().strange.as_slice()) {

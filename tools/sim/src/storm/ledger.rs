@@ -49,14 +49,12 @@ impl Ledger {
                 found.push(format!("{path}: {value} is new"));
                 continue;
             };
-            let is_known =
-                |known: &Option<Value>| known.as_ref().is_some_and(|known| fits(path, known, value));
-            if !self.is_free(path) && !seen.iter().any(is_known) {
+            if !self.is_free(path) && !seen.iter().any(|known| known.as_ref() == Some(value)) {
                 found.push(format!("{path}: {value} is not one of {}", shown(seen)));
             }
         }
         for (path, seen) in &self.seen {
-            if !present.contains_key(path) && !seen.contains(&None) {
+            if !present.contains_key(path) && !seen.contains(&None) && !is_of_actors(path) {
                 found.push(format!("{path}: {} is gone", shown(seen)));
             }
         }
@@ -68,7 +66,8 @@ impl Ledger {
         let (end, other) = (leaves(end), leaves(other));
         let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();
         let differs = |path: &&String| match (end.get(*path), other.get(*path)) {
-            (Some(known), Some(value)) => !self.is_free(path) && !fits(path, known, value),
+            (Some(known), Some(value)) => !self.is_free(path) && known != value,
+            (Some(_), None) => !is_of_actors(path),
             (one, other) => one != other,
         };
         let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
@@ -90,19 +89,14 @@ fn shown(seen: &[Option<Value>]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether a value equals a known one. Lists of actors may be shorter, because GitHub
+/// Returns whether a place is in a list of actors. Such a list may become shorter, because GitHub
 /// removes actors that have lost their access.
-fn fits(path: &str, known: &Value, value: &Value) -> bool {
-    if known == value {
-        return true;
-    }
-    let is_of_actors = ACTORS.iter().any(|list| path.contains(list));
-    let (Some(known), Some(value)) = (known.as_array(), value.as_array()) else { return false };
-    is_of_actors && value.iter().all(|actor| known.contains(actor))
+fn is_of_actors(path: &str) -> bool {
+    ACTORS.iter().any(|list| path.contains(list))
 }
 
 /// Returns the values of a state, each with its path. A repository is named by its id, because it
-/// can be renamed. The order of the entries of a list does not count.
+/// can be renamed. Each entry of a list has a path of its own.
 fn leaves(state: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     walk(state, "", &mut found);
@@ -121,10 +115,16 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
                 walk(inner, &format!("{path}/{name}"), found);
             }
         }
+        // Each entry counts by itself, because writes to several repositories can come in any order.
         Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().map(steady).collect();
-            items.sort_by_key(Value::to_string);
-            found.insert(path.to_owned(), Value::Array(items));
+            found.insert(format!("{path}[]"), Value::Null);
+            for item in items {
+                let entry = format!("{path}[{}]", steady(item));
+                // The second one of two equal entries gets another path.
+                let mut paths = (1..).map(|n| if n == 1 { entry.clone() } else { format!("{entry} {n}") });
+                let free = paths.find(|path| !found.contains_key(path)).unwrap_or_default();
+                found.insert(free, Value::Null);
+            }
         }
         other => {
             found.insert(path.to_owned(), other.clone());

@@ -41,7 +41,7 @@ use beadle_transport::{ClientSettings, ContentLimits, Exchanged, Wire};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::state::ORGANISATION;
@@ -55,6 +55,8 @@ const USUAL: u64 = 10;
 const TRIES: u64 = 40;
 /// The maximum number of applies until an apply must write nothing.
 const ROUNDS: usize = 12;
+/// The limits of requests that create content.
+const CONTENT: Option<ContentLimits> = Some(ContentLimits::GITHUB);
 /// The longest wait that GitHub names in a storm, and some more.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// What the simulated GitHub's state was, or may be, after each write.
@@ -140,9 +142,13 @@ struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    fn start(stage: &'a Stage, storm: &Arc<Storm>, book: &Arc<Mutex<Book>>) -> Result<Self, String> {
+    fn start(
+        stage: &'a Stage,
+        storm: &Arc<Storm>,
+        book: &Arc<Mutex<Book>>,
+        content: Option<ContentLimits>,
+    ) -> Result<Self, String> {
         let wire = Stormy { sim: stage.sim.clone(), storm: storm.clone(), book: book.clone() };
-        let content = Some(ContentLimits::GITHUB);
         let settings = ClientSettings { content, wire: Some(Arc::new(wire)), ..ClientSettings::default() };
         let endpoint = Endpoint::new(&stage.sim.url());
         let credential = Credential::Token(SecretString::from(stage.token.as_str()));
@@ -282,7 +288,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     calm.end();
     let stage = Stage::open(sim, &folder.join(format!("{seed}-calm.db")), policy.clone())?;
     // A calm run that never becomes quiet is a failure of the pairs' own test.
-    if !matches!(Service::start(&stage, &calm, &book)?.settle().await, Ok(true)) {
+    if !matches!(Service::start(&stage, &calm, &book, CONTENT)?.settle().await, Ok(true)) {
         return Ok(None);
     }
     let end = sim.state();
@@ -293,7 +299,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     }
     let storm = Arc::new(Storm::of_github(seed, SecondaryLimits::GITHUB));
     let stage = Stage::open(sim, &folder.join(format!("{seed}.db")), policy)?;
-    let mut service = Service::start(&stage, &storm, &book)?;
+    let mut service = Service::start(&stage, &storm, &book, CONTENT)?;
     let check = |when: &str| match (storm.broken(), book.lock().strange.as_slice()) {
         (Some(broken), _) => Err(format!("{when}: {broken}")),
         (None, []) => Ok(()),
@@ -353,4 +359,38 @@ async fn no_storm_of_github_breaks_a_promise() {
     let is_whole_run = count >= USUAL && from == 0 && time.is_none();
     assert!(!is_whole_run || all.storms == count, "too few pairs have a simple calm run: {all:?}");
     assert!(!is_whole_run || all.lost_writes > 0, "no answer of a write was lost: {all:?}");
+}
+
+/// Applies a policy with more new labels than GitHub accepts in a minute, as runs for events. Returns
+/// the limit that Beadle passed.
+async fn many_labels(content: Option<ContentLimits>) -> Option<String> {
+    let (sim, folder) = (simulated().await, folder());
+    let shop = json!({ "id": 101, "created_at": "2026-01-01T00:00:00Z", "branches": { "main": {} } });
+    let organisation = json!({ "id": 1, "members": [], "owners": [], "repos": { "shop": shop } });
+    sim.begin_with(json!({ "users": {}, "apps": {}, "orgs": { ORGANISATION: organisation } }));
+    let label = |n| json!({ "name": format!("label {n}"), "color": "cc0000" });
+    let labels: Vec<Value> = (0..120).map(label).collect();
+    let sources = BTreeMap::from([("settings.yml".to_owned(), json!({ "labels": labels }).to_string())]);
+    let policy = Policy::from_sources(sources, "admin", Path::new("policy")).unwrap();
+    let stage = Stage::open(&sim, &folder.path().join("labels.db"), policy).unwrap();
+    let storm = Arc::new(Storm::of_github(0, SecondaryLimits::GITHUB));
+    storm.end();
+    let service = Service::start(&stage, &storm, &Arc::default(), content).unwrap();
+    let mut last = Round::default();
+    for _ in 0..ROUNDS {
+        last = service.round(Lane::Event).await;
+        if last.is_quiet() {
+            break;
+        }
+        stage.clock.sleep(Duration::from_secs(60)).await;
+    }
+    assert!(last.is_quiet(), "{last:#?}");
+    storm.broken()
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_for_an_event_keep_to_the_limits_of_requests_that_create_content() {
+    assert_eq!(many_labels(CONTENT).await, None);
+    let broken = many_labels(None).await;
+    assert!(broken.is_some_and(|broken| broken.contains("created content")), "the witness notices nothing");
 }

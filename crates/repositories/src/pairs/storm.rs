@@ -368,7 +368,7 @@ async fn many_labels(content: Option<ContentLimits>) -> Option<String> {
     let shop = json!({ "id": 101, "created_at": "2026-01-01T00:00:00Z", "branches": { "main": {} } });
     let organisation = json!({ "id": 1, "members": [], "owners": [], "repos": { "shop": shop } });
     sim.begin_with(json!({ "users": {}, "apps": {}, "orgs": { ORGANISATION: organisation } }));
-    let label = |n| json!({ "name": format!("label {n}"), "color": "cc0000" });
+    let label = |n: u32| json!({ "name": format!("label {n}"), "color": "cc0000" });
     let labels: Vec<Value> = (0..120).map(label).collect();
     let sources = BTreeMap::from([("settings.yml".to_owned(), json!({ "labels": labels }).to_string())]);
     let policy = Policy::from_sources(sources, "admin", Path::new("policy")).unwrap();

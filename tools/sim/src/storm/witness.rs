@@ -10,6 +10,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a client must wait if the vendor refuses a request and names no time.
 const UNNAMED: Duration = Duration::from_secs(60);
+/// A client may count in whole milliseconds.
+const PRECISION: Duration = Duration::from_millis(1);
 
 /// The secondary limits of a vendor.
 ///
@@ -99,7 +101,7 @@ impl Witness {
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         for refused in [Refused::All, own] {
-            let until = self.refused.get(&refused).copied().filter(|until| *until > now);
+            let until = self.refused.get(&refused).copied().filter(|until| *until > now + PRECISION);
             if let Some(until) = until {
                 let early = until.duration_since(now).as_millis();
                 self.breaks(&format!("sent {early} ms before the vendor accepts requests again"), call);

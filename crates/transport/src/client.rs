@@ -371,7 +371,7 @@ impl Client {
     /// Converts an answer that reports a failure into an error.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = answer::message(&answer.body);
-        let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
+        let asks_for_patience = answer.headers.contains_key(header::RETRY_AFTER);
         let figure = |what| answer::figure(&answer.headers, self.settings.rate_limit_headers, what);
         let used_up = figure("remaining") == Some(0);
         let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));

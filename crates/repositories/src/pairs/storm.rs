@@ -19,7 +19,7 @@
 //!
 //! To see the test fail, remove one of these lines and run 2,000 storms:
 //!
-//! - in `transport/src/answer.rs`, the line of `retry_after` that reads the header: Beadle waits a
+//! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle waits a
 //!   minute, and GitHub asked for more;
 //! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle sends requests
 //!   while GitHub refuses them;

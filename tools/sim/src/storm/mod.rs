@@ -111,6 +111,8 @@ enum Disturbance {
 enum Refusal {
     /// The answer names a wait in seconds.
     RetryAfter(u16, u64),
+    /// The answer names a date, which is this number of seconds away.
+    RetryAt(u16, u64),
     /// The answer names no time.
     Unnamed(u16),
     /// The budget is used up, and the answer names the time of its reset, in seconds from now.
@@ -248,7 +250,9 @@ impl Storm {
     fn refuse(&self, call: &Call, refusal: Refusal) -> StormAnswer {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         let (status, named, refused) = match refusal {
-            Refusal::RetryAfter(status, seconds) => (status, Some(seconds), Refused::All),
+            Refusal::RetryAfter(status, seconds) | Refusal::RetryAt(status, seconds) => {
+                (status, Some(seconds), Refused::All)
+            }
             Refusal::Unnamed(status) => (status, None, Refused::All),
             Refusal::UsedUp(seconds) => (403, Some(seconds), own),
         };
@@ -265,19 +269,20 @@ impl Storm {
                 headers.insert(HeaderName::from_static(name), value);
             }
         };
+        let passed = i64::try_from(now.duration_since(self.begun).as_secs()).unwrap_or_default();
+        let later = |seconds: u64| VENDOR_CLOCK + passed + i64::try_from(seconds).unwrap_or_default();
         match refusal {
             Refusal::RetryAfter(_, seconds) => add("retry-after", seconds.to_string()),
+            Refusal::RetryAt(_, seconds) => {
+                add("date", date(later(0)));
+                add("retry-after", date(later(seconds)));
+            }
             Refusal::Unnamed(_) => {}
             Refusal::UsedUp(seconds) => {
-                let passed = i64::try_from(now.duration_since(self.begun).as_secs()).unwrap_or_default();
-                let vendor_now = VENDOR_CLOCK + passed;
-                let reset = vendor_now + i64::try_from(seconds).unwrap_or_default();
-                let date = jiff::Timestamp::from_second(vendor_now).unwrap_or_default();
-                let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date);
-                add("date", date.unwrap_or_default());
+                add("date", date(later(0)));
                 add("x-ratelimit-limit", "5000".to_owned());
                 add("x-ratelimit-remaining", "0".to_owned());
-                add("x-ratelimit-reset", reset.to_string());
+                add("x-ratelimit-reset", later(seconds).to_string());
                 add("x-ratelimit-resource", if call.is_graphql { "graphql" } else { "core" }.to_owned());
             }
         }
@@ -381,11 +386,18 @@ fn loses(happens: Disturbance) -> bool {
 
 fn refusal(random: &mut StdRng, is_github: bool) -> Refusal {
     let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
-    match random.random_range(0..if is_github { 3 } else { 2 }) {
+    match random.random_range(0..if is_github { 4 } else { 3 }) {
         0 => Refusal::RetryAfter(status, random.random_range(1..1_800)),
-        1 => Refusal::Unnamed(status),
+        1 => Refusal::RetryAt(status, random.random_range(1..1_800)),
+        2 => Refusal::Unnamed(status),
         _ => Refusal::UsedUp(random.random_range(1..3_600)),
     }
+}
+
+/// Returns a time in the form of HTTP's headers.
+fn date(seconds: i64) -> String {
+    let at = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
 }
 
 fn failure(status: u16) -> StormAnswer {

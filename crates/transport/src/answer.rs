@@ -43,6 +43,12 @@ impl Answer {
         date(&self.headers)
     }
 
+    /// Returns the time until which the vendor asks to wait with `Retry-After`. Returns `None` if it
+    /// names no credible time.
+    pub fn retry_after(&self, now: Time) -> Option<Time> {
+        retry_after(&self.headers, now)
+    }
+
     /// Returns the address of the next page from the header `Link` (RFC 8288). An answer may have
     /// several such headers.
     pub fn next(&self) -> Option<&str> {

@@ -256,9 +256,12 @@ impl Storm {
             Refusal::Unnamed(status) => (status, None, Refused::All),
             Refusal::UsedUp(seconds) => (403, Some(seconds), own),
         };
+        // For GraphQL, GitHub also refuses with the status 200.
+        let is_used_up = matches!(refusal, Refusal::UsedUp(_));
+        let status = if call.is_graphql && (is_used_up || status == 429) { 200 } else { status };
         let now = Instant::now();
         self.state.lock().witness.refused(refused, named.map(Duration::from_secs), now);
-        let text = if matches!(refusal, Refusal::UsedUp(_)) {
+        let text = if is_used_up {
             "API rate limit exceeded for installation."
         } else {
             "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
@@ -286,7 +289,12 @@ impl Storm {
                 add("x-ratelimit-resource", if call.is_graphql { "graphql" } else { "core" }.to_owned());
             }
         }
-        (status, headers, Bytes::from(json!({ "message": text }).to_string()))
+        let body = if is_used_up && call.is_graphql {
+            json!({ "errors": [{ "type": "RATE_LIMITED", "message": text }] })
+        } else {
+            json!({ "message": text })
+        };
+        (status, headers, Bytes::from(body.to_string()))
     }
 
     /// Makes a list of an answer wrong.

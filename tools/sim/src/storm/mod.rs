@@ -8,23 +8,25 @@
 
 mod ledger;
 mod lists;
+mod refusal;
 mod witness;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 pub use ledger::Ledger;
+use refusal::Refusal;
 pub use witness::SecondaryLimits;
-use witness::{Call, Refused, Witness};
+use witness::{Call, Witness};
 
 /// An answer: the status, the headers and the whole body.
 pub type StormAnswer = (u16, HeaderMap, Bytes);
@@ -104,19 +106,6 @@ enum Disturbance {
     WrongList,
     /// The answer is an earlier one.
     Stale,
-}
-
-/// How the vendor refuses a request because of a rate limit.
-#[derive(Clone, Copy, Debug)]
-enum Refusal {
-    /// The answer names a wait in seconds.
-    RetryAfter(u16, u64),
-    /// The answer names a date, which is this number of seconds away.
-    RetryAt(u16, u64),
-    /// The answer names no time.
-    Unnamed(u16),
-    /// The budget is used up, and the answer names the time of its reset, in seconds from now.
-    UsedUp(u64),
 }
 
 #[derive(Debug)]
@@ -248,53 +237,10 @@ impl Storm {
     }
 
     fn refuse(&self, call: &Call, refusal: Refusal) -> StormAnswer {
-        let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
-        let (status, named, refused) = match refusal {
-            Refusal::RetryAfter(status, seconds) | Refusal::RetryAt(status, seconds) => {
-                (status, Some(seconds), Refused::All)
-            }
-            Refusal::Unnamed(status) => (status, None, Refused::All),
-            Refusal::UsedUp(seconds) => (403, Some(seconds), own),
-        };
-        // For GraphQL, GitHub also refuses with the status 200.
-        let is_used_up = matches!(refusal, Refusal::UsedUp(_));
-        let status = if call.is_graphql && (is_used_up || status == 429) { 200 } else { status };
-        let now = Instant::now();
-        self.state.lock().witness.refused(refused, named.map(Duration::from_secs), now);
-        let text = if is_used_up {
-            "API rate limit exceeded for installation."
-        } else {
-            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
-        };
-        let mut headers = HeaderMap::new();
-        let mut add = |name: &'static str, value: String| {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
+        let (named, now) = (refusal.named(), Instant::now());
+        self.state.lock().witness.refused(refusal.account(call.is_graphql), named, now);
         let passed = i64::try_from(now.duration_since(self.begun).as_secs()).unwrap_or_default();
-        let later = |seconds: u64| VENDOR_CLOCK + passed + i64::try_from(seconds).unwrap_or_default();
-        match refusal {
-            Refusal::RetryAfter(_, seconds) => add("retry-after", seconds.to_string()),
-            Refusal::RetryAt(_, seconds) => {
-                add("date", date(later(0)));
-                add("retry-after", date(later(seconds)));
-            }
-            Refusal::Unnamed(_) => {}
-            Refusal::UsedUp(seconds) => {
-                add("date", date(later(0)));
-                add("x-ratelimit-limit", "5000".to_owned());
-                add("x-ratelimit-remaining", "0".to_owned());
-                add("x-ratelimit-reset", later(seconds).to_string());
-                add("x-ratelimit-resource", if call.is_graphql { "graphql" } else { "core" }.to_owned());
-            }
-        }
-        let body = if is_used_up && call.is_graphql {
-            json!({ "errors": [{ "type": "RATE_LIMITED", "message": text }] })
-        } else {
-            json!({ "message": text })
-        };
-        (status, headers, Bytes::from(body.to_string()))
+        refusal.answer(call.is_graphql, VENDOR_CLOCK + passed)
     }
 
     /// Makes a list of an answer wrong.
@@ -352,7 +298,7 @@ impl State {
         };
         Some(match kind {
             Weather::Fair | Weather::Mixed => return None,
-            Weather::Limited => Disturbance::Refuse(refusal(random, is_github)),
+            Weather::Limited => Disturbance::Refuse(Refusal::choose(random, is_github)),
             Weather::Failing => Disturbance::Fail {
                 status: *[500, 502, 503, 504].choose(random)?,
                 is_done: random.random_bool(0.5),
@@ -390,22 +336,6 @@ fn loses(happens: Disturbance) -> bool {
         Disturbance::Half => true,
         _ => false,
     }
-}
-
-fn refusal(random: &mut StdRng, is_github: bool) -> Refusal {
-    let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
-    match random.random_range(0..if is_github { 4 } else { 3 }) {
-        0 => Refusal::RetryAfter(status, random.random_range(1..1_800)),
-        1 => Refusal::RetryAt(status, random.random_range(1..1_800)),
-        2 => Refusal::Unnamed(status),
-        _ => Refusal::UsedUp(random.random_range(1..3_600)),
-    }
-}
-
-/// Returns a time in the form of HTTP's headers.
-fn date(seconds: i64) -> String {
-    let at = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
 }
 
 fn failure(status: u16) -> StormAnswer {

@@ -96,6 +96,7 @@ fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
 /// The keys under which GitHub's REST API puts lists that state their total.
 const COUNTED_LISTS: &[&str] = &[
     "branch_policies",
+    "custom_deployment_protection_rules",
     "custom_roles",
     "environments",
     "repositories",

@@ -98,10 +98,10 @@ fn is_nameless(row: &Value) -> bool {
     ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
-/// Returns the id of a row, unless the row is about a person.
+/// Returns the id of a row, or its number, unless the row is about a person.
 fn id_of(row: &Value) -> Option<&Value> {
     let is_person = row.get("login").is_some();
-    let mut ids = ["id", "databaseId"].into_iter().filter_map(|field| row.get(field));
+    let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     ids.find(|id| (id.is_string() || id.is_u64()) && !is_person)
 }
 

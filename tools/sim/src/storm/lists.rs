@@ -29,6 +29,9 @@ const COUNTED: &[ListFault] =
 /// list, so these faults remove no row without a trace.
 const UNCOUNTED: &[ListFault] = &[ListFault::Doubled, ListFault::Null, ListFault::WrongId, ListFault::NoId];
 
+/// The fields by which a client addresses an entry, the most common one first.
+const IDS: &[&str] = &["id", "databaseId", "number"];
+
 /// A list inside an answer: the path to the object that contains it, and the key of the list there.
 #[derive(Clone, Debug)]
 struct Place {
@@ -124,36 +127,42 @@ fn change(rows: &mut Vec<Value>, fault: ListFault) {
                 *row = Value::Null;
             }
         }
-        ListFault::WrongId => {
-            let first = rows.first().and_then(|row| id_of(row).cloned());
-            let other = rows.len() > 1;
-            if let (Some(first), true, Some(row)) = (first, other, rows.last_mut()) {
-                set_id(row, Some(first));
+        ListFault::WrongId if rows.len() > 1 => {
+            let first = rows.first().and_then(id_of).map(|(field, id)| (field, id.clone()));
+            if let (Some((field, id)), Some(row)) = (first, rows.last_mut()) {
+                set_id(row, field, Some(id));
             }
         }
+        ListFault::WrongId => {}
         ListFault::NoId => {
-            if let Some(row) = rows.last_mut() {
-                set_id(row, None);
+            let field = rows.last().and_then(id_of).map(|(field, _)| field);
+            if let (Some(field), Some(row)) = (field, rows.last_mut()) {
+                set_id(row, field, None);
             }
         }
     }
 }
 
-/// Returns the id of a row, unless the row is about a person. In an edge, the node has the id.
-fn id_of(row: &Value) -> Option<&Value> {
-    let holder = if row["node"].is_object() { &row["node"] } else { row };
+/// Returns the id of a row, with its field, unless the row is about a person. In an edge, the node has
+/// the id.
+fn id_of(row: &Value) -> Option<(&'static str, &Value)> {
+    let is_edge = row["node"].is_object();
+    let (holder, fields) = if is_edge { (&row["node"], &IDS[..1]) } else { (row, IDS) };
     // Beadle addresses people by their logins.
-    holder.get("id").filter(|id| !id.is_null() && holder.get("login").is_none())
+    if holder.get("login").is_some() {
+        return None;
+    }
+    fields.iter().find_map(|field| Some((*field, holder.get(*field).filter(|id| !id.is_null())?)))
 }
 
 /// Replaces the id of a row that has one, or removes it.
-fn set_id(row: &mut Value, id: Option<Value>) {
+fn set_id(row: &mut Value, field: &str, id: Option<Value>) {
     let is_edge = row["node"].is_object();
     let holder = if is_edge { &mut row["node"] } else { row };
-    let Some(map) = holder.as_object_mut().filter(|map| map.contains_key("id")) else { return };
+    let Some(map) = holder.as_object_mut().filter(|map| map.contains_key(field)) else { return };
     match id {
-        Some(id) => map.insert("id".to_owned(), id),
-        None => map.remove("id"),
+        Some(id) => map.insert(field.to_owned(), id),
+        None => map.remove(field),
     };
 }
 

@@ -46,16 +46,17 @@ enum Command {
     },
     /// Run the checks of a change beside the tests: formatting, lints, docs, dependencies, the demo
     Ci,
-    /// Simulate the engine in random storms, until one breaks a promise
+    /// Run Beadle in random storms, until one breaks a promise
     ///
-    /// Store calls fail, hang and lose their answers, processes are killed, and clocks jump. The
-    /// command prints the number of storms a second. If a storm breaks a promise, it prints the seed
-    /// and the fewest steps that still break the promise.
+    /// Each kind of storms lets another part of the world fail. If a storm breaks a promise, the
+    /// command prints its seed.
     Storm {
-        /// How long to run, such as `90s`, `10m` or `2h`
+        /// The kinds of storms. Without a name: all of them
+        which: Vec<storm::Storm>,
+        /// How long to run each kind, such as `90s`, `10m` or `2h`
         #[arg(long = "for", value_name = "TIME", value_parser = storm::seconds)]
         seconds: Option<u64>,
-        /// The number of storms. Without this option and `--for`: 10,000
+        /// The number of storms of each kind
         #[arg(long)]
         seeds: Option<u64>,
         /// The seed of the first storm
@@ -91,7 +92,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Test { args } => suite::run(&args),
         Command::Ci => ci(),
-        Command::Storm { seconds, seeds, from } => storm::run(seconds, seeds, from),
+        Command::Storm { which, seconds, seeds, from } => storm::run(&which, seconds, seeds, from),
         Command::House => house::check(),
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),
@@ -132,13 +133,20 @@ fn ci() -> anyhow::Result<()> {
     let mut packages = Process::new(std::env::current_exe()?);
     packages.arg("package");
     let interleavings = suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?;
-    let storms = suite::one_command("storm", "no_storm_breaks", &[("STORM_SECONDS", "60")])?;
+    let minute = &[("STORM_SECONDS", "60")];
+    let engine = suite::one_command("storm", "no_storm_breaks", minute)?;
+    let vendors = suite::unit_command("no_storm_of_github", minute)?;
+    let directories = suite::one_command("interleavings", "no_storm_of_a_directory", minute)?;
+    let disks = suite::one_command("disks", "no_storm_of_disks", minute)?;
     let load = suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?;
     let job = |name: &str, command| Job { name: name.to_owned(), command };
     let jobs = vec![
         job("packages", packages),
         job("interleavings", interleavings),
-        job("storms", storms),
+        job("storms of the engine", engine),
+        job("storms of vendors", vendors),
+        job("storms of directories", directories),
+        job("storms of disks", disks),
         job("load", load),
     ];
     side_by_side::run(jobs, 2)?;

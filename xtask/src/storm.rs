@@ -1,29 +1,85 @@
-//! Runs storms, which simulate the engine: `crates/engine/tests/storm`.
+//! Runs storms, which simulate a part of the world that fails: the engine with its store, GitHub, the
+//! directories, or the disk. Each kind is a test of its package.
 
-use crate::run::cargo;
+use clap::ValueEnum;
 
-/// The number of storms, if neither their number nor their time is given.
-const USUAL: u64 = 10_000;
+use crate::run::{cargo, step};
 
-/// Runs the storms that the arguments of `cargo xtask storm` ask for.
-pub(crate) fn run(seconds: Option<u64>, seeds: Option<u64>, from: u64) -> anyhow::Result<()> {
-    let mut env = vec![
-        ("STORM_FROM", from.to_string()),
-        // With this option, the seed also decides the choices of tokio's `select!`. A storm then
-        // runs in the same way each time.
-        ("RUSTFLAGS", "--cfg tokio_unstable".to_owned()),
-    ];
-    if let Some(seconds) = seconds {
-        env.push(("STORM_SECONDS", seconds.to_string()));
+/// A kind of storms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Storm {
+    /// The engine as a whole: store calls fail, processes are killed, clocks jump
+    Engine,
+    /// GitHub: limits, failures, lost answers, wrong lists, earlier states
+    Vendors,
+    /// Okta and a SCIM server, with the same faults
+    Directories,
+    /// Disks under SQLite: torn logs, deleted files, failing writes, full and read-only disks
+    Disks,
+}
+
+/// Where the test of a kind of storms is.
+#[derive(Debug)]
+struct Place {
+    package: &'static str,
+    /// The test program. `None` means the unit tests of the package.
+    program: Option<&'static str>,
+    test: &'static str,
+    /// The number of storms, if neither their number nor their time is given.
+    usual: u64,
+}
+
+impl Storm {
+    fn place(self) -> Place {
+        let (package, program, test, usual) = match self {
+            Self::Engine => ("beadle-engine", Some("storm"), "no_storm_breaks_a_promise", 10_000),
+            Self::Vendors => ("beadle-repositories", None, "no_storm_of_github_breaks_a_promise", 200),
+            Self::Directories => {
+                ("beadle-groups", Some("interleavings"), "no_storm_of_a_directory_breaks_a_promise", 2_000)
+            }
+            Self::Disks => ("beadle-store-sqlite", Some("disks"), "no_storm_of_disks_breaks_a_promise", 500),
+        };
+        Place { package, program, test, usual }
     }
-    if let Some(seeds) = seeds.or(seconds.is_none().then_some(USUAL)) {
-        env.push(("STORM_SEEDS", seeds.to_string()));
+
+    /// Returns the arguments of cargo that select the test, without those that build it.
+    fn selection(self) -> Vec<&'static str> {
+        let place = self.place();
+        let program = place.program.map_or_else(|| vec!["--lib"], |program| vec!["--test", program]);
+        [&["--package", place.package][..], &program[..]].concat()
     }
-    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    // The option changes every crate, so this build has a folder of its own.
-    let args = ["test", "--release", "--target-dir", "target/storm", "--package", "beadle-engine"];
-    let test = ["--test", "storm", "--", "--nocapture", "no_storm_breaks_a_promise"];
-    cargo(&[&args[..], &test].concat(), &env)
+}
+
+/// Runs the storms that the arguments of `cargo xtask storm` ask for, one kind after the other.
+pub(crate) fn run(
+    which: &[Storm],
+    seconds: Option<u64>,
+    seeds: Option<u64>,
+    from: u64,
+) -> anyhow::Result<()> {
+    let which = if which.is_empty() { Storm::value_variants() } else { which };
+    for storm in which {
+        step(&format!("storms: {storm:?}"));
+        let place = storm.place();
+        let mut env = vec![
+            ("STORM_FROM", from.to_string()),
+            // With this option, the seed also decides the choices of tokio's `select!`. A storm then
+            // runs in the same way each time.
+            ("RUSTFLAGS", "--cfg tokio_unstable".to_owned()),
+        ];
+        if let Some(seconds) = seconds {
+            env.push(("STORM_SECONDS", seconds.to_string()));
+        }
+        if let Some(seeds) = seeds.or(seconds.is_none().then_some(place.usual)) {
+            env.push(("STORM_SEEDS", seeds.to_string()));
+        }
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // The option changes every crate, so this build has a folder of its own.
+        let build = ["test", "--release", "--target-dir", "target/storm"];
+        let args = [&build[..], &storm.selection()[..], &["--", "--nocapture", place.test]].concat();
+        cargo(&args, &env)?;
+    }
+    Ok(())
 }
 
 /// Parses a time such as `90s`, `10m` or `2h`, in seconds.
@@ -41,6 +97,22 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A renamed test would otherwise never run, and this would look like success.
+    #[test]
+    fn the_test_of_each_kind_of_storms_exists() {
+        let files = [
+            (Storm::Engine, "crates/engine/tests/storm/main.rs"),
+            (Storm::Vendors, "crates/repositories/src/pairs/storm.rs"),
+            (Storm::Directories, "crates/groups/tests/interleavings/main.rs"),
+            (Storm::Disks, "crates/store-sqlite/tests/disks/main.rs"),
+        ];
+        assert_eq!(files.map(|(storm, _)| storm), Storm::value_variants());
+        for (storm, file) in files {
+            let text = std::fs::read_to_string(crate::run::root().join(file)).unwrap();
+            assert!(text.contains(&format!("fn {}(", storm.place().test)), "{file}");
+        }
+    }
 
     #[test]
     fn a_time_has_a_unit() {

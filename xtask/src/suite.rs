@@ -160,11 +160,21 @@ pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Re
 
 /// Returns the command of [`one`].
 pub(crate) fn one_command(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
-    let args = [&["test"][..], BUILD, &["--test", program, "--", name]].concat();
+    command_of(&["--test", program], name, env)
+}
+
+/// Returns a command that runs the unit tests whose names contain `name`. Fails if there is no such
+/// test.
+pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
+    command_of(&["--lib"], name, env)
+}
+
+fn command_of(programs: &[&str], name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
+    let args = [&["test"][..], BUILD, programs, &["--", name]].concat();
     let list = [&args[..], &["--list"]].concat();
     let listed = Command::new(env!("CARGO")).args(list).current_dir(root()).output()?;
     let has_test = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test"));
-    anyhow::ensure!(has_test, "no test of {program} has a name with `{name}`");
+    anyhow::ensure!(has_test, "no test of {} has a name with `{name}`", programs.join(" "));
     let mut command = Command::new(env!("CARGO"));
     command.args(args).envs(env.iter().copied()).current_dir(root());
     Ok(command)

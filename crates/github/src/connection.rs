@@ -2,6 +2,7 @@
 //! GraphQL connection or of a REST list with the totals of the list, and with each other.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use beadle_engine::{Class, Failure};
 use serde::Deserialize;
@@ -12,6 +13,10 @@ use crate::shape::{optional, shape};
 
 /// The maximum number of pages that Beadle reads of one list.
 const MOST_PAGES: usize = 1000;
+
+/// Why a list is unknown if two of its rows have the same id. Either one of the ids is wrong, or the
+/// entry changed during the read and came twice.
+const SAME_ID: &str = "two entries of the list have the same id";
 
 /// Returns the rows of a page: the page's `edges` if it has them, otherwise its `nodes`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
@@ -93,6 +98,23 @@ fn is_nameless(row: &Value) -> bool {
     ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
+/// Returns the id of a row, or its number, unless the row is about a person.
+fn id_of(row: &Value) -> Option<&Value> {
+    let is_person = row.get("login").is_some();
+    let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
+    ids.find(|id| (id.is_string() || id.is_u64()) && !is_person)
+}
+
+/// Returns an error if two of the ids of a list are the same. Beadle addresses an entry by its id, so
+/// a wrong id would lead to another entry.
+pub(crate) fn unique<T: Eq + Hash>(ids: impl IntoIterator<Item = T>, doing: &str) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    if ids.into_iter().all(|id| seen.insert(id)) {
+        return Ok(());
+    }
+    Err(retry(format!("{doing}: {SAME_ID}")))
+}
+
 /// Compares the pages of one connection with the total that each page names.
 ///
 /// If somebody deletes an entry of an early page during the read, the later entries move forward.
@@ -105,6 +127,8 @@ pub(crate) struct Tally {
     /// True if the pages name different totals.
     pub(crate) moved: bool,
     distinct: Distinct,
+    /// The digests of the ids of the rows.
+    ids: HashSet<[u8; 16]>,
 }
 
 impl Tally {
@@ -114,6 +138,9 @@ impl Tally {
         let total = connection["totalCount"].as_u64().unwrap_or(u64::MAX);
         let rows = entries(connection);
         self.distinct.page(rows, next.as_ref().and_then(Value::as_str)).map_err(retry)?;
+        if rows.iter().filter_map(id_of).any(|id| !self.ids.insert(digest(id))) {
+            return Err(retry(SAME_ID));
+        }
         self.seen += rows.len() as u64;
         self.moved |= self.total.is_some_and(|before| before != total);
         self.total = self.total.max(Some(total));
@@ -191,6 +218,11 @@ mod tests {
         assert!(read(&[first(), page(&json!([b]), 2, None)]).is_ok());
         let cases = [
             ("a row twice and one missing", vec![first(), page(&json!([a]), 2, None)]),
+            (
+                "a row twice with other values",
+                vec![first(), page(&json!([{ "id": "a", "name": "new" }]), 2, None)],
+            ),
+            ("the id of another row", vec![page(&json!([b, { "id": "b", "name": "a" }]), 2, None)]),
             ("a row missing", vec![page(&json!([a]), 2, None)]),
             ("a null row", vec![first(), page(&json!([null]), 2, None)]),
             ("page one again", vec![first(), first()]),
@@ -215,6 +247,13 @@ mod tests {
         }
         let known = json!({ "actor": { "__typename": "Team", "databaseId": 1 } });
         assert!(read(&[page(&json!([known, known]), 2, None)]).is_err());
+    }
+
+    #[test]
+    fn two_rows_with_the_same_id_make_the_list_unknown() {
+        assert!(unique([1, 2], "reading a list").is_ok());
+        let failure = unique(["1", "2", "1"], "reading a list").unwrap_err();
+        assert_eq!(failure.class, Class::Retry);
     }
 
     #[test]

@@ -178,10 +178,8 @@ fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<P
         .find(|error| matches!(error.kind.as_deref(), Some("RATE_LIMITED" | "RATE_LIMIT")));
     let secondary = envelope.message.as_ref().filter(|message| message.to_lowercase().contains("rate limit"));
     if let Some(message) = secondary {
-        let after = answer.headers.get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
         let now = api.clock().now();
-        let named = after.map(|seconds: u64| now + std::time::Duration::from_secs(seconds));
-        let until = api.budgets().refuse(Resource::Secondary, named, now);
+        let until = api.budgets().refuse(Resource::Secondary, answer.retry_after(now), now);
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {message}")));
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::connection::{Tally, entries};
+use crate::connection::{Tally, entries, unique};
 use crate::documents::teams::{RepositoryEdge, TEAM_REPOSITORIES, TEAMS, TeamRow};
 use crate::graphql::run;
 use crate::repository::Permission;
@@ -147,15 +147,16 @@ pub(crate) async fn of_repository(
 ) -> Result<Vec<TeamPermission>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("teams?per_page=100");
     let rows: Vec<Row> = api.list(&path).await?;
-    let direct =
-        rows.into_iter().filter(|row| row.access_source.as_deref().is_none_or(|source| source == "direct"));
+    let is_direct = |row: &Row| row.access_source.as_deref().is_none_or(|source| source == "direct");
+    let direct: Vec<Row> = rows.into_iter().filter(is_direct).collect();
+    unique(direct.iter().map(|row| row.id), "reading the teams of a repository")?;
     let team = |row: Row| TeamPermission {
         id: row.id,
         slug: row.slug,
         permission: row.permission.into(),
         parent: row.parent.map(|above| above.slug),
     };
-    Ok(direct.map(team).collect())
+    Ok(direct.into_iter().map(team).collect())
 }
 
 /// Reads the teams of all repositories. Returns `None` if a list changed during the read.

@@ -1,4 +1,4 @@
-//! Checks that the open file still exists under its path, and remembers damage that SQLite found.
+//! Checks that the open files still exist under their paths, and remembers damage that SQLite found.
 
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,16 @@ fn identity(path: &Path) -> Option<Identity> {
     path.exists().then_some((0, 0))
 }
 
+/// The endings of the files that SQLite keeps beside the database file while it is open: the
+/// write-ahead log, and the memory that the processes share.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
 /// What is known about the health of the open file.
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
-    opened: OnceLock<Identity>,
+    /// The open files: the database file, and those beside it.
+    opened: OnceLock<Vec<(PathBuf, Identity)>>,
     /// The first damage that SQLite reported; `None` if it reported no damage.
     damage: Mutex<Option<String>>,
 }
@@ -36,28 +41,37 @@ impl Health {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }
 
-    /// Records which file is open for writing. From now on, the path must lead to this file. The
-    /// call comes after the first write access, because an overlay file system makes a new file at
-    /// that moment.
+    /// Records which files are open for writing. From now on, their paths must lead to these files.
+    /// The call comes after the first write access, because an overlay file system makes a new file
+    /// at that moment.
     pub(crate) fn opened(&self) {
-        if let Some(identity) = identity(&self.path) {
-            self.opened.get_or_init(|| identity);
+        let Some(own) = identity(&self.path) else { return };
+        let mut files = vec![(self.path.clone(), own)];
+        // If the path is a link, SQLite keeps the other files beside the file to which it leads.
+        if let Ok(real) = std::fs::canonicalize(&self.path) {
+            for ending in BESIDE {
+                let mut beside = real.clone().into_os_string();
+                beside.push(ending);
+                let beside = PathBuf::from(beside);
+                files.extend(identity(&beside).map(|identity| (beside, identity)));
+            }
         }
+        self.opened.get_or_init(|| files);
     }
 
-    /// Returns the reason why a write would be lost; `None` if writes are safe.
+    /// Returns the reason why a write would be lost; `None` if writes are safe. A commit is only in
+    /// the write-ahead log at first, so a deleted log loses it too.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
-        (identity(&self.path).as_ref() != Some(opened)).then(|| {
-            format!(
-                "{} was deleted or replaced while it was open: stop Beadle, put the file back, and start it again",
-                self.path.display()
-            )
-        })
+        let (path, _) = opened.iter().find(|(path, known)| identity(path).as_ref() != Some(known))?;
+        Some(format!(
+            "{} was deleted or replaced while it was open: stop Beadle, put the file back, and start it again",
+            path.display()
+        ))
     }
 
-    /// Returns an error if the path no longer leads to the open file. The system deletes such a
-    /// file when the process ends, and all writes with it.
+    /// Returns an error if a path no longer leads to the open file. The system deletes such a file
+    /// when the process ends, and all writes with it.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {

@@ -43,6 +43,12 @@ impl Answer {
         date(&self.headers)
     }
 
+    /// Returns the time until which the vendor asks to wait with `Retry-After`. Returns `None` if it
+    /// names no credible time.
+    pub fn retry_after(&self, now: Time) -> Option<Time> {
+        retry_after(&self.headers, now)
+    }
+
     /// Returns the address of the next page from the header `Link` (RFC 8288). An answer may have
     /// several such headers.
     pub fn next(&self) -> Option<&str> {
@@ -87,11 +93,16 @@ pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Opti
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
 }
 
-/// Returns the time at which the wait of `Retry-After` ends. Returns `None` if the header is
-/// missing or the wait is not credible.
+/// Returns the time at which the wait of `Retry-After` ends (RFC 9110, 10.2.3). A proxy in front of a
+/// vendor may name a date in place of seconds. Returns `None` if the header is missing or invalid, or
+/// if the wait is not credible.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
-    let seconds = u64::try_from(number(headers, "retry-after")?).unwrap_or(0);
-    Some(now + Duration::from_secs(seconds)).filter(|until| is_credible(*until, now))
+    if let Some(seconds) = number(headers, "retry-after") {
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        return Some(now + Duration::from_secs(seconds)).filter(|until| is_credible(*until, now));
+    }
+    let date = jiff::fmt::rfc2822::parse(headers.get("retry-after")?.to_str().ok()?).ok()?;
+    on_our_clock(date.timestamp().as_second(), headers, now)
 }
 
 /// Logs that a vendor's figures are ignored. The line is logged only once in a process.
@@ -219,6 +230,10 @@ mod tests {
         assert_eq!(after("60"), Some(now + Duration::from_secs(60)));
         assert_eq!(after("-1"), Some(now));
         assert_eq!(after("315360000"), None, "ten years");
+        assert_eq!(after("Fri, 15 Jan 2027 08:01:00 GMT"), Some(now + Duration::from_secs(61)));
+        assert_eq!(after("Fri, 15 Jan 2027 07:59:00 GMT"), Some(now + Duration::from_secs(1)), "over");
+        assert_eq!(after("Fri, 15 Jan 2038 08:00:00 GMT"), None, "in ten years");
+        assert_eq!(after("soon"), None);
     }
 
     #[test]

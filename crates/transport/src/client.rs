@@ -11,6 +11,7 @@ use reqwest::Url;
 use tokio::sync::Semaphore;
 
 use crate::answer::{self, Answer};
+use crate::content::{ContentLimits, ContentPace};
 use crate::error::TransportError;
 use crate::pace::Pace;
 use crate::path::Path;
@@ -44,6 +45,9 @@ pub struct ClientSettings {
     pub rest_points: u32,
     /// The maximum number of points that GraphQL requests may use in this period.
     pub graphql_points: u32,
+    /// The maximum number of requests that create content. `None` means that the vendor has no such
+    /// limit.
+    pub content: Option<ContentLimits>,
     /// True if the client waits until a used-up budget is available again. Commands set it, because
     /// they have no queue to which the work could return. Otherwise the client returns an error.
     pub patient: bool,
@@ -82,6 +86,7 @@ impl Default for ClientSettings {
             // can arrive at GitHub closer together than Beadle sent them.
             rest_points: 850,
             graphql_points: 1800,
+            content: None,
             patient: false,
             rate_limit_headers: RateLimitHeaders::GITHUB,
             wire: None,
@@ -103,6 +108,7 @@ pub struct Client {
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
+    content: Option<Arc<ContentPace>>,
     /// The end of the wait that was logged last, so that each wait is logged only once.
     said: Arc<Mutex<Time>>,
 }
@@ -130,6 +136,7 @@ impl Client {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             rest: Arc::new(Pace::new(settings.window, settings.rest_points)),
             graphql: Arc::new(Pace::new(settings.window, settings.graphql_points)),
+            content: settings.content.map(|limits| Arc::new(ContentPace::new(limits, settings.window))),
             settings,
             lane: Lane::Manual,
             said: Arc::default(),
@@ -165,6 +172,9 @@ impl Client {
     pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
+        if let Some(content) = &self.content {
+            content.share(processes, guessed);
+        }
     }
 
     /// Returns the period over which the vendor counts points for its secondary limits.
@@ -302,6 +312,11 @@ impl Client {
         if request.counted {
             self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
         }
+        if let Some(content) = self.content.as_ref().filter(|_| request.creates()) {
+            // A sweep leaves a part of the limit to events. For all other lanes the limit is used up.
+            let spares_events = lane == Lane::Sweep;
+            content.take(lane, &self.clock).await.map_err(|until| self.pacing(until, spares_events))?;
+        }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         // The points are taken only when the request is about to be sent. A request that has to
         // wait for points does not occupy a slot meanwhile.
@@ -313,12 +328,7 @@ impl Client {
             let now = self.clock.now();
             let Some(at) = pace.try_take(points, lane, now) else { break (slot, now) };
             drop(slot);
-            pace.wait(at, lane, &self.clock).await.map_err(|until| Wait {
-                credential: self.budgets.credential().to_owned(),
-                resource: Resource::Secondary,
-                until,
-                spares_events: true,
-            })?;
+            pace.wait(at, lane, &self.clock).await.map_err(|until| self.pacing(until, true))?;
         };
         if request.counted {
             self.budgets.admit(request.resource, 1, lane, self.clock.now())?;
@@ -355,10 +365,16 @@ impl Client {
         Err(self.refused(request.resource, request.writes, answer, now))
     }
 
+    /// Returns the error for a request that has to wait for its turn in Beadle's own pace.
+    fn pacing(&self, until: Time, spares_events: bool) -> Wait {
+        let credential = self.budgets.credential().to_owned();
+        Wait { credential, resource: Resource::Secondary, until, spares_events }
+    }
+
     /// Converts an answer that reports a failure into an error.
     fn refused(&self, resource: Resource, writes: bool, answer: Answer, now: Time) -> TransportError {
         let message = answer::message(&answer.body);
-        let asks_for_patience = answer::number(&answer.headers, "retry-after").is_some();
+        let asks_for_patience = answer.headers.contains_key(header::RETRY_AFTER);
         let figure = |what| answer::figure(&answer.headers, self.settings.rate_limit_headers, what);
         let used_up = figure("remaining") == Some(0);
         let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));

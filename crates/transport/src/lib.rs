@@ -3,6 +3,7 @@
 
 mod answer;
 mod client;
+mod content;
 mod error;
 mod pace;
 pub mod path;
@@ -15,6 +16,7 @@ mod wire;
 
 pub use answer::Answer;
 pub use client::{Client, ClientSettings, RateLimitHeaders};
+pub use content::ContentLimits;
 pub use error::TransportError;
 pub use http::Method;
 pub use path::Path;

@@ -60,6 +60,18 @@ pub struct Request {
     pub writes: bool,
 }
 
+impl Request {
+    /// Returns whether the vendor counts the request among those that create content. A GraphQL
+    /// request counts if its text has the word `create`, so some others count too.
+    pub(crate) fn creates(&self) -> bool {
+        let is_creation = match self.resource {
+            Resource::GraphQl => self.body.as_ref().is_some_and(|body| body.text.contains("create")),
+            _ => self.method == Method::POST,
+        };
+        self.writes && self.counted && is_creation
+    }
+}
+
 /// Builds the HTTP request to `target`.
 pub(crate) fn outgoing(request: &Request, target: &Url) -> Result<http::Request<Bytes>, http::Error> {
     let mut builder = http::Request::builder().method(&request.method).uri(target.as_str());

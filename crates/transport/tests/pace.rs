@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{Budgets, Clock, Resource, Time};
-use beadle_transport::{Client, ClientSettings, Exchanged, Method, Path, Request, Wire};
+use beadle_transport::{Client, ClientSettings, ContentLimits, Exchanged, Method, Path, Request, Wire};
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
@@ -63,4 +63,34 @@ async fn no_period_has_more_requests_than_allowed_even_if_the_first_ones_arrive_
     let arrived = wire.arrived.lock().clone();
     assert_eq!(arrived.len(), 2 * ALLOWED);
     assert!(arrived[ALLOWED].since(arrived[0]) >= period, "{arrived:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_create_content_keep_to_the_limits_of_a_minute_and_of_an_hour() {
+    let clock = Clock::simulated(Time(0));
+    let wire = Arc::new(SlowWay { clock: clock.clone(), ways: Mutex::default(), arrived: Mutex::default() });
+    let settings = ClientSettings {
+        content: Some(ContentLimits { minute: 3, hour: 5 }),
+        patient: true,
+        wire: Some(wire.clone()),
+        ..ClientSettings::default()
+    };
+    let client = Client::new("https://api.test", Budgets::new("pace", 0), clock.clone(), settings).unwrap();
+    let creation = Request { method: Method::POST, counted: true, writes: true, ..request() };
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let (client, creation) = (client.clone(), creation.clone());
+        requests.spawn(async move { client.send(&creation).await });
+    }
+    assert!(requests.join_all().await.iter().all(Result::is_ok));
+    let arrived = wire.arrived.lock().clone();
+    let are_apart = |count: usize, seconds: u64| {
+        arrived.windows(count + 1).all(|some| some[count].since(some[0]) >= Duration::from_secs(seconds))
+    };
+    assert!(are_apart(3, 60) && are_apart(5, 3600), "{arrived:?}");
+    // The limit of the hour is used up, and other writes do not wait for it.
+    let before = clock.now();
+    let change = Request { method: Method::PATCH, ..creation };
+    assert!(client.send(&change).await.is_ok());
+    assert!(clock.now().since(before) < Duration::from_secs(1));
 }

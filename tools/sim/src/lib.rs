@@ -9,6 +9,7 @@ mod oidc;
 pub mod okta;
 pub mod scim;
 mod sim_state;
+pub mod storm;
 mod webhook_client;
 
 pub use faults::{Fault, Lie};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_github::{Api, Credential, Endpoint};
+use beadle_transport::ContentLimits;
 
 use crate::app::client_options::OpenOptions;
 use crate::config::{Config, OrgConfig};
@@ -67,6 +68,8 @@ fn open(
         window: file.budget.minute.into(),
         rest_points: part(file.budget.rest_points).max(5),
         graphql_points: part(file.budget.graphql_points).max(5),
+        content: is_hosted_by_github(&file.api)
+            .then(|| ContentLimits::GITHUB.divided(u32::try_from(options.parts).unwrap_or(u32::MAX))),
         patient: options.patient,
         ..whole
     };
@@ -80,4 +83,31 @@ fn open(
     };
     let every = file.budget.write_every() * u32::try_from(options.parts).unwrap_or(u32::MAX);
     Ok((api, WritePace::new(every)))
+}
+
+/// Returns whether GitHub hosts the server. Only then does Beadle limit the requests that create
+/// content, because an Enterprise Server has no such limit by default.
+fn is_hosted_by_github(api: &str) -> bool {
+    let (_, address) = api.split_once("://").unwrap_or_default();
+    let host = address.split(['/', ':']).next().unwrap_or_default();
+    host == "api.github.com" || host.ends_with(".ghe.com")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_servers_of_github_limit_the_creation_of_content() {
+        for (api, is_hosted) in [
+            ("https://api.github.com", true),
+            ("https://api.acme.ghe.com/", true),
+            ("https://github.acme.example/api/v3", false),
+            ("https://api.github.com.acme.example", false),
+            ("http://127.0.0.1:8080", false),
+            ("", false),
+        ] {
+            assert_eq!(is_hosted_by_github(api), is_hosted, "{api}");
+        }
+    }
 }

@@ -4,8 +4,8 @@
 //! and operators change things at the same time. A witness checks the promises of the engine after
 //! each step. After the last fault, every key must become as declared.
 //!
-//! `cargo xtask storm --for 10m` runs more storms, and `--seeds N --from SEED` certain ones. A broken
-//! promise is reported with its seed and with the fewest steps that still break it.
+//! `cargo xtask storm engine --for 10m` runs more storms, and `--seeds N --from SEED` certain ones. A
+//! broken promise is reported with its seed and with the fewest steps that still break it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dice;

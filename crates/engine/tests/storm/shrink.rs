@@ -105,6 +105,6 @@ pub(crate) fn report(caught: &Caught) -> String {
     for line in trace.iter().skip(trace.len().saturating_sub(SHOWN)) {
         let _ = writeln!(text, "{line}");
     }
-    let _ = write!(text, "\nrun it again: cargo xtask storm --seeds 1 --from {seed}");
+    let _ = write!(text, "\nrun it again: cargo xtask storm engine --seeds 1 --from {seed}");
     text
 }

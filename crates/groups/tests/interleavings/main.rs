@@ -6,6 +6,10 @@
 //! The interleavings run on all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test
 //! interleavings` runs more of them, and `INTERLEAVINGS_FROM=42` begins at another seed. The first
 //! failure names its seed and ends the test.
+//!
+//! In another test, a storm stands in front of each vendor (`beadle_sim::storm`). The storms last for
+//! hours. At their end, the same conditions hold, and Beadle has waited as long as the vendors asked.
+//! `cargo xtask storm directories --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]
@@ -24,6 +28,7 @@ use beadle_engine::{Clock, Key, Lane, Mark, Store, Time};
 use beadle_groups::sources::Catchup;
 use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::ScimSim;
+use beadle_sim::storm::Storm;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use removals::Removals;
@@ -37,6 +42,10 @@ const GROUPS: usize = 3;
 /// The number of interleavings in a normal test run. It is small enough that a developer can wait.
 /// CI runs 10,000.
 const USUAL: u64 = 1_000;
+/// The number of storms in a normal test run.
+const STORMS: u64 = 40;
+/// The longest wait that a vendor asks for in a storm, and some more.
+const CALM: Duration = Duration::from_secs(2 * 3600);
 /// With at least this number of interleavings, the test requires that some removals happened. With
 /// fewer of them, there may be no removal.
 const ENOUGH: u64 = 100;
@@ -66,6 +75,8 @@ struct Stage {
     /// Deliveries that Okta has sent but that have not arrived yet.
     under_way: Vec<Value>,
     names: u32,
+    /// The storms in front of Okta and of the target, if the test has storms.
+    storms: Option<(Arc<Storm>, Arc<Storm>)>,
 }
 
 fn states() -> (Value, Value) {
@@ -83,7 +94,13 @@ fn states() -> (Value, Value) {
 }
 
 /// Runs the interleaving of one seed, with the file `path` as its store.
-async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) -> Result<Removals, String> {
+async fn one(
+    seed: u64,
+    okta: &Arc<OktaSim>,
+    aws: &Arc<ScimSim>,
+    path: &Path,
+    is_stormy: bool,
+) -> Result<Removals, String> {
     let (directory, target) = states();
     okta.begin_with(directory);
     aws.begin_with(target);
@@ -98,18 +115,32 @@ async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) ->
         path: path.to_owned(),
         under_way: Vec::new(),
         names: 0,
+        storms: None,
     };
+    if is_stormy {
+        let storm = |seed| Arc::new(Storm::of_directory(seed));
+        stage.storms = Some((storm(seed), storm(!seed)));
+    }
     let mut process = stage.start();
-    process.catchup.read_on().await.map_err(|failure| failure.text)?;
+    let began = process.catchup.read_on().await.map_err(|failure| failure.text);
+    if !is_stormy {
+        began?;
+    }
     for _ in 0..stage.random.random_range(5..25) {
         stage.happen(&mut process).await;
         stage.deliver(&process).await;
-        tokio::time::sleep(Duration::from_millis(stage.random.random_range(0..300))).await;
+        let longest = if is_stormy { 900_000 } else { 300 };
+        tokio::time::sleep(Duration::from_millis(stage.random.random_range(0..longest))).await;
     }
     // From here on the vendors do not fail. The System Log has the events whose hooks were lost,
     // and a sweep finds everything else.
     okta.no_faults();
     aws.no_faults();
+    if let Some((of_okta, of_aws)) = &stage.storms {
+        of_okta.end();
+        of_aws.end();
+        tokio::time::sleep(CALM).await;
+    }
     for round in 0..50 {
         tokio::time::sleep(Duration::from_secs(20)).await;
         process.catchup.read_on().await.map_err(|failure| failure.text)?;
@@ -132,11 +163,20 @@ async fn one(seed: u64, okta: &Arc<OktaSim>, aws: &Arc<ScimSim>, path: &Path) ->
         if idle && round > 5 && stage.wanted() == stage.held() {
             process.worker.abort();
             let _ = process.worker.await; // it has nothing to do any more
+            stage.clients_waited()?;
             return stage.removals_were_right();
         }
     }
     let rows = process.store.rows(50).await.unwrap();
     Err(format!("wanted {:#?}\nheld {:#?}\nqueue {rows:#?}", stage.wanted(), stage.held()))
+}
+
+impl Stage {
+    /// Returns an error if a client did not wait as long as its vendor asked.
+    fn clients_waited(&self) -> Result<(), String> {
+        let mut storms = self.storms.iter().flat_map(|(of_okta, of_aws)| [of_okta, of_aws]);
+        storms.find_map(|storm| storm.broken()).map_or(Ok(()), Err)
+    }
 }
 
 fn number(name: &str, usual: u64) -> u64 {
@@ -145,14 +185,10 @@ fn number(name: &str, usual: u64) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-#[test]
-fn the_target_ends_equal_to_the_source_and_every_removal_was_right() {
-    let shared = Path::new("/dev/shm");
-    let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
-    let count = number("INTERLEAVINGS", USUAL);
-    let seeds = Seeds::new(number("INTERLEAVINGS_FROM", 0), count, folder.path());
+/// Runs the seeds on all cores. The test fails if a seed fails.
+fn run(seeds: &Seeds) -> Removals {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let Removals { all, raced } = std::thread::scope(|scope| {
+    let removals = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| seeds.work())).collect();
         let found = running.into_iter().map(|thread| thread.join().unwrap());
         found.fold(Removals::default(), Removals::and)
@@ -160,8 +196,34 @@ fn the_target_ends_equal_to_the_source_and_every_removal_was_right() {
     if let Some(why) = seeds.failure() {
         panic!("{why}");
     }
+    removals
+}
+
+/// Returns a new folder for the stores. It is in memory if the system allows this.
+fn folder() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
+}
+
+#[test]
+fn the_target_ends_equal_to_the_source_and_every_removal_was_right() {
+    let (folder, count) = (folder(), number("INTERLEAVINGS", USUAL));
+    let seeds = Seeds::new(number("INTERLEAVINGS_FROM", 0), count, folder.path());
+    let Removals { all, raced } = run(&seeds);
     eprintln!(
         "{count} interleavings removed {all} members; {raced} of them had come back and were added again"
     );
     assert!(all > 0 || count < ENOUGH, "no member was removed: the test proved nothing");
+}
+
+#[test]
+fn no_storm_of_a_directory_breaks_a_promise() {
+    let seconds = number("STORM_SECONDS", 0);
+    let usual = if seconds > 0 { u64::MAX } else { STORMS };
+    let (folder, count) = (folder(), number("STORM_SEEDS", usual));
+    let seeds = Seeds::new(number("STORM_FROM", 0), count, folder.path()).in_storms();
+    let seeds = if seconds > 0 { seeds.for_time(Duration::from_secs(seconds)) } else { seeds };
+    let removals = run(&seeds);
+    eprintln!("{} storms: {removals:?}", seeds.tried());
+    assert!(removals.all > 0 || count < STORMS, "no member was removed: the test proved nothing");
 }

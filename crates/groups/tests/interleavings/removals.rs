@@ -9,6 +9,8 @@ use crate::{GROUPS, Stage, group};
 /// Beadle must not remove a member because of a read that is older than this: two minutes, in
 /// milliseconds.
 const OLDEST: u64 = 120_000;
+/// The longest time for which a storm can delay a write: the deadline of a request, in milliseconds.
+const DELAY: u64 = 30_000;
 
 /// The numbers of removals that the test found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +60,7 @@ impl Stage {
     /// group later, after the person had joined again. The next run repairs that case.
     pub(crate) fn removals_were_right(&self) -> Result<Removals, String> {
         let state = self.aws.state();
+        let oldest = OLDEST + if self.storms.is_some() { DELAY } else { 0 };
         let mut calls: Vec<(bool, Value)> = self.okta.calls().into_iter().map(|call| (true, call)).collect();
         calls.extend(self.aws.calls().into_iter().map(|call| (false, call)));
         calls.sort_by_key(|(_, call)| call["at"].as_u64());
@@ -105,7 +108,7 @@ impl Stage {
                     let account = member["value"].as_str().unwrap();
                     let person = state["users"][account]["externalId"].as_str().unwrap();
                     let without = |(at, people): &(u64, BTreeSet<String>)| {
-                        at + OLDEST >= now && !people.contains(person)
+                        at + oldest >= now && !people.contains(person)
                     };
                     let is_in =
                         |source: &String| !read.get(source).is_some_and(|reads| reads.iter().any(without));
@@ -114,7 +117,7 @@ impl Stage {
                     } else {
                         vec![external.to_owned()]
                     };
-                    let is_leaving = leaving.get(person).is_some_and(|at| at + OLDEST >= now);
+                    let is_leaving = leaving.get(person).is_some_and(|at| at + oldest >= now);
                     if let Some(source) = sources.iter().find(|source| is_in(source) && !is_leaving) {
                         return Err(format!(
                             "{person} was taken out of {external}, and {source} was not read without them"

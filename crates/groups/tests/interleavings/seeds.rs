@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use beadle_sim::okta::{Hook, OktaSim};
 use beadle_sim::scim::ScimSim;
@@ -17,7 +18,12 @@ use crate::removals::Removals;
 /// The seeds to run, and the first failure.
 pub(crate) struct Seeds {
     next: AtomicU64,
+    from: u64,
     end: u64,
+    /// When the seeds began, and how long they may take.
+    time: Option<(Instant, Duration)>,
+    /// Whether a storm stands in front of each vendor.
+    is_stormy: bool,
     folder: PathBuf,
     /// The file of an empty store. Each interleaving begins with a copy of it, because creating a
     /// store takes long.
@@ -32,7 +38,32 @@ impl Seeds {
         let empty = folder.join("empty.db");
         drop(common::store(&empty));
         let folder = folder.to_owned();
-        Self { next: AtomicU64::new(from), end: from + count, folder, empty, failed: Mutex::default() }
+        Self {
+            next: AtomicU64::new(from),
+            from,
+            end: from.saturating_add(count),
+            time: None,
+            is_stormy: false,
+            folder,
+            empty,
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Puts a storm in front of each vendor.
+    pub(crate) fn in_storms(self) -> Self {
+        Self { is_stormy: true, ..self }
+    }
+
+    /// Ends the seeds after this time.
+    #[expect(clippy::disallowed_methods, reason = "the caller of the test limits the real time")]
+    pub(crate) fn for_time(self, time: Duration) -> Self {
+        Self { time: Some((Instant::now(), time)), ..self }
+    }
+
+    /// Returns the number of seeds that were tried.
+    pub(crate) fn tried(&self) -> u64 {
+        self.next.load(Ordering::Relaxed).min(self.end) - self.from
     }
 
     /// Returns the first failure, with its seed.
@@ -40,9 +71,11 @@ impl Seeds {
         self.failed.lock().clone()
     }
 
-    /// Returns the next seed. Returns `None` if no seed is left or a seed has failed.
+    /// Returns the next seed. Returns `None` if no seed is left, if the time is over, or if a seed
+    /// has failed.
     fn next(&self) -> Option<u64> {
-        if self.failure().is_some() {
+        let is_late = self.time.is_some_and(|(began, time)| began.elapsed() >= time);
+        if is_late || self.failure().is_some() {
             return None;
         }
         let seed = self.next.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +108,7 @@ impl Seeds {
         let path = self.folder.join(format!("{seed}.db"));
         std::fs::copy(&self.empty, &path).unwrap();
         let runtime = paused();
-        let run = || runtime.block_on(crate::one(seed, okta, aws, &path));
+        let run = || runtime.block_on(crate::one(seed, okta, aws, &path, self.is_stormy));
         let result = catch_unwind(AssertUnwindSafe(run));
         // The tasks of the runtime keep the store open, so the runtime must end first.
         drop(runtime);

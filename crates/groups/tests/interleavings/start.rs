@@ -38,9 +38,13 @@ impl Stage {
         let clock = self.clock.clone();
         let store = common::store(&self.path);
         let seed: u64 = self.random.random();
-        let wire = Delayed::new(Vendor::Okta(self.okta.clone()), seed);
+        let (of_okta, of_aws) = self.storms.clone().unzip();
+        for storm in [&of_okta, &of_aws].into_iter().flatten() {
+            storm.restarted();
+        }
+        let wire = Delayed::new(Vendor::Okta(self.okta.clone()), seed, of_okta);
         let okta = common::okta_client(&self.okta.url(), self.okta.token(), wire, &clock);
-        let wire = Delayed::new(Vendor::Scim(self.aws.clone()), seed + 1);
+        let wire = Delayed::new(Vendor::Scim(self.aws.clone()), seed + 1, of_aws);
         let api = common::scim_client(&self.aws, Dialect::AWS, wire, &clock);
         let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));
         let writer = Arc::new(ScimWriter::new(beadle_scim::Writer::new(api), &reader));

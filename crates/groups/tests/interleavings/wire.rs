@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_sim::storm::Storm;
 use beadle_transport::{Exchanged, Wire};
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -16,11 +17,13 @@ const LATENCY: std::ops::Range<u64> = 1..40;
 pub(crate) struct Delayed {
     vendor: Vendor,
     random: parking_lot::Mutex<StdRng>,
+    /// The storm in front of the vendor, if the test has storms.
+    storm: Option<Arc<Storm>>,
 }
 
 impl Delayed {
-    pub(crate) fn new(vendor: Vendor, seed: u64) -> Arc<Self> {
-        Arc::new(Self { vendor, random: parking_lot::Mutex::new(StdRng::seed_from_u64(seed)) })
+    pub(crate) fn new(vendor: Vendor, seed: u64, storm: Option<Arc<Storm>>) -> Arc<Self> {
+        Arc::new(Self { vendor, random: parking_lot::Mutex::new(StdRng::seed_from_u64(seed)), storm })
     }
 
     fn wait(&self) -> Duration {
@@ -31,9 +34,17 @@ impl Delayed {
 #[async_trait::async_trait]
 impl Wire for Delayed {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
-        tokio::time::sleep(self.wait()).await;
-        let answer = self.vendor.exchange(request).await;
-        tokio::time::sleep(self.wait()).await;
-        answer
+        let (first, second, vendor) = (self.wait(), self.wait(), &self.vendor);
+        let pass = move |request: http::Request<Bytes>| async move {
+            tokio::time::sleep(first).await;
+            let answer = vendor.exchange(request).await;
+            tokio::time::sleep(second).await;
+            answer.ok()
+        };
+        let answer = match &self.storm {
+            Some(storm) => storm.exchange(request, pass).await,
+            None => pass(request).await,
+        };
+        answer.ok_or_else(|| "the connection broke".to_owned())
     }
 }

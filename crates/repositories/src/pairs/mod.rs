@@ -22,6 +22,7 @@ mod import;
 mod lists;
 mod names;
 mod state;
+mod storm;
 mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};

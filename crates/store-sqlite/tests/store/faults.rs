@@ -141,6 +141,27 @@ async fn a_file_that_is_deleted_or_replaced_takes_nothing_more_until_it_is_back(
     assert_eq!(store.accept(delivery("two", 10), marks()).await, Ok(Accepted::Stored));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_deleted_write_ahead_log_stops_the_store_until_the_log_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("b.db"), folder.path().join("link.db"));
+    drop(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let store = SqliteStore::open(&link, SqliteSettings::default()).unwrap();
+    assert_eq!(store.accept(delivery("one", 10), marks()).await, Ok(Accepted::Stored));
+    for beside in ["b.db-wal", "b.db-shm"] {
+        let (beside, aside) = (folder.path().join(beside), folder.path().join("aside"));
+        std::fs::rename(&beside, &aside).unwrap();
+        let error = store.accept(delivery("two", 10), marks()).await.unwrap_err();
+        assert!(error.to_string().contains("deleted or replaced"), "{error}");
+        assert!(store.ready().await.is_err());
+        std::fs::rename(&aside, &beside).unwrap();
+        assert_eq!(store.ready().await, Ok(()));
+    }
+    assert_eq!(store.accept(delivery("three", 10), marks()).await, Ok(Accepted::Stored));
+}
+
 #[tokio::test]
 async fn after_a_flush_the_file_alone_has_everything() {
     let folder = tempfile::tempdir().unwrap();

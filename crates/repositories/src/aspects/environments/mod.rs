@@ -16,6 +16,8 @@ mod observed;
 mod reviewers;
 mod write;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Field, PolicyLocation, Risk};
 use beadle_github::Path;
@@ -284,6 +286,15 @@ impl Change<'_> {
             };
             if !rules.iter().all(reviewers::is_whole) {
                 plan.cannot_read_part(self.part, "GitHub shows a protection rule without its App");
+                return Ok(false);
+            }
+            // Beadle removes a rule by its id, so a wrong id would remove the rule of another App.
+            let ids: BTreeSet<u64> = rules.iter().filter_map(|rule| rule["id"].as_u64()).collect();
+            if ids.len() != rules.len() || answer["total_count"] != json!(rules.len()) {
+                plan.cannot_read_part(
+                    self.part,
+                    "GitHub shows only some of the environment's protection rules",
+                );
                 return Ok(false);
             }
             known.clone_from(rules);

@@ -138,6 +138,34 @@ async fn an_environment_with_an_unknown_reviewer_is_not_created() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_incomplete_list_of_apps_removes_no_app() {
+    let world = World::new(state(), POLICY).await;
+    world.apply().await;
+    let gates = json!([{ "id": 9001, "app_id": 777 }, { "id": 9002, "app_id": 778 }]);
+    let live = json!({ "environments": { "Production": { "gates": gates } } });
+    world.control("PATCH", &patch(&live)).await;
+    assert_eq!(world.changes().await.len(), 1, "the policy does not list the other App");
+    let rule =
+        |id: u64, app: u64| json!({ "id": id, "enabled": true, "app": { "id": app, "slug": "other" } });
+    for (what, rules) in [
+        ("the id of another rule", vec![rule(9001, 777), rule(9001, 778)]),
+        ("a rule is missing", vec![rule(9002, 778)]),
+    ] {
+        let body = json!({ "total_count": 2, "custom_deployment_protection_rules": rules });
+        world.sim.fault(Fault {
+            method: Some("GET".into()),
+            path: "deployment_protection_rules".into(),
+            status: Some(200),
+            body: Some(body),
+            ..Fault::default()
+        });
+        let (changes, doubts) = world.changes_and_doubts().await;
+        assert_eq!((changes.len(), doubts.len()), (0, 1), "{what}: {changes:?} {doubts:?}");
+        world.sim.no_faults();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn variables_that_are_not_listed_stay_if_the_list_is_additive() {
     let mut state = state();
     state["orgs"]["acme"]["repos"]["shop"]["variables"] = json!({ "COLOUR": "red", "OTHER": "x" });

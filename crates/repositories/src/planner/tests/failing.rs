@@ -32,3 +32,25 @@ async fn a_failing_read_is_retried_and_then_reported() {
     assert!(world.sim.calls_that(|call| call["writes"] == true).is_empty());
     world.check_calls();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_the_id_of_another_entry_removes_nothing() {
+    let mut state = acme(501, 601);
+    let url = "https://tickets.example/<num>";
+    let live = |id: u64| json!({ "id": id, "url_template": url, "is_alphanumeric": true });
+    state["orgs"]["acme"]["repos"]["shop"]["autolinks"] = json!({ "A-": live(9001), "B-": live(9002) });
+    let policy = format!("autolinks: [{{ key_prefix: A-, url_template: '{url}' }}]\n");
+    let world = World::new(state, &policy).await;
+    assert_eq!(world.changes().await.len(), 1, "the policy does not list B-");
+    let row = |prefix: &str| json!({ "id": 9001, "key_prefix": prefix, "url_template": url, "is_alphanumeric": true });
+    world.sim.fault(Fault {
+        method: Some("GET".into()),
+        path: "/autolinks".into(),
+        status: Some(200),
+        body: Some(json!([row("A-"), row("B-")])),
+        ..Fault::default()
+    });
+    let (changes, doubts) = world.changes_and_doubts().await;
+    assert_eq!(changes, Vec::<String>::new(), "the removal of B- would remove A-");
+    assert!(doubts[0].contains("two entries of the list have the same id"), "{doubts:?}");
+}

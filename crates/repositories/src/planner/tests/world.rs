@@ -143,6 +143,17 @@ impl World {
         changes.map(|change| format!("{} {:?}", change.what, change.fields)).collect()
     }
 
+    /// Plans everything, although a part is unknown. Returns the planned changes, and why parts are
+    /// unknown, as texts.
+    pub(super) async fn changes_and_doubts(&self) -> (Vec<String>, Vec<String>) {
+        let (planner, _) = self.parts();
+        let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();
+        let changes = whole.plans.iter().flat_map(|(_, plan)| &plan.changes);
+        let changes = changes.map(|change| format!("{} {:?}", change.what, change.fields)).collect();
+        let doubts = whole.plans.iter().flat_map(|(_, plan)| &plan.unknowns);
+        (changes, doubts.map(|unknown| unknown.why.clone()).collect())
+    }
+
     /// Applies the policy until the plan is empty. Fails if a change is not written.
     pub(super) async fn apply(&self) {
         for _ in 0..ROUNDS {

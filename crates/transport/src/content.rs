@@ -1,0 +1,95 @@
+//! Limits the requests that create content, because GitHub has separate limits for them.
+//!
+//! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
+
+use std::time::Duration;
+
+use beadle_engine::{Clock, Lane, Time};
+
+use crate::pace::Pace;
+
+/// The number of minutes in an hour. A simulator with shorter minutes also has shorter hours.
+const MINUTES: u32 = 60;
+/// How long a request waits here. If it had to wait longer, it gets an error, because its key can
+/// wait in the queue.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The maximum number of requests that create content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentLimits {
+    /// The number of requests in the period of the secondary limits, which is a minute.
+    pub minute: u32,
+    /// The number of requests in 60 such periods.
+    pub hour: u32,
+}
+
+impl ContentLimits {
+    /// GitHub allows 80 requests in a minute and 500 in an hour. The limits are lower, because
+    /// requests can arrive at GitHub closer together than Beadle sent them.
+    pub const GITHUB: Self = Self { minute: 75, hour: 480 };
+
+    /// Returns the part of one of `parts` processes that use the same credential.
+    #[must_use]
+    pub fn divided(self, parts: u32) -> Self {
+        let part = |all: u32| (all / parts.max(1)).max(1);
+        Self { minute: part(self.minute), hour: part(self.hour) }
+    }
+}
+
+/// Spreads the requests that create content over time.
+#[derive(Debug)]
+pub(crate) struct ContentPace {
+    minute: Pace,
+    hour: Pace,
+}
+
+impl ContentPace {
+    /// Creates a pace. `window` is the period of the secondary limits.
+    pub(crate) fn new(limits: ContentLimits, window: Duration) -> Self {
+        Self { minute: Pace::new(window, limits.minute), hour: Pace::new(window * MINUTES, limits.hour) }
+    }
+
+    /// Sets how many processes use the credential.
+    pub(crate) fn share(&self, processes: u32, guessed: bool) {
+        self.minute.share(processes, 0, guessed);
+        self.hour.share(processes, 0, guessed);
+    }
+
+    /// Waits until a request may create content. If the request would have to wait long, the function
+    /// returns the end of the wait as an error at once.
+    pub(crate) async fn take(&self, lane: Lane, clock: &Clock) -> Result<(), Time> {
+        for pace in [&self.minute, &self.hour] {
+            while let Some(at) = pace.try_take(1, lane, clock.now()) {
+                if at.since(clock.now()) > PATIENCE {
+                    return Err(at);
+                }
+                pace.wait(at, lane, clock).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_wait_is_slept_and_a_long_one_goes_back_to_the_queue() {
+        let clock = Clock::simulated(Time(0));
+        let pace = ContentPace::new(ContentLimits { minute: 2, hour: 5 }, Duration::from_secs(60));
+        for at in [0, 0, 60, 60, 120] {
+            assert_eq!(pace.take(Lane::Event, &clock).await, Ok(()));
+            assert_eq!(clock.now().seconds(), at);
+        }
+        assert_eq!(pace.take(Lane::Event, &clock).await, Err(Time::from_seconds(3600)));
+        assert_eq!(clock.now().seconds(), 120, "the key waits, not the worker");
+    }
+
+    #[test]
+    fn each_part_creates_something() {
+        let part = ContentLimits::GITHUB.divided(3);
+        assert_eq!((part.minute, part.hour), (25, 160));
+        assert_eq!(ContentLimits::GITHUB.divided(1_000), ContentLimits { minute: 1, hour: 1 });
+    }
+}

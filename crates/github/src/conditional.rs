@@ -60,7 +60,7 @@ impl Kept {
         Some(Self {
             computable: strong(&etag) == computed(authorization, &body),
             token: hex::encode(Sha256::digest(authorization)),
-            link: text(header::LINK).map(str::to_owned),
+            link: links(answer),
             read: Some(now),
             etag,
             body,
@@ -80,6 +80,13 @@ impl Kept {
         }
         self.computable.then(|| computed(authorization, &self.body))
     }
+}
+
+/// Returns all links of an answer as one value. An answer may have the header several times.
+fn links(answer: &Answer) -> Option<String> {
+    let all = answer.headers.get_all(header::LINK).iter();
+    let all: Vec<&str> = all.filter_map(|value| value.to_str().ok()).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// The part of a kept answer that contains the time of the last read.

@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn all_links_of_an_answer_are_kept() {
+        let mut answer = answer("\"a\"");
+        for link in ["<https://x/1>; rel=\"first\"", "<https://x/3>; rel=\"next\""] {
+            answer.headers.append(header::LINK, link.parse().unwrap());
+        }
+        let kept = Kept::of(&answer, "token", NOW).unwrap();
+        assert_eq!(
+            kept.link.as_deref(),
+            Some("<https://x/1>; rel=\"first\", <https://x/3>; rel=\"next\"")
+        );
+    }
+
+    #[test]
     fn the_time_of_the_last_read_is_stored_once_a_day() {
         let kept = Kept::of(&answer("\"a\""), "token one", NOW).unwrap();
         assert!(!kept.is_read_news(NOW + NOTED_EVERY / 2) && kept.is_read_news(NOW + NOTED_EVERY));

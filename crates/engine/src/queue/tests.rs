@@ -176,3 +176,20 @@ fn a_hold_is_at_most_a_day_when_it_is_stored_and_when_it_is_read() {
     assert_eq!(row.claim(Time(300), &T), None);
     assert_eq!(row.due_at(), Some(Time(300) + LONGEST_HOLD), "it was stored by an earlier version");
 }
+
+#[test]
+fn the_largest_numbers_of_a_stored_row_do_no_harm() {
+    let mut row = Row {
+        wanted: u64::MAX,
+        attempts: u32::MAX,
+        epoch: u64::MAX,
+        first_dirty: Time(i64::MAX),
+        lane: Lane::Sweep,
+        ..row()
+    };
+    assert_eq!(row.rank(), i64::MAX);
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    assert_eq!((row.wanted, claim.lease.epoch), (u64::MAX, u64::MAX));
+    assert!(row.finish(&claim.lease, Outcome::Done, Time(200), &T));
+}

@@ -58,7 +58,7 @@ fn vendor(list: List, form: Form) -> Arc<Vendor> {
 
 /// Reads the list. Returns `None` if the reader reports that the list is unknown.
 async fn read(reader: &Reader, form: Form) -> Option<Vec<String>> {
-    let ids = |rows: Vec<Value>| rows.iter().map(|row| row["id"].to_string()).collect();
+    let ids = |rows: Vec<Value>| -> Vec<String> { rows.iter().map(|row| row["id"].to_string()).collect() };
     match form {
         Form::Plain => reader.list_of_organisation("hooks", &["id"]).await.ok().map(ids),
         Form::Counted => reader.rows_of_organisation("hooks", "hooks", &["id"]).await.ok().map(ids),

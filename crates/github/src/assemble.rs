@@ -256,7 +256,23 @@ fn collaborator(edge: &Value) -> Option<Access> {
 
 async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let node: RuleNode = shape(row).unwrap_or_default();
-    let id = node.id.unwrap_or_default();
+    let unknown = |why: &str| Failure::new(Class::Retry, format!("reading a branch protection rule: {why}"));
+    let (Some(id), Some(pattern)) = (node.id, node.pattern) else {
+        return Err(unknown("an entry of the list has no identity"));
+    };
+    // A write replaces these lists as a whole, so a list that Beadle cannot read must not count as
+    // empty.
+    let is_list = |list: &Value, is_entry: fn(&Value) -> bool| match list {
+        Value::Null => true,
+        Value::Array(entries) => entries.iter().all(is_entry),
+        _ => false,
+    };
+    if !is_list(&row["requiredStatusChecks"], |check| check["context"].is_string()) {
+        return Err(unknown("the required checks are not a list of names"));
+    }
+    if !is_list(&row["requiredDeploymentEnvironments"], Value::is_string) {
+        return Err(unknown("the required environments are not a list of names"));
+    }
     let mut hidden = Vec::new();
     let mut allowances = Allowances::default();
     for (list, first, actors) in [
@@ -286,7 +302,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let fields = fields.filter(|(_, value)| value.is_boolean() || value.is_number());
     Ok(Rule {
         id,
-        pattern: node.pattern.unwrap_or_default(),
+        pattern,
         fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
         checks,
         environments: node.required_deployment_environments,

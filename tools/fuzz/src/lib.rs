@@ -8,6 +8,7 @@
 mod config;
 mod expressions;
 mod github_lists;
+mod github_repository;
 mod github_webhook;
 mod list;
 mod names;
@@ -39,6 +40,10 @@ pub const EXPRESSIONS: Target = Target { name: "expressions", run: expressions::
 /// Lists of GitHub, by REST and by GraphQL: a list is whole or unknown.
 pub const GITHUB_LISTS: Target = Target { name: "github_lists", run: github_lists::run, tries: 500 };
 
+/// A repository of GitHub with its lists, by GraphQL: each list is whole or unknown.
+pub const GITHUB_REPOSITORY: Target =
+    Target { name: "github_repository", run: github_repository::run, tries: 500 };
+
 /// Webhooks of GitHub: only a signed request marks keys, and each key can be read back.
 pub const GITHUB_WEBHOOK: Target = Target { name: "github_webhook", run: github_webhook::run, tries: 3_000 };
 
@@ -62,10 +67,11 @@ pub const RECORDS: Target = Target { name: "records", run: records::run, tries: 
 pub const SCIM_LISTS: Target = Target { name: "scim_lists", run: scim_lists::run, tries: 500 };
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     CONFIG,
     EXPRESSIONS,
     GITHUB_LISTS,
+    GITHUB_REPOSITORY,
     GITHUB_WEBHOOK,
     NAMES,
     OKTA_HOOK,

@@ -89,6 +89,7 @@ targets! {
     config: CONFIG,
     expressions: EXPRESSIONS,
     github_lists: GITHUB_LISTS,
+    github_repository: GITHUB_REPOSITORY,
     github_webhook: GITHUB_WEBHOOK,
     names: NAMES,
     okta_hook: OKTA_HOOK,

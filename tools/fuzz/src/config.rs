@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use beadle_config::{ConfigError, File, Source};
+use beadle_config::{ConfigError, File, MappingsFile, Source};
 use toml::{Table, Value};
 
 /// The keys whose texts are references to secrets. Somebody may write the secret itself there.
@@ -35,6 +35,10 @@ pub(crate) fn run(data: &[u8]) {
 /// Parses the file. Returns the text of the error, if there is one.
 fn checked(text: &str) -> Option<String> {
     let source = Source::new(Path::new("beadle.toml"), text);
+    // A file of `groups_from`, or `groups.toml` of a policy.
+    let _ = source.parse::<MappingsFile>();
+    // The service compares all values of two versions of the file.
+    let _ = source.values();
     let error = File::parse(&source).err()?;
     let ConfigError::Invalid { file, line, .. } = &error else { panic!("nothing reads a file: {error}") };
     let lines = text.matches('\n').count() + 1;

@@ -180,10 +180,7 @@ mod tests {
             answer.headers.append(header::LINK, link.parse().unwrap());
         }
         let kept = Kept::of(&answer, "token", NOW).unwrap();
-        assert_eq!(
-            kept.link.as_deref(),
-            Some("<https://x/1>; rel=\"first\", <https://x/3>; rel=\"next\"")
-        );
+        assert_eq!(kept.link.as_deref(), Some("<https://x/1>; rel=\"first\", <https://x/3>; rel=\"next\""));
     }
 
     #[test]

@@ -32,10 +32,10 @@ pub struct Target {
 }
 
 /// `beadle.toml`: an error names a line of the file, and shows no secret.
-pub const CONFIG: Target = Target { name: "config", run: config::run, tries: 1_000 };
+pub const CONFIG: Target = Target { name: "config", run: config::run, tries: 300 };
 
 /// Expressions and templates: they end, and their results have a limited size.
-pub const EXPRESSIONS: Target = Target { name: "expressions", run: expressions::run, tries: 1_000 };
+pub const EXPRESSIONS: Target = Target { name: "expressions", run: expressions::run, tries: 150 };
 
 /// Lists of GitHub, by REST and by GraphQL: a list is whole or unknown.
 pub const GITHUB_LISTS: Target = Target { name: "github_lists", run: github_lists::run, tries: 500 };
@@ -58,7 +58,7 @@ pub const OKTA_HOOK: Target = Target { name: "okta_hook", run: okta_hook::run, t
 pub const OKTA_LISTS: Target = Target { name: "okta_lists", run: okta_lists::run, tries: 500 };
 
 /// The files of a policy: an error names a line of a file, and an accepted policy can be explained.
-pub const POLICY: Target = Target { name: "policy", run: policy::run, tries: 300 };
+pub const POLICY: Target = Target { name: "policy", run: policy::run, tries: 100 };
 
 /// Stored records: a record that can be read has the same value after it is written and read again.
 pub const RECORDS: Target = Target { name: "records", run: records::run, tries: 3_000 };

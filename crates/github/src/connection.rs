@@ -78,10 +78,12 @@ impl Distinct {
 }
 
 /// Returns a digest that two rows about the same thing share. A row that changed between two pages
-/// has other fields and the same id, so only the id counts if there is one.
+/// has other fields and the same id, so only the id counts if there is one, and the login of an
+/// account. No id is 0.
 fn digest(row: &Value) -> [u8; 16] {
-    let identity = row.get("id").filter(|id| !id.is_null()).unwrap_or(row);
-    let whole: [u8; 32] = Sha256::digest(identity.to_string()).into();
+    let id = row.get("id").filter(|id| !id.is_null() && **id != 0);
+    let identity = id.map_or_else(|| row.to_string(), |id| format!("{id} {}", row["login"]));
+    let whole: [u8; 32] = Sha256::digest(identity).into();
     std::array::from_fn(|at| whole[at])
 }
 

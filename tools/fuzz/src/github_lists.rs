@@ -56,9 +56,17 @@ fn vendor(list: List, form: Form) -> Arc<Vendor> {
     })
 }
 
+/// Returns what two rows about the same thing share. An account has its login too, and 0 is no id.
+fn identity(row: &Value) -> String {
+    match &row["id"] {
+        id if *id != 0 && row["login"].is_null() => id.to_string(),
+        _ => row.to_string(),
+    }
+}
+
 /// Reads the list. Returns `None` if the reader reports that the list is unknown.
 async fn read(reader: &Reader, form: Form) -> Option<Vec<String>> {
-    let ids = |rows: Vec<Value>| -> Vec<String> { rows.iter().map(|row| row["id"].to_string()).collect() };
+    let ids = |rows: Vec<Value>| -> Vec<String> { rows.iter().map(identity).collect() };
     match form {
         Form::Plain => reader.list_of_organisation("hooks", &["id"]).await.ok().map(ids),
         Form::Counted => reader.rows_of_organisation("hooks", "hooks", &["id"]).await.ok().map(ids),

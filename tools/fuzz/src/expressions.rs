@@ -24,7 +24,7 @@ fn usual() -> Value {
 
 pub(crate) fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let (template, values) = text.split_once(VALUES).unwrap_or((&text, ""));
+    let (template, values) = text.split_once(VALUES).unwrap_or((&*text, ""));
     let values = serde_json::from_str(values).unwrap_or_else(|_| usual());
     for undefined in [UndefinedBehavior::Strict, UndefinedBehavior::Chainable] {
         let environment = environment(undefined);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beadle_transport::{ClientSettings, Exchanged, Wire};
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 
@@ -76,6 +76,6 @@ pub(crate) fn parameter(address: &str, name: &str) -> Option<String> {
 
 /// Returns the headers of an answer that links to a next page.
 pub(crate) fn link(next: &str) -> HeaderMap {
-    let value = format!("<{next}>; rel=\"next\"").parse();
+    let value = format!("<{next}>; rel=\"next\"").parse::<HeaderValue>();
     value.map(|value| HeaderMap::from_iter([(http::header::LINK, value)])).unwrap_or_default()
 }

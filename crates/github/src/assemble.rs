@@ -366,7 +366,44 @@ fn settings(node: &Value, visibility: Visibility, default_branch: Option<&str>) 
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+    use secrecy::SecretString;
+
     use super::*;
+    use crate::api::Endpoint;
+    use crate::auth::Credential;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rule_with_an_unreadable_part_is_unknown() {
+        let settings =
+            ClientSettings { wire: Some(Recorder::new(|_| (200, json!({})))), ..ClientSettings::default() };
+        let token = Credential::Token(SecretString::from("token"));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        let clock = Clock::simulated(Time(0));
+        let api = Api::new(&endpoint, "acme", token, budgets, &clock, settings).unwrap();
+        let none = json!({ "totalCount": 0, "nodes": [], "pageInfo": { "hasNextPage": false } });
+        let whole = json!({
+            "id": "BPR_1", "pattern": "main", "requiredStatusChecks": [{ "context": "ci", "app": null }],
+            "requiredDeploymentEnvironments": ["production"], "pushAllowances": none,
+            "reviewDismissalAllowances": none, "bypassPullRequestAllowances": none,
+            "bypassForcePushAllowances": none,
+        });
+        let read = rule(&api, &whole).await.unwrap();
+        assert_eq!((read.checks.len(), read.environments.len()), (1, 1));
+        for (key, value) in [
+            ("id", Value::Null),
+            ("pattern", json!(7)),
+            ("requiredStatusChecks", json!({})),
+            ("requiredStatusChecks", json!([{ "context": null }])),
+            ("requiredDeploymentEnvironments", json!(["production", null])),
+        ] {
+            let mut odd = whole.clone();
+            odd[key] = value;
+            assert!(rule(&api, &odd).await.is_err(), "{odd}");
+        }
+    }
 
     #[test]
     fn a_label_without_a_description_is_read_and_one_without_a_color_is_not() {

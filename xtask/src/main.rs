@@ -1,10 +1,11 @@
-//! Developer commands: `cargo xtask test`, `ci`, `storm`, `house`, `pages`, `bench`, `package`,
+//! Developer commands: `cargo xtask test`, `ci`, `storm`, `fuzz`, `house`, `pages`, `bench`, `package`,
 //! `dist`, `tools`, `described`, `screenshots`.
 
 mod chromium;
 mod debian;
 mod described;
 mod dist;
+mod fuzz;
 mod house;
 mod links;
 mod package;
@@ -63,6 +64,12 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         from: u64,
     },
+    /// Fuzz the parsers, until an input breaks a promise
+    ///
+    /// libFuzzer changes the inputs of the corpus at random, and keeps the inputs that reach new
+    /// code. The command prints the number of runs, and the number of runs a second. If an input
+    /// breaks a promise, the command adds the input to the corpus.
+    Fuzz(fuzz::FuzzArgs),
     /// Check the rules of the house: circles of files, long files, the direction of dependencies
     House,
     /// Build docs/ as a book into target/book, and check the links of every Markdown file
@@ -93,6 +100,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { args } => suite::run(&args),
         Command::Ci => ci(),
         Command::Storm { which, seconds, seeds, from } => storm::run(&which, seconds, seeds, from),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::House => house::check(),
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),

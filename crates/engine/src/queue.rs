@@ -258,7 +258,7 @@ impl Row {
     /// forever, stores also claim a share of the keys by age ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
         const LANE: i64 = 1_000_000_000_000_000; // beyond every time in milliseconds
-        self.lane as i64 * LANE + self.first_dirty.0
+        (self.lane as i64 * LANE).saturating_add(self.first_dirty.0)
     }
 
     /// Shortens each wait that is longer than the longest wait that the queue can set. Such a wait
@@ -275,7 +275,8 @@ impl Row {
         // The run in progress covers the earlier marks. If this mark is the first one that the run
         // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
-        self.wanted += 1;
+        // A damaged row can have any number, and the sum must not end the process.
+        self.wanted = self.wanted.saturating_add(1);
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
         if settled {
             self.first_dirty = now;
@@ -328,8 +329,8 @@ impl Row {
         }
         let until = now + timing.lease;
         self.claimed = self.wanted;
-        self.attempts += 1;
-        self.epoch += 1;
+        self.attempts = self.attempts.saturating_add(1);
+        self.epoch = self.epoch.saturating_add(1);
         self.lease_until = Some(until);
         Some(Claim {
             lease: Lease { key: self.key.clone(), epoch: self.epoch, until },

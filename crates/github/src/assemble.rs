@@ -257,7 +257,23 @@ fn collaborator(edge: &Value) -> Option<Access> {
 
 async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let node: RuleNode = shape(row).unwrap_or_default();
-    let id = node.id.unwrap_or_default();
+    let unknown = |why: &str| Failure::new(Class::Retry, format!("reading a branch protection rule: {why}"));
+    let (Some(id), Some(pattern)) = (node.id, node.pattern) else {
+        return Err(unknown("an entry of the list has no identity"));
+    };
+    // A write replaces these lists as a whole, so a list that Beadle cannot read must not count as
+    // empty.
+    let is_list = |list: &Value, is_entry: fn(&Value) -> bool| match list {
+        Value::Null => true,
+        Value::Array(entries) => entries.iter().all(is_entry),
+        _ => false,
+    };
+    if !is_list(&row["requiredStatusChecks"], |check| check["context"].is_string()) {
+        return Err(unknown("the required checks are not a list of names"));
+    }
+    if !is_list(&row["requiredDeploymentEnvironments"], Value::is_string) {
+        return Err(unknown("the required environments are not a list of names"));
+    }
     let mut hidden = Vec::new();
     let mut allowances = Allowances::default();
     for (list, first, actors) in [
@@ -287,7 +303,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let fields = fields.filter(|(_, value)| value.is_boolean() || value.is_number());
     Ok(Rule {
         id,
-        pattern: node.pattern.unwrap_or_default(),
+        pattern,
         fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
         checks,
         environments: node.required_deployment_environments,
@@ -351,7 +367,44 @@ fn settings(node: &Value, visibility: Visibility, default_branch: Option<&str>) 
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+    use secrecy::SecretString;
+
     use super::*;
+    use crate::api::Endpoint;
+    use crate::auth::Credential;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rule_with_an_unreadable_part_is_unknown() {
+        let settings =
+            ClientSettings { wire: Some(Recorder::new(|_| (200, json!({})))), ..ClientSettings::default() };
+        let token = Credential::Token(SecretString::from("token"));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        let clock = Clock::simulated(Time(0));
+        let api = Api::new(&endpoint, "acme", token, budgets, &clock, settings).unwrap();
+        let none = json!({ "totalCount": 0, "nodes": [], "pageInfo": { "hasNextPage": false } });
+        let whole = json!({
+            "id": "BPR_1", "pattern": "main", "requiredStatusChecks": [{ "context": "ci", "app": null }],
+            "requiredDeploymentEnvironments": ["production"], "pushAllowances": none,
+            "reviewDismissalAllowances": none, "bypassPullRequestAllowances": none,
+            "bypassForcePushAllowances": none,
+        });
+        let read = rule(&api, &whole).await.unwrap();
+        assert_eq!((read.checks.len(), read.environments.len()), (1, 1));
+        for (key, value) in [
+            ("id", Value::Null),
+            ("pattern", json!(7)),
+            ("requiredStatusChecks", json!({})),
+            ("requiredStatusChecks", json!([{ "context": null }])),
+            ("requiredDeploymentEnvironments", json!(["production", null])),
+        ] {
+            let mut odd = whole.clone();
+            odd[key] = value;
+            assert!(rule(&api, &odd).await.is_err(), "{odd}");
+        }
+    }
 
     #[test]
     fn a_label_without_a_description_is_read_and_one_without_a_color_is_not() {

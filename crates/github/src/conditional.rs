@@ -60,7 +60,7 @@ impl Kept {
         Some(Self {
             computable: strong(&etag) == computed(authorization, &body),
             token: hex::encode(Sha256::digest(authorization)),
-            link: text(header::LINK).map(str::to_owned),
+            link: links(answer),
             read: Some(now),
             etag,
             body,
@@ -90,6 +90,13 @@ impl Kept {
         let request = format!("GET {path}");
         Answer { request, status: 200, headers, body: Bytes::from(self.body.clone()) }
     }
+}
+
+/// Returns all links of an answer as one value. An answer may have the header several times.
+fn links(answer: &Answer) -> Option<String> {
+    let all = answer.headers.get_all(header::LINK).iter();
+    let all: Vec<&str> = all.filter_map(|value| value.to_str().ok()).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// The part of a kept answer that contains the time of the last read.
@@ -224,6 +231,16 @@ mod tests {
         assert_eq!(kept.tag("token one"), Some("\"something else\"".into()));
         assert_eq!(kept.tag("token two"), None);
         assert!(!serde_json::to_string(&kept).unwrap().contains("token one"), "a token is kept");
+    }
+
+    #[test]
+    fn all_links_of_an_answer_are_kept() {
+        let mut answer = answer("\"a\"");
+        for link in ["<https://x/1>; rel=\"first\"", "<https://x/3>; rel=\"next\""] {
+            answer.headers.append(header::LINK, link.parse().unwrap());
+        }
+        let kept = Kept::of(&answer, "token", NOW).unwrap();
+        assert_eq!(kept.link.as_deref(), Some("<https://x/1>; rel=\"first\", <https://x/3>; rel=\"next\""));
     }
 
     #[test]

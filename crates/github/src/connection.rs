@@ -46,8 +46,8 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
 /// during the read or GitHub repeated a page. In both cases a row may be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
-    /// The digests of the rows. The rows of a long list may be whole repositories, so Beadle does
-    /// not keep the rows here.
+    /// The digests of the rows, or of their ids. The rows of a long list may be whole repositories,
+    /// so Beadle does not keep the rows here.
     rows: HashSet<[u8; 16]>,
     pages: usize,
     cursors: HashSet<String>,
@@ -82,8 +82,13 @@ impl Distinct {
     }
 }
 
+/// Returns a digest that two rows about the same thing share. A row that changed between two pages
+/// has other fields and the same id, so only the id counts if there is one, and the login of an
+/// account. No id is 0.
 fn digest(row: &Value) -> [u8; 16] {
-    let whole: [u8; 32] = Sha256::digest(row.to_string()).into();
+    let id = row.get("id").filter(|id| !id.is_null() && **id != 0);
+    let identity = id.map_or_else(|| row.to_string(), |id| format!("{id} {}", row["login"]));
+    let whole: [u8; 32] = Sha256::digest(identity).into();
     std::array::from_fn(|at| whole[at])
 }
 
@@ -226,6 +231,10 @@ mod tests {
             ("a row missing", vec![page(&json!([a]), 2, None)]),
             ("a null row", vec![first(), page(&json!([null]), 2, None)]),
             ("page one again", vec![first(), first()]),
+            ("a row twice that changed", {
+                let changed = json!({ "id": "a", "name": "new" });
+                vec![first(), page(&json!([changed]), 2, None)]
+            }),
             ("an endless cursor", vec![first(), page(&json!([b]), 2, Some("1"))]),
             ("no word on a next page", vec![json!({ "totalCount": 1, "nodes": [a] })]),
         ];

@@ -1,7 +1,7 @@
 //! All reads of GitHub. No read changes anything.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store, Time};
@@ -303,7 +303,7 @@ impl Reader {
     /// Returns the ids and names of all repositories.
     pub async fn index(&self) -> Result<Vec<IndexRow>, Failure> {
         const DOING: &str = "listing the organisation's repositories";
-        let mut rows = Vec::new();
+        let (mut rows, mut ids) = (Vec::new(), HashSet::new());
         let mut tally = Tally::default();
         let mut after = Value::Null;
         loop {
@@ -318,6 +318,10 @@ impl Reader {
                     let text = format!("{DOING}: an entry of the list has no identity");
                     return Err(Failure::new(Class::Retry, text));
                 };
+                if !ids.insert(id) {
+                    let text = format!("{DOING}: the list shows repository {id} twice");
+                    return Err(Failure::new(Class::Retry, text));
+                }
                 rows.push(IndexRow {
                     id,
                     node_id,

@@ -211,7 +211,12 @@ impl Api {
     }
 
     async fn get_page(&self, path: &Path) -> Result<Page, TransportError> {
-        self.get(path).await?.json()
+        let answer = self.get(path).await?;
+        let page: Page = answer.json()?;
+        if page.is_list() {
+            return Ok(page);
+        }
+        Err(TransportError::InvalidResponse { request: answer.request, why: "the answer is no list".into() })
     }
 
     /// Reads one page. If the server refuses the size of the page, tries smaller sizes, and

@@ -13,11 +13,27 @@ pub(crate) const MOST_PAGES: usize = 10_000;
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page {
+    /// The schemas of the answer, which name the kind of the answer.
+    #[serde(default)]
+    schemas: Value,
     pub(crate) total_results: Option<u64>,
     /// The records of the page. Servers may leave this field out if there are no records.
     #[serde(rename = "Resources", default)]
     pub(crate) resources: Option<Vec<Value>>,
     pub(crate) next_cursor: Option<String>,
+}
+
+/// The schema of the answer to a request for a list.
+const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+
+impl Page {
+    /// Returns whether the answer is a page of a list. Any other JSON object, such as the error page
+    /// of a proxy, has no records either, and must not look like an empty list.
+    pub(crate) fn is_list(&self) -> bool {
+        let names_list =
+            || self.schemas.as_array().is_some_and(|names| names.iter().any(|name| name == LIST));
+        self.total_results.is_some() || self.resources.is_some() || names_list()
+    }
 }
 
 /// A record that Beadle cannot use, because it is invalid.
@@ -221,7 +237,25 @@ mod tests {
 
     fn page(ids: impl IntoIterator<Item = usize>, total: Option<u64>) -> Page {
         let row = |id| json!({ "id": format!("g{id}"), "displayName": format!("G{id}") });
-        Page { total_results: total, resources: Some(ids.into_iter().map(row).collect()), next_cursor: None }
+        let resources = Some(ids.into_iter().map(row).collect());
+        Page { schemas: Value::Null, total_results: total, resources, next_cursor: None }
+    }
+
+    #[test]
+    fn an_object_without_a_list_is_no_page() {
+        for (shown, is_list) in [
+            (json!({ "totalResults": 0 }), true),
+            (json!({ "Resources": [] }), true),
+            (json!({ "schemas": [LIST] }), true),
+            (json!({}), false),
+            (json!({ "Resources": null }), false),
+            (json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"] }), false),
+            (json!({ "schemas": LIST }), false),
+            (json!({ "nextCursor": "2" }), false),
+        ] {
+            let page: Page = serde_json::from_value(shown.clone()).unwrap();
+            assert_eq!(page.is_list(), is_list, "{shown}");
+        }
     }
 
     /// Reads these pages, with a page size of 10, until the list ends.

@@ -46,6 +46,10 @@ impl Record for Group {
         let id = text(shown, "id").ok_or("the record has no id")?;
         let name = text(shown, "displayName").ok_or("the record has no displayName")?;
         let (mut members, mut odd) = (Vec::new(), None);
+        // Servers may leave the attribute out if the group has no members.
+        if !(shown["members"].is_null() || shown["members"].is_array()) {
+            odd = Some(format!("`members` of group {name} ({id}) is not a list"));
+        }
         for member in shown["members"].as_array().into_iter().flatten() {
             // A member that is a group is not a person, so Beadle ignores it.
             if member["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("Group")) {
@@ -208,7 +212,14 @@ mod tests {
         let group = Group::read(&shown).unwrap();
         assert!(group.odd.is_some_and(|why| why.contains("Ops")));
         assert_eq!(group.name, "Ops");
+        for members in [json!({ "value": "7" }), json!("7"), json!(0)] {
+            let group = Group::read(&json!({ "id": "1", "displayName": "Ops", "members": members })).unwrap();
+            assert!(group.odd.is_some_and(|why| why.contains("not a list")), "{members}");
+        }
+        let group = Group::read(&json!({ "id": "1", "displayName": "Ops", "members": null })).unwrap();
+        assert_eq!((group.members.len(), group.odd), (0, None));
     }
+
     #[test]
     fn a_value_is_found_by_its_patch_path() {
         let shown = json!({

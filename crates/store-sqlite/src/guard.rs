@@ -8,7 +8,7 @@ use beadle_engine::{Begun, End, GuardReservation, Hold, Intent, Key, Limits, Spe
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::queue;
-use crate::rows::damaged;
+use crate::rows::{damaged, named};
 
 /// The length of the window that is loaded to record how changes ended. The window ends at the
 /// newest reservation. A write may end long after its room was reserved, and its reservation must
@@ -27,6 +27,11 @@ const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, expose
 
 /// Reads a reservation from a row. `from` is the first of its columns.
 fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
+    let digest = || row.get::<_, String>(from + 1).unwrap_or_default();
+    named(fields(row, from), || format!("the reservation {}", digest()))
+}
+
+fn fields(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let state: String = row.get(from + 5)?;
     let state = Spent::named(&state)
         .ok_or_else(|| damaged(from + 5, format!("invalid state `{state}` of a reservation")))?;
@@ -156,13 +161,18 @@ pub(crate) fn conclude(
     window.save(connection)
 }
 
+/// Reads a hold from a row, which has the hold and its digest.
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
     let text: String = row.get(0)?;
-    serde_json::from_str(&text).map_err(|error| damaged(0, error))
+    let hold = serde_json::from_str(&text).map_err(|error| damaged(0, error));
+    named(hold, || format!("the hold {}", row.get::<_, String>(1).unwrap_or_default()))
 }
 
 fn find(connection: &Connection, digest: &str) -> rusqlite::Result<Option<Hold>> {
-    connection.prepare_cached("SELECT hold FROM hold WHERE digest = ?1")?.query_row([digest], read).optional()
+    connection
+        .prepare_cached("SELECT hold, digest FROM hold WHERE digest = ?1")?
+        .query_row([digest], read)
+        .optional()
 }
 
 pub(crate) fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()> {
@@ -182,7 +192,10 @@ pub(crate) fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()>
 }
 
 pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
-    connection.prepare_cached("SELECT hold FROM hold ORDER BY since, digest")?.query_map([], read)?.collect()
+    connection
+        .prepare_cached("SELECT hold, digest FROM hold ORDER BY since, digest")?
+        .query_map([], read)?
+        .collect()
 }
 
 /// Returns a text that differs if a hold was added, changed or deleted. A decision makes the stored
@@ -194,7 +207,10 @@ pub(crate) fn version(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 pub(crate) fn of_key(connection: &Connection, key: &str) -> rusqlite::Result<Vec<Hold>> {
-    connection.prepare_cached("SELECT hold FROM hold WHERE key = ?1")?.query_map([key], read)?.collect()
+    connection
+        .prepare_cached("SELECT hold, digest FROM hold WHERE key = ?1")?
+        .query_map([key], read)?
+        .collect()
 }
 
 pub(crate) fn release(connection: &Connection, digests: &[String]) -> rusqlite::Result<()> {

@@ -108,8 +108,11 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
+            // The error itself begins with the number of a column, which helps nobody.
+            rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
+                StoreError::Corrupt { doing, why: what.to_string() }
+            }
+            rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::Utf8Error(..) => StoreError::Corrupt { doing, why },
             _ => StoreError::Unavailable { doing, why },

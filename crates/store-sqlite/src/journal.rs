@@ -6,7 +6,7 @@ use beadle_engine::journal::{Entry, EntryKind};
 use beadle_engine::{DeliveryRow, History, Listing, Retention, Risk, Time};
 use rusqlite::{Connection, params};
 
-use crate::rows::damaged;
+use crate::rows::{damaged, named};
 
 pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(
@@ -47,6 +47,10 @@ pub(crate) fn take(connection: &Connection, entries: &[Entry]) -> rusqlite::Resu
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
 
 fn read_entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    named(fields(row), || format!("entry {} of the journal", row.get::<_, i64>(0).unwrap_or_default()))
+}
+
+fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     let (kind, detail): (String, String) = (row.get(2)?, row.get(6)?);
     let kind: EntryKind = serde_json::from_value(kind.into()).map_err(|error| damaged(2, error))?;
     Ok(Entry {
@@ -184,18 +188,22 @@ pub(crate) fn deliveries(connection: &Connection, listing: &Listing) -> rusqlite
     )?;
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     let rows = statement.query_map(params![since, listing.key, listing.limit, listing.after], |row| {
-        let keys: String = row.get(5)?;
-        Ok(DeliveryRow {
-            source: row.get(0)?,
-            id: row.get(1)?,
-            event: row.get(2)?,
-            actor: row.get(6)?,
-            instance: row.get(3)?,
-            received: Time(row.get(4)?),
-            keys: serde_json::from_str(&keys).map_err(|error| damaged(5, error))?,
-        })
+        named(delivery(row), || format!("the delivery {}", row.get::<_, String>(1).unwrap_or_default()))
     })?;
     rows.collect()
+}
+
+fn delivery(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    let keys: String = row.get(5)?;
+    Ok(DeliveryRow {
+        source: row.get(0)?,
+        id: row.get(1)?,
+        event: row.get(2)?,
+        actor: row.get(6)?,
+        instance: row.get(3)?,
+        received: Time(row.get(4)?),
+        keys: serde_json::from_str(&keys).map_err(|error| damaged(5, error))?,
+    })
 }
 
 pub(crate) fn prune(connection: &Connection, retention: &Retention) -> rusqlite::Result<u64> {

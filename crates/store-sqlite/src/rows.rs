@@ -17,7 +17,16 @@ pub(crate) fn damaged(column: usize, why: impl std::fmt::Display) -> rusqlite::E
     )
 }
 
+/// Adds the name of a row to the error if the row cannot be read, so that an operator can find it.
+pub(crate) fn named<T>(read: rusqlite::Result<T>, name: impl FnOnce() -> String) -> rusqlite::Result<T> {
+    read.map_err(|error| damaged(0, format!("{}: {error}", name())))
+}
+
 pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    named(fields(row), || format!("the row of {}", row.get::<_, String>(0).unwrap_or_default()))
+}
+
+fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let key: String = row.get(0)?;
     let lane: String = row.get(1)?;
     let parked: Option<String> = row.get(12)?;

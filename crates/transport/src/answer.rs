@@ -52,12 +52,29 @@ impl Answer {
     /// Returns the address of the next page from the header `Link` (RFC 8288). An answer may have
     /// several such headers.
     pub fn next(&self) -> Option<&str> {
-        let links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
-        links.flat_map(|links| links.split(',')).find_map(|link| {
-            let (target, parameters) = link.split_once(';')?;
-            let next = parameters.split(';').any(|parameter| parameter.trim() == "rel=\"next\"");
-            next.then(|| target.trim().trim_start_matches('<').trim_end_matches('>'))
-        })
+        let mut links = self.headers.get_all("link").iter().filter_map(|link| link.to_str().ok());
+        links.find_map(next_link)
+    }
+}
+
+/// Returns the target of the link to the next page. The target can contain commas and semicolons, and
+/// the type of the link can be without quotes.
+fn next_link(links: &str) -> Option<&str> {
+    let mut rest = links;
+    loop {
+        let (target, after) = rest.split_once('<')?.1.split_once('>')?;
+        // The parameters end where the next link begins.
+        let parameters = after.split('<').next().unwrap_or_default();
+        let is_next = |parameter: &str| {
+            let Some((name, types)) = parameter.split_once('=') else { return false };
+            let types = types.trim_matches(|letter: char| letter == '"' || letter == ',' || letter == ' ');
+            name.trim().eq_ignore_ascii_case("rel")
+                && types.split(' ').any(|kind| kind.eq_ignore_ascii_case("next"))
+        };
+        if parameters.split(';').any(is_next) {
+            return Some(target.trim());
+        }
+        rest = after;
     }
 }
 
@@ -256,5 +273,25 @@ mod tests {
         let mut answer = answer;
         answer.headers.insert("link", link.parse().unwrap());
         assert_eq!(answer.next(), Some("https://x/a?page=3&q=1"));
+    }
+
+    #[test]
+    fn every_form_of_a_link_to_the_next_page_is_found() {
+        for (links, next) in [
+            ("<https://x/a?after=1,2;3>; rel=\"next\"", Some("https://x/a?after=1,2;3")),
+            ("<https://x/a>;rel=next", Some("https://x/a")),
+            (
+                "<https://x/a>; title=\"b\"; Rel=\"last Next\" , <https://x/b>; rel=\"first\"",
+                Some("https://x/a"),
+            ),
+            ("<https://x/a>; rel=prev,<https://x/b>; rel=next,", Some("https://x/b")),
+            ("<https://x/a>; rel=\"prev next-archive\"", None),
+            ("<https://x/a>", None),
+            ("<https://x/a; rel=\"next\"", None),
+            ("rel=\"next\"", None),
+            ("", None),
+        ] {
+            assert_eq!(next_link(links), next, "{links}");
+        }
     }
 }

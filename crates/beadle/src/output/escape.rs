@@ -91,7 +91,24 @@ pub(crate) fn json(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_acts_on_a_terminal(text in "(?s).{0,80}", most in 0_usize..90) {
+            prop_assert!(!escaped(&text).chars().any(is_deceptive));
+            let bounded = value(format_args!("{text}"));
+            prop_assert!(!bounded.chars().any(is_deceptive));
+            prop_assert!(!one_line(&text).contains(['\n', '\r']));
+            let shown = cut(&text, most);
+            let begin: String = text.chars().take(most).collect();
+            prop_assert!(shown.starts_with(&begin), "{shown}");
+            let said = serde_json::Value::from(text.as_str());
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&json(&said.to_string())).unwrap(), said);
+        }
+    }
 
     #[test]
     fn characters_that_act_on_a_terminal_are_escaped() {

@@ -141,10 +141,59 @@ fn joined(pieces: &[Piece], between: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn encoded(text: &str) -> String {
         Piece::value(text).0
+    }
+
+    /// Returns the text that a reader sees. Returns `None` if a part of the text is not code, so that
+    /// GitHub would interpret it.
+    ///
+    /// <https://spec.commonmark.org/0.31.2/#code-spans>
+    fn shown(mut rest: &str) -> Option<String> {
+        let mut out = String::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix("&#124;") {
+                out.push('|');
+                rest = after;
+                continue;
+            }
+            let fence = rest.len() - rest.trim_start_matches('`').len();
+            if fence == 0 {
+                return None;
+            }
+            let inner = &rest[fence..];
+            // The code ends at the first sequence of backticks that has the length of the fence.
+            let mut at = 0;
+            let end = loop {
+                let start = at + inner[at..].find('`')?;
+                let length = inner[start..].len() - inner[start..].trim_start_matches('`').len();
+                if length == fence {
+                    break start;
+                }
+                at = start + length;
+            };
+            out.push_str(&inner[..end]);
+            rest = &inner[end + fence..];
+        }
+        Some(out)
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_code_and_one_cell(
+            text in prop_oneof!["(?s).{0,80}", "[`|\\\\ @#\\[\\]()<>a\n\u{202e}]{0,40}"]
+        ) {
+            let encoded = encoded(&text);
+            prop_assert!(!encoded.contains(['|', '\n', '\r']), "{encoded}");
+            // Spaces at the ends of code can be added or removed.
+            let without_spaces = |text: &str| text.replace(' ', "");
+            let seen = shown(&encoded).map(|text| without_spaces(&text));
+            prop_assert_eq!(seen, Some(without_spaces(&escape::value(format_args!("{text}")))));
+        }
     }
 
     #[test]

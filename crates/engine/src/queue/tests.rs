@@ -210,3 +210,20 @@ fn a_row_of_a_version_without_traces_is_read() {
     let read: Row = serde_json::from_value(stored).unwrap();
     assert!(read.trace.is_some_and(|trace| trace.is_sampled));
 }
+
+#[test]
+fn the_largest_numbers_of_a_stored_row_do_no_harm() {
+    let mut row = Row {
+        wanted: u64::MAX,
+        attempts: u32::MAX,
+        epoch: u64::MAX,
+        first_dirty: Time(i64::MAX),
+        lane: Lane::Sweep,
+        ..row()
+    };
+    assert_eq!(row.rank(), i64::MAX);
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    assert_eq!((row.wanted, claim.lease.epoch), (u64::MAX, u64::MAX));
+    assert!(row.finish(&claim.lease, Outcome::Done, Time(200), &T));
+}

@@ -3,6 +3,7 @@
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,8 @@ use super::scim::Memberships;
 
 /// The maximum size of a page that AWS returns.
 const PAGE: i32 = 100;
+/// The maximum number of pages in a list.
+const MOST_PAGES: usize = 10_000;
 /// The time to wait after AWS throttles a request. AWS does not say how long to wait.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The maximum time to wait for an answer.
@@ -78,6 +81,38 @@ impl IdentityStore {
     }
 }
 
+/// The members of a group that have arrived so far.
+#[derive(Default)]
+struct Arrived {
+    users: Vec<String>,
+    known: HashSet<String>,
+    /// The tokens of all pages after the first one.
+    tokens: HashSet<String>,
+}
+
+impl Arrived {
+    /// Adds the members of a page, and the token of the next page. The error says why the list is
+    /// unknown.
+    fn take(&mut self, users: Vec<String>, next: Option<&str>) -> Result<(), String> {
+        for user in users {
+            // Members moved between pages during the read, so another one may be missing.
+            if !self.known.insert(user.clone()) {
+                return Err(format!("the list shows the member {user} twice"));
+            }
+            self.users.push(user);
+        }
+        match next {
+            Some(token) if !self.tokens.insert(token.to_owned()) => {
+                Err("the list has no end: a page names a page that Beadle already read".to_owned())
+            }
+            Some(_) if self.tokens.len() >= MOST_PAGES => {
+                Err(format!("the list has more than {MOST_PAGES} pages"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Returns the text of an error, followed by the texts of its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
@@ -91,7 +126,7 @@ fn is_gone(error: &SdkError<ListGroupMembershipsError>) -> bool {
 #[async_trait]
 impl Memberships for IdentityStore {
     async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure> {
-        let mut members = Vec::new();
+        let mut arrived = Arrived::default();
         let mut token = None;
         loop {
             let list = self.client().await.list_group_memberships();
@@ -101,18 +136,52 @@ impl Memberships for IdentityStore {
                 Err(error) if is_gone(&error) => return Ok(None),
                 Err(error) => return Err(self.failure(group, &error)),
             };
+            let mut users = Vec::with_capacity(page.group_memberships.len());
             for membership in page.group_memberships {
                 let Some(MemberId::UserId(user)) = membership.member_id else {
                     let text =
                         format!("a member of the group {group} is not a user: its members are unknown");
                     return Err(Failure::new(Class::Rejected, text));
                 };
-                members.push(user);
+                users.push(user);
             }
             token = page.next_token;
+            arrived.take(users, token.as_deref()).map_err(|why| {
+                let text = format!("listing the members of the group {group} in the Identity Store: {why}");
+                Failure::new(Class::Retry, text)
+            })?;
             if token.is_none() {
-                return Ok(Some(members));
+                return Ok(Some(arrived.users));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pages: &[(&[&str], Option<&str>)]) -> Result<usize, String> {
+        let mut arrived = Arrived::default();
+        for (users, next) in pages {
+            arrived.take(users.iter().map(|user| (*user).to_owned()).collect(), *next)?;
+        }
+        Ok(arrived.users.len())
+    }
+
+    #[test]
+    fn a_list_of_members_is_whole_or_unknown() {
+        const NOBODY: &[&str] = &[];
+        assert_eq!(read(&[(&["a", "b"], Some("1")), (&[], Some("2")), (&["c"], None)]), Ok(3));
+        let unknown = |pages: &[(&[&str], Option<&str>)], why: &str| {
+            let found = read(pages).unwrap_err();
+            assert!(found.contains(why), "{found}");
+        };
+        unknown(&[(&["a", "b"], Some("1")), (&["b"], None)], "shows the member b twice");
+        unknown(&[(&["a"], Some("1")), (&["b"], Some("1"))], "no end");
+        let tokens: Vec<String> = (0..MOST_PAGES).map(|page| page.to_string()).collect();
+        let pages: Vec<(&[&str], Option<&str>)> =
+            tokens.iter().map(|token| (NOBODY, Some(token.as_str()))).collect();
+        unknown(&pages, "more than 10000 pages");
     }
 }

@@ -132,6 +132,22 @@ pub(crate) fn same(list: &str, one: &Node, other: &Node) -> bool {
     far.is_some_and(|far| far < UNCERTAIN)
 }
 
+/// Returns the entries of a list that are certainly the same at GitHub as an earlier entry.
+pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>) -> Vec<&'a Node> {
+    let kind = kind(list);
+    let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());
+    for item in items {
+        // A list can have tens of thousands of entries, so each identity is made only once.
+        let own = Identity::of(kind, item);
+        let is_same = |other: &Identity| other.closeness(&own).is_some_and(|far| far < UNCERTAIN);
+        if earlier.iter().any(is_same) {
+            repeated.push(item);
+        }
+        earlier.push(own);
+    }
+    repeated
+}
+
 /// The lists of names that GitHub compares without case.
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
@@ -192,16 +208,16 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
         contradictions(if is_form { list } else { key }, value, found);
     }
     let items = node.items();
+    // Another check reports two rules of the same type.
+    let is_checked = is_nested(list) && list != "rules";
+    let of_items = if is_checked { identities(kind(list), items) } else { Vec::new() };
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
-        // Another check reports two rules of the same type.
-        if !is_nested(list) || list == "rules" {
-            continue;
-        }
+        let Some(fields) = of_items.get(at) else { continue };
         // Here an entry that omits a field is not the same as an entry that sets the field.
-        let fields = Identity::of(kind(list), item);
-        let is_same = |other: &&Node| Identity::of(kind(list), *other).closeness(&fields) == Some(0);
-        if items[..at].iter().find(is_same).is_some_and(|other| other.json() != item.json()) {
+        let is_same = |other: &Identity| other.closeness(fields) == Some(0);
+        let first = of_items.iter().take(at).position(is_same).and_then(|first| items.get(first));
+        if first.is_some_and(|other| other.json() != item.json()) {
             found.push((list, item));
         }
     }

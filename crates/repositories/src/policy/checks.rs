@@ -108,12 +108,9 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
             problems.push(Problem::error(list.asked.clone(), list.column, text));
         }
         for list in OF_ENVIRONMENT {
-            let items = entries(environment, list);
-            for (at, item) in items.iter().enumerate() {
-                if items[..at].iter().any(|other| identity::same(list, other, item)) {
-                    let text = format!("`{list}` of an environment has {} twice", named_entry(list, item));
-                    problems.push(Problem::error(item.asked.clone(), item.column, text));
-                }
+            for item in identity::repeated(list, entries(environment, list)) {
+                let text = format!("`{list}` of an environment has {} twice", named_entry(list, item));
+                problems.push(Problem::error(item.asked.clone(), item.column, text));
             }
         }
         let Some(policy) = environment.get("deployment_branch_policy") else { continue };
@@ -192,18 +189,17 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
     }
     for list in named() {
         let items = entries(root, list);
-        for (at, item) in items.iter().enumerate() {
+        for item in items {
             for key in ["include", "exclude"] {
                 item.get(key).map(|node| patterns(node, Pattern::glob, problems));
             }
-            let same = |other: &Node| identity::same(list, other, item);
-            // Several entries for the same team are valid if they have `include` or `exclude`,
-            // because they can then apply to different repositories.
-            let everywhere = |node: &Node| node.get("include").is_none() && node.get("exclude").is_none();
-            if items[..at].iter().any(|other| same(other) && everywhere(other) && everywhere(item)) {
-                let text = format!("`{list}` has {} twice", named_entry(list, item));
-                problems.push(Problem::error(item.asked.clone(), item.column, text));
-            }
+        }
+        // Several entries for the same team are valid if they have `include` or `exclude`, because
+        // they can then apply to different repositories.
+        let everywhere = |node: &&Node| node.get("include").is_none() && node.get("exclude").is_none();
+        for item in identity::repeated(list, items.iter().filter(everywhere)) {
+            let text = format!("`{list}` has {} twice", named_entry(list, item));
+            problems.push(Problem::error(item.asked.clone(), item.column, text));
         }
     }
     for section in ALL_SECTIONS {

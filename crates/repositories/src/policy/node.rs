@@ -262,7 +262,9 @@ fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
 }
 
 fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
-    let asked = PolicyLocation { file: file.clone(), line: small(raw.referenced.line()) };
+    // The parser knows no place of some values that it makes itself.
+    let (line, column) = (small(raw.referenced.line()).max(1), small(raw.referenced.column()).max(1));
+    let asked = PolicyLocation { file: file.clone(), line };
     let kind = match raw.value {
         Raw::Null if is_word(&raw.defined, lines) => Kind::Null,
         Raw::Null => Kind::Blank,
@@ -281,7 +283,7 @@ fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
                 .collect(),
         ),
     };
-    Node { asked, column: small(raw.referenced.column()), kind }
+    Node { asked, column, kind }
 }
 
 impl<'de> Deserialize<'de> for Raw {

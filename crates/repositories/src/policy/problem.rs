@@ -18,7 +18,10 @@ pub enum Severity {
 }
 
 /// The key whose value may be a secret. An excerpt does not show this value.
-const SECRET: &str = "secret:";
+const SECRET: &str = "secret";
+
+/// What an excerpt shows in place of a value that may be a secret.
+const NOT_SHOWN: &str = "(not shown)";
 
 /// The maximum width of an excerpt, in characters.
 const EXCERPT: usize = 160;
@@ -79,7 +82,7 @@ impl Problem {
         };
         let line = self.asked.line as usize;
         let title = level.primary_title(&self.message);
-        let excerpt = source.and_then(|source| source.lines().nth(line.saturating_sub(1))).map(shown);
+        let excerpt = source.and_then(|source| shown(source, line.saturating_sub(1)));
         let mut group = if let Some(excerpt) = &excerpt {
             let column = self.column.saturating_sub(1) as usize;
             let mut rest = excerpt.char_indices().map(|(at, _)| at).skip(column);
@@ -99,15 +102,46 @@ impl Problem {
     }
 }
 
-/// Returns a line of a file as an excerpt may show it. The author may have written a secret itself
-/// instead of its name, and the secret must not get into a log.
-fn shown(line: &str) -> String {
-    let line = match line.find(SECRET) {
-        Some(at) => format!("{} (not shown)", &line[..at + SECRET.len()]),
+/// Returns a line of a file as an excerpt may show it, by its position in the file. The author may
+/// have written a secret itself instead of its name, and the secret must not get into a log.
+fn shown(source: &str, at: usize) -> Option<String> {
+    let line = source.lines().nth(at)?;
+    let line = match secret_in(line) {
+        Some(end) => format!("{} {NOT_SHOWN}", &line[..end]),
+        None if is_below_secret(source, at) => NOT_SHOWN.to_owned(),
         None => line.to_owned(),
     };
     // A terminal would obey control characters.
-    line.replace(char::is_control, " ")
+    Some(line.replace(char::is_control, " "))
+}
+
+/// Returns where the value of the key `secret` begins in a line. The key can be in quotes.
+fn secret_in(line: &str) -> Option<usize> {
+    line.match_indices(SECRET).find_map(|(at, _)| {
+        let after = &line[at + SECRET.len()..];
+        let after = after.strip_prefix(['"', '\'']).unwrap_or(after);
+        let value = after.trim_start().strip_prefix(':')?;
+        Some(line.len() - value.len())
+    })
+}
+
+/// Returns whether a line can belong to the value of a key `secret` in an earlier line: it is
+/// indented more than the key, and so is each line between them.
+fn is_below_secret(source: &str, at: usize) -> bool {
+    let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let mut inner = usize::MAX;
+    let lines: Vec<&str> = source.lines().take(at + 1).collect();
+    for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
+        // The first line is the one of the finding.
+        if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
+            return true;
+        }
+        inner = inner.min(column(line));
+        if inner == 0 {
+            return false;
+        }
+    }
+    false
 }
 
 /// Returns the known name that is most similar to a wrong name. Returns `None` if no known name is
@@ -132,6 +166,28 @@ mod tests {
         let line = "  - { url: 'https://x', secret: hunter2, actve: true }";
         let text = Problem::error(asked, 42, "unknown key `actve`").render(Some(line));
         assert!(text.contains("secret: (not shown)") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_secret_in_any_form_of_its_key() {
+        for (source, line) in [
+            ("- { url: x, \"secret\": hunter2, actve: true }", 1),
+            ("- { url: x, 'secret' : hunter2 }", 1),
+            ("webhooks:\n  - url: x\n    secret:\n      - hunter2\n", 4),
+            ("webhooks:\n  - url: x\n    secret: >-\n\n      hunter2\n", 5),
+            ("webhooks:\n  - secret:\n      - a\n      - hunter2\n", 4),
+            ("webhooks:\n  - { url: x, secret:\n        hunter2 }\n", 3),
+        ] {
+            let asked = PolicyLocation { file: "settings.yml".into(), line };
+            let text = Problem::error(asked, 1, "wrong").render(Some(source));
+            assert!(text.contains(NOT_SHOWN) && !text.contains("hunter2"), "{text}");
+        }
+        let source = "webhooks:\n  - url: x\n    secret: ci\n    actve: true\n  - url: y\n";
+        for (line, part) in [(4, "actve: true"), (5, "url: y")] {
+            let asked = PolicyLocation { file: "settings.yml".into(), line };
+            let text = Problem::error(asked, 1, "wrong").render(Some(source));
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

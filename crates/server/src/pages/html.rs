@@ -281,7 +281,48 @@ impl Html {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Returns the text that a browser shows for encoded text. Returns `None` if a character could
+    /// end the text or the value of an attribute.
+    fn shown(encoded: &str) -> Option<String> {
+        let entities =
+            [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#96;", "`"), ("&amp;", "&")];
+        let (mut out, mut rest) = (String::new(), encoded);
+        while let Some(c) = rest.chars().next() {
+            match c {
+                '<' | '>' | '"' | '\'' | '`' => return None,
+                '&' => {
+                    let found = entities.iter().find(|(entity, _)| rest.starts_with(entity));
+                    let (entity, means) = found?;
+                    out.push_str(means);
+                    rest = &rest[entity.len()..];
+                }
+                c => {
+                    out.push(c);
+                    rest = &rest[c.len_utf8()..];
+                }
+            }
+        }
+        Some(out)
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_shown_as_it_is(
+            whole in prop_oneof!["(?s).{0,80}", "[<>&;\"'` =/a-z#0-9\n\u{202e}]{0,60}"]
+        ) {
+            let encoded = encoded(&whole);
+            prop_assert!(!encoded.chars().any(is_deceptive), "{encoded}");
+            let mut harmless = String::new();
+            for c in whole.chars() {
+                if is_deceptive(c) { harmless.extend(c.escape_default()) } else { harmless.push(c) }
+            }
+            prop_assert_eq!(shown(&encoded), Some(harmless));
+        }
+    }
 
     #[test]
     fn a_text_cannot_become_a_tag_or_an_attribute() {

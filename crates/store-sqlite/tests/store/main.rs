@@ -4,6 +4,7 @@
 
 mod apply;
 mod background;
+mod damaged;
 mod faults;
 mod guard;
 mod model;

@@ -1,0 +1,131 @@
+//! Tests of rows that Beadle cannot read: the error names the row, and nothing panics.
+
+use beadle_engine::journal::{Detail, Entry, EntryKind, RefusedWebhook};
+use beadle_engine::store::prelude::*;
+use beadle_engine::testing::hold;
+use beadle_engine::{Delivery, History, Key, Lane, Limits, Listing, Mark, StoreError, Time, Verdict};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+/// The tables, each with the name of its row in errors and with its columns.
+const TABLES: [(&str, &str, &[&str]); 5] = [
+    ("inbox", "the delivery d1", &["event", "instance", "received", "keys", "actor"]),
+    (
+        "work",
+        "the row of repository:acme:1",
+        &[
+            "lane",
+            "wanted",
+            "done",
+            "claimed",
+            "run_at",
+            "not_before",
+            "spares_events",
+            "first_dirty",
+            "attempts",
+            "epoch",
+            "lease_until",
+            "parked",
+            "hint",
+            "last_error",
+        ],
+    ),
+    ("journal", "entry 1 of the journal", &["at", "kind", "key", "subject", "intent", "detail"]),
+    ("hold", "the hold d2", &["hold"]),
+    ("guard_booking", "the reservation d1", &["at", "state", "weakens", "exposes", "removes", "reaches"]),
+];
+
+/// Values of all kinds. SQLite refuses the values that have another type than the column.
+const VALUES: [&str; 11] = [
+    "NULL",
+    "''",
+    "'x'",
+    "'{'",
+    "'{}'",
+    "'null'",
+    "'[7]'",
+    "-1",
+    "2",
+    "9223372036854775807",
+    "-9223372036854775808",
+];
+
+/// Fills a store so that each table has one row.
+async fn fill(store: &SqliteStore) {
+    let delivery = Delivery {
+        source: "github".into(),
+        id: "d1".into(),
+        event: "ping".into(),
+        actor: None,
+        instance: "acme".into(),
+        received: Time(1),
+        body: Vec::new(),
+    };
+    let mark = Mark::new(Key::new("repository", "acme", 1), Lane::Event);
+    store.accept(delivery, vec![mark]).await.unwrap();
+    let entry = Entry {
+        seq: 0,
+        at: Time(1),
+        kind: EntryKind::Refused,
+        key: "-".into(),
+        subject: "-".into(),
+        intent: None,
+        detail: Detail::Refused(RefusedWebhook { status: 403 }),
+    };
+    store.journal(None, vec![entry], Time(1)).await.unwrap().unwrap();
+    let limits = Limits { removes: 1, ..Limits::default() };
+    let verdicts = store.reserve(None, &limits, vec![hold(1), hold(2)], Time(1)).await.unwrap().unwrap();
+    assert!(matches!(verdicts.as_slice(), [Verdict::Pass, Verdict::Hold(_)]), "{verdicts:?}");
+}
+
+/// Reads everything, and returns the errors.
+async fn errors(store: &SqliteStore) -> Vec<StoreError> {
+    let (key, all) = (Key::new("repository", "acme", 1), Listing { limit: 10, ..Listing::default() });
+    let newest = History { limit: 10, ..History::default() };
+    let results = [
+        store.deliveries(all.clone()).await.err(),
+        store.rows(10).await.err(),
+        store.row(&key).await.err(),
+        store.next_due().await.err(),
+        store.entries(all).await.err(),
+        store.newest_entries(newest).await.err(),
+        store.open_intents().await.err(),
+        store.holds().await.err(),
+        store.holds_of(&key).await.err(),
+        store.bookings(Time(i64::MIN)).await.err(),
+    ];
+    results.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    fill(&store).await;
+    let found = errors(&store).await;
+    assert!(found.is_empty(), "{found:?}");
+    let file = Connection::open(&path).unwrap();
+    for (table, name, columns) in TABLES {
+        let mut unreadable = 0;
+        for column in columns {
+            let select = format!("SELECT {column} FROM {table}");
+            for value in VALUES {
+                let before: Value = file.query_row(&select, [], |row| row.get(0)).unwrap();
+                if file.execute(&format!("UPDATE {table} SET {column} = {value}"), []).is_err() {
+                    continue;
+                }
+                for error in errors(&store).await {
+                    let is_named = error.to_string().contains(name);
+                    assert!(matches!(error, StoreError::Corrupt { .. }) && is_named, "{column}: {error}");
+                    unreadable += 1;
+                }
+                file.execute(&format!("UPDATE {table} SET {column} = ?1"), [before]).unwrap();
+            }
+        }
+        assert!(unreadable > 0, "every value of {table} was read");
+    }
+    let found = errors(&store).await;
+    assert!(found.is_empty(), "{found:?}");
+}

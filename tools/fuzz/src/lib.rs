@@ -1,0 +1,82 @@
+//! Targets for a fuzzer: one for each parser that reads text from outside Beadle. A target gets any
+//! bytes, and panics if the parser breaks a promise.
+//!
+//! Two things run the targets. `cargo xtask fuzz` runs them under libFuzzer, which looks for inputs
+//! that reach new code. The test of this package runs them with every input in `corpus/`, and with
+//! random changes of these inputs.
+
+mod config;
+mod expressions;
+mod github_lists;
+mod github_repository;
+mod github_webhook;
+mod list;
+mod names;
+mod okta_hook;
+mod okta_lists;
+mod policy;
+mod records;
+mod scim_lists;
+mod seed;
+mod wire;
+
+/// A parser to fuzz.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The name. The folder `corpus/` has a folder with this name.
+    pub name: &'static str,
+    /// Runs the parser with one input, and panics if the parser breaks a promise.
+    pub run: fn(&[u8]),
+    /// The number of random inputs that the test tries. It is small for a slow target.
+    pub tries: usize,
+}
+
+/// `beadle.toml`: an error names a line of the file, and shows no secret.
+pub const CONFIG: Target = Target { name: "config", run: config::run, tries: 300 };
+
+/// Expressions and templates: they end, and their results have a limited size.
+pub const EXPRESSIONS: Target = Target { name: "expressions", run: expressions::run, tries: 150 };
+
+/// Lists of GitHub, by REST and by GraphQL: a list is whole or unknown.
+pub const GITHUB_LISTS: Target = Target { name: "github_lists", run: github_lists::run, tries: 500 };
+
+/// A repository of GitHub with its lists, by GraphQL: each list is whole or unknown.
+pub const GITHUB_REPOSITORY: Target =
+    Target { name: "github_repository", run: github_repository::run, tries: 500 };
+
+/// Webhooks of GitHub: only a signed request marks keys, and each key can be read back.
+pub const GITHUB_WEBHOOK: Target = Target { name: "github_webhook", run: github_webhook::run, tries: 3_000 };
+
+/// Names that become a part of an address, a filter, a query, a key or a note: the name comes back
+/// as it was, or Beadle refuses it.
+pub const NAMES: Target = Target { name: "names", run: names::run, tries: 1_000 };
+
+/// Event hooks of Okta: only a proved request marks keys, and each key can be read back.
+pub const OKTA_HOOK: Target = Target { name: "okta_hook", run: okta_hook::run, tries: 3_000 };
+
+/// Lists of Okta: a list is whole or unknown.
+pub const OKTA_LISTS: Target = Target { name: "okta_lists", run: okta_lists::run, tries: 500 };
+
+/// The files of a policy: an error names a line of a file, and an accepted policy can be explained.
+pub const POLICY: Target = Target { name: "policy", run: policy::run, tries: 100 };
+
+/// Stored records: a record that can be read has the same value after it is written and read again.
+pub const RECORDS: Target = Target { name: "records", run: records::run, tries: 3_000 };
+
+/// Lists of SCIM servers: a list is whole or unknown.
+pub const SCIM_LISTS: Target = Target { name: "scim_lists", run: scim_lists::run, tries: 500 };
+
+/// All targets.
+pub const TARGETS: [Target; 11] = [
+    CONFIG,
+    EXPRESSIONS,
+    GITHUB_LISTS,
+    GITHUB_REPOSITORY,
+    GITHUB_WEBHOOK,
+    NAMES,
+    OKTA_HOOK,
+    OKTA_LISTS,
+    POLICY,
+    RECORDS,
+    SCIM_LISTS,
+];

@@ -141,14 +141,14 @@ fn newest_sql(history: &History) -> String {
 const NAME: &str = "lower(substr(subject, instr(subject, '/') + 1))";
 
 /// Returns the keys and subjects of the entries that may have this name.
-pub(crate) fn named(connection: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
+pub(crate) fn called(connection: &Connection, name: &str) -> rusqlite::Result<Vec<(String, String)>> {
     let whole = name.to_ascii_lowercase();
     let bare = whole.split_once('/').map_or(whole.as_str(), |(_, bare)| bare);
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    connection.prepare_cached(&named_sql())?.query_map([whole.as_str(), bare], row)?.collect()
+    connection.prepare_cached(&called_sql())?.query_map([whole.as_str(), bare], row)?.collect()
 }
 
-fn named_sql() -> String {
+fn called_sql() -> String {
     format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} IN (?1, ?2)")
 }
 
@@ -258,7 +258,7 @@ mod tests {
             (newest_sql(&History { key: key.clone(), ..all.clone() }), "journal_key"),
             (newest_sql(&History { risks: risks.clone(), ..all.clone() }), "journal_open"),
             (newest_sql(&History { key, risks, ..all }), "journal_key"),
-            (named_sql(), "journal_name"),
+            (called_sql(), "journal_name"),
             (subjects_sql(), "journal_name"),
         ] {
             let steps = plan(&connection, &sql);

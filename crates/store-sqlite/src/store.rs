@@ -296,7 +296,7 @@ impl Journal for SqliteStore {
     async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
         let name = name.to_owned();
         self.read("looking for a name in the journal", move |connection| {
-            let mut found = journal::named(connection, &name)?;
+            let mut found = journal::called(connection, &name)?;
             found.retain(|(_, subject)| is_called(subject, &name));
             // Some entries are about an organisation or about no key at all.
             let mut keys: Vec<Key> = found.into_iter().filter_map(|(key, _)| key.parse().ok()).collect();

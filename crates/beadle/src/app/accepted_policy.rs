@@ -103,6 +103,14 @@ impl AcceptedPolicy {
         Self::note(&file.name).get(store).await
     }
 
+    /// Returns the name of the last accepted generation of an organisation, if there is one.
+    pub(crate) async fn generation(
+        store: &dyn Store,
+        organisation: &str,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(Self::note(organisation).get(store).await?.map(|accepted| accepted.generation))
+    }
+
     /// Returns whether this is the generation of a policy.
     pub(crate) fn is(&self, policy: &Policy) -> bool {
         let is_its = self.source.is_none() || self.source == source(policy);

@@ -11,6 +11,7 @@ use beadle_repositories::policy::{BASE, PolicyOrigin};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::text_parts::{join_named, split_named};
 
 /// The number of parts that are written to the store at the same time.
@@ -165,7 +166,8 @@ pub(crate) async fn texts(
 }
 
 /// Stores the texts `new` by the ids of their contents, and then the policy that has them. Deletes
-/// the policies that are neither this one nor the one in force. They were not accepted.
+/// the policies that are neither this one, nor the one in force, nor the accepted one. A process can
+/// end after it has accepted a policy and before the policy is recorded as the one in force.
 pub(crate) async fn keep(
     store: &dyn Store,
     organisation: &str,
@@ -174,7 +176,15 @@ pub(crate) async fn keep(
 ) -> Result<(), StoreError> {
     put(store, organisation, policy, new).await?;
     let in_force = in_force_note(organisation).get(store).await?.map(|InForce(name)| name);
-    let spared: Vec<String> = in_force.into_iter().chain([policy.name()]).collect();
+    let accepted = AcceptedPolicy::generation(store, organisation).await?;
+    let accepted = match accepted {
+        Some(generation) => {
+            all(store, organisation).await?.into_iter().find(|kept| kept.generation() == generation)
+        }
+        None => None,
+    };
+    let accepted = accepted.map(|kept| kept.name());
+    let spared: Vec<String> = in_force.into_iter().chain(accepted).chain([policy.name()]).collect();
     forget_others(store, organisation, &spared).await
 }
 
@@ -316,6 +326,7 @@ mod tests {
 
     use super::*;
     use crate::app::store;
+    use crate::config::OrgConfig;
 
     fn commit(id: &str, files: &[(&str, &str)]) -> PolicyCommit {
         PolicyCommit {
@@ -381,6 +392,21 @@ mod tests {
         }
         assert_eq!(all(store, "acme").await.unwrap(), [first, kept("c4", "b4")]);
         assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b1"), text("b4")]));
+    }
+
+    #[tokio::test]
+    async fn an_accepted_policy_stays_although_the_process_ended_before_it_was_in_force() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let file = "name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n";
+        let file: OrgConfig = toml::from_str(file).unwrap();
+        let kept = |id: &str| KeptPolicy { own: commit(id, &[("a.yml", id)]), base: None };
+        keep(store, "acme", &kept("c1"), &BTreeMap::from([text("c1")])).await.unwrap();
+        AcceptedPolicy::remember(store, &file, &policy(&kept("c1")), false).await.unwrap();
+        for id in ["c2", "c3"] {
+            keep(store, "acme", &kept(id), &BTreeMap::from([text(id)])).await.unwrap();
+        }
+        assert_eq!(all(store, "acme").await.unwrap(), [kept("c1"), kept("c3")]);
     }
 
     #[tokio::test]

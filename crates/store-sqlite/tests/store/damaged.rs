@@ -71,6 +71,7 @@ async fn fill(store: &SqliteStore) {
         key: "-".into(),
         subject: "-".into(),
         intent: None,
+        trace: None,
         detail: Detail::Refused(RefusedWebhook { status: 403 }),
     };
     store.journal(None, vec![entry], Time(1)).await.unwrap().unwrap();

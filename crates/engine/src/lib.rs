@@ -31,6 +31,7 @@ pub mod pace;
 mod places;
 pub mod plan;
 pub mod queue;
+mod reconcile;
 mod refused;
 mod revive;
 mod said;
@@ -77,6 +78,7 @@ pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
 pub use refused::refused_note;
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
+pub use reconcile::{Reconcile, Reconciler, Run};
 pub use span::parse_span;
 pub use store::{
     DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,
@@ -85,4 +87,4 @@ pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
 pub use unwritten::run_counts;
-pub use worker::{Reconcile, Reconciler, Run, Worker, WorkerCounts, WorkerSettings};
+pub use worker::{Worker, WorkerCounts, WorkerSettings};

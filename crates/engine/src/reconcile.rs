@@ -1,0 +1,130 @@
+//! One run of a claimed key: plan, release of holds that are no longer needed, and writes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::apply::{ApplyContext, PlanWriter, Planner, Report, apply, release_resolved_holds};
+use crate::causes::causes;
+use crate::clock::{Clock, Time};
+use crate::failure::Failure;
+use crate::guard::LimitsInForce;
+use crate::journal::{Detail, Entry, EntryKind};
+use crate::key::{Key, Lane};
+use crate::key_state::KeyState;
+use crate::pace::WritePace;
+use crate::store::Store;
+use crate::trace::{self, Span};
+use crate::unwritten::run_counts;
+
+/// A run of a claimed key, as the reconciler gets it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The right to work on the key until the lease ends.
+    pub lease: crate::queue::Lease,
+    /// The lane of the run. It decides whether calls may use the reserve of a budget, and how old a
+    /// remembered answer may be. It never changes which values the run declares.
+    pub lane: Lane,
+    /// The vendor's name for the thing, which makes the lookup faster.
+    pub hint: Option<String>,
+    /// The time since which the key has been due, for the journal. Deliveries that arrived after
+    /// this time may explain the drift.
+    pub since: Time,
+}
+
+/// Makes the things of keys as declared.
+#[async_trait]
+pub trait Reconcile: Send + Sync + 'static {
+    /// Runs one key once. An error means that no plan could be made.
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
+    /// Returns whether Beadle parks a key of this instance whose policy contains a name that does
+    /// not exist: see [`Planner::parks_unresolved`].
+    fn parks_unresolved(&self, _instance: &str) -> bool {
+        true
+    }
+    /// Records that a run of a key ended without a result, for reports about the past.
+    async fn record_failure(&self, _key: &Key, _failure: &Failure) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// A reconciler that plans with a [`Planner`] and applies the plan with a [`PlanWriter`].
+pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
+    /// Reads both sides and plans the changes.
+    pub planner: P,
+    /// Writes the planned changes.
+    pub writer: W,
+    /// The store of the guard's window, the holds and the journal.
+    pub store: Arc<dyn Store>,
+    /// The source of the current time.
+    pub clock: Clock,
+    /// The guard's limits for one window.
+    pub limits: LimitsInForce,
+    /// The schedule that spreads bulk writes over time.
+    pub pace: WritePace,
+}
+
+#[async_trait]
+impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
+    fn parks_unresolved(&self, _: &str) -> bool {
+        self.planner.parks_unresolved()
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        self.planner.record_failure(key, failure).await
+    }
+
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        let key = &run.lease.key;
+        let span = Span::named("plan");
+        let planned = span.run(self.planner.plan(key, run.hint.as_deref(), run.lane)).await;
+        let plan = match span.ended(planned) {
+            Ok(plan) => plan,
+            Err(failure) => {
+                self.planner.record_failure(key, &failure).await?;
+                return Err(failure);
+            }
+        };
+        let planned = self.clock.now();
+        fail::fail_point!("between-claim-and-write", |_| std::process::abort());
+        let context = ApplyContext {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            lease: Some(run.lease.clone()),
+            lane: run.lane,
+            limits: self.limits.current(),
+            pace: self.pace.clone(),
+            patient: false,
+            generation: plan.generation.clone(),
+            planned,
+        };
+        release_resolved_holds(key, &plan, &context).await?;
+        let span = Span::named("apply");
+        let applied = span.run(apply(key, &plan, &self.writer, &context, &|_, _| {})).await;
+        let report = match span.ended(applied) {
+            Ok(report) => report,
+            Err(failure) => {
+                self.planner.record(key, &Report::of_unwritten(&plan)).await?;
+                return Err(failure);
+            }
+        };
+        KeyState::record(self.store.as_ref(), key, &report, self.clock.now()).await?;
+        self.planner.record(key, &report).await?;
+        let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
+        if noteworthy {
+            let after = causes(self.store.as_ref(), key, &self.planner.origins(key), run.since).await;
+            let entry = Entry {
+                seq: 0,
+                at: self.clock.now(),
+                kind: EntryKind::Run,
+                key: key.to_string(),
+                subject: report.subject.clone(),
+                intent: None,
+                trace: trace::current_id(),
+                detail: Detail::Run(run_counts(&report, after)),
+            };
+            self.store.journal(None, vec![entry], self.clock.now()).await?;
+        }
+        Ok(report)
+    }
+}

@@ -160,7 +160,7 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     for part in ["calls", "limits"] {
         client.delete(format!("{}/_sim/{part}", sim.url())).send().await?;
     }
-    let notes = folder.path.path().join("beadle.db");
+    let notes = folder.store();
     if notes.exists() {
         forget_processes(&notes)?;
     }

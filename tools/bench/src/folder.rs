@@ -120,6 +120,11 @@ impl Folder {
         Ok(Self { path: folder, ports, program })
     }
 
+    /// Returns the path of the store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.path().join("beadle.db")
+    }
+
     /// Returns a command that runs the binary with the configuration of this folder.
     pub(crate) fn beadle(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

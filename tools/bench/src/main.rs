@@ -8,6 +8,7 @@ mod calls;
 mod clock;
 mod coldstart;
 mod directory;
+mod drain;
 mod everything;
 mod folder;
 mod fresh;
@@ -19,6 +20,10 @@ mod policy_in_git;
 mod resolving;
 mod runtime;
 mod service;
+mod sizes;
+mod startup;
+mod stores;
+mod working;
 
 use std::path::Path;
 
@@ -35,12 +40,18 @@ async fn main() -> anyhow::Result<()> {
         // `policy` starts this program as a child process with this argument, so that the memory is
         // the memory of the resolving alone.
         ["resolve", folder] => resolving::run(Path::new(folder)),
+        ["drain"] => drain::run().await,
+        // `drain` starts this program as a child process with this argument.
+        ["work", address] => working::run(address).await,
+        ["startup"] => startup::run().await,
         ["intake"] => intake::run().await,
         // `intake` starts this program as a child process with this argument, and writes the secret
         // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
-            anyhow::bail!("specify `calls`, `burst`, `fresh`, `policy`, `directory`, `intake` or `coldstart`")
+            anyhow::bail!(
+                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `drain`, `startup`, `intake` or `coldstart`"
+            )
         }
     }
 }

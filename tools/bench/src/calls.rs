@@ -12,7 +12,7 @@ use crate::everything;
 use crate::folder::{Ended, Folder};
 
 /// A typical policy. It has no aspect that Beadle can read only with REST.
-const POLICY: &str = "
+pub(crate) const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
 teams:
   - { name: platform, permission: admin }
@@ -42,7 +42,8 @@ collaborators: [{ username: ann, permission: push }]
 autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
 ";
 
-fn organisation(repositories: usize) -> Value {
+/// Returns an organisation whose repositories are as the policies of this benchmark declare them.
+pub(crate) fn organisation(repositories: usize) -> Value {
     let mut all = json!({});
     for n in 0..repositories {
         all[format!("r{n:05}")] = json!({

@@ -23,6 +23,7 @@ mod service;
 mod sizes;
 mod startup;
 mod stores;
+mod sweep;
 mod working;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
         // `policy` starts this program as a child process with this argument, so that the memory is
         // the memory of the resolving alone.
         ["resolve", folder] => resolving::run(Path::new(folder)),
+        ["sweep"] => sweep::run().await,
         ["drain"] => drain::run().await,
         // `drain` starts this program as a child process with this argument.
         ["work", address] => working::run(address).await,
@@ -50,7 +52,8 @@ async fn main() -> anyhow::Result<()> {
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
             anyhow::bail!(
-                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `drain`, `startup`, `intake` or `coldstart`"
+                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `sweep`, `drain`, `startup`, \
+                 `intake` or `coldstart`"
             )
         }
     }

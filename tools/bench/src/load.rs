@@ -24,14 +24,19 @@ impl Measured {
     }
 }
 
+/// The body of a request, and its signature for the header.
+#[derive(Clone)]
+pub(crate) struct Signed {
+    pub(crate) body: String,
+    pub(crate) tag: String,
+}
+
 /// The options of a load test.
 pub(crate) struct Load<'a> {
-    /// The port of the service.
-    pub(crate) port: u16,
-    /// The body of each request.
-    pub(crate) body: &'a str,
-    /// The signature of the body, for the header.
-    pub(crate) tag: &'a str,
+    /// The ports of the service's processes. Each gets an equal share of the connections.
+    pub(crate) ports: &'a [u16],
+    /// The requests. A connection repeats one of them.
+    pub(crate) requests: &'a [Signed],
     /// The prefix of the delivery ids. It must be new for each load test, because Beadle does not
     /// store a delivery with a known id again.
     pub(crate) ids: &'a str,
@@ -41,14 +46,15 @@ pub(crate) struct Load<'a> {
     pub(crate) time: Duration,
 }
 
-/// Sends the same body repeatedly, each time with a new delivery id.
+/// Sends the requests repeatedly, each time with a new delivery id.
 pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
     let started = now();
     let until = started + load.time;
-    let senders = (0..load.connections).map(|n| {
-        let (port, body, tag, ids) =
-            (load.port, load.body.to_owned(), load.tag.to_owned(), format!("{}-{n}", load.ids));
-        tokio::spawn(async move { sender(port, &ids, &body, &tag, until).await })
+    let ports = load.ports.iter().copied().cycle();
+    let requests = load.requests.iter().cloned().cycle();
+    let senders = ports.zip(requests).take(load.connections).enumerate().map(|(n, (port, request))| {
+        let ids = format!("{}-{n}", load.ids);
+        tokio::spawn(async move { sender(port, &ids, &request, until).await })
     });
     let mut times = Vec::new();
     for sender in futures::future::join_all(senders.collect::<Vec<_>>()).await {
@@ -60,7 +66,8 @@ pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
     Ok(Measured { rate: f64::from(count) / seconds, times })
 }
 
-async fn sender(port: u16, ids: &str, body: &str, tag: &str, until: Instant) -> anyhow::Result<Vec<f64>> {
+async fn sender(port: u16, ids: &str, request: &Signed, until: Instant) -> anyhow::Result<Vec<f64>> {
+    let Signed { body, tag } = request;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let mut times = Vec::new();

@@ -17,6 +17,7 @@ mod intake;
 mod load;
 mod policy;
 mod policy_in_git;
+mod processes;
 mod resolving;
 mod runtime;
 mod service;

@@ -10,7 +10,7 @@ use beadle_engine::{
     Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
     StoreRecord, Time, Timing, Verdict, is_called,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 
@@ -69,7 +69,9 @@ impl Queue for SqliteStore {
         let (instances, timing) = (instances.to_vec(), self.timing);
         // Most claims find no due key. They use only a read, because a transaction would be
         // expensive.
-        if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
+        let except = instances.clone();
+        let due = move |connection: &Connection| queue::is_due(connection, &except, now);
+        if !self.read("looking for due keys", due).await? {
             return Ok(Vec::new());
         }
         self.writer

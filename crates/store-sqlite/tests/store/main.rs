@@ -4,6 +4,7 @@
 
 mod apply;
 mod background;
+mod bell;
 mod faults;
 mod guard;
 mod model;

@@ -88,9 +88,8 @@ fn select(
     except: &str,
     now: Time,
 ) -> rusqlite::Result<Vec<Row>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE {CLAIMABLE} ORDER BY {order} LIMIT ?2"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE {CLAIMABLE} ORDER BY {order} LIMIT ?2");
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 

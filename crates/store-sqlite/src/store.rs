@@ -280,7 +280,13 @@ impl Journal for SqliteStore {
     }
 
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
-        self.read("looking for interrupted writes", journal::open_intents).await
+        let (open, until) = self.read("looking for interrupted writes", journal::open_intents).await?;
+        let remember = move |connection: &Connection| journal::remember_settled(connection, until);
+        // If the number cannot be stored, the next search only takes longer.
+        if let Err(error) = self.writer.write("remembering settled writes", remember).await {
+            tracing::debug!(%error, "number of settled intents not stored");
+        }
+        Ok(open)
     }
 
     async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {

@@ -11,7 +11,7 @@ use beadle_sim::{Settings, Sim};
 use serde_json::json;
 
 use crate::folder::{Folder, free_ports};
-use crate::load::{self, Load, Measured, Signed};
+use crate::load::{self, Load, Measured};
 use crate::processes::Processes;
 use crate::sizes::{size, sizes};
 use crate::stores;
@@ -40,12 +40,17 @@ impl Drop for Running {
     }
 }
 
+/// The body of a request, and its signature for the header.
+struct Signed {
+    body: String,
+    tag: String,
+}
+
 /// The requests of this benchmark, and the handler with which the service is compared.
 struct Intake {
     /// One request for each connection. Each is about another repository, because many events of
     /// one repository at the same time are rare.
     requests: Vec<Signed>,
-    connections: usize,
     time: Duration,
     rounds: usize,
     /// The port of the handler that only checks the HMAC.
@@ -65,7 +70,6 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     };
     let intake = Intake {
         requests: (1..=connections).map(signed).collect(),
-        connections,
         time: Duration::from_secs(u64::try_from(size("INTAKE_SECONDS", 8)?)?),
         rounds: size("INTAKE_ROUNDS", 3)?,
         bare: free_ports()?[0],
@@ -83,9 +87,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let _bare = Running(bare);
 
     println!(
-        "{} bytes a delivery, {} connections, {} s a round, sender and servers on the same cores\n",
+        "{} bytes a delivery, {connections} connections, {} s a round, sender and servers on the same cores\n",
         body(1).len(),
-        intake.connections,
         intake.time.as_secs()
     );
     println!(
@@ -129,9 +132,15 @@ impl Intake {
         Ok(())
     }
 
+    /// Sends each of the requests over its own connection. The ports get equal shares of the
+    /// connections.
     async fn load(&self, ports: &[u16], ids: &str) -> anyhow::Result<Measured> {
-        let Self { requests, connections, time, .. } = self;
-        load::run(&Load { ports, requests, ids, connections: *connections, time: *time }).await
+        let loads = self.requests.iter().zip(ports.iter().cycle()).enumerate();
+        let loads = loads.map(|(n, (Signed { body, tag }, port))| async move {
+            let ids = format!("{ids}-{n}");
+            load::run(&Load { port: *port, body, tag, ids: &ids, connections: 1, time: self.time }).await
+        });
+        Ok(Measured::together(futures::future::try_join_all(loads).await?))
     }
 }
 

@@ -22,21 +22,24 @@ impl Measured {
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         self.times.get(self.times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0.0)
     }
-}
 
-/// The body of a request, and its signature for the header.
-#[derive(Clone)]
-pub(crate) struct Signed {
-    pub(crate) body: String,
-    pub(crate) tag: String,
+    /// Combines load tests that ran at the same time.
+    pub(crate) fn together(all: Vec<Self>) -> Self {
+        let rate = all.iter().map(|one| one.rate).sum();
+        let mut times: Vec<f64> = all.into_iter().flat_map(|one| one.times).collect();
+        times.sort_by(f64::total_cmp);
+        Self { rate, times }
+    }
 }
 
 /// The options of a load test.
 pub(crate) struct Load<'a> {
-    /// The ports of the service's processes. Each gets an equal share of the connections.
-    pub(crate) ports: &'a [u16],
-    /// The requests. A connection repeats one of them.
-    pub(crate) requests: &'a [Signed],
+    /// The port of the service.
+    pub(crate) port: u16,
+    /// The body of each request.
+    pub(crate) body: &'a str,
+    /// The signature of the body, for the header.
+    pub(crate) tag: &'a str,
     /// The prefix of the delivery ids. It must be new for each load test, because Beadle does not
     /// store a delivery with a known id again.
     pub(crate) ids: &'a str,
@@ -46,15 +49,14 @@ pub(crate) struct Load<'a> {
     pub(crate) time: Duration,
 }
 
-/// Sends the requests repeatedly, each time with a new delivery id.
+/// Sends the same body repeatedly, each time with a new delivery id.
 pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
     let started = now();
     let until = started + load.time;
-    let ports = load.ports.iter().copied().cycle();
-    let requests = load.requests.iter().cloned().cycle();
-    let senders = ports.zip(requests).take(load.connections).enumerate().map(|(n, (port, request))| {
-        let ids = format!("{}-{n}", load.ids);
-        tokio::spawn(async move { sender(port, &ids, &request, until).await })
+    let senders = (0..load.connections).map(|n| {
+        let (port, body, tag, ids) =
+            (load.port, load.body.to_owned(), load.tag.to_owned(), format!("{}-{n}", load.ids));
+        tokio::spawn(async move { sender(port, &ids, &body, &tag, until).await })
     });
     let mut times = Vec::new();
     for sender in futures::future::join_all(senders.collect::<Vec<_>>()).await {
@@ -66,8 +68,7 @@ pub(crate) async fn run(load: &Load<'_>) -> anyhow::Result<Measured> {
     Ok(Measured { rate: f64::from(count) / seconds, times })
 }
 
-async fn sender(port: u16, ids: &str, request: &Signed, until: Instant) -> anyhow::Result<Vec<f64>> {
-    let Signed { body, tag } = request;
+async fn sender(port: u16, ids: &str, body: &str, tag: &str, until: Instant) -> anyhow::Result<Vec<f64>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let mut times = Vec::new();

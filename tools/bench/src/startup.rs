@@ -165,7 +165,8 @@ mod tests {
     async fn the_entries_are_entries_of_a_journal() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.db");
-        drop(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
+        // This store has no threads, so its connections are closed when it is dropped.
+        drop(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
         fill(&path, 6).unwrap();
         let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();
         let history = History { limit: 10, ..History::default() };

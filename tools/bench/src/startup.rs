@@ -177,6 +177,6 @@ mod tests {
         assert!(entries.iter().all(|entry| !matches!(entry.detail, Detail::Other(_))));
         assert_eq!((entries[1].intent, entries[2].seq), (Some(4), 4));
         assert!(entries[0].at > entries[5].at);
-        assert_eq!(store.open_intents().await.unwrap(), []);
+        assert!(store.open_intents().await.unwrap().is_empty());
     }
 }

@@ -23,6 +23,7 @@ pub mod guard;
 pub mod journal;
 pub mod key;
 mod key_state;
+mod looks;
 pub mod mode;
 mod note;
 pub mod notify;

@@ -22,6 +22,7 @@ use crate::guard::LimitsInForce;
 use crate::journal::{Detail, Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::key_state::KeyState;
+use crate::looks::wait_after_ring;
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -174,11 +175,6 @@ impl Default for WorkerSettings {
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
-/// The minimum time from one look at the queue to the next, if the bell is the reason of the next
-/// one. Under load, the bell rings with each webhook, and a look costs more than a webhook. A key of
-/// an event waits longer for the end of its debounce.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
-
 /// Counts of results, for metrics.
 #[derive(Debug, Default)]
 pub struct WorkerCounts {
@@ -295,12 +291,8 @@ impl Worker {
                 () = self.bell.notified() => {
                     rung = self.clock.now();
                     look_around = look_around.min(rung + debounce);
-                    // If the clock was set back, the worker does not wait for it.
-                    let early = (looked + BETWEEN_LOOKS).since(rung).min(BETWEEN_LOOKS);
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = self.clock.sleep(early) => {}
-                    }
+                    let gather = self.clock.sleep(wait_after_ring(looked, rung));
+                    tokio::select! { () = stop.cancelled() => {}, () = gather => {} }
                 }
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.clock.sleep(sleep) => {}

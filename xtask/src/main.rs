@@ -76,11 +76,12 @@ enum Command {
     Pages,
     /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
     /// repository), `policy` (a large policy), `directory` (calls to the target), `pages` (the pages
-    /// of a large organisation), `intake` (deliveries a second), `coldstart` (of the Lambda function).
-    /// Without a name: all of them
+    /// of a large organisation), `sweep` (of the service), `limits` (100,000 repositories in simulated
+    /// time), `drain` (100,000 due keys), `startup` (with a long journal), `intake` (deliveries a
+    /// second), `coldstart` (of the Lambda function). Without a name: all of them
     Bench {
         /// Names of the measurements
-        #[arg(value_parser = ["calls", "burst", "fresh", "policy", "directory", "pages", "intake", "coldstart"])]
+        #[arg(value_parser = BENCHMARKS)]
         which: Option<String>,
     },
     /// Build the packages of the Lambda functions into target/lambda, and print their sizes
@@ -181,16 +182,40 @@ fn pages() -> anyhow::Result<()> {
     tools::book()
 }
 
+/// The benchmarks, in the order in which they run.
+const BENCHMARKS: [&str; 12] = [
+    "calls",
+    "burst",
+    "fresh",
+    "policy",
+    "directory",
+    "pages",
+    "sweep",
+    "limits",
+    "drain",
+    "startup",
+    "intake",
+    "coldstart",
+];
+
 fn bench(which: Option<&str>) -> anyhow::Result<()> {
-    cargo(&["build", "--release", "--package", "beadle", "--package", "beadle-bench"], &[])?;
-    for name in ["calls", "burst", "fresh", "policy", "directory", "pages", "intake", "coldstart"] {
+    let packages = ["--package", "beadle", "--package", "beadle-bench"];
+    cargo(&[&["build", "--release", "--features", "beadle/postgres"][..], &packages].concat(), &[])?;
+    for name in BENCHMARKS {
         if which.is_none_or(|which| which == name) {
             if name == "coldstart" {
                 package::build()?;
                 tools::deploy()?;
             }
             step(&format!("bench {name}"));
-            cargo(&["run", "--release", "--package", "beadle-bench", "--", name], &[])?;
+            if name == "limits" {
+                // It needs tokio's simulated time, with which no other program is built.
+                let test = ["test", "--release", "--package", "beadle-transport", "--test", "limits"];
+                let only = ["--", "--ignored", "--nocapture"];
+                cargo(&[&test[..], &only].concat(), &[])?;
+            } else {
+                cargo(&["run", "--release", "--package", "beadle-bench", "--", name], &[])?;
+            }
         }
     }
     Ok(())

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod key;
 mod key_state;
 mod last_read;
+mod looks;
 pub mod mode;
 mod note;
 pub mod notify;
@@ -75,10 +76,10 @@ pub use note::{Metadata, Note, Stored, note};
 pub use pace::WritePace;
 pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting, Waived};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
+pub use reconcile::{Reconcile, Reconciler, Run};
 pub use refused::refused_note;
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
-pub use reconcile::{Reconcile, Reconciler, Run};
 pub use span::parse_span;
 pub use store::{
     DeliveryRow, Depth, History, Listing, Pause, Retention, Store, StoreError, StoreRecord, is_called,

@@ -22,6 +22,7 @@ use crate::guard::LimitsInForce;
 use crate::journal::{Detail, Entry, EntryKind};
 use crate::key::{Key, Lane};
 use crate::key_state::KeyState;
+use crate::looks::wait_after_ring;
 use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
@@ -126,6 +127,7 @@ impl Worker {
         let mut look_around = self.clock.now();
         let mut rung = look_around;
         while !stop.is_cancelled() {
+            let looked = self.clock.now();
             let mut got = 0;
             let mut room = places.room();
             // During a claim, other runs end and free their places. With a long queue, this loop
@@ -200,6 +202,8 @@ impl Worker {
                 () = self.bell.notified() => {
                     rung = self.clock.now();
                     look_around = look_around.min(rung + debounce);
+                    let gather = self.clock.sleep(wait_after_ring(looked, rung));
+                    tokio::select! { () = stop.cancelled() => {}, () = gather => {} }
                 }
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = self.clock.sleep(sleep) => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beadle_engine::journal::{Entry, EntryKind};
 use beadle_engine::{DeliveryRow, History, Listing, Retention, Risk, Time};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::rows::{damaged, named};
 
@@ -172,12 +172,51 @@ fn subjects_sql() -> String {
     )
 }
 
-pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM journal AS intent WHERE kind = 'intent'
+/// The note with the number up to which all intents have results. Without it, each start would read
+/// all intents of the journal.
+const SETTLED: &str = "settled-intents";
+
+/// Lists the intents that have no result. Also returns the number up to which all intents have
+/// results, for [`remember_settled`].
+pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
+    // Another process may write between the queries. An intent up to this number that the last
+    // query does not find has a result nevertheless.
+    let last = "SELECT coalesce(max(seq), 0) FROM journal";
+    let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
+    let settled = settled(connection)?;
+    let sql = open_intents_sql();
+    let open: Vec<Entry> = connection
+        .prepare_cached(&sql)?
+        .query_map([settled], read_entry)?
+        .collect::<rusqlite::Result<_>>()?;
+    let until = open.first().map_or(last, |first| last.min(first.seq.saturating_sub(1)));
+    Ok((open, until.max(settled)))
+}
+
+fn open_intents_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM journal AS intent INDEXED BY journal_open WHERE kind = 'intent' AND seq > ?1
          AND NOT EXISTS (SELECT 1 FROM journal AS result WHERE result.intent = intent.seq) ORDER BY seq"
-    );
-    connection.prepare_cached(&sql)?.query_map([], read_entry)?.collect()
+    )
+}
+
+fn settled(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT value FROM note WHERE name = ?1";
+    let text: Option<String> =
+        connection.prepare_cached(sql)?.query_row([SETTLED], |row| row.get(0)).optional()?;
+    // Without a number that can be read, the search begins at the first intent.
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Stores the number up to which all intents have results, so that the next search begins there.
+pub(crate) fn remember_settled(connection: &Connection, until: u64) -> rusqlite::Result<()> {
+    if until <= settled(connection)? {
+        return Ok(());
+    }
+    let sql = "INSERT INTO note (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    connection.prepare_cached(sql)?.execute(params![SETTLED, until.to_string()])?;
+    Ok(())
 }
 
 pub(crate) fn deliveries(connection: &Connection, listing: &Listing) -> rusqlite::Result<Vec<DeliveryRow>> {
@@ -225,6 +264,8 @@ pub(crate) fn prune(connection: &Connection, retention: &Retention) -> rusqlite:
         "DELETE FROM guard_booking WHERE n IN (SELECT n FROM guard_booking WHERE at < ?1 LIMIT ?2)",
         params![retention.journal_before.0, batch],
     )?;
+    let (_, until) = open_intents(connection)?;
+    remember_settled(connection, until)?;
     Ok((bodies + ids + journal + window) as u64)
 }
 
@@ -269,5 +310,35 @@ mod tests {
             }
             assert!(!steps.iter().any(|step| step.contains("FOR ORDER BY")), "{sql}\n{steps:?}");
         }
+    }
+
+    #[test]
+    fn intents_with_results_are_not_read_again() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&mut connection).unwrap().unwrap();
+        let add = |kind: &str, intent: Option<u64>| {
+            let sql = "INSERT INTO journal (at, kind, key, subject, intent, detail)
+                 VALUES (1, ?1, 'repository:acme:1', 'acme/r', ?2, '{}')";
+            connection.execute(sql, params![kind, intent]).unwrap();
+        };
+        let found = || {
+            let (open, until) = open_intents(&connection).unwrap();
+            remember_settled(&connection, until).unwrap();
+            (open.iter().map(|intent| intent.seq).collect::<Vec<u64>>(), settled(&connection).unwrap())
+        };
+        assert_eq!(found(), (vec![], 0));
+        add("intent", None);
+        add("result", Some(1));
+        add("intent", None);
+        add("intent", None);
+        assert_eq!(found(), (vec![3, 4], 2), "an intent without a result is found again");
+        add("result", Some(3));
+        assert_eq!(found(), (vec![4], 3));
+        add("result", Some(4));
+        assert_eq!(found(), (vec![], 6));
+        let steps = plan(&connection, &open_intents_sql());
+        assert!(steps.iter().any(|step| step.contains("journal_open (seq>?)")), "{steps:?}");
+        connection.execute("UPDATE note SET value = 'damaged'", []).unwrap();
+        assert_eq!(found(), (vec![], 6), "the search begins at the first intent");
     }
 }

@@ -1,6 +1,7 @@
 //! The engine's storage in one SQLite file. It uses a write-ahead log and `synchronous=FULL`. One
-//! thread does all writes, and commits several requests together. Several processes may open the
-//! same file. A process that must wait for another one waits up to the busy timeout.
+//! thread does all writes, and commits several requests together. Reads have connections of their
+//! own. Several processes may open the same file. A process that must wait for another one waits up
+//! to the busy timeout.
 
 mod bodies;
 mod format;
@@ -8,6 +9,7 @@ mod guard;
 mod health;
 mod journal;
 mod queue;
+mod readers;
 mod rows;
 mod schema;
 mod store;
@@ -23,6 +25,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use format::{FormatVersion, format_of};
 use health::Health;
+use readers::Readers;
 use writer::WriterThread;
 
 /// The settings of a store in one SQLite file.
@@ -46,7 +49,7 @@ impl Default for SqliteSettings {
 /// A store that keeps all data in one SQLite file.
 pub struct SqliteStore {
     writer: WriterThread,
-    reader: Arc<Mutex<Connection>>,
+    readers: Arc<Readers>,
     health: Arc<Health>,
     inline: bool,
     timing: Timing,
@@ -83,30 +86,32 @@ impl SqliteStore {
             .map_err(failed)?
             .map_err(|why| StoreError::Corrupt { doing: DOING, why: format!("{}: {why}", path.display()) })?;
         health.opened();
-        let reader = connect(path, &settings).map_err(failed)?;
+        let readers = Arc::new(Readers::open(path, settings, &health).map_err(failed)?);
         let writer = if inline {
             WriterThread::Inline(Mutex::new(connection), health.clone())
         } else {
             WriterThread::start(connection, path, &settings, &health).map_err(failed)?
         };
-        let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { writer, reader, health, inline, timing: settings.timing })
+        Ok(Self { writer, readers, health, inline, timing: settings.timing })
     }
 
-    /// Runs `read` on the connection that is only for reads.
+    /// Runs `read` on a connection that is only for reads.
     async fn read<T, F>(&self, doing: &'static str, read: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (reader, health) = (self.reader.clone(), self.health.clone());
-        let run = move || {
-            let connection = reader.lock();
-            read(&connection).map_err(|error| health.explain(doing, &error))
-        };
+        let (readers, health) = (self.readers.clone(), self.health.clone());
+        let run = move || readers.run(read).map_err(|error| health.explain(doing, &error));
         if self.inline {
             return run();
         }
+        let place = self.readers.place().await;
+        let run = move || {
+            let result = run();
+            drop(place);
+            result
+        };
         let joined = tokio::task::spawn_blocking(run).await;
         joined.unwrap_or_else(|error| Err(StoreError::Unavailable { doing, why: error.to_string() }))
     }

@@ -73,8 +73,14 @@ pub(crate) fn claim(
     Ok(claims)
 }
 
-/// Selects keys that are due and not paused, in the order of an index. `except` is a JSON list of
-/// instances whose keys are left out.
+/// The condition of the rows that a claim can take: they are due and not paused. `?1` is the time,
+/// and `?3` is a JSON list of instances whose keys are left out.
+const CLAIMABLE: &str = "due IS NOT NULL AND due <= ?1
+     AND NOT EXISTS (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
+     AND instance NOT IN (SELECT value FROM json_each(?3))";
+
+/// Selects keys that a claim can take, in the order of an index. `except` is a JSON list of instances
+/// whose keys are left out.
 fn select(
     connection: &Connection,
     (index, order): (&str, &str),
@@ -82,12 +88,8 @@ fn select(
     except: &str,
     now: Time,
 ) -> rusqlite::Result<Vec<Row>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE due IS NOT NULL AND due <= ?1 AND NOT EXISTS
-             (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
-             AND instance NOT IN (SELECT value FROM json_each(?3))
-         ORDER BY {order} LIMIT ?2"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM work INDEXED BY {index} WHERE {CLAIMABLE} ORDER BY {order} LIMIT ?2");
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
@@ -182,14 +184,17 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim has anything to do. That is the case if a key is due. It is also the
-/// case if a key must wait longer than any vendor's rate limit, because the claim must shorten such
-/// a wait.
-pub(crate) fn is_due(connection: &Connection, now: Time) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= ?1)
-         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)";
+/// Returns whether a claim that leaves out the instances in `except` has anything to do. That is the
+/// case if it can take a key. It is also the case if a key must wait longer than any vendor's rate
+/// limit, because the claim must shorten such a wait.
+pub(crate) fn is_due(connection: &Connection, except: &[String], now: Time) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM work WHERE {CLAIMABLE})
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2)"
+    );
     let far = now + LONGEST_HOLD;
-    connection.prepare_cached(sql)?.query_row([now.0, far.0], |row| row.get(0))
+    let except = serde_json::to_string(except).unwrap_or_default();
+    connection.prepare_cached(&sql)?.query_row(params![now.0, far.0, except], |row| row.get(0))
 }
 
 pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>> {

@@ -2,7 +2,7 @@
 
 use beadle_engine::{Key, Row, Time};
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// The columns of the table `work`, in the order in which [`read`] expects them.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
@@ -74,26 +74,28 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
              parked = excluded.parked, hint = excluded.hint, last_error = excluded.last_error,
              trace = excluded.trace, due = excluded.due, rank = excluded.rank",
     )?;
-    statement.execute(named_params! {
-        ":key": row.key.as_str(),
-        ":instance": row.key.instance(),
-        ":lane": row.lane.as_str(),
-        ":wanted": row.wanted,
-        ":done": row.done,
-        ":claimed": row.claimed,
-        ":run_at": row.run_at.0,
-        ":not_before": row.not_before.0,
-        ":spares_events": row.spares_events,
-        ":first_dirty": row.first_dirty.0,
-        ":attempts": row.attempts,
-        ":epoch": row.epoch,
-        ":lease_until": row.lease_until.map(|time| time.0),
-        ":parked": parked,
-        ":hint": row.hint,
-        ":last_error": row.last_error,
-        ":trace": row.trace.map(String::from),
-        ":due": row.due_at().map(|time| time.0),
-        ":rank": row.rank(),
-    })?;
+    // The values have the order in which the statement names them. For values with names, SQLite
+    // would search its list of names once for each value, and each webhook stores a row.
+    statement.execute(params![
+        row.key.as_str(),
+        row.key.instance(),
+        row.lane.as_str(),
+        row.wanted,
+        row.done,
+        row.claimed,
+        row.run_at.0,
+        row.not_before.0,
+        row.spares_events,
+        row.first_dirty.0,
+        row.attempts,
+        row.epoch,
+        row.lease_until.map(|time| time.0),
+        parked,
+        row.hint,
+        row.last_error,
+        row.trace.map(String::from),
+        row.due_at().map(|time| time.0),
+        row.rank(),
+    ])?;
     Ok(())
 }

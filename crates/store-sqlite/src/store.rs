@@ -10,7 +10,7 @@ use beadle_engine::{
     Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
     StoreRecord, Time, Timing, Verdict, is_called,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 
@@ -69,7 +69,9 @@ impl Queue for SqliteStore {
         let (instances, timing) = (instances.to_vec(), self.timing);
         // Most claims find no due key. They use only a read, because a transaction would be
         // expensive.
-        if !self.read("looking for due keys", move |connection| queue::is_due(connection, now)).await? {
+        let except = instances.clone();
+        let due = move |connection: &Connection| queue::is_due(connection, &except, now);
+        if !self.read("looking for due keys", due).await? {
             return Ok(Vec::new());
         }
         self.writer
@@ -290,7 +292,13 @@ impl Journal for SqliteStore {
     }
 
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
-        self.read("looking for interrupted writes", journal::open_intents).await
+        let (open, until) = self.read("looking for interrupted writes", journal::open_intents).await?;
+        let remember = move |connection: &Connection| journal::remember_settled(connection, until);
+        // If the number cannot be stored, the next search only takes longer.
+        if let Err(error) = self.writer.write("remembering settled writes", remember).await {
+            tracing::debug!(%error, "number of settled intents not stored");
+        }
+        Ok(open)
     }
 
     async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {

@@ -14,7 +14,7 @@ use crate::folder::{Ended, Folder};
 use crate::{day, everything};
 
 /// A typical policy. It has no aspect that Beadle can read only with REST.
-const POLICY: &str = "
+pub(crate) const POLICY: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true, topics: [managed] }
 teams:
   - { name: platform, permission: admin }
@@ -44,7 +44,8 @@ collaborators: [{ username: ann, permission: push }]
 autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
 ";
 
-fn organisation(repositories: usize) -> Value {
+/// Returns an organisation whose repositories are as the policies of this benchmark declare them.
+pub(crate) fn organisation(repositories: usize) -> Value {
     let mut all = json!({});
     for n in 0..repositories {
         all[format!("r{n:05}")] = json!({
@@ -165,7 +166,7 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     for part in ["calls", "limits"] {
         client.delete(format!("{}/_sim/{part}", sim.url())).send().await?;
     }
-    let notes = folder.path.path().join("beadle.db");
+    let notes = folder.store();
     if notes.exists() {
         forget_processes(&notes)?;
     }

@@ -1,6 +1,6 @@
 //! A folder with a configuration, a policy and the release binary, as a user would have it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ pub(crate) struct Folder {
 
 /// The value of `policy` in the configuration, if the policy is in the folder `policy`.
 const FOLDER: &str = "\"policy\"";
+
+/// The name of the configuration.
+const CONFIG: &str = "beadle.toml";
 
 /// Returns two ports on which no program listens.
 pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
@@ -144,17 +147,32 @@ impl Folder {
     }
 
     fn holding(folder: TempDir, ports: [u16; 2], config: &str) -> anyhow::Result<Self> {
-        std::fs::write(folder.path().join("beadle.toml"), config)?;
+        std::fs::write(folder.path().join(CONFIG), config)?;
         let own = std::env::current_exe()?;
         let program = own.with_file_name("beadle");
         anyhow::ensure!(program.exists(), "{} is not built: run `cargo xtask bench`", program.display());
         Ok(Self { path: folder, ports, program })
     }
 
+    /// Returns the path of the store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.path().join("beadle.db")
+    }
+
+    /// Returns the path of the configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path.path().join(CONFIG)
+    }
+
     /// Returns a command that runs the binary with the configuration of this folder.
     pub(crate) fn beadle(&self, args: &[&str]) -> Command {
+        self.beadle_of(&self.config(), args)
+    }
+
+    /// Returns a command that runs the binary with another configuration.
+    pub(crate) fn beadle_of(&self, config: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.path.path().join("beadle.toml")).args(args);
+        command.arg("--config").arg(config).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -175,10 +193,15 @@ impl Folder {
 
     /// Waits until the service that runs in this folder is ready.
     pub(crate) async fn until_ready(&self, client: &reqwest::Client) {
-        let ready = format!("http://127.0.0.1:{}/readyz", self.ports[1]);
-        while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_ready(client, self.ports[1]).await;
+    }
+}
+
+/// Waits until the service whose operator listener has this port is ready.
+pub(crate) async fn until_ready(client: &reqwest::Client, operator: u16) {
+    let ready = format!("http://127.0.0.1:{operator}/readyz");
+    while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -22,6 +22,14 @@ impl Measured {
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         self.times.get(self.times.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0.0)
     }
+
+    /// Combines load tests that ran at the same time.
+    pub(crate) fn together(all: Vec<Self>) -> Self {
+        let rate = all.iter().map(|one| one.rate).sum();
+        let mut times: Vec<f64> = all.into_iter().flat_map(|one| one.times).collect();
+        times.sort_by(f64::total_cmp);
+        Self { rate, times }
+    }
 }
 
 /// The options of a load test.

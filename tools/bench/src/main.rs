@@ -11,6 +11,7 @@ mod coldstart;
 mod cost;
 mod day;
 mod directory;
+mod drain;
 mod everything;
 mod folder;
 mod fresh;
@@ -21,9 +22,15 @@ mod pages;
 mod pages_data;
 mod policy;
 mod policy_in_git;
+mod processes;
 mod resolving;
 mod runtime;
 mod service;
+mod sizes;
+mod startup;
+mod stores;
+mod sweep;
+mod working;
 
 use std::path::Path;
 
@@ -42,13 +49,19 @@ async fn main() -> anyhow::Result<()> {
         // the memory of the resolving alone.
         ["resolve", folder] => resolving::run(Path::new(folder)),
         ["pages"] => pages::run().await,
+        ["sweep"] => sweep::run().await,
+        ["drain"] => drain::run().await,
+        // `drain` starts this program as a child process with this argument.
+        ["work", address] => working::run(address).await,
+        ["startup"] => startup::run().await,
         ["intake"] => intake::run().await,
         // `intake` starts this program as a child process with this argument, and writes the secret
         // to standard input.
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
             anyhow::bail!(
-                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `pages`, `intake`, `coldstart` or `cluster URL`"
+                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `pages`, `sweep`, `drain`, \
+                 `startup`, `intake`, `coldstart` or `cluster URL`"
             )
         }
     }

@@ -8,7 +8,7 @@ use beadle_sim::{Hook, Settings, Sim};
 use serde_json::Value;
 
 use crate::clock::now;
-use crate::folder::Folder;
+use crate::folder::{Folder, peak};
 
 /// The file of the log.
 const LOG: &str = "serve.log";
@@ -53,6 +53,14 @@ impl Service {
         Ok(service)
     }
 
+    /// Starts the service in mode `enforce`, and waits until it is ready. The simulated GitHub sends
+    /// no webhooks to it.
+    pub(crate) async fn begin(settings: Settings, policy: &str) -> anyhow::Result<Self> {
+        let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
+        let folder = Folder::enforcing(&sim, policy, "unused", "60s")?;
+        Self::serve(sim, folder).await
+    }
+
     async fn serve(sim: Sim, folder: Folder) -> anyhow::Result<Self> {
         let log = std::fs::File::create(folder.path.path().join(LOG))?;
         let child = folder.beadle(&["serve"]).stderr(log).spawn()?;
@@ -95,6 +103,18 @@ impl Service {
         let url = format!("{}/_sim/state?webhooks=true", self.sim.url());
         self.client.patch(url).body(patch.to_string()).send().await?;
         Ok(())
+    }
+
+    /// Makes a key due.
+    pub(crate) fn retry(&self, key: &str) -> anyhow::Result<()> {
+        let made_due = self.folder.beadle(&["queue", "--retry", key]).status()?;
+        anyhow::ensure!(made_due.success(), "`beadle queue --retry {key}` failed: {made_due}");
+        Ok(())
+    }
+
+    /// Returns the peak memory of the service in MiB.
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
+        peak(self.child.id())
     }
 
     /// Returns whether a plan finds nothing to change.

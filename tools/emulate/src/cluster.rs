@@ -14,18 +14,33 @@ const KEEP: &str =
     r#""$0" "$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$BEADLE_CLUSTER""#;
 
 /// A server of PostgreSQL with an empty database. It listens on a socket in a temporary folder, and
-/// has no TCP port. It ends when the value is dropped, or with the process. It does not wait for the
-/// disk, so it starts quickly, and its data does not survive a crash of the machine.
+/// has no TCP port. It ends when the value is dropped, or with the process. For tests, it does not
+/// wait for the disk, so it starts quickly, and its data does not survive a crash of the machine.
 pub struct Cluster {
     folder: PathBuf,
     user: ServerUser,
+    settings: &'static [&'static str],
     keeper: Child,
     schemas: AtomicU32,
 }
 
 impl Cluster {
+    /// Returns whether the programs of PostgreSQL are installed.
+    pub fn is_installed() -> bool {
+        find("initdb").is_some()
+    }
+
     /// Starts a server, and returns when it accepts connections.
     pub async fn start() -> Self {
+        Self::start_with(&["fsync=off", "shared_buffers=32MB"]).await
+    }
+
+    /// Starts a server that waits for the disk at each commit, for benchmarks.
+    pub async fn start_durable() -> Self {
+        Self::start_with(&["fsync=on", "shared_buffers=128MB"]).await
+    }
+
+    async fn start_with(settings: &'static [&'static str]) -> Self {
         let folder = tempfile::Builder::new().prefix("beadle-pg").tempdir().unwrap().keep();
         let data = folder.join("data");
         let user = ServerUser::for_folder(&folder);
@@ -34,8 +49,8 @@ impl Cluster {
         init.arg("--pgdata").arg(&data);
         let made = user.runs(&mut init, &folder).output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let keeper = keep(&folder, user);
-        let mut cluster = Self { folder, user, keeper, schemas: AtomicU32::new(0) };
+        let keeper = keep(&folder, (user, settings));
+        let mut cluster = Self { folder, user, settings, keeper, schemas: AtomicU32::new(0) };
         assert!(cluster.is_ready().await, "PostgreSQL does not start: {}", cluster.log());
         cluster
     }
@@ -58,7 +73,7 @@ impl Cluster {
         }
         assert!(!state.exists(), "PostgreSQL does not stop: {}", self.log());
         for _ in 0..40 {
-            self.keeper = keep(&self.folder, self.user);
+            self.keeper = keep(&self.folder, (self.user, self.settings));
             if self.is_ready().await {
                 return;
             }
@@ -119,12 +134,12 @@ impl Drop for Cluster {
 }
 
 /// Starts the server in a folder that `initdb` has prepared.
-fn keep(folder: &Path, user: ServerUser) -> Child {
+fn keep(folder: &Path, (user, settings): (ServerUser, &[&str])) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut keeper = Command::new("/bin/sh");
     keeper.args(["-c", KEEP]).arg(program("postgres")).arg("-D").arg(folder.join("data"));
     keeper.arg("-k").arg(folder);
-    for setting in ["listen_addresses=", "fsync=off", "max_connections=200", "shared_buffers=32MB"] {
+    for setting in ["listen_addresses=", "max_connections=200"].iter().chain(settings).copied() {
         keeper.args(["-c", setting]);
     }
     keeper.env("BEADLE_CLUSTER", folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
@@ -164,9 +179,12 @@ impl ServerUser {
 
 /// Returns the path of a program of PostgreSQL: from `PATH`, or from the folder of Debian's package.
 fn program(name: &str) -> PathBuf {
+    find(name).unwrap_or_else(|| panic!("`{name}` is missing: install Debian's package `postgresql`"))
+}
+
+fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join(name)).collect();
     places.extend((14..30).rev().map(|version| format!("/usr/lib/postgresql/{version}/bin/{name}").into()));
-    let found = places.into_iter().find(|place| place.exists());
-    found.unwrap_or_else(|| panic!("`{name}` is missing: install Debian's package `postgresql`"))
+    places.into_iter().find(|place| place.exists())
 }

@@ -18,7 +18,7 @@ use beadle_engine::journal::RefusedWebhook;
 use beadle_engine::{Accepted, Clock, Delivery, Detail, Entry, EntryKind, Mark, Store, StoreError, Time};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::inflight::{InFlight, Taken};
@@ -267,8 +267,14 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// The body of an answer.
+#[derive(Serialize)]
+struct Answered<'a> {
+    result: &'a str,
+}
+
 fn answer(status: StatusCode, result: &str) -> Response {
-    (status, Json(json!({ "result": result }))).into_response()
+    (status, Json(Answered { result })).into_response()
 }
 
 fn later(why: &str) -> Response {

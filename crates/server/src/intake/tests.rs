@@ -3,7 +3,7 @@
 use beadle_engine::History;
 use beadle_hooks::github::{OrgFacts, sign};
 use beadle_hooks::okta::HeaderSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::exchange::{exchange, request, store};

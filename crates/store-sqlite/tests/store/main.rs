@@ -4,6 +4,7 @@
 
 mod apply;
 mod background;
+mod bell;
 mod damaged;
 mod faults;
 mod guard;

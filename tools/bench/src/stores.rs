@@ -1,0 +1,27 @@
+//! Opens the stores that the benchmarks fill: a file of SQLite, or a schema of PostgreSQL.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use beadle_emulate::Cluster;
+use beadle_engine::Store;
+use beadle_store_postgres::{PostgresSettings, PostgresStore};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+/// Opens the store at an address, as the option `--store` of the program does.
+pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
+    if address.starts_with("postgres://") {
+        return Ok(Arc::new(PostgresStore::open(address, PostgresSettings::default()).await?));
+    }
+    Ok(Arc::new(SqliteStore::open(Path::new(address), SqliteSettings::default())?))
+}
+
+/// Starts a server of PostgreSQL that waits for the disk, as SQLite does. Returns `None` and prints
+/// why if PostgreSQL is not installed.
+pub(crate) async fn cluster() -> Option<Cluster> {
+    if !Cluster::is_installed() {
+        println!("(PostgreSQL is not installed, so its rows are missing: Debian's package is `postgresql`)");
+        return None;
+    }
+    Some(Cluster::start_durable().await)
+}

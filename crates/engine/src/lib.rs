@@ -49,7 +49,7 @@ pub mod testing;
 pub mod trace;
 pub mod transfer;
 mod unwritten;
-pub mod worker;
+mod worker;
 
 pub use apply::{
     ApplyContext, PlanWriter, Planner, Report, Session, Step, StepResult, Turn, apply, waits_for_turn,

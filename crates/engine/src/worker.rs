@@ -6,32 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{
-    ApplyContext, PlanWriter, Planner, Report, StepResult, TURN, apply, release_resolved_holds,
-};
-use crate::causes::causes;
+use crate::apply::{Report, StepResult, TURN};
 use crate::clock::{Clock, Time};
 use crate::failure::{Class, Failure};
-use crate::guard::LimitsInForce;
-use crate::journal::{Detail, Entry, EntryKind};
-use crate::key::{Key, Lane};
-use crate::key_state::KeyState;
+use crate::key::Key;
 use crate::looks::wait_after_ring;
-use crate::pace::WritePace;
 use crate::places::Places;
 use crate::queue::{Claim, Outcome, ParkReason};
+use crate::reconcile::{Reconcile, Run};
 use crate::said::Said;
 use crate::spans;
 use crate::store::Store;
 use crate::subjects::Subjects;
-use crate::trace::{self, Span};
-use crate::unwritten::run_counts;
 
 /// The settings of a worker.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Reconcile, Report, Run, Store};
 use beadle_hooks::okta::WHOLE;
 
 use crate::accounts::Accounts;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::sweep::{self as engine, Summary};
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{
+    Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Reconcile, Report, Run, Store, StoreError, Time,
+};
 
 use crate::accounts::{Accounts, PersonAccount};
 use crate::due::{all_marked, due};

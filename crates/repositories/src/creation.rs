@@ -13,8 +13,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Report, Store, trace};
+use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Reconcile, Report, Run, Store, trace};
 use beadle_github::{Method, Reader, Visibility};
 use serde_json::{Map, Value, json};
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::expressions::{check_work, environment, wrong};
 use beadle_engine::journal::{Dispatched, Happened, IntendedDispatch, NotDispatched, ObservedDispatch};
-use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
-    Begun, Class, Clock, Detail, Entry, EntryKind, Failure, Intent, Listing, Mode, Report, Store, Time,
+    Begun, Class, Clock, Detail, Entry, EntryKind, Failure, Intent, Listing, Mode, Reconcile, Report, Run,
+    Store, Time,
 };
 use beadle_github::{Reader, Writer};
 use minijinja::UndefinedBehavior;

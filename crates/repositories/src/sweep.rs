@@ -7,8 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Report, Store, StoreError, Time};
+use beadle_engine::{
+    Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Reconcile, Report, Run, Store, StoreError, Time,
+};
 use beadle_github::Reader;
 
 use crate::controls::record_gone;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use beadle_engine::worker::Reconcile as _;
+use beadle_engine::Reconcile as _;
 use beadle_engine::{Budgets, Clock, Key, Lane, Lease, Planner as _, Row, Run, Store};
 use beadle_github::{Api, Credential, Endpoint, Reader};
 use beadle_repositories::{Modes, Policy, PolicyHandle, RepositoryPlanner, Reread, Sweep};

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
-use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Key, Store};
+use beadle_engine::{Budgets, Clock, Key, Reconcile, Store};
 use beadle_groups::sources::{FileSource, OktaSource, Source};
 use beadle_groups::sweep::remembered;
 use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
-    Change, Class, Clock, Failure, Key, Lane, Plan, PlanWriter, Report, Session, StoreError, Time, Turn,
+    Change, Class, Clock, Failure, Key, Lane, Plan, PlanWriter, Reconcile, Report, Run, Session, StoreError,
+    Time, Turn,
 };
 
 /// How long a key waits before a process tries it again. Another process can claim it then.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use beadle_engine::worker::Reconcile;
-use beadle_engine::{Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace};
+use beadle_engine::{Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, Time, WritePace};
 use beadle_github::{Api, Asks, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
 use beadle_repositories::undo::Reversal;

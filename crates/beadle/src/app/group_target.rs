@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Class, Clock, Key, LimitsInForce, Reconciler, Store, Time, WritePace, revive};
+use beadle_engine::{
+    Budgets, Class, Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, Time, WritePace, revive,
+};
 use beadle_groups::targets::TargetWriter;
 use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
 use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Failure, Report};
+use beadle_engine::{Class, Failure, Reconcile, Report, Run};
 
 use crate::app::service::Service;
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Clock, Failure, Metadata, Note, Report, Store, StoreError, Time};
+use beadle_engine::{Clock, Failure, Metadata, Note, Reconcile, Report, Run, Store, StoreError, Time};
 use beadle_groups::Mappings;
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::Store;
-use beadle_engine::worker::Reconcile;
+use beadle_engine::{Reconcile, Store};
 use beadle_github::{Asks, CheckWriter, Reader};
 
 use crate::app::application::App;

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Key, Report, Store, Time};
+use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, Time};
 
 use crate::app::directories_and_targets::Directories;
 use crate::app::fence::InForce;

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use beadle_engine::worker::Reconcile;
-use beadle_engine::{Budgets, Clock, Store, StoreError, TaskLease, Time, Worker, WorkerSettings};
+use beadle_engine::{Budgets, Clock, Reconcile, Store, StoreError, TaskLease, Time, Worker, WorkerSettings};
 use beadle_hooks::github::OrgFacts;
 use beadle_server::Metrics;
 use futures::future::join_all;

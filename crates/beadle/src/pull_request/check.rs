@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Class, Clock, Failure, Lane, LimitsInForce, Mark, Mode, Report, Store};
+use beadle_engine::{Class, Clock, Failure, Lane, LimitsInForce, Mark, Mode, Reconcile, Report, Run, Store};
 use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
 use beadle_repositories::policy::Problem;

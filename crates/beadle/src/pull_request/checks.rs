@@ -2,8 +2,7 @@
 //! repositories.
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
-use beadle_engine::{Failure, Report};
+use beadle_engine::{Failure, Reconcile, Report, Run};
 
 use super::check::{PolicyCheck, report, subject};
 use super::turns::CheckTurns;

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::worker::{Reconcile, Run};
 use beadle_engine::{
-    Class, Clock, Failure, Key, Lane, Mark, ParkReason, Report, Store, Time, Unknown, Worker, WorkerSettings,
+    Class, Clock, Failure, Key, Lane, Mark, ParkReason, Reconcile, Report, Run, Store, Time, Unknown, Worker,
+    WorkerSettings,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rand::rngs::StdRng;

@@ -166,6 +166,7 @@ impl Driver {
 
     /// Returns the driver of a process that shares its store with others. It runs the tasks of
     /// [`Runs::Once`] only while the process holds the lease.
+    #[must_use]
     pub fn sharing(self, lease: Option<Arc<TaskLease>>) -> Self {
         Self { lease, ..self }
     }

@@ -52,14 +52,13 @@ impl Readers {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         let free = self.free.lock().pop();
-        let connection = match free {
-            Some(connection) => connection,
-            None => {
-                // Another file may be at the path meanwhile. The open connections still lead to the
-                // file of the store.
-                self.health.check()?;
-                crate::connect(&self.path, &self.settings)?
-            }
+        let connection = if let Some(connection) = free {
+            connection
+        } else {
+            // Another file may be at the path meanwhile. The open connections still lead to the file
+            // of the store.
+            self.health.check()?;
+            crate::connect(&self.path, &self.settings)?
         };
         let result = read(&connection);
         self.free.lock().push(connection);

@@ -49,14 +49,11 @@ pub(crate) async fn select(
     store: &Arc<dyn Store>,
     asked: &UndoSelection,
 ) -> anyhow::Result<SelectedWrites> {
-    let (found, name) = match asked.since {
-        Some(begun) => {
-            (since(store.as_ref(), begun).await?, format!("{UNDO_GENERATION}everything since {begun}"))
-        }
-        None => {
-            let found = named(store.as_ref(), &asked.what).await?;
-            (found, format!("{UNDO_GENERATION}{}", asked.what.join(", ")))
-        }
+    let (found, name) = if let Some(begun) = asked.since {
+        (since(store.as_ref(), begun).await?, format!("{UNDO_GENERATION}everything since {begun}"))
+    } else {
+        let found = named(store.as_ref(), &asked.what).await?;
+        (found, format!("{UNDO_GENERATION}{}", asked.what.join(", ")))
     };
     let mut called: BTreeSet<Key> = BTreeSet::new();
     for text in &asked.repo {

@@ -81,12 +81,13 @@ async fn storm(seed: u64) -> u64 {
         tokio::time::sleep(LOOK).await;
         storm.look();
         let process = dice.at(PROCESSES);
-        if dice.happens(10) {
+        let (is_killed, jumps) = (dice.happens(10), dice.happens(10));
+        if is_killed {
             storm.all[running[process]].keeping.abort();
             running[process] = storm.all.len();
             let name = format!("{process} after {look}");
             storm.all.push(Process::start(&world, process, &clocks[process], &name));
-        } else if dice.happens(10) {
+        } else if jumps {
             let by = i64::try_from(dice.below(60_000)).unwrap_or_default();
             clocks[process].jump(by - 30_000);
         } else if dice.happens(5) {

@@ -455,7 +455,7 @@ async fn whatever_is_applied_comes_to_rest_and_harms_nothing() {
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
     let (mut all, mut failures) = (Counts::default(), Vec::new());
     for seed in from..from + count {
-        match one(seed, &sim, folder.path()).await {
+        match Box::pin(one(seed, &sim, folder.path())).await {
             Ok(Outcome::Applied(counts)) => {
                 all.written += counts.written;
                 all.unknown += counts.unknown;

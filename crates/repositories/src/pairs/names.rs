@@ -351,7 +351,7 @@ async fn a_name_that_is_missing_renamed_or_taken_changes_nothing() {
     let (sim, folder) = (simulated().await, folder());
     let mut failures = Vec::new();
     for place in places() {
-        if let Err(why) = tried(&place, &sim, folder.path()).await {
+        if let Err(why) = Box::pin(tried(&place, &sim, folder.path())).await {
             failures.push(format!("{}: {why}", place.path));
         }
     }

@@ -261,7 +261,7 @@ struct Weathered {
 /// Runs the storm of a seed, and deletes its stores. Returns `None` if the calm run of the pair is
 /// not simple.
 async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weathered>, String> {
-    let weathered = weather(seed, sim, folder).await;
+    let weathered = Box::pin(weather(seed, sim, folder)).await;
     for name in [format!("{seed}-calm.db"), format!("{seed}.db")] {
         for ending in ["", "-wal", "-shm"] {
             // A file that does not exist needs no deletion.
@@ -342,7 +342,7 @@ async fn no_storm_of_github_breaks_a_promise() {
     while all.storms < count && !is_late() && (count == u64::MAX || tried < count.saturating_mul(TRIES)) {
         let seed = from + tried;
         tried += 1;
-        match one(seed, &sim, folder.path()).await {
+        match Box::pin(one(seed, &sim, folder.path())).await {
             Ok(None) => {}
             Ok(Some(found)) => {
                 all.storms += found.storms;

@@ -166,13 +166,11 @@ impl Intake {
     /// Stores a delivery, and makes its keys due.
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, Problem> {
         let limit = self.limits.storing;
-        match tokio::time::timeout(limit, self.store.accept(delivery, marks)).await {
-            Ok(accepted) => Ok(accepted?),
-            Err(_) => {
-                let why = format!("no answer within {} s", limit.as_secs());
-                Err(StoreError::Unavailable { doing: "storing a delivery", why }.into())
-            }
-        }
+        let Ok(accepted) = tokio::time::timeout(limit, self.store.accept(delivery, marks)).await else {
+            let why = format!("no answer within {} s", limit.as_secs());
+            return Err(StoreError::Unavailable { doing: "storing a delivery", why }.into());
+        };
+        Ok(accepted?)
     }
 
     fn too_large(&self) -> Problem {

@@ -117,7 +117,7 @@ impl Session {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

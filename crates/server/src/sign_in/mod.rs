@@ -174,7 +174,7 @@ impl SignIn {
         if !self.begun.admits(now) {
             return Err(Problem::TooMany);
         }
-        let (cookie, secrets) = self.attempts.begin(now).await.map_err(unavailable)?;
+        let (cookie, secrets) = self.attempts.begin(now).await.map_err(|error| unavailable(&error))?;
         let challenge = Challenge {
             state: secrets.state,
             nonce: secrets.nonce,
@@ -199,7 +199,7 @@ impl SignIn {
         let now = self.sessions.clock.now();
         let attempt = self.cookies.read(headers, ATTEMPT).unwrap_or_default();
         let finished = self.attempts.finish(attempt, &returned.state, now).await;
-        let secrets = finished.map_err(unavailable)?.ok_or(Problem::Unexpected)?;
+        let secrets = finished.map_err(|error| unavailable(&error))?.ok_or(Problem::Unexpected)?;
         if returned.code.is_empty() || !returned.error.is_empty() {
             return Err(Problem::Refused);
         }
@@ -220,9 +220,9 @@ impl SignIn {
         };
         tracing::info!(person = person.name, role = role.as_str(), "signed in");
         if let Some(previous) = self.cookies.read(headers, SESSION) {
-            self.sessions.end(previous).await.map_err(unavailable)?;
+            self.sessions.end(previous).await.map_err(|error| unavailable(&error))?;
         }
-        let id = self.sessions.begin(person, role).await.map_err(unavailable)?;
+        let id = self.sessions.begin(person, role).await.map_err(|error| unavailable(&error))?;
         Ok([self.cookies.set(SESSION, &id, sessions::LIFE), self.cookies.clear(ATTEMPT)])
     }
 
@@ -349,7 +349,7 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     Ok(reason.to_owned())
 }
 
-fn unavailable(error: StoreError) -> Problem {
+fn unavailable(error: &StoreError) -> Problem {
     Problem::Unavailable(error.to_string())
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Api;
 use crate::assemble::assemble;
-use crate::connection::{Tally, entries, next, unique};
+use crate::connection::{Tally, entries, next};
 use crate::documents;
 use crate::documents::repositories::{IndexNode, NAME, NamedRepository};
 use crate::graphql::{run, run_batch};
@@ -403,7 +403,6 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;
-    unique(rows.iter().map(|row| row.id), "reading the invitations")?;
     let invitation = |row: InvitationRow| Invitation {
         id: row.id,
         account: row.invitee.as_ref().map(|invitee| invitee.id),

@@ -4,7 +4,7 @@ use beadle_engine::Failure;
 use beadle_transport::Path;
 use serde_json::Value;
 
-use crate::connection::{each, unique};
+use crate::connection::each;
 use crate::read::Reader;
 use crate::repository::Repository;
 
@@ -105,13 +105,9 @@ impl Reader {
     }
 }
 
-/// Returns the rows if every row has all fields in `identity`, and no id comes twice; otherwise an
-/// error.
+/// Returns the rows if every row has all fields in `identity`, otherwise an error.
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
-    if identity.contains(&"id") {
-        unique(rows.iter().map(|row| row["id"].to_string()), "reading a list")?;
-    }
     Ok(rows)
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::connection::{Tally, entries, unique};
+use crate::connection::{Tally, entries};
 use crate::documents::teams::{RepositoryEdge, TEAM_REPOSITORIES, TEAMS, TeamRow};
 use crate::graphql::run;
 use crate::repository::Permission;
@@ -149,7 +149,6 @@ pub(crate) async fn of_repository(
     let rows: Vec<Row> = api.list(&path).await?;
     let is_direct = |row: &Row| row.access_source.as_deref().is_none_or(|source| source == "direct");
     let direct: Vec<Row> = rows.into_iter().filter(is_direct).collect();
-    unique(direct.iter().map(|row| row.id), "reading the teams of a repository")?;
     let team = |row: Row| TeamPermission {
         id: row.id,
         slug: row.slug,

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::world::{World, acme};
 
 const POLICY: &str = "
-repository: { has_wiki: false }
+repository: { description: From the policy }
 secrets: [{ name: NPM_TOKEN, secret: npm }]
 ";
 
@@ -166,14 +166,14 @@ fn text(bytes: &[u8], field: u64) -> String {
     messages(bytes, field).first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 
-/// Returns a repository with a difference only if `has_wiki` is true.
-fn repository(has_wiki: bool) -> Value {
-    json!({ "has_wiki": has_wiki })
+/// Returns a repository with a description. GitHub sends a webhook when it changes.
+fn repository(description: &str) -> Value {
+    json!({ "description": description })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_leads_from_a_webhook_to_its_writes_and_has_no_secret() {
-    let mut world = World::new(acme(json!({ "widgets": repository(false) }))).await;
+    let mut world = World::new(acme(json!({ "widgets": repository("From the policy") }))).await;
     let value = format!("value-{:032x}", rand::random::<u128>());
     std::fs::write(world.path().join("npm.secret"), &value).unwrap();
     world.org_lines += "[org.secrets]\nnpm = \"file:npm.secret\"\n";
@@ -183,8 +183,8 @@ async fn one_trace_leads_from_a_webhook_to_its_writes_and_has_no_secret() {
     let serving = world.spawn(&variables).ready(world.ports[1]).await;
     world.connect();
     world.until_idle().await;
-    world.patch(json!({ "widgets": repository(true) }), true).await;
-    world.until("widgets", "repair", |widgets| widgets["has_wiki"] == json!(false)).await;
+    world.patch(json!({ "widgets": repository("By hand") }), true).await;
+    world.until("widgets", "repair", |widgets| widgets["description"] == "From the policy").await;
     world.until_idle().await;
     let strange = "a".repeat(32);
     let ping = world.delivery("ping-of-this-test", "ping", br#"{"zen":"x","hook":{}}"#);
@@ -231,14 +231,14 @@ async fn one_trace_leads_from_a_webhook_to_its_writes_and_has_no_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_hangs_delays_no_repair_and_no_stop() {
-    let mut world = World::new(acme(json!({ "widgets": repository(false) }))).await;
-    world.policy("settings.yml", "repository: { has_wiki: false }\n");
+    let mut world = World::new(acme(json!({ "widgets": repository("From the policy") }))).await;
+    world.policy("settings.yml", "repository: { description: From the policy }\n");
     let endpoint = Endpoint::start(&mut world, true).await;
     let serving = world.serve().await;
     world.connect();
     endpoint.until_asked().await;
-    world.patch(json!({ "widgets": repository(true) }), true).await;
-    world.until("widgets", "repair", |widgets| widgets["has_wiki"] == json!(false)).await;
+    world.patch(json!({ "widgets": repository("By hand") }), true).await;
+    world.until("widgets", "repair", |widgets| widgets["description"] == "From the policy").await;
     assert!(endpoint.spans().is_empty());
     assert_eq!(serving.stop().await, Some(0));
 }

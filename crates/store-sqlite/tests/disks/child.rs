@@ -102,8 +102,26 @@ async fn end_full(folder: &Path, path: &Path, accepted: &BTreeSet<u32>, given: u
     if let Ok(store) = SqliteStore::open(path, SqliteSettings::default()) {
         assert!(!inbox::give(&store, given).await, "a read-only disk accepted a delivery");
     }
+    // SQLite lets the connections of a process share the files that it opened. As long as one of them
+    // comes from the time when the disk was read-only, a new connection cannot write either.
+    until_closed(folder).await;
     mount(folder, "remount,rw,size=64m").await;
     inbox::check(path, accepted, given).await.unwrap();
+}
+
+/// Waits until this process has no open file in a folder. The threads of a store close its files a
+/// moment after the store.
+async fn until_closed(folder: &Path) {
+    let is_inside = |link: std::fs::DirEntry| {
+        std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(folder))
+    };
+    for _ in 0..500 {
+        if !std::fs::read_dir("/proc/self/fd").unwrap().flatten().any(is_inside) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the files of the store stay open");
 }
 
 /// Changes the options of the disk.

@@ -76,8 +76,10 @@ async fn fill(store: &SqliteStore) {
     };
     store.journal(None, vec![entry], Time(1)).await.unwrap().unwrap();
     let limits = Limits { removes: 1, ..Limits::default() };
-    let verdicts = store.reserve(None, &limits, vec![hold(1), hold(2)], Time(1)).await.unwrap().unwrap();
-    assert!(matches!(verdicts.as_slice(), [Verdict::Pass, Verdict::Hold(_)]), "{verdicts:?}");
+    for (hold, is_held) in [(hold(1), false), (hold(2), true)] {
+        let verdicts = store.reserve(None, &limits, vec![hold], Time(1)).await.unwrap().unwrap();
+        assert_eq!(matches!(verdicts.as_slice(), [Verdict::Hold(_)]), is_held, "{verdicts:?}");
+    }
 }
 
 /// Reads everything, and returns the errors.

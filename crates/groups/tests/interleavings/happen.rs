@@ -1,6 +1,8 @@
 //! The random events in an interleaving: changes at the source, kills, faults, and deliveries in
 //! any order.
 
+use std::sync::atomic::Ordering;
+
 use beadle_engine::{Key, Lane, Mark};
 use beadle_hooks::okta::{Sender, receive};
 use beadle_sim::Fault;
@@ -29,6 +31,7 @@ impl Stage {
                 self.okta.patch(&json!({ "users": { who: { "status": status } } }));
             }
             66..72 => {
+                process.is_alive.store(false, Ordering::SeqCst);
                 process.worker.abort();
                 let _ = (&mut process.worker).await; // it was killed
                 *process = self.start();

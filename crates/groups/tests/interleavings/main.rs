@@ -22,6 +22,7 @@ mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use beadle_engine::{Clock, Key, Lane, Mark, Store, Time};
@@ -64,6 +65,8 @@ struct Process {
     store: Arc<dyn Store>,
     catchup: Catchup,
     bell: Arc<Notify>,
+    /// False after the process was killed.
+    is_alive: Arc<AtomicBool>,
 }
 
 struct Stage {

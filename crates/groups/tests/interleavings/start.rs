@@ -1,6 +1,7 @@
 //! Starts a process with the same parts as `beadle serve`, connected to the simulated vendors.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -42,9 +43,10 @@ impl Stage {
         for storm in [&of_okta, &of_aws].into_iter().flatten() {
             storm.restarted();
         }
-        let wire = Delayed::new(Vendor::Okta(self.okta.clone()), seed, of_okta);
+        let is_alive = Arc::new(AtomicBool::new(true));
+        let wire = Delayed::new(Vendor::Okta(self.okta.clone()), seed, of_okta, &is_alive);
         let okta = common::okta_client(&self.okta.url(), self.okta.token(), wire, &clock);
-        let wire = Delayed::new(Vendor::Scim(self.aws.clone()), seed + 1, of_aws);
+        let wire = Delayed::new(Vendor::Scim(self.aws.clone()), seed + 1, of_aws, &is_alive);
         let api = common::scim_client(&self.aws, Dialect::AWS, wire, &clock);
         let reader = ScimReader::new(beadle_scim::Reader::new(api.clone()));
         let writer = Arc::new(ScimWriter::new(beadle_scim::Writer::new(api), &reader));
@@ -84,6 +86,6 @@ impl Stage {
         });
         let running = tokio::spawn(worker.run(CancellationToken::new(), Duration::ZERO));
         let catchup = Catchup { okta, store: store.clone(), clock };
-        Process { worker: running, store, catchup, bell }
+        Process { worker: running, store, catchup, bell, is_alive }
     }
 }

@@ -1,6 +1,7 @@
 //! A simulated vendor whose calls take some time, so that other calls happen in between.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use beadle_sim::storm::Storm;
@@ -19,11 +20,19 @@ pub(crate) struct Delayed {
     random: parking_lot::Mutex<StdRng>,
     /// The storm in front of the vendor, if the test has storms.
     storm: Option<Arc<Storm>>,
+    /// False after the process was killed. A task of a killed process must not send anything.
+    is_alive: Arc<AtomicBool>,
 }
 
 impl Delayed {
-    pub(crate) fn new(vendor: Vendor, seed: u64, storm: Option<Arc<Storm>>) -> Arc<Self> {
-        Arc::new(Self { vendor, random: parking_lot::Mutex::new(StdRng::seed_from_u64(seed)), storm })
+    pub(crate) fn new(
+        vendor: Vendor,
+        seed: u64,
+        storm: Option<Arc<Storm>>,
+        is_alive: &Arc<AtomicBool>,
+    ) -> Arc<Self> {
+        let random = parking_lot::Mutex::new(StdRng::seed_from_u64(seed));
+        Arc::new(Self { vendor, random, storm, is_alive: is_alive.clone() })
     }
 
     fn wait(&self) -> Duration {
@@ -34,6 +43,9 @@ impl Delayed {
 #[async_trait::async_trait]
 impl Wire for Delayed {
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
+        if !self.is_alive.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let (first, second, vendor) = (self.wait(), self.wait(), &self.vendor);
         let pass = move |request: http::Request<Bytes>| async move {
             tokio::time::sleep(first).await;

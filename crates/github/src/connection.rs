@@ -15,7 +15,7 @@ use crate::shape::{optional, shape};
 const MOST_PAGES: usize = 1000;
 
 /// Why a list is unknown if two of its rows have the same id. Either one of the ids is wrong, or the
-/// entry changed during the read and came twice.
+/// entry changed during the read and appeared twice.
 const SAME_ID: &str = "two entries of the list have the same id";
 
 /// Returns the rows of a page: the page's `edges` if it has them, otherwise its `nodes`.
@@ -70,7 +70,7 @@ impl Distinct {
                 return Err("an entry of the list is null".into());
             }
             if !is_nameless(row) && !self.rows.insert(digest(row)) {
-                return Err("an entry of the list came twice".into());
+                return Err("an entry of the list appears twice".into());
             }
         }
         match next {

@@ -314,7 +314,8 @@ impl SignIn {
         if request.runs.is_empty() == request.since.is_none()
             || request.since.is_some_and(|since| since > now)
         {
-            let why = "an undo needs either runs, or a time in the past: Beadle undoes its writes since this time";
+            let why =
+                "an undo needs either runs, or a time in the past: Beadle undoes its writes since this time";
             return Err(DecisionRefusal::Invalid(why.to_owned()));
         }
         self.decisions.plan_undo(request).await

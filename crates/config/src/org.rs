@@ -62,7 +62,7 @@ pub struct OrgFile {
     pub approve_by_review: Option<String>,
     /// The place where the members of a team can approve held changes by a comment.
     pub approve_by_comment: Option<CommentApprovalFile>,
-    /// Whether Beadle shows at each commit of the policy what became of it, by a check run.
+    /// Whether a check run at each commit of the policy shows if the policy is in force.
     #[serde(default)]
     pub commit_check: bool,
     /// How much of GitHub's rate limits Beadle may use.

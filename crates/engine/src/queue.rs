@@ -305,7 +305,7 @@ impl Row {
             self.hint.clone_from(&mark.hint);
         }
         if settled || mark.trace.is_some() {
-            // The trace of marks that are covered already must not go on with this mark.
+            // This mark must not continue the trace of marks that an earlier run has covered.
             self.trace = mark.trace;
         }
     }

@@ -129,7 +129,7 @@ async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) -> bool {
 /// Deletes a kept answer that is not GitHub's answer any more.
 async fn discard(note: &Note<Kept>, store: &dyn Store) {
     if let Err(error) = note.forget(store).await {
-        tracing::debug!(%error, "stored answer of GitHub not deleted, it is out of date");
+        tracing::debug!(%error, "outdated stored answer of GitHub not deleted");
     }
 }
 

@@ -66,7 +66,7 @@ impl Distinct {
                 return Err("an entry of the list is null".into());
             }
             if !is_nameless(row) && !self.rows.insert(digest(row)) {
-                return Err("an entry of the list, or its id, came twice".into());
+                return Err("an entry of the list, or its id, appears twice".into());
             }
         }
         match next {

@@ -202,7 +202,8 @@ impl<T: Record> Rows<T> {
             return Next::End;
         }
         if self.came > self.distinct() {
-            self.short = Some(format!("{} of {} records came twice", self.came - self.distinct(), self.came));
+            self.short =
+                Some(format!("{} of {} records arrived twice", self.came - self.distinct(), self.came));
         }
         if page.next_cursor.as_deref().is_none_or(str::is_empty) {
             return Next::End;

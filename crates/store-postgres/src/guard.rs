@@ -3,7 +3,7 @@
 //!
 //! Every function that writes a reservation or a hold first locks the window of the instance with an
 //! advisory lock, because the guard's rules concern all reservations of an instance together. A lock
-//! of rows would not do: a new reservation has no row that could be locked.
+//! of rows is not enough: a new reservation has no row yet.
 
 use std::collections::BTreeMap;
 

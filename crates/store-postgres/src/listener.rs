@@ -47,7 +47,7 @@ impl PostgresListener {
                 {
                     is_known = true;
                     let why = failed.why();
-                    tracing::warn!(why, "no notifications from the database, workers look regularly");
+                    tracing::warn!(why, "notifications of the database unavailable, workers poll the queue");
                 }
                 tokio::time::sleep(RECONNECT).await;
             }

@@ -55,7 +55,7 @@ pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Row, Failed> {
         parked: parked.map(serde_json::from_str).transpose().map_err(Failed::damaged)?,
         hint: get(row, 13)?,
         last_error: get(row, 14)?,
-        // A trace is not worth a key that cannot run.
+        // An invalid trace must not prevent the runs of the key.
         trace: get::<Option<&str>>(row, 15)?.and_then(|text| text.parse().ok()),
     })
 }

@@ -108,7 +108,7 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            // The error itself begins with the number of a column, which helps nobody.
+            // The text of the error itself begins with the number of a column, which says nothing to a reader.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
                 StoreError::Corrupt { doing, why: what.to_string() }
             }

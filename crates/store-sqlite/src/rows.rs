@@ -49,7 +49,7 @@ fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
             .map_err(|error| damaged(12, error))?,
         hint: row.get(13)?,
         last_error: row.get(14)?,
-        // A trace is not worth a key that cannot run.
+        // An invalid trace must not prevent the runs of the key.
         trace: row.get::<_, Option<String>>(15)?.and_then(|text| text.parse().ok()),
     })
 }

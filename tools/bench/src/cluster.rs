@@ -1,5 +1,5 @@
 //! Measures how the throughput grows with the number of processes on one schema of PostgreSQL: the
-//! deliveries that the processes store in a second, and the time in which they work off keys that
+//! deliveries that the processes store in a second, and the time in which they complete keys that
 //! became due while the organisation was paused.
 
 use std::process::Child;
@@ -107,7 +107,7 @@ impl Fleet {
         Ok(measured.iter().map(|measured| measured.rate).sum())
     }
 
-    /// Returns in how many seconds the processes work off one key for each of these bodies.
+    /// Returns in how many seconds the processes complete one key for each of these bodies.
     async fn drain(&self, bodies: &[String]) -> anyhow::Result<f64> {
         let sent = futures::stream::iter(bodies.iter().enumerate()).map(|(n, body)| async move {
             let url = format!("http://127.0.0.1:{}/hooks/github", self.port(n)?);

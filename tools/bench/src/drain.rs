@@ -1,5 +1,5 @@
-//! Measures how fast workers conclude 100,000 due keys whose runs change nothing. The yardstick is
-//! a minimal queue in SQLite: one transaction for each key.
+//! Measures how fast workers complete 100,000 due keys whose runs change nothing. The benchmark
+//! compares them with a minimal queue in SQLite: one transaction for each key.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Concludes keys with one statement in one transaction for each key, and returns the rate a
+/// Completes keys with one statement in one transaction for each key, and returns the rate a
 /// second.
 fn bare(file: &Path, keys: usize) -> anyhow::Result<f64> {
     let connection = rusqlite::Connection::open(file)?;
@@ -62,7 +62,7 @@ fn bare(file: &Path, keys: usize) -> anyhow::Result<f64> {
     Ok(float(keys)? / started.elapsed().as_secs_f64())
 }
 
-/// Marks keys as due in an empty store, lets the processes conclude them, and prints the rate.
+/// Marks keys as due in an empty store, lets the processes complete them, and prints the rate.
 async fn drain(name: &str, address: &str, keys: usize, processes: usize, bare: f64) -> anyhow::Result<()> {
     let store = stores::open(address).await?;
     let clock = Clock::system();
@@ -80,7 +80,7 @@ async fn drain(name: &str, address: &str, keys: usize, processes: usize, bare: f
     // A claimed key is due again when its lease ends. So nothing is due only when all runs have
     // ended.
     while store.next_due().await?.is_some() {
-        anyhow::ensure!(started.elapsed() < PATIENCE, "the keys are not concluded");
+        anyhow::ensure!(started.elapsed() < PATIENCE, "the runs of the keys did not end");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let took = started.elapsed().as_secs_f64();

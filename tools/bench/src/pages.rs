@@ -1,5 +1,5 @@
 //! Measures the pages of the operator listener with 10,000 repositories, 1,000 groups and a journal of a
-//! million entries, while 32 browsers wait for news.
+//! million entries, while 32 browsers wait for updates.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::pages_data::{DELIVERIES, ENTRIES, GROUPS, HOLDS, REPOSITORIES, fill, 
 
 /// The number of times that each page is asked for.
 const TIMES: usize = 20;
-/// The number of browsers that wait for news.
+/// The number of browsers that wait for updates.
 const OPEN: usize = 32;
 
 const PAGES: [&str; 21] = [
@@ -86,7 +86,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for a page again and again. Prints the times until the whole answer was there, and the size of
+/// Asks for a page again and again. Prints the times until the whole answer arrived, and the size of
 /// the first answer.
 async fn measure(client: &reqwest::Client, address: &str, page: &str) -> anyhow::Result<()> {
     let (mut times, mut size) = (Vec::new(), None);

@@ -24,7 +24,7 @@ enum Fault {
     Missing,
     /// The body of the page is cut.
     Cut,
-    /// The body of the page is JSON, but no list.
+    /// The body of the page is JSON, but not a list.
     NotAList,
     /// The page names itself as the next page.
     Loop,

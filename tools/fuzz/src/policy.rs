@@ -57,7 +57,7 @@ fn sources(text: &str) -> BTreeMap<String, String> {
     sources
 }
 
-/// Returns what became of the files, as a text that two loads can be compared by.
+/// Returns the result of the load as a text, so that two loads can be compared.
 fn outcome(loaded: &Result<Policy, PolicyError>) -> String {
     match loaded {
         Ok(policy) => format!("{} {:?}", policy.generation, policy.remarks),

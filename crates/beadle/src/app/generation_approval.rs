@@ -31,7 +31,7 @@ pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
 
 /// Approves a held generation, and records it in the journal. `seen` is what the operator saw. Returns
 /// the name of another operator who approved the generation before; that approval stays. Returns an
-/// error if the hold ended, or if its plan is another one now.
+/// error if the hold ended, or if its plan has changed.
 pub(crate) async fn approve(
     store: &dyn Store,
     (note, seen): (&str, HeldGeneration),

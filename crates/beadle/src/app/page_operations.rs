@@ -34,7 +34,7 @@ pub(crate) struct PageOperations {
     driver: Driver,
     reloads: Reloads,
     undo: PageUndo,
-    /// Held during an approval, so that of two approvers one is the second.
+    /// Held during an approval, so that two approvals never run at the same time.
     approving: Mutex<()>,
 }
 

@@ -16,7 +16,7 @@ use crate::app::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSelection, sele
 use crate::output::count::counted;
 use crate::output::render::differences;
 
-/// How long an answer waits for the end of the writes. They go on afterwards.
+/// How long an answer waits for the end of the writes. The writes continue afterwards.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Undoes writes for people. One undo of a process runs at a time, because each one makes many calls to
@@ -75,14 +75,14 @@ impl PageUndo {
         let prepared = Box::pin(self.prepare(asked, by)).await?;
         let plans = prepared.describe();
         if code(&plans) != seen {
-            let why = "the plan of the undo is another one now: look at the plan again";
+            let why = "the plan of the undo has changed: look at the plan again";
             return Err(DecisionRefusal::Conflict(why.to_owned()));
         }
         if !plans.iter().any(|(_, plan)| has_writes(plan)) {
             return Err(DecisionRefusal::Conflict("there is nothing to write".to_owned()));
         }
         let (service, by) = (self.service.clone(), by.to_owned());
-        // If the browser closes the connection, the writes go on.
+        // If the browser closes the connection, the writes continue.
         let running = tokio::spawn(async move {
             let done = Box::pin(carry_out(&service, prepared, by)).await;
             drop(alone);
@@ -95,7 +95,7 @@ impl PageUndo {
                 Err(DecisionRefusal::Unavailable(why.to_owned()))
             }
             Err(_) => {
-                let done = "The undo goes on. The journal shows the result for each repository.";
+                let done = "The undo continues. The journal shows the result for each repository.";
                 Ok(OperationDone { done: vec![done.to_owned()] })
             }
         }
@@ -170,7 +170,7 @@ async fn carry_out(service: &Service, prepared: Prepared, by: String) -> Vec<Str
         let (applier, plans) = undo.applier(&org, planned, &NotShown);
         for (key, plan) in &plans {
             if service.stop.is_cancelled() {
-                done.push("The service stops, so the rest is not undone.".to_owned());
+                done.push("The service stops, so Beadle does not write the remaining changes.".to_owned());
                 return done;
             }
             match undo.write(&applier, (key, plan)).await {

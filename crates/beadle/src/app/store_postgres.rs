@@ -36,7 +36,7 @@ pub(crate) fn listen(url: &PostgresUrl, bell: &Arc<Notify>) -> Option<Box<dyn Se
     match beadle_store_postgres::PostgresListener::start(url.with_password(), bell.clone()) {
         Ok(listener) => Some(Box::new(listener)),
         Err(error) => {
-            tracing::warn!(%error, "no notifications from the database, workers look regularly");
+            tracing::warn!(%error, "notifications of the database unavailable, workers poll the queue");
             None
         }
     }

@@ -125,7 +125,7 @@ impl UndoCommand<'_> {
         Ok(Some((tally, left)))
     }
 
-    /// Prints how to turn the undo of a key round. `number` is its run in the journal.
+    /// Prints how to undo the undo of a key. `number` is its run in the journal.
     fn hint(&self, key: &Key, subject: &str, number: u64) {
         let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
         self.printer.note(format!(

@@ -7,7 +7,7 @@ use beadle_config::StoreLocation;
 use super::Config;
 
 /// The keys that the service reads only when its process starts: the listeners are open, the store
-/// is in use, and a process has one export of traces. A key stands for itself and for the keys of its table.
+/// is in use, and a process has one export of traces. The name of a table means all of its keys.
 const RESTART: &[&str] = &["server.listen", "server.operator", "store", "traces", "worker.lease"];
 
 /// Returns whether a new value of this key needs a restart of the service.

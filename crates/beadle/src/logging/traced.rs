@@ -16,7 +16,7 @@ pub(super) struct Traced<E> {
 }
 
 impl<E> Traced<E> {
-    /// Creates a format of text. `format` must know itself whether it writes colours.
+    /// Creates a format of text. The caller sets in `format` whether it writes colours.
     pub(super) fn text(format: E) -> Self {
         Self { format, is_json: false }
     }

@@ -107,7 +107,7 @@ fn operator(action: &OperatorAction) -> String {
             let count = counted(*ended_undo, "repository", "repositories");
             format!("{by} ended the undo of values of {count}: the policy applies to them again")
         }
-        OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task `{ran_task}`"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, by, .. } => {
@@ -185,7 +185,7 @@ mod tests {
                 "ann paused it until 2030-01-01",
             ),
             (EntryKind::Operator, json!({ "resumed": true, "by": "ann" }), "ann ended the pause"),
-            (EntryKind::Operator, json!({ "retried": true, "by": "ann" }), "ann made it due"),
+            (EntryKind::Operator, json!({ "retried": true, "by": "ann" }), "ann made the key due"),
             (
                 EntryKind::Operator,
                 json!({ "reloaded": true, "by": "ann" }),

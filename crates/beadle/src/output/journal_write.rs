@@ -69,7 +69,7 @@ pub(crate) fn dispatch(dispatch: &IntendedDispatch, end: WriteEnd<'_>) -> String
         WriteEnd::Written => format!("started {what}{again}"),
         WriteEnd::Failed(why) => format!("failed to start {what}; {why}{again}"),
         WriteEnd::Unknown(why) => format!("tried to start {what}; the result is unknown: {why}{again}"),
-        WriteEnd::Open => format!("began to start {what}; there is no result yet{again}"),
+        WriteEnd::Open => format!("is starting {what}; there is no result yet{again}"),
     }
 }
 

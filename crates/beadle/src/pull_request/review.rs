@@ -128,7 +128,7 @@ impl ByReview<'_> {
         let reason = format!("review of {}", self.subject);
         tracing::info!(organisation, generation, by, reason, "generation of the policy approved by a review");
         let approval = GenerationApproval { by, reason, at };
-        // If the hold ended in the meantime, the next attempt finds what became of the policy.
+        // If the hold ended in the meantime, the next attempt finds out whether the policy is in force.
         let approved = approve(self.store, (organisation, held), approval).await;
         approved.map_err(|error| Failure::new(Class::Retry, format!("{error:#}")))?;
         let repository = self.key.id().split('/').next().unwrap_or_default();

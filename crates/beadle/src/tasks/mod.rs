@@ -9,7 +9,7 @@
 //! | `own_login` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | all | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | all | shares the budget of the credential with other processes |
-//! | `commit_check` | organisation | one | shows at each commit of the policy what became of it |
+//! | `commit_check` | organisation | one | shows at each commit of the policy whether the policy is in force |
 //! | `sweep_start` | organisation, directory | one | starts sweeps |
 //! | `comment_approvals` | organisation | one | looks for comments that approve held changes |
 //! | `sweep_summary` | organisation, directory | one | logs the summary of a sweep |

@@ -154,7 +154,7 @@ async fn an_endless_list_is_read_to_a_limit_and_is_unknown() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = world(labels(&names), "labels: []\n").await;
     world.fault(json!({ "path": "/graphql", "connection": "labels", "lies": ["first_page_again"] })).await;
-    doubts(&world, "an entry of the list came twice").await;
+    doubts(&world, "an entry of the list, or its id, appears twice").await;
     world.no_faults().await;
     world.policy("settings.yml", "repository: { has_issues: true }\n");
     world.beadle(&["plan"]).await.expect(0);
@@ -162,7 +162,7 @@ async fn an_endless_list_is_read_to_a_limit_and_is_unknown() {
     world.fault(fault).await;
     doubts(&world, "the list of repositories is incomplete: the list has no end").await;
     let named = world.beadle(&["plan", "--repo", "widgets"]).await.expect(1);
-    assert!(named.err.contains("came twice"), "{}", named.err);
+    assert!(named.err.contains("appears twice"), "{}", named.err);
     assert!(world.sim.calls().len() < 200, "{} calls", world.sim.calls().len());
 }
 

@@ -146,7 +146,7 @@ async fn an_undo_on_the_page_writes_only_the_plan_that_the_person_saw() {
     world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;
     let confirmation = format!("plan={plan}&since={since}");
     let (status, page) = ann.send("/undo", &confirmation).await;
-    assert!(status == 409 && page.contains("another one now"), "{page}");
+    assert!(status == 409 && page.contains("the plan of the undo has changed"), "{page}");
     assert!(!is_undone(&world.repository("widgets")), "a stale plan writes nothing");
     let (status, page) = ann.send("/undo/plan", "last=1h").await;
     assert_eq!(status, 200, "{page}");

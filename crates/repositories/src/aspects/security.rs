@@ -108,7 +108,7 @@ impl AspectPlanner for Security {
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
             // If `security` sets the same feature in a layer of higher rank, Beadle has already
-            // removed the key of safe-settings. So a key of safe-settings that is still there wins.
+            // removed the key of safe-settings. So a key of safe-settings that is left has priority.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {

@@ -245,7 +245,7 @@ mod tests {
             ("teams", "team Core", "access", Some(6), core.to_vec()),
             ("teams", "team webcore", "access", Some(5), vec!["teams"]),
             ("protection", "branch main", "enforce_admins", Some(11), vec![enforce]),
-            // The name and the line of a vendor's field are not those of the policy.
+            // The vendor's field has another name than the key of the policy, and can lack a line.
             ("protection", "branch main", "required_status_checks", Some(12), vec![contexts]),
             ("protection", "branch main", "checks", Some(12), vec![enforce, contexts]),
             ("protection", "branch main", "checks", None, vec![enforce, contexts]),

@@ -136,8 +136,8 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// Returns the keys of all kinds of lists that are inside entries of other lists if `are_nested`,
-/// otherwise of those that are sections.
+/// Returns the keys of lists. With `are_nested`, these are the lists inside entries of other lists;
+/// otherwise, the lists that are sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()

@@ -7,10 +7,10 @@
 //! these conditions:
 //!
 //! - No write of the storm, at any time, leads to a value that the calm run never had, or removes an
-//!   entry that the calm run kept. So the storm removes, weakens and exposes nothing because of a
-//!   doubt, and creates nothing twice.
-//! - Beadle passes no secondary limit of GitHub, and waits as long as GitHub asks.
-//! - After the last fault, the plan becomes empty, and the organisation is as after the calm run.
+//!   entry that the calm run kept. So the storm removes, weakens and exposes nothing because of an
+//!   unknown value, and creates nothing twice.
+//! - Beadle exceeds no secondary limit of GitHub, and waits as long as GitHub asks.
+//! - After the last fault, the plan becomes empty, and the organisation is the same as after the calm run.
 //!
 //! The test leaves out pairs whose calm run is not simple, for example because GitHub refuses a
 //! change, or because a layer selects repositories by a value that another file sets.
@@ -57,7 +57,7 @@ const TRIES: u64 = 40;
 const ROUNDS: usize = 12;
 /// The limits of requests that create content.
 const CONTENT: Option<ContentLimits> = Some(ContentLimits::GITHUB);
-/// The longest wait that GitHub names in a storm, and some more.
+/// A wait that is a little longer than the longest one that GitHub names in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// What the simulated GitHub's state was, or may be, after each write.
 #[derive(Default)]

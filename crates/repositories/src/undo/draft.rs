@@ -43,7 +43,8 @@ impl<'a> Draft<'a> {
         self.lists.entry(name).or_default()
     }
 
-    /// Returns whether the policy cannot have all entries of a list, so that it removes none.
+    /// Returns whether the policy may lack entries of a list. Then the policy removes no entry of the
+    /// list.
     pub(super) fn is_incomplete(&self, list: &str) -> bool {
         self.observed.additive.contains(list)
     }

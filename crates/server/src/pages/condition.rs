@@ -154,7 +154,7 @@ pub(super) async fn things(
     Ok(sorted(things))
 }
 
-/// Sorts things by [`Thing::place`], and leaves out the former ones of two with the same name.
+/// Sorts things by [`Thing::place`]. Of two things with the same name, leaves out the earlier one.
 fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     // Until the next sweep, a created repository and the key that created it have the same name. Only
     // the id of the repository is a number.

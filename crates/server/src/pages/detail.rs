@@ -96,7 +96,7 @@ fn operator(action: &OperatorAction) -> Html {
         OperatorAction::Resumed { by, .. } => format!("{by} ended a pause"),
         OperatorAction::Undid { undid, by } => format!("{by} began the {undid}"),
         OperatorAction::EndedUndo { by, .. } => format!("{by} let the policy apply to undone values again"),
-        OperatorAction::Retried { by, .. } => format!("{by} made it due"),
+        OperatorAction::Retried { by, .. } => format!("{by} made the key due"),
         OperatorAction::Reloaded { by, .. } => format!("{by} made the service read its configuration again"),
         OperatorAction::RanTask { ran_task, by } => format!("{by} ran the background task {ran_task}"),
         OperatorAction::Waived { waived, repositories, waived_until, reason, owner, by } => format!(

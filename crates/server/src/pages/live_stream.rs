@@ -23,8 +23,8 @@ pub(super) const LIVE_PATH: &str = "/live";
 
 /// The time between two comparisons of an open page with the last look at the store.
 const STEP: Duration = Duration::from_secs(1);
-/// The number of comparisons after which a page without news gets a sign of life, and after which the
-/// session is checked. A session that ends in this process ends the events at once.
+/// The number of comparisons after which a page without changes gets an empty event, and after which
+/// the session is checked. A session that ends in this process ends the events at once.
 const PULSE: u32 = 15;
 /// The time after which a browser asks again for events that ended.
 const RETRY: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ impl Session {
     }
 }
 
-/// A browser that waits for news of a page.
+/// A browser that waits for changes of a page.
 struct Reader {
     live: Arc<Live>,
     part: Part,
@@ -129,7 +129,7 @@ struct Reader {
     version: String,
     /// The session; `None` if no session is needed to read.
     session: Option<Session>,
-    /// The number of comparisons since the last sign of life.
+    /// The number of comparisons since the last event.
     steps: u32,
     /// True after the first event.
     begun: bool,
@@ -182,7 +182,7 @@ impl Reader {
         }
     }
 
-    /// Returns whether the session lasts on, and the role is the same. Returns `None` if that is not
+    /// Returns whether the session is still valid, and the role is the same. Returns `None` if that is not
     /// known.
     async fn may_read(&self) -> Option<bool> {
         match &self.session {

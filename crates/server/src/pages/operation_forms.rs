@@ -178,8 +178,8 @@ pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -
         return paragraph([text("Only an approver can undo writes.")]);
     }
     let fields = vec![
-        labelled("Numbers in the journal, or codes, separated by commas", optional_line("runs", runs)),
-        labelled("Or everything of the last, such as 12h", optional_line("last", "")),
+        labelled("Numbers of journal entries, or codes, separated by commas", optional_line("runs", runs)),
+        labelled("Or all writes of the last hours or days, such as 12h", optional_line("last", "")),
         labelled("Only this organisation", optional_line(ORGANISATION, "")),
         labelled("Only these repositories, separated by commas", optional_line("repositories", repositories)),
     ];

@@ -153,7 +153,7 @@ impl SignIn {
         }
     }
 
-    /// Returns whether the session of a visitor lasts on, with the same role. Returns `None` if that is
+    /// Returns whether the session of a visitor is still valid, with the same role. Returns `None` if that is
     /// not known.
     pub(crate) async fn lasts(&self, visitor: &Visitor) -> Option<bool> {
         self.sessions.lasts(visitor).await.ok()
@@ -314,7 +314,8 @@ impl SignIn {
         if request.runs.is_empty() == request.since.is_none()
             || request.since.is_some_and(|since| since > now)
         {
-            let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
+            let why =
+                "an undo needs either runs, or a time in the past: Beadle undoes its writes since this time";
             return Err(DecisionRefusal::Invalid(why.to_owned()));
         }
         self.decisions.plan_undo(request).await

@@ -93,8 +93,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the role that a person needs. What lets Beadle write, or turns its writes round, needs
-    /// an approver.
+    /// Returns the role that a person needs. An operation that lets Beadle write, or that undoes its
+    /// writes, needs an approver.
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Pause { .. }

@@ -100,7 +100,7 @@ pub(super) struct Sessions {
 pub(super) enum Asker {
     /// A person does something.
     Person,
-    /// An open page asks by itself. It does not keep the session of an absent person alive.
+    /// An open page asks by itself. Its requests do not extend the session.
     OpenPage,
 }
 
@@ -173,7 +173,7 @@ impl Sessions {
         Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
     }
 
-    /// Returns whether the session of a visitor lasts on, for an open page.
+    /// Returns whether the session of a visitor is still valid, for an open page.
     pub(super) async fn lasts(&self, visitor: &Visitor) -> Result<bool, Denied> {
         let session = self.confirmed(&visitor.session, Asker::OpenPage, self.clock.now()).await?;
         Ok(session.is_some())
@@ -215,8 +215,8 @@ impl Sessions {
         digest(&self.provider.setup())
     }
 
-    /// Returns whether a session lasts on. After a change of the provider or of the roles, the
-    /// sessions of before end.
+    /// Returns whether a session is still valid. A change of the provider or of the roles ends all
+    /// earlier sessions.
     fn is_alive(&self, session: &Session, uses: SessionUse, now: Time) -> bool {
         let is_young = now.since(session.begun) < LIFE && now.since(uses.seen) < IDLE;
         is_young && session.provider == self.provider.name() && session.setup == self.setup()

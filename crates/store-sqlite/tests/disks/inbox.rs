@@ -41,7 +41,7 @@ pub(crate) async fn give(store: &SqliteStore, n: u32) -> bool {
     matches!(store.accept(delivery(n), vec![mark]).await, Ok(Accepted::Stored | Accepted::Duplicate))
 }
 
-/// Opens the store, and checks that it has the accepted deliveries, and no other delivery in part.
+/// Opens the store, and checks that it has all accepted deliveries, and no part of another delivery.
 /// `given` has the numbers of all deliveries that the store was given.
 pub(crate) async fn check(path: &Path, accepted: &BTreeSet<u32>, given: u32) -> Result<(), String> {
     let store = SqliteStore::open(path, SqliteSettings::default());

@@ -3,7 +3,7 @@
 use beadle_engine::journal::{Detail, Entry, EntryKind, RefusedWebhook};
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
-use beadle_engine::{Delivery, History, Key, Lane, Limits, Listing, Mark, StoreError, Time, Verdict};
+use beadle_engine::{Delivery, History, Hold, Key, Lane, Limits, Listing, Mark, StoreError, Time, Verdict};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -76,7 +76,8 @@ async fn fill(store: &SqliteStore) {
     };
     store.journal(None, vec![entry], Time(1)).await.unwrap().unwrap();
     let limits = Limits { removes: 1, ..Limits::default() };
-    for (hold, is_held) in [(hold(1), false), (hold(2), true)] {
+    for (n, is_held) in [(1, false), (2, true)] {
+        let hold = Hold { why: String::new(), ..hold(n) };
         let verdicts = store.reserve(None, &limits, vec![hold], Time(1)).await.unwrap().unwrap();
         assert_eq!(matches!(verdicts.as_slice(), [Verdict::Hold(_)]), is_held, "{verdicts:?}");
     }

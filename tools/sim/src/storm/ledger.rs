@@ -1,5 +1,5 @@
 //! Remembers every value that a state ever had. A run without faults fills the ledger. A run with
-//! faults may then bring no value, and remove no entry, that the run without faults did not.
+//! faults must set no other value, and must remove no other entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@
 //! breaks connections, answers late, shows wrong lists or shows an earlier state. The vendor may have
 //! carried out a write whose answer is lost.
 //!
-//! A witness watches the client meanwhile. It notices a request that passes a secondary limit of the
+//! A witness watches the client during this time. It notices a request that exceeds a secondary limit of the
 //! vendor, and a request before the time that the vendor named with `Retry-After`.
 
 mod ledger;
@@ -141,7 +141,7 @@ impl Drop for InProgress<'_> {
 }
 
 impl Storm {
-    /// Creates a storm of GitHub. The client must keep to `limits`.
+    /// Creates a storm of GitHub. The client must stay within `limits`.
     pub fn of_github(seed: u64, limits: SecondaryLimits) -> Self {
         Self::new(seed, limits, true)
     }

@@ -67,7 +67,7 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     for (at, (what, _)) in table.iter().enumerate() {
         let mut after = mended["orgs"]["acme"]["repos"][name(at)].clone();
         if what == "/default_branch" {
-            // The branch that was the default one by mistake was protected as well, and stays so.
+            // Beadle also protected the branch that was the default branch by mistake. This protection stays.
             after["protection"].as_object_mut().unwrap().remove("develop");
         }
         let (after, declared) = (content(&after), content(&declared));

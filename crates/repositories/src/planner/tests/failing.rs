@@ -52,5 +52,5 @@ async fn an_entry_with_the_id_of_another_entry_removes_nothing() {
     });
     let (changes, doubts) = world.changes_and_doubts().await;
     assert_eq!(changes, Vec::<String>::new(), "the removal of B- would remove A-");
-    assert!(doubts[0].contains("an entry of the list, or its id, came twice"), "{doubts:?}");
+    assert!(doubts[0].contains("an entry of the list, or its id, appears twice"), "{doubts:?}");
 }

@@ -141,7 +141,7 @@
         const [old, fresh] = [regions(main), next ? regions(next) : []];
         if (fresh.length !== old.length) {
             kept = null;
-            say("The page has another form now. Load it again.");
+            say("The layout of the page has changed. Load the page again.");
             return;
         }
         let isChanged = false;
@@ -191,11 +191,11 @@
                 show(new DOMParser().parseFromString(await answer.text(), "text/html"));
             } else {
                 isOld = answer.status === 503;
-                say(`The page cannot be updated (status ${answer.status}). Load it again.`);
+                say(`The page cannot be updated (status ${answer.status}). Load the page again.`);
             }
         } catch {
             isOld = true;
-            say("The page cannot be updated. It tries again.");
+            say("The page cannot be updated. The browser tries again.");
         } finally {
             const now = performance.now();
             isAsking = false;

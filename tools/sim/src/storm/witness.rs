@@ -72,8 +72,8 @@ pub(super) struct Witness {
     /// The times of the requests of the last hour that created content.
     content: VecDeque<Instant>,
     at_once: usize,
-    /// The time until which the vendor refused requests.
-    refused: BTreeMap<Refused, Instant>,
+    /// The times from which and until which the vendor refused requests.
+    refused: BTreeMap<Refused, (Instant, Instant)>,
     /// The first broken rule.
     broken: Option<String>,
 }
@@ -101,8 +101,9 @@ impl Witness {
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         for refused in [Refused::All, own] {
-            let until = self.refused.get(&refused).copied().filter(|until| *until > now + PRECISION);
-            if let Some(until) = until {
+            // A request of the same moment was on its way when the vendor refused the other one.
+            let is_early = |(since, until): &(Instant, Instant)| *since < now && *until > now + PRECISION;
+            if let Some((_, until)) = self.refused.get(&refused).copied().filter(is_early) {
                 let early = until.duration_since(now).as_millis();
                 self.breaks(&format!("sent {early} ms before the vendor accepts requests again"), call);
             }
@@ -152,7 +153,11 @@ impl Witness {
     /// Records that the client was told to wait, for the time that the vendor named.
     pub(super) fn refused(&mut self, refused: Refused, named: Option<Duration>, now: Instant) {
         let until = now + named.unwrap_or(UNNAMED);
-        let known = self.refused.entry(refused).or_insert(until);
+        let (since, known) = self.refused.entry(refused).or_insert((now, until));
+        // After the end of a refusal, the next one begins.
+        if *known < now {
+            *since = now;
+        }
         *known = until.max(*known);
     }
 

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 pub use ledger::Ledger;
 use refusal::Refusal;
 pub use witness::SecondaryLimits;
-use witness::{Call, Witness};
+use witness::{Call, Refused, Witness};
 
 /// An answer: the status, the headers and the whole body.
 pub type StormAnswer = (u16, HeaderMap, Bytes);
@@ -238,7 +238,8 @@ impl Storm {
 
     fn refuse(&self, call: &Call, refusal: Refusal) -> StormAnswer {
         let (named, now) = (refusal.named(), Instant::now());
-        self.state.lock().witness.refused(refusal.account(call.is_graphql), named, now);
+        let account = call.family.map_or_else(|| refusal.account(call.is_graphql), Refused::Family);
+        self.state.lock().witness.refused(account, named, now);
         let passed = i64::try_from(now.duration_since(self.begun).as_secs()).unwrap_or_default();
         refusal.answer(call.is_graphql, VENDOR_CLOCK + passed)
     }
@@ -363,7 +364,17 @@ fn call_of(request: &Request<Bytes>) -> Call {
     } else {
         *request.method() == Method::POST
     };
-    Call { label: format!("{} {path}", request.method()), is_graphql, writes, creates }
+    let label = format!("{} {path}", request.method());
+    Call { label, family: family_of(path), is_graphql, writes, creates }
+}
+
+/// Returns the family of addresses for which Okta has a limit of its own.
+///
+/// <https://developer.okta.com/docs/reference/rl-global-mgmt/>
+fn family_of(path: &str) -> Option<&'static str> {
+    let rest = path.strip_prefix("/api/v1/")?;
+    let first = rest.split('/').next().unwrap_or_default();
+    Some(["groups", "users", "logs", "apps"].into_iter().find(|family| *family == first).unwrap_or("others"))
 }
 
 /// Returns a text that is equal for equal requests. A client may send a tag with one of them.

@@ -46,6 +46,9 @@ impl SecondaryLimits {
 pub(super) struct Call {
     /// The method and the path, for messages.
     pub(super) label: String,
+    /// The family of addresses that have a limit of their own; `None` if the vendor has one limit for
+    /// all addresses.
+    pub(super) family: Option<&'static str>,
     pub(super) is_graphql: bool,
     pub(super) writes: bool,
     pub(super) creates: bool,
@@ -60,6 +63,8 @@ pub(super) enum Refused {
     Rest,
     /// The budget of GraphQL is used up.
     GraphQl,
+    /// The vendor refuses the requests to a family of addresses.
+    Family(&'static str),
 }
 
 /// What a client sent, and whether it broke a rule.
@@ -100,7 +105,7 @@ impl Witness {
     /// Records a request at the time at which the client sends it.
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
-        for refused in [Refused::All, own] {
+        for refused in [Refused::All, own].into_iter().chain(call.family.map(Refused::Family)) {
             // A request of the same moment was on its way when the vendor refused the other one.
             let is_early = |(since, until): &(Instant, Instant)| *since < now && *until > now + PRECISION;
             if let Some((_, until)) = self.refused.get(&refused).copied().filter(is_early) {
@@ -181,7 +186,7 @@ mod tests {
     use super::*;
 
     fn read() -> Call {
-        Call { label: "GET /a".into(), is_graphql: false, writes: false, creates: false }
+        Call { label: "GET /a".into(), family: None, is_graphql: false, writes: false, creates: false }
     }
 
     #[tokio::test]
@@ -199,9 +204,18 @@ mod tests {
             assert_eq!(witness.broken().is_some(), is_early, "{named:?} {seconds}");
         }
         let mut witness = Witness::new(SecondaryLimits::GITHUB);
+        let later = start + Duration::from_secs(1);
         witness.refused(Refused::GraphQl, None, start);
-        witness.sent(&read(), start);
+        witness.sent(&read(), later);
         assert_eq!(witness.broken(), None, "the budget of GraphQL is not that of REST");
+        witness.refused(Refused::Family("users"), None, start);
+        witness.sent(&Call { family: Some("groups"), ..read() }, later);
+        assert_eq!(witness.broken(), None, "each family has its own limit");
+        witness.refused(Refused::All, None, later);
+        witness.sent(&read(), later);
+        assert_eq!(witness.broken(), None, "the request was on its way");
+        witness.sent(&Call { family: Some("users"), ..read() }, later);
+        assert!(witness.broken().is_some());
     }
 
     #[tokio::test]

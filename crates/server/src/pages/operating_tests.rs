@@ -27,9 +27,13 @@ fn cases() -> Vec<Case> {
     vec![
         Case {
             role: Role::Approver,
-            form: ("/policy/approve", "plan=0a1b2c3d4e5f&reason=read+it"),
-            api: ("/api/v1/policy/0a1b2c3d4e5f/approve", json!({ "reason": "read it" })),
-            operation: Operation::ApprovePolicy { plan: PLAN.to_owned(), reason: "read it".to_owned() },
+            form: ("/policy/approve", "plan=0a1b2c3d4e5f&generation=g1&reason=read+it"),
+            api: ("/api/v1/policy/0a1b2c3d4e5f/approve", json!({ "generation": "g1", "reason": "read it" })),
+            operation: Operation::ApprovePolicy {
+                plan: PLAN.to_owned(),
+                generation: "g1".to_owned(),
+                reason: "read it".to_owned(),
+            },
         },
         Case {
             role: Role::Operator,
@@ -184,6 +188,7 @@ async fn a_stale_plan_and_an_invalid_value_are_refused() {
         assert!(!text.contains("<plan>"), "{text}");
     }
     for (address, body) in [
+        ("/api/v1/policy/0a1b2c3d4e5f/approve", json!({ "reason": "read it" })),
         ("/api/v1/pauses", json!({ "for": "2h" })),
         ("/api/v1/pauses", json!({ "organisation": "acme", "for": "2h", "colour": "red" })),
         ("/api/v1/undo/plan", json!({ "runs": ["7"], "since": 5 })),

@@ -290,8 +290,8 @@ impl SignIn {
         check_token(visitor, token)?;
         self.sessions.authorise(visitor, operation.role()).await.map_err(denied)?;
         let operation = match operation {
-            Operation::ApprovePolicy { plan, reason } => {
-                Operation::ApprovePolicy { plan, reason: checked_reason(&reason)? }
+            Operation::ApprovePolicy { plan, generation, reason } => {
+                Operation::ApprovePolicy { plan, generation, reason: checked_reason(&reason)? }
             }
             other => other,
         };

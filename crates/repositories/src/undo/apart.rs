@@ -73,19 +73,24 @@ fn is_beside<W>(one: &Change<W>, other: &Change<W>) -> bool {
 /// Returns the path of a value of a change in the policy.
 fn path<W>(change: &Change<W>, field: &Field) -> Option<String> {
     let (what, name) = reversal::named(change, field);
-    let path = match change.aspect.as_str() {
+    path_of(&change.aspect, &what, &name)
+}
+
+/// Returns the path of a value in the policy, by its aspect, its part and its name.
+pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
+    let path = match aspect {
         "settings" => format!("repository.{name}"),
         "topics" => format!("repository.topics[{name}]"),
         "protection" => {
-            let (pattern, key) = (what.strip_prefix("rule ")?, protection::key(&name)?);
+            let (pattern, key) = (what.strip_prefix("rule ")?, protection::key(name)?);
             format!("branches[{pattern}].protection.{key}")
         }
         aspect @ ("actions" | "security" | "pages" | "interaction_limit" | "oidc_subject") => {
             format!("{aspect}.{name}")
         }
         aspect => {
-            let thing = entries::thing(aspect, &what)?;
-            format!("{aspect}[{thing}].{}", inside(aspect, &name))
+            let thing = entries::thing(aspect, what)?;
+            format!("{aspect}[{thing}].{}", inside(aspect, name))
         }
     };
     check_waived_key(&path).is_ok().then_some(path)

@@ -293,6 +293,10 @@ impl SignIn {
             Operation::ApprovePolicy { plan, generation, reason } => {
                 Operation::ApprovePolicy { plan, generation, reason: checked_reason(&reason)? }
             }
+            Operation::Undo { request, plan } => {
+                check_undo(&request, self.now())?;
+                Operation::Undo { request, plan }
+            }
             other => other,
         };
         let asked =
@@ -310,13 +314,7 @@ impl SignIn {
     ) -> Result<UndoPreview, DecisionRefusal> {
         check_token(visitor, token)?;
         self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
-        let now = self.sessions.clock.now();
-        if request.runs.is_empty() == request.since.is_none()
-            || request.since.is_some_and(|since| since > now)
-        {
-            let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
-            return Err(DecisionRefusal::Invalid(why.to_owned()));
-        }
+        check_undo(request, self.now())?;
         self.decisions.plan_undo(request).await
     }
 
@@ -347,6 +345,16 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
         return Err(DecisionRefusal::Invalid(why));
     }
     Ok(reason.to_owned())
+}
+
+/// Checks that an undo names its writes in exactly one way.
+fn check_undo(request: &UndoRequest, now: Time) -> Result<(), DecisionRefusal> {
+    let is_later = request.since.is_some_and(|since| since > now);
+    if request.runs.is_empty() == request.since.is_none() || is_later {
+        let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
+        return Err(DecisionRefusal::Invalid(why.to_owned()));
+    }
+    Ok(())
 }
 
 fn unavailable(error: &StoreError) -> Problem {

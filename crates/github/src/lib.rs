@@ -30,6 +30,7 @@ mod occupant;
 mod organisation_grants;
 mod organisation_memory;
 mod owners;
+mod policy_commits;
 mod policy_files;
 mod properties;
 mod pulls;

@@ -42,12 +42,15 @@ async fn journal(world: &World) -> String {
     world.beadle(&["journal", "--format", "ndjson", "--limit", "1000"]).await.expect(0).out
 }
 
-/// Waits until the gate holds a policy. Returns the code of its plan, and its generation.
-async fn held_plan(browser: &Browser<'_>) -> [String; 2] {
+/// Waits until the gate holds the policy whose last commit is by this author. Returns the code of its
+/// plan, and its generation.
+async fn held_plan(browser: &Browser<'_>, author: &str) -> [String; 2] {
     for _ in 0..1500 {
         let policies = browser.json("/api/v1/policy").await;
         let held = &policies["organisations"][0]["held"][0];
-        if let (Some(plan), Some(generation)) = (held["plan"].as_str(), held["generation"].as_str()) {
+        if let (Some(plan), Some(generation)) = (held["plan"].as_str(), held["generation"].as_str())
+            && held["commit"]["author"] == author
+        {
             return [plan, generation].map(str::to_owned);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -73,9 +76,15 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
         "commit": { "author": "bob", "message": "Remove <b>engineering</b>" },
     });
     world.patch(json!({ "admin": change }), true).await;
+    // The author of the removal must not approve it after another person has pushed a further commit.
+    let further = json!({
+        "contents": { "settings.yml": format!("{policy}# The team is closed.\n") },
+        "commit": { "author": "eve", "message": "Explain the removal" },
+    });
+    world.patch(json!({ "admin": further }), true).await;
 
     let author = signed_in(&world, "bob").await;
-    let [plan, generation] = held_plan(&author).await;
+    let [plan, generation] = held_plan(&author, "eve").await;
     let approval = format!("plan={plan}&generation={generation}&reason=the+team+is+closed");
     let (status, page) = author.send("/policy/approve", &approval).await;
     assert!(status == 403 && page.contains("the author of the last change"), "{page}");

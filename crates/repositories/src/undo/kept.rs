@@ -1,9 +1,9 @@
 //! The values that an undo must not restore, because the configuration lists their keys in
 //! `never_waive`. Beadle only observes an undone value, so an undo would exempt the key without an end.
 
-use super::apart::path_of;
 use super::entries;
 use super::past::section;
+use super::paths::path_of;
 use super::reversal::Reversal;
 use crate::policy::exempts;
 
@@ -13,24 +13,29 @@ pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so ch
 /// Returns whether one of the keys of `never_waive` names a value, or a part of what the undo of this
 /// value removes.
 pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
-    let path = path(one);
+    // An entry of a list that had no value may not have been there. The undo then removes all of it.
+    let is_whole = one.before.is_null() && one.aspect != "protection";
+    is_never_exempt(never, (&one.aspect, &one.what, &one.name), is_whole)
+}
+
+/// Returns whether one of the keys of `never_waive` names a value, by its aspect, its part and its name,
+/// or a part of the whole entry of the value.
+pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_whole: bool) -> bool {
+    let path = path(value, is_whole);
     never.iter().any(|never| exempts(&path, never))
 }
 
-/// Returns the path of everything that the undo of a value changes.
-fn path(one: &Reversal) -> String {
-    let section = || section(&one.aspect).to_owned();
+fn path((aspect, what, name): (&str, &str, &str), is_whole: bool) -> String {
+    let section = || section(aspect).to_owned();
     // The part is inside another one, such as a variable of an environment.
-    if one.what.contains(": ") {
+    if what.contains(": ") {
         return section();
     }
-    let entry = match one.what.strip_prefix("rule ").filter(|_| one.aspect == "protection") {
+    let entry = match what.strip_prefix("rule ").filter(|_| aspect == "protection") {
         Some(pattern) => Some(format!("branches[{pattern}]")),
-        None => entries::thing(&one.aspect, &one.what).map(|thing| format!("{}[{thing}]", one.aspect)),
+        None => entries::thing(aspect, what).map(|thing| format!("{aspect}[{thing}]")),
     };
-    let exact = path_of(&one.aspect, &one.what, &one.name);
-    // An entry of a list that had no value may not have been there. The undo then removes all of it.
-    let is_whole = one.before.is_null() && one.aspect != "protection";
+    let exact = path_of(aspect, what, name);
     match (entry, exact) {
         (Some(entry), _) if is_whole => entry,
         (_, Some(path)) | (Some(path), None) => path,

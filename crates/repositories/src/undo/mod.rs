@@ -10,6 +10,7 @@ mod lists;
 mod memory;
 mod nested;
 mod past;
+mod paths;
 mod protection;
 mod reversal;
 mod whole;

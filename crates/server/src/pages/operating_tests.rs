@@ -153,6 +153,19 @@ async fn without_the_token_or_the_origin_no_operation_begins() {
 }
 
 #[tokio::test]
+async fn a_person_who_asks_too_often_is_refused_before_the_provider_is_asked() {
+    let world = world().await;
+    let session = world.sign_in("operator").await;
+    let token = world.token(&session).await;
+    let fields = format!("name=acme&token={token}");
+    for _ in 0..120 {
+        assert_eq!(world.post("/sweeps", &session, &fields).await.0, 200);
+    }
+    assert_eq!(world.post("/sweeps", &session, &fields).await.0, 429);
+    assert_eq!(world.operations().len(), 120);
+}
+
+#[tokio::test]
 async fn a_person_who_lost_the_role_begins_no_operation() {
     for Case { form: (path, fields), .. } in cases() {
         let world = world().await;
@@ -286,7 +299,7 @@ async fn the_description_has_each_operation_with_its_body_and_its_answer() {
             let known = properties(&schema(&operation["requestBody"]));
             assert!(body.keys().all(|name| known.contains(name)), "{path}: {known:?}");
         }
-        for status in ["400", "401", "403", "409", "503"] {
+        for status in ["400", "401", "403", "409", "429", "503"] {
             assert!(operation["responses"].get(status).is_some(), "{path} has no {status}");
         }
     }

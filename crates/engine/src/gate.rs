@@ -240,7 +240,8 @@ fn code_of<'a, W: 'a>(
 ) -> String {
     let mut digests: Vec<String> = Vec::new();
     for (key, plan) in plans {
-        digests.extend(plan.changes.iter().filter_map(|change| Some(change.digest(key) + mark(change)?)));
+        let digest = |change: &Change<W>| mark(change).map(|mark| change.digest(key) + mark);
+        digests.extend(plan.changes.iter().filter_map(digest));
     }
     digests.sort_unstable();
     let mut hash = Sha256::new();

@@ -11,6 +11,7 @@ mod auth;
 mod below;
 mod branch_review;
 mod checks;
+mod co_authors;
 mod comments;
 mod conditional;
 mod connection;

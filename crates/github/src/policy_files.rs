@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use crate::co_authors::with_co_authors;
 use crate::graphql::run_batch;
 use crate::read::Reader;
 use crate::refusal::{Asked, CONTENTS};
@@ -45,9 +46,10 @@ pub struct Commit {
     pub id: String,
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
-    /// The logins of the author and of the committer. The list is empty if one of them has no
-    /// account, because everybody can write any name into a commit. It is also empty for a merge
-    /// commit: its author is the person who merged, and not the one who wrote the merged commits.
+    /// The logins of the author, the committer and the further authors. The list is empty if one of
+    /// them has no known account, because everybody can write any name into a commit. It is also empty
+    /// for a merge commit: its author is the person who merged, and not the one who wrote the merged
+    /// commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -79,6 +81,7 @@ impl CommitRow {
     pub(crate) fn into_commit(self) -> Result<Commit, Failure> {
         let Self { sha, commit, author, committer, parents } = self;
         let logins = logins(author.as_ref(), committer.as_ref(), parents.len());
+        let logins = with_co_authors(logins, &commit.message);
         let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
         let login = author.and_then(|account| account.login);
         let name = commit.author.and_then(|person| person.name);

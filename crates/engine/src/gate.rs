@@ -225,23 +225,23 @@ pub fn is_counted<W>(change: &Change<W>) -> bool {
 /// Returns a short code that identifies all changes of the plans that the gate counts. It does not
 /// depend on the order of the plans. An approval of a generation is bound to this code.
 pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
-    code_of(plans, is_counted)
+    code_of(plans, |change| is_counted(change).then_some(""))
 }
 
 /// Returns a short code that identifies all changes of the plans, also those that the gate does not
-/// count. It does not depend on the order of the plans.
+/// count, and which of them the modes let Beadle write. It does not depend on the order of the plans.
 pub fn whole_plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
-    code_of(plans, |_| true)
+    code_of(plans, |change| Some(if is_allowed(change) { "" } else { " skipped" }))
 }
 
 fn code_of<'a, W: 'a>(
     plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>,
-    is_wanted: impl Fn(&Change<W>) -> bool,
+    mark: impl Fn(&Change<W>) -> Option<&'static str>,
 ) -> String {
     let mut digests: Vec<String> = Vec::new();
     for (key, plan) in plans {
-        digests
-            .extend(plan.changes.iter().filter(|change| is_wanted(change)).map(|change| change.digest(key)));
+        let digest = |change: &Change<W>| mark(change).map(|mark| change.digest(key) + mark);
+        digests.extend(plan.changes.iter().filter_map(digest));
     }
     digests.sort_unstable();
     let mut hash = Sha256::new();
@@ -362,6 +362,8 @@ mod tests {
         let whole = whole_plan_digest([(&one, &first), (&two, &second)]);
         assert_eq!(whole, whole_plan_digest([(&two, &second), (&one, &first)]));
         assert_ne!(whole, whole_plan_digest([(&one, &with_setting), (&two, &second)]), "a setting counts");
+        let skipped = plan(vec![change("a", &[Risk::Removes], Mode::Observe)]);
+        assert_ne!(whole, whole_plan_digest([(&one, &skipped), (&two, &second)]), "the mode is another one");
     }
 
     #[test]

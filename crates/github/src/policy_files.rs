@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use crate::co_authors::with_co_authors;
 use crate::graphql::run_batch;
 use crate::read::Reader;
 use crate::refusal::{Asked, CONTENTS};
@@ -45,9 +46,10 @@ pub struct Commit {
     pub id: String,
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
-    /// The logins of the author and of the committer. The list is empty if one of them has no
-    /// account, because everybody can write any name into a commit. It is also empty for a merge
-    /// commit: its author is the person who merged, and not the one who wrote the merged commits.
+    /// The logins of the author, the committer and the further authors. The list is empty if one of
+    /// them has no known account, because everybody can write any name into a commit. It is also empty
+    /// for a merge commit: its author is the person who merged, and not the one who wrote the merged
+    /// commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -64,14 +66,28 @@ pub struct TreeFile {
     pub size: u64,
 }
 
+/// A commit as GitHub shows it.
 #[derive(Deserialize)]
-struct CommitRow {
+pub(crate) struct CommitRow {
     sha: String,
     commit: CommitText,
     author: Option<Account>,
     committer: Option<Account>,
     #[serde(default)]
     parents: Vec<IgnoredAny>,
+}
+
+impl CommitRow {
+    pub(crate) fn into_commit(self) -> Result<Commit, Failure> {
+        let Self { sha, commit, author, committer, parents } = self;
+        let logins = logins(author.as_ref(), committer.as_ref(), parents.len());
+        let logins = with_co_authors(logins, &commit.message);
+        let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
+        let login = author.and_then(|account| account.login);
+        let name = commit.author.and_then(|person| person.name);
+        let author = shortened(&login.or(name).unwrap_or_default());
+        Ok(Commit { id: object_id(&sha)?, author, logins, subject })
+    }
 }
 
 #[derive(Deserialize)]
@@ -146,13 +162,8 @@ impl Reader {
         // Without the limit, the answer has the differences of up to 300 files.
         let answer = self.api().read(&path.query("per_page", 1)).await;
         let answer = answer.map_err(|error| self.asked(repository, Some(reference)).explain(error))?;
-        let CommitRow { sha, commit, author, committer, parents } = answer.json()?;
-        let logins = logins(author.as_ref(), committer.as_ref(), parents.len());
-        let subject = shortened(commit.message.lines().next().unwrap_or_default().trim());
-        let login = author.and_then(|account| account.login);
-        let name = commit.author.and_then(|person| person.name);
-        let author = shortened(&login.or(name).unwrap_or_default());
-        Ok(Commit { id: object_id(&sha)?, author, logins, subject })
+        let row: CommitRow = answer.json()?;
+        row.into_commit()
     }
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
@@ -315,11 +326,11 @@ impl Reader {
         answer.json().map_err(Failure::from)
     }
 
-    fn asked<'a>(&'a self, repository: &'a str, reference: Option<&'a str>) -> Asked<'a> {
+    pub(crate) fn asked<'a>(&'a self, repository: &'a str, reference: Option<&'a str>) -> Asked<'a> {
         Asked { organisation: self.organisation(), repository, reference, permission: CONTENTS }
     }
 
-    fn repository_path(&self, repository: &str) -> Path {
+    pub(crate) fn repository_path(&self, repository: &str) -> Path {
         Path::at("repos").value(self.organisation()).value(repository)
     }
 }

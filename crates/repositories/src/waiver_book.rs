@@ -62,6 +62,11 @@ impl WaiverBook {
         Self { rules: Arc::new(rules), ..self }
     }
 
+    /// Returns the keys that no waiver may exempt.
+    pub(crate) fn never(&self) -> &[String] {
+        &self.rules.never
+    }
+
     /// Returns the waivers in force that cover the repository with this name. Reads the store each
     /// time: a run right after `beadle waive` must know the new waiver.
     pub(crate) async fn of(&self, policy: &Policy, repository: &str) -> Result<Vec<Waiver>, StoreError> {

@@ -42,22 +42,27 @@ pub(crate) async fn approve(
     let is_seen = |held: &HeldGeneration| {
         (&held.digest, &held.generation, &held.commit) == (&seen.digest, &seen.generation, &seen.commit)
     };
-    let stored = HeldGeneration::note(note).get(store).await?;
-    let Some(held) = stored.filter(is_seen) else {
-        bail!("the gate does not hold this plan of {} any more", seen.organisation);
-    };
-    if let Some(before) = &held.approved {
-        return Ok(Some(before.by.clone()));
+    loop {
+        let stored = HeldGeneration::note(note).get(store).await?;
+        let Some(held) = stored.filter(is_seen) else {
+            bail!("the gate does not hold this plan of {} any more", seen.organisation);
+        };
+        if let Some(before) = &held.approved {
+            return Ok(Some(before.by.clone()));
+        }
+        // Another process can approve or replace the hold at the same moment.
+        if held.approve(store, note, approval.clone()).await? {
+            break;
+        }
     }
-    let (organisation, at) = (held.organisation.clone(), approval.at);
+    let (organisation, at) = (seen.organisation, approval.at);
     let action = OperatorAction::ApprovedGeneration {
-        approved_generation: held.generation.clone(),
-        plan: held.digest.clone(),
-        reason: approval.reason.clone(),
-        by: approval.by.clone(),
+        approved_generation: seen.generation.clone(),
+        plan: seen.digest,
+        reason: approval.reason,
+        by: approval.by,
     };
-    let key = Key::new("policy", &organisation, &held.generation).to_string();
-    held.approve(store, note, approval).await?;
+    let key = Key::new("policy", &organisation, &seen.generation).to_string();
     let entry = Entry::of_operator(action, (&key, &organisation), at);
     store.journal(None, vec![entry], at).await?;
     Ok(None)
@@ -108,6 +113,24 @@ mod tests {
         assert_eq!(stored.approved.unwrap().by, "ann");
         let entries = store.entries(Listing { limit: 5, ..Listing::default() }).await.unwrap();
         assert_eq!(entries.len(), 1, "{entries:?}");
+    }
+
+    #[tokio::test]
+    async fn of_two_processes_that_approve_a_generation_one_is_the_approver() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let (store, (note, held)) = (store.as_ref(), held("acme", false));
+        let approval = |by: &str| GenerationApproval { by: by.into(), reason: "read it".into(), at: Time(1) };
+        HeldGeneration::note(&note).put(store, &held).await.unwrap();
+        // Both read the hold before one of them stores the approval.
+        assert!(held.clone().approve(store, &note, approval("ann")).await.unwrap());
+        assert!(!held.clone().approve(store, &note, approval("bob")).await.unwrap());
+        let stored = HeldGeneration::note(&note).get(store).await.unwrap().unwrap();
+        assert_eq!(stored.approved.unwrap().by, "ann");
+        let (one, other) = tokio::join!(
+            approve(store, (&note, held.clone()), approval("cyd")),
+            approve(store, (&note, held.clone()), approval("dan")),
+        );
+        assert_eq!([one.unwrap().as_deref(), other.unwrap().as_deref()], [Some("ann"); 2]);
     }
 
     #[tokio::test]

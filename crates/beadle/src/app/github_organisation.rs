@@ -124,7 +124,8 @@ impl GithubOrganisation {
             .only_looking();
         let writer = RepositoryWriter::new(Writer::new(self.api.clone()), reader);
         let writer = UndoWriter::new(writer, store.clone(), clock.clone(), by.to_owned());
-        (UndoPlanner::new(&planner, wanted, generation), writer)
+        let never = config::waiver_rules(&self.file).never;
+        (UndoPlanner::new(&planner, wanted, generation).keeping(never), writer)
     }
 
     /// Returns the reconcilers of the organisation's repositories and sweeps. With `in_force`, the

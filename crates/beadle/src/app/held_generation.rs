@@ -138,14 +138,20 @@ impl HeldGeneration {
         Self::note("").list(store).await
     }
 
-    /// Stores an approval of this generation, whose note has this name.
+    /// Stores an approval of this generation, whose note has this name. Returns `false`, and stores
+    /// nothing, if the note has another hold by then.
     pub(crate) async fn approve(
         self,
         store: &dyn Store,
         note: &str,
         approval: GenerationApproval,
-    ) -> Result<(), StoreError> {
-        Self::note(note).put(store, &Self { approved: Some(approval), ..self }).await
+    ) -> Result<bool, StoreError> {
+        let note = Self::note(note);
+        let stored = note.stored(store).await?;
+        if stored.value.as_ref() != Some(&self) {
+            return Ok(false);
+        }
+        note.replace(store, &stored, &Self { approved: Some(approval), ..self }).await
     }
 
     /// Returns whether the generation needs an approval with these limits. An operator can raise the

@@ -17,7 +17,7 @@ use crate::app::generation_approval::{ambiguity, approve};
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::key_names::ensure_known;
-use crate::app::page_approver::check_policy_approver;
+use crate::app::page_approver::{check_policy_approver, shown_policy};
 use crate::app::page_refusal::{one_line, refusal};
 use crate::app::page_undo::PageUndo;
 use crate::app::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
@@ -60,8 +60,8 @@ impl PageOperations {
     pub(crate) async fn operate(&self, asked: &OperationRequest) -> Done {
         let OperationRequest { operation, by, login } = asked;
         let done = match operation {
-            Operation::ApprovePolicy { plan, reason } => {
-                self.approve_policy((plan, reason), by, login.as_deref()).await
+            Operation::ApprovePolicy { plan, generation, reason } => {
+                self.approve_policy((plan, generation), reason, (by, login.as_deref())).await
             }
             Operation::Pause { scope, time } => self.pause(scope, *time, by).await,
             Operation::Resume { scope } => self.resume(scope, by).await,
@@ -77,25 +77,20 @@ impl PageOperations {
         done
     }
 
-    /// Approves the held generations whose plan has this code. A service and a command can hold the
-    /// same plan.
-    async fn approve_policy(&self, (plan, reason): (&str, &str), by: &str, login: Option<&str>) -> Done {
+    /// Approves the held generation that a person saw, with the plan that the person saw. A service and
+    /// a command can hold the same plan.
+    async fn approve_policy(
+        &self,
+        (plan, generation): (&str, &str),
+        reason: &str,
+        (by, login): (&str, Option<&str>),
+    ) -> Done {
         let _alone = self.approving.lock().await;
         let store = self.service.store.as_ref();
         let all = HeldGeneration::all(store).await.map_err(|error| unavailable(&error))?;
-        let held: Vec<&(String, HeldGeneration)> =
-            all.iter().filter(|(_, held)| held.digest == plan).collect();
-        let Some((_, first)) = held.first().copied() else {
-            let why = "the gate holds no plan with this code now: open the page again";
-            return Err(DecisionRefusal::NotFound(why.to_owned()));
-        };
+        let (first, held) = shown_policy(&all, (plan, generation))?;
         if let Some(why) = ambiguity(&held) {
             return Err(DecisionRefusal::Conflict(why.replace('\n', "; ")));
-        }
-        // Two empty plans have the same code.
-        if held.iter().any(|(_, other)| other.generation != first.generation) {
-            let why = "several generations have a plan with this code: use `beadle approve`";
-            return Err(DecisionRefusal::Conflict(why.to_owned()));
         }
         check_policy_approver(&self.service, first, login).await?;
         let at = self.service.clock().now();

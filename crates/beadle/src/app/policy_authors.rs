@@ -44,9 +44,10 @@ pub(crate) async fn policy_authors(
     Ok(authors(&commits))
 }
 
-/// Returns the logins of the author and the committer of the commit of a policy that the gate holds, as
-/// [`policy_authors`] does for a policy in force. A hold does not name the commit of the base, so the
-/// people are not known if the policy has a base.
+/// Returns the logins of the authors and the committers of the commits since the policy in force, up to
+/// the commit of a policy that the gate holds. Otherwise, the author of one commit could approve it after
+/// another person has pushed a further one. A hold does not name the commit of the base, so the people
+/// are not known if the policy has a base.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -61,8 +62,17 @@ pub(crate) async fn held_authors(
     if part.repository() != held.repository {
         return Ok(Vec::new());
     }
-    match part.reader.commit(&part.source.repository, &held.commit).await {
-        Ok(commit) => Ok(authors([&commit])),
+    let (policy, repository) = (open.policy.current(), &part.source.repository);
+    let commits = match &policy.origin {
+        Some(before) if before.repository != held.repository => return Ok(Vec::new()),
+        Some(before) if before.commit.id != held.commit => {
+            let commits = part.reader.commits_after(repository, &before.commit.id, &held.commit).await;
+            commits.map(Option::unwrap_or_default)
+        }
+        _ => part.reader.commit(repository, &held.commit).await.map(|commit| vec![commit]),
+    };
+    match commits {
+        Ok(commits) => Ok(authors(&commits)),
         Err(failure) if failure.class == Class::Rejected => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }

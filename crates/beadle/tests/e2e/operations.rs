@@ -42,12 +42,16 @@ async fn journal(world: &World) -> String {
     world.beadle(&["journal", "--format", "ndjson", "--limit", "1000"]).await.expect(0).out
 }
 
-/// Waits until the gate holds a policy. Returns the code of its plan.
-async fn held_plan(browser: &Browser<'_>) -> String {
+/// Waits until the gate holds the policy whose last commit is by this author. Returns the code of its
+/// plan, and its generation.
+async fn held_plan(browser: &Browser<'_>, author: &str) -> [String; 2] {
     for _ in 0..1500 {
         let policies = browser.json("/api/v1/policy").await;
-        if let Some(plan) = policies["organisations"][0]["held"][0]["plan"].as_str() {
-            return plan.to_owned();
+        let held = &policies["organisations"][0]["held"][0];
+        if let (Some(plan), Some(generation)) = (held["plan"].as_str(), held["generation"].as_str())
+            && held["commit"]["author"] == author
+        {
+            return [plan, generation].map(str::to_owned);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -72,10 +76,16 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
         "commit": { "author": "bob", "message": "Remove <b>engineering</b>" },
     });
     world.patch(json!({ "admin": change }), true).await;
+    // The author of the removal must not approve it after another person has pushed a further commit.
+    let further = json!({
+        "contents": { "settings.yml": format!("{policy}# The team is closed.\n") },
+        "commit": { "author": "eve", "message": "Explain the removal" },
+    });
+    world.patch(json!({ "admin": further }), true).await;
 
     let author = signed_in(&world, "bob").await;
-    let plan = held_plan(&author).await;
-    let approval = format!("plan={plan}&reason=the+team+is+closed");
+    let [plan, generation] = held_plan(&author, "eve").await;
+    let approval = format!("plan={plan}&generation={generation}&reason=the+team+is+closed");
     let (status, page) = author.send("/policy/approve", &approval).await;
     assert!(status == 403 && page.contains("the author of the last change"), "{page}");
     for login in ["cyd", "eve"] {
@@ -83,15 +93,17 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
         assert_eq!(browser.send("/policy/approve", &approval).await.0, 403, "{login}");
     }
     let (ann, dan) = (signed_in(&world, "ann").await, signed_in(&world, "dan").await);
-    for (fields, status) in
-        [("plan=0123456789ab&reason=read+it".to_owned(), 404), (format!("plan={plan}&reason="), 400)]
-    {
+    for (fields, status) in [
+        ("plan=0123456789ab&reason=read+it".to_owned(), 404),
+        (format!("plan={plan}&generation=0123456789ab&reason=read+it"), 409),
+        (format!("plan={plan}&generation={generation}&reason="), 400),
+    ] {
         assert_eq!(ann.send("/policy/approve", &fields).await.0, status, "{fields}");
     }
     assert!(is_declared(&world.repository("widgets")), "nothing is approved yet");
 
     let api = format!("/api/v1/policy/{plan}/approve");
-    let body = json!({ "reason": "the team is closed" });
+    let body = json!({ "generation": generation, "reason": "the team is closed" });
     let (one, other) = tokio::join!(ann.send("/policy/approve", &approval), dan.call(&api, &body));
     let mut found = [one.0, other.0];
     found.sort_unstable();

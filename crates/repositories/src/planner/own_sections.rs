@@ -80,10 +80,10 @@ impl RepositoryPlanner {
             .collect();
         let mut plan = organisation::plan(&context, &sections).await?;
         if let Some(memory) = &self.undone
-            && let Some(undone) = memory.of(ORGANISATION).await?
+            && let Some(undone) = memory.of(ORGANISATION, &[]).await?
         {
             split(&undone, &mut plan, Plan::new(""));
-            memory.observe(ORGANISATION, &mut plan, self.reader.clock().now()).await?;
+            memory.observe((ORGANISATION, &[]), &mut plan, self.reader.clock().now()).await?;
         }
         Ok(plan)
     }

@@ -18,7 +18,7 @@ use crate::import::{self, Observed};
 use crate::overrides::Overrides;
 use crate::policy::Policy;
 use crate::secret_memory::SecretMemory;
-use crate::undo::{Past, Planned, Reversal, judge, show_deleted};
+use crate::undo::{KEPT, Past, Planned, Reversal, is_kept, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
 /// The maximum number of plans of one repository. Each plan after the first leaves more values
@@ -36,6 +36,8 @@ pub struct UndoPlanner {
     wanted: Arc<BTreeMap<Key, Vec<Reversal>>>,
     /// The name of the undo. It takes the place of the generation of a policy.
     generation: String,
+    /// The keys whose values the undo leaves alone.
+    never: Vec<String>,
 }
 
 impl UndoPlanner {
@@ -47,7 +49,13 @@ impl UndoPlanner {
         wanted: BTreeMap<Key, Vec<Reversal>>,
         generation: String,
     ) -> Self {
-        Self { planner: planner.clone(), wanted: Arc::new(wanted), generation }
+        Self { planner: planner.clone(), wanted: Arc::new(wanted), generation, never: Vec::new() }
+    }
+
+    /// Leaves the values of repositories alone that no waiver may exempt. `never` are their keys.
+    #[must_use]
+    pub fn keeping(self, never: Vec<String>) -> Self {
+        Self { never, ..self }
     }
 
     /// Returns the reader that the planner uses.
@@ -134,7 +142,9 @@ impl UndoPlanner {
             None => of_organisation(&planner.reader, all).await?,
         };
         let subject = seen.map_or_else(|| planner.reader.organisation().to_owned(), Repository::full_name);
-        let mut left: BTreeMap<usize, String> = BTreeMap::new();
+        let kept = |one: &Reversal| seen.is_some() && is_kept(one, &self.never);
+        let kept = all.iter().enumerate().filter(|(_, one)| kept(one));
+        let mut left: BTreeMap<usize, String> = kept.map(|(at, _)| (at, KEPT.to_owned())).collect();
         for _ in 0..PLANS {
             let open: Vec<usize> = (0..all.len()).filter(|at| !left.contains_key(at)).collect();
             let past = Past::of(seen, &observed, all, &open);

@@ -20,7 +20,7 @@ impl RepositoryPlanner {
     ) -> Result<(), Failure> {
         let Some(memory) = &self.undone else { return Ok(()) };
         let id = seen.id.to_string();
-        let Some(undone) = memory.of(&id).await? else { return Ok(()) };
+        let Some(undone) = memory.of(&id, self.waivers.never()).await? else { return Ok(()) };
         let paths = shared(&undone, plan);
         let others = if paths.is_empty() {
             Plan::new("")
@@ -32,7 +32,7 @@ impl RepositoryPlanner {
             Box::pin(apart.attempt(policy, seen)).await?.0
         };
         split(&undone, plan, others);
-        let observed = memory.observe(&id, plan, self.reader.clock().now()).await?;
+        let observed = memory.observe((&id, self.waivers.never()), plan, self.reader.clock().now()).await?;
         if let (Some(log), Some(undone)) = (&self.controls, observed) {
             log.keep_undone(seen.id, undone);
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use beadle_engine::{Change, Field, Mode, Plan};
 
 use super::memory::Undone;
-use super::{entries, protection, reversal};
-use crate::policy::check_waived_key;
+use super::paths::path_of;
+use super::reversal;
 
 /// The aspects whose writes replace a whole list or ruleset at GitHub. The write of a change also
 /// sets the values of the change before it.
@@ -73,32 +73,7 @@ fn is_beside<W>(one: &Change<W>, other: &Change<W>) -> bool {
 /// Returns the path of a value of a change in the policy.
 fn path<W>(change: &Change<W>, field: &Field) -> Option<String> {
     let (what, name) = reversal::named(change, field);
-    let path = match change.aspect.as_str() {
-        "settings" => format!("repository.{name}"),
-        "topics" => format!("repository.topics[{name}]"),
-        "protection" => {
-            let (pattern, key) = (what.strip_prefix("rule ")?, protection::key(&name)?);
-            format!("branches[{pattern}].protection.{key}")
-        }
-        aspect @ ("actions" | "security" | "pages" | "interaction_limit" | "oidc_subject") => {
-            format!("{aspect}.{name}")
-        }
-        aspect => {
-            let thing = entries::thing(aspect, &what)?;
-            format!("{aspect}[{thing}].{}", inside(aspect, &name))
-        }
-    };
-    check_waived_key(&path).is_ok().then_some(path)
-}
-
-/// Returns the path of a value inside an entry of a list.
-fn inside(list: &str, name: &str) -> String {
-    let mut parts = name.splitn(3, '.');
-    match (list, parts.next(), parts.next(), parts.next()) {
-        ("rulesets", Some("rules"), Some(kind), None) => format!("rules[{kind}]"),
-        ("rulesets", Some("rules"), Some(kind), Some(key)) => format!("rules[{kind}].parameters.{key}"),
-        _ => name.to_owned(),
-    }
+    path_of(&change.aspect, &what, &name)
 }
 
 #[cfg(test)]

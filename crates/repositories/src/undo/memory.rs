@@ -12,6 +12,7 @@ use beadle_engine::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::kept::is_never_exempt;
 use super::reversal;
 use crate::aspects;
 
@@ -55,6 +56,15 @@ impl Undone {
         let (what, name) = reversal::named(change, field);
         let value = UndoneValue { aspect: change.aspect.clone(), what, name };
         self.values.iter().any(|known| known.covers(&value))
+    }
+
+    /// Leaves out the values that no waiver may exempt: Beadle compares them again. An operator may have
+    /// undone them before the configuration had these keys.
+    fn without(mut self, never: &[String]) -> Self {
+        let is_exempt =
+            |one: &UndoneValue| !is_never_exempt(never, (&one.aspect, &one.what, &one.name), false);
+        self.values.retain(is_exempt);
+        self
     }
 }
 
@@ -226,21 +236,26 @@ impl Memory {
         self.looks_only = true;
     }
 
-    /// Returns the undone values of a repository, if there are any.
-    pub(crate) async fn of(&self, id: &str) -> Result<Option<Undone>, StoreError> {
-        own(&self.organisation, id).get(self.store.as_ref()).await
+    /// Returns the undone values of a repository, if there are any. `never` are the keys that stay
+    /// compared.
+    pub(crate) async fn of(&self, id: &str, never: &[String]) -> Result<Option<Undone>, StoreError> {
+        let stored = own(&self.organisation, id).get(self.store.as_ref()).await?;
+        Ok(stored.map(|undone| undone.without(never)))
     }
 
     /// Makes Beadle only observe the undone values of a repository. For the organisation itself, `id`
-    /// is [`ORGANISATION`]. Returns the changes that Beadle only observes.
+    /// is [`ORGANISATION`]. `never` are the keys that stay compared. Returns the changes that Beadle only
+    /// observes.
     pub(crate) async fn observe<W>(
         &self,
-        id: &str,
+        (id, never): (&str, &[String]),
         plan: &mut Plan<W>,
         now: Time,
     ) -> Result<Option<UndoneChanges>, StoreError> {
         let note = own(&self.organisation, id);
-        let Some(mut undone) = note.get(self.store.as_ref()).await? else { return Ok(None) };
+        let Some(stored) = note.get(self.store.as_ref()).await? else { return Ok(None) };
+        let before = stored.values.len();
+        let mut undone = stored.without(never);
         let mut open: Vec<UndoneValue> = Vec::new();
         let why = format!("{} undid this at {}, and Beadle only observes it", undone.by, undone.at);
         let mut found = UndoneChanges { changes: Vec::new(), why };
@@ -274,7 +289,6 @@ impl Memory {
         let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
         let is_waived = |aspect: &str| plan.waived.iter().any(|waived| concerns(&waived.key, aspect));
         let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));
-        let before = undone.values.len();
         undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
         let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;
         let is_news = is_settled && undone.values.len() != before;
@@ -302,5 +316,30 @@ impl Memory {
             return note.forget(store).await;
         }
         note.put(store, &left).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_undone_value_that_no_waiver_may_exempt_is_compared_again() {
+        let values = json!([
+            { "aspect": "settings", "what": "", "name": "has_wiki" },
+            { "aspect": "protection", "what": "rule main", "name": "enforce_admins" },
+        ]);
+        let undone = json!({ "at": 0, "by": "mona", "values": values });
+        let undone: Undone = serde_json::from_value(undone).unwrap();
+        let left = |never: &[&str]| {
+            let never: Vec<String> = never.iter().map(|never| (*never).to_owned()).collect();
+            let left = undone.clone().without(&never);
+            left.values.into_iter().map(|value| value.name).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&[]), ["has_wiki", "enforce_admins"]);
+        assert_eq!(left(&["branches[*].protection.enforce_admins"]), ["has_wiki"]);
+        assert_eq!(left(&["repository", "branches"]), [""; 0]);
     }
 }

@@ -5,15 +5,18 @@
 mod apart;
 mod draft;
 mod entries;
+mod kept;
 mod lists;
 mod memory;
 mod nested;
 mod past;
+mod paths;
 mod protection;
 mod reversal;
 mod whole;
 
 pub(crate) use self::apart::{shared, split};
+pub(crate) use self::kept::{KEPT, is_kept};
 pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};
 pub use self::memory::{ObservedValue, count, forget, observed, undone_ids};
 pub(crate) use self::past::Past;

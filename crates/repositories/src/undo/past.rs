@@ -122,7 +122,7 @@ fn load(file: &str, sections: &Map<String, Value>) -> Result<Policy, String> {
 }
 
 /// Returns the section of a policy that declares the values of an aspect.
-fn section(aspect: &str) -> &str {
+pub(super) fn section(aspect: &str) -> &str {
     match aspect {
         "settings" | "topics" => "repository",
         "protection" => "branches",

@@ -6,19 +6,21 @@ use beadle_engine::{Change, Detail, Field};
 
 use super::html::{Html, joined, text};
 use super::link::Link;
-use super::parts::{code, link, list, state};
+use super::parts::{code, link, list, short_list, state};
 
 /// The number of digits of a commit that a page shows.
 const DIGITS: usize = 12;
+/// The maximum number of values of a change that a page shows. No change of a vendor has as many.
+const FIELDS: usize = 500;
 
 /// Returns a change with all its values.
 pub(super) fn change(change: &Change<()>) -> Html {
     joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
 }
 
-/// Returns the values of a change.
+/// Returns the values of a change. A person who approves a change must see all of them.
 pub(super) fn values(change: &Change<()>) -> Html {
-    list(change.fields.iter().map(field))
+    short_list(change.fields.iter().map(field), FIELDS)
 }
 
 fn field(field: &Field) -> Html {
@@ -173,6 +175,13 @@ mod tests {
         let shown = change(&hostile);
         assert!(!shown.as_str().contains("<img"), "{}", shown.as_str());
         assert_eq!(shown.as_str().matches(INERT).count(), 6, "{}", shown.as_str());
+    }
+
+    #[test]
+    fn no_value_of_a_change_hides_behind_others() {
+        let mut long = testing::change("settings", "", &[Risk::Changes; 60]);
+        long.fields[59].name = "visibility".into();
+        assert!(values(&long).as_str().contains("visibility"), "{}", values(&long).as_str());
     }
 
     #[test]

@@ -113,14 +113,19 @@ impl ScopeBody {
 
 async fn approve_policy(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
     let form = form(&body);
-    let operation = Operation::ApprovePolicy { plan: field(&form, "plan"), reason: field(&form, "reason") };
+    let operation = Operation::ApprovePolicy {
+        plan: field(&form, "plan"),
+        generation: field(&form, "generation"),
+        reason: field(&form, "reason"),
+    };
     operate(&sign_in, sender, "/policy", (&form, Ok(operation))).await
 }
 
 /// The body of an approval of a held policy.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReasonBody {
+struct PolicyBody {
+    generation: String,
     reason: String,
 }
 
@@ -131,8 +136,9 @@ async fn approve_policy_by_program(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let read = json::<ReasonBody>(&body, "`reason`");
-    let operation = read.map(|ReasonBody { reason }| Operation::ApprovePolicy { plan, reason });
+    let read = json::<PolicyBody>(&body, "`generation` and `reason`");
+    let operation =
+        read.map(|PolicyBody { generation, reason }| Operation::ApprovePolicy { plan, generation, reason });
     operate_for_program(&sign_in, sender, &headers, operation).await
 }
 

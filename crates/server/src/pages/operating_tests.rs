@@ -27,9 +27,13 @@ fn cases() -> Vec<Case> {
     vec![
         Case {
             role: Role::Approver,
-            form: ("/policy/approve", "plan=0a1b2c3d4e5f&reason=read+it"),
-            api: ("/api/v1/policy/0a1b2c3d4e5f/approve", json!({ "reason": "read it" })),
-            operation: Operation::ApprovePolicy { plan: PLAN.to_owned(), reason: "read it".to_owned() },
+            form: ("/policy/approve", "plan=0a1b2c3d4e5f&generation=g1&reason=read+it"),
+            api: ("/api/v1/policy/0a1b2c3d4e5f/approve", json!({ "generation": "g1", "reason": "read it" })),
+            operation: Operation::ApprovePolicy {
+                plan: PLAN.to_owned(),
+                generation: "g1".to_owned(),
+                reason: "read it".to_owned(),
+            },
         },
         Case {
             role: Role::Operator,
@@ -149,6 +153,19 @@ async fn without_the_token_or_the_origin_no_operation_begins() {
 }
 
 #[tokio::test]
+async fn a_person_who_asks_too_often_is_refused_before_the_provider_is_asked() {
+    let world = world().await;
+    let session = world.sign_in("operator").await;
+    let token = world.token(&session).await;
+    let fields = format!("name=acme&token={token}");
+    for _ in 0..120 {
+        assert_eq!(world.post("/sweeps", &session, &fields).await.0, 200);
+    }
+    assert_eq!(world.post("/sweeps", &session, &fields).await.0, 429);
+    assert_eq!(world.operations().len(), 120);
+}
+
+#[tokio::test]
 async fn a_person_who_lost_the_role_begins_no_operation() {
     for Case { form: (path, fields), .. } in cases() {
         let world = world().await;
@@ -170,6 +187,9 @@ async fn a_stale_plan_and_an_invalid_value_are_refused() {
         ("/policy/approve", "plan=0a1b2c3d4e5f&reason=", 400),
         ("/undo", "plan=ffffffffffff&runs=7", 409),
         ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=x", 400),
+        ("/undo", "plan=0a1b2c3d4e5f", 400),
+        ("/undo", "plan=0a1b2c3d4e5f&runs=7&since=5", 400),
+        ("/undo", "plan=0a1b2c3d4e5f&since=9999999999999", 400),
         ("/pauses", "scope=organisation%2Facme&for=soon", 400),
         ("/pauses", "organisation=acme&repository=acme%2Fshop&for=2h", 400),
         ("/pauses", "scope=planet%2Facme&for=2h", 400),
@@ -184,6 +204,7 @@ async fn a_stale_plan_and_an_invalid_value_are_refused() {
         assert!(!text.contains("<plan>"), "{text}");
     }
     for (address, body) in [
+        ("/api/v1/policy/0a1b2c3d4e5f/approve", json!({ "reason": "read it" })),
         ("/api/v1/pauses", json!({ "for": "2h" })),
         ("/api/v1/pauses", json!({ "organisation": "acme", "for": "2h", "colour": "red" })),
         ("/api/v1/undo/plan", json!({ "runs": ["7"], "since": 5 })),
@@ -278,7 +299,7 @@ async fn the_description_has_each_operation_with_its_body_and_its_answer() {
             let known = properties(&schema(&operation["requestBody"]));
             assert!(body.keys().all(|name| known.contains(name)), "{path}: {known:?}");
         }
-        for status in ["400", "401", "403", "409", "503"] {
+        for status in ["400", "401", "403", "409", "429", "503"] {
             assert!(operation["responses"].get(status).is_some(), "{path} has no {status}");
         }
     }

@@ -53,11 +53,13 @@ fn labelled(label: &'static str, control: Html) -> Html {
     element(Tag::Label, &[], [text(label), control])
 }
 
-/// Returns the form that approves a held policy. `plan` is the code of the plan that the page shows.
-pub(super) fn policy_form(visitor: Option<&Visitor>, plan: &str) -> Html {
+/// Returns the form that approves a held policy. `plan` is the code of the plan that the page shows, and
+/// `generation` is the generation that has this plan.
+pub(super) fn policy_form(visitor: Option<&Visitor>, (plan, generation): (&str, &str)) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     let fields = vec![
         hidden("plan", plan),
+        hidden("generation", generation),
         labelled("Reason", line("reason")),
         // The enter key in the field of the reason presses the button, and must not approve.
         labelled("I looked at the changes", required_box("seen")),
@@ -229,7 +231,7 @@ mod tests {
         let scope = ScopeRequest::Repository(HOSTILE.to_owned());
         let names = [HOSTILE.to_owned()];
         [
-            ("policy", Role::Approver, policy_form(visitor, HOSTILE)),
+            ("policy", Role::Approver, policy_form(visitor, (HOSTILE, HOSTILE))),
             ("pause", Role::Operator, pause_form(visitor, &scope)),
             ("choice", Role::Operator, pause_choice(visitor, &names, &names)),
             ("resume", Role::Operator, resume_form(visitor, &scope)),
@@ -268,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_enter_key_in_the_reason_does_not_approve_a_policy() {
-        let form = policy_form(Some(&Visitor::example(Role::Approver)), "0a1b2c3d4e5f");
+        let form = policy_form(Some(&Visitor::example(Role::Approver)), ("0a1b2c3d4e5f", "a1b2c3d4e5f6"));
         let required = "<input type=\"checkbox\" required name=\"seen\" value=\"yes\">";
         assert!(form.as_str().contains(required), "{}", form.as_str());
     }

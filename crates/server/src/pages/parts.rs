@@ -33,13 +33,23 @@ pub(super) fn table(
     rows: Vec<Vec<Html>>,
     empty: &'static str,
 ) -> Html {
+    table_of(caption, columns, (rows, ROWS), empty)
+}
+
+/// Returns a table as [`table`] does, with at most `most` rows.
+pub(super) fn table_of(
+    caption: &'static str,
+    columns: &[&'static str],
+    (rows, most): (Vec<Vec<Html>>, usize),
+    empty: &'static str,
+) -> Html {
     if rows.is_empty() {
         return paragraph([text(empty)]);
     }
     let column = |name: &&'static str| element(Tag::Th, &[Attribute::Scope("col")], [text(name)]);
     let head = element(Tag::Thead, &[], [element(Tag::Tr, &[], columns.iter().map(column))]);
-    let left_out = rows.len().saturating_sub(ROWS);
-    let rows = rows.into_iter().take(ROWS).map(|cells| {
+    let left_out = rows.len().saturating_sub(most);
+    let rows = rows.into_iter().take(most).map(|cells| {
         let cells = cells.into_iter().enumerate().map(|(at, cell)| match columns.get(at).copied() {
             Some(name) if at > 0 => element(Tag::Td, &[Attribute::Column(name)], [cell]),
             _ => element(Tag::Th, &[Attribute::Scope("row")], [cell]),

@@ -5,8 +5,11 @@ use beadle_engine::Change;
 use super::detail;
 use super::html::{Html, joined, text};
 use super::operation_forms::confirm_undo_form;
-use super::parts::{counted, facts, list, paragraph, section, subject, table};
+use super::parts::{counted, facts, list, paragraph, section, short_list, subject, table_of};
 use crate::sign_in::{KeyPlan, UndoPreview, Visitor};
+
+/// The maximum number of plans on the page. Nobody can confirm on the page what it does not show.
+const MOST: usize = 1000;
 
 /// Returns the number of changes that Beadle would write.
 fn writes(preview: &UndoPreview) -> usize {
@@ -27,10 +30,10 @@ fn change(change: &Change<()>) -> Html {
     joined([shown, text(format!("skipped: mode {} does not allow it", change.mode))])
 }
 
-/// Returns a list; nothing if it has no items.
+/// Returns a list with all items; nothing if it has none.
 fn items(all: impl Iterator<Item = Html>) -> Html {
     let mut all = all.peekable();
-    if all.peek().is_none() { Html::default() } else { list(all) }
+    if all.peek().is_none() { Html::default() } else { short_list(all, usize::MAX) }
 }
 
 fn row(one: &KeyPlan) -> Vec<Html> {
@@ -50,16 +53,21 @@ pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     let count = writes(preview);
     let sum = counted(count, "change", "changes");
     let rows = preview.plans.iter().map(row).collect();
-    let plans = table(
+    let plans = table_of(
         "What the undo would change",
         &["Name", "Changes", "Left alone"],
-        rows,
+        (rows, MOST),
         "Beadle wrote nothing that it can undo.",
     );
     let left = preview.left.iter().map(text);
     let left = section("Not undone", [list(left)]);
     let confirm = match count {
         0 => paragraph([text("There is nothing to write.")]),
+        _ if preview.plans.len() > MOST => {
+            let why = "This page does not show all plans, so nobody can confirm them here: limit the undo to \
+                       fewer repositories, or use `beadle undo`.";
+            paragraph([text(why)])
+        }
         _ => confirm_undo_form(visitor, preview),
     };
     let about = facts(vec![("Undo", text(&preview.name)), ("To write", text(sum))]);
@@ -99,6 +107,25 @@ mod tests {
         assert!(!shown.contains("<img"), "{shown}");
         assert!(shown.contains("name=\"plan\" value=\"0a1b2c3d4e5f\""), "{shown}");
         assert!(shown.contains("1 change<"), "{shown}");
+    }
+
+    #[test]
+    fn only_a_plan_that_the_page_shows_as_a_whole_can_be_confirmed() {
+        let mut preview = preview(Mode::Enforce);
+        let changes = (0..60).map(|n| testing::change("labels", &format!("label {n:02}"), &[Risk::Adds]));
+        preview.plans[0].plan.changes = changes.collect();
+        let one = preview.plans[0].clone();
+        let shown = |preview: &UndoPreview| {
+            joined(content(preview, &Visitor::example(Role::Approver))).as_str().to_owned()
+        };
+        preview.plans = vec![one.clone(); 200];
+        let page = shown(&preview);
+        assert_eq!(page.matches("label 59").count(), 200);
+        assert!(page.contains("<form") && !page.contains("left out"));
+        preview.plans = vec![KeyPlan { plan: Plan::new("acme/shop"), ..one.clone() }; MOST];
+        preview.plans.push(one);
+        let page = shown(&preview);
+        assert!(!page.contains("<form") && page.contains("1 row is left out"));
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub enum DecisionRefusal {
     /// The changes are not as the person saw them, or somebody decided before. If the decision is
     /// stored for a part of the changes, the text says so.
     Conflict(String),
+    /// The person asks too often.
+    TooMany(String),
     /// The store or the provider of identities does not answer.
     Unavailable(String),
 }
@@ -78,6 +80,7 @@ impl DecisionRefusal {
             | Self::Forbidden(why)
             | Self::NotFound(why)
             | Self::Conflict(why)
+            | Self::TooMany(why)
             | Self::Unavailable(why) => why,
         }
     }

@@ -1,12 +1,12 @@
-//! A limit for the number of sign-ins in a window.
+//! Limits for the number of sign-ins, and of the requests of a person, in a window.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use beadle_engine::Time;
 use parking_lot::Mutex;
 
-/// Admits a number of sign-ins in each window.
+/// Admits a number of sign-ins or requests in each window.
 pub(super) struct Limit {
     most: usize,
     window: Duration,
@@ -28,6 +28,32 @@ impl Limit {
         }
         is_free
     }
+
+    /// Returns whether the limit admitted something in the last window.
+    fn is_used(&self, now: Time) -> bool {
+        self.admitted.lock().iter().any(|at| now.since(*at) < self.window)
+    }
+}
+
+/// Admits a number of requests of each person in each window.
+pub(super) struct PersonLimit {
+    most: usize,
+    window: Duration,
+    people: Mutex<BTreeMap<String, Limit>>,
+}
+
+impl PersonLimit {
+    pub(super) fn new(most: usize, window: Duration) -> Self {
+        Self { most, window, people: Mutex::default() }
+    }
+
+    /// Returns whether one more request of a person is within the limit now, and counts it.
+    pub(super) fn admits(&self, person: &str, now: Time) -> bool {
+        let mut people = self.people.lock();
+        people.retain(|_, limit| limit.is_used(now));
+        let limit = people.entry(person.to_owned()).or_insert_with(|| Limit::new(self.most, self.window));
+        limit.admits(now)
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +65,14 @@ mod tests {
         let limit = Limit::new(2, Duration::from_secs(60));
         let admits = [0, 1, 2, 59_999, 60_000, 60_000, 60_001].map(|at| limit.admits(Time(at)));
         assert_eq!(admits, [true, true, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_person_who_asks_too_often_does_not_stop_the_others() {
+        let limit = PersonLimit::new(2, Duration::from_secs(60));
+        let admits = |person: &str| limit.admits(person, Time(5));
+        assert_eq!([admits("7"), admits("7"), admits("7"), admits("8")], [true, true, false, true]);
+        assert!(limit.admits("7", Time(60_005)));
+        assert_eq!(limit.people.lock().len(), 1, "only people of the last window stay in memory");
     }
 }

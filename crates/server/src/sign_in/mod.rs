@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use attempts::Attempts;
 use cookies::Cookies;
-use limit::Limit;
+use limit::{Limit, PersonLimit};
 use sessions::{Asker, Sessions};
 use tokens::{are_equal, code_challenge};
 
@@ -48,6 +48,9 @@ const SESSION: &str = "beadle-session";
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
+/// The maximum number of decisions, waivers and operations of a person in a minute. Each of them asks the
+/// provider for the role.
+const MOST_OF_PERSON: usize = 120;
 /// The maximum length of a reason, in characters. The journal repeats it for each change of a group.
 const LONGEST_REASON: usize = 500;
 
@@ -62,6 +65,7 @@ pub struct SignIn {
     attempts: Attempts,
     begun: Limit,
     returned: Limit,
+    asked: PersonLimit,
     sessions: Sessions,
     decisions: Arc<dyn Decisions>,
 }
@@ -116,6 +120,7 @@ impl SignIn {
             attempts: Attempts::new(store.clone()),
             begun: Limit::new(MOST, minute),
             returned: Limit::new(MOST, minute),
+            asked: PersonLimit::new(MOST_OF_PERSON, minute),
             sessions: Sessions { store, clock, provider, ends: watch::channel(()).0 },
             decisions,
         }
@@ -234,22 +239,32 @@ impl SignIn {
         Ok(self.cookies.clear(SESSION))
     }
 
+    /// Checks that a request comes from a form of the session, that the person does not ask too often, and
+    /// that the person has a role at this moment.
+    async fn admit(&self, visitor: &Visitor, token: &str, needed: Role) -> Result<(), DecisionRefusal> {
+        check_token(visitor, token)?;
+        if !self.asked.admits(&visitor.person.id, self.now()) {
+            let why = format!("at most {MOST_OF_PERSON} requests of a person in a minute: try again later");
+            return Err(DecisionRefusal::TooMany(why));
+        }
+        self.sessions.authorise(visitor, needed).await.map_err(denied)
+    }
+
     /// Carries out the decision of a person. The role is confirmed at this moment.
     pub(crate) async fn decide(
         &self,
         visitor: &Visitor,
         ruled: Ruled,
     ) -> Result<DecisionDone, DecisionRefusal> {
-        check_token(visitor, &ruled.token)?;
-        // Nobody saw the changes then, so the check for changes that were held again would find none.
-        if ruled.shown > self.sessions.clock.now() + AHEAD {
-            return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
-        }
         let needed = match ruled.ruling {
             Ruling::Approve => Role::Approver,
             Ruling::Reject => Role::Operator,
         };
-        self.sessions.authorise(visitor, needed).await.map_err(denied)?;
+        self.admit(visitor, &ruled.token, needed).await?;
+        // Nobody saw the changes then, so the check for changes that were held again would find none.
+        if ruled.shown > self.sessions.clock.now() + AHEAD {
+            return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
+        }
         let asked = DecisionRequest {
             code: ruled.code,
             ruling: ruled.ruling,
@@ -268,8 +283,7 @@ impl SignIn {
         visitor: &Visitor,
         exemption: Exemption,
     ) -> Result<WaiverDone, DecisionRefusal> {
-        check_token(visitor, &exemption.token)?;
-        self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
+        self.admit(visitor, &exemption.token, Role::Approver).await?;
         let asked = WaiverRequest {
             repository: exemption.repository,
             keys: exemption.keys,
@@ -287,11 +301,14 @@ impl SignIn {
         operation: Operation,
         token: &str,
     ) -> Result<OperationDone, DecisionRefusal> {
-        check_token(visitor, token)?;
-        self.sessions.authorise(visitor, operation.role()).await.map_err(denied)?;
+        self.admit(visitor, token, operation.role()).await?;
         let operation = match operation {
-            Operation::ApprovePolicy { plan, reason } => {
-                Operation::ApprovePolicy { plan, reason: checked_reason(&reason)? }
+            Operation::ApprovePolicy { plan, generation, reason } => {
+                Operation::ApprovePolicy { plan, generation, reason: checked_reason(&reason)? }
+            }
+            Operation::Undo { request, plan } => {
+                check_undo(&request, self.now())?;
+                Operation::Undo { request, plan }
             }
             other => other,
         };
@@ -308,16 +325,8 @@ impl SignIn {
         request: &UndoRequest,
         token: &str,
     ) -> Result<UndoPreview, DecisionRefusal> {
-        check_token(visitor, token)?;
-        self.sessions.authorise(visitor, Role::Approver).await.map_err(denied)?;
-        let now = self.sessions.clock.now();
-        if request.runs.is_empty() == request.since.is_none()
-            || request.since.is_some_and(|since| since > now)
-        {
-            let why =
-                "an undo needs either runs, or a time in the past: Beadle undoes its writes since this time";
-            return Err(DecisionRefusal::Invalid(why.to_owned()));
-        }
+        self.admit(visitor, token, Role::Approver).await?;
+        check_undo(request, self.now())?;
         self.decisions.plan_undo(request).await
     }
 
@@ -348,6 +357,16 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
         return Err(DecisionRefusal::Invalid(why));
     }
     Ok(reason.to_owned())
+}
+
+/// Checks that an undo names its writes in exactly one way.
+fn check_undo(request: &UndoRequest, now: Time) -> Result<(), DecisionRefusal> {
+    let is_later = request.since.is_some_and(|since| since > now);
+    if request.runs.is_empty() == request.since.is_none() || is_later {
+        let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
+        return Err(DecisionRefusal::Invalid(why.to_owned()));
+    }
+    Ok(())
 }
 
 fn unavailable(error: &StoreError) -> Problem {

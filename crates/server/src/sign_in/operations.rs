@@ -41,6 +41,9 @@ pub enum Operation {
     ApprovePolicy {
         /// The code of the plan that the person saw.
         plan: String,
+        /// The generation that the person saw. Another generation can have the same plan, and another
+        /// author.
+        generation: String,
         /// The reason for the journal.
         reason: String,
     },

@@ -403,3 +403,22 @@ async fn a_renamed_repository_is_found_and_a_deleted_one_is_named() {
     let skipped: Vec<&str> = plans.iter().filter_map(|(_, plan)| plan.skipped.as_deref()).collect();
     assert_eq!(skipped, ["the repository does not exist, or the App cannot see it"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_restores_no_value_that_no_waiver_may_exempt() {
+    let policy = "repository: { has_wiki: false }\n\
+                  branches: [{ name: main, protection: { enforce_admins: true } }]\n";
+    let world = shop_with(policy).await;
+    Box::pin(world.apply()).await;
+    let (changes, last) = written(&world, 0).await;
+    let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes))).collect();
+    let planner = UndoPlanner::new(&world.parts().0, wanted, format!("{UNDO_GENERATION}{last}"))
+        .keeping(vec!["branches[*].protection.enforce_admins".to_owned()]);
+    let plans = Box::pin(planner.plans(Lane::Manual)).await.unwrap();
+    let plans: Vec<Plan<()>> = plans.iter().map(|(_, plan)| plan.describe()).collect();
+    let changed = plans.iter().flat_map(|plan| &plan.changes).map(|change| change.aspect.as_str());
+    assert_eq!(changed.collect::<Vec<_>>(), ["settings"]);
+    let left: Vec<&str> = plans.iter().flat_map(|plan| &plan.waits).map(|wait| wait.why.as_str()).collect();
+    let expected = "rule main: enforce_admins is not restored: `never_waive`";
+    assert!(left.len() == 1 && left[0].starts_with(expected), "{left:?}");
+}

@@ -20,6 +20,8 @@
     const main = document.querySelector("main[data-live]");
     const notice = document.getElementById("live-notice");
     if (!main || !notice || !window.EventSource) return;
+    // The focus goes here if a replacement takes its element away.
+    main.tabIndex = -1;
 
     /** The version of the values that the page shows or asks for. */
     let version = main.dataset.version;

@@ -89,7 +89,7 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
     };
     let form = match &held.approved_by {
         Some(_) => Html::default(),
-        None => policy_form(visitor, &held.plan),
+        None => policy_form(visitor, (&held.plan, &held.generation)),
     };
     joined([facts(rows), groups, left_out, form])
 }

@@ -1,0 +1,80 @@
+//! The values that an undo must not restore, because the configuration lists their keys in
+//! `never_waive`. Beadle only observes an undone value, so an undo would exempt the key without an end.
+
+use super::entries;
+use super::past::section;
+use super::paths::path_of;
+use super::reversal::Reversal;
+use crate::policy::exempts;
+
+/// The reason why an undo does not restore such a value.
+pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so change the policy";
+
+/// Returns whether one of the keys of `never_waive` names a value, or a part of what the undo of this
+/// value removes.
+pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
+    // An entry of a list that had no value may not have been there. The undo then removes all of it.
+    let is_whole = one.before.is_null() && one.aspect != "protection";
+    is_never_exempt(never, (&one.aspect, &one.what, &one.name), is_whole)
+}
+
+/// Returns whether one of the keys of `never_waive` names a value, by its aspect, its part and its name,
+/// or a part of the whole entry of the value.
+pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_whole: bool) -> bool {
+    let path = path(value, is_whole);
+    never.iter().any(|never| exempts(&path, never))
+}
+
+fn path((aspect, what, name): (&str, &str, &str), is_whole: bool) -> String {
+    let section = || section(aspect).to_owned();
+    // The part is inside another one, such as a variable of an environment.
+    if what.contains(": ") {
+        return section();
+    }
+    let entry = match what.strip_prefix("rule ").filter(|_| aspect == "protection") {
+        Some(pattern) => Some(format!("branches[{pattern}]")),
+        None => entries::thing(aspect, what).map(|thing| format!("{aspect}[{thing}]")),
+    };
+    let exact = path_of(aspect, what, name);
+    match (entry, exact) {
+        (Some(entry), _) if is_whole => entry,
+        (_, Some(path)) | (Some(path), None) => path,
+        (None, None) => section(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_key_of_never_waive_keeps_its_value_its_parts_and_the_block_that_has_it() {
+        let admins = "branches[*].protection.enforce_admins";
+        for (never, aspect, what, name, before, expected) in [
+            (admins, "protection", "rule main", "enforce_admins", json!(false), true),
+            (admins, "protection", "rule main", "rule", json!(null), true),
+            (admins, "protection", "rule main", "allow_deletions", json!(true), false),
+            (admins, "protection", "rule main", "restrictions list", json!(null), false),
+            (admins, "settings", "", "has_wiki", json!(true), false),
+            ("repository.visibility", "settings", "", "visibility", json!("public"), true),
+            ("repository", "settings", "", "has_wiki", json!(true), true),
+            ("repository", "topics", "", "web", json!(null), true),
+            ("repository.topics[web]", "topics", "", "cli", json!(null), false),
+            ("teams[core]", "teams", "team Core", "permission", json!("pull"), true),
+            ("teams[core]", "teams", "team guards", "permission", json!("pull"), false),
+            ("teams", "teams", "team guards", "permission", json!(null), true),
+            ("labels[bug].description", "labels", "label bug", "color", json!(null), true),
+            ("labels[bug].description", "labels", "label bug", "color", json!("aa0000"), false),
+            ("environments[prod]", "environments", "environment prod: variable A", "value", json!("a"), true),
+            ("security", "security", "", "dependabot_alerts", json!(false), true),
+            ("files", "files", "README.md", "content", json!("a"), true),
+        ] {
+            let (aspect, what, name) = (aspect.to_owned(), what.to_owned(), name.to_owned());
+            let one = Reversal { aspect, what, name, before, after: Value::from("written") };
+            assert_eq!(is_kept(&one, &[never.to_owned()]), expected, "{never} and {}", one.called());
+            assert!(!is_kept(&one, &[]));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The paths of values in the policy, as waivers have them.
+
+use super::{entries, protection};
+use crate::policy::check_waived_key;
+
+/// Returns the path of a value in the policy, by its aspect, its part and its name. Returns `None` if
+/// no path can name the value.
+pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
+    let path = match aspect {
+        "settings" => format!("repository.{name}"),
+        "topics" => format!("repository.topics[{name}]"),
+        "protection" => {
+            let (pattern, key) = (what.strip_prefix("rule ")?, protection::key(name)?);
+            format!("branches[{pattern}].protection.{key}")
+        }
+        aspect @ ("actions" | "security" | "pages" | "interaction_limit" | "oidc_subject") => {
+            format!("{aspect}.{name}")
+        }
+        aspect => {
+            let thing = entries::thing(aspect, what)?;
+            format!("{aspect}[{thing}].{}", inside(aspect, name))
+        }
+    };
+    check_waived_key(&path).is_ok().then_some(path)
+}
+
+/// Returns the path of a value inside an entry of a list.
+fn inside(list: &str, name: &str) -> String {
+    let mut parts = name.splitn(3, '.');
+    match (list, parts.next(), parts.next(), parts.next()) {
+        ("rulesets", Some("rules"), Some(kind), None) => format!("rules[{kind}]"),
+        ("rulesets", Some("rules"), Some(kind), Some(key)) => format!("rules[{kind}].parameters.{key}"),
+        _ => name.to_owned(),
+    }
+}

@@ -363,7 +363,8 @@ fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
 fn check_undo(request: &UndoRequest, now: Time) -> Result<(), DecisionRefusal> {
     let is_later = request.since.is_some_and(|since| since > now);
     if request.runs.is_empty() == request.since.is_none() || is_later {
-        let why = "an undo needs either runs, or a time in the past since which Beadle undoes its writes";
+        let why =
+            "an undo needs either runs, or a time in the past: Beadle undoes its writes since this time";
         return Err(DecisionRefusal::Invalid(why.to_owned()));
     }
     Ok(())

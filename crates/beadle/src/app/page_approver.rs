@@ -41,13 +41,11 @@ pub(crate) fn shown_policy<'a>(
     }
     shown.retain(|(_, held)| held.generation == generation);
     let open = shown.iter().copied().find(|(_, held)| held.approved.is_none());
-    match open.or(shown.first().copied()) {
-        Some((_, first)) => Ok((first, shown)),
-        None => {
-            let why = "another generation has the plan with this code now: open the page again";
-            Err(DecisionRefusal::Conflict(why.to_owned()))
-        }
-    }
+    let Some((_, first)) = open.or(shown.first().copied()) else {
+        let why = "another generation has the plan with this code now: open the page again";
+        return Err(DecisionRefusal::Conflict(why.to_owned()));
+    };
+    Ok((first, shown))
 }
 
 /// Checks that a person may approve a held policy: the person must not be its author.

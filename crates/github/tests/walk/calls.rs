@@ -137,6 +137,7 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
         "needs_review" => reader.needs_review(text("repository"), text("branch")).await.is_ok(),
         "comments_since" => reader.comments_since(text("repository"), Time::from_seconds(0)).await.is_ok(),
         "commit" => reader.commit(text("repository"), text("reference")).await.is_ok(),
+        "commits_after" => reader.commits_after(text("repository"), "base", text("head")).await.is_ok(),
         "files_at" => reader.files_at(text("repository"), text("commit"), "policy").await.is_ok(),
         "blobs" => reader.blobs(text("repository"), &[text("blob").to_owned()]).await.is_ok(),
         "defined_properties" => reader.defined_properties().await.is_ok(),

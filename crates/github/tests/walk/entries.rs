@@ -187,6 +187,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "reference"],
         &["GET /repos/organisation/repository/commits/reference"],
     ),
+    // The commit at which the list ends is not in the request.
+    entry("Reader::commits_after", &["repository", "head"], &["GET /repos/organisation/repository/commits"]),
     // The folder of the policy is not in the request.
     entry(
         "Reader::files_at",

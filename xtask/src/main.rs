@@ -74,11 +74,11 @@ enum Command {
     House,
     /// Build docs/ as a book into target/book, and check the links of every Markdown file
     Pages,
-    /// Measure: `calls` (calls, points, memory), `burst` (500 events at once), `fresh` (a new
-    /// repository), `policy` (a large policy), `directory` (calls to the target), `pages` (the pages
-    /// of a large organisation), `sweep` (of the service), `limits` (100,000 repositories in simulated
-    /// time), `drain` (100,000 due keys), `startup` (with a long journal), `intake` (deliveries a
-    /// second), `coldstart` (of the Lambda function). Without a name: all of them
+    /// Measure: `calls` (calls, points, memory), `day` (the sweeps of a day), `burst` (500 events at
+    /// once), `fresh` (a new repository), `policy` (a large policy), `directory` (calls to the target),
+    /// `pages` (the pages of a large organisation), `sweep` (of the service), `limits` (100,000
+    /// repositories in simulated time), `drain` (100,000 due keys), `startup` (with a long journal),
+    /// `intake` (deliveries a second), `coldstart` (of the Lambda function). Without a name: all of them
     Bench {
         /// Names of the measurements
         #[arg(value_parser = BENCHMARKS)]
@@ -183,8 +183,9 @@ fn pages() -> anyhow::Result<()> {
 }
 
 /// The benchmarks, in the order in which they run.
-const BENCHMARKS: [&str; 12] = [
+const BENCHMARKS: [&str; 13] = [
     "calls",
+    "day",
     "burst",
     "fresh",
     "policy",

@@ -27,6 +27,9 @@ branches:
     protection: { required_pull_request_reviews: { required_approving_review_count: 1 }, enforce_admins: true }
 ";
 
+/// A limit that no measurement reaches.
+const PLENTY: u64 = 1_000_000;
+
 /// A policy with one ruleset for every repository.
 const RULESET: &str = "
 rulesets:
@@ -135,7 +138,6 @@ async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
 /// is shortened to 6 s, and the hourly limits are never reached: a cold sweep needs more calls than
 /// GitHub allows in an hour.
 async fn everything_declared() -> anyhow::Result<()> {
-    const PLENTY: u64 = 1_000_000;
     let state = everything::organisation(1_000).await?;
     let minute = Duration::from_secs(6);
     let limits = Limits { minute, core: PLENTY, graphql: PLENTY, ..Limits::default() };
@@ -143,9 +145,22 @@ async fn everything_declared() -> anyhow::Result<()> {
     measure(&sim, &folder, 1_000, "everything, cold (minutes of 6 s)").await?;
     forget_tokens(&sim).await?;
     measure(&sim, &folder, 1_000, "the same, warm, with another token").await?;
-    let limits = Limits { rest_points: PLENTY, graphql_points: PLENTY, ..limits };
-    let settings = Settings { limits, state: Some(sim.state()), ..Settings::default() };
-    let sim = Sim::start(([127, 0, 0, 1], 0).into(), settings).await?;
+    Ok(())
+}
+
+/// Measures the sweeps of a day of the service, with the same organisation and policy.
+pub(crate) async fn day() -> anyhow::Result<()> {
+    println!("a day of the service, unchanged organisation, everything declared\n");
+    println!("{:52} {:>7} {:>8} {:>9} {:>9}", "", "", "a repo", "REST/repo", "pts/repo");
+    let state = everything::organisation(1_000).await?;
+    let limits = Limits {
+        core: PLENTY,
+        graphql: PLENTY,
+        rest_points: PLENTY,
+        graphql_points: PLENTY,
+        ..Limits::default()
+    };
+    let (sim, folder) = serve(state, limits, [everything::POLICY, everything::LAYER]).await?;
     day::run(&sim, &folder.path.path().join("policy"), 1_000).await
 }
 

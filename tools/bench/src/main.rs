@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["calls"] => calls::run().await,
+        ["day"] => calls::day().await,
         ["directory"] => directory::run().await,
         ["coldstart"] => coldstart::run().await,
         ["burst"] => burst::run().await,
@@ -60,7 +61,7 @@ async fn main() -> anyhow::Result<()> {
         ["bare", port] => bare::run(port.parse()?).await,
         _ => {
             anyhow::bail!(
-                "specify `calls`, `burst`, `fresh`, `policy`, `directory`, `pages`, `sweep`, `drain`, \
+                "specify `calls`, `day`, `burst`, `fresh`, `policy`, `directory`, `pages`, `sweep`, `drain`, \
                  `startup`, `intake`, `coldstart` or `cluster URL`"
             )
         }

@@ -1,7 +1,7 @@
 //! When Beadle last read the parts of a thing that it does not read in every sweep. The store keeps
 //! one note for each key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,18 @@ impl LastRead {
             Some(reads) if !reads.parts.is_empty() => note.put(store, &Self::default()).await,
             _ => Ok(()),
         }
+    }
+
+    /// Forgets the reads of some parts of a key, so that the next sweep reads these parts.
+    pub async fn forget(store: &dyn Store, key: &Key, parts: &BTreeSet<&str>) -> Result<(), StoreError> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let note = Self::note(key);
+        let Some(mut reads) = note.get(store).await? else { return Ok(()) };
+        let before = reads.parts.len();
+        reads.parts.retain(|part, _| !parts.contains(part.as_str()));
+        if reads.parts.len() == before { Ok(()) } else { note.put(store, &reads).await }
     }
 }
 

@@ -269,6 +269,24 @@ async fn what_is_gone_at_github_does_not_come_back_from_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() {
+    let shop = json!({ "id": 501, "visibility": "public", "branches": { "main": {} } });
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } } });
+    let world = World::new(state, "pages: { enabled: false }\n").await;
+    let (one, other) = (world.rereading_parts(rule()), world.rereading_parts(rule()));
+    sweep(&world, &one).await;
+    let site =
+        json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
+    world.control("PATCH", &site).await;
+    // The guard holds the removal, or the mode does not allow it.
+    let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
+    assert_eq!(event.changes, ["acme/shop pages"]);
+    // The first process remembers that there is no site.
+    let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
+    assert_eq!(swept.changes, ["acme/shop pages"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_store_has_the_time_of_each_read() {
     let world = organisation().await;
     let parts = world.rereading_parts(rule());

@@ -275,6 +275,7 @@ impl Row {
         // The run in progress covers the earlier marks. If this mark is the first one that the run
         // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
+        let interrupts_urgent = running && self.lane < mark.lane;
         // A damaged row can have any number, and the sum must not end the process.
         self.wanted = self.wanted.saturating_add(1);
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
@@ -301,7 +302,12 @@ impl Row {
             self.parked = None;
             self.run_at = at;
         }
-        if mark.hint.is_some() {
+        if interrupts_urgent && self.hint != mark.hint {
+            // If the run in progress fails, the next run must do its work too, and that run has the
+            // lane of this mark. The hint of a sweep can allow a run to read less than an event needs,
+            // so the next run has no hint.
+            self.hint = None;
+        } else if mark.hint.is_some() {
             self.hint.clone_from(&mark.hint);
         }
         if settled || mark.trace.is_some() {

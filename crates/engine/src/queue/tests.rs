@@ -92,6 +92,28 @@ fn an_event_raises_a_queued_sweep_and_a_sweep_never_lowers_an_event() {
 }
 
 #[test]
+fn a_run_has_no_hint_of_a_sweep_while_it_can_stand_for_an_event() {
+    let hinted = |lane, hint: &str| Mark { hint: Some(hint.into()), ..mark(lane) };
+    for (running, during, expected) in [
+        // The run of the event can fail, or its process can end.
+        (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R#swept"), None),
+        (hinted(Lane::Manual, "R"), hinted(Lane::Sweep, "R#swept"), None),
+        // The webhook of a write, and a sweep after a sweep.
+        (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R"), Some("R")),
+        (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Sweep, "R"), Some("R")),
+        (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Event, "R"), Some("R")),
+    ] {
+        let mut row = row();
+        row.mark(&running, Time(0), &T);
+        row.claim(Time(1000), &T).expect("it is due");
+        row.mark(&during, Time(2000), &T);
+        // The process of the run ends without a result.
+        let claim = row.claim(Time(2000) + T.lease, &T).expect("it is due again");
+        assert_eq!((claim.lane, claim.hint.as_deref()), (during.lane, expected), "{running:?} {during:?}");
+    }
+}
+
+#[test]
 fn a_mark_pulls_backoff_forward_but_not_a_vendors_hold() {
     let mut row = row();
     row.mark(&mark(Lane::Sweep), Time(0), &T);

@@ -315,7 +315,8 @@ impl Client {
         if let Some(content) = self.content.as_ref().filter(|_| request.creates()) {
             // A sweep leaves a part of the limit to events. For all other lanes the limit is used up.
             let spares_events = lane == Lane::Sweep;
-            content.take(lane, &self.clock).await.map_err(|until| self.pacing(until, spares_events))?;
+            let wait = |until| Wait { spares_others: true, ..self.pacing(until, spares_events) };
+            content.take(lane, &self.clock).await.map_err(wait)?;
         }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         // The points are taken only when the request is about to be sent. A request that has to
@@ -368,7 +369,7 @@ impl Client {
     /// Returns the error for a request that has to wait for its turn in Beadle's own pace.
     fn pacing(&self, until: Time, spares_events: bool) -> Wait {
         let credential = self.budgets.credential().to_owned();
-        Wait { credential, resource: Resource::Secondary, until, spares_events }
+        Wait { credential, resource: Resource::Secondary, until, spares_events, spares_others: false }
     }
 
     /// Converts an answer that reports a failure into an error.

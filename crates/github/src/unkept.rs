@@ -26,8 +26,12 @@ impl Unkept {
         let read = match read {
             Ok(answer) => {
                 // Beadle uses only the address of the next page, so the other headers need no memory.
-                let next = answer.headers.get(header::LINK).cloned();
-                let headers: HeaderMap = next.map(|next| (header::LINK, next)).into_iter().collect();
+                // An answer can have the header several times.
+                let links = answer.headers.get_all(header::LINK).iter().cloned();
+                let mut headers = HeaderMap::new();
+                for link in links {
+                    headers.append(header::LINK, link);
+                }
                 Ok(Answer { headers, ..answer.clone() })
             }
             Err(error) => Err(error.clone()),
@@ -62,14 +66,16 @@ mod tests {
     #[test]
     fn an_answer_is_used_again_only_if_it_is_not_older_than_the_last_read() {
         let (unkept, path) = (Unkept::default(), Path::at("repos/acme/shop/hooks"));
-        let headers = [(header::LINK, "<two>; rel=\"next\""), (header::ETAG, "\"a\"")];
-        let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
+        let mut headers = HeaderMap::new();
+        let (last, next) = ("<nine>; rel=\"last\"", "<two>; rel=\"next\"");
+        for (name, value) in [(header::LINK, last), (header::LINK, next), (header::ETAG, "\"a\"")] {
+            headers.append(name, value.parse().unwrap());
+        }
         let body = Bytes::from_static(b"[]");
-        let answer =
-            Answer { request: String::new(), status: 200, headers: HeaderMap::from_iter(headers), body };
+        let answer = Answer { request: String::new(), status: 200, headers, body };
         unkept.put(&path, Time(5), &Ok(answer));
         let found = unkept.get(&path, Time(5)).unwrap().unwrap();
-        assert_eq!((found.next(), found.headers.len()), (Some("two"), 1));
+        assert_eq!((found.next(), found.headers.len()), (Some("two"), 2));
         assert!(unkept.get(&path, Time(6)).is_none(), "another process read it since");
         assert!(unkept.get(&Path::at("repos/acme/other/hooks"), Time(0)).is_none());
         let error = TransportError::Status { request: String::new(), status: 404, message: String::new() };

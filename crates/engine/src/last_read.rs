@@ -15,7 +15,8 @@ use crate::store::{Store, StoreError};
 pub struct PartRead {
     /// A time before the read began. The part was not read at an earlier time.
     pub at: Time,
-    /// The digest of what the policy declared for the part.
+    /// The digest of what the policy declared for the part. It is empty if the next sweep must read
+    /// the part.
     pub declared: String,
 }
 
@@ -47,16 +48,21 @@ impl LastRead {
         }
     }
 
-    /// Forgets the reads of some parts of a key, so that the next sweep reads these parts.
-    pub async fn forget(store: &dyn Store, key: &Key, parts: &BTreeSet<&str>) -> Result<(), StoreError> {
+    /// Makes the next sweep read some parts of a key. The times of their last reads stay.
+    pub async fn expire(store: &dyn Store, key: &Key, parts: &BTreeSet<&str>) -> Result<(), StoreError> {
         if parts.is_empty() {
             return Ok(());
         }
         let note = Self::note(key);
         let Some(mut reads) = note.get(store).await? else { return Ok(()) };
-        let before = reads.parts.len();
-        reads.parts.retain(|part, _| !parts.contains(part.as_str()));
-        if reads.parts.len() == before { Ok(()) } else { note.put(store, &reads).await }
+        let mut is_news = false;
+        for (part, read) in &mut reads.parts {
+            if parts.contains(part.as_str()) && !read.declared.is_empty() {
+                read.declared.clear();
+                is_news = true;
+            }
+        }
+        if is_news { note.put(store, &reads).await } else { Ok(()) }
     }
 }
 

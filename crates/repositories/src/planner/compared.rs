@@ -36,14 +36,14 @@ impl RepositoryPlanner {
     /// Makes the next sweep read the parts that a run found different or unknown. The run read all
     /// parts and recorded no read. Another process can have older answers in memory, and with these
     /// it would release the holds of this run.
-    pub(super) async fn forget_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
+    pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         let Some(store) = self.reader.store().filter(|_| self.reread.is_some() && is_repository(key)) else {
             return Ok(());
         };
         let different = plan.changes.iter().map(|change| change.aspect.as_str());
         let unknown = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str());
         let open: BTreeSet<&str> = different.chain(unknown).filter(|aspect| is_spread(aspect)).collect();
-        LastRead::forget(store.as_ref(), key, &open).await
+        LastRead::expire(store.as_ref(), key, &open).await
     }
 
     /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as declared,

@@ -91,7 +91,7 @@ impl Planner for RepositoryPlanner {
                 match &planner.looks {
                     Some(looks) if plan.skipped.is_none() => looks.end().await?,
                     Some(_) => {}
-                    None => planner.forget_open(key, &plan).await?,
+                    None => planner.expire_open(key, &plan).await?,
                 }
                 return Ok(plan);
             }

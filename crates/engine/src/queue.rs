@@ -135,6 +135,14 @@ pub enum Outcome {
         /// The name of the budget, and the reason for the wait.
         why: String,
     },
+    /// Only some kinds of requests have to wait, and the run did everything else. The rest waits in
+    /// the lane of sweeps, so that it delays no event of the key.
+    Deferred {
+        /// The time from which the rest may run.
+        until: Time,
+        /// The reason for the wait.
+        why: String,
+    },
     /// A retry without help is useless, so the key is parked.
     Park(ParkReason, String),
     /// The worker stops. Another worker may claim the key at once.
@@ -387,6 +395,15 @@ impl Row {
                 self.not_before = until.min(now + LONGEST_HOLD);
                 self.spares_events = spares_events;
                 self.last_error = Some(why);
+            }
+            Outcome::Deferred { until, why } => {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.not_before = until.min(now + LONGEST_HOLD);
+                self.spares_events = true;
+                self.last_error = Some(why);
+                if !marked_meanwhile {
+                    self.lane = Lane::Sweep;
+                }
             }
             Outcome::Retry(why) => {
                 self.last_error = Some(why.clone());

@@ -307,6 +307,7 @@ impl Worker {
     fn outcome(&self, failure: &Failure, attempt: u32) -> Outcome {
         let why = failure.text.clone();
         match failure.class {
+            Class::RateLimited { until, .. } if failure.spares_others => Outcome::Deferred { until, why },
             Class::RateLimited { until, spares_events } => Outcome::RateLimited { until, spares_events, why },
             Class::Rejected if attempt >= self.settings.rejected_attempts => {
                 Outcome::Park(ParkReason::Failed, why)
@@ -321,7 +322,7 @@ impl Worker {
         let counter = match &outcome {
             Outcome::Done => &self.counts.done,
             Outcome::Retry(_) | Outcome::HandBack => &self.counts.retried,
-            Outcome::RateLimited { .. } => &self.counts.limited,
+            Outcome::RateLimited { .. } | Outcome::Deferred { .. } => &self.counts.limited,
             Outcome::Park(..) => &self.counts.parked,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -341,10 +342,12 @@ impl Worker {
             Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
                 tracing::debug!(key = %lease.key, subject, %until, why, "key waits for its turn");
             }
-            Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
+            Outcome::RateLimited { until, why, .. } | Outcome::Deferred { until, why }
+                if self.is_news(&lease.key, why) =>
+            {
                 tracing::warn!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");
             }
-            Outcome::RateLimited { until, why, .. } => {
+            Outcome::RateLimited { until, why, .. } | Outcome::Deferred { until, why } => {
                 tracing::debug!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");
             }
             Outcome::Done | Outcome::HandBack => {}

@@ -143,6 +143,22 @@ fn a_hold_of_the_reserve_spares_events() {
 }
 
 #[test]
+fn what_waits_for_a_limit_of_its_own_delays_no_event_and_does_not_run_again_at_once() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    let deferred = || Outcome::Deferred { until: Time(90_000), why: "labels".into() };
+    row.finish(&claim.lease, deferred(), Time(200), &T);
+    assert_eq!((row.due_at(), row.lane, row.attempts), (Some(Time(90_000)), Lane::Sweep, 0));
+    row.mark(&mark(Lane::Event), Time(1000), &T);
+    assert_eq!(row.due_at(), Some(Time(1100)), "the event does not wait");
+    let claim = row.claim(Time(1100), &T).unwrap();
+    row.mark(&mark(Lane::Event), Time(1200), &T);
+    row.finish(&claim.lease, deferred(), Time(1300), &T);
+    assert_eq!((row.due_at(), row.lane), (Some(Time(1300)), Lane::Event), "the run does not cover it");
+}
+
+#[test]
 fn runs_that_never_return_are_counted_and_parked() {
     let mut row = row();
     row.mark(&mark(Lane::Event), Time(0), &T);

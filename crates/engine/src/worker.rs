@@ -281,7 +281,12 @@ impl Worker {
             Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
             Ok(Ok(Ok(report))) => {
                 let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
-                let mut outcome = self.outcome(&failure, claim.attempt);
+                let mut outcome = match failure.class {
+                    Class::RateLimited { until, .. } if failure.spares_others => {
+                        Outcome::Deferred { until, why: failure.text.clone() }
+                    }
+                    _ => self.outcome(&failure, claim.attempt),
+                };
                 if report.is_for_people() && !reconciler.parks_unresolved(key.instance()) {
                     self.say_unresolved(&key, &report.subject, &failure.text);
                     if matches!(outcome, Outcome::Park(..)) {
@@ -307,7 +312,6 @@ impl Worker {
     fn outcome(&self, failure: &Failure, attempt: u32) -> Outcome {
         let why = failure.text.clone();
         match failure.class {
-            Class::RateLimited { until, .. } if failure.spares_others => Outcome::Deferred { until, why },
             Class::RateLimited { until, spares_events } => Outcome::RateLimited { until, spares_events, why },
             Class::Rejected if attempt >= self.settings.rejected_attempts => {
                 Outcome::Park(ParkReason::Failed, why)

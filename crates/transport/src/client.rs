@@ -11,7 +11,7 @@ use reqwest::Url;
 use tokio::sync::Semaphore;
 
 use crate::answer::{self, Answer};
-use crate::content::{ContentLimits, ContentPace};
+use crate::content::{ContentLimits, ContentPace, MINUTES};
 use crate::error::TransportError;
 use crate::pace::Pace;
 use crate::path::Path;
@@ -167,19 +167,30 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// Sets how many processes use the credential, and how many points the other processes have
-    /// used within the period. `guessed` means that the number of processes is only an estimate.
-    pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
+    /// Returns the number of requests with which this process created content within [`Self::hour`].
+    pub fn created(&self, now: Time) -> u32 {
+        self.content.as_ref().map_or(0, |content| content.created(now))
+    }
+
+    /// Sets how many processes use the credential, how many points the other processes have used
+    /// within the period, and how many requests of other processes created content within
+    /// [`Self::hour`]. `guessed` means that the number of processes is only an estimate.
+    pub fn share(&self, processes: u32, others: (u32, u32), created: u32, guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
         if let Some(content) = &self.content {
-            content.share(processes, guessed);
+            content.share(processes, created, guessed);
         }
     }
 
     /// Returns the period over which the vendor counts points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
+    }
+
+    /// Returns the period over which the vendor counts the requests that create content.
+    pub fn hour(&self) -> Duration {
+        self.settings.window * MINUTES
     }
 
     /// Returns whether the client waits until a used-up budget is available again.

@@ -3,8 +3,10 @@
 
 mod check_guard;
 mod release;
+mod severity;
 mod turns;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
 use release::{give_back, record_end};
+use severity::{ends_run, more_severe};
 use turns::{AT_ONCE, Turns};
 
 pub use release::release_resolved_holds;
@@ -237,9 +240,10 @@ impl Report {
 }
 
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
-/// that depend on it. A used-up budget, a conflict or a lost lease ends the run. A run for an event
-/// writes changes in parallel where the writer allows it, see [`Turn`]. `apply` calls `on_step`
-/// with the result of each step as soon as it is known.
+/// that depend on it. A used-up budget, a conflict or a lost lease ends the run. If only some kinds
+/// of requests have to wait for a limit, only the rest of the aspect waits. A run for an event writes
+/// changes in parallel where the writer allows it, see [`Turn`]. `apply` calls `on_step` with the
+/// result of each step as soon as it is known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -272,6 +276,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     let mut turns = Turns::new(plan, writer, lane);
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
+    // The aspects with a change that waits for a limit of its own. Their other changes wait too.
+    let mut waiting: HashSet<&str> = HashSet::new();
     loop {
         // After a conflict, a lost lease or a used-up budget, no further write begins. The writes
         // that are already in progress still end.
@@ -290,9 +296,11 @@ pub async fn apply<W: Send + Sync + 'static>(
                     StepResult::NotReached
                 }
                 Err(error) => {
-                    let text = error.text.clone();
+                    let (change, text) = (&plan.changes[at], error.text.clone());
+                    if error.spares_others {
+                        waiting.insert(change.aspect.as_str());
+                    }
                     if error.class == Class::Rejected {
-                        let change = &plan.changes[at];
                         refusals.add(change.digest(key), &change.aspect, &text, context.clock.now());
                     }
                     failure = Some(more_severe(failure, error));
@@ -304,6 +312,11 @@ pub async fn apply<W: Send + Sync + 'static>(
             continue;
         };
         let change = &plan.changes[at];
+        if waiting.contains(change.aspect.as_str()) {
+            on_step(at, &StepResult::NotReached);
+            results[at] = Some(StepResult::NotReached);
+            continue;
+        }
         if change.after.iter().any(|before| results[*before] != Some(StepResult::Written)) {
             on_step(at, &StepResult::Blocked);
             results[at] = Some(StepResult::Blocked);
@@ -469,24 +482,4 @@ fn why_not_begun(begun: &Begun) -> Failure {
 
 fn lease_lost() -> Failure {
     Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
-}
-
-fn ends_run(failure: &Failure) -> bool {
-    matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
-}
-
-/// Returns the more severe of two failures. What Beadle does after this failure is enough for the
-/// other failure too.
-fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
-    let weight = |failure: &Failure| match failure.class {
-        Class::Rejected => 0,
-        Class::Retry => 1,
-        Class::Conflict => 2,
-        Class::RateLimited { .. } => 3,
-        Class::Fatal => 4,
-    };
-    match first {
-        Some(first) if weight(&first) >= weight(&second) => first,
-        _ => second,
-    }
 }

@@ -74,6 +74,8 @@ pub struct Wait {
     pub until: Time,
     /// True if only sweeps have to wait, while events and operators may still use the reserve.
     pub spares_events: bool,
+    /// True if only requests that create content have to wait.
+    pub spares_others: bool,
 }
 
 fn waits(credential: &str, resource: Resource, until: Time, spares_events: bool) -> String {
@@ -146,6 +148,7 @@ impl Budgets {
             resource,
             until,
             spares_events,
+            spares_others: false,
         };
         for blocked in [Resource::Credential, Resource::Secondary, resource] {
             if let Some(&until) = state.blocked.get(&blocked)

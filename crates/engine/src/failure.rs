@@ -47,12 +47,15 @@ pub struct Failure {
     /// True if an earlier part of the same action succeeded. The class then describes only the part
     /// that failed.
     pub is_partial: bool,
+    /// True if other requests need not wait for the limit that this request waits for. A run then
+    /// goes on with the changes of other aspects.
+    pub spares_others: bool,
 }
 
 impl Failure {
     /// Creates a failure of a class.
     pub fn new(class: Class, text: impl fmt::Display) -> Self {
-        Self { class, text: text.to_string(), is_partial: false }
+        Self { class, text: text.to_string(), is_partial: false, spares_others: false }
     }
 
     /// Records that an earlier part of the same action succeeded.

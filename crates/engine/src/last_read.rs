@@ -1,7 +1,7 @@
 //! When Beadle last read the parts of a thing that it does not read in every sweep. The store keeps
 //! one note for each key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,8 @@ use crate::store::{Store, StoreError};
 pub struct PartRead {
     /// A time before the read began. The part was not read at an earlier time.
     pub at: Time,
-    /// The digest of what the policy declared for the part.
+    /// The digest of what the policy declared for the part. It is empty if the next sweep must read
+    /// the part.
     pub declared: String,
 }
 
@@ -45,6 +46,23 @@ impl LastRead {
             Some(reads) if !reads.parts.is_empty() => note.put(store, &Self::default()).await,
             _ => Ok(()),
         }
+    }
+
+    /// Makes the next sweep read some parts of a key. The times of their last reads stay.
+    pub async fn expire(store: &dyn Store, key: &Key, parts: &BTreeSet<&str>) -> Result<(), StoreError> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let note = Self::note(key);
+        let Some(mut reads) = note.get(store).await? else { return Ok(()) };
+        let mut is_news = false;
+        for (part, read) in &mut reads.parts {
+            if parts.contains(part.as_str()) && !read.declared.is_empty() {
+                read.declared.clear();
+                is_news = true;
+            }
+        }
+        if is_news { note.put(store, &reads).await } else { Ok(()) }
     }
 }
 

@@ -135,6 +135,14 @@ pub enum Outcome {
         /// The name of the budget, and the reason for the wait.
         why: String,
     },
+    /// Only some kinds of requests have to wait, and the run did everything else. The rest waits in
+    /// the lane of sweeps, so that it delays no event of the key.
+    Deferred {
+        /// The time from which the rest may run.
+        until: Time,
+        /// The reason for the wait.
+        why: String,
+    },
     /// A retry without help is useless, so the key is parked.
     Park(ParkReason, String),
     /// The worker stops. Another worker may claim the key at once.
@@ -275,6 +283,7 @@ impl Row {
         // The run in progress covers the earlier marks. If this mark is the first one that the run
         // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
+        let interrupts_urgent = running && self.lane < mark.lane;
         // A damaged row can have any number, and the sum must not end the process.
         self.wanted = self.wanted.saturating_add(1);
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
@@ -301,7 +310,12 @@ impl Row {
             self.parked = None;
             self.run_at = at;
         }
-        if mark.hint.is_some() {
+        if interrupts_urgent && self.hint != mark.hint {
+            // If the run in progress fails, the next run must do its work too, and that run has the
+            // lane of this mark. The hint of a sweep can allow a run to read less than an event needs,
+            // so the next run has no hint.
+            self.hint = None;
+        } else if mark.hint.is_some() {
             self.hint.clone_from(&mark.hint);
         }
         if settled || mark.trace.is_some() {
@@ -381,6 +395,15 @@ impl Row {
                 self.not_before = until.min(now + LONGEST_HOLD);
                 self.spares_events = spares_events;
                 self.last_error = Some(why);
+            }
+            Outcome::Deferred { until, why } => {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.not_before = until.min(now + LONGEST_HOLD);
+                self.spares_events = true;
+                self.last_error = Some(why);
+                if !marked_meanwhile {
+                    self.lane = Lane::Sweep;
+                }
             }
             Outcome::Retry(why) => {
                 self.last_error = Some(why.clone());

@@ -29,7 +29,7 @@ pub(crate) fn end_run(mut span: Span, outcome: Option<&Outcome>) {
         None => ("lease-lost", true),
         Some(Outcome::Done) => ("done", false),
         Some(Outcome::HandBack) => ("handed-back", false),
-        Some(Outcome::RateLimited { .. }) => ("rate-limited", false),
+        Some(Outcome::RateLimited { .. } | Outcome::Deferred { .. }) => ("rate-limited", false),
         Some(Outcome::Retry(_)) => ("retry", true),
         Some(Outcome::Park(..)) => ("parked", true),
     };

@@ -281,7 +281,12 @@ impl Worker {
             Ok(Ok(Err(failure))) => (self.outcome(&failure, claim.attempt), None),
             Ok(Ok(Ok(report))) => {
                 let Some(failure) = report.verdict() else { return (Outcome::Done, Some(report)) };
-                let mut outcome = self.outcome(&failure, claim.attempt);
+                let mut outcome = match failure.class {
+                    Class::RateLimited { until, .. } if failure.spares_others => {
+                        Outcome::Deferred { until, why: failure.text.clone() }
+                    }
+                    _ => self.outcome(&failure, claim.attempt),
+                };
                 if report.is_for_people() && !reconciler.parks_unresolved(key.instance()) {
                     self.say_unresolved(&key, &report.subject, &failure.text);
                     if matches!(outcome, Outcome::Park(..)) {
@@ -321,7 +326,7 @@ impl Worker {
         let counter = match &outcome {
             Outcome::Done => &self.counts.done,
             Outcome::Retry(_) | Outcome::HandBack => &self.counts.retried,
-            Outcome::RateLimited { .. } => &self.counts.limited,
+            Outcome::RateLimited { .. } | Outcome::Deferred { .. } => &self.counts.limited,
             Outcome::Park(..) => &self.counts.parked,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -341,10 +346,12 @@ impl Worker {
             Outcome::RateLimited { until, why, .. } if why == TURN || *until <= self.clock.now() => {
                 tracing::debug!(key = %lease.key, subject, %until, why, "key waits for its turn");
             }
-            Outcome::RateLimited { until, why, .. } if self.is_news(&lease.key, why) => {
+            Outcome::RateLimited { until, why, .. } | Outcome::Deferred { until, why }
+                if self.is_news(&lease.key, why) =>
+            {
                 tracing::warn!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");
             }
-            Outcome::RateLimited { until, why, .. } => {
+            Outcome::RateLimited { until, why, .. } | Outcome::Deferred { until, why } => {
                 tracing::debug!(key = %lease.key, subject, %until, why, "API budget used up, key waits for the reset");
             }
             Outcome::Done | Outcome::HandBack => {}

@@ -234,10 +234,9 @@ impl Api {
             let mut answer =
                 if kept { self.read(&path).await? } else { conditional::read_anew(self, &path).await? };
             let mut page: Vec<Value> = answer.json()?;
-            let is_read = kept && self.last_seen.is_none();
-            if is_read && page.len() == WHOLE_PAGE && answer.next().is_none() {
+            if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
                 // The body does not show whether another page follows. A page can be unchanged and
-                // have a next page that did not exist before.
+                // have a next page that did not exist before. The store has no link to it either.
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }

@@ -191,12 +191,15 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         }
         return Ok(answer);
     }
-    if let Some(new) = Kept::of(&answer, authorization.expose_secret(), now) {
-        if keep(&note, store.as_ref(), &new).await {
-            api.unkept().forget(path);
-            return Ok(answer);
-        }
-    } else if was_kept {
+    let new = Kept::of(&answer, authorization.expose_secret(), now);
+    if let Some(new) = &new
+        && keep(&note, store.as_ref(), new).await
+    {
+        api.unkept().forget(path);
+        return Ok(answer);
+    }
+    // The stored answer is older than this one. A sweep of another process must not use it.
+    if was_kept {
         discard(&note, store.as_ref()).await;
     }
     api.unkept().put(path, now, &Ok(answer.clone()));

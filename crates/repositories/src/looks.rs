@@ -192,6 +192,11 @@ mod tests {
         looks.end().await.unwrap();
         let stored = LastRead::note(&key).get(store.as_ref()).await.unwrap().unwrap();
         assert_eq!(stored.parts, [("autolinks".to_owned(), read(NOW))].into());
+        LastRead::expire(store.as_ref(), &key, &["autolinks", "pages"].into()).await.unwrap();
+        let rule = Reread::new(DAY, |now| now + Duration::from_secs(3600));
+        let expired = Looks::begin(&store, &key, &rule, NOW).await.unwrap();
+        assert_eq!(expired.last_read("autolinks", Some("d")), None);
+        assert_eq!(expired.before.parts["autolinks"].at, NOW, "reports still show the time");
         LastRead::clear(store.as_ref(), &key).await.unwrap();
         let cleared = LastRead::note(&key).get(store.as_ref()).await.unwrap();
         assert_eq!(cleared, Some(LastRead::default()));

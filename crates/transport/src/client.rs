@@ -11,7 +11,7 @@ use reqwest::Url;
 use tokio::sync::Semaphore;
 
 use crate::answer::{self, Answer};
-use crate::content::{ContentLimits, ContentPace};
+use crate::content::{ContentLimits, ContentPace, MINUTES};
 use crate::error::TransportError;
 use crate::pace::Pace;
 use crate::path::Path;
@@ -167,19 +167,30 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// Sets how many processes use the credential, and how many points the other processes have
-    /// used within the period. `guessed` means that the number of processes is only an estimate.
-    pub fn share(&self, processes: u32, others: (u32, u32), guessed: bool) {
+    /// Returns the number of requests with which this process created content within [`Self::hour`].
+    pub fn created(&self, now: Time) -> u32 {
+        self.content.as_ref().map_or(0, |content| content.created(now))
+    }
+
+    /// Sets how many processes use the credential, how many points the other processes have used
+    /// within the period, and how many requests of other processes created content within
+    /// [`Self::hour`]. `guessed` means that the number of processes is only an estimate.
+    pub fn share(&self, processes: u32, others: (u32, u32), created: u32, guessed: bool) {
         self.rest.share(processes, others.0, guessed);
         self.graphql.share(processes, others.1, guessed);
         if let Some(content) = &self.content {
-            content.share(processes, guessed);
+            content.share(processes, created, guessed);
         }
     }
 
     /// Returns the period over which the vendor counts points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
+    }
+
+    /// Returns the period over which the vendor counts the requests that create content.
+    pub fn hour(&self) -> Duration {
+        self.settings.window * MINUTES
     }
 
     /// Returns whether the client waits until a used-up budget is available again.
@@ -315,7 +326,8 @@ impl Client {
         if let Some(content) = self.content.as_ref().filter(|_| request.creates()) {
             // A sweep leaves a part of the limit to events. For all other lanes the limit is used up.
             let spares_events = lane == Lane::Sweep;
-            content.take(lane, &self.clock).await.map_err(|until| self.pacing(until, spares_events))?;
+            let wait = |until| Wait { spares_others: true, ..self.pacing(until, spares_events) };
+            content.take(lane, &self.clock).await.map_err(wait)?;
         }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
         // The points are taken only when the request is about to be sent. A request that has to
@@ -368,7 +380,7 @@ impl Client {
     /// Returns the error for a request that has to wait for its turn in Beadle's own pace.
     fn pacing(&self, until: Time, spares_events: bool) -> Wait {
         let credential = self.budgets.credential().to_owned();
-        Wait { credential, resource: Resource::Secondary, until, spares_events }
+        Wait { credential, resource: Resource::Secondary, until, spares_events, spares_others: false }
     }
 
     /// Converts an answer that reports a failure into an error.

@@ -9,7 +9,7 @@ use beadle_engine::{Clock, Lane, Time};
 use crate::pace::Pace;
 
 /// The number of minutes in an hour. A simulator with shorter minutes also has shorter hours.
-const MINUTES: u32 = 60;
+pub(crate) const MINUTES: u32 = 60;
 /// How long a request waits here. If it had to wait longer, it gets an error, because its key can
 /// wait in the queue.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,10 +49,16 @@ impl ContentPace {
         Self { minute: Pace::new(window, limits.minute), hour: Pace::new(window * MINUTES, limits.hour) }
     }
 
-    /// Sets how many processes use the credential.
-    pub(crate) fn share(&self, processes: u32, guessed: bool) {
+    /// Sets how many processes use the credential, and how many requests of other processes created
+    /// content within an hour. A process that has ended counts too.
+    pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         self.minute.share(processes, 0, guessed);
-        self.hour.share(processes, 0, guessed);
+        self.hour.share(processes, others, guessed);
+    }
+
+    /// Returns the number of requests with which this process created content within an hour.
+    pub(crate) fn created(&self, now: Time) -> u32 {
+        self.hour.own(now)
     }
 
     /// Waits until a request may create content. If the request would have to wait long, the function
@@ -84,6 +90,18 @@ mod tests {
         }
         assert_eq!(pace.take(Lane::Event, &clock).await, Err(Time::from_seconds(3600)));
         assert_eq!(clock.now().seconds(), 120, "the key waits, not the worker");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_process_created_counts_for_an_hour() {
+        let clock = Clock::simulated(Time(0));
+        let pace = ContentPace::new(ContentLimits { minute: 75, hour: 5 }, Duration::from_secs(60));
+        // The other process has ended.
+        pace.share(1, 3, false);
+        assert_eq!(pace.take(Lane::Event, &clock).await, Ok(()));
+        assert_eq!(pace.take(Lane::Event, &clock).await, Ok(()));
+        assert_eq!(pace.created(clock.now()), 2);
+        assert_eq!(pace.take(Lane::Event, &clock).await, Err(Time::from_seconds(3600)));
     }
 
     #[test]

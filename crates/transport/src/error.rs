@@ -176,7 +176,8 @@ impl TransportError {
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
-        Self::new(error.class(), error)
+        let spares_others = matches!(&error, TransportError::Budget(wait) if wait.spares_others);
+        Self { spares_others, ..Self::new(error.class(), error) }
     }
 }
 
@@ -188,7 +189,8 @@ mod tests {
     fn our_own_pace_is_told_from_a_limit_that_a_vendor_named() {
         let wait = |resource, spares_events| {
             let credential = "acme".to_owned();
-            TransportError::Budget(Wait { credential, resource, until: Time(1), spares_events })
+            let until = Time(1);
+            TransportError::Budget(Wait { credential, resource, until, spares_events, spares_others: false })
         };
         assert!(wait(Resource::Secondary, true).is_pacing());
         // In these cases the vendor's limit is used up, so the request waits not only because of

@@ -31,6 +31,9 @@ pub struct ProcessUsage {
     pub rest: u32,
     /// The points that the process used for GraphQL requests within the period.
     pub graphql: u32,
+    /// The number of requests that created content within 60 periods.
+    #[serde(default)]
+    pub created: u32,
     /// True if the process has ended. Its used points still count until the period is over.
     pub ended: bool,
 }
@@ -77,19 +80,25 @@ impl Sharing {
         let (budgets, window) = (self.client.budgets(), self.client.window());
         let refusals = budgets.refusals().into_iter().filter(|(_, until)| *until > now).collect();
         let accounts = budgets.accounts();
-        let new = ProcessUsage { at: self.said.at, accounts, refusals, rest, graphql, ended: false };
+        let created = self.client.created(now);
+        let new = ProcessUsage { at: self.said.at, accounts, refusals, rest, graphql, created, ended: false };
         if new != self.said || self.said.at + window / SIGNS_OF_LIFE <= now || self.said.at > now {
             self.said = ProcessUsage { at: now, ..new };
             self.note(&self.process).put(store, &self.said).await?;
         }
-        let (mut processes, mut others) = (1, (0, 0));
+        let (mut processes, mut others, mut created) = (1, (0, 0), 0);
         for (process, said) in self.note("").list(store).await? {
             if process == self.process {
                 continue;
             }
+            let counts_for = if said.created > 0 { self.client.hour() } else { window };
             // The report is old, or its time is far in the future because a clock was ahead.
-            if said.at + window <= now || said.at > now + window {
+            if said.at + counts_for <= now || said.at > now + window {
                 self.note(&process).forget(store).await?;
+                continue;
+            }
+            created = said.created.saturating_add(created);
+            if said.at + window <= now {
                 continue;
             }
             processes += u32::from(!said.ended && said.at + window / GONE > now);
@@ -106,7 +115,7 @@ impl Sharing {
         // One more process may have started and not reported yet, so the first look adds one.
         let is_new = std::mem::take(&mut self.new);
         let processes = processes + u32::from(is_new);
-        self.client.share(processes, others, is_new);
+        self.client.share(processes, others, created, is_new);
         Ok(processes)
     }
 
@@ -114,7 +123,9 @@ impl Sharing {
     pub async fn leave(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let now = self.client.clock().now();
         let (rest, graphql) = self.client.spent(now);
-        let said = ProcessUsage { at: now, rest, graphql, ended: true, ..std::mem::take(&mut self.said) };
+        let created = self.client.created(now);
+        let said = std::mem::take(&mut self.said);
+        let said = ProcessUsage { at: now, rest, graphql, created, ended: true, ..said };
         self.note(&self.process).put(store, &said).await
     }
 }

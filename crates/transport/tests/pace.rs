@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Budgets, Clock, Resource, Time};
+use beadle_engine::{Budgets, Clock, Failure, Resource, Time};
 use beadle_transport::{Client, ClientSettings, ContentLimits, Exchanged, Method, Path, Request, Wire};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -93,4 +93,24 @@ async fn requests_that_create_content_keep_to_the_limits_of_a_minute_and_of_an_h
     let change = Request { method: Method::PATCH, ..creation };
     assert!(client.send(&change).await.is_ok());
     assert!(clock.now().since(before) < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_request_that_creates_content_spares_the_others_when_it_has_to_wait() {
+    let clock = Clock::simulated(Time(0));
+    let wire = Arc::new(SlowWay { clock: clock.clone(), ways: Mutex::default(), arrived: Mutex::default() });
+    let settings = ClientSettings {
+        content: Some(ContentLimits { minute: 1, hour: 1 }),
+        wire: Some(wire),
+        ..ClientSettings::default()
+    };
+    let budgets = Budgets::new("pace", 0);
+    let client = Client::new("https://api.test", budgets.clone(), clock.clone(), settings).unwrap();
+    let creation = Request { method: Method::POST, counted: true, writes: true, ..request() };
+    client.send(&creation).await.unwrap();
+    let limited = Failure::from(client.send(&creation).await.unwrap_err());
+    assert!(limited.spares_others, "{limited}");
+    budgets.refuse(Resource::Core, Some(clock.now() + Duration::from_secs(60)), clock.now());
+    let refused = Failure::from(client.send(&creation).await.unwrap_err());
+    assert!(!refused.spares_others, "{refused}");
 }

@@ -82,6 +82,7 @@ fn worked_on(mut row: Row) {
         Outcome::Done,
         Outcome::Retry("failed".into()),
         Outcome::RateLimited { until: NOW, spares_events: true, why: "used up".into() },
+        Outcome::Deferred { until: NOW, why: "used up".into() },
         Outcome::Park(ParkReason::Held, "waits".into()),
         Outcome::HandBack,
     ];

@@ -2,6 +2,7 @@
 //! the rate limit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use beadle_engine::{Clock, Time};
 use beadle_transport::sharing::ProcessUsage;
@@ -29,7 +30,10 @@ pub(crate) async fn run(
         let mut processes = Vec::new();
         if let Some(store) = &store {
             let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
-            processes.extend(usages.into_iter().map(|(_, usage)| usage));
+            // A report stays longer if its process created content, and then has old points.
+            let window: Duration = file.budget.minute.into();
+            let is_recent = |usage: &ProcessUsage| usage.at + window > clock.now();
+            processes.extend(usages.into_iter().map(|(_, usage)| usage).filter(is_recent));
         }
         if as_json {
             let shown = json!({

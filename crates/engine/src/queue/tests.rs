@@ -92,6 +92,28 @@ fn an_event_raises_a_queued_sweep_and_a_sweep_never_lowers_an_event() {
 }
 
 #[test]
+fn a_run_has_no_hint_of_a_sweep_while_it_can_stand_for_an_event() {
+    let hinted = |lane, hint: &str| Mark { hint: Some(hint.into()), ..mark(lane) };
+    for (running, during, expected) in [
+        // The run of the event can fail, or its process can end.
+        (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R#swept"), None),
+        (hinted(Lane::Manual, "R"), hinted(Lane::Sweep, "R#swept"), None),
+        // The webhook of a write, and a sweep after a sweep.
+        (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R"), Some("R")),
+        (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Sweep, "R"), Some("R")),
+        (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Event, "R"), Some("R")),
+    ] {
+        let mut row = row();
+        row.mark(&running, Time(0), &T);
+        row.claim(Time(1000), &T).expect("it is due");
+        row.mark(&during, Time(2000), &T);
+        // The process of the run ends without a result.
+        let claim = row.claim(Time(2000) + T.lease, &T).expect("it is due again");
+        assert_eq!((claim.lane, claim.hint.as_deref()), (during.lane, expected), "{running:?} {during:?}");
+    }
+}
+
+#[test]
 fn a_mark_pulls_backoff_forward_but_not_a_vendors_hold() {
     let mut row = row();
     row.mark(&mark(Lane::Sweep), Time(0), &T);
@@ -118,6 +140,22 @@ fn a_hold_of_the_reserve_spares_events() {
     row.mark(&mark(Lane::Event), Time(10), &T);
     assert_eq!(row.due_at(), Some(Time(110)));
     assert_eq!(row.attempts, 0, "waiting for a budget is no failure");
+}
+
+#[test]
+fn what_waits_for_a_limit_of_its_own_delays_no_event_and_does_not_run_again_at_once() {
+    let mut row = row();
+    row.mark(&mark(Lane::Event), Time(0), &T);
+    let claim = row.claim(Time(100), &T).unwrap();
+    let deferred = || Outcome::Deferred { until: Time(90_000), why: "labels".into() };
+    row.finish(&claim.lease, deferred(), Time(200), &T);
+    assert_eq!((row.due_at(), row.lane, row.attempts), (Some(Time(90_000)), Lane::Sweep, 0));
+    row.mark(&mark(Lane::Event), Time(1000), &T);
+    assert_eq!(row.due_at(), Some(Time(1100)), "the event does not wait");
+    let claim = row.claim(Time(1100), &T).unwrap();
+    row.mark(&mark(Lane::Event), Time(1200), &T);
+    row.finish(&claim.lease, deferred(), Time(1300), &T);
+    assert_eq!((row.due_at(), row.lane), (Some(Time(1300)), Lane::Event), "the run does not cover it");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Compares an aspect with what Beadle reads now, or with what it saw last.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use beadle_engine::{Failure, Key, Lane, StoreError, Time};
+use beadle_engine::{Failure, Key, Lane, LastRead, Plan, StoreError, Time};
 
 use super::RepositoryPlanner;
-use crate::aspects::{Aspect, AspectPlan, Context};
+use crate::aspects::{Aspect, AspectPlan, Context, Step};
 use crate::creation::name_in;
 use crate::looks::{Looks, declared, is_spread};
 use crate::reread::{LOADED, Reread};
@@ -22,15 +23,27 @@ impl RepositoryPlanner {
     /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep made
     /// the key due.
     pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
-        let is_repository = key.kind() == "repository" && name_in(key).is_none();
         // The last answers are in the same store as the times of their reads.
         let looks = match (&self.reread, self.reader.store()) {
-            (Some(rule), Some(store)) if is_repository && is_swept && lane == Lane::Sweep => {
+            (Some(rule), Some(store)) if is_repository(key) && is_swept && lane == Lane::Sweep => {
                 Some(Arc::new(Looks::begin(store, key, rule, self.reader.clock().now()).await?))
             }
             _ => None,
         };
         Ok(Self { looks, ..self.clone() })
+    }
+
+    /// Makes the next sweep read the parts that a run found different or unknown. The run read all
+    /// parts and recorded no read. Another process can have older answers in memory, and with these
+    /// it would release the holds of this run.
+    pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
+        let Some(store) = self.reader.store().filter(|_| self.reread.is_some() && is_repository(key)) else {
+            return Ok(());
+        };
+        let different = plan.changes.iter().map(|change| change.aspect.as_str());
+        let unknown = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str());
+        let open: BTreeSet<&str> = different.chain(unknown).filter(|aspect| is_spread(aspect)).collect();
+        LastRead::expire(store.as_ref(), key, &open).await
     }
 
     /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as declared,
@@ -62,6 +75,11 @@ impl RepositoryPlanner {
         record(looks, aspect, declared, &plan);
         Ok(plan)
     }
+}
+
+/// Returns whether a key stands for a repository that exists.
+fn is_repository(key: &Key) -> bool {
+    key.kind() == "repository" && name_in(key).is_none()
 }
 
 /// Plans an aspect with what the reader of the context returns.

@@ -88,8 +88,10 @@ impl Planner for RepositoryPlanner {
             plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
                 // A write of this run clears what is stored here, so it must be stored before.
-                if let Some(looks) = planner.looks.filter(|_| plan.skipped.is_none()) {
-                    looks.end().await?;
+                match &planner.looks {
+                    Some(looks) if plan.skipped.is_none() => looks.end().await?,
+                    Some(_) => {}
+                    None => planner.expire_open(key, &plan).await?,
                 }
                 return Ok(plan);
             }

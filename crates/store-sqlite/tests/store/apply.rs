@@ -241,6 +241,38 @@ async fn a_change_that_a_run_did_not_reach_keeps_its_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_one_kind_of_requests_delays_only_the_aspect_that_needs_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    let until = world.clock.now() + Duration::from_secs(3600);
+    let class = Class::RateLimited { until, spares_events: false };
+    let is_first = Mutex::new(true);
+    world.vendor.answer = Arc::new(move || {
+        let is_limited = std::mem::take(&mut *is_first.lock());
+        let limited = Failure { spares_others: true, ..Failure::new(class, "no more labels in this hour") };
+        if is_limited { Err(limited) } else { Ok(()) }
+    });
+    let mut plan = Plan::new("acme/shop");
+    for (aspect, what) in [("labels", "label a"), ("labels", "label b"), ("security", "")] {
+        plan.changes.push(Change {
+            aspect: aspect.into(),
+            what: what.into(),
+            fields: Vec::new(),
+            mode: Mode::Enforce,
+            after: Vec::new(),
+            stop: None,
+            reaches: 1,
+            write: (),
+        });
+    }
+    let report = world.apply(Lane::Sweep, &plan).await;
+    assert_eq!(world.writes(), 2, "{report:?}");
+    assert_eq!(report.steps[1].outcome, StepResult::NotReached);
+    assert_eq!(report.steps[2].outcome, StepResult::Written);
+    assert_eq!(report.failure.map(|failure| failure.class), Some(class), "the labels wait");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_after_a_part_of_it_was_done_stays_spent() {
     for (is_partial, state) in [(false, Spent::Refused), (true, Spent::Unknown)] {
         let folder = tempfile::tempdir().unwrap();

@@ -270,6 +270,51 @@ async fn what_is_gone_at_github_does_not_come_back_from_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() {
+    let shop = json!({ "id": 501, "visibility": "public", "branches": { "main": {} } });
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } } });
+    let world = World::new(state, "pages: { enabled: false }\n").await;
+    let (one, other) = (world.rereading_parts(rule()), world.rereading_parts(rule()));
+    sweep(&world, &one).await;
+    let site =
+        json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
+    world.control("PATCH", &site).await;
+    // The guard holds the removal, or the mode does not allow it.
+    let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
+    assert_eq!(event.changes, ["acme/shop pages"]);
+    // The first process remembers that there is no site.
+    let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
+    assert_eq!(swept.changes, ["acme/shop pages"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_sees_the_page_after_an_unchanged_full_page() {
+    const FULL: usize = 100;
+    let login = |n: usize| format!("guest{n:03}");
+    let invited = |n: usize| json!({ "id": 5000 + n, "login": login(n), "permissions": "read", "created_at": "2026-01-01T00:00:00Z" });
+    let users: serde_json::Map<String, Value> =
+        (0..=FULL).map(|n| (login(n), json!({ "id": 1000 + n }))).collect();
+    let invitations = |count: usize| json!({ "invitations": (0..count).map(invited).collect::<Vec<_>>() });
+    let mut shop = invitations(FULL);
+    (shop["id"], shop["branches"]) = (json!(501), json!({ "main": {} }));
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } }, "users": users });
+    let wanted = (0..FULL).map(|n| json!({ "username": login(n), "permission": "pull" }));
+    let policy = json!({ "collaborators": wanted.collect::<Vec<_>>() }).to_string();
+    let world = World::new(state, &policy).await;
+    let parts = world.rereading_parts(rule());
+    assert!(sweep(&world, &parts).await.changes.is_empty());
+    let more = json!({ "orgs": { "acme": { "repos": { "shop": invitations(FULL + 1) } } } });
+    world.control("PATCH", &more).await;
+    let event = run(&world, &parts, (Lane::Event, false), str::to_owned).await;
+    assert_eq!(event.changes, ["acme/shop collaborators"]);
+    // The first of these sweeps reads the list, and the second one compares the last answers.
+    for _ in 0..2 {
+        let swept = run(&world, &parts, (Lane::Sweep, false), swept_hint).await;
+        assert_eq!(swept.changes, ["acme/shop collaborators"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_store_has_the_time_of_each_read() {
     let world = organisation().await;
     let parts = world.rereading_parts(rule());

@@ -1,0 +1,50 @@
+//! Compares the failures of the steps of one run.
+
+use crate::failure::{Class, Failure};
+
+/// Returns whether a run begins no further write after this failure.
+pub(super) fn ends_run(failure: &Failure) -> bool {
+    !failure.spares_others && matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
+}
+
+/// Returns the more severe of two failures. What Beadle does after this failure is enough for the
+/// other failure too. A failure that ends the run is more severe than a failure after which the run
+/// goes on, except that a defect is the most severe failure.
+pub(super) fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
+    let weight = |failure: &Failure| match failure.class {
+        Class::Rejected => 0,
+        Class::Retry => 1,
+        Class::RateLimited { .. } if failure.spares_others => 2,
+        Class::Conflict => 3,
+        Class::RateLimited { .. } => 4,
+        Class::Fatal => 5,
+    };
+    match first {
+        Some(first) if weight(&first) >= weight(&second) => first,
+        _ => second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+
+    #[test]
+    fn a_limit_that_spares_other_requests_does_not_end_a_run_and_hides_no_failure_that_does() {
+        let until = Time(1);
+        let limited = Failure::new(Class::RateLimited { until, spares_events: false }, "all requests");
+        let sparing = Failure { spares_others: true, ..Failure::new(limited.class, "creations") };
+        let conflict = Failure::new(Class::Conflict, "somebody else wrote");
+        let lost = Failure::new(Class::Retry, "no answer");
+        assert!(ends_run(&limited) && ends_run(&conflict) && !ends_run(&sparing));
+        for (first, second, expected) in [
+            (&sparing, &limited, &limited),
+            (&limited, &sparing, &limited),
+            (&sparing, &conflict, &conflict),
+            (&lost, &sparing, &sparing),
+        ] {
+            assert_eq!(more_severe(Some(first.clone()), second.clone()), *expected);
+        }
+    }
+}

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::{ApplyContext, StepResult, lease_lost, more_severe};
+use super::failures::{lease_lost, more_severe};
+use super::{ApplyContext, StepResult};
 use crate::contested::contested;
 use crate::failure::{Class, Failure};
 use crate::guard::{Hold, Limits, RepositoryCount, Verdict};

@@ -11,6 +11,7 @@ use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
 use crate::app::service::Service;
+use crate::app::service_record::ServiceRecord;
 use crate::config::TargetConfig;
 
 /// The number of marks that one transaction stores.
@@ -48,7 +49,10 @@ pub(crate) async fn adopt(
     // upgrade that is undone. The fence then stops the runs of this process until the mappings of its
     // own configuration are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
-    let other = other.filter(|_| is_used && service.is_chosen());
+    let mut other = other.filter(|_| is_used && service.is_chosen());
+    if other.is_some() && has_newer(service).await? {
+        other = None;
+    }
     if is_used && other.is_none() {
         // The hold belongs to the process that plans, which may have another configuration.
         if held.is_some()
@@ -118,6 +122,16 @@ pub(crate) async fn adopt(
     service.bell.notify_one();
     hold_records::end(store, name, &generation, now).await?;
     Ok(MappingAdoption::InForce(generation))
+}
+
+/// Returns whether a process runs that began later, with another configuration. During an upgrade, its
+/// configuration counts.
+async fn has_newer(service: &Service) -> Result<bool, StoreError> {
+    let running = ServiceRecord::running(service.store.as_ref(), service.clock().now()).await?;
+    let is_newer = |record: &ServiceRecord| {
+        record.started > service.started && !record.differences(service.config()).is_empty()
+    };
+    Ok(running.iter().any(is_newer))
 }
 
 /// Plans the groups whose mappings differ. Returns an error if a part could not be planned.

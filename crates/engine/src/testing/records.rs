@@ -141,6 +141,10 @@ pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
     assert_eq!(store.accept(delivered.clone(), marks).await, Ok(Accepted::Stored));
     assert_eq!(store.accept(delivered, Vec::new()).await, Ok(Accepted::Duplicate));
     assert!(store.body("github", "a\0b").await.unwrap().is_some());
+    for before in [None, Some("1")] {
+        assert!(store.replace("odd", before, "a\0b").await.unwrap());
+        store.put("odd", "1").await.unwrap();
+    }
     let claims = store.claim(10, LATER).await.unwrap();
     let mut claimed: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
     claimed.sort();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_engine::{Metadata, Note, Store, StoreError, Stored};
@@ -108,6 +109,15 @@ impl AcceptedPolicy {
     /// Returns the last accepted generation of an organisation, if there is one.
     pub(crate) async fn of(store: &dyn Store, file: &OrgConfig) -> Result<Option<Self>, StoreError> {
         Self::note(&file.name).get(store).await
+    }
+
+    /// Returns the last accepted generation of each of these organisations.
+    pub(crate) async fn of_all(
+        store: &dyn Store,
+        files: &[Arc<OrgConfig>],
+    ) -> Result<Vec<Option<Self>>, StoreError> {
+        let notes: Vec<Note<Self>> = files.iter().map(|file| Self::note(&file.name)).collect();
+        Note::get_all(store, &notes).await
     }
 
     /// Returns the last accepted generation of an organisation, for [`PreparedPolicy::accept_after`].
@@ -257,7 +267,10 @@ mod tests {
     async fn a_suspended_process_does_not_replace_a_newer_generation() {
         let (_folder, store) = store::temporary().unwrap();
         let (store, file) = (store.as_ref(), organisation());
-        let [first, second, third] = ["1", "2", "3"].map(|n| policy(&[("settings.yml", &format!("# {n}"))]));
+        let of = |value: &str| policy(&[("settings.yml", value)]);
+        let first = of("repository: { has_wiki: true }");
+        let second = of("repository: { has_wiki: false }");
+        let third = of("repository: { has_issues: true }");
         AcceptedPolicy::remember(store, &file, &first, false).await.unwrap();
         // Two processes plan different generations, and one of them is suspended.
         let before = AcceptedPolicy::stored(store, &file).await.unwrap();
@@ -267,6 +280,9 @@ mod tests {
         assert!(!suspended.accept_after(store, &file, &before).await.unwrap());
         let accepted = AcceptedPolicy::generation(store, &file.name).await.unwrap();
         assert_eq!(accepted, Some(third.generation));
+        let other: OrgConfig = OrgConfig { name: "other".into(), ..organisation() };
+        let all = AcceptedPolicy::of_all(store, &[Arc::new(other), Arc::new(file)]).await.unwrap();
+        assert!(all[0].is_none() && all[1].is_some());
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
 //! them pass. The mappings to each target are a generation of their own.
 
+use std::sync::Arc;
+
 use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
@@ -79,7 +81,7 @@ pub(crate) async fn adopt(
         return Ok(MappingAdoption::Unchanged);
     }
     let before = match other {
-        Some(other) => in_force.with_configured(name, other.mappings(store, name).await?),
+        Some(other) => Arc::new(in_force.with_configured(name, other.mappings(store, name).await?)),
         None => in_force.all(),
     };
     let after = in_force.with_configured(name, wanted.clone());

@@ -57,3 +57,27 @@ pub(super) async fn take_back(store: &dyn Store, plans: &[(Key, Plan<()>)]) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Risk;
+    use beadle_engine::testing::change;
+
+    use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn approvals_that_were_taken_back_let_nothing_pass() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let changes = vec![change("teams", "team a", &[Risk::Removes])];
+        let plan = Plan { changes, ..Plan::new("acme/shop") };
+        let plans = [(Key::new("repository", "acme", 1), plan)];
+        let approval = GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(1) };
+        let_pass(store, &plans, "g1", &approval, Time(1)).await.unwrap();
+        let approved = store.holds().await.unwrap();
+        assert_eq!(approved[0].approved_by.as_deref(), Some("ann"));
+        take_back(store, &plans).await.unwrap();
+        assert!(store.holds().await.unwrap().is_empty());
+    }
+}

@@ -2,6 +2,7 @@
 //! and then writes an intent to the journal.
 
 mod check_guard;
+mod failures;
 mod release;
 mod severity;
 mod turns;
@@ -26,12 +27,12 @@ use crate::pace::WritePace;
 use crate::plan::{Change, Plan, Unknown};
 use crate::queue::Lease;
 use crate::refused::Refusals;
-use crate::revive::paused;
 use crate::spans;
 use crate::store::Store;
 use crate::trace::{self, Span};
 
 use check_guard::{CheckedPlan, check_guard};
+use failures::{allowed_late, outdated, why_not_begun};
 use release::{give_back, record_end};
 use severity::{ends_run, more_severe};
 use turns::{AT_ONCE, Turns};
@@ -388,13 +389,6 @@ type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure
 /// chance to write.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
-/// Returns the failure for a plan that is too old. Beadle makes a new plan at once, and does not
-/// count this run as a failed attempt.
-fn outdated(now: Time) -> Failure {
-    let text = "the plan is too old, and another writer may have changed the repository or group; Beadle plans again";
-    Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
-}
-
 /// The reason that is logged for a run that only waits for its turn. No operator has to act.
 pub(crate) const TURN: &str = "the run waits until other runs have ended";
 
@@ -430,14 +424,19 @@ async fn write<W: Send + Sync + 'static>(
     // for the change.
     let spends = asked.then(|| (digest.clone(), context.limits.window));
     let intent = Intent { entry: entry(EntryKind::Intent, None, Detail::Change(intended)), spends };
-    let begun = context.store.begin(context.lease.as_ref(), key, intent, context.clock.now()).await?;
+    let asked_at = context.clock.now();
+    let begun = context.store.begin(context.lease.as_ref(), key, intent, asked_at).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
-    let written = session.write(change).await;
+    // The heartbeat renews the lease after a third of its length. A store that answers later, or a
+    // process that was suspended, may have lost it.
+    let now = context.clock.now();
+    let is_late = context.lease.is_some() && now.since(asked_at) >= context.store.timing().lease / 3;
+    let written = if is_late { Err(allowed_late(now)) } else { session.write(change).await };
     fail::fail_point!("between-write-and-result", |_| std::process::abort());
     let end = match &written {
         Ok(()) => Some(End::Written(number)),
-        Err(failure) => is_certain(change, failure).then_some(End::Refused(number)),
+        Err(failure) => (is_late || is_certain(change, failure)).then_some(End::Refused(number)),
     };
     // The guard comes before the journal. If the process ends in between, the intent has no result,
     // so the next start reads the key again. In the other order, the approval of a change that was
@@ -464,22 +463,4 @@ async fn write<W: Send + Sync + 'static>(
 fn is_certain<W>(change: &Change<W>, failure: &Failure) -> bool {
     let guarded = change.fields.iter().filter(|field| field.risk.is_guarded()).count();
     failure.class.changed_nothing() && !failure.is_partial && guarded <= 1
-}
-
-/// Returns the failure that explains why the store did not allow a write to begin.
-fn why_not_begun(begun: &Begun) -> Failure {
-    match begun {
-        Begun::Paused { scope, until } => {
-            Failure::new(Class::Conflict, format!("{} {until}; this run writes nothing more", paused(scope)))
-        }
-        Begun::Lapsed => {
-            let text = "the guard's reservation or the approval for this change is no longer valid; Beadle plans the change again";
-            Failure::new(Class::Conflict, text)
-        }
-        Begun::LeaseLost | Begun::Yes(_) => lease_lost(),
-    }
-}
-
-fn lease_lost() -> Failure {
-    Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
 }

@@ -172,7 +172,8 @@ impl Driver {
     }
 
     /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
-    /// runs in progress, and releases the lease.
+    /// runs in progress, and releases the lease. If a run hangs in a blocking call, the process keeps
+    /// the lease, and another process takes it over later.
     pub async fn run(&self, stop: CancellationToken) {
         let mut loops = JoinSet::new();
         let driver = self.clone();
@@ -217,11 +218,11 @@ impl Driver {
         stop.cancelled().await;
         loops.abort_all();
         let ended = async { while loops.join_next().await.is_some() {} };
-        tokio::select! {
-            () = ended => {}
-            () = self.clock.sleep(LEFT_BEHIND) => {}
-        }
-        if let Some(lease) = &self.lease {
+        let have_ended = tokio::select! {
+            () = ended => true,
+            () = self.clock.sleep(LEFT_BEHIND) => false,
+        };
+        if let Some(lease) = self.lease.as_ref().filter(|_| have_ended) {
             lease.release().await;
         }
     }

@@ -22,8 +22,10 @@ const ENTRIES: u32 = 500;
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// The name of the note that marks the target as incomplete until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
-/// The name of the note that a health check of a store writes. It is not copied.
-const READY: &str = "ready";
+/// The names of the notes by which a store knows something about itself: the note of its health check,
+/// and the number up to which all intents of its journal have results. They are not copied, because the
+/// numbers of another journal can begin again.
+const OWN: [&str; 2] = ["ready", "settled-intents"];
 
 /// How much data a copy has transferred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +95,7 @@ pub async fn copy(
         let page = from.notes_page("", &after, NOTES).await?;
         let Some((last, _)) = page.last() else { break };
         after.clone_from(last);
-        let notes = page.into_iter().filter(|(name, _)| name != READY);
+        let notes = page.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
         let count: u64 = stream::iter(notes)
             .map(|(name, value)| async move { to.put(&name, &value).await })
             .buffer_unordered(AT_ONCE)
@@ -160,7 +162,7 @@ async fn empty(store: &dyn Store, now: Time) -> Result<(), CopyError> {
         (!store.entries(one()).await?.is_empty(), "a journal"),
         (!store.holds().await?.is_empty(), "held changes"),
         (!store.pauses(now).await?.is_empty(), "pauses"),
-        (store.notes("").await?.iter().any(|(name, _)| name != READY), "notes"),
+        (store.notes("").await?.iter().any(|(name, _)| !OWN.contains(&name.as_str())), "notes"),
     ];
     there.iter().find(|(is_there, _)| *is_there).map_or(Ok(()), |(_, what)| Err(CopyError::NotEmpty(what)))
 }

@@ -65,11 +65,11 @@ pub(crate) async fn replace<C: GenericClient>(
     let changed = match before {
         None => {
             let insert = "INSERT INTO note (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-            sql::execute(on, insert, &[&name, &value]).await?
+            sql::execute(on, insert, &[&name, &storable(value)]).await?
         }
         Some(before) => {
             let update = "UPDATE note SET value = $3 WHERE name = $1 AND value = $2";
-            sql::execute(on, update, &[&name, &before, &value]).await?
+            sql::execute(on, update, &[&name, &before, &storable(value)]).await?
         }
     };
     Ok(changed == 1)

@@ -153,7 +153,8 @@ pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<()
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Spent::{Unknown, Written};
+    use beadle_engine::Spent::{Refused, Reserved, Unknown, Written};
+    use beadle_engine::{End, Key, Time};
 
     use super::*;
 
@@ -170,5 +171,36 @@ mod tests {
         let states: Vec<_> =
             bookings.iter().map(|booking| (booking.digest.as_str(), booking.state)).collect();
         assert_eq!(states, [("a", Written), ("b", Unknown)]);
+    }
+    #[test]
+    fn a_file_of_version_3_keeps_its_room_its_keys_and_its_open_intents() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for migration in &MIGRATIONS[..3] {
+            connection.execute_batch(migration).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 3).unwrap();
+        let old = "
+            INSERT INTO guard_booking (instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches)
+                VALUES ('acme', 'a', 'repository:acme:1', 'teams', 5, 'unknown', 0, 0, 1, 1),
+                       ('acme', 'b', 'repository:acme:1', 'teams', 6, 'reserved', 0, 0, 1, 1);
+            INSERT INTO journal (at, kind, key, subject, detail)
+                VALUES (5, 'intent', 'repository:acme:1', 'acme/r', '{}');
+            INSERT INTO work VALUES ('repository:acme:1', 'acme', 'event', 2, 1, 1, 5, 0, 0, 5, 0, 3, NULL, NULL, NULL,
+                                     NULL, 5, 5);";
+        connection.execute_batch(old).unwrap();
+        migrate(&mut connection).unwrap().unwrap();
+        let booked = || {
+            let bookings = crate::guard::bookings(&connection, Time(0)).unwrap();
+            bookings.into_iter().map(|booking| (booking.state, booking.intent)).collect::<Vec<_>>()
+        };
+        assert_eq!(booked(), [(Unknown, None), (Reserved, None)]);
+        // The intent of the old write is not known, so no new write ends it.
+        let ends = [("a".to_owned(), End::Refused(1)), ("b".to_owned(), End::NotBegun)];
+        crate::guard::conclude(&connection, "acme", &ends).unwrap();
+        assert_eq!(booked(), [(Unknown, None), (Refused, None)]);
+        let key = Key::new("repository", "acme", 1);
+        let row = crate::rows::load(&connection, &key).unwrap().unwrap();
+        assert_eq!((row.wanted, row.done, row.epoch, row.trace), (2, 1, 3, None));
+        assert_eq!(crate::journal::open_intents(&connection).unwrap().0.len(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Stores the last accepted mappings of the configuration, for each target. After a restart, the
 //! service continues with them until the gate lets other mappings pass.
 
-use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError};
+use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError, Stored};
 use beadle_groups::{Mapping, Mappings};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,11 @@ pub(super) async fn of(store: &dyn Store, target: &str) -> Result<Option<Accepte
     note(target).get(store).await
 }
 
+/// Returns the last accepted generation of a target, for [`accept_after`].
+pub(super) async fn stored(store: &dyn Store, target: &str) -> Result<Stored<AcceptedMappings>, StoreError> {
+    note(target).stored(store).await
+}
+
 impl AcceptedMappings {
     /// Returns the accepted mappings. If the stored text cannot be read, the result has no mapping.
     /// So the gate counts everything that the mappings of the configuration would change.
@@ -81,12 +86,15 @@ impl AcceptedMappings {
     }
 }
 
-/// Stores mappings to a target as the accepted ones.
-pub(super) async fn remember(
+/// Stores mappings to a target as the accepted ones, if the accepted generation is still `before`.
+/// Returns whether this call did it. Otherwise, a process that was suspended could replace newer
+/// mappings.
+pub(super) async fn accept_after(
     store: &dyn Store,
     target: &str,
     mappings: &[Mapping],
-) -> Result<(), StoreError> {
+    before: &Stored<AcceptedMappings>,
+) -> Result<bool, StoreError> {
     let placed = |mapping: &Mapping| Placed { mapping: mapping.clone(), asked: mapping.asked.clone() };
     let placed: Vec<Placed> = mappings.iter().map(placed).collect();
     let text = serde_json::to_string(&placed)
@@ -97,14 +105,16 @@ pub(super) async fn remember(
         part_note(target, &generation, at).put(store, &MappingText((*part).to_owned())).await?;
     }
     let parts = texts.len();
-    let before = of(store, target).await?.filter(|before| before.generation != generation);
-    note(target).put(store, &AcceptedMappings { generation, parts }).await?;
-    if let Some(before) = before {
+    let accepted = AcceptedMappings { generation, parts };
+    if !note(target).replace(store, before, &accepted).await? {
+        return Ok(false);
+    }
+    if let Some(before) = before.value.as_ref().filter(|before| before.generation != accepted.generation) {
         for part in 0..before.parts {
             part_note(target, &before.generation, part).forget(store).await?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Returns the mappings that belong to a target.
@@ -126,7 +136,8 @@ pub(super) async fn follow(
     for target in &config.file.target {
         let (name, wanted) = (target.name.as_str(), to_target(&config.mappings, &target.name));
         let generation = generation_of(&wanted);
-        match of(store, name).await? {
+        let stored = stored(store, name).await?;
+        match &stored.value {
             Some(accepted) if accepted.generation == generation => {
                 if generation_of(&in_force.configured_of(name)) != generation {
                     in_force.replace_configured(name, wanted);
@@ -135,7 +146,14 @@ pub(super) async fn follow(
             Some(accepted) if is_first => {
                 in_force.replace_configured(name, accepted.mappings(store, name).await?);
             }
-            None if is_first => remember(store, name, &wanted).await?,
+            // Another process can accept its mappings at the same moment.
+            None if is_first => {
+                if !accept_after(store, name, &wanted, &stored).await?
+                    && let Some(accepted) = of(store, name).await?
+                {
+                    in_force.replace_configured(name, accepted.mappings(store, name).await?);
+                }
+            }
             // Two processes with different configurations must not follow each other without end.
             Some(_) | None => {}
         }
@@ -169,13 +187,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_suspended_process_does_not_replace_newer_mappings() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let before = stored(store, "aws").await.unwrap();
+        let (newer, older) = ([mapping("newer")], [mapping("older")]);
+        assert!(accept_after(store, "aws", &newer, &before).await.unwrap());
+        assert!(!accept_after(store, "aws", &older, &before).await.unwrap());
+        let found = of(store, "aws").await.unwrap().unwrap();
+        let read = found.mappings(store, "aws").await.unwrap();
+        assert_eq!((found.generation, generation_of(&read)), (generation_of(&newer), generation_of(&newer)));
+    }
+
+    #[tokio::test]
     async fn accepted_mappings_are_read_back_with_their_lines_and_older_ones_are_deleted() {
         let (_folder, store) = store::temporary().unwrap();
         let store = store.as_ref();
         assert!(of(store, "aws").await.unwrap().is_none());
         let long = [mapping("a"), mapping(&"é".repeat(PART))];
         for accepted in [&long[..1], &long[..], &[], &long[..]] {
-            remember(store, "aws", accepted).await.unwrap();
+            let before = stored(store, "aws").await.unwrap();
+            assert!(accept_after(store, "aws", accepted, &before).await.unwrap());
             let found = of(store, "aws").await.unwrap().unwrap();
             assert_eq!(found.generation, generation_of(accepted));
             let read = found.mappings(store, "aws").await.unwrap();

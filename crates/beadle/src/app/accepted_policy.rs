@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use beadle_engine::{Metadata, Note, Store, StoreError};
+use beadle_engine::{Metadata, Note, Store, StoreError, Stored};
 use beadle_repositories::Policy;
 use beadle_repositories::policy::PolicyOrigin;
 use serde::{Deserialize, Serialize};
@@ -76,9 +77,16 @@ pub(crate) struct PreparedPolicy {
 }
 
 impl PreparedPolicy {
-    /// Makes the generation the accepted one.
-    pub(crate) async fn accept(&self, store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
-        AcceptedPolicy::note(&file.name).put(store, &self.accepted).await
+    /// Makes the generation the accepted one, if the accepted generation is still the one that
+    /// `before` has. Returns whether this call did it. Otherwise, a process that was suspended could
+    /// replace a newer generation.
+    pub(crate) async fn accept_after(
+        &self,
+        store: &dyn Store,
+        file: &OrgConfig,
+        before: &Stored<AcceptedPolicy>,
+    ) -> Result<bool, StoreError> {
+        AcceptedPolicy::note(&file.name).replace(store, before, &self.accepted).await
     }
 
     /// Deletes the texts that no file of the accepted generation has. If this fails, the next
@@ -101,6 +109,20 @@ impl AcceptedPolicy {
     /// Returns the last accepted generation of an organisation, if there is one.
     pub(crate) async fn of(store: &dyn Store, file: &OrgConfig) -> Result<Option<Self>, StoreError> {
         Self::note(&file.name).get(store).await
+    }
+
+    /// Returns the last accepted generation of each of these organisations.
+    pub(crate) async fn of_all(
+        store: &dyn Store,
+        files: &[Arc<OrgConfig>],
+    ) -> Result<Vec<Option<Self>>, StoreError> {
+        let notes: Vec<Note<Self>> = files.iter().map(|file| Self::note(&file.name)).collect();
+        Note::get_all(store, &notes).await
+    }
+
+    /// Returns the last accepted generation of an organisation, for [`PreparedPolicy::accept_after`].
+    pub(crate) async fn stored(store: &dyn Store, file: &OrgConfig) -> Result<Stored<Self>, StoreError> {
+        Self::note(&file.name).stored(store).await
     }
 
     /// Returns the name of the last accepted generation of an organisation, if there is one.
@@ -167,7 +189,7 @@ impl AcceptedPolicy {
     }
 
     /// Stores the texts of a generation that are not stored yet. The accepted generation stays the
-    /// same until [`PreparedPolicy::accept`].
+    /// same until [`PreparedPolicy::accept_after`].
     pub(crate) async fn prepare(
         store: &dyn Store,
         file: &OrgConfig,
@@ -216,7 +238,7 @@ impl AcceptedPolicy {
     ) -> Result<(), StoreError> {
         let mut prepared = Self::prepare(store, file, policy).await?;
         prepared.accepted.by_command = by_command;
-        prepared.accept(store, file).await?;
+        Self::note(&file.name).put(store, &prepared.accepted).await?;
         prepared.tidy(store, file).await;
         Ok(())
     }
@@ -239,6 +261,28 @@ mod tests {
     fn organisation() -> OrgConfig {
         toml::from_str("name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n")
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_suspended_process_does_not_replace_a_newer_generation() {
+        let (_folder, store) = store::temporary().unwrap();
+        let (store, file) = (store.as_ref(), organisation());
+        let of = |value: &str| policy(&[("settings.yml", value)]);
+        let first = of("repository: { has_wiki: true }");
+        let second = of("repository: { has_wiki: false }");
+        let third = of("repository: { has_issues: true }");
+        AcceptedPolicy::remember(store, &file, &first, false).await.unwrap();
+        // Two processes plan different generations, and one of them is suspended.
+        let before = AcceptedPolicy::stored(store, &file).await.unwrap();
+        let suspended = AcceptedPolicy::prepare(store, &file, &second).await.unwrap();
+        let other = AcceptedPolicy::prepare(store, &file, &third).await.unwrap();
+        assert!(other.accept_after(store, &file, &before).await.unwrap());
+        assert!(!suspended.accept_after(store, &file, &before).await.unwrap());
+        let accepted = AcceptedPolicy::generation(store, &file.name).await.unwrap();
+        assert_eq!(accepted, Some(third.generation));
+        let other: OrgConfig = OrgConfig { name: "other".into(), ..organisation() };
+        let all = AcceptedPolicy::of_all(store, &[Arc::new(other), Arc::new(file)]).await.unwrap();
+        assert!(all[0].is_none() && all[1].is_some());
     }
 
     #[tokio::test]

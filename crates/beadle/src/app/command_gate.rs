@@ -9,11 +9,11 @@ use beadle_repositories::{Policy, Shard};
 
 use crate::app::accepted_mappings::{generation_of, to_target};
 use crate::app::accepted_policy::AcceptedPolicy;
+use crate::app::approved_holds::let_pass;
 use crate::app::directories_and_targets::Directories;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
 use crate::app::last_sweep::modes;
-use crate::app::policy_adoption::let_pass;
 use crate::config::{Config, OrgConfig};
 
 /// Returns the name under which the hold of a command is stored. The hold of a service has another

@@ -1,16 +1,19 @@
 //! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
 //! them pass. The mappings to each target are a generation of their own.
 
+use std::sync::Arc;
+
 use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::accepted_limits::usable;
 use crate::app::accepted_mappings::{self, generation_of, to_target};
+use crate::app::approved_holds::{let_pass, take_back};
 use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
-use crate::app::policy_adoption::let_pass;
 use crate::app::service::Service;
+use crate::app::service_record::ServiceRecord;
 use crate::config::TargetConfig;
 
 /// The number of marks that one transaction stores.
@@ -42,7 +45,17 @@ pub(crate) async fn adopt(
     let name = target.name.as_str();
     let generation = generation_of(&wanted);
     let held = HeldGeneration::note(name).get(store).await?;
-    if generation_of(&in_force.configured_of(name)) == generation {
+    let accepted = accepted_mappings::stored(store, name).await?;
+    let is_used = generation_of(&in_force.configured_of(name)) == generation;
+    // A process with another configuration can accept its mappings and end, for example during an
+    // upgrade that is undone. The fence then stops the runs of this process until the mappings of its
+    // own configuration are accepted again.
+    let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
+    let mut other = other.filter(|_| is_used && service.is_chosen());
+    if other.is_some() && has_newer(service).await? {
+        other = None;
+    }
+    if is_used && other.is_none() {
         // The hold belongs to the process that plans, which may have another configuration.
         if held.is_some()
             && service.is_chosen()
@@ -54,8 +67,7 @@ pub(crate) async fn adopt(
     }
     // Another process may have written a part of the changes, so a plan would differ from the
     // approved one.
-    let accepted = accepted_mappings::of(store, name).await?;
-    if accepted.is_some_and(|accepted| accepted.generation == generation) {
+    if accepted.value.as_ref().is_some_and(|accepted| accepted.generation == generation) {
         in_force.replace_configured(name, wanted);
         return Ok(MappingAdoption::InForce(generation));
     }
@@ -68,8 +80,18 @@ pub(crate) async fn adopt(
     if !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
     }
-    let (before, after) = (in_force.all(), in_force.with_configured(name, wanted.clone()));
+    let before = match other {
+        Some(other) => Arc::new(in_force.with_configured(name, other.mappings(store, name).await?)),
+        None => in_force.all(),
+    };
+    let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
+    // The plan takes minutes, and another process can have put the same approved mappings in force.
+    // Their changes must not pass twice.
+    let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
+    if !is_same || !service.is_chosen() {
+        return Ok(MappingAdoption::Unchanged);
+    }
     let now = service.clock().now();
     let since = held.as_ref().map_or(now, |held| held.since);
     let of = (name, generation.as_str());
@@ -88,7 +110,12 @@ pub(crate) async fn adopt(
         (Some(approval), _) => let_pass(store, &preview.plans, &after.generation, approval, now).await?,
         (None, GateVerdict::Passes) => {}
     }
-    accepted_mappings::remember(store, name, &wanted).await?;
+    if !accepted_mappings::accept_after(store, name, &wanted, &accepted).await? {
+        if approval.is_some() {
+            take_back(store, &preview.plans).await?;
+        }
+        return Ok(MappingAdoption::Unchanged);
+    }
     in_force.replace_configured(name, wanted);
     tracing::info!(target_name = name, generation, "mappings in force");
     for batch in preview.marks().chunks(BATCH) {
@@ -97,6 +124,16 @@ pub(crate) async fn adopt(
     service.bell.notify_one();
     hold_records::end(store, name, &generation, now).await?;
     Ok(MappingAdoption::InForce(generation))
+}
+
+/// Returns whether a process runs that began later, with another configuration. During an upgrade, its
+/// configuration counts.
+async fn has_newer(service: &Service) -> Result<bool, StoreError> {
+    let running = ServiceRecord::running(service.store.as_ref(), service.clock().now()).await?;
+    let is_newer = |record: &ServiceRecord| {
+        record.started > service.started && !record.differences(service.config()).is_empty()
+    };
+    Ok(running.iter().any(is_newer))
 }
 
 /// Plans the groups whose mappings differ. Returns an error if a part could not be planned.

@@ -25,6 +25,7 @@ use crate::app::last_sweep::{LastSweep, modes, swept};
 use crate::app::newest_policy::NewestPolicy;
 use crate::app::policy_source::{LastLook, RepositoryPolicy, kept_from_anywhere};
 use crate::app::policy_store;
+use crate::app::service_record::ServiceRecord;
 use crate::config::OrgConfig;
 
 /// The log text that tells an operator what happens while an organisation cannot be opened.
@@ -153,17 +154,19 @@ impl ServedOrganisation {
     }
 
     /// Opens the organisation, and calls `begin` to start the work on its keys as soon as a policy
-    /// is accepted. Returns `false` if the organisation was already open.
+    /// is accepted. `is_chosen` is true if several processes use the store and this one holds the
+    /// lease. Returns `false` if the organisation was already open.
     pub(super) async fn open_now(
         &self,
         app: &App,
+        is_chosen: bool,
         begin: impl FnOnce(&GithubOrganisation),
     ) -> anyhow::Result<bool> {
         // Two callers at the same time would create two shares of the budget.
         let _alone = self.opening.lock().await;
         if let Some(opened) = self.open() {
             if let Some(store) = app.store()
-                && self.follow(app, store.as_ref(), &opened).await?
+                && self.follow(app, (store.as_ref(), is_chosen), &opened).await?
                 && self.begins()
             {
                 begin(opened.as_ref());
@@ -372,12 +375,13 @@ impl ServedOrganisation {
 
     /// Puts the generation in force that another process has accepted in the meantime. A policy in a
     /// repository is the same for all processes. A policy in a folder may differ between them, so
-    /// this process follows only if it has read the same files. Returns whether the work on the keys
-    /// can begin.
+    /// this process follows only if it has read the same files, or if it is chosen and no process uses
+    /// the accepted generation any more. The fence would stop all its runs, and the gate then compares
+    /// its own files with the accepted ones. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,
-        store: &dyn Store,
+        (store, is_chosen): (&dyn Store, bool),
         opened: &GithubOrganisation,
     ) -> anyhow::Result<bool> {
         if self.file.mode == Mode::Observe {
@@ -386,12 +390,15 @@ impl ServedOrganisation {
         let waiting = self.candidate.lock().clone();
         let is_in_git = self.file.policy.repository().is_some();
         let accepted = match &waiting {
-            None if !is_in_git => None,
+            None if !is_in_git && !is_chosen => None,
             _ => self.accepted_with_modes(store).await?,
         };
         if let Some(accepted) = accepted {
             let is_waiting = waiting.as_ref() == Some(&accepted.generation);
-            if (is_waiting || is_in_git) && !self.is_in_force(&accepted.generation, opened) {
+            let of = (self.file.name.as_str(), accepted.generation.as_str());
+            let is_left =
+                is_chosen && !accepted.by_command && !ServiceRecord::uses(store, of, app.clock.now()).await?;
+            if (is_waiting || is_in_git || is_left) && !self.is_in_force(&accepted.generation, opened) {
                 self.put_in_force(app, store, &accepted, opened).await?;
                 return Ok(self.is_in_force(&accepted.generation, opened));
             }

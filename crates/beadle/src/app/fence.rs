@@ -17,6 +17,9 @@ use beadle_engine::{
 
 /// How long a key waits before a process tries it again. Another process can claim it then.
 const WAIT: Duration = Duration::from_secs(2);
+/// How old an answer of the store may be at a write. Another process can have the key after a longer
+/// time.
+const OLDEST: Duration = Duration::from_secs(20);
 
 /// Knows the generation that this process uses, and the one that is accepted.
 #[async_trait]
@@ -100,7 +103,13 @@ struct FencedSession<X> {
 impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
     async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
         // The end is now, so the key is planned again, and the change counts as not reached.
-        check(self.in_force.as_ref(), self.clock.now()).await?;
+        let asked_at = self.clock.now();
+        check(self.in_force.as_ref(), asked_at).await?;
+        let now = self.clock.now();
+        if now.since(asked_at) >= OLDEST {
+            let text = "the store answered too late, and another worker may have the key; Beadle plans again";
+            return Err(Failure::new(Class::RateLimited { until: now, spares_events: true }, text));
+        }
         self.inner.write(change).await
     }
 }
@@ -159,6 +168,33 @@ mod tests {
         async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
             self.0.fetch_add(1, Ordering::SeqCst);
             Ok(())
+        }
+    }
+
+    /// A store that takes this long to answer.
+    struct Slow(Duration);
+
+    #[async_trait]
+    impl InForce for Slow {
+        async fn other(&self) -> Result<Option<String>, StoreError> {
+            tokio::time::sleep(self.0).await;
+            Ok(None)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_does_not_follow_an_old_answer() {
+        let key = Key::new("repository", "acme", 1);
+        let plan: Plan<()> = Plan::new("acme/widgets".to_owned());
+        for (takes, writes) in [(1, 1), (30, 0)] {
+            let (inner, clock) = (Counted::default(), Clock::simulated(Time(0)));
+            let written = inner.0.clone();
+            let in_force = Some(Arc::new(Slow(Duration::from_secs(takes))) as Arc<dyn InForce>);
+            let writer = FencedWriter { inner, in_force, clock: clock.clone() };
+            let session = writer.open(&key, &plan, Time(1), Lane::Event).await.unwrap();
+            let ended = session.write(&change("teams", "team a", &[Risk::Removes])).await;
+            assert_eq!(written.load(Ordering::SeqCst), writes);
+            assert_eq!(ended.is_err_and(|failure| failure.asks_for_another_plan(clock.now())), writes == 0);
         }
     }
 

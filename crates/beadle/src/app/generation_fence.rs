@@ -24,26 +24,41 @@ pub(super) struct PolicyInForce {
 impl InForce for PolicyInForce {
     async fn other(&self) -> Result<Option<String>, StoreError> {
         let accepted = AcceptedPolicy::of(self.store.as_ref(), &self.file).await?;
-        // Services do not follow a generation that only a command applied, and none with other modes.
-        let accepted =
-            accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(&self.file));
         let current = self.policy.current();
-        Ok(accepted.map(|accepted| accepted.generation).filter(|accepted| *accepted != current.generation))
+        Ok(followed(accepted, &self.file).filter(|accepted| *accepted != current.generation))
     }
 }
 
-/// The mappings of the configuration to a target.
-pub(super) struct ConfiguredMappings {
+/// Returns the name of the accepted generation if services follow it. They do not follow a generation
+/// that only a command applied, and none with other modes.
+fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
+    let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
+    accepted.map(|accepted| accepted.generation)
+}
+
+/// The mappings to a target, which come from the configuration and from policies.
+pub(super) struct MappingsToTarget {
     pub(super) store: Arc<dyn Store>,
     pub(super) target: String,
     pub(super) directories: Arc<Directories>,
+    pub(super) orgs: Vec<Arc<OrgConfig>>,
 }
 
 #[async_trait]
-impl InForce for ConfiguredMappings {
+impl InForce for MappingsToTarget {
     async fn other(&self) -> Result<Option<String>, StoreError> {
-        let accepted = accepted_mappings::of(self.store.as_ref(), &self.target).await?;
-        let current = generation_of(&self.directories.in_force.configured_of(&self.target));
-        Ok(accepted.map(|accepted| accepted.generation).filter(|accepted| *accepted != current))
+        let (store, in_force) = (self.store.as_ref(), &self.directories.in_force);
+        let accepted = accepted_mappings::of(store, &self.target).await?;
+        let current = generation_of(&in_force.configured_of(&self.target));
+        let other = accepted.map(|accepted| accepted.generation).filter(|accepted| *accepted != current);
+        if other.is_some() {
+            return Ok(other);
+        }
+        // Another generation of a policy can have the first mapping to this target.
+        let accepted = AcceptedPolicy::of_all(store, &self.orgs).await?;
+        let mut accepted = self.orgs.iter().zip(accepted);
+        Ok(accepted.find_map(|(file, accepted)| {
+            followed(accepted, file).filter(|generation| in_force.has_other_policy(&file.name, generation))
+        }))
     }
 }

@@ -14,13 +14,13 @@ use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::accepted_limits;
+use crate::app::approved_holds::let_pass;
 use crate::app::configured_mappings;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
 use crate::app::guard_limits::GuardLimits;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
-use crate::app::policy_adoption::let_pass;
 use crate::app::service::Service;
 
 /// The number of keys that Beadle plans at the same time.
@@ -203,7 +203,12 @@ pub(crate) async fn adopt(
         return Ok(LimitsAdoption::Unchanged);
     }
     let (plans, asking) = of.plan(service, &holds).await?;
-    // The plan takes minutes, and an operator may have approved the limits meanwhile.
+    // The plan takes minutes. Another process can have put the same approved limits in force, and the
+    // changes must not pass twice.
+    if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
+        return Ok(LimitsAdoption::Unchanged);
+    }
+    // An operator may have approved the limits meanwhile.
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == generation);
     let now = service.clock().now();

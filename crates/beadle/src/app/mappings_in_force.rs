@@ -78,6 +78,12 @@ impl MappingsInForce {
         parts.of_policies.get(organisation).is_some_and(|of| of.generation == generation)
     }
 
+    /// Returns whether the mappings of another generation of an organisation's policy are in force.
+    pub(super) fn has_other_policy(&self, organisation: &str, generation: &str) -> bool {
+        let parts = self.parts.lock();
+        parts.of_policies.get(organisation).is_some_and(|of| of.generation != generation)
+    }
+
     /// Replaces the mappings of an organisation's policy.
     pub(crate) fn replace_policy(&self, organisation: &str, generation: &str, mappings: Vec<Mapping>) {
         let mut parts = self.parts.lock();
@@ -182,6 +188,8 @@ mod tests {
         assert_eq!(in_force.policies_to("aws"), [("acme".to_owned(), "g1".to_owned())]);
         assert!(in_force.policies_to("teams").is_empty());
         assert!(in_force.has_policy("acme", "g1") && !in_force.has_policy("acme", "g2"));
+        assert!(in_force.has_other_policy("acme", "g2") && !in_force.has_other_policy("acme", "g1"));
+        assert!(!in_force.has_other_policy("other", "g1"), "its mappings are not known");
         assert_eq!(in_force.all().all.len(), 2);
         in_force.replace_configured("aws", mappings(&["c", "d"]).all);
         assert_eq!(in_force.all().all.len(), 3);

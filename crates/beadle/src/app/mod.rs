@@ -13,6 +13,7 @@ mod affected_keys;
 pub(crate) mod application;
 pub(crate) mod applier;
 pub(crate) mod approval_rules;
+mod approved_holds;
 pub(crate) mod budget_share;
 pub(crate) mod client_options;
 pub(crate) mod command_gate;

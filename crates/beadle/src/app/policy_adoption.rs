@@ -1,14 +1,14 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
 use beadle_engine::{
-    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, StoreRecord, TaskStatus, Time,
+    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
 };
 use beadle_repositories::{Affected, Policy, Preview};
-use futures::future::try_join_all;
 
 use crate::app::accepted_policy::AcceptedPolicy;
 use crate::app::adoption_wait::AdoptionWait;
 use crate::app::affected_keys;
+use crate::app::approved_holds::{let_pass, take_back};
 use crate::app::configured_organisation::ServedOrganisation;
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
@@ -18,7 +18,7 @@ use crate::app::mapping_gate::{self, MappingPreview};
 use crate::app::service::Service;
 use crate::output::count::counted;
 
-/// The number of records that one transaction stores, or that are stored at the same time.
+/// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
 /// The failure of a caller whose organisation is not open yet.
@@ -169,8 +169,10 @@ async fn try_adopt(
         // Without the list of affected keys, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
         let mapped = MappingPreview::default();
-        return enact(service, organisation, current, candidate, (affected.as_ref(), &mapped), None).await;
+        let planned = (affected.as_ref(), &mapped);
+        return enact(service, organisation, current, candidate, planned, None, None).await;
     }
+    let accepted = AcceptedPolicy::stored(service.store.as_ref(), &organisation.file).await?;
     if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
         return Ok(adoption);
     }
@@ -223,7 +225,8 @@ async fn try_adopt(
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
     let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
-    enact(service, organisation, current, candidate, (affected.as_ref(), &mapped), approved).await
+    let planned = (affected.as_ref(), &mapped);
+    enact(service, organisation, current, candidate, planned, approved, Some(&accepted)).await
 }
 
 /// Returns an error if a part of the generation could not be planned.
@@ -239,7 +242,8 @@ fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
 
 /// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
 /// policy with which the gate compared the generation. `approved` is the approval, and the plans of
-/// repositories that the operator approved; `mapped` has the approved plans of groups.
+/// repositories that the operator approved; `mapped` has the approved plans of groups. `accepted` is
+/// the accepted generation before the plan; `None` if the mode is `observe`.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -247,6 +251,7 @@ async fn enact(
     candidate: Policy,
     (affected, mapped): (Option<&Affected>, &MappingPreview),
     approved: Option<(&GenerationApproval, &Plans)>,
+    accepted: Option<&Stored<AcceptedPolicy>>,
 ) -> Result<Adoption, Failure> {
     // The start of a sweep must see the policy and the record of the last sweep together.
     let _alone = organisation.generation_change.lock().await;
@@ -257,10 +262,18 @@ async fn enact(
         return Err(Failure::new(Class::Retry, text));
     }
     let now = service.clock().now();
-    let prepared = match file.mode {
-        Mode::Observe => None,
-        Mode::AddOnly | Mode::Enforce => Some(AcceptedPolicy::prepare(store, file, &candidate).await?),
+    let prepared = match accepted {
+        None => None,
+        Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
+    // The store can take longer than the lease is valid, and another process can have put the same
+    // approved generation in force. Its changes must not pass twice.
+    if let Some((_, accepted)) = &prepared {
+        let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
+        if !is_same || !service.is_chosen() {
+            return Ok(Adoption::Elsewhere { generation });
+        }
+    }
     // A run with the previous generation deletes approvals of changes that it does not plan. So the
     // approvals come last.
     if let Some((approval, plans)) = approved {
@@ -269,14 +282,20 @@ async fn enact(
         let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
     }
     fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
-    if let Some(prepared) = &prepared {
-        prepared.accept(store, file).await?;
+    if let Some((prepared, accepted)) = &prepared {
+        if !prepared.accept_after(store, file, accepted).await? {
+            if let Some((_, plans)) = approved {
+                take_back(store, plans).await?;
+                take_back(store, &mapped.plans).await?;
+            }
+            return Ok(Adoption::Elsewhere { generation });
+        }
         fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
     }
     // Until this call, runs use the previous generation. So the store deletes unused texts only
     // after the call.
     put_in_force(service, organisation, org, candidate).await;
-    if let Some(prepared) = prepared {
+    if let Some((prepared, _)) = prepared {
         prepared.tidy(store, file).await;
     }
     mapped.mark(store, now).await?;
@@ -382,43 +401,6 @@ async fn mark(
         fail::fail_point!("between-generation-marks", |_| std::process::abort());
     }
     Ok(marks.len())
-}
-
-/// Stores an approved hold for each change that the guard would check. So exactly these changes
-/// pass the guard, and use no room in its window.
-pub(super) async fn let_pass(
-    store: &dyn Store,
-    plans: &Plans,
-    generation: &str,
-    approval: &GenerationApproval,
-    now: Time,
-) -> Result<(), StoreError> {
-    let mut holds = Vec::new();
-    for (key, plan) in plans {
-        let guarded = plan.changes.iter().filter(|change| {
-            let risks = change.risks();
-            change.mode.allows(&risks) && (risks.is_guarded() || change.stop.is_some())
-        });
-        holds.extend(guarded.map(|change| Hold {
-            digest: change.digest(key),
-            key: key.clone(),
-            subject: plan.subject.clone(),
-            since: now,
-            why: format!("approved with the generation {generation}"),
-            contested: false,
-            approved_by: Some(approval.by.clone()),
-            approval_reason: Some(approval.reason.clone()),
-            rejected: None,
-            spent: false,
-            intent: None,
-            generation: generation.to_owned(),
-            change: change.clone(),
-        }));
-    }
-    for batch in holds.chunks(BATCH) {
-        try_join_all(batch.iter().map(|hold| store.take(StoreRecord::Hold(hold.clone())))).await?;
-    }
-    Ok(())
 }
 
 /// Ends the hold of a generation that nobody wants any more, because the policy is again the one in

@@ -176,16 +176,16 @@ pub(crate) async fn keep(
 ) -> Result<(), StoreError> {
     put(store, organisation, policy, new).await?;
     let in_force = in_force_note(organisation).get(store).await?.map(|InForce(name)| name);
-    let accepted = AcceptedPolicy::generation(store, organisation).await?;
-    let accepted = match accepted {
-        Some(generation) => {
-            all(store, organisation).await?.into_iter().find(|kept| kept.generation() == generation)
-        }
-        None => None,
-    };
-    let accepted = accepted.map(|kept| kept.name());
+    let accepted = accepted(store, organisation).await?;
     let spared: Vec<String> = in_force.into_iter().chain(accepted).chain([policy.name()]).collect();
     forget_others(store, organisation, &spared).await
+}
+
+/// Returns the name of the stored policy that a service accepted last.
+async fn accepted(store: &dyn Store, organisation: &str) -> Result<Option<String>, StoreError> {
+    let Some(generation) = AcceptedPolicy::generation(store, organisation).await? else { return Ok(None) };
+    let all = all(store, organisation).await?;
+    Ok(all.into_iter().find(|kept| kept.generation() == generation).map(|kept| kept.name()))
 }
 
 async fn put(
@@ -213,7 +213,8 @@ async fn put_part(store: &dyn Store, organisation: &str, name: &str, part: &str)
 }
 
 /// Records in the store and in the journal that a policy is in force, and deletes the files that
-/// this policy does not have. Does nothing if the policy comes from a folder.
+/// neither this policy nor the accepted one has. A slow process can record an older policy after
+/// another process has accepted a newer one. Does nothing if the policy comes from a folder.
 pub(crate) async fn accept(
     store: &dyn Store,
     organisation: &str,
@@ -250,7 +251,9 @@ pub(crate) async fn accept(
         put(store, organisation, &kept, &all).await?;
     }
     note.put(store, &InForce(name.clone())).await?;
-    forget_others(store, organisation, &[name]).await
+    let accepted = accepted(store, organisation).await?;
+    let spared: Vec<String> = accepted.into_iter().chain([name]).collect();
+    forget_others(store, organisation, &spared).await
 }
 
 /// Makes a policy for the store from the texts of `policy`. Also returns these texts by the ids of
@@ -406,6 +409,9 @@ mod tests {
         for id in ["c2", "c3"] {
             keep(store, "acme", &kept(id), &BTreeMap::from([text(id)])).await.unwrap();
         }
+        assert_eq!(all(store, "acme").await.unwrap(), [kept("c1"), kept("c3")]);
+        // A slow process still uses another policy.
+        accept(store, "acme", &policy(&kept("c3")), Time(1)).await.unwrap();
         assert_eq!(all(store, "acme").await.unwrap(), [kept("c1"), kept("c3")]);
     }
 

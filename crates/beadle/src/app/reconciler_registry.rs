@@ -13,10 +13,10 @@ use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, T
 
 use crate::app::directories_and_targets::Directories;
 use crate::app::fence::InForce;
-use crate::app::generation_fence::{ConfiguredMappings, PolicyInForce};
+use crate::app::generation_fence::{MappingsToTarget, PolicyInForce};
 use crate::app::github_organisation::GithubOrganisation;
 use crate::app::group_target::GroupTarget;
-use crate::config::Config;
+use crate::config::{Config, OrgConfig};
 
 /// Passes a key to the reconciler of the key's instance. An instance is not open if its policy is
 /// invalid, a secret is missing, or a probe contradicts the configuration. The keys of such an
@@ -98,6 +98,8 @@ pub(crate) struct ReconcilerRegistry {
     checks: InstanceRouter,
     policies: InstanceRouter,
     installations: InstanceRouter,
+    /// The organisations of the configuration. Their policies can have mappings.
+    orgs: Vec<Arc<OrgConfig>>,
     /// True if other processes work with the same store.
     is_shared: AtomicBool,
 }
@@ -121,6 +123,7 @@ impl ReconcilerRegistry {
             repositories: InstanceRouter::new(&configured, hold, clock),
             sweeps: InstanceRouter::new(&configured, hold, clock),
             dispatches: InstanceRouter::new(&configured, hold, clock),
+            orgs: file.org.clone(),
             is_shared: AtomicBool::default(),
         }
     }
@@ -158,8 +161,8 @@ impl ReconcilerRegistry {
     ) {
         let name = &target.file.name;
         let in_force = self.is_shared.load(Ordering::SeqCst).then(|| {
-            let (store, directories) = (store.clone(), of.clone());
-            Arc::new(ConfiguredMappings { store, target: name.clone(), directories }) as Arc<dyn InForce>
+            let (store, directories, orgs) = (store.clone(), of.clone(), self.orgs.clone());
+            Arc::new(MappingsToTarget { store, target: name.clone(), directories, orgs }) as Arc<dyn InForce>
         });
         self.groups.add(name, target.reconciler(store, clock, in_force));
     }

@@ -157,7 +157,8 @@ impl Service {
     /// organisation.
     pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
         let begin = |opened: &GithubOrganisation| self.reconcilers.add(opened, &self.store, self.clock());
-        let is_new = org.open_now(&self.app, begin).await?;
+        let is_chosen = self.lease.get().is_some_and(|lease| lease.is_held());
+        let is_new = org.open_now(&self.app, is_chosen, begin).await?;
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
             let check = policy_checks::reconciler(&self.app, &opened, &self.directories, &self.store);

@@ -69,6 +69,17 @@ impl ServiceRecord {
         Ok(running)
     }
 
+    /// Returns whether a running service uses this generation of the policy of an organisation.
+    pub(crate) async fn uses(
+        store: &dyn Store,
+        (organisation, generation): (&str, &str),
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        let running = Self::running(store, now).await?;
+        let mut used = running.iter().filter_map(|record| record.organisations.get(organisation));
+        Ok(used.any(|used| used.generation.as_deref() == Some(generation)))
+    }
+
     /// Returns whether the process renewed its record a short time ago.
     pub(crate) fn is_running(&self, now: Time) -> bool {
         now.since(self.at) <= RUNNING && self.at <= now + RUNNING
@@ -176,5 +187,23 @@ mod tests {
         }
         let running = ServiceRecord::running(store.as_ref(), now).await.unwrap();
         assert_eq!(running.iter().map(|record| record.at).collect::<Vec<_>>(), [now, new]);
+    }
+    #[tokio::test]
+    async fn a_generation_is_used_as_long_as_a_process_that_runs_has_it() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let in_force = InForce { generation: Some("g2".to_owned()), ..InForce::default() };
+        let organisations = [("acme".to_owned(), in_force)].into();
+        let record = ServiceRecord { at: Time(0), organisations, ..ServiceRecord::default() };
+        ServiceRecord::note("one").put(store, &record).await.unwrap();
+        let later = Time(0) + RUNNING + Duration::from_secs(1);
+        for (of, now, is_used) in [
+            (("acme", "g2"), Time(0), true),
+            (("acme", "g1"), Time(0), false),
+            (("other", "g2"), Time(0), false),
+            (("acme", "g2"), later, false),
+        ] {
+            assert_eq!(ServiceRecord::uses(store, of, now).await.unwrap(), is_used, "{of:?} {now}");
+        }
     }
 }

@@ -11,12 +11,12 @@ use beadle_groups::sweep::remembered;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::accepted_target::{self, place};
+use crate::app::approved_holds::let_pass;
 use crate::app::configured_mappings::limits;
 use crate::app::configured_organisation::is_first_gated;
 use crate::app::group_target::GroupTarget;
 use crate::app::held_generation::HeldGeneration;
 use crate::app::hold_records;
-use crate::app::policy_adoption::let_pass;
 use crate::app::service::Service;
 use crate::config::{Config, TargetConfig};
 
@@ -86,8 +86,9 @@ pub(crate) async fn adopt(
         return Ok(None);
     }
     // Only one process plans the changes. The others follow when it has accepted the target.
+    let elsewhere = || Ok(Some("another process plans its changes for the gate".to_owned()));
     if !service.is_chosen() {
-        return Ok(Some("another process plans its changes for the gate".to_owned()));
+        return elsewhere();
     }
     if let Some(why) = mappings.incomplete.get(name) {
         return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
@@ -99,7 +100,13 @@ pub(crate) async fn adopt(
         let text = format!("the target {name} waits for the gate: {first}");
         return Err(Failure::new(Class::Retry, text));
     }
-    // The plan takes minutes, and an operator may have approved the target meanwhile.
+    // The plan takes minutes. Another process can have accepted the same approved target, and the
+    // changes must not pass twice.
+    let known = accepted_target::of(store.as_ref(), name).await?;
+    if !service.is_chosen() || known.as_ref() == Some(&place) {
+        return elsewhere();
+    }
+    // An operator may have approved the target meanwhile.
     let before = held_in(store.as_ref(), &note, &generation).await?;
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);

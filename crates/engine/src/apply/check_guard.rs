@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
+use super::failures::lease_lost;
 use super::severity::more_severe;
-use super::{ApplyContext, StepResult, lease_lost};
+use super::{ApplyContext, StepResult};
 use crate::contested::contested;
 use crate::failure::{Class, Failure};
 use crate::guard::{Hold, Limits, RepositoryCount, Verdict};

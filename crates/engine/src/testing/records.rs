@@ -141,6 +141,10 @@ pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
     assert_eq!(store.accept(delivered.clone(), marks).await, Ok(Accepted::Stored));
     assert_eq!(store.accept(delivered, Vec::new()).await, Ok(Accepted::Duplicate));
     assert!(store.body("github", "a\0b").await.unwrap().is_some());
+    for before in [None, Some("1")] {
+        assert!(store.replace("odd", before, "a\0b").await.unwrap());
+        store.put("odd", "1").await.unwrap();
+    }
     let claims = store.claim(10, LATER).await.unwrap();
     let mut claimed: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
     claimed.sort();
@@ -224,12 +228,14 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     from.pause("acme", LATER + Duration::from_secs(60)).await.unwrap();
     let long = "x".repeat(100_000);
     from.put("cursor", &long).await.unwrap();
+    from.put("settled-intents", "0").await.unwrap();
     from.ready().await.unwrap();
     to.ready().await.unwrap();
     let copied =
         crate::transfer::copy(from.as_ref(), to.as_ref(), limits.window, LATER, &|_, _| {}).await.unwrap();
     let expected = Copied { keys: 3, deliveries: 2, entries: 4, holds: 1, notes: 1, pauses: 1 };
     assert_eq!(copied, expected);
+    assert_eq!(to.get("settled-intents").await, Ok(None), "the journal of the other store has its own");
     assert_eq!(to.rows(10).await, from.rows(10).await);
     assert_eq!(to.deliveries(all()).await, from.deliveries(all()).await);
     assert_eq!(to.body("github", "a").await, from.body("github", "a").await);

@@ -1,13 +1,15 @@
-//! Checks that the guard learns the end of a write, although the store fails at that moment.
+//! Checks that the guard learns the end of a write, although the store fails at that moment, and that
+//! no write follows an answer of the store that comes too late.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{
-    ApplyContext, Change, Clock, Failure, Field, Key, Lane, Limits, Mode, Plan, PlanWriter, Report, Risk,
-    Session, StepResult, Store, Time, Timing, WritePace, apply,
+    ApplyContext, Change, Clock, Failure, Field, Key, Lane, Limits, Mark, Mode, Plan, PlanWriter, Report,
+    Risk, Session, Spent, StepResult, Store, Time, Timing, WritePace, apply,
 };
+use parking_lot::Mutex;
 
 use crate::line::Line;
 use crate::scenario::Scenario;
@@ -86,4 +88,72 @@ async fn an_approval_ends_with_its_write_although_the_store_fails_at_that_moment
     let written = run(&world, &store, &clock).await;
     assert_eq!(written.steps[0].outcome, StepResult::Written);
     assert!(store.holds().await.unwrap().is_empty(), "the approval is used up");
+}
+
+/// A vendor that accepts each write. From the moment at which it is opened, each call of the store
+/// takes long.
+#[derive(Clone)]
+struct Slow {
+    world: Arc<World>,
+    clock: Clock,
+    opened: Time,
+    /// How long after the opening the write was sent.
+    sent: Arc<Mutex<Option<Duration>>>,
+}
+
+#[async_trait]
+impl PlanWriter<()> for Slow {
+    async fn open(&self, _: &Key, _: &Plan<()>, _: Time, _: Lane) -> Result<Box<dyn Session<()>>, Failure> {
+        self.world.lock().faults.hangs = 1000;
+        Ok(Box::new(Self { opened: self.clock.now(), ..self.clone() }))
+    }
+}
+
+#[async_trait]
+impl Session<()> for Slow {
+    async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+        *self.sent.lock() = Some(self.clock.now().since(self.opened));
+        self.world.lock().faults = Faults::default();
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_the_store_allowed_too_late_is_not_sent() {
+    let (mut in_time, mut late) = (0, 0);
+    for seed in 0..30 {
+        let world = World::new(&Scenario { faults: Faults::default(), ..Scenario::new(seed) }, None, false);
+        let line = Line { world: world.clone(), process: 0, timing: Timing::default() };
+        let (store, clock) = (Arc::new(line) as Arc<dyn Store>, Clock::simulated(Time(START)));
+        let key = Key::new("repository", "acme", 1);
+        store.mark(vec![Mark::new(key.clone(), Lane::Event)], clock.now()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let claim = store.claim(1, clock.now()).await.unwrap().remove(0);
+        let context = ApplyContext {
+            store: store.clone(),
+            clock: clock.clone(),
+            lease: Some(claim.lease),
+            lane: Lane::Event,
+            limits: Limits { removes: 50, ..LIMITS },
+            pace: WritePace::new(Duration::ZERO),
+            patient: false,
+            generation: "g".into(),
+            planned: clock.now(),
+        };
+        let sent = Arc::default();
+        let vendor = Slow { world: world.clone(), clock: clock.clone(), opened: Time(0), sent };
+        let report = apply(&key, &removal(), &vendor, &context, &|_, _| {}).await.unwrap();
+        world.lock().faults = Faults::default();
+        let sent = *vendor.sent.lock();
+        let state = store.bookings(Time(0)).await.unwrap()[0].state;
+        if let Some(after) = sent {
+            in_time += 1;
+            assert!(after < Timing::default().lease, "another worker can have the key after {after:?}");
+            assert_eq!((&report.steps[0].outcome, state), (&StepResult::Written, Spent::Written));
+        } else {
+            late += 1;
+            assert_eq!((&report.steps[0].outcome, state), (&StepResult::NotReached, Spent::Refused));
+        }
+    }
+    assert!(in_time > 0 && late > 0, "{in_time} {late}");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,8 @@ use beadle_engine::{
     BackgroundTask, Class, Clock, Driver, Failure, Runs, Store, TaskLease, TaskStatus, Time,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -287,4 +290,48 @@ async fn a_run_ends_when_the_process_loses_the_lease() {
     let record = &driver.status()[0];
     assert_eq!((begun.load(Ordering::SeqCst), record.runs, record.failures), (1, 1, 0));
     assert_eq!(record.last, Some(TaskStatus::Unfinished("another process runs the task".to_owned())));
+}
+
+/// A task whose run hangs in a blocking call.
+struct Blocked {
+    begun: Arc<Notify>,
+    until: Mutex<Receiver<()>>,
+}
+
+#[async_trait]
+impl BackgroundTask for Blocked {
+    fn name(&self) -> String {
+        "blocked".to_owned()
+    }
+    fn period(&self) -> Duration {
+        SECOND
+    }
+    fn timeout(&self) -> Duration {
+        600 * SECOND
+    }
+    async fn activate(&self) -> Result<TaskStatus, Failure> {
+        self.begun.notify_one();
+        let _ = self.until.lock().recv();
+        Ok(TaskStatus::Idle)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_process_does_not_release_the_lease_while_a_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = (store(&folder), Clock::system());
+    let lease = Arc::new(TaskLease::new(store.clone(), clock.clone(), "one"));
+    let (end, until) = channel();
+    let begun = Arc::new(Notify::new());
+    let task: Arc<dyn BackgroundTask> = Arc::new(Blocked { begun: begun.clone(), until: Mutex::new(until) });
+    let driver = Driver::new(store.clone(), clock, vec![task]).sharing(Some(lease));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { driver.run(stopped).await });
+    begun.notified().await;
+    stop.cancel();
+    running.await.unwrap();
+    let stored = store.get("task-lease:background").await.unwrap().unwrap();
+    end.send(()).unwrap();
+    assert!(stored.contains("\"one\""), "{stored}");
 }

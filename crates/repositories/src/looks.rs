@@ -50,8 +50,15 @@ impl Looks {
     }
 
     /// Returns the time of the last read of an aspect, if this run can compare its answers with what
-    /// the policy declares. Returns `None` if the run must read the aspect.
+    /// the policy declares. Returns `None` if the run must read the aspect. A run that plans a second
+    /// time has the answers of its first time.
     pub(crate) fn last_read(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
+        if let Some(found) = self.found.lock().get(aspect) {
+            return found
+                .as_ref()
+                .filter(|read| declared == Some(read.declared.as_str()))
+                .map(|read| read.at);
+        }
         let read = self.before.parts.get(aspect).filter(|read| declared == Some(read.declared.as_str()))?;
         (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then_some(read.at)
     }

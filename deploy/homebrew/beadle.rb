@@ -9,7 +9,7 @@ class Beadle < Formula
   depends_on "rust" => :build
 
   def install
-    system "cargo", "install", "--features", "postgres,sso", *std_cargo_args(path: "crates/beadle")
+    system "cargo", "install", "--features", "postgres,otel,sso", *std_cargo_args(path: "crates/beadle")
     generate_completions_from_executable(bin/"beadle", "completions", shells: [:bash, :fish, :zsh])
   end
 

@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask test`, `ci`, `storm`, `fuzz`, `house`, `pages`, `bench`, `package`,
-//! `dist`, `tools`, `described`, `screenshots`.
+//! `dist`, `deployments`, `tools`, `described`, `screenshots`.
 
 mod chromium;
 mod debian;
@@ -88,6 +88,8 @@ enum Command {
     Package,
     /// Build the files of a release into target/packages, or check them
     Dist(dist::DistArgs),
+    /// Check the files of deploy/: SAM, Terraform, the chart and the Dockerfile
+    Deployments,
     /// Fetch the tools of the tests and checks, at pinned versions
     Tools,
     /// Generate the table from GitHub's description, by which the simulated GitHub checks bodies
@@ -107,6 +109,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { which } => bench(which.as_deref()),
         Command::Package => package::build(),
         Command::Dist(args) => dist::run(&args),
+        Command::Deployments => tools::deployments(),
         Command::Tools => tools::everything(),
         Command::Described => described::write(),
         Command::Screenshots => screenshots::take(),
@@ -137,44 +140,44 @@ fn ci() -> anyhow::Result<()> {
     described::check()?;
     step("dependencies");
     tools::cargo_deny()?;
-    step("packages of the functions; beside them 10,000 interleavings, and storms and a load of a minute");
-    // A linker that optimises uses only one processor.
-    let mut packages = Process::new(std::env::current_exe()?);
-    packages.arg("package");
-    let interleavings = suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?;
-    let minute = &[("STORM_SECONDS", "60")];
-    let engine = suite::one_command("storm", "no_storm_breaks", minute)?;
-    let vendors = suite::unit_command("no_storm_of_github", minute)?;
-    let directories = suite::one_command("interleavings", "no_storm_of_a_directory", minute)?;
-    let disks = suite::one_command("disks", "no_storm_of_disks", minute)?;
-    let load = suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?;
-    let job = |name: &str, command| Job { name: name.to_owned(), command };
-    let jobs = vec![
-        job("packages", packages),
-        job("interleavings", interleavings),
-        job("storms of the engine", engine),
-        job("storms of vendors", vendors),
-        job("storms of directories", directories),
-        job("storms of disks", disks),
-        job("load", load),
-    ];
-    side_by_side::run(jobs, 2)?;
+    long_jobs()?;
     step("functions of the packages");
     tools::tables()?;
     let packages = package::folder("x86_64").display().to_string();
     suite::one("e2e", "aws::functions::a_webhook", &[("BEADLE_PACKAGES", &packages)])?;
-    let draft = dist::DistArgs::draft();
-    dist::run(&draft)?;
-    dist::run(&draft.check())?;
-    step("deployments; beside them the build of the demo");
-    std::thread::scope(|scope| {
-        let building = scope.spawn(|| cargo(&["build", "--release", "--bin", "beadle-demo"], &[]));
-        let deployments = tools::deployments().and_then(|()| tools::sam_build());
-        building.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        deployments
-    })?;
+    step("the function that SAM builds");
+    tools::sam_build()?;
+    step("the files of a release");
+    dist::run(&dist::DistArgs::check_draft())?;
     step("the demo");
     cargo(&["run", "--release", "--", "demo"], &[])
+}
+
+/// Runs what takes minutes, two jobs at a time: a build that links with optimisation uses only one
+/// processor, and so do the storms.
+fn long_jobs() -> anyhow::Result<()> {
+    step("builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute");
+    let own = |args: &[&str]| -> anyhow::Result<Process> {
+        let mut command = Process::new(std::env::current_exe()?);
+        command.args(args);
+        Ok(command)
+    };
+    let mut demo = Process::new(env!("CARGO"));
+    demo.args(["build", "--release", "--bin", "beadle-demo"]).current_dir(run::root());
+    let minute = &[("STORM_SECONDS", "60")];
+    let jobs = [
+        ("packages", own(&["package"])?),
+        ("files of a release", own(&["dist", "--profile", "draft"])?),
+        ("interleavings", suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?),
+        ("storms of the engine", suite::one_command("storm", "no_storm_breaks", minute)?),
+        ("storms of vendors", suite::unit_command("no_storm_of_github", minute)?),
+        ("storms of directories", suite::one_command("interleavings", "no_storm_of_a_directory", minute)?),
+        ("storms of disks", suite::one_command("disks", "no_storm_of_disks", minute)?),
+        ("load", suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?),
+        ("deployments", own(&["deployments"])?),
+        ("demo", demo),
+    ];
+    side_by_side::run(jobs.map(|(name, command)| Job { name: name.to_owned(), command }).into(), 2)
 }
 
 fn pages() -> anyhow::Result<()> {

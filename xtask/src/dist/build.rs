@@ -10,8 +10,12 @@ use crate::dist::target::{GLIBC, Kind, Target};
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The features of the released programs: all stores, and the sign-in of operators to AWS.
-pub(crate) const FEATURES: &str = "postgres,sso";
+/// The features of the released programs: all stores, the export of traces, and the sign-in of
+/// operators to AWS.
+pub(crate) const FEATURES: &str = "postgres,otel,sso";
+/// The features of a draft. AWS' crates take as long to build as all others together, and no check of
+/// a release's files needs them; the tests and the packages of the functions build them.
+const DRAFT_FEATURES: &str = "postgres";
 
 /// Builds the program of a target, and returns its path. The program contains the list of its
 /// dependencies, which `cargo audit bin` reads.
@@ -28,7 +32,8 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
         paths.iter().map(|(real, shown)| format!("-ffile-prefix-map={real}={shown}")).collect();
     let mut command = Command::new(env!("CARGO"));
     command.args(["auditable", target.command(), "--locked", "--package", "beadle", "--bin", "beadle"]);
-    command.args(["--features", FEATURES, "--profile", &release.profile, "--target", &target.asked()]);
+    let features = if release.is_draft() { DRAFT_FEATURES } else { FEATURES };
+    command.args(["--features", features, "--profile", &release.profile, "--target", &target.asked()]);
     command.arg("--target-dir").arg(&folder);
     command.env("PATH", tools::release_path()?);
     command.env("SOURCE_DATE_EPOCH", release.epoch.to_string()).env("CARGO_INCREMENTAL", "0");

@@ -32,7 +32,7 @@ pub(crate) struct DistArgs {
     /// What to do
     #[arg(value_enum, default_value = "build")]
     step: Step,
-    /// Profile of cargo for the programs; `draft` builds in a few minutes
+    /// Profile of cargo for the programs; `draft` builds in a few minutes, and without AWS
     #[arg(long, default_value = "dist")]
     profile: String,
     /// Build programs of one kind only; packages need `glibc`, images need `static`
@@ -41,15 +41,9 @@ pub(crate) struct DistArgs {
 }
 
 impl DistArgs {
-    /// Returns the arguments with which CI builds the files. The programs are built in a few minutes,
-    /// because CI only checks that the files can be installed and run.
-    pub(crate) fn draft() -> Self {
-        Self { step: Step::Build, profile: "draft".to_owned(), only: None }
-    }
-
-    /// Returns the arguments with which the built files are checked.
-    pub(crate) fn check(self) -> Self {
-        Self { step: Step::Check, ..self }
+    /// Returns the arguments with which CI checks the files of a draft.
+    pub(crate) fn check_draft() -> Self {
+        Self { step: Step::Check, profile: release::DRAFT.to_owned(), only: None }
     }
 }
 

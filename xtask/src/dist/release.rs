@@ -8,6 +8,9 @@ use anyhow::{Context as _, bail};
 
 use crate::run::root;
 
+/// The profile of cargo with which CI builds the programs.
+pub(crate) const DRAFT: &str = "draft";
+
 /// One release. Two releases of the same commit have equal files, whatever their folders are.
 pub(crate) struct Release {
     /// The version of the workspace.
@@ -39,6 +42,11 @@ impl Release {
             files: target.join("files"),
             work: target.join("work"),
         })
+    }
+
+    /// Returns whether the programs are built only for the checks of CI.
+    pub(crate) fn is_draft(&self) -> bool {
+        self.profile == DRAFT
     }
 
     /// Returns the time of the commit.

@@ -1,3 +1,6 @@
+//! Lets a new policy, new mappings, raised limits or a new target pass, or holds them until an
+//! operator approves them. Stores the limits and the targets that passed.
+
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_target;
 pub(crate) mod adoption_wait;

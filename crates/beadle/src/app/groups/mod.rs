@@ -1,3 +1,5 @@
+//! Opens the directories and the targets of groups, and puts the mappings between them in force.
+
 pub(crate) mod accepted_mappings;
 pub(crate) mod configured_mappings;
 pub(crate) mod directories_and_targets;

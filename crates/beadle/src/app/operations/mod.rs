@@ -1,3 +1,6 @@
+//! Carries out what people request with a command or on a page: apply, undo, pause, retry, waive, and
+//! decide about held changes.
+
 pub(crate) mod applier;
 pub(crate) mod approval_rules;
 pub(crate) mod generation_approval;

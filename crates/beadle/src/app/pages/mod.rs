@@ -1,3 +1,6 @@
+//! Gives the pages of the operator listener their facts, and carries out the requests of signed-in
+//! people with the functions of [`operations`](crate::app::operations).
+
 mod approver;
 pub(super) mod decisions;
 pub(crate) mod facts;

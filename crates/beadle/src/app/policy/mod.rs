@@ -1,3 +1,6 @@
+//! Reads the policy of an organisation, stores its files, and puts a new generation in force after the
+//! gate lets it pass.
+
 pub(crate) mod accepted;
 pub(crate) mod adoption;
 mod affected_keys;

@@ -1,4 +1,6 @@
-//! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS.
+//! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS. The
+//! files of this folder find the reconciler of a key, stop runs that use a replaced generation, and
+//! report the condition of the service.
 
 pub(crate) mod condition;
 pub(super) mod fence;

@@ -1,4 +1,5 @@
-//! Opens the store that the configuration names, or a store at another location.
+//! Opens the store that the configuration names, or a store at another location. The files of this
+//! folder open PostgreSQL, compare clocks, and split texts that are too long for a note.
 
 pub(crate) mod clock;
 pub(crate) mod postgres;

@@ -1,5 +1,6 @@
 //! Finds the server of PostgreSQL that tests start.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::bail;
@@ -13,8 +14,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// this is an error.
 pub(crate) fn for_tests() -> anyhow::Result<bool> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = Path::new(DEBIAN).is_dir()
-        || std::env::split_paths(&path).any(|folder| folder.join("initdb").is_file());
+    let installed = has_server(&path, Path::new(DEBIAN));
     if !installed {
         let missing = "PostgreSQL is not installed (Debian's package is `postgresql`)";
         if std::env::var_os("CI").is_some() {
@@ -23,4 +23,31 @@ pub(crate) fn for_tests() -> anyhow::Result<bool> {
         step(&format!("{missing}: the tests of its store are left out"));
     }
     Ok(installed)
+}
+
+/// Returns whether a folder of `path`, or a version in the folder of Debian, has the program that
+/// prepares a server. The tests find it in the same way (`tools/emulate/src/cluster.rs`). This
+/// package cannot use their function, because it must not build the clients of AWS.
+fn has_server(path: &OsStr, debian: &Path) -> bool {
+    let versions = std::fs::read_dir(debian).into_iter().flatten().flatten();
+    let of_debian = versions.map(|version| version.path().join("bin"));
+    std::env::split_paths(path).chain(of_debian).any(|folder| folder.join("initdb").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_without_a_server_are_not_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = folder.path().join("17/bin");
+        std::fs::create_dir_all(&programs).unwrap();
+        let elsewhere = folder.path().join("missing");
+        std::fs::write(programs.join("psql"), "").unwrap();
+        assert!(!has_server(programs.as_os_str(), folder.path()));
+        std::fs::write(programs.join("initdb"), "").unwrap();
+        assert!(has_server(programs.as_os_str(), &elsewhere), "it is in PATH");
+        assert!(has_server(elsewhere.as_os_str(), folder.path()), "it is in Debian's folder");
+    }
 }

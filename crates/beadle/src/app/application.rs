@@ -8,14 +8,14 @@ use beadle_engine::{Clock, Store, WritePace};
 use beadle_github::{Api, Asks, IssueWriter, Reader};
 use beadle_repositories::Policy;
 
-use crate::app::budget_share::SpawnedShare;
-use crate::app::client_options::OpenOptions;
-use crate::app::directories_and_targets::Directories;
-use crate::app::file_timeout::FileReader;
-use crate::app::github_clients::GithubClients;
-use crate::app::github_organisation::{GithubOrganisation, read_folder};
-use crate::app::policy_part::PolicyPart;
-use crate::app::policy_source::RepositoryPolicy;
+use crate::app::connections::budget_share::SpawnedShare;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::file_timeout::FileReader;
+use crate::app::connections::github::GithubClients;
+use crate::app::groups::directories_and_targets::Directories;
+use crate::app::organisations::github::{GithubOrganisation, read_folder};
+use crate::app::policy::part::PolicyPart;
+use crate::app::policy::source::RepositoryPolicy;
 use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};
 
 /// The parts that all processes need: a command, `beadle serve`, and the worker function on AWS.

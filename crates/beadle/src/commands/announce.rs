@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::app::github_organisation::GithubOrganisation;
+use crate::app::organisations::github::GithubOrganisation;
 use crate::commands::plan::Writable;
 use crate::output::count::counted;
 use crate::output::printer::Printer;

@@ -8,9 +8,9 @@ use beadle_engine::apply::{PlanWriter, Planner};
 use beadle_engine::{Change, Lane, Plan, Store};
 
 use crate::app::application::App;
-use crate::app::applier::{Applier, write};
-use crate::app::budget_share::SpawnedShare;
-use crate::app::client_options::OpenOptions;
+use crate::app::connections::budget_share::SpawnedShare;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::operations::applier::{Applier, write};
 use crate::app::store;
 use crate::cli::ApplyArgs;
 use crate::commands::announce::announce;

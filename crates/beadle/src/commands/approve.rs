@@ -4,8 +4,8 @@
 use beadle_engine::Clock;
 use beadle_engine::guard::{Decision, group_holds};
 
-use crate::app::generation_approval::{ambiguity, approve, is_named};
-use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::operations::generation_approval::{ambiguity, approve, is_named};
 use crate::app::store;
 use crate::cli::ApproveArgs;
 use crate::commands::decide::{decide_changes, decider};

@@ -9,7 +9,7 @@ use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
+use crate::app::connections::client_options::OpenOptions;
 use crate::app::store;
 use crate::commands::{FINE, ago};
 use crate::config::Config;

@@ -8,7 +8,8 @@ use beadle_repositories::policy::{Node, Problem, Tested};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
-use crate::app::{member_file, refused};
+use crate::app::groups::member_file;
+use crate::app::policy::refused;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource, waiver_findings};
 use crate::output::count::counted;

@@ -3,7 +3,7 @@
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, is_undo, limit_holds};
 use beadle_engine::{Hold, Mode, Store, Time};
 
-use crate::app::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
+use crate::app::operations::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
 use crate::cli::DecideArgs;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::Config;

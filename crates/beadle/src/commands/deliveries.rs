@@ -7,7 +7,7 @@ use anyhow::bail;
 use beadle_engine::{Clock, DeliveryRow, Key, Listing, Store};
 use beadle_hooks::okta::{EVENTS, SOURCE};
 
-use crate::app::key_names::{self as names, PAGE};
+use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::ListArgs;
 use crate::commands::FINE;

@@ -10,11 +10,13 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
-use crate::app::github_organisation::GithubOrganisation;
-use crate::app::held_generation::HeldGeneration;
-use crate::app::service_record::other_configurations;
-use crate::app::{senders, store, store_clock};
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::senders;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::service::record::other_configurations;
+use crate::app::store;
+use crate::app::store::clock as store_clock;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};

@@ -10,7 +10,7 @@ use beadle_repositories::policy::{Did, Explained};
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
+use crate::app::connections::client_options::OpenOptions;
 use crate::app::store;
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Mode, Store};
 
-use crate::app::accepted_limits;
-use crate::app::accepted_target;
-use crate::app::command_gate;
-use crate::app::directories_and_targets::Directories;
-use crate::app::github_organisation::GithubOrganisation;
-use crate::app::group_target::GroupTarget;
-use crate::app::guard_limits::GuardLimits;
-use crate::app::target_gate;
+use crate::app::gate::accepted_limits;
+use crate::app::gate::accepted_target;
+use crate::app::gate::command as command_gate;
+use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::target as target_gate;
+use crate::app::groups::directories_and_targets::Directories;
+use crate::app::groups::target::GroupTarget;
+use crate::app::organisations::github::GithubOrganisation;
 use crate::cli::Selection;
 use crate::config::Config;
 use crate::output::printer::Printer;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use beadle_engine::{Clock, Field, History, Time};
 use serde_json::{Value, json};
 
-use crate::app::key_names::{self as names, PAGE};
+use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;

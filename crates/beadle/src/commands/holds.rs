@@ -6,7 +6,7 @@ use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
 use beadle_engine::{Clock, Hold, Store, Time};
 use serde_json::json;
 
-use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::store;
 use crate::cli::HoldsArgs;
 use crate::commands::{FAILED, FINE, ago};

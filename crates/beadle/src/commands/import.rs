@@ -12,7 +12,7 @@ use beadle_repositories::policy::read_text;
 use beadle_repositories::{Incumbent, Policy, Severity, import_policy};
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
+use crate::app::connections::client_options::OpenOptions;
 use crate::cli::{ImportArgs, Tool};
 use crate::commands::{FAILED, FINE, import_groups};
 use crate::config::Config;

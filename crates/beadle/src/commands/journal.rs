@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Entry, History, Key, Listing, Risk, Store, Time};
 
-use crate::app::directories_and_targets::group_keys;
-use crate::app::key_names::{self as names, PAGE};
+use crate::app::groups::directories_and_targets::group_keys;
+use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;

@@ -47,7 +47,7 @@ use beadle_engine::Time;
 use beadle_repositories::{FileKind, rule_schema, schema, test_schema, waiver_schema};
 use clap::CommandFactory as _;
 
-use crate::app::installations;
+use crate::app::organisations::installations;
 use crate::cli::{Cli, Command, SchemaFile, SelfCommand, StoreCommand, TargetsCommand};
 use crate::config::{Config, ConfigPlace, EXAMPLE};
 use crate::output::printer::Printer;

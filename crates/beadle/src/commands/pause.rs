@@ -8,8 +8,8 @@ use std::time::Duration;
 use beadle_engine::Clock;
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
-use crate::app::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};

@@ -10,12 +10,12 @@ use beadle_repositories::{RepositoryPlanner, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::app::application::App;
-use crate::app::budget_share::SpawnedShare;
-use crate::app::client_options::OpenOptions;
-use crate::app::github_organisation::GithubOrganisation;
-use crate::app::group_target::GroupTarget;
-use crate::app::held_generation::HeldGeneration;
-use crate::app::service_record::other_configurations;
+use crate::app::connections::budget_share::SpawnedShare;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::groups::target::GroupTarget;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::service::record::other_configurations;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
 use crate::commands::preview;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Key, Lane, Row, Store, Time};
 
-use crate::app::directories_and_targets::group_keys;
-use crate::app::key_names as names;
-use crate::app::retrying;
+use crate::app::groups::directories_and_targets::group_keys;
+use crate::app::operations::key_names as names;
+use crate::app::operations::retrying;
 use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FINE, ago, operator, pause};

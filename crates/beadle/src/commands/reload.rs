@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 
-use crate::app::reloaded::Reloaded;
+use crate::app::operations::reloaded::Reloaded;
 use crate::commands::healthcheck::reachable;
 use crate::commands::{FINE, PENDING};
 use crate::config::Config;

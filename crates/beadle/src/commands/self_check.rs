@@ -9,8 +9,9 @@ use beadle_config::StoreLocation;
 use beadle_engine::Clock;
 use beadle_store_sqlite::{FormatVersion, format_of};
 
-use crate::app::service_record::ServiceRecord;
-use crate::app::{store, store_postgres};
+use crate::app::service::record::ServiceRecord;
+use crate::app::store;
+use crate::app::store::postgres as store_postgres;
 use crate::commands::{FINE, PENDING};
 use crate::config::Config;
 use crate::output::printer::Printer;

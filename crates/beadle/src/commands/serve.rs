@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 
 use self::in_use::{GRACE, InUse, Prepared, Routes};
 use self::reload_pace::ReloadPace;
-use crate::app::{installations, store};
+use crate::app::organisations::installations;
+use crate::app::store;
 use crate::commands::FINE;
 use crate::config::{Config, ConfigPlace};
 use crate::reload_signal::ReloadSignal;

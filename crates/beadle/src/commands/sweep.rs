@@ -14,11 +14,11 @@ use beadle_engine::{Change, Clock, Hold, Key, Lane, Limits, Mode, Plan, Report, 
 use serde_json::json;
 
 use crate::app::application::App;
-use crate::app::applier::{Applier, write};
-use crate::app::budget_share::SpawnedShare;
-use crate::app::client_options::OpenOptions;
-use crate::app::directories_and_targets::Directories;
-use crate::app::github_organisation::GithubOrganisation;
+use crate::app::connections::budget_share::SpawnedShare;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::groups::directories_and_targets::Directories;
+use crate::app::operations::applier::{Applier, write};
+use crate::app::organisations::github::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::announce::announce;

@@ -8,8 +8,8 @@ use beadle_okta::{Okta, Since};
 use beadle_scim::{Finding, Probed};
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
-use crate::app::group_target::{GroupTarget, TOKEN_DAYS};
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::groups::target::{GroupTarget, TOKEN_DAYS};
 use crate::app::store;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use beadle_engine::{Change, Key, StepResult};
 
 use crate::app::application::App;
-use crate::app::budget_share::SpawnedShare;
-use crate::app::client_options::OpenOptions;
-use crate::app::github_organisation::GithubOrganisation;
+use crate::app::connections::budget_share::SpawnedShare;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::operations::undoing::{Undo, UndoSelection, select};
+use crate::app::organisations::github::GithubOrganisation;
 use crate::app::store;
-use crate::app::undoing::{Undo, UndoSelection, select};
 use crate::cli::UndoArgs;
 use crate::commands::apply::{agreed, declined, summary, writes};
 use crate::commands::gate::limit_organisation;

@@ -7,10 +7,10 @@ use beadle_engine::Clock;
 use beadle_repositories::policy::Waiver;
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::operations::waived_repositories::covered;
+use crate::app::operations::waiving::{check, until, waive};
 use crate::app::store;
-use crate::app::waived_repositories::covered;
-use crate::app::waiving::{check, until, waive};
 use crate::cli::WaiveArgs;
 use crate::commands::{FINE, operator};
 use crate::config::{Config, OrgConfig};

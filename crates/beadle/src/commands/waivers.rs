@@ -8,10 +8,10 @@ use beadle_repositories::{stored_waiver, stored_waivers};
 use serde_json::json;
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::operations::waived_repositories::covered;
+use crate::app::operations::waiving;
 use crate::app::store;
-use crate::app::waived_repositories::covered;
-use crate::app::waiving;
 use crate::cli::WaiversArgs;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::{Config, waiver_rules};

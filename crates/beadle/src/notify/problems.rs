@@ -10,10 +10,10 @@ use beadle_engine::notify::{Problem, ProblemKind, Topic};
 use beadle_engine::{History, Hold, Key, Store, StoreError, Time};
 use parking_lot::Mutex;
 
-use crate::app::group_target::TOKEN_DAYS;
-use crate::app::held_generation::HeldGeneration;
-use crate::app::last_sweep::LastSweep;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::groups::target::TOKEN_DAYS;
 use crate::app::service::Service;
+use crate::app::service::last_sweep::LastSweep;
 use crate::notify::troubles::Place;
 
 /// The time for which a background task must fail before its failure counts as a problem. A vendor

@@ -19,8 +19,10 @@ use super::review::ByReview;
 use super::runs::{Runs, cancelled, output};
 use super::unfinished::unfinished;
 use super::{comment, outcome, parts, read};
-use crate::app::directories_and_targets::Directories;
-use crate::app::{member_file, policy_groups, policy_store};
+use crate::app::groups::directories_and_targets::Directories;
+use crate::app::groups::member_file;
+use crate::app::policy::groups as policy_groups;
+use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
 /// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be

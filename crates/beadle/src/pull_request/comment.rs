@@ -287,7 +287,7 @@ mod tests {
 
     use super::super::findings::tests::{change, findings, preview, problem};
     use super::*;
-    use crate::app::policy_groups::ChangedGroups;
+    use crate::app::policy::groups::ChangedGroups;
 
     fn removal(team: &str) -> Change<()> {
         change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null)

@@ -8,7 +8,7 @@ use beadle_repositories::Severity;
 use beadle_repositories::policy::{MAPPINGS, Problem};
 
 use super::parts::Folders;
-use crate::app::policy_groups::ChangedGroups;
+use crate::app::policy::groups::ChangedGroups;
 use crate::output::count::counted;
 use crate::output::escape;
 

@@ -4,8 +4,8 @@ use beadle_engine::{Failure, GateLimits, GateVerdict, Key, Plan, Time};
 use beadle_repositories::{Policy, RepositoryPlanner};
 
 use super::findings::Previewed;
-use crate::app::held_generation::HeldGeneration;
-use crate::app::policy_groups::ChangedGroups;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::policy::groups::ChangedGroups;
 
 /// Plans the repositories whose declared values differ between two policies. `groups` has what the
 /// second policy changes in groups. Writes nothing.

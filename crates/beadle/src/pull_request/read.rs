@@ -11,7 +11,7 @@ use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_
 use beadle_repositories::{Policy, PolicyError};
 
 use super::turns::ParseTurns;
-use crate::app::refused;
+use crate::app::policy::refused;
 use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The files of a part of a policy at one commit.

@@ -8,8 +8,8 @@ use beadle_engine::{Class, Clock, Failure, Key, Lane, Mark, Metadata, Note, Stor
 use beadle_github::{Pull, Reader, Review};
 use serde::{Deserialize, Serialize};
 
-use crate::app::generation_approval::approve;
-use crate::app::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::operations::generation_approval::approve;
 
 /// How long Beadle waits for the gate's decision about a merged pull request.
 const PATIENCE: Duration = Duration::from_secs(600);

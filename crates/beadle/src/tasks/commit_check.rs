@@ -11,8 +11,8 @@ use beadle_github::{CheckOutput, Conclusion, Visibility};
 use serde::{Deserialize, Serialize};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::policy_commit::{Fate, PolicyCommit, check_runs, policy_commits};
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::policy::commit::{Fate, PolicyCommit, check_runs, policy_commits};
 use crate::app::service::Service;
 use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};
@@ -207,7 +207,7 @@ mod tests {
     use beadle_engine::{Key, Plan, Risk, Time};
 
     use super::*;
-    use crate::app::held_generation::HeldGeneration;
+    use crate::app::gate::held_generation::HeldGeneration;
 
     const PRIVATE: Readers = Readers { may_see_names: true, may_see_errors: true };
     const PUBLIC: Readers = Readers { may_see_names: false, may_see_errors: false };

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
-use crate::app::condition::gather;
 use crate::app::service::Service;
+use crate::app::service::condition::gather;
 
 /// The task that sets the metrics of the condition.
 pub(super) struct ConditionMetrics(pub(super) Arc<Service>);

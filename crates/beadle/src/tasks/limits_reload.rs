@@ -9,8 +9,8 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use parking_lot::Mutex;
 
 use super::LOOK;
-use crate::app::adoption_wait::AdoptionWait;
-use crate::app::limits_gate::{Limited, LimitsAdoption, Released, adopt};
+use crate::app::gate::adoption_wait::AdoptionWait;
+use crate::app::gate::limits::{Limited, LimitsAdoption, Released, adopt};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate plans every key that has a held change.

@@ -11,10 +11,10 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use beadle_groups::Mappings;
 
 use super::{LOOK, failed};
-use crate::app::accepted_mappings::to_target;
-use crate::app::adoption_wait::AdoptionWait;
-use crate::app::configured_mappings::{MappingAdoption, adopt};
-use crate::app::file_timeout::FileReader;
+use crate::app::connections::file_timeout::FileReader;
+use crate::app::gate::adoption_wait::AdoptionWait;
+use crate::app::groups::accepted_mappings::to_target;
+use crate::app::groups::configured_mappings::{MappingAdoption, adopt};
 use crate::app::service::Service;
 use crate::config::{self, TargetConfig, read_mappings};
 

@@ -72,7 +72,7 @@ use std::time::Duration;
 
 use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
-use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::store;
 
@@ -188,7 +188,7 @@ struct Directory {
 
 impl Directory {
     fn catchup(&self) -> beadle_groups::sources::Catchup {
-        crate::app::okta_client::catchup(&self.okta, &self.service.store, self.service.clock())
+        crate::app::connections::okta::catchup(&self.okta, &self.service.store, self.service.clock())
     }
 
     /// Returns the period of the tasks that only check whether there is work. If `log_every` is

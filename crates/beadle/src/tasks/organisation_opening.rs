@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::service::Service;
 
 /// The task that opens one organisation.

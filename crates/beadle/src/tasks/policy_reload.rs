@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, Runs, TaskStatus};
 
 use super::{LOOK, failed};
-use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::policy_adoption::{Adoption, adopt, go_on, mark_again, reload, withdraw};
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::policy::adoption::{Adoption, adopt, go_on, mark_again, reload, withdraw};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate may read all repositories of a large organisation.

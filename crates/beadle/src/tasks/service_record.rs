@@ -10,9 +10,9 @@ use beadle_engine::{BackgroundTask, Failure, Mode, Runs, TaskStatus, Time};
 use parking_lot::Mutex;
 
 use super::{LOCAL, LOOK};
-use crate::app::last_sweep::modes;
 use crate::app::service::Service;
-use crate::app::service_record::{InForce, ServiceRecord, digests};
+use crate::app::service::last_sweep::modes;
+use crate::app::service::record::{InForce, ServiceRecord, digests};
 
 /// The time after which the task writes a record again that has not changed.
 const RENEW: Duration = Duration::from_secs(55);

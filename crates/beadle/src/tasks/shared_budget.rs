@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
-use crate::app::budget_share::period;
-use crate::app::configured_organisation::ServedOrganisation;
+use crate::app::connections::budget_share::period;
+use crate::app::organisations::configured::ServedOrganisation;
 
 /// The task that shares the budget of one organisation.
 pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);

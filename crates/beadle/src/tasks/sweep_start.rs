@@ -10,10 +10,10 @@ use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Mode, Store, Store
 use beadle_github::{another_organisation, remember_organisation};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::last_sweep::{LastSweep, modes, swept as swept_with};
-use crate::app::missed_by_targets::is_whole;
+use crate::app::groups::missed_by_targets::is_whole;
+use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::service::Service;
+use crate::app::service::last_sweep::{LastSweep, modes, swept as swept_with};
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")

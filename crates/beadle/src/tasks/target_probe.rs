@@ -10,12 +10,12 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use parking_lot::Mutex;
 
 use super::failed;
-use crate::app::accepted_limits;
-use crate::app::adoption_wait::AdoptionWait;
-use crate::app::group_target::GroupTarget;
-use crate::app::guard_limits::GuardLimits;
+use crate::app::gate::accepted_limits;
+use crate::app::gate::adoption_wait::AdoptionWait;
+use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::target as target_gate;
+use crate::app::groups::target::GroupTarget;
 use crate::app::service::Service;
-use crate::app::target_gate;
 
 /// The timeout for each run. The gate plans all groups of a target that is new or has another
 /// address.

@@ -15,9 +15,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::sweep_summary::ended;
 use super::{LOCAL, LOOK};
-use crate::app::directories_and_targets::TeamSource;
-use crate::app::last_sweep::LastSweep;
+use crate::app::groups::directories_and_targets::TeamSource;
 use crate::app::service::Service;
+use crate::app::service::last_sweep::LastSweep;
 
 /// The time between two sweeps of the teams.
 const SWEEP: Duration = Duration::from_secs(24 * 3600);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus, Time};
 
 use super::LOCAL;
-use crate::app::group_target::{GroupTarget, TOKEN_DAYS};
+use crate::app::groups::target::{GroupTarget, TOKEN_DAYS};
 use crate::app::service::Service;
 
 /// The time between two warnings.

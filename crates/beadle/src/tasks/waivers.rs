@@ -12,11 +12,11 @@ use beadle_repositories::policy::{Waiver, WaiverState};
 use beadle_repositories::{stored_waiver, stored_waivers};
 
 use super::{LOOK, REMOTE};
-use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::github_organisation::GithubOrganisation;
+use crate::app::operations::waived_repositories::{covered, mark};
+use crate::app::operations::waiver_watch::{SeenWaivers, look};
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::Service;
-use crate::app::waived_repositories::{covered, mark};
-use crate::app::waiver_watch::{SeenWaivers, look};
 use crate::config::waiver_rules;
 use crate::output::count::counted;
 

@@ -11,6 +11,7 @@ use axum::{Extension, Json, Router};
 use beadle_engine::Time;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::access::Wanted;
 use super::admission::nobody;
@@ -49,41 +50,59 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
     let [.., of_reload, of_task, of_undo_plan, of_undo, of_undo_end] = API;
     Router::new()
         .route(POLICY_PATH, post(approve_policy))
-        .route(PAUSE_PATH, post(pause))
-        .route(RESUME_PATH, post(resume))
-        .route(RETRY_PATH, post(retry))
-        .route(SWEEP_PATH, post(sweep))
-        .route(END_WAIVER_PATH, post(end_waiver))
+        .route(PAUSE_PATH, post(by_form::<PauseBody>))
+        .route(RESUME_PATH, post(by_form::<ResumeBody>))
+        .route(RETRY_PATH, post(by_form::<RetryBody>))
+        .route(SWEEP_PATH, post(by_form::<SweepBody>))
+        .route(END_WAIVER_PATH, post(by_form::<EndWaiverBody>))
         .route(RELOAD_PATH, post(reload))
         .route(TASK_PATH, post(run_task))
-        .route(UNDO_PATH, get(show_undo).post(undo))
+        .route(UNDO_PATH, get(show_undo).post(by_form::<UndoBody>))
         .route(UNDO_PLAN_PATH, post(plan_undo))
-        .route(END_UNDO_PATH, post(end_undo))
+        .route(END_UNDO_PATH, post(by_form::<EndUndoBody>))
         .route(of_policy, post(approve_policy_by_program))
-        .route(of_pause, post(pause_by_program))
-        .route(of_resume, post(resume_by_program))
-        .route(of_retry, post(retry_by_program))
-        .route(of_sweep, post(sweep_by_program))
-        .route(of_waiver_end, post(end_waiver_by_program))
+        .route(of_pause, post(by_program::<PauseBody>))
+        .route(of_resume, post(by_program::<ResumeBody>))
+        .route(of_retry, post(by_program::<RetryBody>))
+        .route(of_sweep, post(by_program::<SweepBody>))
+        .route(of_waiver_end, post(by_program::<EndWaiverBody>))
         .route(of_reload, post(reload_by_program))
         .route(of_task, post(run_task_by_program))
         .route(of_undo_plan, post(plan_undo_by_program))
-        .route(of_undo, post(undo_by_program))
-        .route(of_undo_end, post(end_undo_by_program))
+        .route(of_undo, post(by_program::<UndoBody>))
+        .route(of_undo_end, post(by_program::<EndUndoBody>))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(sign_in)
 }
 
-/// Returns the scope that a form names. Its fields are those of the API, or one field with the kind and
-/// the name.
-fn scope_of(form: &Form) -> Read<ScopeRequest> {
-    let chosen = field(form, "scope");
-    if let Some((kind, name)) = chosen.split_once('/') {
-        return ScopeBody::of(kind, name).scope();
-    }
-    let value = |name: &str| Some(field(form, name)).filter(|value| !value.is_empty());
-    let (organisation, repository, target) = (value(ORGANISATION), value(REPOSITORY), value(TARGET));
-    ScopeBody { organisation, repository, target }.scope()
+/// The body of a request for an operation. A form has the same values as a body of JSON.
+trait Asked: DeserializeOwned {
+    /// The path of the page to which a person goes back.
+    const PLACE: &'static str;
+    /// Describes the body of JSON.
+    const PARTS: &'static str;
+
+    /// Returns the values of a form that a person sends at `now`.
+    fn of_form(form: &Form, now: Time) -> Read<Self>;
+
+    /// Returns the operation.
+    fn operation(self) -> Read<Operation>;
+}
+
+async fn by_form<A: Asked>(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
+    let form = form(&body);
+    let operation = A::of_form(&form, sign_in.now()).and_then(A::operation);
+    operate(&sign_in, sender, A::PLACE, (&form, operation)).await
+}
+
+async fn by_program<A: Asked>(
+    State(sign_in): Shared,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let operation = json::<A>(&body, A::PARTS).and_then(A::operation);
+    operate_for_program(&sign_in, sender, &headers, operation).await
 }
 
 /// The part of a body that names a scope.
@@ -96,9 +115,19 @@ struct ScopeBody {
 }
 
 impl ScopeBody {
-    fn of(kind: &str, name: &str) -> Self {
-        let of = |wanted: &str| (kind == wanted).then(|| name.to_owned());
-        Self { organisation: of(ORGANISATION), repository: of(REPOSITORY), target: of(TARGET) }
+    /// Describes a body that names only a scope.
+    const PARTS: &'static str = "one of `organisation`, `repository` and `target`";
+
+    /// Returns the scope of a form. Its fields are those of the API, or one field with the kind and
+    /// the name.
+    fn of_form(form: &Form) -> Self {
+        let chosen = field(form, "scope");
+        if let Some((kind, name)) = chosen.split_once('/') {
+            let of = |wanted: &str| (kind == wanted).then(|| name.to_owned());
+            return Self { organisation: of(ORGANISATION), repository: of(REPOSITORY), target: of(TARGET) };
+        }
+        let value = |name: &str| Some(field(form, name)).filter(|value| !value.is_empty());
+        Self { organisation: value(ORGANISATION), repository: value(REPOSITORY), target: value(TARGET) }
     }
 
     fn scope(self) -> Read<ScopeRequest> {
@@ -142,13 +171,6 @@ async fn approve_policy_by_program(
     operate_for_program(&sign_in, sender, &headers, operation).await
 }
 
-async fn pause(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let time = span(&field(&form, "for"));
-    let operation = scope_of(&form).and_then(|scope| time.map(|time| Operation::Pause { scope, time }));
-    operate(&sign_in, sender, "/queue", (&form, operation)).await
-}
-
 /// The body of a pause.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,62 +182,54 @@ struct PauseBody {
     time: String,
 }
 
-async fn pause_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let parts = "`for`, and one of `organisation`, `repository` and `target`";
-    let operation = json::<PauseBody>(&body, parts).and_then(|body| {
-        let PauseBody { organisation, repository, target, time } = body;
+impl Asked for PauseBody {
+    const PLACE: &'static str = "/queue";
+    const PARTS: &'static str = "`for`, and one of `organisation`, `repository` and `target`";
+
+    fn of_form(form: &Form, _: Time) -> Read<Self> {
+        let ScopeBody { organisation, repository, target } = ScopeBody::of_form(form);
+        Ok(Self { organisation, repository, target, time: field(form, "for") })
+    }
+
+    fn operation(self) -> Read<Operation> {
+        let Self { organisation, repository, target, time } = self;
         let (scope, time) = (ScopeBody { organisation, repository, target }.scope()?, span(&time)?);
         Ok(Operation::Pause { scope, time })
-    });
-    operate_for_program(&sign_in, sender, &headers, operation).await
+    }
 }
 
-async fn resume(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let operation = scope_of(&form).map(|scope| Operation::Resume { scope });
-    operate(&sign_in, sender, "/queue", (&form, operation)).await
+/// The body of the end of a pause.
+#[derive(Deserialize)]
+struct ResumeBody(ScopeBody);
+
+impl Asked for ResumeBody {
+    const PLACE: &'static str = "/queue";
+    const PARTS: &'static str = ScopeBody::PARTS;
+
+    fn of_form(form: &Form, _: Time) -> Read<Self> {
+        Ok(Self(ScopeBody::of_form(form)))
+    }
+
+    fn operation(self) -> Read<Operation> {
+        Ok(Operation::Resume { scope: self.0.scope()? })
+    }
 }
 
-/// The parts of a body that names only a scope.
-const SCOPE_PARTS: &str = "one of `organisation`, `repository` and `target`";
+/// The body of the end of an undo.
+#[derive(Deserialize)]
+struct EndUndoBody(ScopeBody);
 
-async fn resume_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let scope = json::<ScopeBody>(&body, SCOPE_PARTS).and_then(ScopeBody::scope);
-    let operation = scope.map(|scope| Operation::Resume { scope });
-    operate_for_program(&sign_in, sender, &headers, operation).await
-}
+impl Asked for EndUndoBody {
+    const PLACE: &'static str = "/repositories";
+    const PARTS: &'static str = ScopeBody::PARTS;
 
-async fn end_undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let operation = scope_of(&form).map(|scope| Operation::EndUndo { scope });
-    operate(&sign_in, sender, "/repositories", (&form, operation)).await
-}
+    fn of_form(form: &Form, _: Time) -> Read<Self> {
+        Ok(Self(ScopeBody::of_form(form)))
+    }
 
-async fn end_undo_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let scope = json::<ScopeBody>(&body, SCOPE_PARTS).and_then(ScopeBody::scope);
-    let operation = scope.map(|scope| Operation::EndUndo { scope });
-    operate_for_program(&sign_in, sender, &headers, operation).await
-}
-
-async fn retry(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let operation = Operation::Retry { name: field(&form, "key") };
-    operate(&sign_in, sender, "/queue", (&form, Ok(operation))).await
+    fn operation(self) -> Read<Operation> {
+        Ok(Operation::EndUndo { scope: self.0.scope()? })
+    }
 }
 
 /// The body of a retry.
@@ -225,21 +239,17 @@ struct RetryBody {
     key: String,
 }
 
-async fn retry_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let read = json::<RetryBody>(&body, "`key`, a key or the name of a repository or a group");
-    let operation = read.map(|RetryBody { key }| Operation::Retry { name: key });
-    operate_for_program(&sign_in, sender, &headers, operation).await
-}
+impl Asked for RetryBody {
+    const PLACE: &'static str = "/queue";
+    const PARTS: &'static str = "`key`, a key or the name of a repository or a group";
 
-async fn sweep(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let operation = Operation::Sweep { name: field(&form, "name") };
-    operate(&sign_in, sender, "/queue", (&form, Ok(operation))).await
+    fn of_form(form: &Form, _: Time) -> Read<Self> {
+        Ok(Self { key: field(form, "key") })
+    }
+
+    fn operation(self) -> Read<Operation> {
+        Ok(Operation::Retry { name: self.key })
+    }
 }
 
 /// The body of a sweep.
@@ -249,21 +259,17 @@ struct SweepBody {
     name: String,
 }
 
-async fn sweep_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let read = json::<SweepBody>(&body, "`name`, an organisation or a directory");
-    let operation = read.map(|SweepBody { name }| Operation::Sweep { name });
-    operate_for_program(&sign_in, sender, &headers, operation).await
-}
+impl Asked for SweepBody {
+    const PLACE: &'static str = "/queue";
+    const PARTS: &'static str = "`name`, an organisation or a directory";
 
-async fn end_waiver(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let operation = Operation::EndWaiver { code: field(&form, "code") };
-    operate(&sign_in, sender, "/policy", (&form, Ok(operation))).await
+    fn of_form(form: &Form, _: Time) -> Read<Self> {
+        Ok(Self { name: field(form, "name") })
+    }
+
+    fn operation(self) -> Read<Operation> {
+        Ok(Operation::Sweep { name: self.name })
+    }
 }
 
 /// The body of the end of a waiver.
@@ -273,15 +279,17 @@ struct EndWaiverBody {
     code: String,
 }
 
-async fn end_waiver_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let read = json::<EndWaiverBody>(&body, "`code`, the code of a waiver");
-    let operation = read.map(|EndWaiverBody { code }| Operation::EndWaiver { code });
-    operate_for_program(&sign_in, sender, &headers, operation).await
+impl Asked for EndWaiverBody {
+    const PLACE: &'static str = "/policy";
+    const PARTS: &'static str = "`code`, the code of a waiver";
+
+    fn of_form(form: &Form, _: Time) -> Read<Self> {
+        Ok(Self { code: field(form, "code") })
+    }
+
+    fn operation(self) -> Read<Operation> {
+        Ok(Operation::EndWaiver { code: self.code })
+    }
 }
 
 async fn reload(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
@@ -374,14 +382,6 @@ async fn planned_for_program(
     sign_in.plan_undo(visitor, &asked, &token(headers)).await
 }
 
-async fn undo(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response {
-    let form = form(&body);
-    let plan = field(&form, "plan");
-    let request = undo_of(&form, sign_in.now());
-    let operation = request.map(|request| Operation::Undo { request, plan });
-    operate(&sign_in, sender, "/journal", (&form, operation)).await
-}
-
 /// The body of an undo.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -390,13 +390,15 @@ struct UndoBody {
     request: UndoRequest,
 }
 
-async fn undo_by_program(
-    State(sign_in): Shared,
-    sender: Sender,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let read = json::<UndoBody>(&body, "`plan` and `request`, as the plan of the undo has them");
-    let operation = read.map(|UndoBody { plan, request }| Operation::Undo { request, plan });
-    operate_for_program(&sign_in, sender, &headers, operation).await
+impl Asked for UndoBody {
+    const PLACE: &'static str = "/journal";
+    const PARTS: &'static str = "`plan` and `request`, as the plan of the undo has them";
+
+    fn of_form(form: &Form, now: Time) -> Read<Self> {
+        Ok(Self { plan: field(form, "plan"), request: undo_of(form, now)? })
+    }
+
+    fn operation(self) -> Read<Operation> {
+        Ok(Operation::Undo { request: self.request, plan: self.plan })
+    }
 }

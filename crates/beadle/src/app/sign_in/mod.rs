@@ -12,8 +12,8 @@ use beadle_engine::Driver;
 use beadle_server::sign_in::IdentityProvider;
 use beadle_server::{Reloads, SignIn};
 
-use crate::app::page_decisions::PageDecisions;
-use crate::app::page_operations::PageOperations;
+use crate::app::pages::decisions::PageDecisions;
+use crate::app::pages::operations::PageOperations;
 use crate::app::service::Service;
 use github::GithubSignIn;
 use http::Http;

@@ -5,8 +5,9 @@ use beadle_engine::Clock;
 use beadle_github::Installation;
 
 use super::Doctor;
-use crate::app::last_sweep::LastSweep;
-use crate::app::{installations, store};
+use crate::app::organisations::installations;
+use crate::app::service::last_sweep::LastSweep;
+use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::count::counted;
 

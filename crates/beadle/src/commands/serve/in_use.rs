@@ -11,11 +11,11 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
-use crate::app::client_options::OpenOptions;
-use crate::app::installation_reading;
-use crate::app::page_facts::PageFacts;
-use crate::app::policy_reading;
-use crate::app::senders;
+use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::senders;
+use crate::app::organisations::installation_reading;
+use crate::app::pages::facts::PageFacts;
+use crate::app::policy::reading as policy_reading;
 use crate::app::service::Service;
 use crate::app::sign_in;
 use crate::app::store;

@@ -17,14 +17,14 @@ use super::model::{
     ServiceStatus, Status, Token, WaiverInForce,
 };
 use super::problems::{ParkedKey, counts, problems};
-use crate::app::accepted_policy::AcceptedPolicy;
-use crate::app::held_generation::HeldGeneration;
-use crate::app::installations;
-use crate::app::key_names as names;
-use crate::app::last_sweep::{LastSweep, modes};
-use crate::app::policy_store;
-use crate::app::service_record::{InForce, ServiceRecord};
-use crate::app::waiver_watch::SeenWaivers;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::operations::key_names as names;
+use crate::app::operations::waiver_watch::SeenWaivers;
+use crate::app::organisations::installations;
+use crate::app::policy::accepted::AcceptedPolicy;
+use crate::app::policy::store as policy_store;
+use crate::app::service::last_sweep::{LastSweep, modes};
+use crate::app::service::record::{InForce, ServiceRecord};
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
 /// The delay after which a sweep counts as overdue.

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use beadle_engine::{Clock, Store, Time};
 
-use crate::app::{installations, store};
+use crate::app::organisations::installations;
+use crate::app::store;
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::output::printer::Printer;

@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use super::gather::gather;
 use super::model::{ProblemKind, ServiceState, Status};
 use super::*;
-use crate::app::last_sweep::LastSweep;
-use crate::app::service_record::{InForce, ServiceRecord, digests};
-use crate::app::waiver_watch::{SeenWaivers, look as look_at_waivers};
+use crate::app::operations::waiver_watch::{SeenWaivers, look as look_at_waivers};
+use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::record::{InForce, ServiceRecord, digests};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

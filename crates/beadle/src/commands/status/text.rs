@@ -8,8 +8,8 @@ use super::model::{
     InstallationStatus, InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus,
     Status, WaiverInForce,
 };
-use crate::app::service_record::sentence;
-use crate::app::waiver_watch::NOTICE;
+use crate::app::operations::waiver_watch::NOTICE;
+use crate::app::service::record::sentence;
 use crate::commands::ago;
 use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};

@@ -16,11 +16,11 @@ use beadle_github::{CheckWriter, IssueComment};
 use serde::{Deserialize, Serialize};
 
 use super::REMOTE;
-use crate::app::approval_rules::PolicyFacts;
-use crate::app::configured_organisation::ServedOrganisation;
-use crate::app::github_organisation::GithubOrganisation;
-use crate::app::hold_decisions::{Effect, effect, store_decisions};
-use crate::app::policy_authors::policy_authors;
+use crate::app::operations::approval_rules::PolicyFacts;
+use crate::app::operations::hold_decisions::{Effect, effect, store_decisions};
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
 use crate::output::count::counted;
 use rules::{ApproveCommand, approved, command, sender};

@@ -1,0 +1,37 @@
+//! The options that the application passes to the clients of vendors.
+
+use std::sync::Arc;
+
+use beadle_engine::{Lane, Store};
+
+/// The options of every client that one [`crate::app::application::App`] opens.
+#[derive(Clone)]
+pub(crate) struct OpenOptions {
+    /// The store in which the clients keep the answers of vendors, so that the next run can reuse
+    /// them.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    /// True if a call waits if the budget is used up. The calls of commands wait. The calls of the
+    /// service fail, and the service runs the key again later.
+    pub(crate) patient: bool,
+    /// The number of processes that divide the budget, if they share no store in which they could
+    /// report their spending.
+    pub(crate) parts: u64,
+    /// The lane of the calls that Beadle does not make for a key.
+    pub(crate) lane: Lane,
+}
+
+impl OpenOptions {
+    /// The options of a command that waits for budgets and keeps no answers in a store.
+    pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1, lane: Lane::Manual };
+
+    /// Returns the options of a process that runs keys.
+    pub(crate) fn of_service(store: &Arc<dyn Store>) -> Self {
+        Self { store: Some(store.clone()), ..Self::default() }
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { store: None, patient: false, parts: 1, lane: Lane::Manual }
+    }
+}

@@ -1,0 +1,10 @@
+//! Opens the clients of GitHub, Okta and the targets, and finds the secrets of the senders of
+//! webhooks. Processes share the budget of a credential here, and read files with a timeout.
+
+pub(crate) mod budget_share;
+pub(crate) mod client_options;
+pub(crate) mod file_timeout;
+pub(crate) mod github;
+pub(crate) mod okta;
+pub(crate) mod senders;
+pub(super) mod target;

@@ -1,0 +1,103 @@
+//! Stores the limits of the guard that a service accepted last, for each organisation and target.
+//! Raised limits wait for the gate. Lowered limits are in force at once.
+
+use beadle_engine::{Metadata, Note, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::app::gate::guard_limits::GuardLimits;
+
+/// The last accepted limits of an organisation or a target.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AcceptedLimits(GuardLimits);
+
+impl Metadata for AcceptedLimits {
+    const KIND: &'static str = "accepted-limits";
+}
+
+fn note(instance: &str) -> Note<AcceptedLimits> {
+    Note::of(&[instance])
+}
+
+/// Returns the last accepted limits, if a service has accepted any.
+pub(super) async fn of(store: &dyn Store, instance: &str) -> Result<Option<GuardLimits>, StoreError> {
+    Ok(note(instance).get(store).await?.map(|AcceptedLimits(limits)| limits))
+}
+
+/// Records that these limits are accepted.
+pub(super) async fn remember(
+    store: &dyn Store,
+    instance: &str,
+    limits: GuardLimits,
+) -> Result<(), StoreError> {
+    note(instance).put(store, &AcceptedLimits(limits)).await
+}
+
+/// Returns the limits that are in force when an organisation or a target opens. A raised limit has
+/// its accepted value until the gate lets the configured limits pass. A lowered limit is accepted at
+/// once, also beside a raised one. If no service has accepted limits yet, the configured ones need no
+/// gate.
+pub(crate) async fn begin(
+    store: &dyn Store,
+    instance: &str,
+    configured: GuardLimits,
+) -> Result<GuardLimits, StoreError> {
+    let accepted = of(store, instance).await?;
+    let begun = accepted.map_or(configured, |accepted| configured.restrained_by(&accepted));
+    if accepted != Some(begun) {
+        remember(store, instance, begun).await?;
+    }
+    Ok(begun)
+}
+
+/// Returns the limits for a command, or for the gate: the configured ones, but with the accepted
+/// value of each limit that is raised.
+pub(crate) async fn usable(
+    store: &dyn Store,
+    instance: &str,
+    configured: GuardLimits,
+) -> Result<GuardLimits, StoreError> {
+    let accepted = of(store, instance).await?;
+    Ok(accepted.map_or(configured, |accepted| configured.restrained_by(&accepted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Limits;
+
+    use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn raised_limits_wait_and_lowered_limits_are_in_force_at_once() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let limits =
+            |removes: u32| GuardLimits { guard: Limits { removes, ..Limits::default() }, groups: None };
+        let begun = async |removes: u32| begin(store, "acme", limits(removes)).await.unwrap().guard.removes;
+        assert_eq!(usable(store, "acme", limits(99)).await.unwrap(), limits(99), "nothing is accepted yet");
+        assert_eq!(begun(10).await, 10, "the first limits need no gate");
+        assert_eq!(begun(20).await, 10);
+        assert_eq!(of(store, "acme").await.unwrap(), Some(limits(10)));
+        assert_eq!(usable(store, "acme", limits(20)).await.unwrap(), limits(10));
+        assert_eq!(begun(5).await, 5);
+        assert_eq!(begun(10).await, 5, "the lowered limits were accepted");
+        remember(store, "acme", limits(10)).await.unwrap();
+        assert_eq!(begun(10).await, 10);
+        assert_eq!(of(store, "labs").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_was_lowered_beside_a_raised_one_does_not_come_back_without_the_gate() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let limits = |removes: u32, weakens: u32| GuardLimits {
+            guard: Limits { removes, weakens, ..Limits::default() },
+            groups: None,
+        };
+        for (configured, in_force) in [((10, 10), (10, 10)), ((20, 5), (10, 5)), ((10, 10), (10, 5))] {
+            let begun = begin(store, "acme", limits(configured.0, configured.1)).await.unwrap();
+            assert_eq!(begun, limits(in_force.0, in_force.1), "{configured:?}");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! A generation of the policy that the gate holds: what it would change, and whether an operator
+//! approved it.
+
+use std::collections::BTreeMap;
+
+use beadle_engine::gate::{HELD_NOTE, Holder, is_counted, noun};
+use beadle_engine::journal::PolicyCommitted;
+use beadle_engine::{
+    GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
+    change_title, check_gate, plan_digest,
+};
+use beadle_repositories::Policy;
+use serde::{Deserialize, Serialize};
+
+use crate::app::policy::store::committed;
+use crate::output::count::counted;
+
+/// The maximum number of groups of changes in a hold.
+const GROUPS: usize = 50;
+/// The maximum number of examples in a group.
+const EXAMPLES: usize = 5;
+
+/// A held generation of one organisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HeldGeneration {
+    /// The organisation whose policy it is.
+    pub(crate) organisation: String,
+    /// The name of the generation, by which an operator approves it.
+    pub(crate) generation: String,
+    /// The commit that has the files of the policy. `None` if the policy comes from a folder, or if
+    /// an older version stored the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<PolicyCommitted>,
+    /// The code of the plan that the hold shows. An approval is bound to it.
+    pub(crate) digest: String,
+    /// The time at which the hold began.
+    pub(crate) since: Time,
+    /// The exceeded limits.
+    pub(crate) why: String,
+    /// The sums of the changes that the generation would write.
+    pub(crate) sums: GateSums,
+    /// The number of repositories in the organisation.
+    pub(crate) total: u64,
+    /// The changes, grouped by what is changed, with the most severe ones first.
+    pub(crate) groups: Vec<HeldGroup>,
+    /// The number of groups that are left out.
+    #[serde(default)]
+    pub(crate) more_groups: usize,
+    /// The approval, if there is one.
+    #[serde(default)]
+    pub(crate) approved: Option<GenerationApproval>,
+}
+
+/// Equal changes of several repositories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HeldGroup {
+    /// The most severe risk of the changes.
+    pub(crate) risk: Risk,
+    /// The aspect of the changes.
+    pub(crate) aspect: String,
+    /// What is changed, such as `team platform`.
+    pub(crate) what: String,
+    /// The number of repositories.
+    pub(crate) repositories: u64,
+    /// Some of the repositories.
+    pub(crate) examples: Vec<String>,
+}
+
+/// The approval of a held generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GenerationApproval {
+    /// The operator.
+    pub(crate) by: String,
+    /// Why the operator approved the generation.
+    pub(crate) reason: String,
+    /// The time of the approval.
+    pub(crate) at: Time,
+}
+
+impl Metadata for HeldGeneration {
+    const KIND: &'static str = HELD_NOTE;
+}
+
+impl HeldGeneration {
+    /// Returns the note with this name, which is the name of the organisation. With an empty name,
+    /// returns the prefix of all notes.
+    pub(crate) fn note(name: &str) -> Note<Self> {
+        Note::of(&[name])
+    }
+
+    /// Adds up what a policy changes, and compares the sums with the limits. `plans` has these
+    /// changes, and `total` is the number of repositories in the organisation. Returns the hold that
+    /// begins if the verdict is not [`GateVerdict::Passes`].
+    pub(crate) fn judge(
+        (organisation, policy): (&str, &Policy),
+        plans: &[(Key, Plan<()>)],
+        total: u64,
+        limits: &GateLimits,
+        since: Time,
+    ) -> (Self, GateVerdict) {
+        let mut judged = Self::new((organisation, policy.generation.as_str()), plans, total, since);
+        let verdict = judged.verdict(limits);
+        if verdict != GateVerdict::Passes {
+            judged.why = verdict.to_string();
+        }
+        judged.commit = policy.origin.as_ref().map(committed);
+        (judged, verdict)
+    }
+
+    /// Creates the hold of a generation whose changes are in `plans`, before it is compared with any
+    /// limit.
+    pub(crate) fn new(
+        (organisation, generation): (&str, &str),
+        plans: &[(Key, Plan<()>)],
+        total: u64,
+        since: Time,
+    ) -> Self {
+        let mut groups = grouped(plans);
+        let more_groups = groups.len().saturating_sub(GROUPS);
+        groups.truncate(GROUPS);
+        Self {
+            organisation: organisation.to_owned(),
+            generation: generation.to_owned(),
+            commit: None,
+            digest: plan_digest(plans.iter().map(|(key, plan)| (key, plan))),
+            since,
+            why: String::new(),
+            sums: GateSums::of(plans.iter().map(|(_, plan)| plan)),
+            total,
+            groups,
+            more_groups,
+            approved: None,
+        }
+    }
+
+    /// Lists the held generations of all organisations, each with the name of its note.
+    pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
+        Self::note("").list(store).await
+    }
+
+    /// Stores an approval of this generation, whose note has this name. Returns `false`, and stores
+    /// nothing, if the note has another hold by then.
+    pub(crate) async fn approve(
+        self,
+        store: &dyn Store,
+        note: &str,
+        approval: GenerationApproval,
+    ) -> Result<bool, StoreError> {
+        let note = Self::note(note);
+        let stored = note.stored(store).await?;
+        if stored.value.as_ref() != Some(&self) {
+            return Ok(false);
+        }
+        note.replace(store, &stored, &Self { approved: Some(approval), ..self }).await
+    }
+
+    /// Returns whether the generation needs an approval with these limits. An operator can raise the
+    /// limits while the generation is held.
+    pub(crate) fn exceeds(&self, limits: &GateLimits) -> bool {
+        self.verdict(limits) != GateVerdict::Passes
+    }
+
+    pub(crate) fn verdict(&self, limits: &GateLimits) -> GateVerdict {
+        let GateSums { risks, repositories } = &self.sums;
+        check_gate(limits, risks, *repositories, self.total)
+    }
+
+    /// Returns one line for each hold of an organisation: who holds which generation, since when,
+    /// and how to approve it.
+    pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
+        let all = Self::all(store).await?.into_iter();
+        let its = all.filter(|(_, held)| held.organisation == organisation);
+        Ok(its.map(|(note, held)| held.notice(Holder::of(&note))).collect())
+    }
+
+    fn notice(&self, holder: Holder) -> String {
+        let Self { organisation, generation, since, .. } = self;
+        let state = match &self.approved {
+            Some(GenerationApproval { by, .. }) => format!("approved by {by}, not in force yet"),
+            None => format!(
+                "{}; see `beadle holds`, then run `beadle approve {generation} --reason TEXT`",
+                self.why
+            ),
+        };
+        let noun = noun(generation);
+        format!("{organisation}: {holder} holds the {noun} {generation} since {since}: {state}")
+    }
+
+    /// Returns the numbers of values by risk, the most severe risk first, and the number of
+    /// repositories.
+    pub(crate) fn summary(&self) -> String {
+        let risks = Risk::ALL.into_iter().rev().filter(|risk| *risk != Risk::Changes);
+        let counts = risks.map(|risk| (risk, self.sums.risks.count(risk))).filter(|(_, count)| *count > 0);
+        let counts: Vec<String> =
+            counts.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
+        format!("{} in {} of {} repositories", counts.join(", "), self.sums.repositories, self.total)
+    }
+}
+
+impl HeldGroup {
+    /// Returns the group as one line, such as `removes teams: team a in 3 repositories`.
+    pub(crate) fn line(&self) -> String {
+        let repositories = counted(self.repositories, "repository", "repositories");
+        let examples = self.examples.join(", ");
+        format!("{} {}: {} in {repositories}, such as {examples}", self.risk, self.aspect, self.what)
+    }
+}
+
+/// Groups the changes that the gate counts by their risk, their aspect and what they change. The
+/// most severe risks come first, and then the largest groups.
+pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
+    let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
+    for (_, plan) in plans {
+        for change in plan.changes.iter().filter(|change| is_counted(change)) {
+            let Some(risk) = change.risks().gravest() else { continue };
+            let title = change_title(change, risk);
+            // An approval of the generation is also the approval that the change itself needs.
+            let what = match &change.stop {
+                Some(stop) => format!("{title} (held until an approval: {stop})"),
+                None => title,
+            };
+            let group = groups.entry((risk, change.aspect.as_str(), what)).or_default();
+            group.0 += u64::from(change.reaches);
+            if group.1.len() < EXAMPLES && group.1.last() != Some(&plan.subject) {
+                group.1.push(plan.subject.clone());
+            }
+        }
+    }
+    let group =
+        |((risk, aspect, what), (repositories, examples)): ((Risk, &str, String), (u64, Vec<String>))| {
+            HeldGroup { risk, aspect: aspect.to_owned(), what, repositories, examples }
+        };
+    let mut groups: Vec<HeldGroup> = groups.into_iter().map(group).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse((group.risk, group.repositories)));
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing::change;
+    use beadle_github::Commit;
+    use beadle_repositories::policy::PolicyOrigin;
+
+    use super::*;
+
+    fn plans() -> Vec<(Key, Plan<()>)> {
+        let plan = |n: u64| {
+            let mut plan = Plan::new(format!("acme/r{n:02}"));
+            plan.changes.push(change("topics", "", &[Risk::Adds]));
+            plan.changes.push(change("settings", "", &[Risk::Changes]));
+            if n < 8 {
+                plan.changes.push(change("teams", "team engineering", &[Risk::Removes]));
+            }
+            (Key::new("repository", "acme", n), plan)
+        };
+        (0..9).map(plan).collect()
+    }
+
+    #[test]
+    fn a_hold_groups_equal_changes_and_shows_the_most_severe_first() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
+        assert_eq!(held.summary(), "8 removals, 9 additions in 8 of 40 repositories");
+        let lines: Vec<String> = held.groups.iter().map(HeldGroup::line).collect();
+        assert_eq!(
+            lines,
+            [
+                "removes teams: team engineering in 8 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, \
+                 acme/r04",
+                "adds topics: x in 9 repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, acme/r04",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hold_shows_why_a_change_needs_an_approval_of_its_own() {
+        let mut leave = change("members", "remove", &[Risk::Removes]);
+        leave.stop = Some("7 of 9 members would leave".to_owned());
+        let plan = Plan { changes: vec![leave], ..Plan::new("teams/Ops") };
+        let groups = grouped(&[(Key::new("target-group", "teams", "into/Ops"), plan)]);
+        assert_eq!(
+            groups[0].line(),
+            "removes members: remove (held until an approval: 7 of 9 members would leave) in 1 repository, such as \
+             teams/Ops"
+        );
+    }
+
+    #[test]
+    fn a_hold_ends_if_the_limits_are_raised() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
+        let limits = |removes, repositories| GateLimits {
+            removes,
+            weakens: 0,
+            exposes: 0,
+            creates: 9,
+            percent: 0,
+            repositories,
+        };
+        assert!(held.exceeds(&limits(7, 8)) && held.exceeds(&limits(8, 7)));
+        assert!(!held.exceeds(&limits(8, 8)));
+    }
+
+    #[test]
+    fn a_notice_says_who_holds_which_policy_since_when_and_how_to_approve_it() {
+        let mut held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(0));
+        held.why = "too many".into();
+        assert_eq!(
+            held.notice(Holder::Service),
+            "acme: the service holds the policy g1 since 1970-01-01T00:00:00Z: too many; see `beadle holds`, then \
+             run `beadle approve g1 --reason TEXT`"
+        );
+        held.approved = Some(GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(1) });
+        assert!(held.notice(Holder::Command).ends_with(": approved by ann, not in force yet"));
+    }
+
+    #[test]
+    fn a_policy_is_held_with_its_limits_and_its_commit() {
+        let files = [("settings.yml".to_owned(), "repository: { has_wiki: true }".to_owned())].into();
+        let commit = Commit {
+            id: "a".repeat(40),
+            author: "mona".into(),
+            logins: Vec::new(),
+            subject: "Remove a team".into(),
+        };
+        let origin =
+            PolicyOrigin { repository: "acme/admin".into(), path: String::new(), commit: commit.clone() };
+        let policy = Policy::from_files(files, "admin", origin).unwrap();
+        for (removes, is_held) in [(8, false), (7, true)] {
+            let limits =
+                GateLimits { removes, weakens: 0, exposes: 0, creates: 9, percent: 0, repositories: 8 };
+            let (held, verdict) = HeldGeneration::judge(("acme", &policy), &plans(), 40, &limits, Time(0));
+            assert_eq!(verdict != GateVerdict::Passes, is_held);
+            assert_eq!(!held.why.is_empty(), is_held, "{}", held.why);
+            let named = held.commit.unwrap();
+            assert_eq!((named.author, named.subject), (commit.author.clone(), commit.subject.clone()));
+        }
+    }
+
+    #[test]
+    fn a_stored_hold_is_read_back() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(7));
+        let text = serde_json::to_string(&held).unwrap();
+        assert_eq!(serde_json::from_str::<HeldGeneration>(&text).unwrap(), held);
+    }
+}

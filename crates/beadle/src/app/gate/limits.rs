@@ -1,0 +1,438 @@
+//! Puts raised limits of the guard in force, if the gate lets them pass. The raised limits would
+//! release held changes, so the gate counts these changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use beadle_engine::gate::LIMITS_PREFIX;
+use beadle_engine::guard::{RepositoryCount, is_undo};
+use beadle_engine::{
+    Class, Failure, GateLimits, GateVerdict, Hold, Key, Lane, Mark, Plan, Planner, Store, StoreError,
+};
+use beadle_groups::sweep::remembered;
+use futures::future::try_join_all;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::gate::accepted_limits;
+use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::hold_records;
+use crate::app::groups::configured_mappings;
+use crate::app::groups::target::GroupTarget;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::service::Service;
+
+/// The number of keys that Beadle plans at the same time.
+const AT_ONCE: usize = 8;
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// An organisation or a target, whose guard has limits.
+#[derive(Clone)]
+pub(crate) enum Limited {
+    /// An organisation, whose guard limits the changes of repositories.
+    Organisation(Arc<GithubOrganisation>),
+    /// A target, whose guard limits the changes of groups.
+    Target(Arc<GroupTarget>),
+}
+
+impl Limited {
+    /// Returns the name of the organisation or the target.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Organisation(org) => &org.file.name,
+            Self::Target(target) => &target.file.name,
+        }
+    }
+
+    /// Returns the limits of the configuration.
+    fn configured(&self) -> GuardLimits {
+        match self {
+            Self::Organisation(org) => GuardLimits::of_organisation(&org.file),
+            Self::Target(target) => GuardLimits::of_target(&target.file),
+        }
+    }
+
+    /// Returns the name of the configured version of the limits.
+    pub(crate) fn generation(&self) -> String {
+        generation_of(&self.configured())
+    }
+
+    fn in_force(&self) -> GuardLimits {
+        match self {
+            Self::Organisation(org) => GuardLimits { guard: org.limits.current(), groups: None },
+            Self::Target(target) => target.limits_in_force(),
+        }
+    }
+
+    fn put_in_force(&self, service: &Service, limits: GuardLimits) {
+        match self {
+            Self::Organisation(org) => org.limits.replace(limits.guard),
+            Self::Target(target) => {
+                target.set_limits(limits);
+                // The reconciler has a planner with the previous limits of each group.
+                service.begin_target(target);
+            }
+        }
+    }
+
+    /// Returns the limits of the gate. Without limits of its own, the gate has those of the guard
+    /// that are in force, and not the raised ones.
+    async fn gate_limits(&self, service: &Service) -> Result<GateLimits, StoreError> {
+        match self {
+            Self::Organisation(org) => Ok(org.file.gate_limits_with(&org.limits.current())),
+            Self::Target(target) => configured_mappings::limits(service, &target.file).await,
+        }
+    }
+
+    /// Returns the number of repositories or groups.
+    async fn total(&self, store: &Arc<dyn Store>) -> Result<u64, Failure> {
+        match self {
+            Self::Organisation(org) => {
+                let count = RepositoryCount::note(&org.file.name).get(store.as_ref()).await?;
+                Ok(count.map_or(0, |RepositoryCount(count)| u64::from(count)))
+            }
+            Self::Target(target) => Ok(remembered(&target.file.name, store).await?.len() as u64),
+        }
+    }
+
+    /// Plans the keys of held changes. Returns the planned changes that the configured limits
+    /// release, and the generation of the policy or the mappings that asks for them.
+    async fn plan(
+        &self,
+        service: &Service,
+        held: &Released,
+    ) -> Result<(Vec<(Key, Plan<()>)>, String), Failure> {
+        match self {
+            Self::Organisation(org) => {
+                plan_held(&org.planner(Some(&service.store)).only_looking(), &held.by_window).await
+            }
+            Self::Target(target) => {
+                target.directory.target.look().await?;
+                let planner = target.planner(Some(&service.store), service.clock());
+                let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
+                if generation.is_empty() {
+                    // No change waits for room in the window, so no plan named the mappings.
+                    generation.clone_from(&service.directories.mappings().generation);
+                }
+                if let Some(groups) = self.configured().groups {
+                    let stopped: Vec<Key> = held.stopped.iter().cloned().collect();
+                    let preview = planner.preview_limits(groups, &stopped).await?;
+                    if let Some(first) = preview.incomplete.first() {
+                        return Err(Failure::new(Class::Retry, first));
+                    }
+                    plans.extend(preview.plans);
+                }
+                Ok((plans, generation))
+            }
+        }
+    }
+}
+
+/// The state of the limits of an organisation or a target.
+pub(crate) enum LimitsAdoption {
+    /// The limits in force are those of the configuration.
+    Unchanged,
+    /// The limits of the configuration are in force now.
+    InForce,
+    /// The gate holds the raised limits. The last accepted limits stay in force.
+    Held {
+        /// The exceeded limits of the gate.
+        why: String,
+        /// The held changes that the plan of the gate is about.
+        planned: Released,
+    },
+}
+
+/// Returns the name of a version of limits.
+fn generation_of(limits: &GuardLimits) -> String {
+    let text = serde_json::to_string(limits).unwrap_or_default();
+    let digest = Sha256::digest(text);
+    digest.iter().take(6).fold(String::from(LIMITS_PREFIX), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Returns the name of the note about the held limits of an organisation or a target.
+fn note_of(name: &str) -> String {
+    format!("{name} limits")
+}
+
+/// Puts the configured limits in force, if the gate lets them pass. If the process ends at any point
+/// of this function, the next call continues. `planned` are the held changes of the last plan that
+/// this process made for held limits: without some of them, the limits can pass.
+pub(crate) async fn adopt(
+    service: &Service,
+    of: &Limited,
+    planned: Option<&Released>,
+) -> Result<LimitsAdoption, Failure> {
+    let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
+    let (note, generation) = (note_of(name), of.generation());
+    if of.in_force() == configured {
+        // The hold belongs to the process that plans, which may have another configuration.
+        if !service.is_chosen() {
+            return Ok(LimitsAdoption::Unchanged);
+        }
+        let now = service.clock().now();
+        if let Some(held) = hold_records::end(store, &note, &generation, now).await? {
+            tracing::info!(instance = name, generation = held.generation, "held limits withdrawn");
+        }
+        return Ok(LimitsAdoption::Unchanged);
+    }
+    let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
+    // Another process may have accepted these limits, and written a part of the changes. Until now,
+    // this process could hold the others again.
+    if accepted_limits::of(store, name).await? == Some(configured) {
+        let held = released(store.holds().await?, name, with_contested);
+        let digests: BTreeSet<String> = held.by_window.values().flatten().cloned().collect();
+        release(store, &digests).await?;
+        of.put_in_force(service, configured);
+        mark(service, held.by_window.into_keys().collect()).await?;
+        return Ok(LimitsAdoption::InForce);
+    }
+    let before = HeldGeneration::note(&note).get(store).await?;
+    let before = before.filter(|held| held.generation == generation);
+    let limits = of.gate_limits(service).await?;
+    let holds = released(store.holds().await?, name, with_contested);
+    let is_planned = planned.is_some_and(|planned| !planned.lost(&holds));
+    let waits = |held: &HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
+    if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
+        return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
+    }
+    // Only one process plans the changes. The others follow when it has accepted the limits.
+    if !service.is_chosen() {
+        return Ok(LimitsAdoption::Unchanged);
+    }
+    let (plans, asking) = of.plan(service, &holds).await?;
+    // The plan takes minutes. Another process can have put the same approved limits in force, and the
+    // changes must not pass twice.
+    if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
+        return Ok(LimitsAdoption::Unchanged);
+    }
+    // An operator may have approved the limits meanwhile.
+    let before = HeldGeneration::note(&note).get(store).await?;
+    let before = before.filter(|held| held.generation == generation);
+    let now = service.clock().now();
+    let since = before.as_ref().map_or(now, |held| held.since);
+    let total = of.total(&service.store).await?;
+    let mut held = HeldGeneration::new((name, generation.as_str()), &plans, total, since);
+    let approval = before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
+    let verdict = held.verdict(&limits);
+    match (&approval, &verdict) {
+        (None, GateVerdict::Held { .. }) => {
+            held.why = format!("the raised limits would release held changes: {verdict}");
+            let (digest, why) = (&held.digest, &held.why);
+            tracing::warn!(instance = name, generation, digest, why, "raised limits held");
+            hold_records::begin(store, &note, &held, now).await?;
+            return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
+        }
+        (Some(approval), _) => {
+            // An approved change would replace one that an operator rejected during the plan.
+            if holds.lost(&released(store.holds().await?, name, with_contested)) {
+                let why = "a held change was decided or resolved during the plan";
+                return Err(Failure::new(Class::Retry, why));
+            }
+            let_pass(store, &plans, &asking, approval, now).await?;
+        }
+        (None, GateVerdict::Passes) => {}
+    }
+    // A hold outlives the limits that caused it. If the process ends before it records the limits,
+    // the next start has the old limits and plans the changes again.
+    release(store, &digests(&plans)).await?;
+    of.put_in_force(service, configured);
+    mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
+    accepted_limits::remember(store, name, configured).await?;
+    tracing::info!(instance = name, generation, "limits in force");
+    hold_records::end(store, &note, &generation, now).await?;
+    Ok(LimitsAdoption::InForce)
+}
+
+/// Returns the digests of all changes in plans.
+fn digests(plans: &[(Key, Plan<()>)]) -> BTreeSet<String> {
+    plans.iter().flat_map(|(key, plan)| plan.changes.iter().map(|change| change.digest(key))).collect()
+}
+
+/// Ends the holds with these digests, so that the guard checks the changes again. A hold stays if an
+/// operator has decided about its change.
+async fn release(store: &dyn Store, digests: &BTreeSet<String>) -> Result<(), StoreError> {
+    let is_open = |hold: &Hold| hold.is_open() && !is_undo(&hold.generation);
+    let holds = store.holds().await?.into_iter();
+    let open = holds.filter(|hold| digests.contains(&hold.digest) && is_open(hold));
+    let open: Vec<String> = open.map(|hold| hold.digest).collect();
+    if open.is_empty() { Ok(()) } else { store.release(open).await }
+}
+
+/// Makes keys due.
+async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> {
+    let marks: Vec<Mark> = keys.into_iter().map(|key| Mark::new(key, Lane::Event)).collect();
+    for batch in marks.chunks(BATCH) {
+        service.store.mark(batch.to_vec(), service.clock().now()).await?;
+    }
+    service.bell.notify_one();
+    Ok(())
+}
+
+/// The held changes that wider limits can release.
+#[derive(Clone, Default)]
+pub(crate) struct Released {
+    /// The digests of the changes that the window of the guard holds, by their keys.
+    by_window: BTreeMap<Key, BTreeSet<String>>,
+    /// The keys that have a change that needs an approval. The limits of each group can be the
+    /// reason.
+    stopped: BTreeSet<Key>,
+}
+
+impl Released {
+    /// Returns whether some of these changes are not held any more. Changes that are held since then
+    /// can only make the sums larger.
+    fn lost(&self, now: &Self) -> bool {
+        let is_held = |(key, digests): (&Key, &BTreeSet<String>)| {
+            now.by_window.get(key).is_some_and(|held| digests.is_subset(held))
+        };
+        !self.by_window.iter().all(is_held) || !self.stopped.is_subset(&now.stopped)
+    }
+}
+
+/// Returns the held changes that wider limits can release. A change that an operator decided does
+/// not depend on the limits. A contested change depends only on the limit `repeats`. A change of an
+/// undo waits until the operator runs the undo again.
+fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released {
+    let mut found = Released::default();
+    for hold in holds.into_iter().filter(|hold| hold.key.instance() == instance) {
+        if !hold.is_open() || is_undo(&hold.generation) || (hold.contested && !with_contested) {
+            continue;
+        }
+        if hold.change.stop.is_some() {
+            found.stopped.insert(hold.key);
+        } else {
+            found.by_window.entry(hold.key).or_default().insert(hold.digest);
+        }
+    }
+    found
+}
+
+/// Plans these keys. Returns the plans with only those changes whose digests are given, and the
+/// generation with which they were made.
+async fn plan_held<P: Planner>(
+    planner: &P,
+    held: &BTreeMap<Key, BTreeSet<String>>,
+) -> Result<(Vec<(Key, Plan<()>)>, String), Failure> {
+    let all: Vec<(&Key, &BTreeSet<String>)> = held.iter().collect();
+    let (mut plans, mut generation) = (Vec::new(), None);
+    for batch in all.chunks(AT_ONCE) {
+        let planned = try_join_all(batch.iter().map(|(key, _)| planner.plan(key, None, Lane::Sweep))).await?;
+        for ((key, digests), plan) in batch.iter().zip(planned) {
+            let mut plan = plan.describe();
+            if *generation.get_or_insert_with(|| plan.generation.clone()) != plan.generation {
+                return Err(Failure::new(Class::Retry, "another policy came into force during the plan"));
+            }
+            if let Some(unknown) =
+                plan.unknowns.iter().find(|unknown| unknown.transient && unknown.part.is_none())
+            {
+                let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
+                return Err(Failure::new(Class::Retry, text));
+            }
+            plan.changes.retain(|change| digests.contains(&change.digest(key)));
+            if !plan.changes.is_empty() {
+                plans.push(((*key).clone(), plan));
+            }
+        }
+    }
+    Ok((plans, generation.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::guard::Decision;
+    use beadle_engine::testing::change;
+    use beadle_engine::{Limits, Risk, StoreRecord, Time, Verdict};
+
+    use super::*;
+    use crate::app::store;
+
+    fn hold(id: u64, digest: &str) -> Hold {
+        Hold {
+            digest: digest.to_owned(),
+            key: Key::new("repository", "acme", id),
+            subject: format!("acme/r{id}"),
+            since: Time(0),
+            why: "guard limit reached".to_owned(),
+            contested: false,
+            approved_by: None,
+            approval_reason: None,
+            rejected: None,
+            spent: false,
+            intent: None,
+            generation: "g1".to_owned(),
+            change: change("teams", "team a", &[Risk::Removes]),
+        }
+    }
+
+    #[test]
+    fn only_changes_that_the_limits_hold_are_released() {
+        let mut doubt = hold(3, "d4");
+        doubt.change.stop = Some("the team is gone".to_owned());
+        let holds = vec![
+            hold(1, "d1"),
+            hold(1, "d2"),
+            Hold { contested: true, ..hold(2, "d3") },
+            doubt,
+            Hold { approved_by: Some("ann".to_owned()), ..hold(4, "d5") },
+            Hold { key: Key::new("repository", "labs", 1), ..hold(1, "d6") },
+            Hold { generation: "undo of 7".to_owned(), ..hold(5, "d7") },
+        ];
+        let shown = |with_contested: bool| -> Vec<(String, usize)> {
+            let found = released(holds.clone(), "acme", with_contested);
+            assert_eq!(found.stopped, BTreeSet::from([Key::new("repository", "acme", 3)]));
+            let by_window = found.by_window.into_iter();
+            by_window.map(|(key, digests)| (key.to_string(), digests.len())).collect()
+        };
+        assert_eq!(shown(false), [("repository:acme:1".to_owned(), 2)]);
+        assert_eq!(shown(true)[1..], [("repository:acme:2".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn held_limits_are_planned_again_if_a_held_change_is_gone() {
+        let of = |holds: &[(u64, &str)]| {
+            released(holds.iter().map(|(id, digest)| hold(*id, digest)).collect(), "acme", false)
+        };
+        let both = of(&[(1, "d1"), (2, "d2")]);
+        assert!(!both.lost(&both) && !of(&[(1, "d1")]).lost(&both), "more changes are held now");
+        assert!(both.lost(&of(&[(1, "d1")])) && both.lost(&of(&[(1, "d1"), (2, "d3")])));
+        let stopped = Released { stopped: [Key::new("repository", "acme", 3)].into(), ..both.clone() };
+        assert!(stopped.lost(&both) && !both.lost(&stopped));
+    }
+
+    #[tokio::test]
+    async fn the_guard_checks_released_changes_again_and_keeps_decisions() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        for (id, digest) in [(1, "open"), (2, "rejected"), (3, "other")] {
+            store.take(StoreRecord::Hold(hold(id, digest))).await.unwrap();
+        }
+        let reject = Decision::reject("ann", Some("it stays"));
+        store.decide("rejected", &reject, Time(1)).await.unwrap().unwrap();
+        let guard = async |id: u64, digest: &str| {
+            let asked = Hold { why: String::new(), ..hold(id, digest) };
+            let verdicts = store.reserve(None, &Limits::default(), vec![asked], Time(2)).await;
+            verdicts.unwrap().unwrap().remove(0)
+        };
+        assert_ne!(guard(1, "open").await, Verdict::Pass, "a hold outlives the limits that caused it");
+        let digests = BTreeSet::from(["open", "rejected"].map(str::to_owned));
+        release(store, &digests).await.unwrap();
+        let left = store.holds().await.unwrap();
+        let left: BTreeSet<&str> = left.iter().map(|hold| hold.digest.as_str()).collect();
+        assert_eq!(left, BTreeSet::from(["other", "rejected"]));
+        assert_eq!(guard(1, "open").await, Verdict::Pass);
+        assert_ne!(guard(2, "rejected").await, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_version_of_limits_has_a_name_of_its_own() {
+        let limits =
+            |removes: u32| GuardLimits { guard: Limits { removes, ..Limits::default() }, groups: None };
+        let (one, other) = (limits(50), limits(51));
+        assert!(generation_of(&one).starts_with("limits-"));
+        assert_ne!(generation_of(&one), generation_of(&other));
+        assert_eq!(note_of("acme"), "acme limits");
+    }
+}

@@ -1,0 +1,114 @@
+//! Plans what a new generation of a policy would change in groups: by its mappings, and by the teams
+//! and members that its files declare.
+
+use beadle_engine::{Class, Failure, Key, Mark, Plan, Store, StoreError, Time};
+use beadle_groups::{ChangedFile, Mappings};
+use beadle_repositories::Policy;
+
+use crate::app::gate::accepted_target::is_in_use;
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::policy::groups::changed_files;
+use crate::app::service::Service;
+
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// The changes that a generation would make in the groups of all targets.
+#[derive(Default)]
+pub(in crate::app) struct MappingPreview {
+    /// The generation of all mappings that would be in force together.
+    pub(in crate::app) generation: String,
+    /// The changes that only the new mappings, teams and members ask for.
+    pub(in crate::app) plans: Vec<(Key, Plan<()>)>,
+    /// The number of groups of the targets whose mappings, teams or members differ.
+    pub(in crate::app) total: u64,
+    /// Why parts could not be planned.
+    pub(in crate::app) incomplete: Vec<String>,
+    /// The marks that make the groups due whose mappings differ. A task marks the groups whose files
+    /// differ.
+    marks: Vec<Mark>,
+}
+
+impl MappingPreview {
+    /// Makes the affected groups due.
+    pub(in crate::app) async fn mark(&self, store: &dyn Store, now: Time) -> Result<(), StoreError> {
+        for batch in self.marks.chunks(BATCH) {
+            store.mark(batch.to_vec(), now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Plans the groups whose mappings, teams or members differ between the policy in force and
+/// `candidate`.
+pub(in crate::app) async fn preview(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    candidate: &Policy,
+) -> Result<MappingPreview, Failure> {
+    let rejected = |error: beadle_repositories::PolicyError| Failure::new(Class::Rejected, error.to_string());
+    let own = service.config().mappings_of_policy(&organisation.file, candidate).map_err(rejected)?;
+    let in_force = &service.directories.in_force;
+    let (before, after) = (in_force.all(), in_force.with_policy(&organisation.file.name, &own));
+    let mut preview = MappingPreview { generation: after.generation.clone(), ..MappingPreview::default() };
+    for name in before.changed_targets(&after) {
+        let Some(target) = service.directories.targets.get(&name) else {
+            return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
+        };
+        let planner = target.planner(Some(&service.store), service.clock());
+        let found = Box::pin(planner.preview(&before, &after)).await;
+        let found = found.map_err(|failure| failure.during(format_args!("planning the groups of {name}")))?;
+        preview.marks.extend(found.marks());
+        preview.total += found.total;
+        preview.plans.extend(found.plans);
+        preview.incomplete.extend(found.incomplete);
+    }
+    add_declared(service, organisation, (&after, candidate), &mut preview).await?;
+    Ok(preview)
+}
+
+/// Adds the changes that only the new teams and members ask for. `mappings` are the mappings that
+/// would be in force.
+async fn add_declared(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    (mappings, candidate): (&Mappings, &Policy),
+    preview: &mut MappingPreview,
+) -> Result<(), Failure> {
+    let (config, store) = (service.config(), service.store.as_ref());
+    let open = organisation.open().filter(|_| !organisation.is_first());
+    // If no generation was accepted yet, everything that the first one declares counts.
+    let before = open.map(|open| open.policy.current().sources.clone()).unwrap_or_default();
+    for (name, files) in changed_files(config, &organisation.file, (&before, &candidate.sources)) {
+        let files = valid(files).await;
+        if files.is_empty() {
+            continue;
+        }
+        let Some(target) = service.directories.targets.get(&name) else {
+            return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
+        };
+        // Before a target is in use, its own gate counts everything that Beadle would write there.
+        if !is_in_use(config, &target.file, store).await? {
+            continue;
+        }
+        let planner = target.planner(Some(&service.store), service.clock());
+        let found = Box::pin(planner.preview_files(mappings, &files)).await;
+        let found = found.map_err(|failure| failure.during(format_args!("planning the groups of {name}")))?;
+        preview.total += found.total;
+        preview.plans.extend(found.plans);
+        preview.incomplete.extend(found.incomplete);
+    }
+    Ok(())
+}
+
+/// Returns the files with a valid new text. Beadle changes no group of a file that is missing or
+/// invalid.
+async fn valid(files: Vec<ChangedFile>) -> Vec<ChangedFile> {
+    let mut valid = Vec::new();
+    for file in files {
+        if file.after.teams().await.is_ok() {
+            valid.push(file);
+        }
+    }
+    valid
+}

@@ -1,0 +1,187 @@
+//! Lets the work on a target begin, if the gate lets the target pass. A target that is new, or whose
+//! address, organisation or kind changed, is another set of groups: everything that Beadle would
+//! write there counts.
+
+use std::sync::Arc;
+
+use beadle_engine::gate::TARGET_PREFIX;
+use beadle_engine::{Class, Failure, GateVerdict, Mode, Store, StoreError, Time};
+use beadle_groups::Mappings;
+use beadle_groups::sweep::remembered;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::gate::accepted_target::{self, place};
+use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::hold_records;
+use crate::app::groups::configured_mappings::limits;
+use crate::app::groups::target::GroupTarget;
+use crate::app::organisations::configured::is_first_gated;
+use crate::app::service::Service;
+use crate::config::{Config, TargetConfig};
+
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// Returns the name of a version of a target.
+fn generation_of(place: &str) -> String {
+    let digest = Sha256::digest(place);
+    digest.iter().take(6).fold(String::from(TARGET_PREFIX), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Returns the name of the note about a held target.
+fn note_of(name: &str) -> String {
+    format!("{name} target")
+}
+
+/// Returns the hold, if the gate of a service holds the configured version of a target.
+pub(crate) async fn held(
+    config: &Config,
+    file: &TargetConfig,
+    store: &dyn Store,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let generation = generation_of(&place(config, file));
+    let held = held_in(store, &note_of(&file.name), &generation).await?;
+    Ok(held.filter(|held| held.approved.is_none()))
+}
+
+/// Returns the hold in a note, if it is about this generation.
+async fn held_in(
+    store: &dyn Store,
+    note: &str,
+    generation: &str,
+) -> Result<Option<HeldGeneration>, StoreError> {
+    let held = HeldGeneration::note(note).get(store).await?;
+    Ok(held.filter(|held| held.generation == generation))
+}
+
+/// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
+/// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
+/// call continues. `planned` is the generation of the mappings with which this process planned the
+/// held target: other mappings can make it pass.
+pub(crate) async fn adopt(
+    service: &Service,
+    target: &GroupTarget,
+    planned: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    let (store, name) = (&service.store, target.file.name.as_str());
+    let place = place(service.config(), &target.file);
+    let (note, generation) = (note_of(name), generation_of(&place));
+    let mappings = service.directories.mappings();
+    let is_planned = planned == Some(mappings.generation.as_str());
+    let before = held_in(store.as_ref(), &note, &generation).await?;
+    let limits = limits(service, &target.file).await?;
+    let known = accepted_target::of(store.as_ref(), name).await?;
+    let mut passes = known.as_ref() == Some(&place);
+    if !passes {
+        let waits = |held: &&HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
+        if let Some(held) = before.as_ref().filter(waits) {
+            return Ok(Some(held.why.clone()));
+        }
+        passes = needs_none(known.is_none(), name, &mappings, store).await?;
+    }
+    if passes {
+        let now = service.clock().now();
+        accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
+        return Ok(None);
+    }
+    // Only one process plans the changes. The others follow when it has accepted the target.
+    let elsewhere = || Ok(Some("another process plans its changes for the gate".to_owned()));
+    if !service.is_chosen() {
+        return elsewhere();
+    }
+    if let Some(why) = mappings.incomplete.get(name) {
+        return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
+    }
+    let planner = target.planner(Some(store), service.clock());
+    // Compared with no mappings, each change of the target counts.
+    let preview = Box::pin(planner.preview(&Mappings::default(), &mappings)).await?;
+    if let Some(first) = preview.incomplete.first() {
+        let text = format!("the target {name} waits for the gate: {first}");
+        return Err(Failure::new(Class::Retry, text));
+    }
+    // The plan takes minutes. Another process can have accepted the same approved target, and the
+    // changes must not pass twice.
+    let known = accepted_target::of(store.as_ref(), name).await?;
+    if !service.is_chosen() || known.as_ref() == Some(&place) {
+        return elsewhere();
+    }
+    // An operator may have approved the target meanwhile.
+    let before = held_in(store.as_ref(), &note, &generation).await?;
+    let now = service.clock().now();
+    let since = before.as_ref().map_or(now, |held| held.since);
+    let mut held = HeldGeneration::new((name, generation.as_str()), &preview.plans, preview.total, since);
+    let approval = before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
+    let verdict = held.verdict(&limits);
+    match (&approval, &verdict) {
+        (None, GateVerdict::Held { .. }) => {
+            held.why = format!("the target is new or has another address: {verdict}");
+            let (digest, why) = (&held.digest, &held.why);
+            tracing::warn!(target_name = name, generation, digest, why, "target held");
+            hold_records::begin(store.as_ref(), &note, &held, now).await?;
+            return Ok(Some(held.why));
+        }
+        (Some(approval), _) => {
+            let_pass(store.as_ref(), &preview.plans, &mappings.generation, approval, now).await?;
+        }
+        (None, GateVerdict::Passes) => {}
+    }
+    accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
+    tracing::info!(target_name = name, generation, "target in use");
+    for batch in preview.marks().chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+    }
+    Ok(None)
+}
+
+/// Returns whether a target that no service has accepted can be used without a gate. The mode
+/// `observe` writes nothing. `is_new` is true if no service has accepted any place. An older
+/// version of Beadle may then have used the target, and the store has its groups.
+async fn needs_none(
+    is_new: bool,
+    name: &str,
+    mappings: &Mappings,
+    store: &Arc<dyn Store>,
+) -> Result<bool, Failure> {
+    let mut its = mappings.all.iter().filter(|mapping| mapping.target == name);
+    if its.all(|mapping| mapping.mode == Mode::Observe) && !mappings.incomplete.contains_key(name) {
+        return Ok(true);
+    }
+    Ok(is_new && (!is_first_gated() || !remembered(name, store).await?.is_empty()))
+}
+
+/// Records the place, and ends the hold of the target.
+async fn accept(
+    store: &dyn Store,
+    name: &str,
+    (note, generation): (&str, &str),
+    place: String,
+    now: Time,
+) -> Result<(), Failure> {
+    if accepted_target::of(store, name).await?.as_ref() != Some(&place) {
+        accepted_target::remember(store, name, place).await?;
+    }
+    hold_records::end(store, note, generation, now).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::gate::accepted_target::tests::{SCIM, config};
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn a_new_target_that_writes_needs_the_gate_and_one_that_only_observes_does_not() {
+        let (_folder, store) = store::temporary().unwrap();
+        let mut mappings = config(SCIM).mappings;
+        for (is_new, mode, needs) in
+            [(true, Mode::Enforce, true), (false, Mode::AddOnly, true), (true, Mode::Observe, false)]
+        {
+            mappings.all.iter_mut().for_each(|mapping| mapping.mode = mode);
+            let none = needs_none(is_new, "t", &mappings, &store).await.unwrap();
+            assert_eq!(!none, needs, "{is_new} {mode}");
+        }
+        assert!(needs_none(true, "other", &mappings, &store).await.unwrap(), "it has no mapping");
+    }
+}

@@ -1,0 +1,191 @@
+//! Puts new mappings of `beadle.toml` and of the files of `groups_from` in force, if the gate lets
+//! them pass. The mappings to each target are a generation of their own.
+
+use std::sync::Arc;
+
+use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
+use beadle_groups::{GroupPreview, Mapping, Mappings};
+
+use crate::app::gate::accepted_limits::usable;
+use crate::app::gate::approved_holds::{let_pass, take_back};
+use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::hold_records;
+use crate::app::groups::accepted_mappings::{self, generation_of, to_target};
+use crate::app::service::Service;
+use crate::app::service::record::ServiceRecord;
+use crate::config::TargetConfig;
+
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// The state of new mappings to a target: in force, or held.
+pub(crate) enum MappingAdoption {
+    /// The mappings in force are those of the configuration.
+    Unchanged,
+    /// The mappings of this generation are in force now.
+    InForce(String),
+    /// The gate holds the mappings. The last accepted mappings stay in force.
+    Held {
+        /// The name of the held generation.
+        generation: String,
+        /// The exceeded limits.
+        why: String,
+    },
+}
+
+/// Puts the mappings of the configuration to a target in force, if the gate lets them pass. If the
+/// process ends at any point of this function, the next call continues.
+pub(crate) async fn adopt(
+    service: &Service,
+    target: &TargetConfig,
+    wanted: Vec<Mapping>,
+) -> Result<MappingAdoption, Failure> {
+    let (store, in_force) = (service.store.as_ref(), &service.directories.in_force);
+    let name = target.name.as_str();
+    let generation = generation_of(&wanted);
+    let held = HeldGeneration::note(name).get(store).await?;
+    let accepted = accepted_mappings::stored(store, name).await?;
+    let is_used = generation_of(&in_force.configured_of(name)) == generation;
+    // A process with another configuration can accept its mappings and end, for example during an
+    // upgrade that is undone. The fence then stops the runs of this process until the mappings of its
+    // own configuration are accepted again.
+    let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
+    let mut other = other.filter(|_| is_used && service.is_chosen());
+    if other.is_some() && has_newer(service).await? {
+        other = None;
+    }
+    if is_used && other.is_none() {
+        // The hold belongs to the process that plans, which may have another configuration.
+        if held.is_some()
+            && service.is_chosen()
+            && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
+        {
+            tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
+        }
+        return Ok(MappingAdoption::Unchanged);
+    }
+    // Another process may have written a part of the changes, so a plan would differ from the
+    // approved one.
+    if accepted.value.as_ref().is_some_and(|accepted| accepted.generation == generation) {
+        in_force.replace_configured(name, wanted);
+        return Ok(MappingAdoption::InForce(generation));
+    }
+    let held = held.filter(|held| held.generation == generation);
+    let limits = limits(service, target).await?;
+    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
+        return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
+    }
+    // Only one process plans the changes. The others follow when it has accepted the mappings.
+    if !service.is_chosen() {
+        return Ok(MappingAdoption::Unchanged);
+    }
+    let before = match other {
+        Some(other) => Arc::new(in_force.with_configured(name, other.mappings(store, name).await?)),
+        None => in_force.all(),
+    };
+    let after = in_force.with_configured(name, wanted.clone());
+    let preview = plan(service, name, &before, &after).await?;
+    // The plan takes minutes, and another process can have put the same approved mappings in force.
+    // Their changes must not pass twice.
+    let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
+    if !is_same || !service.is_chosen() {
+        return Ok(MappingAdoption::Unchanged);
+    }
+    let now = service.clock().now();
+    let since = held.as_ref().map_or(now, |held| held.since);
+    let of = (name, generation.as_str());
+    let mut new = HeldGeneration::new(of, &preview.plans, preview.total, since);
+    let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
+    let verdict = new.verdict(&limits);
+    match (&approval, &verdict) {
+        (None, GateVerdict::Held { .. }) => {
+            new.why = verdict.to_string();
+            let (digest, why) = (&new.digest, &new.why);
+            tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
+            hold_records::begin(store, name, &new, now).await?;
+            return Ok(MappingAdoption::Held { generation, why: new.why });
+        }
+        // The generation of a group is that of all mappings in force together.
+        (Some(approval), _) => let_pass(store, &preview.plans, &after.generation, approval, now).await?,
+        (None, GateVerdict::Passes) => {}
+    }
+    if !accepted_mappings::accept_after(store, name, &wanted, &accepted).await? {
+        if approval.is_some() {
+            take_back(store, &preview.plans).await?;
+        }
+        return Ok(MappingAdoption::Unchanged);
+    }
+    in_force.replace_configured(name, wanted);
+    tracing::info!(target_name = name, generation, "mappings in force");
+    for batch in preview.marks().chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+    }
+    service.bell.notify_one();
+    hold_records::end(store, name, &generation, now).await?;
+    Ok(MappingAdoption::InForce(generation))
+}
+
+/// Returns whether a process runs that began later, with another configuration. During an upgrade, its
+/// configuration counts.
+async fn has_newer(service: &Service) -> Result<bool, StoreError> {
+    let running = ServiceRecord::running(service.store.as_ref(), service.clock().now()).await?;
+    let is_newer = |record: &ServiceRecord| {
+        record.started > service.started && !record.differences(service.config()).is_empty()
+    };
+    Ok(running.iter().any(is_newer))
+}
+
+/// Plans the groups whose mappings differ. Returns an error if a part could not be planned.
+async fn plan(
+    service: &Service,
+    name: &str,
+    before: &Mappings,
+    after: &Mappings,
+) -> Result<GroupPreview, Failure> {
+    if to_target(after, name).iter().all(|mapping| mapping.mode == Mode::Observe) {
+        // The mode `observe` writes nothing, so it needs no gate. A sweep finds the groups.
+        return Ok(GroupPreview::default());
+    }
+    let Some(target) = service.directories.targets.get(name) else {
+        return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
+    };
+    let planner = target.planner(Some(&service.store), service.clock());
+    let preview = Box::pin(planner.preview(before, after)).await?;
+    match preview.incomplete.first() {
+        None => Ok(preview),
+        Some(first) => {
+            let more = match preview.incomplete.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            Err(Failure::new(Class::Retry, format!("{first}{more}")))
+        }
+    }
+}
+
+/// Returns the limits of the gate: those of the organisation whose teams are the target, or those
+/// of the guard of a SCIM server. Raised limits of a guard count only when they are accepted, also
+/// while the target is not in use yet.
+pub(in crate::app) async fn limits(
+    service: &Service,
+    target: &TargetConfig,
+) -> Result<GateLimits, StoreError> {
+    let store = service.store.as_ref();
+    let org =
+        target.github.as_ref().and_then(|teams| service.orgs.iter().find(|org| org.file.name == teams.org));
+    if let Some(org) = org {
+        let configured = GuardLimits::of_organisation(&org.file);
+        let GuardLimits { guard, .. } = usable(store, &org.file.name, configured).await?;
+        return Ok(org.file.gate_limits_with(&guard));
+    }
+    let GuardLimits { guard, .. } = usable(store, &target.name, GuardLimits::of_target(target)).await?;
+    Ok(GateLimits {
+        removes: guard.removes,
+        weakens: guard.weakens,
+        exposes: guard.exposes,
+        creates: GateLimits::CREATES,
+        percent: GateLimits::PERCENT,
+        repositories: GateLimits::REPOSITORIES,
+    })
+}

@@ -1,0 +1,224 @@
+//! A target: the groups of a SCIM server, or the teams of an organisation, with its planner, its
+//! writer and its probe.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use beadle_engine::{
+    Budgets, Class, Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, Time, WritePace, revive,
+};
+use beadle_groups::targets::TargetWriter;
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
+use beadle_scim::{Evidence, Finding, Probed, Reader, probe_writes};
+use parking_lot::RwLock;
+
+use crate::app::connections::target::{TargetApi, TargetConnection};
+use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::service::fence::{FencedReconciler, FencedWriter, InForce};
+use crate::config::{self, TargetConfig};
+
+/// The number of days before a token ends at which Beadle begins to warn.
+pub(crate) const TOKEN_DAYS: i64 = 30;
+
+/// A target that is open.
+pub(crate) struct GroupTarget {
+    pub(crate) file: Arc<TargetConfig>,
+    /// The target, its directories, and the mappings between them.
+    pub(crate) directory: Directory,
+    /// The limits of the guard that are in force.
+    pub(crate) limits: LimitsInForce,
+    pub(crate) pace: WritePace,
+    /// The limits of each group that are in force.
+    group_limits: RwLock<GroupLimits>,
+    writer: Arc<dyn TargetWriter>,
+    api: TargetApi,
+}
+
+impl GroupTarget {
+    /// Creates a target from its parts.
+    pub(super) fn new(file: &Arc<TargetConfig>, directory: Directory, connection: TargetConnection) -> Self {
+        Self {
+            file: file.clone(),
+            directory,
+            limits: file.limits().into(),
+            pace: connection.pace,
+            group_limits: RwLock::new(config::group_limits(&file.group_guard)),
+            writer: connection.writer,
+            api: connection.api,
+        }
+    }
+
+    /// Returns the budgets of a SCIM server, and `None` for teams, because teams use the budgets of
+    /// their organisation.
+    pub(super) fn budgets(&self) -> Option<Budgets> {
+        match &self.api {
+            TargetApi::Scim { budgets, .. } => Some(budgets.clone()),
+            TargetApi::Teams(_) => None,
+        }
+    }
+
+    /// Returns the limits in force.
+    pub(crate) fn limits_in_force(&self) -> GuardLimits {
+        GuardLimits { guard: self.limits.current(), groups: Some(*self.group_limits.read()) }
+    }
+
+    /// Replaces the limits in force. Planners and writers that exist keep their limits of each group.
+    pub(crate) fn set_limits(&self, limits: GuardLimits) {
+        self.limits.replace(limits.guard);
+        if let Some(groups) = limits.groups {
+            *self.group_limits.write() = groups;
+        }
+    }
+
+    /// Returns the planner of the target's groups.
+    pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupPlanner {
+        let limits = *self.group_limits.read();
+        GroupPlanner::new(self.directory.clone(), limits, clock.clone(), store.cloned())
+    }
+
+    /// Returns the writer of the target's groups.
+    pub(crate) fn writer(&self, store: Option<&Arc<dyn Store>>, clock: &Clock) -> GroupWriter {
+        let window = self.group_limits.read().window;
+        GroupWriter::new(self.writer.clone(), &self.file.name, window, clock.clone(), store.cloned())
+    }
+
+    /// Returns the reconciler of the target's groups. With `in_force`, its runs use only the accepted
+    /// mappings.
+    pub(in crate::app) fn reconciler(
+        &self,
+        store: &Arc<dyn Store>,
+        clock: &Clock,
+        in_force: Option<Arc<dyn InForce>>,
+    ) -> Arc<dyn Reconcile> {
+        let inner = self.writer(Some(store), clock);
+        let groups = Reconciler {
+            planner: self.planner(Some(store), clock),
+            writer: FencedWriter { inner, in_force: in_force.clone(), clock: clock.clone() },
+            store: store.clone(),
+            clock: clock.clone(),
+            limits: self.limits.clone(),
+            pace: self.pace.clone(),
+        };
+        Arc::new(FencedReconciler { inner: groups, in_force, clock: clock.clone() })
+    }
+
+    /// Probes the server, and compares the configured dialect with the server's answers and
+    /// behaviour. With `writes`, the probe also creates and changes a test group, if the
+    /// configuration allows that.
+    pub(crate) async fn probe(&self, writes: bool) -> anyhow::Result<Probed> {
+        match &self.api {
+            TargetApi::Scim { reader, writer, .. } => {
+                let mut probed = reader.probe().await?;
+                let scim = self.file.scim.as_ref();
+                if scim.is_some_and(|scim| scim.identity_store.is_some()) {
+                    probed.findings.push(self.probe_identity_store(reader).await?);
+                }
+                let may_write = scim.is_some_and(|scim| scim.probe == config::Probing::Write);
+                if writes && may_write && !probed.contradicts() {
+                    probed.take(probe_writes(reader, writer).await?);
+                }
+                Ok(probed)
+            }
+            TargetApi::Teams(teams) => Ok(Probed { findings: teams.probe().await?, ..Probed::default() }),
+        }
+    }
+
+    /// Returns the name under which the store has the server's behaviour. If another server takes
+    /// the same target name, its behaviour is stored under another name.
+    fn evidence(&self) -> String {
+        let base = self.file.scim.as_ref().map_or("", |scim| scim.url.trim_end_matches('/'));
+        beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])
+    }
+
+    /// Returns the server's behaviour that the store remembers. For a new server, the result is
+    /// empty.
+    pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> anyhow::Result<Evidence> {
+        let text = store.get(&self.evidence()).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    /// Stores the server's behaviour.
+    pub(crate) async fn remember(&self, evidence: &Evidence, store: &Arc<dyn Store>) -> anyhow::Result<()> {
+        Ok(store.put(&self.evidence(), &serde_json::to_string(evidence)?).await?)
+    }
+
+    /// Checks that the Identity Store of AWS returns the members of the first group.
+    async fn probe_identity_store(&self, reader: &Reader) -> anyhow::Result<Finding> {
+        let Some(group) = reader.groups().await?.rows.into_iter().next() else {
+            return Ok(Finding::Unknown(
+                "the server has no group, so the Identity Store could not be checked".into(),
+            ));
+        };
+        Ok(match self.directory.target.members(&group.id).await {
+            Ok(members) => {
+                let count = members.map_or(0, |members| members.len());
+                Finding::Fine(format!("the Identity Store shows {count} members of {}", group.name))
+            }
+            Err(failure) if failure.class == Class::Rejected => Finding::Contradiction(failure.text),
+            Err(failure) => return Err(failure.into()),
+        })
+    }
+
+    /// Returns why the target is stopped, or `None` if it is not stopped. Beadle stops all writes
+    /// to a target if the server accepted a write but did not do what the write requested.
+    pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+        let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
+        Ok(reason.map(|StopReason(why)| why))
+    }
+
+    /// Lets Beadle write to a stopped target again, and makes the keys due that were parked because
+    /// of the stop.
+    pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
+        StopReason::note(&self.file.name).forget(store.as_ref()).await?;
+        self.revive_if_released(store, now).await
+    }
+
+    /// Makes the keys due that were parked because the target was stopped, if the target is not
+    /// stopped any more. If this service itself stopped the target, it parks the keys again until
+    /// it restarts.
+    pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
+        let name = self.file.name.as_str();
+        if StopReason::note(name).get(store.as_ref()).await?.is_none() {
+            revive(store.as_ref(), STOPPED, &|key: &Key| key.instance() == name, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Probes the target. Returns an error if the server contradicts the configuration, or if the
+    /// server's behaviour has changed since the last probe. After an error, Beadle writes nothing
+    /// to the target.
+    pub(crate) async fn agree(&self, store: Option<&Arc<dyn Store>>) -> anyhow::Result<()> {
+        let name = &self.file.name;
+        let probed = self.probe(false).await.with_context(|| format!("target {name}"))?;
+        for finding in &probed.findings {
+            if let Finding::Contradiction(why) = finding {
+                bail!("target {name}: {why}");
+            }
+        }
+        let (Some(store), TargetApi::Scim { .. }) = (store, &self.api) else { return Ok(()) };
+        let before = self.seen_before(store).await?;
+        if let Some(difference) = probed.evidence.differences(&before).first() {
+            bail!(
+                "target {name}: {difference}; if this difference is intended, accept it with `beadle targets probe`"
+            );
+        }
+        let evidence = probed.evidence.with(before.clone());
+        if evidence != before {
+            self.remember(&evidence, store).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the time at which the target's token ends, or `None` if the configuration does not
+    /// have the date.
+    pub(crate) fn token_end(&self) -> Option<Time> {
+        let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        Some(Time(ends.as_millisecond()))
+    }
+
+    /// Returns the number of days until the target's token ends, or `None` if the configuration
+    /// does not have the date.
+    pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
+        Some((self.token_end()?.seconds() - clock.now().seconds()).div_euclid(24 * 3600))
+    }
+}

@@ -1,0 +1,73 @@
+//! The rules for people who approve held changes at GitHub or on a page, as pure functions.
+//!
+//! The texts contain nothing that a person wrote, because Beadle sends them to GitHub.
+
+use beadle_github::Commit;
+
+use crate::app::operations::hold_decisions::NamedChange;
+
+/// The policy in force.
+pub(crate) struct PolicyFacts<'a> {
+    pub(crate) generation: &'a str,
+    /// The logins of the people who wrote the commits that the policy comes from. If the list is
+    /// empty, these people are not known.
+    pub(crate) authors: Vec<String>,
+}
+
+/// Returns the logins of the authors and the committers of commits. Returns an empty list if one of
+/// them is not known.
+pub(crate) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<String> {
+    let mut all = Vec::new();
+    for commit in commits {
+        if commit.logins.is_empty() {
+            return Vec::new();
+        }
+        all.extend(commit.logins.iter().cloned());
+    }
+    all
+}
+
+/// Returns why the changes are not open for an approval, if they are not.
+pub(crate) fn closed(named: &[NamedChange<'_>], policy: &PolicyFacts<'_>) -> Option<&'static str> {
+    if named.iter().any(|one| one.hold.rejected.is_some()) {
+        return Some("an operator rejected the changes");
+    }
+    let is_other = |one: &NamedChange<'_>| one.hold.generation != policy.generation;
+    named
+        .iter()
+        .any(is_other)
+        .then_some("another version of the policy came into force after Beadle held the changes")
+}
+
+/// Returns why a person may not approve what the policy causes, if the person may not.
+pub(crate) fn involved(person: &str, policy: &PolicyFacts<'_>) -> Option<&'static str> {
+    // If the author is unknown, every person could be the author.
+    if policy.authors.is_empty() {
+        return Some("the author of the policy is not known");
+    }
+    policy
+        .authors
+        .iter()
+        .any(|author| author.eq_ignore_ascii_case(person))
+        .then_some("the author of the last change of the policy cannot approve what the policy causes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authors_of_a_policy_are_known_only_if_all_of_them_have_an_account() {
+        let commit = |author: &str, logins: &[&str]| Commit {
+            id: "a".repeat(40),
+            author: author.into(),
+            logins: logins.iter().map(|login| (*login).to_owned()).collect(),
+            subject: "Remove a team".into(),
+        };
+        let (own, base) = (commit("ann", &["ann", "web-flow"]), commit("bob", &["bob", "bob"]));
+        assert_eq!(authors([&own, &base]), ["ann", "web-flow", "bob", "bob"]);
+        // The name in a commit without an account looks like the login of another person.
+        let forged = commit("bob", &[]);
+        assert!(authors([&forged]).is_empty() && authors([&own, &forged]).is_empty());
+    }
+}

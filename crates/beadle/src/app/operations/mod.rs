@@ -1,0 +1,16 @@
+//! Carries out what people request with a command or on a page: apply, undo, pause, retry, waive, and
+//! decide about held changes.
+
+pub(crate) mod applier;
+pub(crate) mod approval_rules;
+pub(crate) mod generation_approval;
+pub(crate) mod hold_decisions;
+pub(crate) mod key_names;
+pub(crate) mod pausing;
+pub(crate) mod reloaded;
+pub(crate) mod retrying;
+pub(crate) mod undoing;
+pub(crate) mod waived_repositories;
+pub(crate) mod waiver_watch;
+pub(crate) mod waiving;
+pub(crate) mod written_changes;

@@ -1,0 +1,72 @@
+//! Makes keys due again. `beadle queue --retry` and the pages use it.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Entry, Key, Lane, Mark, Store, Time};
+
+use crate::app::operations::key_names;
+use crate::config::Config;
+
+/// Returns the keys that a key or a name means. A name can mean a repository or a group. To retry a
+/// dispatch, the operator must give its key. Returns an error if the store does not know the name.
+pub(crate) async fn keys_to_retry(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    name: &str,
+) -> anyhow::Result<Vec<Key>> {
+    let is_meant = |found: &Key| {
+        found.as_str() == name
+            || ["repository", "organisation", beadle_groups::mark::KIND].contains(&found.kind())
+    };
+    let mut found = key_names::keys(config, store, name).await?;
+    found.retain(is_meant);
+    ensure!(
+        !found.is_empty(),
+        "`{name}` is not the name of a repository or group\nhint: specify the key, such as `repository:acme:1296269`"
+    );
+    Ok(found)
+}
+
+/// Makes a key due, and records it in the journal. Returns the name of the key for people: `name` if
+/// the journal has none.
+pub(crate) async fn retry(
+    store: &dyn Store,
+    (key, name): (&Key, &str),
+    by: &str,
+    now: Time,
+) -> anyhow::Result<String> {
+    let known = key_names::name(store, key).await?;
+    store.mark(vec![Mark::new(key.clone(), Lane::Manual)], now).await?;
+    let action = OperatorAction::Retried { retried: true, by: by.to_owned() };
+    let subject = known.as_deref().unwrap_or_default();
+    let entry = Entry::of_operator(action, (&key.to_string(), subject), now);
+    store.journal(None, vec![entry], now).await?;
+    Ok(known.unwrap_or_else(|| name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{EntryKind, Listing, Outcome, ParkReason};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_parked_key_is_due_again_and_the_journal_names_the_person() {
+        let (_folder, store) = crate::app::store::temporary().unwrap();
+        let (store, key) = (store.as_ref(), Key::new("repository", "acme", 7));
+        store.mark(vec![Mark::new(key.clone(), Lane::Event)], Time(1)).await.unwrap();
+        let claim = store.claim_key(&key, Time(1)).await.unwrap().unwrap();
+        let parked = Outcome::Park(ParkReason::Failed, "403".into());
+        store.finish(&claim.lease, parked, Time(1)).await.unwrap();
+        assert!(store.row(&key).await.unwrap().unwrap().parked.is_some());
+        assert_eq!(retry(store, (&key, "acme/shop"), "ann", Time(2)).await.unwrap(), "acme/shop");
+        let row = store.row(&key).await.unwrap().unwrap();
+        assert!(row.parked.is_none() && row.is_pending(), "{row:?}");
+        let entries = store.entries(Listing { limit: 5, ..Listing::default() }).await.unwrap();
+        let last = entries.last().unwrap();
+        assert_eq!((last.key.as_str(), last.kind), ("repository:acme:7", EntryKind::Operator));
+        assert!(last.detail.to_string().contains("ann"), "{last:?}");
+    }
+}

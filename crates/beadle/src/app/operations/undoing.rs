@@ -1,0 +1,212 @@
+//! Undoes what Beadle wrote. `beadle undo` and the pages use it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use beadle_engine::guard::UNDO_GENERATION;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{
+    Change, Clock, Detail, Entry, EntryKind, Failure, Key, Lane, Mark, Plan, Report, Store, Time, run_counts,
+};
+use beadle_repositories::creation::name_in;
+use beadle_repositories::undo::reversals;
+use beadle_repositories::{Step, UndoPlanner, UndoWriter};
+
+use crate::app::operations::applier::{Applier, Progress, write};
+use crate::app::operations::key_names::{called_now, repository_keys};
+use crate::app::operations::written_changes::{Written, named, since};
+use crate::app::organisations::github::GithubOrganisation;
+use crate::config::{Config, OrgConfig};
+
+/// What an operator wants to undo.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UndoSelection {
+    /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
+    /// if `since` is set.
+    pub(crate) what: Vec<String>,
+    /// The time since which Beadle undoes everything that it wrote.
+    pub(crate) since: Option<Time>,
+    /// The only organisation of the undo.
+    pub(crate) org: Option<String>,
+    /// The only repositories of the undo; all of them if the list is empty.
+    pub(crate) repo: Vec<String>,
+}
+
+/// The writes that an operator wants to undo.
+#[derive(Debug)]
+pub(crate) struct SelectedWrites {
+    /// The name of the undo, such as `undo of 1234`.
+    pub(crate) name: String,
+    /// The writes that Beadle can undo, oldest first.
+    pub(crate) writes: Vec<Written>,
+    /// The writes that Beadle cannot undo, each with the reason.
+    pub(crate) left: Vec<(Written, &'static str)>,
+}
+
+/// Finds in the journal what an operator wants to undo.
+pub(crate) async fn select(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    asked: &UndoSelection,
+) -> anyhow::Result<SelectedWrites> {
+    let (found, name) = if let Some(begun) = asked.since {
+        (since(store.as_ref(), begun).await?, format!("{UNDO_GENERATION}everything since {begun}"))
+    } else {
+        let found = named(store.as_ref(), &asked.what).await?;
+        (found, format!("{UNDO_GENERATION}{}", asked.what.join(", ")))
+    };
+    let mut called: BTreeSet<Key> = BTreeSet::new();
+    for text in &asked.repo {
+        let keys = repository_keys(config, store, text).await?;
+        called.extend(called_now(store.as_ref(), keys, text).await?);
+    }
+    let orgs = config.orgs(asked.org.as_deref())?;
+    let (mut writes, mut left) = (Vec::new(), Vec::new());
+    for one in found.into_iter().filter(|one| is_selected(one, asked, &called)) {
+        match obstacle(&one, &orgs) {
+            Some(why) => left.push((one, why)),
+            None => writes.push(one),
+        }
+    }
+    Ok(SelectedWrites { name, writes, left })
+}
+
+impl SelectedWrites {
+    /// Returns the changes of an organisation by key. Returns an empty map if Beadle undoes nothing
+    /// there.
+    pub(crate) fn of_organisation(&self, organisation: &str) -> BTreeMap<Key, Vec<&Change<()>>> {
+        let mut changes: BTreeMap<Key, Vec<&Change<()>>> = BTreeMap::new();
+        for one in self.writes.iter().filter(|one| one.key.instance().eq_ignore_ascii_case(organisation)) {
+            changes.entry(one.key.clone()).or_default().push(&one.change);
+        }
+        changes
+    }
+}
+
+/// Returns whether an operator selects a write. `called` are the keys of the repositories that the
+/// operator named.
+fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> bool {
+    let is_org = |org: &String| one.key.instance().eq_ignore_ascii_case(org);
+    asked.org.as_ref().is_none_or(is_org) && (asked.repo.is_empty() || called.contains(&one.key))
+}
+
+/// Returns the reason why Beadle cannot undo a write. It can undo writes to repositories that
+/// exist, and to the organisation itself.
+fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
+    if !matches!(one.key.kind(), "repository" | "organisation") {
+        return Some("Beadle does not undo writes to groups; change the directory or the policy");
+    }
+    if name_in(&one.key).is_some() {
+        return Some("Beadle deletes no repository");
+    }
+    let is_known = orgs.iter().any(|org| one.key.instance().eq_ignore_ascii_case(&org.name));
+    (!is_known).then_some("the configuration has no organisation of this name")
+}
+
+/// The values of one undo that are the same for all organisations.
+pub(crate) struct Undo<'a> {
+    /// The name of the undo, such as `undo of 1234`.
+    pub(crate) name: String,
+    /// The operator.
+    pub(crate) by: String,
+    pub(crate) store: &'a Arc<dyn Store>,
+    pub(crate) clock: &'a Clock,
+}
+
+/// The plan of the undo of one key.
+pub(crate) type UndoPlan = Plan<Box<dyn Step>>;
+
+/// The planned undo of one organisation.
+pub(crate) struct PlannedUndo {
+    planner: UndoPlanner,
+    writer: UndoWriter,
+    /// The plan of each key.
+    pub(crate) plans: Vec<(Key, UndoPlan)>,
+}
+
+impl PlannedUndo {
+    /// Returns the plans as data.
+    pub(crate) fn describe(&self) -> Vec<(Key, Plan<()>)> {
+        self.plans.iter().map(|(key, plan)| (key.clone(), plan.describe())).collect()
+    }
+}
+
+impl<'a> Undo<'a> {
+    /// Plans the undo of the changes of an organisation.
+    pub(crate) async fn plan(
+        &self,
+        org: &GithubOrganisation,
+        changes: &BTreeMap<Key, Vec<&Change<()>>>,
+    ) -> Result<PlannedUndo, Failure> {
+        let wanted = changes.iter().map(|(key, changes)| (key.clone(), reversals(changes.iter().copied())));
+        let wanted: BTreeMap<_, _> = wanted.collect();
+        let (planner, writer) = org.undo(wanted, self.name.clone(), &self.by, (self.store, self.clock));
+        let plans = planner.plans(Lane::Manual).await?;
+        Ok(PlannedUndo { planner, writer, plans })
+    }
+
+    /// Stores in the journal who undoes what.
+    pub(crate) async fn begin(&self, org: &GithubOrganisation) -> anyhow::Result<()> {
+        let action = OperatorAction::Undid { undid: self.name.clone(), by: self.by.clone() };
+        let name = &org.file.name;
+        let at = self.clock.now();
+        self.store.journal(None, vec![Entry::of_operator(action, (name, name), at)], at).await?;
+        Ok(())
+    }
+
+    /// Returns what writes the plans of an organisation, and the plans.
+    pub(crate) fn applier<'b>(
+        &self,
+        org: &GithubOrganisation,
+        planned: PlannedUndo,
+        progress: &'b dyn Progress,
+    ) -> (Applier<'b, UndoPlanner, UndoWriter>, Vec<(Key, UndoPlan)>)
+    where
+        'a: 'b,
+    {
+        let PlannedUndo { planner, writer, plans } = planned;
+        let reader = planner.reader().clone();
+        let applier = Applier {
+            planner,
+            writer,
+            hint: Box::new(move |key| reader.node_of(key.id().parse().ok()?)),
+            pace: org.pace.clone(),
+            lane: Lane::Manual,
+            limits: org.limits.current(),
+            only_shown: true,
+            store: self.store,
+            clock: self.clock,
+            progress,
+        };
+        (applier, plans)
+    }
+
+    /// Writes the undo of one key. Returns the result, and the number of the run in the journal.
+    /// Returns `None` if the plan has no change.
+    pub(crate) async fn write(
+        &self,
+        applier: &Applier<'_, UndoPlanner, UndoWriter>,
+        (key, plan): (&Key, &UndoPlan),
+    ) -> anyhow::Result<Option<(Report, Option<u64>)>> {
+        if plan.changes.is_empty() {
+            return Ok(None);
+        }
+        let (report, _) = write(applier, key, plan).await?;
+        // The next run of the service records what the undo left.
+        self.store.mark(vec![Mark::new(key.clone(), Lane::Manual)], self.clock.now()).await?;
+        let detail = Detail::Run(run_counts(&report, Vec::new()));
+        let at = self.clock.now();
+        let entry = Entry {
+            seq: 0,
+            at,
+            kind: EntryKind::Run,
+            key: key.to_string(),
+            subject: report.subject.clone(),
+            intent: None,
+            trace: None,
+            detail,
+        };
+        let numbers = self.store.journal(None, vec![entry], at).await?;
+        Ok(Some((report, numbers.and_then(|numbers| numbers.first().copied()))))
+    }
+}

@@ -1,0 +1,118 @@
+//! Checks and stores the waivers of operators. `beadle waive` and the pages use it.
+
+use anyhow::bail;
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Entry, Lane, Store, Time, parse_span};
+use beadle_github::IndexRow;
+use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
+use beadle_repositories::stored_waiver;
+
+use crate::app::operations::waived_repositories::mark;
+use crate::config::{OrgConfig, waiver_rules};
+
+/// Parses the end of a waiver: a duration from now, a date or a time. `name` names the value in an
+/// error.
+pub(crate) fn until(text: &str, (now, name): (Time, &str)) -> anyhow::Result<Time> {
+    if let Ok(span) = parse_span(text) {
+        return Ok(now + span);
+    }
+    let invalid = |must: String| anyhow::anyhow!("{name} must be a duration such as `2d`, or {must}");
+    parse_until(text).map_err(|must| invalid(must.replacen("be a date", "a date", 1)))
+}
+
+/// Checks a waiver against the limits of the configuration. `name` names the end of the waiver in an
+/// error.
+pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)) -> anyhow::Result<()> {
+    for key in &waiver.keys {
+        if let Err(must) = check_waived_key(key) {
+            bail!("`{key}` must {must}\nhint: `beadle explain` shows the paths of the declared keys");
+        }
+    }
+    let rules = waiver_rules(file);
+    match waiver.state(&rules, now) {
+        WaiverState::InForce => Ok(()),
+        WaiverState::Ended => bail!("{name} must be in the future, found {}", waiver.until),
+        WaiverState::From(_) => {
+            let latest = now + rules.longest;
+            bail!("{name} must be at most {latest}\nhint: `longest` in [org.waivers] sets this limit")
+        }
+        WaiverState::Never(key) => {
+            bail!("`{key}` must not be waived, because `never_waive` in [org.waivers] has it")
+        }
+    }
+}
+
+/// Stores a checked waiver that covers these repositories, records it in the journal, and makes the
+/// repositories due.
+pub(crate) async fn waive(
+    store: &dyn Store,
+    file: &OrgConfig,
+    waiver: &Waiver,
+    (rows, by): (&[IndexRow], String),
+    now: Time,
+) -> anyhow::Result<()> {
+    stored_waiver(&file.name, &waiver.id()).put(store, waiver).await?;
+    let action = OperatorAction::Waived {
+        waived: waiver.keys.clone(),
+        repositories: waiver.repositories.clone(),
+        waived_until: waiver.until.to_string(),
+        reason: waiver.reason.clone(),
+        owner: waiver.owner.clone(),
+        by,
+    };
+    let subject = format!("{}/{}", file.name, waiver.repositories.join(", "));
+    record(store, file, &subject, action, now).await?;
+    // The next run of each repository ends the holds of the exempt keys.
+    mark(store, &file.name, rows, (Lane::Manual, now)).await?;
+    Ok(())
+}
+
+/// Ends a stored waiver that covers these repositories, records it in the journal, and makes the
+/// repositories due.
+pub(crate) async fn end(
+    store: &dyn Store,
+    file: &OrgConfig,
+    waiver: &Waiver,
+    (rows, by): (&[IndexRow], String),
+    now: Time,
+) -> anyhow::Result<()> {
+    stored_waiver(&file.name, &waiver.id()).forget(store).await?;
+    mark(store, &file.name, rows, (Lane::Manual, now)).await?;
+    let action = OperatorAction::EndedWaiver {
+        ended_waiver: waiver.id(),
+        waived: waiver.keys.clone(),
+        repositories: waiver.repositories.clone(),
+        by,
+    };
+    record(store, file, &file.name, action, now).await
+}
+
+/// Records an action about a waiver in the journal. The `subject` names the repositories.
+async fn record(
+    store: &dyn Store,
+    file: &OrgConfig,
+    subject: &str,
+    action: OperatorAction,
+    at: Time,
+) -> anyhow::Result<()> {
+    let entry = Entry::of_operator(action, (&file.name, subject), at);
+    store.journal(None, vec![entry], at).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_a_duration_a_date_or_a_time() {
+        let named = (Time(5), "`--until`");
+        for (text, expected) in
+            [("2d", 172_800_005), ("1970-01-01", 86_400_000), ("1970-01-01T00:00:01Z", 1_000)]
+        {
+            assert_eq!(until(text, named).unwrap(), Time(expected), "{text}");
+        }
+        let error = until("soon", named).unwrap_err().to_string();
+        assert!(error.starts_with("`--until` must be a duration such as `2d`, or a date such as"), "{error}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Opens the organisations of the configuration, and lists the installations of the App, which can
+//! add organisations.
+
+pub(crate) mod configured;
+pub(crate) mod github;
+mod installation_limits;
+pub(crate) mod installation_reading;
+pub(crate) mod installations;

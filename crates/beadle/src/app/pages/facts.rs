@@ -1,0 +1,148 @@
+//! The facts about organisations and targets for the pages of the operator listener.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beadle_engine::gate::Holder;
+use beadle_engine::{Key, StoreError, Time};
+use beadle_repositories::policy::Waiver;
+use beadle_repositories::{stored_waivers, undo};
+use beadle_server::pages::{
+    Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
+};
+
+use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::installations;
+use crate::app::policy::store::committed;
+use crate::app::service::Service;
+use crate::config::waiver_rules;
+
+/// Knows the organisations and targets of a service.
+pub(crate) struct PageFacts(pub(crate) Arc<Service>);
+
+#[async_trait]
+impl Facts for PageFacts {
+    async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError> {
+        let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
+        let held = HeldGeneration::all(store).await?;
+        let mut organisations = Vec::new();
+        for org in &self.0.orgs {
+            let waivers = stored_waivers(store, &org.file.name).await?;
+            organisations.push(organisation(org, &held, waivers, now));
+        }
+        Ok(organisations)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.orgs.iter().map(|org| org.file.name.clone()).collect()
+    }
+
+    async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
+        let config = self.0.config();
+        let installed = installations::stored(config, self.0.store.as_ref()).await?;
+        let facts = config.file.standings(&installed).into_iter().map(|(one, standing)| InstallationFacts {
+            login: one.login.clone(),
+            standing: standing.describe().to_owned(),
+            since: one.since,
+        });
+        Ok(facts.collect())
+    }
+
+    async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError> {
+        let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
+        let stored = stored_waivers(store, organisation).await?;
+        let Some(org) = self.0.orgs.iter().find(|org| org.file.name == organisation) else {
+            return Ok(Vec::new());
+        };
+        let mut all = all_waivers(org, stored);
+        all.retain(|waiver| waiver.covers(repository));
+        Ok(waiver_facts(org, all, now))
+    }
+
+    async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError> {
+        let values = undo::observed(self.0.store.as_ref(), key).await?.into_iter();
+        let facts = values.map(|value| UndoneFacts {
+            aspect: value.aspect,
+            what: value.what,
+            name: value.name,
+            at: value.at,
+            by: value.by,
+        });
+        Ok(facts.collect())
+    }
+
+    fn targets(&self) -> Vec<String> {
+        self.0.config().file.target.iter().map(|target| target.name.clone()).collect()
+    }
+}
+
+/// Returns the waivers of an organisation: the stored ones, and those of the policy in force. The one
+/// that ends first is at the beginning.
+fn all_waivers(org: &ServedOrganisation, stored: Vec<Waiver>) -> Vec<Waiver> {
+    let policy = org.open().map(|opened| opened.policy.current());
+    let mut waivers = stored;
+    waivers.extend(policy.iter().flat_map(|policy| policy.waivers.iter().cloned()));
+    waivers.sort_by_key(|waiver| waiver.until);
+    waivers
+}
+
+fn waiver_facts(org: &ServedOrganisation, waivers: Vec<Waiver>, now: Time) -> Vec<WaiverFacts> {
+    let rules = waiver_rules(&org.file);
+    let facts = waivers.into_iter().map(|waiver| WaiverFacts {
+        code: waiver.id(),
+        in_force: waiver.is_in_force(&rules, now),
+        declared_by: waiver.place(),
+        can_end: waiver.asked.is_none(),
+        keys: waiver.keys,
+        repositories: waiver.repositories,
+        until: waiver.until,
+        reason: waiver.reason,
+        owner: waiver.owner,
+    });
+    facts.collect()
+}
+
+/// Returns the facts about an organisation. `stored` are the waivers of `beadle waive`.
+fn organisation(
+    org: &ServedOrganisation,
+    held: &[(String, HeldGeneration)],
+    stored: Vec<Waiver>,
+    now: Time,
+) -> OrganisationFacts {
+    let policy = org.open().map(|opened| opened.policy.current());
+    let its = held.iter().filter(|(_, held)| held.organisation == org.file.name);
+    OrganisationFacts {
+        name: org.file.name.clone(),
+        mode: org.file.mode.to_string(),
+        modes: org.file.modes.iter().map(|(aspect, mode)| (aspect.clone(), mode.to_string())).collect(),
+        open: policy.is_some(),
+        generation: policy.as_ref().map(|policy| policy.generation.clone()),
+        commit: policy.as_ref().and_then(|policy| policy.origin.as_ref().map(committed)),
+        held: its.map(|(note, held)| held_policy(Holder::of(note), held)).collect(),
+        waivers: waiver_facts(org, all_waivers(org, stored), now),
+    }
+}
+
+fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
+    let groups = held.groups.iter().map(|group| HeldChanges {
+        risk: group.risk,
+        aspect: group.aspect.clone(),
+        what: group.what.clone(),
+        repositories: group.repositories,
+        examples: group.examples.clone(),
+    });
+    HeldPolicy {
+        generation: held.generation.clone(),
+        commit: held.commit.clone(),
+        held_by,
+        plan: held.digest.clone(),
+        since: held.since,
+        why: held.why.clone(),
+        sums: held.sums,
+        total: held.total,
+        groups: groups.collect(),
+        more_groups: held.more_groups,
+        approved_by: held.approved.as_ref().map(|approval| approval.by.clone()),
+    }
+}

@@ -1,0 +1,303 @@
+//! Carries out the operations of people who signed in to the pages. The commands use the same
+//! functions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::journal::OperatorAction;
+use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
+use beadle_repositories::stored_waiver;
+use beadle_server::Reloads;
+use beadle_server::sign_in::{
+    DecisionRefusal, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
+};
+use tokio::sync::Mutex;
+
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::operations::generation_approval::{ambiguity, approve};
+use crate::app::operations::key_names::ensure_known;
+use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
+use crate::app::operations::reloaded::Reloaded;
+use crate::app::operations::retrying::{keys_to_retry, retry};
+use crate::app::operations::waived_repositories::covered;
+use crate::app::operations::waiving;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::pages::approver::{check_policy_approver, shown_policy};
+use crate::app::pages::refusal::{one_line, refusal};
+use crate::app::pages::undo::PageUndo;
+use crate::app::service::Service;
+use crate::output::count::counted;
+
+/// Carries out operations in a service.
+pub(crate) struct PageOperations {
+    service: Arc<Service>,
+    driver: Driver,
+    reloads: Reloads,
+    undo: PageUndo,
+    /// Held during an approval, so that two approvals never run at the same time.
+    approving: Mutex<()>,
+}
+
+type Done = Result<OperationDone, DecisionRefusal>;
+
+fn one(line: String) -> OperationDone {
+    OperationDone { done: vec![line] }
+}
+
+fn unavailable(error: &StoreError) -> DecisionRefusal {
+    DecisionRefusal::Unavailable(error.to_string())
+}
+
+impl PageOperations {
+    pub(crate) fn new(service: Arc<Service>, driver: Driver, reloads: Reloads) -> Self {
+        Self { undo: PageUndo::new(service.clone()), service, driver, reloads, approving: Mutex::default() }
+    }
+
+    pub(crate) async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal> {
+        self.undo.plan(asked).await
+    }
+
+    pub(crate) async fn operate(&self, asked: &OperationRequest) -> Done {
+        let OperationRequest { operation, by, login } = asked;
+        let done = match operation {
+            Operation::ApprovePolicy { plan, generation, reason } => {
+                self.approve_policy((plan, generation), reason, (by, login.as_deref())).await
+            }
+            Operation::Pause { scope, time } => self.pause(scope, *time, by).await,
+            Operation::Resume { scope } => self.resume(scope, by).await,
+            Operation::EndUndo { scope } => self.end_undo(scope, by).await,
+            Operation::Retry { name } => self.retry(name, by).await,
+            Operation::Sweep { name } => self.sweep(name, by).await,
+            Operation::EndWaiver { code } => self.end_waiver(code, by).await,
+            Operation::Reload => self.reload(by).await,
+            Operation::RunTask { name } => self.run_task(name, by).await,
+            Operation::Undo { request, plan } => self.undo.undo(request, plan, by).await,
+        };
+        self.service.bell.notify_one();
+        done
+    }
+
+    /// Approves the held generation that a person saw, with the plan that the person saw. A service and
+    /// a command can hold the same plan.
+    async fn approve_policy(
+        &self,
+        (plan, generation): (&str, &str),
+        reason: &str,
+        (by, login): (&str, Option<&str>),
+    ) -> Done {
+        let _alone = self.approving.lock().await;
+        let store = self.service.store.as_ref();
+        let all = HeldGeneration::all(store).await.map_err(|error| unavailable(&error))?;
+        let (first, held) = shown_policy(&all, (plan, generation))?;
+        if let Some(why) = ambiguity(&held) {
+            return Err(DecisionRefusal::Conflict(why.replace('\n', "; ")));
+        }
+        check_policy_approver(&self.service, first, login).await?;
+        let at = self.service.clock().now();
+        let (mut approved, mut before) = (false, None);
+        for (note, held) in held {
+            let approval = GenerationApproval { by: by.to_owned(), reason: reason.to_owned(), at };
+            let stored = approve(store, (note.as_str(), held.clone()), approval).await;
+            let stored = stored.map_err(|error| match refusal(&error) {
+                // The hold ended, or it has another plan now.
+                DecisionRefusal::NotFound(why) => DecisionRefusal::Conflict(why),
+                other => other,
+            });
+            match stored? {
+                Some(other) => before = Some(other),
+                None => approved = true,
+            }
+        }
+        match before.filter(|_| !approved) {
+            Some(other) => Err(DecisionRefusal::Conflict(format!("{other} approved the policy before"))),
+            None => Ok(one(format!(
+                "{}: approved for {}; the service puts it in force if its plan is still the same",
+                first.generation, first.organisation
+            ))),
+        }
+    }
+
+    async fn pause(&self, scope: &ScopeRequest, time: Duration, by: &str) -> Done {
+        check_length(time).map_err(|error| DecisionRefusal::Invalid(one_line(&error)))?;
+        let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
+        let place = (self.service.config(), self.service.store.as_ref());
+        let until = scope.pause(place, time, by.to_owned(), now).await;
+        let until = until.map_err(|error| refusal(&error))?;
+        Ok(one(format!("{} is paused until {until}; Beadle still stores webhooks", scope.name)))
+    }
+
+    async fn resume(&self, scope: &ScopeRequest, by: &str) -> Done {
+        let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
+        let place = (self.service.config(), self.service.store.as_ref());
+        let resumed = scope.resume(place, by.to_owned(), now).await;
+        match resumed.map_err(|error| refusal(&error))? {
+            Resumed::Ended { undone: 0 } => Ok(one(format!("{} is no longer paused", scope.name))),
+            Resumed::Ended { undone } => {
+                let count = counted(undone, "repository has", "repositories have");
+                Ok(one(format!(
+                    "{} is no longer paused; {count} undone values, which Beadle still only observes",
+                    scope.name
+                )))
+            }
+            Resumed::NotPaused => Err(DecisionRefusal::Conflict(format!("{} is not paused", scope.name))),
+        }
+    }
+
+    async fn end_undo(&self, scope: &ScopeRequest, by: &str) -> Done {
+        let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
+        let ended = scope.end_undo(self.service.store.as_ref(), by.to_owned(), now).await;
+        match ended.map_err(|error| refusal(&error))? {
+            0 => Err(DecisionRefusal::Conflict(format!("no undo of {} is in force", scope.name))),
+            count => {
+                let repositories = counted(count, "repository", "repositories");
+                Ok(one(format!("the policy applies to the undone values of {repositories} again")))
+            }
+        }
+    }
+
+    async fn retry(&self, name: &str, by: &str) -> Done {
+        let (store, now) = (&self.service.store, self.service.clock().now());
+        let keys = self.keys(name).await?;
+        let mut lines = Vec::new();
+        for key in &keys {
+            let shown = retry(store.as_ref(), (key, name), by, now).await;
+            let shown = shown.map_err(|error| refusal(&error))?;
+            lines.push(format!("{shown} is due now"));
+        }
+        Ok(OperationDone { done: lines })
+    }
+
+    /// Returns the keys that a name means. GitHub is asked for a repository that the store does not
+    /// know.
+    async fn keys(&self, name: &str) -> Result<Vec<Key>, DecisionRefusal> {
+        let store = &self.service.store;
+        let unknown = match keys_to_retry(self.service.config(), store, name).await {
+            Ok(keys) => {
+                let known = ensure_known(store.as_ref(), &keys).await;
+                return known.map(|()| keys).map_err(|error| refusal(&error));
+            }
+            Err(error) => refusal(&error),
+        };
+        match self.scope(&ScopeRequest::Repository(name.to_owned())).await {
+            Ok(found) => found.scope.parse::<Key>().map(|key| vec![key]).map_err(|_| unknown),
+            Err(_) => Err(unknown),
+        }
+    }
+
+    /// Makes the sweep of an organisation or of a directory due.
+    async fn sweep(&self, name: &str, by: &str) -> Done {
+        let service = &self.service;
+        let key = if let Some(org) = service.orgs.iter().find(|org| org.file.name == name) {
+            let open = self.open(name)?;
+            if org.is_first() {
+                let why = format!("no policy of {name} is in force yet, so there is nothing to sweep");
+                return Err(DecisionRefusal::Conflict(why));
+            }
+            let answer = open.reader.organisation_and_clock().await;
+            let (about, _) = answer.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+            let missing = || DecisionRefusal::Unavailable("GitHub's answer has no id".to_owned());
+            Key::new("sweep", name, about["id"].as_u64().ok_or_else(missing)?)
+        } else if service.config().file.okta.iter().any(|okta| okta.name == name) {
+            Key::new("sweep", name, "groups")
+        } else {
+            let why = format!("the configuration has no organisation and no directory `{name}`");
+            return Err(DecisionRefusal::NotFound(why));
+        };
+        let (shown, now) = (format!("the sweep of {name}"), service.clock().now());
+        let shown = retry(service.store.as_ref(), (&key, &shown), by, now).await;
+        Ok(one(format!("{} is due now", shown.map_err(|error| refusal(&error))?)))
+    }
+
+    async fn end_waiver(&self, code: &str, by: &str) -> Done {
+        let (store, now) = (self.service.store.as_ref(), self.service.clock().now());
+        for org in &self.service.orgs {
+            let stored = stored_waiver(&org.file.name, code).get(store).await;
+            let Some(waiver) = stored.map_err(|error| unavailable(&error))? else { continue };
+            let open = self.open(&org.file.name)?;
+            let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
+            let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
+            let ended = waiving::end(store, &org.file, &waiver, (&rows, by.to_owned()), now).await;
+            ended.map_err(|error| refusal(&error))?;
+            let name = &org.file.name;
+            return Ok(one(format!("waiver {code} of {name} ended: Beadle compares its keys again")));
+        }
+        let why = format!("no waiver `{code}` is stored; a waiver of the policy ends in `waivers.yml`");
+        Err(DecisionRefusal::NotFound(why))
+    }
+
+    /// Returns an organisation, if it is open.
+    fn open(&self, name: &str) -> Result<Arc<GithubOrganisation>, DecisionRefusal> {
+        let served = self.service.orgs.iter().find(|served| served.file.name == name);
+        served
+            .and_then(|served| served.open())
+            .ok_or_else(|| DecisionRefusal::Unavailable(format!("the organisation {name} is unavailable")))
+    }
+
+    async fn reload(&self, by: &str) -> Done {
+        self.note("configuration", OperatorAction::Reloaded { reloaded: true, by: by.to_owned() }).await?;
+        let keeps = |why: &str| {
+            let why = why.replace('\n', "; ");
+            DecisionRefusal::Conflict(format!("the service keeps the previous configuration: {why}"))
+        };
+        let answer = self.reloads.ask().await.map_err(|why| keeps(&why))?;
+        let reloaded: Reloaded = serde_json::from_value(answer).map_err(|error| keeps(&error.to_string()))?;
+        Ok(OperationDone { done: reloaded.lines() })
+    }
+
+    /// Records an action about the service itself in the journal.
+    async fn note(&self, subject: &str, action: OperatorAction) -> Result<(), DecisionRefusal> {
+        let at = self.service.clock().now();
+        let entry = Entry::of_operator(action, ("-", subject), at);
+        let stored = self.service.store.journal(None, vec![entry], at).await;
+        stored.map(|_| ()).map_err(|error| unavailable(&error))
+    }
+
+    async fn run_task(&self, name: &str, by: &str) -> Done {
+        let missing = || DecisionRefusal::NotFound(format!("there is no background task `{name}`"));
+        if !self.driver.status().iter().any(|record| record.name == name) {
+            return Err(missing());
+        }
+        self.note(name, OperatorAction::RanTask { ran_task: name.to_owned(), by: by.to_owned() }).await?;
+        let record = tokio::select! {
+            ran = self.driver.activate(name) => ran.map_err(|_| missing())?,
+            () = self.service.stop.cancelled() => {
+                let why = "the service stops, or it reads its configuration again: run the task again";
+                return Err(DecisionRefusal::Unavailable(why.to_owned()));
+            }
+        };
+        match (record.failure, record.last) {
+            (Some(why), _) => {
+                let why = why.lines().next().unwrap_or_default();
+                Err(DecisionRefusal::Conflict(format!("{name} ran and failed: {why}")))
+            }
+            (None, Some(TaskStatus::Done(what))) => Ok(one(format!("{name} ran: {what}"))),
+            (None, Some(TaskStatus::Unfinished(what))) => Ok(one(format!("{name} ran, unfinished: {what}"))),
+            (None, Some(TaskStatus::Idle) | None) => Ok(one(format!("{name} ran, and had nothing to do"))),
+        }
+    }
+
+    /// Finds what a person names.
+    async fn scope(&self, asked: &ScopeRequest) -> Result<PauseScope, DecisionRefusal> {
+        let none = ScopeNames::default();
+        let names = match asked {
+            ScopeRequest::Organisation(name) => ScopeNames { org: Some(name.as_str()), ..none },
+            ScopeRequest::Repository(name) if name.contains('/') => {
+                ScopeNames { repo: Some(name.as_str()), ..none }
+            }
+            ScopeRequest::Repository(name) => {
+                let why =
+                    format!("the repository must be OWNER/NAME, such as `acme/widgets`, found `{name}`");
+                return Err(DecisionRefusal::Invalid(why));
+            }
+            ScopeRequest::Target(name) => ScopeNames { target: Some(name.as_str()), ..none },
+        };
+        let (org, full_name, name) = match named(self.service.config(), names) {
+            Ok(NamedScope::Instance(name)) => return Ok(PauseScope::of_instance(name)),
+            Ok(NamedScope::Repository { org, full_name, name }) => (org, full_name, name),
+            Err(error) => return Err(refusal(&error)),
+        };
+        let open = self.open(&org.name)?;
+        let scope = PauseScope::of_repository(&open.reader, &open.file.name, (full_name, &name)).await;
+        scope.map_err(|error| refusal(&error))
+    }
+}

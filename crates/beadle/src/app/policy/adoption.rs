@@ -1,0 +1,426 @@
+//! Puts a new generation of a policy in force, if the gate lets it pass.
+
+use beadle_engine::{
+    Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
+};
+use beadle_repositories::{Affected, Policy, Preview};
+
+use crate::app::gate::adoption_wait::AdoptionWait;
+use crate::app::gate::approved_holds::{let_pass, take_back};
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::gate::hold_records;
+use crate::app::gate::mappings::{self as mapping_gate, MappingPreview};
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::policy::accepted::AcceptedPolicy;
+use crate::app::policy::affected_keys;
+use crate::app::service::Service;
+use crate::app::service::last_sweep::LastSweep;
+use crate::output::count::counted;
+
+/// The number of marks that one transaction stores.
+const BATCH: usize = 500;
+
+/// The failure of a caller whose organisation is not open yet.
+const NOT_OPEN: &str = "the organisation is not open";
+
+/// The plans of keys.
+type Plans = [(Key, Plan<()>)];
+
+/// What happened to a new generation.
+#[derive(Debug)]
+pub(crate) enum Adoption {
+    /// The generation is in force.
+    InForce {
+        /// The name of the generation.
+        generation: String,
+        /// The number of keys that are due because of it. `None` if the affected keys are not
+        /// known, so that a sweep must find them.
+        affected: Option<usize>,
+    },
+    /// The gate holds the generation. The last accepted generation stays in force.
+    Held {
+        /// The name of the held generation.
+        generation: String,
+        /// The exceeded limits.
+        why: String,
+    },
+    /// Another process plans the generation for the gate. This process follows if that process accepts
+    /// it.
+    Elsewhere {
+        /// The name of the generation.
+        generation: String,
+    },
+    /// Beadle could not plan the generation completely, so it waits. The last generation stays in
+    /// force.
+    Waits(Failure),
+}
+
+impl Adoption {
+    /// Converts the result to the status of the task that reads the policy.
+    pub(crate) fn status(self) -> Result<TaskStatus, Failure> {
+        match self {
+            Self::InForce { generation, affected: None } => {
+                Ok(TaskStatus::Done(format!("generation {generation} in force")))
+            }
+            Self::InForce { generation, affected: Some(affected) } => {
+                let keys = counted(affected, "key", "keys");
+                Ok(TaskStatus::Done(format!("generation {generation} in force, {keys} affected")))
+            }
+            Self::Held { generation, why } => {
+                Ok(TaskStatus::Unfinished(format!("generation {generation} held: {why}; see `beadle holds`")))
+            }
+            Self::Elsewhere { generation } => Ok(TaskStatus::Unfinished(format!(
+                "generation {generation} waits for the gate of another process"
+            ))),
+            Self::Waits(failure) => Err(failure),
+        }
+    }
+}
+
+/// Puts a new generation of an organisation's policy in force, if the gate lets it pass. The caller
+/// has read the generation completely. If the process ends at any point of this function, the next
+/// call continues: the store has everything that must not be lost.
+pub(crate) async fn adopt(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    candidate: Policy,
+) -> Adoption {
+    let _alone = organisation.adopting.lock().await;
+    adopt_alone(service, organisation, candidate).await
+}
+
+/// Does the work of [`adopt`] for a caller that holds the lock of the adoptions.
+async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candidate: Policy) -> Adoption {
+    let generation = candidate.generation.clone();
+    let now = service.clock().now();
+    let recent = organisation.waits.lock().as_ref().and_then(|wait| wait.failure(&generation, now));
+    if let Some(failure) = recent {
+        return Adoption::Waits(failure);
+    }
+    let adopted = Box::pin(try_adopt(service, organisation, candidate)).await;
+    go_on(service, organisation);
+    let mut waits = organisation.waits.lock();
+    match adopted {
+        Ok(adoption) => {
+            *waits = None;
+            adoption
+        }
+        Err(failure) => {
+            let failure = failure.during(format!("the generation {generation} waits for the gate"));
+            let now = service.clock().now();
+            *waits = Some(AdoptionWait::after(waits.take(), generation, now, failure.clone()));
+            Adoption::Waits(failure)
+        }
+    }
+}
+
+/// Reads the policy of an organisation from its repository if the commit has changed, and puts a
+/// new generation in force if the gate lets it pass. Returns `None` if there is nothing new.
+pub(crate) async fn reload(
+    service: &Service,
+    organisation: &ServedOrganisation,
+) -> anyhow::Result<Option<Adoption>> {
+    // The lock comes before the read. Otherwise another caller could put a newer generation in
+    // force after this read, and this call would then replace it with the older one.
+    let _alone = organisation.adopting.lock().await;
+    // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
+    if organisation.open().is_none() {
+        return Err(Failure::new(Class::Retry, NOT_OPEN).into());
+    }
+    let found = match organisation.look_at_repository(&service.app).await {
+        Ok(found) => found,
+        Err(error) => {
+            go_on(service, organisation);
+            return Err(error);
+        }
+    };
+    // Before the first generation has passed the gate, the current policy is the waiting
+    // generation.
+    let first = || organisation.open().filter(|_| organisation.is_first());
+    let candidate = found.or_else(|| first().map(|org| (*org.policy.current()).clone()));
+    *organisation.candidate.lock() = candidate.as_ref().map(|candidate| candidate.generation.clone());
+    if let Some(candidate) = candidate {
+        return Ok(Some(adopt_alone(service, organisation, candidate).await));
+    }
+    withdraw(service, organisation).await?;
+    Ok(None)
+}
+
+/// Begins to work on the keys of an organisation with the policy in force, if one was accepted.
+pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
+    if let Some(org) = organisation.open().filter(|_| !organisation.is_first()) {
+        service.begin(organisation, &org);
+    }
+}
+
+async fn try_adopt(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    candidate: Policy,
+) -> Result<Adoption, Failure> {
+    let Some(org) = organisation.open() else {
+        return Err(Failure::new(Class::Retry, NOT_OPEN));
+    };
+    let before = org.policy.current();
+    let current = (org.as_ref(), before.as_ref());
+    let planner = org.planner(Some(&service.store));
+    if organisation.file.mode == Mode::Observe {
+        // Without the list of affected keys, a sweep finds them.
+        let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
+        let mapped = MappingPreview::default();
+        let planned = (affected.as_ref(), &mapped);
+        return enact(service, organisation, current, candidate, planned, None, None).await;
+    }
+    let accepted = AcceptedPolicy::stored(service.store.as_ref(), &organisation.file).await?;
+    if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
+        return Ok(adoption);
+    }
+    let store = service.store.as_ref();
+    let name = organisation.file.name.as_str();
+    let held = HeldGeneration::note(name).get(store).await?;
+    let held = held.filter(|held| held.generation == candidate.generation);
+    let limits = organisation.file.gate_limits_with(&org.limits.current());
+    if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
+        return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
+    }
+    // The plan can read every repository, so only one process makes it. Two processes could also let
+    // the changes of an approved generation pass twice.
+    if !service.is_chosen() {
+        return Ok(Adoption::Elsewhere { generation: candidate.generation });
+    }
+    // If no generation was accepted yet, everything that the first one changes counts.
+    let compared = (!organisation.is_first()).then_some(before.as_ref());
+    let affected = match compared {
+        Some(before) => Some(Box::pin(planner.affected(before, &candidate, &|_, _| {})).await?),
+        None => None,
+    };
+    let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
+    let mapped = Box::pin(mapping_gate::preview(service, organisation, &candidate)).await?;
+    complete(&preview, &mapped)?;
+    let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
+    let total = preview.total + mapped.total;
+    // The plan takes minutes in a large organisation.
+    if !service.is_chosen() {
+        return Ok(Adoption::Elsewhere { generation: candidate.generation });
+    }
+    if let Some(adoption) = follow(service, organisation, &org, &candidate).await? {
+        return Ok(adoption);
+    }
+    let now = service.clock().now();
+    let since = held.as_ref().map_or(now, |held| held.since);
+    let (new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
+    let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
+    if approval.is_none() && verdict != GateVerdict::Passes {
+        tracing::warn!(
+            organisation = name,
+            generation = candidate.generation,
+            digest = new.digest,
+            why = new.why,
+            "generation of the policy held"
+        );
+        fail::fail_point!("before-generation-hold", |_| std::process::abort());
+        hold_records::begin(store, name, &new, now).await?;
+        fail::fail_point!("after-generation-hold", |_| std::process::abort());
+        return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
+    }
+    let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
+    let planned = (affected.as_ref(), &mapped);
+    enact(service, organisation, current, candidate, planned, approved, Some(&accepted)).await
+}
+
+/// Returns an error if a part of the generation could not be planned.
+fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
+    let incomplete: Vec<&String> = preview.incomplete.iter().chain(&mapped.incomplete).collect();
+    let Some(first) = incomplete.first() else { return Ok(()) };
+    let more = match incomplete.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Err(Failure::new(Class::Retry, format!("{first}{more}")))
+}
+
+/// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
+/// policy with which the gate compared the generation. `approved` is the approval, and the plans of
+/// repositories that the operator approved; `mapped` has the approved plans of groups. `accepted` is
+/// the accepted generation before the plan; `None` if the mode is `observe`.
+async fn enact(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    (org, before): (&GithubOrganisation, &Policy),
+    candidate: Policy,
+    (affected, mapped): (Option<&Affected>, &MappingPreview),
+    approved: Option<(&GenerationApproval, &Plans)>,
+    accepted: Option<&Stored<AcceptedPolicy>>,
+) -> Result<Adoption, Failure> {
+    // The start of a sweep must see the policy and the record of the last sweep together.
+    let _alone = organisation.generation_change.lock().await;
+    let (store, file) = (service.store.as_ref(), &organisation.file);
+    let (before, generation) = (before.generation.clone(), candidate.generation.clone());
+    if org.policy.current().generation != before {
+        let text = "another process put another generation in force in the meantime";
+        return Err(Failure::new(Class::Retry, text));
+    }
+    let now = service.clock().now();
+    let prepared = match accepted {
+        None => None,
+        Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
+    };
+    // The store can take longer than the lease is valid, and another process can have put the same
+    // approved generation in force. Its changes must not pass twice.
+    if let Some((_, accepted)) = &prepared {
+        let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
+        if !is_same || !service.is_chosen() {
+            return Ok(Adoption::Elsewhere { generation });
+        }
+    }
+    // A run with the previous generation deletes approvals of changes that it does not plan. So the
+    // approvals come last.
+    if let Some((approval, plans)) = approved {
+        let_pass(store, plans, &generation, approval, now).await?;
+        // The generation of a group is that of the mappings in force together.
+        let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
+    }
+    fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
+    if let Some((prepared, accepted)) = &prepared {
+        if !prepared.accept_after(store, file, accepted).await? {
+            if let Some((_, plans)) = approved {
+                take_back(store, plans).await?;
+                take_back(store, &mapped.plans).await?;
+            }
+            return Ok(Adoption::Elsewhere { generation });
+        }
+        fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
+    }
+    // Until this call, runs use the previous generation. So the store deletes unused texts only
+    // after the call.
+    put_in_force(service, organisation, org, candidate).await;
+    if let Some((prepared, _)) = prepared {
+        prepared.tidy(store, file).await;
+    }
+    mapped.mark(store, now).await?;
+    // If the list of repositories is incomplete, or if the process ends before the record of the
+    // last sweep is stored, a sweep starts.
+    let affected = affected.filter(|affected| affected.short.is_none());
+    let mut count = None;
+    if let Some(affected) = affected {
+        let keys = mark(store, affected, &generation, now).await?;
+        tracing::info!(organisation = file.name, generation, keys, "keys affected by the policy due");
+        count = Some(keys);
+        LastSweep::follow(store, file, &before, &generation).await?;
+        service.bell.notify_one();
+    }
+    hold_records::end(store, &file.name, &generation, now).await?;
+    Ok(Adoption::InForce { generation, affected: count })
+}
+
+/// Replaces the policy in this process, and records the new one. The caller holds the lock of the
+/// generation.
+async fn put_in_force(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    policy: Policy,
+) {
+    org.policy.replace(policy);
+    organisation.set_accepted();
+    organisation.announce_policy(org);
+    organisation.record_policy(&service.app, org).await;
+    if let Err(error) = service.follow_mappings(organisation).await {
+        // The task that reads the policy retries.
+        tracing::warn!(organisation = organisation.file.name, %error, "mappings of the policy not in force");
+    }
+}
+
+/// Puts a generation in force without the gate if another process has accepted it. The other process
+/// may have written a part of the changes, so a plan would differ from the approved one. Returns
+/// `None` if no process has accepted the generation. If this process ended before the affected keys
+/// were due, a sweep finds them.
+async fn follow(
+    service: &Service,
+    organisation: &ServedOrganisation,
+    org: &GithubOrganisation,
+    candidate: &Policy,
+) -> Result<Option<Adoption>, Failure> {
+    let store = service.store.as_ref();
+    if !organisation.is_accepted(store, candidate).await? {
+        return Ok(None);
+    }
+    let _alone = organisation.generation_change.lock().await;
+    if organisation.is_first() || org.policy.current().generation != candidate.generation {
+        organisation.note_follow(org);
+        put_in_force(service, organisation, org, candidate.clone()).await;
+    }
+    Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
+}
+
+/// Makes keys due again after this process took over a generation that another process had
+/// accepted. The other process had made the same keys due, but this process may have run them with
+/// its earlier policy.
+pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {
+    let followed = organisation.followed.lock().clone();
+    let (Some(before), Some(org)) = (followed, organisation.open()) else { return Ok(()) };
+    let current = org.policy.current();
+    let planner = org.planner(Some(&service.store));
+    let affected = Box::pin(planner.affected(&before, &current, &|_, _| {})).await?;
+    if let Some(short) = &affected.short {
+        return Err(Failure::new(Class::Retry, short));
+    }
+    mark(service.store.as_ref(), &affected, &current.generation, service.clock().now()).await?;
+    service.bell.notify_one();
+    let mut followed = organisation.followed.lock();
+    if followed.as_ref().is_some_and(|followed| followed.generation == before.generation) {
+        *followed = None;
+    }
+    Ok(())
+}
+
+/// Makes the affected keys due, and deletes their holds from earlier generations. Returns the
+/// number of keys.
+async fn mark(
+    store: &dyn Store,
+    affected: &Affected,
+    generation: &str,
+    now: Time,
+) -> Result<usize, StoreError> {
+    let is_affected = |key: &Key| {
+        affected.repositories.contains_key(key)
+            || affected.creations.contains(key)
+            || affected.organisation.as_ref().is_some_and(|own| own == key)
+    };
+    let holds = store.holds().await?.into_iter();
+    let is_outdated = |hold: &Hold| hold.is_outdated(hold.key.instance(), generation);
+    let outdated = holds.filter(|hold| is_outdated(hold) && is_affected(&hold.key));
+    let outdated: Vec<String> = outdated.map(|hold| hold.digest).collect();
+    if !outdated.is_empty() {
+        store.release(outdated).await?;
+    }
+    let marks = affected_keys::marks(affected);
+    for batch in marks.chunks(BATCH) {
+        store.mark(batch.to_vec(), now).await?;
+        fail::fail_point!("between-generation-marks", |_| std::process::abort());
+    }
+    Ok(marks.len())
+}
+
+/// Ends the hold of a generation that nobody wants any more, because the policy is again the one in
+/// force. Returns whether a generation was held.
+pub(crate) async fn withdraw(
+    service: &Service,
+    organisation: &ServedOrganisation,
+) -> Result<bool, StoreError> {
+    go_on(service, organisation);
+    // The hold belongs to the process that plans, which may have read newer files.
+    let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
+    let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
+    let now = service.clock().now();
+    let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {
+        return Ok(false);
+    };
+    tracing::info!(
+        organisation = name,
+        generation = held.generation,
+        "held generation of the policy withdrawn"
+    );
+    Ok(true)
+}

@@ -1,0 +1,114 @@
+//! The people who wrote the policy in force, by their present logins.
+
+use beadle_engine::journal::PolicyCommitted;
+use beadle_engine::{Class, Failure};
+use beadle_repositories::Policy;
+
+use crate::app::application::App;
+use crate::app::operations::approval_rules::authors;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::policy::part::PolicyPart;
+use crate::output::policy_links::PolicyLinks;
+
+/// Returns the logins of the authors and the committers of the commits that the policy of an
+/// organisation comes from. Beadle reads the commits again, because a person can change the login
+/// after the policy came into force, and could then approve the own policy.
+///
+/// `web` is the GitHub server at which the approver has a login, if it is known. Returns an empty list
+/// if one of the people is not known there.
+pub(crate) async fn policy_authors(
+    app: &App,
+    (open, web): (&GithubOrganisation, Option<&str>),
+    policy: &Policy,
+) -> Result<Vec<String>, Failure> {
+    let Some(source) = open.file.policy.repository() else { return Ok(Vec::new()) };
+    if let (Some(web), Some(links)) = (web, open.links())
+        && !is_at(web, &links)
+    {
+        return Ok(Vec::new());
+    }
+    let configured = app.repository_policy(&open.file, source);
+    let configured = configured.map_err(|error| Failure::new(Class::Retry, format!("{error:#}")))?;
+    let parts: Vec<&PolicyPart> = std::iter::once(&configured.own).chain(&configured.base).collect();
+    let mut commits = Vec::new();
+    for origin in policy.origin.iter().chain(&policy.base) {
+        let part = parts.iter().find(|part| part.repository() == origin.repository);
+        let Some(part) = part else { return Ok(Vec::new()) };
+        match part.reader.commit(&part.source.repository, &origin.commit.id).await {
+            Ok(commit) => commits.push(commit),
+            // The repository, or the commit, no longer exists.
+            Err(failure) if failure.class == Class::Rejected => return Ok(Vec::new()),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(authors(&commits))
+}
+
+/// Returns the logins of the authors and the committers of the commits since the policy in force, up to
+/// the commit of a policy that the gate holds. Otherwise, the author of one commit could approve it after
+/// another person has pushed a further one. A hold does not name the commit of the base, so the people
+/// are not known if the policy has a base.
+pub(crate) async fn held_authors(
+    app: &App,
+    (open, web): (&GithubOrganisation, Option<&str>),
+    held: &PolicyCommitted,
+) -> Result<Vec<String>, Failure> {
+    let Some(source) = open.file.policy.repository() else { return Ok(Vec::new()) };
+    if open.file.base.is_some() || web.is_some_and(|web| web != open.policy_web()) {
+        return Ok(Vec::new());
+    }
+    let configured = app.repository_policy(&open.file, source);
+    let part = configured.map_err(|error| Failure::new(Class::Retry, format!("{error:#}")))?.own;
+    if part.repository() != held.repository {
+        return Ok(Vec::new());
+    }
+    let (policy, repository) = (open.policy.current(), &part.source.repository);
+    let commits = match &policy.origin {
+        Some(before) if before.repository != held.repository => return Ok(Vec::new()),
+        Some(before) if before.commit.id != held.commit => {
+            let commits = part.reader.commits_after(repository, &before.commit.id, &held.commit).await;
+            commits.map(Option::unwrap_or_default)
+        }
+        _ => part.reader.commit(repository, &held.commit).await.map(|commit| vec![commit]),
+    };
+    match commits {
+        Ok(commits) => Ok(authors(&commits)),
+        Err(failure) if failure.class == Class::Rejected => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Returns whether a policy and its base are at one GitHub server. At another server, the same person
+/// can have another login.
+fn is_at(web: &str, links: &PolicyLinks) -> bool {
+    links.web == web && links.base.iter().all(|(server, _)| server == web)
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_github::Commit;
+    use beadle_repositories::policy::PolicyOrigin;
+
+    use super::*;
+
+    #[test]
+    fn the_logins_of_one_server_say_nothing_about_another_one() {
+        let origin = || {
+            let (id, author, subject) = ("a".repeat(40), "ann".to_owned(), String::new());
+            let commit = Commit { id, author, logins: vec!["ann".to_owned()], subject };
+            PolicyOrigin { repository: "acme/admin".to_owned(), path: String::new(), commit }
+        };
+        let (own, other) = ("https://github.com", "https://ghe.example");
+        for (policy, base, expected) in [
+            (own, None, true),
+            (own, Some(own), true),
+            (other, None, false),
+            (own, Some(other), false),
+            (other, Some(own), false),
+        ] {
+            let base = base.map(|web: &str| (web.to_owned(), origin()));
+            let links = PolicyLinks { web: policy.to_owned(), origin: origin(), base };
+            assert_eq!(is_at(own, &links), expected, "{policy} {:?}", links.base);
+        }
+    }
+}

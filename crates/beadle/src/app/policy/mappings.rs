@@ -1,0 +1,95 @@
+//! Puts the mappings of an organisation's policy in force, together with the policy.
+
+use std::sync::Arc;
+
+use beadle_engine::{Metadata, Note, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::app::groups::directories_and_targets::Directories;
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::config::Config;
+
+/// The targets to which an organisation's policy in force has mappings. After a restart, the groups
+/// of these targets wait until the policy is known again.
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct MappedTargets(Vec<String>);
+
+impl Metadata for MappedTargets {
+    const KIND: &'static str = "mapped-targets";
+}
+
+fn note(organisation: &str) -> Note<MappedTargets> {
+    Note::of(&[organisation])
+}
+
+/// Lets the targets wait whose mappings are in the policy of an organisation that is not open yet.
+/// If the store cannot be read, all targets wait.
+pub(in crate::app) async fn await_all(
+    config: &Config,
+    directories: &Directories,
+    organisations: &[Arc<ServedOrganisation>],
+    store: &dyn Store,
+) {
+    for organisation in organisations {
+        let name = &organisation.file.name;
+        let targets = match note(name).get(store).await {
+            Ok(known) => known.map_or_else(Vec::new, |MappedTargets(targets)| targets),
+            Err(error) => {
+                tracing::warn!(organisation = name, %error, "mappings of the policy unknown, groups wait");
+                all_targets(config)
+            }
+        };
+        if !targets.is_empty() {
+            directories.in_force.await_policy(name, targets);
+        }
+    }
+}
+
+fn all_targets(config: &Config) -> Vec<String> {
+    config.file.target.iter().map(|target| target.name.clone()).collect()
+}
+
+/// Puts the mappings of an organisation's policy in force, if the policy is accepted and its
+/// mappings are not in force yet.
+pub(in crate::app) async fn follow(
+    config: &Config,
+    directories: &Directories,
+    organisation: &ServedOrganisation,
+    store: &dyn Store,
+) -> Result<(), StoreError> {
+    let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else { return Ok(()) };
+    let (policy, name) = (org.policy.current(), organisation.file.name.as_str());
+    if directories.in_force.has_policy(name, &policy.generation) {
+        return Ok(());
+    }
+    let mappings = match config.mappings_of_policy(&organisation.file, &policy) {
+        Ok(mappings) => mappings,
+        Err(error) => {
+            // The policy was accepted with another configuration, which had other targets.
+            tracing::warn!(organisation = name, %error, "mappings of the policy unusable, groups wait");
+            directories.in_force.refuse_policy(name, &policy.generation, all_targets(config));
+            return Ok(());
+        }
+    };
+    remember(store, name, mappings.iter().map(|mapping| mapping.target.clone()).collect()).await?;
+    let count = mappings.len();
+    directories.in_force.replace_policy(name, &policy.generation, mappings);
+    if count > 0 {
+        let generation = &policy.generation;
+        tracing::info!(organisation = name, generation, mappings = count, "mappings of the policy in force");
+    }
+    Ok(())
+}
+
+/// Records the targets before the mappings come into force, so that a restart knows them.
+async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String>) -> Result<(), StoreError> {
+    targets.sort_unstable();
+    targets.dedup();
+    let (note, targets) = (note(organisation), MappedTargets(targets));
+    let before = note.get(store).await?;
+    if before.as_ref() == Some(&targets) || (before.is_none() && targets.0.is_empty()) {
+        return Ok(());
+    }
+    note.put(store, &targets).await
+}

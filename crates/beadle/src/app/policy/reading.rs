@@ -1,0 +1,71 @@
+//! Runs the `policy` keys. A push to the repository of a policy makes the key of the policy due.
+
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use beadle_engine::{Class, Failure, Reconcile, Report, Run};
+
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::policy::adoption::{Adoption, reload};
+use crate::app::service::Service;
+
+/// Reads the policy of one organisation, and puts a new generation of it in force.
+struct PolicyReading {
+    /// The service, which owns this reconciler.
+    service: Weak<Service>,
+    organisation: Arc<ServedOrganisation>,
+}
+
+/// Makes the service work on the key of each policy that is in a repository.
+pub(crate) fn begin(service: &Arc<Service>) {
+    for organisation in service.orgs.iter().filter(|org| org.file.policy.repository().is_some()) {
+        let reading = PolicyReading { service: Arc::downgrade(service), organisation: organisation.clone() };
+        service.begin_policy(&organisation.file.name, Arc::new(reading));
+    }
+}
+
+#[async_trait]
+impl Reconcile for PolicyReading {
+    async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
+        let Some(service) = self.service.upgrade() else {
+            return Err(Failure::new(Class::Retry, "the service stops"));
+        };
+        // The plan of a large organisation takes longer than the run of a key may take. The work then
+        // goes on, and the next run waits for it.
+        let organisation = self.organisation.clone();
+        let reloaded = tokio::spawn(async move {
+            // After a reload of the configuration, an old plan must not put a policy in force.
+            tokio::select! {
+                reloaded = reload(&service, &organisation) => reloaded,
+                () = service.stop.cancelled() => Err(Failure::new(Class::Retry, "the service stops").into()),
+            }
+        });
+        let reloaded = reloaded.await.map_err(|error| Failure::new(Class::Retry, error))?;
+        let skipped = match reloaded {
+            // The task of the policy follows when the other process accepts the generation.
+            Ok(None | Some(Adoption::InForce { .. } | Adoption::Elsewhere { .. })) => None,
+            Ok(Some(Adoption::Held { generation, why })) => {
+                Some(format!("generation {generation} held: {why}; see `beadle holds`"))
+            }
+            Ok(Some(Adoption::Waits(failure))) => return Err(failure),
+            Err(error) => {
+                let failure = error.downcast_ref::<Failure>();
+                let class = failure.map_or(Class::Rejected, |failure| failure.class);
+                let why = format!("{error:#}");
+                // A retry of the key does not help against an invalid policy. The task of the
+                // policy reports it until another commit is pushed.
+                if class != Class::Rejected {
+                    return Err(Failure::new(class, why));
+                }
+                Some(why)
+            }
+        };
+        Ok(Report {
+            subject: format!("policy of {}", self.organisation.file.name),
+            steps: Vec::new(),
+            unknowns: Vec::new(),
+            skipped,
+            failure: None,
+        })
+    }
+}

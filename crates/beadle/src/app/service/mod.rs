@@ -1,0 +1,293 @@
+//! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS. The
+//! files of this folder find the reconciler of a key, stop runs that use a replaced generation, and
+//! report the condition of the service.
+
+pub(crate) mod condition;
+pub(super) mod fence;
+mod generation_fence;
+pub(crate) mod last_sweep;
+pub(crate) mod reconciler_registry;
+pub(crate) mod record;
+
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use beadle_engine::{Budgets, Clock, Reconcile, Store, StoreError, TaskLease, Time, Worker, WorkerSettings};
+use beadle_hooks::github::OrgFacts;
+use beadle_server::Metrics;
+use futures::future::join_all;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::application::App;
+use crate::app::gate::hold_records;
+use crate::app::groups::accepted_mappings;
+use crate::app::groups::directories_and_targets::Directories;
+use crate::app::groups::target::GroupTarget;
+use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::installations::Installations;
+use crate::app::policy::checks as policy_checks;
+use crate::app::policy::mappings as policy_mappings;
+use crate::app::service::reconciler_registry::ReconcilerRegistry;
+use crate::app::service::record::ServiceRecord;
+use crate::config::Config;
+
+/// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
+/// policy on a slow file system takes a long time to read.
+const OPENING: Duration = Duration::from_secs(15);
+/// The longest time that a process waits for the store to delete its record when it stops.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// The application, and the further parts that the worker and the background tasks share. While
+/// Beadle waits for a vendor or a file system, it holds at most a lock that belongs to one
+/// organisation, so that other organisations can continue.
+pub(crate) struct Service {
+    pub(crate) app: Arc<App>,
+    pub(crate) store: Arc<dyn Store>,
+    /// Wakes the worker when a key is due.
+    pub(crate) bell: Arc<Notify>,
+    /// The budgets of all credentials that are in use, for the metrics.
+    pub(crate) budgets: Arc<RwLock<Vec<Budgets>>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) orgs: Vec<Arc<ServedOrganisation>>,
+    pub(crate) directories: Arc<Directories>,
+    /// Stops the work with this configuration.
+    pub(crate) stop: CancellationToken,
+    /// The name of this process in the store. Each process gets a new name.
+    pub(crate) process: String,
+    /// The time at which the process began with its configuration.
+    pub(crate) started: Time,
+    /// The installations of the App of `[installations]`.
+    pub(crate) installations: Installations,
+    reconcilers: ReconcilerRegistry,
+    /// The lease on the work that only one of several processes does. There is none if no other
+    /// process uses the store, and in a function on AWS, because a schedule starts its tasks.
+    lease: OnceLock<Arc<TaskLease>>,
+    /// The names of the targets whose last probe agreed with the configuration.
+    agreed: Mutex<BTreeSet<String>>,
+    /// True if the service has begun with the last accepted mappings of the configuration.
+    has_mappings: AtomicBool,
+}
+
+impl Service {
+    /// Creates a service. Sends no request. While an instance is not open, each wait of its keys is
+    /// within `hold`.
+    pub(crate) fn new(
+        app: Arc<App>,
+        store: Arc<dyn Store>,
+        directories: Directories,
+        hold: &RangeInclusive<Duration>,
+    ) -> Arc<Self> {
+        let reconcilers = ReconcilerRegistry::new(&app.config, hold, &app.clock);
+        for (file, _) in &directories.okta {
+            reconcilers.add_directory(&file.name, &directories, &store, &app.clock);
+        }
+        for name in directories.team_files.keys() {
+            reconcilers.add_directory(name, &directories, &store, &app.clock);
+        }
+        for org in &app.config.file.org {
+            reconcilers.add_teams(&org.name, &directories, &store, &app.clock);
+        }
+        let started = app.clock.now();
+        Arc::new(Self {
+            orgs: app.config.file.org.iter().map(ServedOrganisation::new).collect(),
+            app,
+            store,
+            bell: Arc::default(),
+            reconcilers,
+            budgets: Arc::new(RwLock::new(directories.budgets())),
+            metrics: Arc::default(),
+            directories: Arc::new(directories),
+            process: format!("{:016x}", rand::random::<u64>()),
+            started,
+            installations: Installations::default(),
+            stop: CancellationToken::new(),
+            lease: OnceLock::new(),
+            agreed: Mutex::default(),
+            has_mappings: AtomicBool::default(),
+        })
+    }
+
+    /// Shares the work with the other processes that use the store. The caller calls this method
+    /// before the first organisation opens.
+    pub(crate) fn share(&self) {
+        self.reconcilers.share();
+        self.lease.get_or_init(|| {
+            Arc::new(TaskLease::new(self.store.clone(), self.clock().clone(), &self.process))
+        });
+    }
+
+    /// Returns the lease on the tasks that only one process runs.
+    pub(crate) fn task_lease(&self) -> Option<Arc<TaskLease>> {
+        self.lease.get().cloned()
+    }
+
+    /// Returns whether this process does the work that only one of several processes does, such as
+    /// the plan of a new generation for the gate.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.lease.get().is_none_or(|lease| lease.is_held())
+    }
+
+    /// Returns the configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.app.config
+    }
+
+    /// Returns the clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.app.clock
+    }
+
+    /// Returns the facts about each organisation that the intake needs, by the organisation's name.
+    pub(crate) fn org_facts(&self) -> HashMap<&str, OrgFacts> {
+        self.orgs.iter().map(|org| (org.file.name.as_str(), org.known.clone())).collect()
+    }
+
+    /// Returns the worker, with as many concurrent runs as the configuration allows.
+    pub(crate) fn worker(&self) -> Arc<Worker> {
+        let file = &self.config().file;
+        Arc::new(Worker {
+            store: self.store.clone(),
+            clock: self.clock().clone(),
+            reconcilers: self.reconcilers.by_kind(),
+            settings: WorkerSettings {
+                concurrency: file.worker.concurrency.max(1),
+                are_runs_shared: file.org.len() + file.okta.len() + file.target.len() > 1,
+                ..WorkerSettings::default()
+            },
+            bell: self.bell.clone(),
+            counts: Arc::default(),
+        })
+    }
+
+    /// Opens an organisation if it is not open yet. Returns `true` if this call opened the
+    /// organisation.
+    pub(crate) async fn open(&self, org: &ServedOrganisation) -> anyhow::Result<bool> {
+        let begin = |opened: &GithubOrganisation| self.reconcilers.add(opened, &self.store, self.clock());
+        let is_chosen = self.lease.get().is_some_and(|lease| lease.is_held());
+        let is_new = org.open_now(&self.app, is_chosen, begin).await?;
+        if let Some(opened) = org.open().filter(|_| is_new) {
+            self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
+            let check = policy_checks::reconciler(&self.app, &opened, &self.directories, &self.store);
+            self.reconcilers.add_check(&opened.file.name, check);
+            let mut budgets = self.budgets.write();
+            budgets.push(opened.api.budgets().clone());
+        }
+        self.follow_mappings(org).await?;
+        Ok(is_new)
+    }
+
+    /// Puts the mappings of an organisation's policy in force, if they are not yet.
+    pub(crate) async fn follow_mappings(&self, org: &ServedOrganisation) -> Result<(), StoreError> {
+        policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
+    }
+
+    /// Begins to work on the key of an organisation's policy.
+    pub(crate) fn begin_policy(&self, organisation: &str, reconciler: Arc<dyn Reconcile>) {
+        self.reconcilers.add_policy(organisation, reconciler);
+    }
+
+    /// Begins to work on the key of the App's installations.
+    pub(crate) fn begin_installations(&self, reconciler: Arc<dyn Reconcile>) {
+        self.reconcilers.add_installations(reconciler);
+    }
+
+    /// Begins to work on the keys of an open organisation, if the worker does not yet.
+    pub(super) fn begin(&self, org: &ServedOrganisation, opened: &GithubOrganisation) {
+        if org.begins() {
+            self.reconcilers.add(opened, &self.store, self.clock());
+            self.bell.notify_one();
+        }
+    }
+
+    /// Opens all organisations at the same time. Errors are not returned: a background task logs
+    /// the error of each organisation that cannot be opened, and retries.
+    pub(crate) async fn open_all(&self) {
+        if let Err(error) = self.follow_accepted_mappings().await
+            && !self.has_mappings.load(Ordering::SeqCst)
+        {
+            // The task that reads the mappings retries.
+            tracing::warn!(%error, "last accepted mappings unknown, groups wait");
+            accepted_mappings::begin_without(self.config(), &self.directories);
+        }
+        self.end_unknown_holds().await;
+        policy_mappings::await_all(self.config(), &self.directories, &self.orgs, self.store.as_ref()).await;
+        let opening = self.orgs.iter().map(|org| async move {
+            let organisation = &org.file.name;
+            match tokio::time::timeout(OPENING, self.open(org)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(
+                        organisation,
+                        error = format!("{error:#}"),
+                        "organisation unavailable, a background task retries"
+                    );
+                }
+                Err(_) => tracing::debug!(
+                    organisation,
+                    "organisation did not open in time, a background task retries"
+                ),
+            }
+        });
+        join_all(opening).await;
+    }
+
+    /// Ends the holds of organisations and targets that the configuration no longer has. If the store
+    /// fails, the next start ends them.
+    async fn end_unknown_holds(&self) {
+        let file = &self.config().file;
+        let is_known = |name: &str| {
+            file.org.iter().any(|org| org.name == name)
+                || file.target.iter().any(|target| target.name == name)
+        };
+        let ended = hold_records::end_unknown(self.store.as_ref(), &is_known, self.clock().now()).await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, "holds of removed organisations and targets not ended");
+        }
+    }
+
+    /// Puts the accepted mappings in force that belong to the configuration.
+    pub(crate) async fn follow_accepted_mappings(&self) -> Result<(), StoreError> {
+        let (directories, store) = (self.directories.as_ref(), self.store.as_ref());
+        let is_first = !self.has_mappings.load(Ordering::SeqCst);
+        accepted_mappings::follow(self.config(), directories, store, is_first).await?;
+        self.has_mappings.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Returns whether the last probe of the target agreed with the configuration.
+    pub(crate) fn has_agreed(&self, target: &str) -> bool {
+        self.agreed.lock().contains(target)
+    }
+
+    /// Begins to work on the keys of a target.
+    pub(crate) fn begin_target(&self, target: &GroupTarget) {
+        self.reconcilers.add_target(target, &self.directories, &self.store, self.clock());
+        self.agreed.lock().insert(target.file.name.clone());
+        self.bell.notify_one();
+    }
+
+    /// Returns whether every organisation, directory and target of the configuration is open.
+    #[cfg(feature = "aws")]
+    pub(crate) fn is_open(&self) -> bool {
+        let Directories { okta, targets, .. } = self.directories.as_ref();
+        let file = &self.config().file;
+        let are_open = okta.len() == file.okta.len() && targets.len() == file.target.len();
+        are_open && self.orgs.iter().all(|org| org.open().is_some())
+    }
+
+    /// Tells the other processes that this process stops and no longer uses any budget.
+    pub(crate) async fn leave(&self) {
+        let note = ServiceRecord::note(&self.process);
+        let left = tokio::time::timeout(LEAVING, note.forget(self.store.as_ref())).await;
+        if !matches!(left, Ok(Ok(()))) {
+            tracing::debug!("record of this service not deleted in the store, it becomes outdated");
+        }
+        join_all(self.orgs.iter().map(|org| org.leave_share())).await;
+    }
+}

@@ -1,0 +1,166 @@
+//! Opens the store that the configuration names, or a store at another location. The files of this
+//! folder open PostgreSQL, compare clocks, and split texts that are too long for a note.
+
+pub(crate) mod clock;
+pub(crate) mod postgres;
+pub(super) mod text_parts;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use beadle_engine::transfer::is_unfinished;
+use beadle_engine::{Store, Timing};
+use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use beadle_config::StoreLocation;
+
+/// Opens the store that the configuration names. If it is a file that does not exist, creates the
+/// file.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_at(config, &config.place).await?;
+    check_finished(store.as_ref(), &config.place.to_string()).await?;
+    Ok(store)
+}
+
+/// Opens the configured store if it exists, and returns `None` otherwise. Commands that only read
+/// use this function, because they must not create a store.
+pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    if is_there(config, &config.place).await? { open(config).await.map(Some) } else { Ok(None) }
+}
+
+/// Returns whether the store exists, so that opening it would not create it. Opening a table never
+/// creates the table.
+pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
+    match place {
+        StoreLocation::File(path) => Ok(config.base.join(path).exists()),
+        StoreLocation::Table { .. } => Ok(true),
+        StoreLocation::Postgres(url) => postgres::exists(url).await,
+    }
+}
+
+/// Opens the configured store, and returns an error if it does not exist. If the command created an
+/// empty store instead, it would wrongly report that no change is held and no key waits, and a pause
+/// or a confirmation would be in a store that no service reads. Only the commands that start an
+/// instance create its store: `serve`, `apply`, `sweep` and `store copy`.
+pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_if_there(config).await?;
+    store.with_context(|| {
+        format!(
+            "there is no store at {}\nhint: check `store.path` and `--store`; `beadle serve` creates the store at its first start",
+            config.database().map_or_else(|| config.place.to_string(), |path| path.display().to_string())
+        )
+    })
+}
+
+/// Creates a store in a temporary folder. The store is deleted when the folder is dropped.
+pub(crate) fn temporary() -> anyhow::Result<(TempDir, Arc<dyn Store>)> {
+    let folder = tempfile::tempdir()?;
+    let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    Ok((folder, store))
+}
+
+/// Opens the store at `place`.
+pub(crate) async fn open_at(config: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn Store>> {
+    match place {
+        StoreLocation::File(path) => {
+            let path = config.base.join(path);
+            let timing = Timing { lease: config.file.worker.lease.into(), ..Timing::default() };
+            let settings = SqliteSettings {
+                max_bytes: config.file.store.max_mib.map(|mib| mib * 1024 * 1024),
+                timing,
+                ..SqliteSettings::default()
+            };
+            Ok(Arc::new(SqliteStore::open(&path, settings)?))
+        }
+        table @ StoreLocation::Table { .. } => open_as_table(config, table).await,
+        StoreLocation::Postgres(url) => {
+            let lease = config.file.worker.lease.into();
+            postgres::open(url, Timing { lease, ..Timing::default() }).await
+        }
+    }
+}
+
+/// Returns whether several processes can work with the store at the same time.
+pub(crate) fn is_shared(place: &StoreLocation) -> bool {
+    match place {
+        StoreLocation::File(_) => false,
+        StoreLocation::Table { .. } | StoreLocation::Postgres(_) => true,
+    }
+}
+
+/// Rings `bell` when another process makes a key due, until the returned value is dropped. A file is
+/// used by one service, and the functions on AWS have messages of their own.
+pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
+    match place {
+        StoreLocation::File(_) | StoreLocation::Table { .. } => None,
+        StoreLocation::Postgres(url) => postgres::listen(url, bell),
+    }
+}
+
+/// Returns an error if `beadle store copy` did not finish copying to this store, because such a
+/// store is incomplete.
+pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
+    if is_unfinished(store).await {
+        anyhow::bail!(
+            "an earlier `beadle store copy` into {place} did not finish: delete {place}, and copy again"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the settings with which a store in a DynamoDB table is opened.
+#[cfg(feature = "aws")]
+pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::DynamoSettings {
+    let kept = config.file.retention;
+    beadle_store_dynamodb::DynamoSettings {
+        timing: Timing { lease: config.file.worker.lease.into(), ..Timing::default() },
+        bodies: kept.bodies.into(),
+        ids: kept.ids.into(),
+        journal: kept.journal.into(),
+    }
+}
+
+#[cfg(feature = "aws")]
+async fn open_as_table(config: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(Arc::new(open_table(config, place).await?))
+}
+
+/// Opens a table of DynamoDB.
+#[cfg(feature = "aws")]
+pub(crate) async fn open_table(
+    config: &Config,
+    place: &StoreLocation,
+) -> anyhow::Result<beadle_store_dynamodb::DynamoStore> {
+    use std::time::Duration;
+
+    use beadle_store_dynamodb::DynamoStore;
+
+    let StoreLocation::Table { name, region, endpoint } = place else {
+        anyhow::bail!("the store must be a table such as `dynamodb://NAME`, found `{place}`");
+    };
+    // Beadle must close a dead connection long before a lease expires.
+    let patience = aws_config::timeout::TimeoutConfig::builder()
+        .operation_attempt_timeout(Duration::from_secs(5))
+        .operation_timeout(Duration::from_secs(15))
+        .build();
+    let loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    let mut loader = loader.timeout_config(patience);
+    if let Some(region) = region {
+        loader = loader.region(aws_config::Region::new(region.clone()));
+    }
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let client = aws_sdk_dynamodb::Client::new(&loader.load().await);
+    Ok(DynamoStore::new(client, name, table_settings(config)))
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "with AWS' SDK it waits for the configuration")]
+async fn open_as_table(_: &Config, place: &StoreLocation) -> anyhow::Result<Arc<dyn Store>> {
+    anyhow::bail!("the store {place} needs a Beadle built with `--features aws`")
+}

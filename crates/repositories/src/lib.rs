@@ -28,7 +28,6 @@ mod sealing;
 mod secret_memory;
 pub mod shard;
 pub mod sweep;
-mod swept;
 pub mod undo;
 mod undo_writer;
 mod waiver_book;

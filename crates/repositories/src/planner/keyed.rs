@@ -2,14 +2,13 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
-use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report};
+use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report, read_hint};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
 use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
-use crate::swept::read_hint;
 
 /// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;

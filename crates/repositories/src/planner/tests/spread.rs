@@ -1,10 +1,9 @@
 //! Which parts a sweep reads, and which it compares with the last answers.
 
-use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
 
 use super::world::{UNLIMITED, World, policy_of};
 use super::*;
-use crate::swept::swept_hint;
 
 const EVERY: Duration = Duration::from_secs(2 * 3600);
 const PERIOD: Duration = Duration::from_secs(22 * 3600);

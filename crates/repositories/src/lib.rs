@@ -2,6 +2,7 @@
 //! file reaches, and plans and writes each aspect.
 
 mod affected;
+mod agreed;
 pub mod aspects;
 pub mod controls;
 pub mod creation;

@@ -44,10 +44,10 @@ impl RepositoryPlanner {
         }
         self.overrides.follow_once(policy, &self.reader, id).await?;
         let mut seen = match hint {
-            Some(node_id) => {
-                let since = self.looks.as_ref().and_then(|looks| looks.loaded());
-                self.reader.repository_last_seen(node_id, since).await?
+            Some(node_id) if self.looks.as_ref().is_some_and(|looks| looks.keeps_loaded()) => {
+                self.reader.repository_last_seen(node_id).await?
             }
+            Some(node_id) => self.reader.repository(node_id).await?,
             None => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {

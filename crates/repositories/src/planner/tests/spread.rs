@@ -136,11 +136,19 @@ async fn an_ordinary_sweep_reads_a_share_of_the_parts() {
     let parts = world.rereading_parts(rule());
     let first = sweep(&world, &parts).await;
     assert!(first.paths.len() > 15 * MANY, "the first sweep reads everything: {}", first.paths.len());
+    let before = world.sim.calls().len();
     let again = sweep(&world, &parts).await;
     assert!(
         again.below().is_empty(),
         "nothing is due, and an aspect is not in the list: {:?}",
         again.below()
+    );
+    let calls = world.sim.calls().split_off(before);
+    let mut roles =
+        calls.iter().filter(|call| call["path"] == "/orgs/acme/custom-repository-roles").peekable();
+    assert!(
+        roles.peek().is_some() && roles.all(|call| call["cost"] == 0),
+        "an unchanged answer costs nothing"
     );
     let (mut units, mut hooks) = (0, 0);
     for _ in 0..SHARE {

@@ -18,6 +18,10 @@ pub struct PartRead {
     /// The digest of what the policy declared for the part. It is empty if the next sweep must read
     /// the part.
     pub declared: String,
+    /// The digest of everything else that Beadle compared, if the part was as declared and the store
+    /// must not keep the vendor's answer. Then a sweep can use this digest in place of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<String>,
 }
 
 /// When Beadle last read each part of a thing.
@@ -76,8 +80,15 @@ mod tests {
     fn the_stored_words_stay_the_same() {
         let note = LastRead::note(&Key::new("repository", "acme", 7));
         assert_eq!(note.name(), "last-read:repository:acme:7");
-        let parts = [("pages".to_owned(), PartRead { at: Time(7), declared: "d".into() })];
-        let stored = json!({ "parts": { "pages": { "at": 7, "declared": "d" } } });
-        assert_eq!(serde_json::to_value(LastRead { parts: parts.into() }).unwrap(), stored);
+        for (agreed, stored) in [
+            (None, json!({ "at": 7, "declared": "d" })),
+            (Some("a".to_owned()), json!({ "at": 7, "declared": "d", "agreed": "a" })),
+        ] {
+            let part = PartRead { at: Time(7), declared: "d".into(), agreed };
+            let reads = LastRead { parts: [("pages".to_owned(), part)].into() };
+            let stored = json!({ "parts": { "pages": stored } });
+            assert_eq!(serde_json::to_value(&reads).unwrap(), stored);
+            assert_eq!(serde_json::from_value::<LastRead>(stored).unwrap(), reads);
+        }
     }
 }

@@ -20,6 +20,7 @@ pub mod failure;
 pub mod gate;
 pub mod glob;
 pub mod guard;
+mod hint;
 pub mod journal;
 pub mod key;
 mod key_state;
@@ -67,6 +68,7 @@ pub use gate::{
 pub use glob::check_glob;
 pub use guard::window::{Begun, End, Intent};
 pub use guard::{GuardReservation, Hold, Limits, LimitsInForce, Spent, Verdict};
+pub use hint::{read_hint, swept_hint};
 pub use journal::{Detail, Entry, EntryKind};
 pub use key::{Key, KeyError, KeyScope, Lane};
 pub use key_state::{DriftCause, KeyState};

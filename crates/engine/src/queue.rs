@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::delivery::Mark;
+use crate::hint::merged_hint;
 use crate::key::{Key, Lane};
 use crate::trace::TraceContext;
 
@@ -284,6 +285,8 @@ impl Row {
         // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         let interrupts_urgent = running && self.lane < mark.lane;
+        // The run in progress can fail, and then the next run must do its work too.
+        let is_covered = settled && !running;
         // A damaged row can have any number, and the sum must not end the process.
         self.wanted = self.wanted.saturating_add(1);
         self.lane = if settled { mark.lane } else { self.lane.min(mark.lane) };
@@ -311,12 +314,12 @@ impl Row {
             self.run_at = at;
         }
         if interrupts_urgent && self.hint != mark.hint {
-            // If the run in progress fails, the next run must do its work too, and that run has the
-            // lane of this mark. The hint of a sweep can allow a run to read less than an event needs,
-            // so the next run has no hint.
+            // The next run can do the work of the run in progress, and it has the lane of this mark.
+            // The hint of a sweep can allow a run to read less than an event needs, so the next run
+            // has no hint.
             self.hint = None;
-        } else if mark.hint.is_some() {
-            self.hint.clone_from(&mark.hint);
+        } else {
+            self.hint = merged_hint(self.hint.as_deref(), mark.hint.as_deref(), is_covered);
         }
         if settled || mark.trace.is_some() {
             // This mark must not continue the trace of marks that an earlier run has covered.

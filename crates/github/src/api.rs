@@ -15,7 +15,6 @@ use serde_json::Value;
 use crate::auth::{Auth, Credential};
 use crate::connection::Distinct;
 use crate::owners::Owners;
-use crate::unkept::Unkept;
 use crate::{conditional, documents};
 
 /// The versioned media type of GitHub's REST API, which every request accepts.
@@ -62,11 +61,9 @@ pub struct Api {
     /// The store that keeps GitHub's answers, so that GitHub does not send an unchanged answer
     /// again.
     kept: Option<Arc<dyn Store>>,
-    /// The answers that the store does not keep.
-    unkept: Arc<Unkept>,
-    /// If it is set, a read returns the answer of the last read, which was at this time or later. A
-    /// read without such an answer sends a request. `None` if every read sends a request.
-    last_seen: Option<Time>,
+    /// True if a read returns the answer of the last read, from the store. If the store has no such
+    /// answer, the read sends a request. False if every read sends a request.
+    is_last_seen: bool,
     /// The last answer about each name of a team or an account that a write addresses.
     owners: Arc<Owners>,
     /// The time until which the plan of the writes is valid. `None` if no plan limits the writes.
@@ -92,8 +89,7 @@ impl Api {
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
-            unkept: Arc::default(),
-            last_seen: None,
+            is_last_seen: false,
             owners: Arc::default(),
             valid_until: None,
         })
@@ -116,18 +112,14 @@ impl Api {
         self.client.lane()
     }
 
-    /// Returns a copy of this connection whose reads return the answers of the last reads, which were
-    /// at `since` or later. A read without such an answer sends a request.
-    pub(crate) fn as_last_seen(&self, since: Time) -> Self {
-        Self { last_seen: Some(since), ..self.clone() }
+    /// Returns a copy of this connection whose reads return the answers of the last reads, of any
+    /// process. A read without a stored answer sends a request.
+    pub(crate) fn as_last_seen(&self) -> Self {
+        Self { is_last_seen: true, ..self.clone() }
     }
 
-    pub(crate) fn last_seen(&self) -> Option<Time> {
-        self.last_seen
-    }
-
-    pub(crate) fn unkept(&self) -> &Unkept {
-        &self.unkept
+    pub(crate) fn is_last_seen(&self) -> bool {
+        self.is_last_seen
     }
 
     /// Makes this connection keep GitHub's answers in `store` between runs.
@@ -231,8 +223,7 @@ impl Api {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
         while let Some(path) = next {
-            let mut answer =
-                if kept { self.read(&path).await? } else { conditional::read_anew(self, &path).await? };
+            let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
             let mut page: Vec<Value> = answer.json()?;
             if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
                 // The body does not show whether another page follows. A page can be unchanged and

@@ -91,7 +91,7 @@ pub(crate) async fn assemble(
         topics: Known::NotAsked,
         teams: Known::NotAsked,
         has_age: false,
-        last_seen: None,
+        is_last_seen: false,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

@@ -21,11 +21,16 @@ use crate::api::{ACCEPT, Api};
 /// How old a stored time of reading must be before Beadle stores a new time. If Beadle stored the
 /// time after each read, each read of an unchanged answer would cause a write to the store.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// The message of a kept answer that nothing exists at a path.
+const ABSENT: &str = "nothing existed here at the last read";
 
 /// An answer that the store keeps between runs.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
-    etag: String,
+    /// The tag of the answer. GitHub sends none if nothing exists at the path, and a proxy can remove
+    /// it. Without a tag, a sweep can still use the answer in place of a read, but each read counts
+    /// toward the hourly limit.
+    etag: Option<String>,
     /// The digest of the token with which Beadle read the answer. The store never contains the
     /// token.
     token: String,
@@ -36,6 +41,9 @@ struct Kept {
     /// [`NOTED_EVERY`]. Answers that an older version of Beadle stored have no time.
     read: Option<Time>,
     body: String,
+    /// True if GitHub answered 404: nothing exists at the path.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    absent: bool,
 }
 
 impl Metadata for Kept {
@@ -55,16 +63,30 @@ fn strong(tag: &str) -> &str {
 impl Kept {
     fn of(answer: &Answer, authorization: &str, now: Time) -> Option<Self> {
         let text = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
-        let etag = text(header::ETAG)?.to_owned();
+        let etag = text(header::ETAG).map(str::to_owned);
         let body = std::str::from_utf8(&answer.body).ok()?.to_owned();
         Some(Self {
-            computable: strong(&etag) == computed(authorization, &body),
-            token: hex::encode(Sha256::digest(authorization)),
+            computable: etag.as_deref().is_some_and(|etag| strong(etag) == computed(authorization, &body)),
+            token: etag.as_ref().map(|_| hex::encode(Sha256::digest(authorization))).unwrap_or_default(),
             link: links(answer),
             read: Some(now),
             etag,
             body,
+            absent: false,
         })
+    }
+
+    /// Creates the answer that nothing exists at a path.
+    fn absent(now: Time) -> Self {
+        Self { read: Some(now), absent: true, ..Self::default() }
+    }
+
+    /// Returns whether another answer would be used in the same way as this one.
+    fn is_like(&self, other: &Self) -> bool {
+        let tags = (&self.etag, &self.token, self.computable);
+        let contents = (&self.link, &self.body, self.absent);
+        tags == (&other.etag, &other.token, other.computable)
+            && contents == (&other.link, &other.body, other.absent)
     }
 
     /// Returns whether Beadle has to store the time of this read. A stored time in the future comes
@@ -75,20 +97,24 @@ impl Kept {
 
     /// Returns the tag to send with this token, or `None` if the tag for this token is unknown.
     fn tag(&self, authorization: &str) -> Option<String> {
+        let etag = self.etag.as_ref()?;
         if self.token == hex::encode(Sha256::digest(authorization)) {
-            return Some(self.etag.clone());
+            return Some(etag.clone());
         }
         self.computable.then(|| computed(authorization, &self.body))
     }
 
-    /// Returns the kept answer.
-    fn answer(&self, path: &Path) -> Answer {
+    /// Returns the kept answer. An answer that nothing exists at the path is an error, as for a read.
+    fn answer(&self, path: &Path) -> Result<Answer, TransportError> {
+        let request = format!("GET {path}");
+        if self.absent {
+            return Err(TransportError::Status { request, status: 404, message: ABSENT.to_owned() });
+        }
         let mut headers = HeaderMap::new();
         if let Some(link) = self.link.as_ref().and_then(|link| HeaderValue::from_str(link).ok()) {
             headers.insert(header::LINK, link);
         }
-        let request = format!("GET {path}");
-        Answer { request, status: 200, headers, body: Bytes::from(self.body.clone()) }
+        Ok(Answer { request, status: 200, headers, body: Bytes::from(self.body.clone()) })
     }
 }
 
@@ -133,16 +159,19 @@ async fn discard(note: &Note<Kept>, store: &dyn Store) {
     }
 }
 
-/// Reads `path` without the store, because the answer can contain a secret.
-pub(crate) async fn read_anew(api: &Api, path: &Path) -> Result<Answer, TransportError> {
-    if let Some(known) = api.last_seen().and_then(|since| api.unkept().get(path, since)) {
-        return known;
+/// Stores a new answer in place of the kept one. If the new answer cannot be stored, the kept one is
+/// older than it, so no sweep of any process must use the kept one.
+async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, new: Option<&Kept>) {
+    if let Some(new) = new {
+        let is_news =
+            |before: &Kept| !before.is_like(new) || new.read.is_some_and(|at| before.is_read_news(at));
+        if !before.is_none_or(is_news) || keep(note, store, new).await {
+            return;
+        }
     }
-    let read = api.get(path).await;
-    if read.is_ok() {
-        api.unkept().put(path, api.clock().now(), &read);
+    if before.is_some() {
+        discard(note, store).await;
     }
-    read
 }
 
 /// Reads `path`. If GitHub answers that the content has not changed, the function returns the kept
@@ -152,14 +181,8 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
     let note = Note::<Kept>::of(&[api.organisation(), &path.to_string()]);
     // If the store cannot be read, the only consequence is that this read costs a call.
     let kept = note.get(store.as_ref()).await.ok().flatten();
-    let was_kept = kept.is_some();
-    if let Some(since) = api.last_seen() {
-        if let Some(known) = api.unkept().get(path, since) {
-            return known;
-        }
-        if let Some(kept) = &kept {
-            return Ok(kept.answer(path));
-        }
+    if let Some(kept) = kept.as_ref().filter(|_| api.is_last_seen()) {
+        return kept.answer(path);
     }
     let tag = |authorization: &SecretString| kept.as_ref()?.tag(authorization.expose_secret());
     let read = api.get_if_changed(path, &tag).await;
@@ -168,42 +191,30 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         Ok(read) => read,
         Err(error) => {
             if error.status() == Some(404) {
-                if was_kept {
-                    discard(&note, store.as_ref()).await;
-                }
-                api.unkept().put(path, now, &Err(error.clone()));
+                replace(&note, store.as_ref(), kept.as_ref(), Some(&Kept::absent(now))).await;
             }
             return Err(error);
         }
     };
-    if answer.status == 304
-        && let Some(mut kept) = kept
-    {
-        if kept.is_read_news(now) {
-            kept.read = Some(now);
-            keep(&note, store.as_ref(), &kept).await;
+    match kept {
+        Some(mut kept) if answer.status == 304 => {
+            if kept.is_read_news(now) {
+                kept.read = Some(now);
+                keep(&note, store.as_ref(), &kept).await;
+            }
+            let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
+            // If GitHub's new answer has a `Link` header too, the new header is used.
+            if let Some(link) = kept.link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+                answer.headers.entry(header::LINK).or_insert(link);
+            }
+            Ok(answer)
         }
-        api.unkept().forget(path);
-        let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
-        // If GitHub's new answer has a `Link` header too, the new header is used.
-        if let Some(link) = kept.link.and_then(|link| HeaderValue::from_str(&link).ok()) {
-            answer.headers.entry(header::LINK).or_insert(link);
+        kept => {
+            let new = Kept::of(&answer, authorization.expose_secret(), now);
+            replace(&note, store.as_ref(), kept.as_ref(), new.as_ref()).await;
+            Ok(answer)
         }
-        return Ok(answer);
     }
-    let new = Kept::of(&answer, authorization.expose_secret(), now);
-    if let Some(new) = &new
-        && keep(&note, store.as_ref(), new).await
-    {
-        api.unkept().forget(path);
-        return Ok(answer);
-    }
-    // The stored answer is older than this one. A sweep of another process must not use it.
-    if was_kept {
-        discard(&note, store.as_ref()).await;
-    }
-    api.unkept().put(path, now, &Ok(answer.clone()));
-    Ok(answer)
 }
 
 #[cfg(test)]
@@ -234,6 +245,38 @@ mod tests {
         assert_eq!(kept.tag("token one"), Some("\"something else\"".into()));
         assert_eq!(kept.tag("token two"), None);
         assert!(!serde_json::to_string(&kept).unwrap().contains("token one"), "a token is kept");
+    }
+
+    #[test]
+    fn an_answer_without_a_tag_is_kept_and_read_without_a_tag() {
+        let untagged = Answer { headers: HeaderMap::new(), ..answer("") };
+        let kept = Kept::of(&untagged, "token one", NOW).unwrap();
+        assert_eq!((kept.tag("token one"), kept.tag("token two")), (None, None));
+        assert_eq!(kept.answer(&Path::at("a")).unwrap().body, untagged.body);
+        let absent = Kept::absent(NOW);
+        assert_eq!(absent.tag("token one"), None);
+        let stored = serde_json::to_string(&absent).unwrap();
+        assert_eq!(last_read(&stored), Some(NOW));
+        let absent: Kept = serde_json::from_str(&stored).unwrap();
+        assert_eq!(absent.answer(&Path::at("a")).unwrap_err().status(), Some(404));
+    }
+
+    #[test]
+    fn only_a_new_answer_replaces_the_kept_one() {
+        let untagged = Answer { headers: HeaderMap::new(), ..answer("") };
+        let kept = || Kept::of(&untagged, "token one", NOW).unwrap();
+        let later = Kept::of(&untagged, "token two", NOW + NOTED_EVERY).unwrap();
+        assert!(kept().is_like(&later), "only the time differs");
+        for other in [
+            Kept::absent(NOW),
+            Kept { body: "[1]".into(), ..kept() },
+            Kept { link: Some("<two>; rel=\"next\"".into()), ..kept() },
+            Kept::of(&answer("\"a\""), "token one", NOW).unwrap(),
+        ] {
+            assert!(!kept().is_like(&other), "{other:?}");
+        }
+        let tagged = |token| Kept::of(&answer("\"a\""), token, NOW).unwrap();
+        assert!(!tagged("token one").is_like(&tagged("token two")), "the tag belongs to the token");
     }
 
     #[test]

@@ -44,7 +44,6 @@ mod rulesets;
 mod shape;
 mod team;
 mod teams;
-mod unkept;
 mod unsure;
 mod write;
 

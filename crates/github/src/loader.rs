@@ -3,11 +3,11 @@
 //! answer counts only for the repository that it names.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure, Lane, Time, trace};
+use beadle_engine::{Class, Failure, Lane, trace};
 use futures::future::join_all;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -34,9 +34,8 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 struct Ask {
     node_id: String,
     reply: Reply,
-    /// If it is set, the parts that only REST shows can come from the last reads, which were at this
-    /// time or later.
-    last_seen: Option<Time>,
+    /// True if the parts that only REST shows can come from the last reads.
+    is_last_seen: bool,
 }
 
 #[derive(Default)]
@@ -118,7 +117,7 @@ impl Loader {
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let all = self.asks();
-        let (has_age, is_last_seen) = (repository.has_age, repository.last_seen.take().is_some());
+        let (has_age, is_last_seen) = (repository.has_age, std::mem::take(&mut repository.is_last_seen));
         let asks = Asks {
             teams: all.teams && has_age,
             properties: all.properties && has_age,
@@ -133,12 +132,12 @@ impl Loader {
         self: &Arc<Self>,
         node_id: &str,
         lane: Lane,
-        last_seen: Option<Time>,
+        is_last_seen: bool,
     ) -> Result<Option<Repository>, Failure> {
         let (reply, answer) = oneshot::channel();
         let first = {
             let mut pending = self.pending.lock();
-            pending.join(Ask { node_id: node_id.to_owned(), reply, last_seen }, lane)
+            pending.join(Ask { node_id: node_id.to_owned(), reply, is_last_seen }, lane)
         };
         if first {
             let loader = self.clone();
@@ -170,7 +169,7 @@ impl Loader {
             .filter_map(|(id, result)| Some((id.clone(), result.as_mut().ok().and_then(Option::take)?)));
         let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
         for (id, repository) in ids.iter().zip(&mut found) {
-            repository.last_seen = last_seen.get(id).copied().flatten();
+            repository.is_last_seen = last_seen.contains(id);
         }
         let bulk = self.bulk_with(api, found.len(), std::future::ready(missing)).await;
         let failures = self.complete(api, &mut found, &bulk).await;
@@ -290,7 +289,7 @@ impl Loader {
         // GraphQL shows no default branch for an empty repository. REST shows the name that the
         // branch will have.
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
-        let remembered = repository.last_seen.map(|since| api.as_last_seen(since));
+        let remembered = repository.is_last_seen.then(|| api.as_last_seen());
         let rest = remembered.as_ref().unwrap_or(api);
         let of_settings = if nameless { api } else { rest };
         let teams = async {
@@ -325,7 +324,7 @@ impl Loader {
         if let Some(read) = settings? {
             // The default branch that GraphQL shows is newer than the answer of the last read.
             if let Known::Known(settings) = &read
-                && (nameless || repository.last_seen.is_none())
+                && (nameless || !repository.is_last_seen)
             {
                 let branch = settings.get("default_branch").and_then(serde_json::Value::as_str);
                 repository.default_branch = branch.map(str::to_owned);
@@ -336,15 +335,15 @@ impl Loader {
     }
 }
 
-/// Returns for each node which answers of the last reads may be used. If one of several requests for a
-/// repository needs a new read, all of them get the new read.
-fn last_seen(asks: &[Ask]) -> HashMap<String, Option<Time>> {
-    let mut all = HashMap::new();
-    for ask in asks {
-        let known: &mut Option<Time> = all.entry(ask.node_id.clone()).or_insert(ask.last_seen);
-        *known = (*known).zip(ask.last_seen).map(|(one, other)| one.max(other));
+/// Returns the nodes of which the answers of the last reads may be used. If one of several requests for
+/// a repository needs a new read, all of them get the new read.
+fn last_seen(asks: &[Ask]) -> HashSet<String> {
+    let of = |is_last_seen: bool| asks.iter().filter(move |ask| ask.is_last_seen == is_last_seen);
+    let mut nodes: HashSet<String> = of(true).map(|ask| ask.node_id.clone()).collect();
+    for ask in of(false) {
+        nodes.remove(&ask.node_id);
     }
-    all
+    nodes
 }
 
 /// Reads a part if the reader asks for it.
@@ -357,7 +356,7 @@ async fn asked<T>(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Budgets, Clock};
+    use beadle_engine::{Budgets, Clock, Time};
     use beadle_transport::ClientSettings;
     use beadle_transport::testing::Recorder;
     use secrecy::SecretString;
@@ -401,34 +400,34 @@ mod tests {
         assert_eq!(wire.arrived().len(), 3);
     }
 
-    fn ask(node_id: &str, last_seen: Option<Time>) -> Ask {
-        Ask { node_id: node_id.to_owned(), reply: oneshot::channel().0, last_seen }
+    fn ask(node_id: &str, is_last_seen: bool) -> Ask {
+        Ask { node_id: node_id.to_owned(), reply: oneshot::channel().0, is_last_seen }
     }
 
     #[test]
     fn an_answer_of_the_last_read_is_used_only_if_every_request_accepts_it() {
         for (requests, expected) in [
-            (vec![Some(Time(3))], Some(Time(3))),
-            (vec![Some(Time(3)), Some(Time(5))], Some(Time(5))),
-            (vec![Some(Time(3)), None], None),
-            (vec![None, Some(Time(3)), Some(Time(5))], None),
+            (vec![true], true),
+            (vec![true, true], true),
+            (vec![true, false], false),
+            (vec![false, true, true], false),
         ] {
-            let mut asks: Vec<Ask> = requests.iter().map(|since| ask("R_1", *since)).collect();
-            asks.push(ask("R_2", Some(Time(9))));
+            let mut asks: Vec<Ask> = requests.iter().map(|accepts| ask("R_1", *accepts)).collect();
+            asks.push(ask("R_2", true));
             let found = last_seen(&asks);
-            assert_eq!((found["R_1"], found["R_2"]), (expected, Some(Time(9))), "{requests:?}");
+            assert_eq!((found.contains("R_1"), found.contains("R_2")), (expected, true), "{requests:?}");
         }
     }
 
     #[test]
     fn what_is_asked_after_a_batch_was_closed_never_gets_its_answer() {
         let mut pending = Pending::default();
-        assert!(pending.join(ask("R_1", None), Lane::Sweep), "somebody has to send it");
-        assert!(!pending.join(ask("R_1", None), Lane::Event), "two asks for one, of the same moment");
+        assert!(pending.join(ask("R_1", false), Lane::Sweep), "somebody has to send it");
+        assert!(!pending.join(ask("R_1", false), Lane::Event), "two asks for one, of the same moment");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
         // A request for the same repository arrives while the first batch is being read.
-        assert!(pending.join(ask("R_1", None), Lane::Sweep), "a batch of its own");
+        assert!(pending.join(ask("R_1", false), Lane::Sweep), "a batch of its own");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));
         let (asks, lane) = pending.close();

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store, Time};
+use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -141,12 +141,11 @@ impl Reader {
         Self { api: self.api.in_lane(lane), below: self.below.in_lane(lane), ..self.clone() }
     }
 
-    /// Returns a copy of the reader for paths below a repository that were read at `since` or later.
-    /// A read of such a path returns the answer of the last read, and sends no request. If there is
-    /// no such answer, the read sends a request.
+    /// Returns a copy of the reader whose reads of paths below a repository return the answers of the
+    /// last reads, of any process. If the store has no answer for a path, the read sends a request.
     #[must_use]
-    pub fn as_last_seen(&self, since: Time) -> Self {
-        Self { below: self.api.as_last_seen(since), ..self.clone() }
+    pub fn as_last_seen(&self) -> Self {
+        Self { below: self.api.as_last_seen(), ..self.clone() }
     }
 
     /// Returns the store that keeps GitHub's answers between runs.
@@ -229,17 +228,21 @@ impl Reader {
     /// the same moment share one query. The caller must check that the repository has the expected
     /// immutable id.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
-        self.repository_last_seen(node_id, None).await
+        self.read_repository(node_id, false).await
     }
 
-    /// Returns a repository like [`Self::repository`]. If `since` is a time, the parts that only REST
-    /// shows can come from the last reads, which were at this time or later.
-    pub async fn repository_last_seen(
+    /// Returns a repository like [`Self::repository`], but the parts that only REST shows can come
+    /// from the last reads.
+    pub async fn repository_last_seen(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
+        self.read_repository(node_id, true).await
+    }
+
+    async fn read_repository(
         &self,
         node_id: &str,
-        since: Option<Time>,
+        is_last_seen: bool,
     ) -> Result<Option<Repository>, Failure> {
-        let found = self.loader.load(node_id, self.lane(), since).await?;
+        let found = self.loader.load(node_id, self.lane(), is_last_seen).await?;
         if let Some(repository) = &found {
             self.remember(repository);
         }

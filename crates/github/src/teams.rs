@@ -82,7 +82,7 @@ const AT_ONCE: usize = 16;
 /// support such roles answers 404. If the credential may not ask (403), the organisation may have
 /// some.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
-    match api.get(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
+    match api.read(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
             let roles: Value = answer.json().map_err(Failure::from)?;
             Ok(shape(&roles).is_none_or(|CustomRoles { total_count }| total_count != 0))

@@ -2,6 +2,7 @@
 //! file reaches, and plans and writes each aspect.
 
 mod affected;
+mod agreed;
 pub mod aspects;
 pub mod controls;
 pub mod creation;
@@ -28,7 +29,6 @@ mod sealing;
 mod secret_memory;
 pub mod shard;
 pub mod sweep;
-mod swept;
 pub mod undo;
 mod undo_writer;
 mod waiver_book;

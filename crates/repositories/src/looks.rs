@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use beadle_engine::{Key, LastRead, PartRead, Store, StoreError, Time};
 use beadle_github::Repository;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::agreed::digest;
 use crate::aspects::Aspect;
 use crate::aspects::settings::is_rest_only;
 use crate::policy::{Desired, Node};
@@ -49,37 +47,44 @@ impl Looks {
         })
     }
 
-    /// Returns the time of the last read of an aspect, if this run can compare its answers with what
-    /// the policy declares. Returns `None` if the run must read the aspect. A run that plans a second
-    /// time has the answers of its first time.
-    pub(crate) fn last_read(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
+    /// Returns whether this run can compare the last answers of an aspect with what the policy
+    /// declares. If it cannot, the run must read the aspect.
+    pub(crate) fn keeps(&self, aspect: &str, declared: Option<&str>) -> bool {
+        self.last(aspect, declared).is_some()
+    }
+
+    /// Returns whether the last read of an aspect found it as declared, with this agreement, so that
+    /// this run need not read the aspect.
+    pub(crate) fn agrees(&self, aspect: &str, declared: Option<&str>, agreement: &str) -> bool {
+        self.last(aspect, declared).is_some_and(|read| read.agreed.as_deref() == Some(agreement))
+    }
+
+    /// Returns the last read of an aspect. Returns `None` if the aspect is due, or if the policy
+    /// declared something else at the time of the read. A run that plans a second time has the answers
+    /// of its first time.
+    fn last(&self, aspect: &str, declared: Option<&str>) -> Option<PartRead> {
+        let is_of = |read: &&PartRead| declared == Some(read.declared.as_str());
         if let Some(found) = self.found.lock().get(aspect) {
-            return found
-                .as_ref()
-                .filter(|read| declared == Some(read.declared.as_str()))
-                .map(|read| read.at);
+            return found.as_ref().filter(is_of).cloned();
         }
-        let read = self.before.parts.get(aspect).filter(|read| declared == Some(read.declared.as_str()))?;
-        (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then_some(read.at)
+        let read = self.before.parts.get(aspect).filter(is_of)?;
+        (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then(|| read.clone())
     }
 
-    /// Returns since when the parts that come with the repository were read last, if none of them is
-    /// due. A part without a read is one that the policy did not declare.
-    pub(crate) fn loaded(&self) -> Option<Time> {
+    /// Returns whether this run can use the last answers of the parts that come with the repository:
+    /// at least one of them was read, and none of them is due. A part without a read is one that the
+    /// policy did not declare.
+    pub(crate) fn keeps_loaded(&self) -> bool {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
-        let mut oldest: Option<Time> = None;
-        for (aspect, at) in reads {
-            if self.moment.is_due(Some(at), self.key.id(), aspect) {
-                return None;
-            }
-            oldest = Some(oldest.map_or(at, |oldest| oldest.min(at)));
-        }
-        oldest
+        let reads: Vec<(&str, Time)> = reads.collect();
+        let is_due = |(aspect, at): &(&str, Time)| self.moment.is_due(Some(*at), self.key.id(), aspect);
+        !reads.is_empty() && !reads.iter().any(is_due)
     }
 
-    /// Records that this run read an aspect, or that the policy does not declare the aspect.
-    pub(crate) fn read(&self, aspect: &'static str, declared: Option<String>) {
-        let read = declared.map(|declared| PartRead { at: self.moment.now, declared });
+    /// Records that this run read an aspect, or that the policy does not declare the aspect. If the
+    /// run found the aspect as declared, `agreed` is the agreement (`agreed.rs`).
+    pub(crate) fn read(&self, aspect: &'static str, declared: Option<String>, agreed: Option<String>) {
+        let read = declared.map(|declared| PartRead { at: self.moment.now, declared, agreed });
         self.found.lock().insert(aspect, read);
     }
 
@@ -149,8 +154,7 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     }
     // The paths of the answers have the name, and some parts exist only with one visibility.
     let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
-    let digest = Sha256::digest(json!([name, visibility, sections, own]).to_string());
-    Some(STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>()))
+    Some(digest(&json!([name, visibility, sections, own])))
 }
 
 #[cfg(test)]
@@ -165,7 +169,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn read(at: Time) -> PartRead {
-        PartRead { at, declared: "d".into() }
+        PartRead { at, declared: "d".into(), agreed: None }
     }
 
     /// Begins a run with these stored reads.
@@ -185,16 +189,16 @@ mod tests {
         let key = Key::new("repository", "acme", 7);
         let looks = begin(&store, &key, &[("pages", NOW), ("autolinks", NOW - DAY)]).await;
         for (part, declared, expected) in [
-            ("pages", Some("d"), Some(NOW)),
-            ("pages", Some("other"), None),
-            ("pages", None, None),
-            ("autolinks", Some("d"), None),
-            ("variables", Some("d"), None),
+            ("pages", Some("d"), true),
+            ("pages", Some("other"), false),
+            ("pages", None, false),
+            ("autolinks", Some("d"), false),
+            ("variables", Some("d"), false),
         ] {
-            assert_eq!(looks.last_read(part, declared), expected, "{part} {declared:?}");
+            assert_eq!(looks.keeps(part, declared), expected, "{part} {declared:?}");
         }
-        looks.read("autolinks", Some("d".into()));
-        looks.read("pages", None);
+        looks.read("autolinks", Some("d".into()), None);
+        looks.read("pages", None, None);
         looks.forget("variables");
         looks.end().await.unwrap();
         let stored = LastRead::note(&key).get(store.as_ref()).await.unwrap().unwrap();
@@ -202,11 +206,43 @@ mod tests {
         LastRead::expire(store.as_ref(), &key, &["autolinks", "pages"].into()).await.unwrap();
         let rule = Reread::new(DAY, |now| now + Duration::from_secs(3600));
         let expired = Looks::begin(&store, &key, &rule, NOW).await.unwrap();
-        assert_eq!(expired.last_read("autolinks", Some("d")), None);
+        assert!(!expired.keeps("autolinks", Some("d")));
         assert_eq!(expired.before.parts["autolinks"].at, NOW, "reports still show the time");
         LastRead::clear(store.as_ref(), &key).await.unwrap();
         let cleared = LastRead::note(&key).get(store.as_ref()).await.unwrap();
         assert_eq!(cleared, Some(LastRead::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agreement_counts_for_the_same_declaration_until_the_part_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let key = Key::new("repository", "acme", 7);
+        let looks = begin(&store, &key, &[("webhooks", NOW)]).await;
+        assert!(looks.keeps("webhooks", Some("d")) && !looks.agrees("webhooks", Some("d"), "a"));
+        looks.read("webhooks", Some("d".into()), Some("a".into()));
+        assert!(looks.agrees("webhooks", Some("d"), "a"), "the run plans a second time");
+        looks.end().await.unwrap();
+        let later = async |after: Duration| {
+            let rule = Reread::new(DAY, |now| now + Duration::from_secs(3600));
+            Looks::begin(&store, &key, &rule, NOW + after).await.unwrap()
+        };
+        let looks = later(Duration::ZERO).await;
+        for (declared, agreement, expected) in
+            [("d", "a", true), ("other", "a", false), ("d", "another secret", false)]
+        {
+            let agrees = looks.agrees("webhooks", Some(declared), agreement);
+            assert_eq!(agrees, expected, "{declared} {agreement}");
+        }
+        assert!(!looks.agrees("webhooks", None, "a"));
+        assert!(!later(DAY).await.agrees("webhooks", Some("d"), "a"), "the part is due");
+        LastRead::expire(store.as_ref(), &key, &["webhooks"].into()).await.unwrap();
+        assert!(
+            !later(Duration::ZERO).await.agrees("webhooks", Some("d"), "a"),
+            "an event found it different"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,13 +254,13 @@ mod tests {
         let key = Key::new("repository", "acme", 7);
         let earlier = NOW - Duration::from_millis(1);
         for (parts, expected) in [
-            (vec![], None),
-            (vec![("pages", NOW)], None),
-            (vec![("settings", NOW)], Some(NOW)),
-            (vec![("settings", NOW), ("collaborators", earlier)], Some(earlier)),
-            (vec![("settings", NOW), ("collaborators", NOW - DAY)], None),
+            (vec![], false),
+            (vec![("pages", NOW)], false),
+            (vec![("settings", NOW)], true),
+            (vec![("settings", NOW), ("collaborators", earlier)], true),
+            (vec![("settings", NOW), ("collaborators", NOW - DAY)], false),
         ] {
-            assert_eq!(begin(&store, &key, &parts).await.loaded(), expected, "{parts:?}");
+            assert_eq!(begin(&store, &key, &parts).await.keeps_loaded(), expected, "{parts:?}");
         }
     }
 }

@@ -167,6 +167,17 @@ impl SecretMemory {
         }
     }
 
+    /// Returns the keyed digest of a value, and remembers nothing about the value. Returns `None` if
+    /// there is no store.
+    pub(crate) async fn keyed_digest(
+        &self,
+        of: &SecretName,
+        value: &SecretString,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        Ok(Some(self.digest(&key(store.as_ref()).await?, of, value)))
+    }
+
     fn digest(&self, key: &str, of: &SecretName, value: &SecretString) -> String {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return String::new() };
         for part in [&self.organisation, &of.owner, &of.place, &of.name] {
@@ -223,11 +234,17 @@ mod tests {
         assert_eq!(notes.len(), 2);
         assert_ne!(notes[0].1, notes[1].1, "the digest includes the name");
         assert!(!format!("{notes:?}").contains("hunter"), "{notes:?}");
+        let digest = memory.keyed_digest(&name("A"), &one).await.unwrap();
+        assert!(digest.as_ref().is_some_and(|digest| !digest.contains("hunter")), "{digest:?}");
+        assert_eq!(memory.keyed_digest(&name("A"), &one).await.unwrap(), digest);
+        assert_ne!(memory.keyed_digest(&name("A"), &two).await.unwrap(), digest);
+        assert_ne!(memory.keyed_digest(&name("B"), &one).await.unwrap(), digest);
         memory.forget(&name("A")).await.unwrap();
         assert_eq!(memory.compare(&name("A"), &one).await, Ok(Compared::NeverWritten));
         let none = SecretMemory::new(None, "acme", &clock);
         none.remember(&name("A"), &one).await.unwrap();
         assert_eq!(none.compare(&name("A"), &one).await, Ok(Compared::Unknown));
+        assert_eq!(none.keyed_digest(&name("A"), &one).await, Ok(None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::{
     Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Reconcile, Report, Run, Store, StoreError, Time,
+    swept_hint,
 };
 use beadle_github::Reader;
 
@@ -16,7 +17,6 @@ use crate::controls::record_gone;
 use crate::creation::creation_key;
 use crate::gone;
 use crate::in_force::PolicyHandle;
-use crate::swept::swept_hint;
 
 /// The number of keys that Beadle marks in one transaction.
 const BATCH: usize = 500;

@@ -114,6 +114,54 @@ fn a_run_has_no_hint_of_a_sweep_while_it_can_stand_for_an_event() {
 }
 
 #[test]
+fn a_run_of_two_marks_reads_everything_if_one_of_them_needs_it() {
+    let hinted = |hint: Option<&str>| Mark { hint: hint.map(str::to_owned), ..mark(Lane::Sweep) };
+    let (careful, swept) = (Some("R"), Some("R#swept"));
+    for (first, second, expected) in [
+        (swept, swept, swept),
+        // The webhook of a write by Beadle has the lane of a sweep.
+        (careful, swept, careful),
+        (swept, careful, careful),
+        (None, swept, careful),
+        (swept, None, careful),
+    ] {
+        let mut row = row();
+        row.mark(&hinted(first), Time(0), &T);
+        row.mark(&hinted(second), Time(1), &T);
+        let claim = row.claim(Time(2), &T).expect("it is due");
+        assert_eq!(claim.hint.as_deref(), expected, "{first:?} {second:?}");
+        // Nothing of the covered marks is left.
+        assert!(row.finish(&claim.lease, Outcome::Done, Time(3), &T));
+        row.mark(&hinted(swept), Time(4), &T);
+        assert_eq!(row.claim(Time(5), &T).expect("it is due").hint.as_deref(), swept);
+    }
+}
+
+#[test]
+fn a_sweep_does_not_make_the_run_after_a_failed_one_read_less() {
+    let hinted = |lane, hint: &str| Mark { hint: Some(hint.into()), ..mark(lane) };
+    for lane in [Lane::Event, Lane::Sweep] {
+        for is_swept_during_the_run in [true, false] {
+            let mut row = row();
+            row.mark(&hinted(lane, "R"), Time(0), &T);
+            let claim = row.claim(Time(1000), &T).expect("it is due");
+            let sweep = |row: &mut Row| row.mark(&hinted(Lane::Sweep, "R#swept"), Time(1500), &T);
+            let fail =
+                |row: &mut Row| assert!(row.finish(&claim.lease, Outcome::Retry("x".into()), Time(1500), &T));
+            if is_swept_during_the_run {
+                sweep(&mut row);
+                fail(&mut row);
+            } else {
+                fail(&mut row);
+                sweep(&mut row);
+            }
+            let again = row.claim(Time(500_000), &T).expect("it is due again");
+            assert_ne!(again.hint.as_deref(), Some("R#swept"), "{lane} {is_swept_during_the_run}");
+        }
+    }
+}
+
+#[test]
 fn a_mark_pulls_backoff_forward_but_not_a_vendors_hold() {
     let mut row = row();
     row.mark(&mark(Lane::Sweep), Time(0), &T);

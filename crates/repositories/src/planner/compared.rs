@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use beadle_engine::{Failure, Key, Lane, LastRead, Plan, StoreError, Time};
+use beadle_engine::{Failure, Key, Lane, LastRead, Plan, StoreError};
 
 use super::RepositoryPlanner;
+use crate::agreed::{AGREED, agreement};
 use crate::aspects::{Aspect, AspectPlan, Context, Step};
 use crate::creation::name_in;
 use crate::looks::{Looks, declared, is_spread};
@@ -34,8 +35,8 @@ impl RepositoryPlanner {
     }
 
     /// Makes the next sweep read the parts that a run found different or unknown. The run read all
-    /// parts and recorded no read. Another process can have older answers in memory, and with these
-    /// it would release the holds of this run.
+    /// parts and recorded no read. With an earlier agreement, or with an answer that the store did not
+    /// replace, a sweep would release the holds of this run.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         let Some(store) = self.reader.store().filter(|_| self.reread.is_some() && is_repository(key)) else {
             return Ok(());
@@ -47,8 +48,8 @@ impl RepositoryPlanner {
     }
 
     /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as declared,
-    /// no call is needed. If the last answers differ, Beadle reads the aspect, so that it plans no
-    /// change because of an old value.
+    /// no call is needed. If the store must not keep the answers, it has the agreement instead. If the
+    /// last answers differ, Beadle reads the aspect, so that it plans no change because of an old value.
     pub(super) async fn compare(
         &self,
         aspect: &Aspect,
@@ -58,21 +59,32 @@ impl RepositoryPlanner {
             return planned(aspect, context).await;
         };
         let declared = declared(aspect, context.desired, context.repository);
-        let last_read = looks.last_read(aspect.name, declared.as_deref());
+        let is_kept = looks.keeps(aspect.name, declared.as_deref());
         if LOADED.contains(&aspect.name) {
             let plan = planned(aspect, context).await?;
-            if context.repository.last_seen.is_none() {
-                record(looks, aspect, declared, &plan);
-            } else if declared.is_some() && (last_read.is_none() || !plan.is_empty()) {
+            if !context.repository.is_last_seen {
+                record(looks, aspect, (declared, None), &plan);
+            } else if declared.is_some() && (!is_kept || !plan.is_empty()) {
                 looks.ask_for_loaded();
             }
             return Ok(plan);
         }
-        if let Some(plan) = as_last_seen(aspect, context, last_read).await {
+        if AGREED.contains(&aspect.name) {
+            let agreement = agreement(aspect, context).await;
+            let is_agreed = |agreement: &String| looks.agrees(aspect.name, declared.as_deref(), agreement);
+            if agreement.as_ref().is_some_and(is_agreed) {
+                return Ok(AspectPlan::default());
+            }
+            let plan = planned(aspect, context).await?;
+            let agreement = agreement.filter(|_| plan.is_empty());
+            record(looks, aspect, (declared, agreement), &plan);
+            return Ok(plan);
+        }
+        if is_kept && let Some(plan) = as_last_seen(aspect, context).await {
             return Ok(plan);
         }
         let plan = planned(aspect, context).await?;
-        record(looks, aspect, declared, &plan);
+        record(looks, aspect, (declared, None), &plan);
         Ok(plan)
     }
 }
@@ -91,19 +103,24 @@ async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, F
     }
 }
 
-/// Returns the empty plan of an aspect whose last answers, from `since` or later, are as declared.
-/// Returns `None` if the aspect must be read.
-async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Option<Time>) -> Option<AspectPlan> {
-    let reader = context.reader.as_last_seen(since?);
+/// Returns the empty plan of an aspect whose last answers are as declared. Returns `None` if the aspect
+/// must be read.
+async fn as_last_seen(aspect: &Aspect, context: &Context<'_>) -> Option<AspectPlan> {
+    let reader = context.reader.as_last_seen();
     let context = Context { reader: &reader, ..*context };
     planned(aspect, &context).await.ok().filter(AspectPlan::is_empty)
 }
 
-/// Records that the run read an aspect. If a part of the aspect is unknown, the next sweep reads the
-/// aspect too.
-fn record(looks: &Looks, aspect: &Aspect, declared: Option<String>, plan: &AspectPlan) {
+/// Records that the run read an aspect, with what the policy declared and with the agreement. If a part
+/// of the aspect is unknown, the next sweep reads the aspect too.
+fn record(
+    looks: &Looks,
+    aspect: &Aspect,
+    (declared, agreed): (Option<String>, Option<String>),
+    plan: &AspectPlan,
+) {
     if plan.unresolved.is_empty() {
-        looks.read(aspect.name, declared);
+        looks.read(aspect.name, declared, agreed);
     } else {
         looks.forget(aspect.name);
     }

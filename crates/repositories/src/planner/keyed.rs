@@ -2,14 +2,13 @@
 
 use async_trait::async_trait;
 use beadle_engine::apply::OLDEST;
-use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report};
+use beadle_engine::{Class, Failure, Key, Lane, Plan, Planner, Report, read_hint};
 
 use super::{RepositoryPlanner, meant};
 use crate::aspects::Step;
 use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
-use crate::swept::read_hint;
 
 /// The maximum number of attempts to plan a repository whose reads take too long.
 const PLANS: u32 = 3;
@@ -45,10 +44,10 @@ impl RepositoryPlanner {
         }
         self.overrides.follow_once(policy, &self.reader, id).await?;
         let mut seen = match hint {
-            Some(node_id) => {
-                let since = self.looks.as_ref().and_then(|looks| looks.loaded());
-                self.reader.repository_last_seen(node_id, since).await?
+            Some(node_id) if self.looks.as_ref().is_some_and(|looks| looks.keeps_loaded()) => {
+                self.reader.repository_last_seen(node_id).await?
             }
+            Some(node_id) => self.reader.repository(node_id).await?,
             None => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {

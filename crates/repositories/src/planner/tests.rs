@@ -2,6 +2,7 @@
 //! plan and the write.
 
 mod actions;
+mod agreed;
 mod conditions;
 mod configurations;
 mod controls;

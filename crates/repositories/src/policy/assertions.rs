@@ -158,7 +158,7 @@ pub(crate) fn repository(given: &Node) -> Repository {
                 .collect(),
         ),
         has_age: false,
-        last_seen: None,
+        is_last_seen: false,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

@@ -118,7 +118,7 @@ fn not_created_yet(name: &str) -> Repository {
         topics: Known::Known(Vec::new()),
         teams: Known::Known(Vec::new()),
         has_age: false,
-        last_seen: None,
+        is_last_seen: false,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

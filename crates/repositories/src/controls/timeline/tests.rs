@@ -145,7 +145,7 @@ async fn a_control_that_a_sweep_did_not_read_counts_as_checked_at_its_last_read(
         rows.map(|row| row.last_checked.unwrap().0).collect::<Vec<_>>()
     };
     assert_eq!(checked(70_000).await, [50_000; 5], "every run reads all parts");
-    let read = |at: i64| beadle_engine::PartRead { at: Time(at), declared: "d".into() };
+    let read = |at: i64| beadle_engine::PartRead { at: Time(at), declared: "d".into(), agreed: None };
     let reads = LastRead { parts: [("autolinks".to_owned(), read(42_000))].into() };
     let key = Key::new("repository", "acme", 1);
     LastRead::note(&key).put(record.store.as_ref(), &reads).await.unwrap();

@@ -1,15 +1,14 @@
 //! Which parts a sweep reads, and which it compares with the last answers.
 
-use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply};
+use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
 
 use super::world::{UNLIMITED, World, policy_of};
 use super::*;
-use crate::swept::swept_hint;
 
-const EVERY: Duration = Duration::from_secs(2 * 3600);
+pub(super) const EVERY: Duration = Duration::from_secs(2 * 3600);
 const PERIOD: Duration = Duration::from_secs(22 * 3600);
 /// The number of sweeps in a period.
-const SHARE: usize = 11;
+pub(super) const SHARE: usize = 11;
 /// The number of repositories. From 20 repositories on, Beadle reads the teams of all repositories
 /// together.
 const MANY: usize = 24;
@@ -17,7 +16,7 @@ const EVERYTHING: &str = include_str!("everything.yml");
 
 type Parts = (RepositoryPlanner, RepositoryWriter);
 
-fn rule() -> Reread {
+pub(super) fn rule() -> Reread {
     Reread::new(PERIOD, |now| now + EVERY)
 }
 
@@ -48,24 +47,29 @@ fn name(n: usize) -> String {
 }
 
 /// What the runs of all repositories did.
-struct Done {
+pub(super) struct Done {
     /// The paths of the REST calls.
     paths: Vec<String>,
     /// The REST calls below a repository that GitHub counts.
     units: u64,
     /// The planned changes, each with its repository.
-    changes: Vec<String>,
+    pub(super) changes: Vec<String>,
 }
 
 impl Done {
     /// Returns the number of REST calls to paths that end like this.
-    fn calls_to(&self, end: &str) -> usize {
+    pub(super) fn calls_to(&self, end: &str) -> usize {
         self.paths.iter().filter(|path| path.ends_with(end)).count()
+    }
+
+    /// Returns the paths of the calls below a repository.
+    fn below(&self) -> Vec<&str> {
+        self.paths.iter().map(String::as_str).filter(|path| path.starts_with("/repos/")).collect()
     }
 }
 
 /// Runs all repositories. `hint` returns the hint of a node id.
-async fn run(
+pub(super) async fn run(
     world: &World,
     (planner, writer): &Parts,
     (lane, writes): (Lane, bool),
@@ -114,7 +118,7 @@ async fn run(
     }
 }
 
-async fn sweep(world: &World, parts: &Parts) -> Done {
+pub(super) async fn sweep(world: &World, parts: &Parts) -> Done {
     run(world, parts, (Lane::Sweep, true), swept_hint).await
 }
 
@@ -132,9 +136,20 @@ async fn an_ordinary_sweep_reads_a_share_of_the_parts() {
     let parts = world.rereading_parts(rule());
     let first = sweep(&world, &parts).await;
     assert!(first.paths.len() > 15 * MANY, "the first sweep reads everything: {}", first.paths.len());
+    let before = world.sim.calls().len();
     let again = sweep(&world, &parts).await;
-    let below: Vec<&String> = again.paths.iter().filter(|path| path.starts_with("/repos/")).collect();
-    assert!(below.is_empty(), "nothing is due, and an aspect is not in the list: {below:?}");
+    assert!(
+        again.below().is_empty(),
+        "nothing is due, and an aspect is not in the list: {:?}",
+        again.below()
+    );
+    let calls = world.sim.calls().split_off(before);
+    let mut roles =
+        calls.iter().filter(|call| call["path"] == "/orgs/acme/custom-repository-roles").peekable();
+    assert!(
+        roles.peek().is_some() && roles.all(|call| call["cost"] == 0),
+        "an unchanged answer costs nothing"
+    );
     let (mut units, mut hooks) = (0, 0);
     for _ in 0..SHARE {
         world.clock.sleep(EVERY).await;
@@ -244,12 +259,29 @@ async fn a_renamed_repository_is_read_at_its_new_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_process_uses_the_stored_answers_and_reads_those_that_are_not_stored() {
+async fn another_process_uses_what_the_last_one_stored() {
     let world = organisation().await;
-    sweep(&world, &world.rereading_parts(rule())).await;
+    let first = sweep(&world, &world.rereading_parts(rule())).await;
+    assert_eq!((first.calls_to("/hooks"), first.calls_to("/autolinks")), (MANY, MANY));
     let restarted = sweep(&world, &world.rereading_parts(rule())).await;
-    assert_eq!((restarted.calls_to("/hooks"), restarted.calls_to("/autolinks")), (MANY, 0));
-    assert_eq!(restarted.changes.len(), 0);
+    assert!(restarted.below().is_empty() && restarted.changes.is_empty(), "{:?}", restarted.below());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_uses_the_answer_that_nothing_exists() {
+    let shop = json!({ "id": 501, "visibility": "public", "branches": { "main": {} } });
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } } });
+    let world = World::new(state, "pages: { enabled: false }\n").await;
+    for (expected, why) in [(1, "the first read"), (0, "the store has the answer"), (0, "the same")] {
+        let swept = sweep(&world, &world.rereading_parts(rule())).await;
+        assert_eq!((swept.calls_to("/pages"), swept.changes.len()), (expected, 0), "{why}");
+    }
+    let mut reads = 0;
+    for _ in 0..SHARE {
+        world.clock.sleep(EVERY).await;
+        reads += sweep(&world, &world.rereading_parts(rule())).await.calls_to("/pages");
+    }
+    assert_eq!(reads, 1, "it is read once in a period");
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,7 +313,7 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     // The guard holds the removal, or the mode does not allow it.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The first process remembers that there is no site.
+    // The store has the time at which the first process read that there is no site.
     let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }

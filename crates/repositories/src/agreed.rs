@@ -1,0 +1,62 @@
+//! Parts whose answers the store must not keep, because they can contain secrets. If such a part is as
+//! declared, Beadle stores a digest of what it compared, in place of the answer: the agreement. A
+//! sweep reads the part if the agreement is another one now, or if the read is due
+//! (`reread.rs`). So no change comes from an agreement: a plan with a change needs an answer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::aspects::{Aspect, Context};
+use crate::policy::{Node, Section};
+use crate::secret_memory::SecretName;
+
+/// The aspects of which the store keeps the agreement and no answer. The addresses of webhooks can
+/// contain secrets.
+pub(crate) const AGREED: &[&str] = &["webhooks"];
+
+/// Returns a short digest of a value.
+pub(crate) fn digest(value: &Value) -> String {
+    let digest = Sha256::digest(value.to_string());
+    STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>())
+}
+
+/// Returns the agreement for what the policy declares for an aspect: the digest of the secrets that
+/// the policy names, and of the version of Beadle, because another version may compare other values.
+/// The digests of the secrets have a key, as all stored digests of secrets. What else the policy
+/// declares is in [`beadle_engine::PartRead::declared`].
+///
+/// Returns `None` if the configuration lacks a secret, or if no store has the key of the digests. Then
+/// the run must read the aspect.
+pub(crate) async fn agreement(aspect: &Aspect, context: &Context<'_>) -> Option<String> {
+    let owner = context.repository.id.to_string();
+    let mut secrets = Vec::new();
+    for name in names(aspect, context) {
+        let value = context.secrets.get(name)?;
+        let place = format!("agreed/{}", aspect.name);
+        let of = SecretName { owner: owner.clone(), place, name: name.to_owned() };
+        // If the store fails, the only consequence is that this run reads the aspect.
+        let digest = context.secret_memory.keyed_digest(&of, value).await.ok().flatten()?;
+        secrets.push(json!([name, digest]));
+    }
+    Some(digest(&json!([env!("CARGO_PKG_VERSION"), secrets])))
+}
+
+/// Returns the names of the secrets in the entries of an aspect's sections.
+fn names<'a>(aspect: &Aspect, context: &Context<'a>) -> Vec<&'a str> {
+    let sections = aspect.sections.iter().filter_map(|key| context.desired.sections.get(key.name));
+    let entries = sections.flat_map(Section::items);
+    entries.filter_map(|entry| entry.get("secret").and_then(Node::text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reread::SPREAD;
+
+    #[test]
+    fn each_part_with_an_agreement_is_read_once_in_a_period() {
+        assert!(AGREED.iter().all(|part| SPREAD.contains(part)));
+    }
+}

@@ -9,6 +9,7 @@ pub mod apply;
 pub mod background;
 pub mod backoff;
 pub mod budget;
+mod caused;
 mod causes;
 mod change_title;
 pub mod clock;
@@ -56,6 +57,7 @@ pub use apply::{
 };
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
+pub use caused::{Caused, PlannedValues};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
 pub use deceptive::is_deceptive;

@@ -18,8 +18,10 @@ const BATCH: usize = 500;
 pub(super) struct MappingPreview {
     /// The generation of all mappings that would be in force together.
     pub(super) generation: String,
-    /// The changes that only the new mappings, teams and members ask for.
+    /// The values for which only the new mappings, teams and members ask.
     pub(super) plans: Vec<(Key, Plan<()>)>,
+    /// The changes that an approval of `plans` lets pass.
+    pub(super) approvable: Vec<(Key, Plan<()>)>,
     /// The number of groups of the targets whose mappings, teams or members differ.
     pub(super) total: u64,
     /// Why parts could not be planned.
@@ -61,6 +63,7 @@ pub(super) async fn preview(
         preview.marks.extend(found.marks());
         preview.total += found.total;
         preview.plans.extend(found.plans);
+        preview.approvable.extend(found.approvable);
         preview.incomplete.extend(found.incomplete);
     }
     add_declared(service, organisation, (&after, candidate), &mut preview).await?;
@@ -96,6 +99,7 @@ async fn add_declared(
         let found = found.map_err(|failure| failure.during(format_args!("planning the groups of {name}")))?;
         preview.total += found.total;
         preview.plans.extend(found.plans);
+        preview.approvable.extend(found.approvable);
         preview.incomplete.extend(found.incomplete);
     }
     Ok(())

@@ -224,7 +224,7 @@ async fn try_adopt(
         fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
-    let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
+    let approved = approval.as_ref().map(|approval| (approval, preview.approvable.as_slice()));
     let planned = (affected.as_ref(), &mapped);
     enact(service, organisation, current, candidate, planned, approved, Some(&accepted)).await
 }
@@ -241,8 +241,8 @@ fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
 }
 
 /// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
-/// policy with which the gate compared the generation. `approved` is the approval, and the plans of
-/// repositories that the operator approved; `mapped` has the approved plans of groups. `accepted` is
+/// policy with which the gate compared the generation. `approved` is the approval, and the
+/// changes of repositories that it lets pass; `mapped` has those of groups. `accepted` is
 /// the accepted generation before the plan; `None` if the mode is `observe`.
 async fn enact(
     service: &Service,
@@ -279,14 +279,14 @@ async fn enact(
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
         // The generation of a group is that of the mappings in force together.
-        let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
+        let_pass(store, &mapped.approvable, &mapped.generation, approval, now).await?;
     }
     fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
     if let Some((prepared, accepted)) = &prepared {
         if !prepared.accept_after(store, file, accepted).await? {
             if let Some((_, plans)) = approved {
                 take_back(store, plans).await?;
-                take_back(store, &mapped.plans).await?;
+                take_back(store, &mapped.approvable).await?;
             }
             return Ok(Adoption::Elsewhere { generation });
         }

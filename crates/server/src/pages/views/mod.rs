@@ -8,6 +8,7 @@ pub(super) mod journal;
 mod one;
 pub(super) mod overview;
 pub(super) mod policy;
+pub(super) mod previews;
 pub(super) mod queue;
 pub(super) mod repository;
 pub(super) mod tasks;

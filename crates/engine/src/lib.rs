@@ -50,6 +50,7 @@ pub mod testing;
 pub mod trace;
 pub mod transfer;
 mod unwritten;
+mod void_approval;
 mod worker;
 
 pub use apply::{
@@ -90,4 +91,5 @@ pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
 pub use unwritten::run_counts;
+pub use void_approval::VoidApproval;
 pub use worker::{Worker, WorkerCounts, WorkerSettings};

@@ -2,6 +2,7 @@
 
 use beadle_engine::{
     Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
+    VoidApproval,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
@@ -391,9 +392,10 @@ async fn mark(
     let holds = store.holds().await?.into_iter();
     let is_outdated = |hold: &Hold| hold.is_outdated(hold.key.instance(), generation);
     let outdated = holds.filter(|hold| is_outdated(hold) && is_affected(&hold.key));
-    let outdated: Vec<String> = outdated.map(|hold| hold.digest).collect();
+    let outdated: Vec<Hold> = outdated.collect();
     if !outdated.is_empty() {
-        store.release(outdated).await?;
+        VoidApproval::record(store, &outdated, now).await?;
+        store.release(outdated.into_iter().map(|hold| hold.digest).collect()).await?;
     }
     let marks = affected_keys::marks(affected);
     for batch in marks.chunks(BATCH) {

@@ -3,7 +3,7 @@
 
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
-use beadle_engine::{Clock, Hold, Store, Time};
+use beadle_engine::{Clock, Hold, Store, Time, VoidApproval};
 use serde_json::json;
 
 use crate::app::held_generation::{GenerationApproval, HeldGeneration};
@@ -12,6 +12,7 @@ use crate::cli::HoldsArgs;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::count::counted;
+use crate::output::escape;
 use crate::output::journal_sentence::commit;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
@@ -43,6 +44,12 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
             show_changes(group, (args.json, now), printer)?;
         } else {
             show_group(group, now, printer);
+        }
+        if !args.json {
+            let void = VoidApproval::of(store.as_ref(), &group.holds).await?;
+            for void in void.into_iter().flatten().take(1) {
+                printer.line(format!("  {}", escape::one_line(&void.to_string())));
+            }
         }
     }
     Ok(FINE)

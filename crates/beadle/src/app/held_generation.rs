@@ -46,6 +46,10 @@ pub(crate) struct HeldGeneration {
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
+    /// The number of values of drift, which the policy in force repairs too. They are not part of the
+    /// sums.
+    #[serde(default)]
+    pub(crate) drift: u64,
     /// The approval, if there is one.
     #[serde(default)]
     pub(crate) approved: Option<GenerationApproval>,
@@ -129,6 +133,7 @@ impl HeldGeneration {
             total,
             groups,
             more_groups,
+            drift: 0,
             approved: None,
         }
     }

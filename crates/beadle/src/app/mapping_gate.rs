@@ -22,6 +22,8 @@ pub(super) struct MappingPreview {
     pub(super) plans: Vec<(Key, Plan<()>)>,
     /// The changes that an approval of `plans` lets pass.
     pub(super) approvable: Vec<(Key, Plan<()>)>,
+    /// The number of planned values that the policy in force plans as well.
+    pub(super) drift: u64,
     /// The number of groups of the targets whose mappings, teams or members differ.
     pub(super) total: u64,
     /// Why parts could not be planned.
@@ -64,6 +66,7 @@ pub(super) async fn preview(
         preview.total += found.total;
         preview.plans.extend(found.plans);
         preview.approvable.extend(found.approvable);
+        preview.drift += found.drift as u64;
         preview.incomplete.extend(found.incomplete);
     }
     add_declared(service, organisation, (&after, candidate), &mut preview).await?;
@@ -100,6 +103,7 @@ async fn add_declared(
         preview.total += found.total;
         preview.plans.extend(found.plans);
         preview.approvable.extend(found.approvable);
+        preview.drift += found.drift as u64;
         preview.incomplete.extend(found.incomplete);
     }
     Ok(())

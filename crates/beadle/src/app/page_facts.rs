@@ -178,6 +178,7 @@ fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
         total: held.total,
         groups: held.groups.iter().cloned().map(changes).collect(),
         more_groups: held.more_groups,
+        drift: held.drift,
         approved_by: held.approved.as_ref().map(|approval| approval.by.clone()),
     }
 }

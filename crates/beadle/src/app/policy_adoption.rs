@@ -210,7 +210,8 @@ async fn try_adopt(
     }
     let now = service.clock().now();
     let since = held.as_ref().map_or(now, |held| held.since);
-    let (new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
+    let (mut new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
+    new.drift = preview.drift as u64 + mapped.drift;
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
     if approval.is_none() && verdict != GateVerdict::Passes {
         tracing::warn!(

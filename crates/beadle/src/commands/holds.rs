@@ -96,6 +96,10 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
     if held.more_groups > 0 {
         printer.line(format!("  and {} more", held.more_groups));
     }
+    if held.drift > 0 {
+        let values = counted(held.drift, "value", "values");
+        printer.line(format!("  not counted: drift that is repaired anyway: {values}"));
+    }
     if held.approved.is_none() {
         printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));
     }

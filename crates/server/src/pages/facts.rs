@@ -99,6 +99,8 @@ pub struct HeldPolicy {
     pub groups: Vec<HeldChanges>,
     /// The number of groups that are left out.
     pub more_groups: usize,
+    /// The number of values of drift, which are not part of the sums.
+    pub drift: u64,
     /// The operator who approved the generation, if one did.
     pub approved_by: Option<String>,
 }

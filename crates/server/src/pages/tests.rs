@@ -51,6 +51,7 @@ impl Facts for HostileFacts {
             total: 400,
             groups: vec![group],
             more_groups: 1,
+            drift: 3,
             approved_by: Some(HOSTILE.into()),
         };
         let waiver = WaiverFacts {

@@ -47,7 +47,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
         }
         if !args.json {
             let void = VoidApproval::of(store.as_ref(), &group.holds).await?;
-            for void in void.into_iter().flatten().take(1) {
+            if let Some(void) = void.into_iter().flatten().next() {
                 printer.line(format!("  {}", escape::one_line(&void.to_string())));
             }
         }

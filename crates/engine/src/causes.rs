@@ -5,24 +5,33 @@ use std::time::Duration;
 use crate::clock::Time;
 use crate::journal::Cause;
 use crate::key::Key;
-use crate::store::{DeliveryRow, Listing, Store};
+use crate::store::{DeliveryRow, Listing, Store, StoreError};
 
 /// The maximum number of deliveries that one entry of the journal names.
-const MOST: u32 = 5;
+const MOST: usize = 5;
+/// The number of deliveries that one call reads.
+const PAGE: u32 = 50;
+/// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and they come
+/// first in the list.
+const PAGES: u32 = 10;
 /// How long before a mark of the key the delivery of an origin can have arrived. The run of the
 /// origin marks the key, and this run can wait for a debounce or for another try.
 const EARLIER: Duration = Duration::from_secs(600);
 
-/// Returns the deliveries that made a key due since a time. The runs of the keys in `origins` mark
+/// Returns the deliveries that made a key due since a time, and that arrived before the plan was
+/// made. A later delivery cannot explain what the plan found. The runs of the keys in `origins` mark
 /// this key too, so their deliveries also count.
-pub(crate) async fn causes(store: &dyn Store, key: &Key, origins: &[Key], since: Time) -> Vec<Cause> {
+pub(crate) async fn causes(
+    store: &dyn Store,
+    key: &Key,
+    origins: &[Key],
+    (since, planned): (Time, Time),
+) -> Vec<Cause> {
     let mut asked = vec![(key, since)];
     asked.extend(origins.iter().map(|origin| (origin, since - EARLIER)));
-    let mut found = Vec::new();
+    let mut found: Vec<Cause> = Vec::new();
     for (key, since) in asked {
-        let key = Some(key.to_string());
-        let listing = Listing { since: Some(since), key, limit: MOST, ..Listing::default() };
-        match store.deliveries(listing).await {
+        match deliveries(store, key, (since, planned)).await {
             Ok(rows) => {
                 let cause = |row: DeliveryRow| Cause { event: row.event, by: row.actor, delivery: row.id };
                 found.extend(rows.into_iter().map(cause));
@@ -32,6 +41,32 @@ pub(crate) async fn causes(store: &dyn Store, key: &Key, origins: &[Key], since:
             }
         }
     }
-    found.truncate(MOST as usize);
+    found.truncate(MOST);
     found
+}
+
+/// Returns the newest deliveries about a key that arrived between two times.
+async fn deliveries(
+    store: &dyn Store,
+    key: &Key,
+    (since, until): (Time, Time),
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    let mut found: Vec<DeliveryRow> = Vec::new();
+    for page in 0..PAGES {
+        let after = u64::from(page * PAGE);
+        let key = Some(key.to_string());
+        let rows = store.deliveries(Listing { after, since: Some(since), key, limit: PAGE }).await?;
+        let is_last = rows.len() < PAGE as usize;
+        for row in rows.into_iter().filter(|row| row.received <= until) {
+            // A delivery that arrives meanwhile moves the others to the next page.
+            if !found.iter().any(|known| (&known.source, &known.id) == (&row.source, &row.id)) {
+                found.push(row);
+            }
+        }
+        if is_last || found.len() >= MOST {
+            break;
+        }
+    }
+    found.truncate(MOST);
+    Ok(found)
 }

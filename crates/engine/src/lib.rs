@@ -9,6 +9,7 @@ pub mod apply;
 pub mod background;
 pub mod backoff;
 pub mod budget;
+mod caused;
 mod causes;
 mod change_title;
 pub mod clock;
@@ -50,6 +51,7 @@ pub mod testing;
 pub mod trace;
 pub mod transfer;
 mod unwritten;
+mod void_approval;
 mod worker;
 
 pub use apply::{
@@ -57,6 +59,7 @@ pub use apply::{
 };
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
+pub use caused::{Caused, PlannedValues};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
 pub use deceptive::is_deceptive;
@@ -90,4 +93,5 @@ pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
 pub use unwritten::run_counts;
+pub use void_approval::VoidApproval;
 pub use worker::{Worker, WorkerCounts, WorkerSettings};

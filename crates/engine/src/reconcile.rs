@@ -112,7 +112,8 @@ impl<P: Planner, W: PlanWriter<P::Write>> Reconcile for Reconciler<P, W> {
         self.planner.record(key, &report).await?;
         let noteworthy = !report.steps.is_empty() || !report.unknowns.is_empty();
         if noteworthy {
-            let after = causes(self.store.as_ref(), key, &self.planner.origins(key), run.since).await;
+            let origins = self.planner.origins(key);
+            let after = causes(self.store.as_ref(), key, &origins, (run.since, planned)).await;
             let entry = Entry {
                 seq: 0,
                 at: self.clock.now(),

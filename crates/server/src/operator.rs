@@ -201,7 +201,9 @@ mod tests {
 
     use super::*;
     use crate::exchange::{exchange, request, store};
-    use crate::pages::{Access, Facts, InstallationFacts, Live, OrganisationFacts, UndoneFacts, WaiverFacts};
+    use crate::pages::{
+        Access, Facts, InstallationFacts, Live, OrganisationFacts, PullFacts, UndoneFacts, WaiverFacts,
+    };
 
     /// A process without organisations and targets.
     struct NoFacts;
@@ -214,6 +216,10 @@ mod tests {
 
         fn names(&self) -> Vec<String> {
             Vec::new()
+        }
+
+        async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
+            Ok(Vec::new())
         }
 
         async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {

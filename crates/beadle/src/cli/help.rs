@@ -7,7 +7,7 @@ use clap::Command;
 /// The commands, grouped by use.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["init", "import", "example", "check", "schema", "doctor", "aws", "completions"]),
-    ("Show and apply changes", &["plan", "apply", "sweep", "plan-total", "explain"]),
+    ("Show and apply changes", &["plan", "previews", "apply", "sweep", "plan-total", "explain"]),
     ("Decide", &["holds", "approve", "reject", "undo", "waive", "waivers", "pause", "resume", "rebind"]),
     (
         "Run and observe the service",
@@ -41,6 +41,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("beadle plan --target aws --group Developers", "one group"),
             ("beadle plan --format markdown", "output for a comment on a pull request"),
             ("beadle plan --base main/policy", "only what the configured policy changes"),
+        ],
+    ),
+    (
+        "previews",
+        &[
+            ("beadle previews", "every open pull request that changes a policy"),
+            ("beadle previews --pull 7 --json", "one pull request, for a program"),
         ],
     ),
     (

@@ -19,7 +19,7 @@ pub(crate) use args::{
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
-pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, RejectArgs};
+pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, PreviewsArgs, RejectArgs};
 pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
 pub(crate) use report_args::{ReportArgs, ReportFormat};
 
@@ -167,6 +167,11 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 nothing to change, 2 changes are pending or something is unknown, 1 an error.
     Plan(PlanArgs),
+    /// Show what merging each open pull request of a policy would change
+    ///
+    /// The check of a pull request stores its result. This command prints the results, and reads
+    /// nothing from GitHub. Each result names the commit that was checked.
+    Previews(PreviewsArgs),
     /// Show the plan, ask for confirmation, write the changes
     ///
     /// The modes and the guard's limits apply. Without a terminal, changes that remove, weaken or

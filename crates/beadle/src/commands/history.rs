@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beadle_engine::{Clock, Field, History, Time};
+use beadle_engine::{Clock, Detail, Field, History, Time};
 use serde_json::{Value, json};
 
 use crate::app::operations::key_names::{self as names, PAGE};
@@ -25,6 +25,8 @@ struct Step {
     /// The result of the write: `written`, `failed`, `unknown` or `open`.
     end: &'static str,
     why: String,
+    /// The generation of the policy that asked for the value, or the name of an undo.
+    generation: String,
     /// The person who made the state before, as far as it is known.
     by: Option<String>,
 }
@@ -75,7 +77,8 @@ pub(crate) async fn run(config: &Config, args: &HistoryArgs, printer: &Printer) 
 
 /// Adds the values of a write to their settings.
 fn add(settings: &mut Settings, story: &Story) {
-    let Some(change) = story.change() else { return };
+    let Detail::Change(intended) = &story.entry.detail else { return };
+    let (change, generation) = (&intended.change, &intended.generation);
     let (end, why) = match story.end() {
         WriteEnd::Written => ("written", ""),
         WriteEnd::Failed(why) => ("failed", why),
@@ -90,6 +93,7 @@ fn add(settings: &mut Settings, story: &Story) {
             field: field.clone(),
             end,
             why: why.to_owned(),
+            generation: generation.clone(),
             by: made_by::text(story),
         });
     }
@@ -126,6 +130,7 @@ fn as_json(key: &str, name: &str, setting: &str, step: &Step) -> Value {
         "after": step.field.after,
         "risk": step.field.risk,
         "asked": step.field.asked.as_ref().map(ToString::to_string),
+        "generation": step.generation,
         "result": step.end,
         "why": step.why,
         "cause": step.by,
@@ -180,6 +185,15 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn json_names_the_generation_that_asked_for_the_value() {
+        let mut settings = Settings::new();
+        add(&mut settings, &story(2000, Some(json!({ "written": true }))));
+        let step = &settings["settings: has_wiki"][0];
+        let json = as_json("repository:acme:1", "acme/shop", "settings: has_wiki", step);
+        assert_eq!((&json["generation"], &json["asked"]), (&json!("g"), &json!("settings.yml:3")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
-use beadle_engine::{Clock, Hold, Store, Time};
+use beadle_engine::{Clock, Hold, Store, Time, VoidApproval};
 use serde_json::json;
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
@@ -12,6 +12,7 @@ use crate::cli::HoldsArgs;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
 use crate::output::count::counted;
+use crate::output::escape;
 use crate::output::journal_sentence::commit;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
@@ -43,6 +44,12 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
             show_changes(group, (args.json, now), printer)?;
         } else {
             show_group(group, now, printer);
+        }
+        if !args.json {
+            let void = VoidApproval::of(store.as_ref(), &group.holds).await?;
+            if let Some(void) = void.into_iter().flatten().next() {
+                printer.line(format!("  {}", escape::one_line(&void.to_string())));
+            }
         }
     }
     Ok(FINE)
@@ -88,6 +95,10 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
     }
     if held.more_groups > 0 {
         printer.line(format!("  and {} more", held.more_groups));
+    }
+    if held.drift > 0 {
+        let values = counted(held.drift, "value", "values");
+        printer.line(format!("  not counted: drift that is repaired anyway: {values}"));
     }
     if held.approved.is_none() {
         printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));

@@ -23,6 +23,7 @@ mod pause;
 mod plan;
 mod plan_total;
 mod preview;
+mod previews;
 mod queue;
 mod rebind;
 mod reject;
@@ -75,6 +76,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Plan(args) => plan::run(&armed().await?, &args, printer).await,
         Command::Apply(args) => Box::pin(apply::run(&armed().await?, &args, printer)).await,
         Command::Sweep(args) => Box::pin(sweep::run(&armed().await?, &args, printer)).await,
+        Command::Previews(args) => previews::run(&*config()?, &args, printer).await,
         Command::PlanTotal(args) => plan_total::run(&*whole().await?, &args, printer),
         Command::Explain(args) => explain::run(&armed().await?, &args, printer).await,
         Command::Budget { org, json } => budget::run(&armed().await?, org.as_deref(), json, printer).await,

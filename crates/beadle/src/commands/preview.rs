@@ -53,8 +53,9 @@ pub(crate) async fn run(
     progress.end();
     let groups = groups(app, file, (&before, after.as_ref()), store, printer).await;
     SpawnedShare::end_all(shared).await;
-    let Preview { plans, drift, affected, total, incomplete, due: _ } = preview?;
+    let Preview { plans, approvable: _, drift, affected, total, incomplete, due: _ } = preview?;
     let groups = groups?;
+    let drift = drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>();
     let of = (file.name.as_str(), after.as_ref());
     let counted_plans: Vec<(Key, Plan<()>)> =
         plans.iter().chain(groups.iter().flat_map(ChangedGroups::plans)).cloned().collect();
@@ -73,10 +74,10 @@ pub(crate) async fn run(
         links: org.links(),
     };
     let compared = format!(
-        "compared with {}: {affected} of {} affected, {} left out as drift",
+        "compared with {}: {affected} of {} affected; drift that is repaired anyway: {}",
         base.display(),
         counted(total, "repository", "repositories"),
-        counted(drift, "change", "changes")
+        counted(drift, "value", "values")
     );
     let held_groups: Vec<String> = groups.iter().flat_map(held).collect();
     let mut wholes = vec![plan];

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{Class, Clock, Failure, Lane, LimitsInForce, Mark, Mode, Reconcile, Report, Run, Store};
+use beadle_engine::{
+    Class, Clock, Failure, Key, Lane, LimitsInForce, Mark, Mode, Reconcile, Report, Run, Store, StoreError,
+};
 use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
 use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
+use super::checked::CheckedPull;
 use super::findings::Findings;
 use super::parts::{Folders, Part, Sides};
 use super::review::ByReview;
@@ -205,9 +208,11 @@ impl PolicyCheck {
         });
         for _ in 0..TURNS {
             let Some(pull) = reader.pull(&self.source.repository, number).await? else {
+                CheckedPull::forget(&run.lease.key, self.store.as_ref()).await?;
                 return Ok(report(&subject, Some("the pull request does not exist")));
             };
             if let Some(why) = self.needs_none(&pull, repository) {
+                CheckedPull::forget(&run.lease.key, self.store.as_ref()).await?;
                 runs.leave(None, "The pull request needs no check any more").await?;
                 let is_merged_here = pull.repository == repository && self.is_its_branch(&pull);
                 if let Some(by_review) = by_review.as_ref().filter(|_| pull.is_merged && is_merged_here) {
@@ -251,6 +256,7 @@ impl PolicyCheck {
                 "pull request checked"
             );
             runs.conclude(&begun, &pull.head, output).await?;
+            self.remember(&run.lease.key, (&subject, number), &examined).await?;
             if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review)
                 && let Some(digest) = findings.shown_plan()
             {
@@ -261,6 +267,24 @@ impl PolicyCheck {
         }
         let text = format!("{subject}: {TURNS} new commits came while Beadle checked it");
         Err(Failure::new(Class::Conflict, text))
+    }
+
+    /// Stores the result of a check, for the pages and for `beadle previews`.
+    async fn remember(
+        &self,
+        key: &Key,
+        (name, number): (&str, u64),
+        examined: &Examined,
+    ) -> Result<(), StoreError> {
+        let store = self.store.as_ref();
+        match examined {
+            Examined::Changed(findings) => {
+                let result = CheckedPull::new(key, (name, number), findings, self.clock.now());
+                result.remember(key, store).await
+            }
+            Examined::Unchanged => CheckedPull::forget(key, store).await,
+            Examined::TooLong => Ok(()),
+        }
     }
 
     /// Compares the policies of the base branch and of the head.

@@ -197,8 +197,15 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
         page.paragraph(&[Piece::own("and"), text, Piece::own("(`beadle plan` shows all of them)")]);
     }
     if preview.drift > 0 {
-        let drift = Piece::counted(preview.drift, "change", "changes");
-        page.paragraph(&[drift, Piece::own("of the base's policy are pending already and not shown.")]);
+        let values = Piece::counted(preview.drift, "value", "values");
+        let why =
+            "The policies of the base and of the head both ask for this, so the gate does not count it.";
+        page.paragraph(&[
+            Piece::own("Drift that is repaired anyway:"),
+            values,
+            Piece::own("(not shown)."),
+            Piece::own(why),
+        ]);
     }
 }
 

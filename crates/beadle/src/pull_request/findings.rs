@@ -21,9 +21,9 @@ const ANNOTATION: usize = 4_000;
 /// What the policy of the head changes.
 #[derive(Debug)]
 pub(super) struct Previewed {
-    /// The changes that only the policy of the head asks for.
+    /// The values for which only the policy of the head asks.
     pub(super) plans: Vec<(Key, Plan<()>)>,
-    /// The number of changes that the policy of the base asks for as well.
+    /// The number of planned values for which the policy of the base asks as well.
     pub(super) drift: u64,
     /// The number of repositories whose declared values differ.
     pub(super) affected: u64,

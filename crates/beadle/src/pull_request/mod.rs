@@ -6,6 +6,7 @@
 //! [`check`] is the module to read first.
 
 pub(crate) mod check;
+pub(crate) mod checked;
 pub(crate) mod checks;
 mod comment;
 mod findings;

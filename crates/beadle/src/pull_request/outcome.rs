@@ -26,7 +26,7 @@ pub(super) async fn preview(
     let (judged, verdict) = HeldGeneration::judge(of, &counted, total, limits, Time(0));
     Ok(Previewed {
         plans: found.plans,
-        drift: found.drift as u64,
+        drift: found.drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>(),
         affected: found.affected as u64,
         total: found.total,
         incomplete,

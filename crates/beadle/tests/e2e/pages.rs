@@ -12,7 +12,7 @@ use crate::world::{World, acme};
 const HOSTILE: &str = "<script>alert(1)</script>";
 
 /// Every page of the service in this test.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/",
     "/repositories",
     "/repositories?state=held&instance=acme&text=wid",
@@ -24,6 +24,7 @@ const PAGES: [&str; 11] = [
     "/queue",
     "/tasks",
     "/policy",
+    "/policy/previews",
 ];
 
 /// Asks the operator listener as a browser does. Returns the status, the headers and the text.
@@ -87,6 +88,7 @@ async fn each_page_of_a_running_service_shows_hostile_names_as_text() {
         ("/deliveries", "<a href=\"/repositories/acme/"),
         ("/tasks", "policy of acme"),
         ("/policy", "enforce"),
+        ("/policy/previews", "No open pull request"),
     ] {
         let (_, _, page) = open(&world, path).await;
         assert!(page.contains(expected), "{expected} in {path}: {page}");

@@ -107,11 +107,18 @@ async fn a_valid_pull_request_shows_what_it_changes_and_writes_nothing_else() {
         assert!(comment.contains(said), "{said}: {comment}");
     }
     assert_wrote_only_checks_and_comments(&world);
+    let shown = world.beadle(&["previews", "--pull", "7", "--json"]).await.expect(0).json();
+    assert_eq!(
+        (&shown["name"], &shown["merge"]["sums"]["risks"]["removes"]),
+        (&json!("acme/admin#7"), &json!(1))
+    );
+    assert_eq!(shown["head"], head(&admin, "7"));
     // A pull request that changes other files gets a check and no comment.
     change(&world, "8", json!({ "contents": { SETTINGS: POLICY, "README.md": "text" } })).await;
     let run = until_concluded(&world, "8", "success").await;
     assert_eq!(run["output"]["title"], "The policy is not changed");
     assert_eq!(comments(&world.repository("admin")).len(), 1);
+    world.beadle(&["previews", "--pull", "8"]).await.expect(1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

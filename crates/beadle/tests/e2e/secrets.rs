@@ -30,6 +30,7 @@ const COMMANDS: &[&[&str]] = &[
     &["plan"],
     &["plan", "--format", "markdown"],
     &["plan-total", "plan.json"],
+    &["previews"],
     &["apply", "--yes"],
     &["sweep", "--json"],
     &["sweep", "--without-store"],

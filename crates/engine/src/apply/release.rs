@@ -11,6 +11,7 @@ use crate::guard::{Hold, is_undo};
 use crate::key::Key;
 use crate::plan::Plan;
 use crate::refused::Refusals;
+use crate::void_approval::VoidApproval;
 
 /// The waits before the end of a write is recorded again.
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
@@ -60,7 +61,7 @@ pub(super) async fn give_back<W>(
 }
 
 /// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
-/// deleted hold is deleted with it. If an aspect is unknown, its holds and refusals stay. A plan
+/// deleted hold is deleted with it, and a note says so if another change takes its place. If an aspect is unknown, its holds and refusals stay. A plan
 /// without changes also deletes holds and refusals. A plan of the policy says nothing about the
 /// holds of an undo, and an undo says nothing about the holds of the policy.
 pub async fn release_resolved_holds<W>(
@@ -91,9 +92,15 @@ pub async fn release_resolved_holds<W>(
         !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold) && !is_hidden(hold)
     };
     let over = held.into_iter().filter(is_own).filter(is_over);
-    let over: Vec<String> = over.map(|hold| hold.digest).collect();
-    if !over.is_empty() {
-        context.store.release(over).await?;
+    let over: Vec<Hold> = over.collect();
+    if over.is_empty() {
+        return Ok(());
     }
+    let is_planned_otherwise = |hold: &&Hold| {
+        plan.changes.iter().any(|one| one.aspect == hold.change.aspect && one.what == hold.change.what)
+    };
+    let replaced: Vec<Hold> = over.iter().filter(is_planned_otherwise).cloned().collect();
+    VoidApproval::record(context.store.as_ref(), &replaced, context.clock.now()).await?;
+    context.store.release(over.into_iter().map(|hold| hold.digest).collect()).await?;
     Ok(())
 }

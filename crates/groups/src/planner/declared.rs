@@ -7,7 +7,7 @@ use std::sync::Arc;
 use beadle_engine::Failure;
 
 use super::GroupPlanner;
-use super::preview::GroupPreview;
+use super::preview::{GroupPreview, Shown};
 use crate::mapping::{GroupKey, Mappings};
 use crate::sources::{FileSource, FileTeam};
 
@@ -24,7 +24,7 @@ pub struct ChangedFile {
 
 impl GroupPlanner {
     /// Plans the groups of the target that the files declare differently after the change. The
-    /// result contains only the changes that the earlier texts do not ask for, and as its total the
+    /// result contains only the values for which the earlier texts do not ask, and as its total the
     /// number of groups that the new texts make. `mappings` are the mappings that are in force with
     /// the new texts.
     pub async fn preview_files(
@@ -55,7 +55,7 @@ impl GroupPlanner {
         }
         preview.total = u64::try_from(made.len()).unwrap_or(u64::MAX);
         if !keys.is_empty() {
-            preview.add((&old, &new), &keys).await?;
+            preview.add((&old, &new), &keys, Shown::Caused).await?;
         }
         Ok(preview)
     }

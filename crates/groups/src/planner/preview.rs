@@ -1,14 +1,14 @@
 //! Plans what new mappings would change in the groups of a target, compared with the mappings
 //! before them. A preview writes nothing.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use beadle_engine::{Change, Failure, Key, Lane, Mark, Plan, Planner as _, Unknown};
+use beadle_engine::{Caused, Failure, Key, Lane, Mark, Plan, PlannedValues, Planner as _, Unknown};
 use futures::future::join_all;
 use parking_lot::RwLock;
 
-use super::{Directory, GroupPlanner, Write};
+use super::{Directory, GroupPlanner};
 use crate::due::due;
 use crate::mapping::{GroupKey, Mapping, Mappings, OnMissingGroup, declared};
 use crate::mark::KIND;
@@ -22,8 +22,13 @@ const AS_EVENTS: usize = 500;
 /// What new mappings would change in the groups of one target.
 #[derive(Debug, Default)]
 pub struct GroupPreview {
-    /// The plans with the changes that only the new mappings ask for.
+    /// The plans with the values for which only the new mappings ask.
     pub plans: Vec<(Key, Plan<()>)>,
+    /// The changes that an approval of `plans` lets pass, each with all values of its write. See
+    /// [`Caused::approvable`].
+    pub approvable: Vec<(Key, Plan<()>)>,
+    /// The number of planned values that the mappings before plan as well.
+    pub drift: usize,
     /// The plans without a change in which a part is unknown for a lasting reason, such as a name
     /// that another group has.
     pub unknown: Vec<(Key, Plan<()>)>,
@@ -33,6 +38,15 @@ pub struct GroupPreview {
     pub total: u64,
     /// Why parts could not be planned.
     pub incomplete: Vec<String>,
+}
+
+/// What a preview shows of a write that also sets values for which the other side asks.
+#[derive(Clone, Copy)]
+pub(super) enum Shown {
+    /// Only the values for which the other side does not ask.
+    Caused,
+    /// The whole write.
+    Writes,
 }
 
 impl GroupPreview {
@@ -47,13 +61,24 @@ impl GroupPreview {
         &mut self,
         (old, new): (&GroupPlanner, &GroupPlanner),
         keys: &BTreeSet<GroupKey>,
+        shown: Shown,
     ) -> Result<(), Failure> {
         new.directory.target.look().await?;
         let keys: Vec<Key> = keys.iter().map(|key| Key::new(KIND, &new.directory.name, key)).collect();
         for batch in keys.chunks(AT_ONCE) {
             let plans = join_all(batch.iter().map(|key| caused(old, new, key))).await;
             for (key, plan) in batch.iter().zip(plans) {
-                let plan = plan?;
+                let caused = plan?;
+                let approvable = caused.approvable();
+                self.drift += caused.drift;
+                let plan = match shown {
+                    Shown::Caused => caused.plan,
+                    Shown::Writes => Plan { changes: caused.writes, ..caused.plan },
+                };
+                if !approvable.is_empty() {
+                    let approvable = Plan { changes: approvable, ..Plan::new(&plan.subject) };
+                    self.approvable.push((key.clone(), approvable));
+                }
                 // An unknown part is one person whose account does not exist yet. That is no failed
                 // read, and it may stay so for a long time.
                 let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
@@ -73,12 +98,9 @@ impl GroupPreview {
     }
 }
 
-/// The changes that Beadle would write, by their digests, and whether each needs an approval.
-type Known = HashSet<(String, bool)>;
-
 impl GroupPlanner {
     /// Plans the groups of the target whose mappings differ between `before` and `after`. The result
-    /// contains only the changes that `before` does not let Beadle write.
+    /// contains only the values that `before` does not let Beadle write.
     pub async fn preview(&self, before: &Mappings, after: &Mappings) -> Result<GroupPreview, Failure> {
         let (old, new) = (self.with(before), self.with(after));
         let (keys, total) = new.affected(before, after).await?;
@@ -86,7 +108,7 @@ impl GroupPlanner {
         if keys.is_empty() {
             return Ok(preview);
         }
-        preview.add((&old, &new), &keys).await?;
+        preview.add((&old, &new), &keys, Shown::Caused).await?;
         Ok(preview)
     }
 
@@ -185,43 +207,13 @@ fn effect(mapping: &Mapping, group: &str, name: &str) -> (String, bool) {
 }
 
 /// Plans a group with both mappings.
-async fn caused(old: &GroupPlanner, new: &GroupPlanner, key: &Key) -> Result<Plan<()>, Failure> {
+async fn caused(old: &GroupPlanner, new: &GroupPlanner, key: &Key) -> Result<Caused, Failure> {
     let plan = new.plan(key, None, Lane::Sweep).await?;
-    if plan.changes.is_empty() {
-        return Ok(plan.describe());
+    let mut known = PlannedValues::default();
+    if !plan.changes.is_empty() {
+        known.learn(&old.plan(key, None, Lane::Sweep).await?);
     }
-    let before = old.plan(key, None, Lane::Sweep).await?;
-    Ok(without(&known(key, &before), key, &plan))
-}
-
-/// Returns the changes that the mode allows. A change that a mode does not allow is new if another
-/// mode allows it.
-fn known(key: &Key, plan: &Plan<Write>) -> Known {
-    let written = plan.changes.iter().filter(|change| change.mode.allows(&change.risks()));
-    written.map(|change| (change.digest(key), change.stop.is_some())).collect()
-}
-
-/// Removes the known changes from a plan. A change that needed an approval before and needs none now
-/// stays.
-fn without(known: &Known, key: &Key, plan: &Plan<Write>) -> Plan<()> {
-    let is_known = |change: &Change<()>| {
-        let digest = change.digest(key);
-        known.contains(&(digest.clone(), false)) || (change.stop.is_some() && known.contains(&(digest, true)))
-    };
-    let mut plan = plan.describe();
-    let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
-    let mut kept: Vec<Change<()>> = Vec::new();
-    for mut change in std::mem::take(&mut plan.changes) {
-        if is_known(&change) {
-            places.push(None);
-            continue;
-        }
-        change.after = change.after.iter().filter_map(|at| places.get(*at).copied().flatten()).collect();
-        places.push(Some(kept.len()));
-        kept.push(change);
-    }
-    plan.changes = kept;
-    plan
+    Ok(known.caused(&plan))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use beadle_engine::{Failure, Key};
 
 use super::GroupPlanner;
-use super::preview::GroupPreview;
+use super::preview::{GroupPreview, Shown};
 use crate::guard::GroupLimits;
 use crate::mapping::GroupKey;
 
@@ -18,7 +18,7 @@ impl GroupPlanner {
         if !keys.is_empty() {
             let old = self.with(&self.directory.mappings());
             let new = Self { limits, ..old.clone() };
-            preview.add((&old, &new), &keys).await?;
+            preview.add((&old, &new), &keys, Shown::Writes).await?;
         }
         Ok(preview)
     }

@@ -2,10 +2,10 @@
 //! nothing, and it changes nothing that the planner remembers.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use beadle_engine::{Change, Class, Failure, Key, Plan};
+use beadle_engine::{Caused, Class, Failure, Key, Plan, PlannedValues};
 use beadle_github::{Cursor, Reader, Repository, SelectedBy};
 use futures::future::join_all;
 use serde_json::Value;
@@ -34,10 +34,13 @@ type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 /// What a new policy would change.
 #[derive(Debug, Default)]
 pub struct Preview {
-    /// The plans with the changes that only the new policy asks for. A plan has at least one change
+    /// The plans with the values for which only the new policy asks. A plan has at least one change
     /// or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The number of changes that the policy before plans as well.
+    /// The changes that an approval of `plans` lets pass, each with all values of its write. See
+    /// [`Caused::approvable`].
+    pub approvable: Vec<(Key, Plan<()>)>,
+    /// The number of planned values that the policy before plans as well.
     pub drift: usize,
     /// The number of repositories whose resolved policy differs.
     pub affected: usize,
@@ -75,13 +78,6 @@ impl fmt::Debug for FileOwners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("FileOwners").field(&self.0.is_some()).finish()
     }
-}
-
-/// The planned changes of one repository.
-struct Caused {
-    key: Key,
-    plan: Plan<()>,
-    drift: usize,
 }
 
 impl RepositoryPlanner {
@@ -142,7 +138,7 @@ impl RepositoryPlanner {
 
     /// Plans the repositories and the sections of the organisation that `after` declares in another
     /// way than `before`. Without `before`, the function plans everything. The result contains only
-    /// the changes that `before` does not ask for.
+    /// the values for which `before` does not ask.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -276,12 +272,12 @@ impl Comparison<'_> {
         }
         let key = new.own_key().await?;
         let plan = new.of_organisation(self.after).await?;
-        let known = match self.old {
-            Some((old, before)) => digests(&key, &old.of_organisation(before).await?),
-            None => HashSet::new(),
-        };
+        let mut known = PlannedValues::default();
+        if let Some((old, before)) = self.old {
+            known.learn(&old.of_organisation(before).await?);
+        }
         preview.due.push((key.clone(), None));
-        preview.add(without(&known, key, &plan));
+        preview.add(key, known.caused(&plan));
         Ok(())
     }
 
@@ -334,10 +330,14 @@ impl Comparison<'_> {
     /// GitHub decides how a new repository looks.
     async fn creations(&self, keys: &[Key], preview: &mut Preview) -> Result<(), Failure> {
         for (key, name) in keys.iter().filter_map(|key| Some((key, name_in(key)?))) {
-            let plan = self.new.creation(self.after, name).await?.describe();
+            let plan = self.new.creation(self.after, name).await?;
+            let mut known = PlannedValues::default();
+            if let Some((old, before)) = self.old.filter(|(_, before)| before.creation(name).is_some()) {
+                known.learn(&old.creation(before, name).await?);
+            }
             preview.affected += 1;
             preview.due.push((key.clone(), None));
-            preview.add(Caused { key: key.clone(), plan, drift: 0 });
+            preview.add(key.clone(), known.caused(&plan));
         }
         Ok(())
     }
@@ -346,28 +346,27 @@ impl Comparison<'_> {
     async fn compare(&self, repositories: &[Repository], preview: &mut Preview) -> Result<(), Failure> {
         let plans = join_all(repositories.iter().map(|repository| self.caused(repository))).await;
         for (repository, caused) in repositories.iter().zip(plans) {
-            let caused = caused?;
+            let key = self.new.key(repository);
             preview.affected += 1;
-            preview.due.push((caused.key.clone(), Some(repository.node_id.clone())));
-            preview.add(caused);
+            preview.due.push((key.clone(), Some(repository.node_id.clone())));
+            preview.add(key, caused?);
         }
         Ok(())
     }
 
     /// Plans one repository with both policies.
     async fn caused(&self, repository: &Repository) -> Result<Caused, Failure> {
-        let key = self.new.key(repository);
         let plans = Box::pin(rounds(self.new, self.after, repository)).await?;
-        let mut known = HashSet::new();
+        let mut known = PlannedValues::default();
         if let Some((old, before)) = self.old.filter(|_| plans.iter().any(|plan| !plan.changes.is_empty())) {
             let plans = Box::pin(rounds(old, before, repository)).await?;
-            known.extend(plans.iter().flat_map(|plan| digests(&key, plan)));
+            plans.iter().for_each(|plan| known.learn(plan));
         }
-        let mut all = Caused { plan: Plan::new(repository.full_name()), key, drift: 0 };
+        let mut all = Caused { plan: Plan::new(repository.full_name()), writes: Vec::new(), drift: 0 };
         for (round, plan) in plans.iter().enumerate() {
-            let caused = without(&known, all.key.clone(), plan);
-            known.extend(digests(&all.key, plan));
-            if round == 0 { all = caused } else { all.append(caused.plan.changes) }
+            let caused = known.caused(plan);
+            known.learn(plan);
+            if round == 0 { all = caused } else { append(&mut all, caused) }
         }
         Ok(all)
     }
@@ -398,49 +397,29 @@ async fn rounds(
     Ok(plans)
 }
 
-impl Caused {
-    /// Adds the changes of a later plan.
-    fn append(&mut self, changes: Vec<Change<()>>) {
-        let first = self.plan.changes.len();
-        for mut change in changes {
-            change.after.iter_mut().for_each(|at| *at += first);
-            self.plan.changes.push(change);
-        }
+/// Adds the changes of a later plan. Its drift is in the first plan too, so it does not count again.
+fn append(all: &mut Caused, later: Caused) {
+    let first = all.plan.changes.len();
+    all.writes.extend(later.writes);
+    for mut change in later.plan.changes {
+        change.after.iter_mut().for_each(|at| *at += first);
+        all.plan.changes.push(change);
     }
 }
 
 impl Preview {
-    fn add(&mut self, Caused { key, plan, drift }: Caused) {
+    fn add(&mut self, key: Key, caused: Caused) {
+        let approvable = caused.approvable();
+        let Caused { plan, drift, .. } = caused;
         self.drift += drift;
         for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
             self.incomplete.push(format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why));
+        }
+        if !approvable.is_empty() {
+            self.approvable.push((key.clone(), Plan { changes: approvable, ..Plan::new(&plan.subject) }));
         }
         if !plan.is_silent() {
             self.plans.push((key, plan));
         }
     }
-}
-
-fn digests(key: &Key, plan: &Plan<Box<dyn Step>>) -> HashSet<String> {
-    plan.changes.iter().map(|change| change.digest(key)).collect()
-}
-
-/// Removes the changes whose digests are known from a plan. The other changes stay, even if they
-/// depend on a removed change.
-fn without(known: &HashSet<String>, key: Key, plan: &Plan<Box<dyn Step>>) -> Caused {
-    let mut plan = plan.describe();
-    let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
-    let mut kept = Vec::new();
-    for mut change in std::mem::take(&mut plan.changes) {
-        if known.contains(&change.digest(&key)) {
-            places.push(None);
-            continue;
-        }
-        change.after = change.after.iter().filter_map(|at| places.get(*at).copied().flatten()).collect();
-        places.push(Some(kept.len()));
-        kept.push(change);
-    }
-    let drift = places.len() - kept.len();
-    plan.changes = kept;
-    Caused { key, plan, drift }
 }

@@ -18,7 +18,7 @@ pub(super) struct Asked {
     pub(super) state: String,
     /// The name of a kind of entries.
     pub(super) kind: String,
-    /// A text that a name must contain, in any case.
+    /// A text that a name, or the reason of a state, must contain, in any case.
     pub(super) text: String,
     /// A key.
     pub(super) key: String,

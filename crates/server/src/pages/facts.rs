@@ -99,6 +99,8 @@ pub struct HeldPolicy {
     pub groups: Vec<HeldChanges>,
     /// The number of groups that are left out.
     pub more_groups: usize,
+    /// The number of values of drift, which are not part of the sums.
+    pub drift: u64,
     /// The operator who approved the generation, if one did.
     pub approved_by: Option<String>,
 }
@@ -118,6 +120,54 @@ pub struct HeldChanges {
     pub examples: Vec<String>,
 }
 
+/// What merging an open pull request of a policy would change, as its last check found.
+#[derive(Clone, Debug, Serialize)]
+pub struct PullFacts {
+    /// The key of the pull request.
+    pub key: String,
+    /// The organisation that uses the policy.
+    pub organisation: String,
+    /// The name of the pull request that people know, such as `acme/admin#7`.
+    pub name: String,
+    /// The number of the pull request.
+    pub number: u64,
+    /// The commit that was checked.
+    pub head: String,
+    /// The end of the check.
+    pub checked: Time,
+    /// How the check ended, such as `success`.
+    pub conclusion: String,
+    /// The title of the check.
+    pub title: String,
+    /// True if the pull request comes from a fork.
+    pub is_from_fork: bool,
+    /// What a merge would change; `None` if the check shows no changes.
+    pub merge: Option<MergeFacts>,
+}
+
+/// What the merge of a pull request would change.
+#[derive(Clone, Debug, Serialize)]
+pub struct MergeFacts {
+    /// The sums of the changes that Beadle would write.
+    pub sums: GateSums,
+    /// The number of repositories whose declared values differ.
+    pub affected: u64,
+    /// The number of repositories in the organisation.
+    pub total: u64,
+    /// The number of groups with a change.
+    pub changed_groups: u64,
+    /// The number of values of drift, which Beadle repairs with or without the merge.
+    pub drift: u64,
+    /// Why the gate would hold the policy; `None` if it passes.
+    pub held: Option<String>,
+    /// The number of parts that could not be planned.
+    pub incomplete: u64,
+    /// The changes, grouped by what is changed.
+    pub changes: Vec<HeldChanges>,
+    /// The number of kinds of changes that are left out.
+    pub more_changes: usize,
+}
+
 /// Knows the organisations of a process.
 #[async_trait]
 pub trait Facts: Send + Sync + 'static {
@@ -130,6 +180,9 @@ pub trait Facts: Send + Sync + 'static {
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
     /// Returns the values of a repository that Beadle only observes, because an operator undid them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
+    /// Returns the results of the checks of open pull requests that change a policy, the newest one
+    /// first.
+    async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
     /// Returns the known installations of the App of `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;
     /// Returns the names of the configured targets of groups.

@@ -65,6 +65,7 @@ use views::holds::{self, HoldsPage};
 use views::journal::{self, Journal};
 use views::overview::{self, Overview};
 use views::policy::{self, Policies};
+use views::previews::{self, Previews};
 use views::queue::{self, Queue};
 use views::repository::{self, RepositoryPage};
 use views::tasks::Tasks;
@@ -74,7 +75,8 @@ use crate::sign_in::SignIn;
 
 pub use access::Access;
 pub use facts::{
-    Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
+    Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
+    WaiverFacts,
 };
 pub use live::Live;
 
@@ -276,6 +278,10 @@ impl Pages {
         in_time(loaded).await
     }
 
+    async fn previews(&self, asked: &Asked) -> Result<Previews, Refused> {
+        in_time(previews::load(self.facts.as_ref(), asked)).await
+    }
+
     async fn tasks(&self) -> Tasks {
         Tasks { tasks: self.driver.status_everywhere().await, visitor: None }
     }
@@ -413,6 +419,12 @@ fn pages() -> Vec<Route> {
                 pages.show(page.map(|page| page.for_visitor(visitor(sender))))
             }),
         ),
+        (
+            previews::PATH,
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                pages.show(pages.previews(&asked).await)
+            }),
+        ),
         (layout::STYLE_PATH, get(move || async move { style.into_response() })),
         (layout::SCRIPT_PATH, get(move || async move { script.into_response() })),
     ]
@@ -471,6 +483,12 @@ fn api() -> Vec<Route> {
             "/api/v1/policy",
             get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
                 answer(pages.policies(&asked).await)
+            }),
+        ),
+        (
+            "/api/v1/policy/previews",
+            get(|State(pages): Shared, Query(asked): Query<Asked>| async move {
+                answer(pages.previews(&asked).await)
             }),
         ),
         ("/api/v1/openapi.json", get(move || async move { description.into_response() })),

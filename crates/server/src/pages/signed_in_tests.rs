@@ -119,6 +119,10 @@ impl Facts for NoFacts {
         Vec::new()
     }
 
+    async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
         Ok(Vec::new())
     }

@@ -51,6 +51,7 @@ impl Facts for HostileFacts {
             total: 400,
             groups: vec![group],
             more_groups: 1,
+            drift: 3,
             approved_by: Some(HOSTILE.into()),
         };
         let waiver = WaiverFacts {
@@ -78,6 +79,33 @@ impl Facts for HostileFacts {
 
     fn names(&self) -> Vec<String> {
         vec!["acme".into()]
+    }
+
+    async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
+        let held = self.organisations().await?.remove(0).held.remove(0);
+        let merge = MergeFacts {
+            sums: held.sums,
+            affected: 170,
+            total: 400,
+            changed_groups: 1,
+            drift: 3,
+            held: Some(HOSTILE.into()),
+            incomplete: 1,
+            changes: held.groups,
+            more_changes: 1,
+        };
+        Ok(vec![PullFacts {
+            key: "check:acme:9/7".into(),
+            organisation: "acme".into(),
+            name: HOSTILE.into(),
+            number: 7,
+            head: HOSTILE.into(),
+            checked: Time(1),
+            conclusion: HOSTILE.into(),
+            title: HOSTILE.into(),
+            is_from_fork: true,
+            merge: Some(merge),
+        }])
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -210,7 +238,7 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, each with what a reader must find on it.
-const SHOWN: [(&str, &str); 13] = [
+const SHOWN: [(&str, &str); 16] = [
     ("/", "1</a>"),
     ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
@@ -224,6 +252,9 @@ const SHOWN: [(&str, &str); 13] = [
     ("/deliveries", "/group?key=target-group"),
     ("/queue", "due"),
     ("/policy", "170 of 400"),
+    ("/policy", "href=\"/policy/previews\""),
+    ("/policy/previews", "<a href=\"/policy/previews?key=check%3Aacme%3A9%2F7\">"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "3 (not part of the changes)"),
 ];
 
 /// The only script of a page.
@@ -314,6 +345,7 @@ async fn invalid_requests_get_a_reason() {
         ("/group?key=%3Cscript%3E", 400, "found `&lt;script&gt;`"),
         ("/group?key=target-group:other:1", 404, "Not found"),
         ("/group?key=repository:acme:7", 404, "Not found"),
+        ("/policy/previews?key=check:acme:9/8", 404, "Not found"),
         ("/repositories/..%2F..%2Fetc/passwd", 404, "Not found"),
         ("/assets/..%2Fstyle.css", 404, ""),
         ("/api/v1/journal?before=x", 400, "{\"error\":\"`before` must be a number, found `x`\"}"),

@@ -9,10 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
 use beadle_engine::guard::{Decision, UNDO_GENERATION};
+use beadle_engine::journal::OperatorAction;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
-    ApplyContext, Change, Class, Clock, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode, Plan,
-    PlanWriter, Report, Risk, Session, Spent, StepResult, Time, Waived, WritePace, apply,
+    ApplyContext, Change, Class, Clock, Entry, EntryKind, Failure, Field, Key, Lane, Limits, Listing, Mode,
+    Plan, PlanWriter, Report, Risk, Session, Spent, StepResult, Time, VoidApproval, Waived, WritePace, apply,
+    testing,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use serde_json::json;
@@ -422,4 +424,37 @@ async fn the_hold_of_an_undo_stays_while_only_the_policy_is_applied() {
     world.run(Lane::Manual, Risk::Removes, 0).await;
     assert!(world.store.holds().await.unwrap().is_empty());
     assert_eq!(world.writes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_ended_because_the_plan_changed_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.limits.removes = 0;
+    let plan = |before: u8| {
+        let mut change = testing::change("teams", "team a", &[Risk::Removes]);
+        change.fields[0].before = json!(before);
+        Plan { changes: vec![change], ..Plan::new("acme/shop") }
+    };
+    let report = world.apply(Lane::Sweep, &plan(1)).await;
+    let StepResult::Held { digest, .. } = &report.steps[0].outcome else { panic!("{report:?}") };
+    let approved = world.clock.now();
+    world.store.approve(digest, "ann", approved).await.unwrap().unwrap();
+    let action =
+        OperatorAction::Approved { approved: digest.clone(), by: "ann".into(), reason: None, group: None };
+    let entry = Entry::of_operator(action, ("repository:acme:1", "acme/shop"), approved);
+    world.store.journal(None, vec![entry], approved).await.unwrap();
+    world.clock.sleep(Duration::from_secs(60)).await;
+    // Somebody changed the value that the operator saw.
+    world.apply(Lane::Sweep, &plan(2)).await;
+    let holds = world.store.holds().await.unwrap();
+    let found = VoidApproval::of(world.store.as_ref(), &holds).await.unwrap();
+    let [Some(void)] = found.as_slice() else { panic!("{found:?} of {holds:?}") };
+    assert_eq!((void.by.as_str(), void.approved), ("ann", Some(approved)));
+    assert_eq!(void.since, holds[0].since);
+    assert_eq!(world.writes(), 0);
+    // A decision about the new change replaces the old approval.
+    world.store.approve(&holds[0].digest, "bob", world.clock.now()).await.unwrap().unwrap();
+    let holds = world.store.holds().await.unwrap();
+    assert_eq!(VoidApproval::of(world.store.as_ref(), &holds).await.unwrap(), [None]);
 }

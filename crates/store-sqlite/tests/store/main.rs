@@ -5,6 +5,7 @@
 mod apply;
 mod background;
 mod bell;
+mod causes;
 mod damaged;
 mod faults;
 mod guard;

@@ -19,6 +19,9 @@ use crate::github::server::{Shared, lock};
 use crate::github::world::World;
 use crate::sim_state::merge;
 
+/// The login of the person who changes the state, unless the call names another one.
+const SENDER: &str = "octocat";
+
 /// Answers a control call.
 pub(crate) fn answer(
     shared: &Arc<Shared>,
@@ -29,15 +32,22 @@ pub(crate) fn answer(
 ) -> Response {
     let tell = query.split('&').any(|part| part == "webhooks=true");
     let parsed = || serde_json::from_slice::<Value>(body).map_err(|error| error.to_string());
+    // The person or App that changes the state by hand.
+    let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "sender");
+    let sender = named.map_or_else(|| SENDER.to_owned(), |(_, login)| login.into_owned());
+    let changed = || {
+        let is_known = sender == SENDER || is_known(&lock(&shared.world), &sender);
+        if is_known { parsed() } else { Err(format!("the state has no user and no App `{sender}`")) }
+    };
     let result: Result<Option<Value>, String> = match (method.as_str(), path) {
         ("GET", "state") => Ok(Some(lock(&shared.world).doc.clone())),
-        ("PUT", "state") => parsed().map(|doc| {
-            let changed = replace(&mut lock(&shared.world), doc);
+        ("PUT", "state") => changed().map(|doc| {
+            let changed = replace(&mut lock(&shared.world), doc, &sender);
             shared.flush(tell && changed);
             None
         }),
-        ("PATCH", "state") => parsed().map(|patch| {
-            self::patch(&mut lock(&shared.world), &patch);
+        ("PATCH", "state") => changed().map(|patch| {
+            self::patch(&mut lock(&shared.world), &patch, &sender);
             shared.revoke();
             shared.flush(tell);
             None
@@ -133,17 +143,23 @@ fn text(status: u16, kind: &str, text: String) -> Response {
     response.body(Body::from(text)).unwrap_or_default()
 }
 
-/// Replaces the state, and records the changes for which webhooks must be sent.
-fn replace(world: &mut World, doc: Value) -> bool {
+/// Returns whether a login belongs to a user or an App of the state.
+fn is_known(world: &World, login: &str) -> bool {
+    world.user(login).is_some() || world.acting(login).is_some()
+}
+
+/// Replaces the state, and records the changes for which webhooks must be sent. `sender` is the login
+/// in the webhooks.
+fn replace(world: &mut World, doc: Value, sender: &str) -> bool {
     let before = std::mem::replace(&mut world.doc, doc);
     world.complete();
     let orgs: Vec<String> =
         world.doc["orgs"].as_object().into_iter().flatten().map(|(login, _)| login.clone()).collect();
     for org in orgs {
-        note(world, &org, &before["orgs"][&org]["repos"]);
-        world.tell_teams(&org, &before["orgs"][&org]["teams"], "octocat");
+        note(world, &org, &before["orgs"][&org]["repos"], sender);
+        world.tell_teams(&org, &before["orgs"][&org]["teams"], sender);
         if before["orgs"][&org].is_object() {
-            world.tell_membership(&org, &before["orgs"][&org], "octocat");
+            world.tell_membership(&org, &before["orgs"][&org], sender);
         }
     }
     true
@@ -151,7 +167,7 @@ fn replace(world: &mut World, doc: Value) -> bool {
 
 /// Applies a JSON merge patch (RFC 7396). To find the changes for webhooks, only the parts that the
 /// patch names are compared.
-fn patch(world: &mut World, patch: &Value) {
+fn patch(world: &mut World, patch: &Value, sender: &str) {
     let installed = installations::present(world);
     let mut touched = Vec::new();
     for (org, part) in patch["orgs"].as_object().into_iter().flatten() {
@@ -164,19 +180,19 @@ fn patch(world: &mut World, patch: &Value) {
     merge(&mut world.doc, patch);
     world.complete();
     for (org, before, teams, members) in touched {
-        world.tell_teams(&org, &teams, "octocat");
-        world.tell_membership(&org, &members, "octocat");
+        world.tell_teams(&org, &teams, sender);
+        world.tell_membership(&org, &members, sender);
         let names: Vec<String> =
             before.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         for name in names {
-            told(world, &org, &name, &before[&name]);
+            told(world, &org, &name, &before[&name], sender);
         }
     }
-    let events = installations::of_change(world, &installed, "octocat");
+    let events = installations::of_change(world, &installed, sender);
     world.outbox.extend(events);
 }
 
-fn note(world: &mut World, org: &str, before: &Value) {
+fn note(world: &mut World, org: &str, before: &Value, sender: &str) {
     let names = |repos: &Value| {
         repos.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
     };
@@ -185,14 +201,42 @@ fn note(world: &mut World, org: &str, before: &Value) {
     all.sort();
     all.dedup();
     for name in all {
-        told(world, org, &name, &before[&name]);
+        told(world, org, &name, &before[&name], sender);
     }
 }
 
-fn told(world: &mut World, org: &str, name: &str, before: &Value) {
+fn told(world: &mut World, org: &str, name: &str, before: &Value, sender: &str) {
     let after = world.doc["orgs"][org]["repos"][name].clone();
     let some = |value: &Value| if value.is_null() { None } else { Some(value.clone()) };
-    let events = events::of_change(world, org, some(before).as_ref(), some(&after).as_ref(), "octocat");
-    let pulls = pull_events::of_change(world, org, before, &after);
+    let events = events::of_change(world, org, some(before).as_ref(), some(&after).as_ref(), sender);
+    let pulls = pull_events::of_change(world, org, before, &after, sender);
     world.outbox.extend(events.into_iter().chain(pulls));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_by_hand_has_the_named_sender_in_its_webhooks() {
+        for sender in ["ann", SENDER] {
+            let mut world = World::from(json!({
+                "orgs": { "acme": { "teams": { "core": {} }, "repos": { "shop": { "branches": { "main": {} } } } } },
+                "users": { "ann": {} },
+            }));
+            assert!(is_known(&world, "ann") && !is_known(&world, "nobody"));
+            world.outbox.clear();
+            let change = json!({ "orgs": { "acme": {
+                "teams": { "core": { "description": "new" } },
+                "repos": { "shop": { "has_wiki": false, "teams": { "core": "admin" } } },
+            } } });
+            patch(&mut world, &change, sender);
+            let senders: Vec<&Value> =
+                world.outbox.iter().map(|event| &event.payload["sender"]["login"]).collect();
+            assert!(
+                senders.len() >= 2 && senders.iter().all(|login| **login == json!(sender)),
+                "{senders:?}"
+            );
+        }
+    }
 }

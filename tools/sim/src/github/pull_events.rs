@@ -8,12 +8,12 @@ use crate::github::events::{Event, Told, differences};
 use crate::github::rest;
 use crate::github::world::World;
 
-/// The login of the person who changes pull requests.
+/// The login of the person who asks for another run of a check.
 const SENDER: &str = "octocat";
 
 /// Returns the events of the changed pull requests of a repository.
-pub(crate) fn of_change(world: &World, org: &str, before: &Value, after: &Value) -> Vec<Event> {
-    let mut told = Told { world, org, sender: SENDER, events: Vec::new() };
+pub(crate) fn of_change(world: &World, org: &str, before: &Value, after: &Value, sender: &str) -> Vec<Event> {
+    let mut told = Told { world, org, sender, events: Vec::new() };
     for (number, old, new) in differences(&before["pulls"], &after["pulls"]) {
         let Some(pull) = new else { continue };
         let changed = |key: &str| old.is_some_and(|old| old[key] != pull[key]);
@@ -103,7 +103,7 @@ mod tests {
             (pull(json!({ "state": "closed" })), pull(json!({})), vec!["pull_request reopened"]),
         ] {
             let (before, after) = (admin(&state(before)), admin(&state(after)));
-            let told = of_change(&opened, "acme", &before, &after);
+            let told = of_change(&opened, "acme", &before, &after, SENDER);
             let told: Vec<String> = told
                 .iter()
                 .map(|event| format!("{} {}", event.name, event.payload["action"].as_str().unwrap()))

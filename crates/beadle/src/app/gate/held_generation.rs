@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use beadle_engine::gate::{HELD_NOTE, Holder, is_counted, noun};
 use beadle_engine::journal::PolicyCommitted;
 use beadle_engine::{
-    GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
+    Change, GateLimits, GateSums, GateVerdict, Key, Metadata, Note, Plan, Risk, Store, StoreError, Time,
     change_title, check_gate, plan_digest,
 };
 use beadle_repositories::Policy;
@@ -46,6 +46,10 @@ pub(crate) struct HeldGeneration {
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
+    /// The number of values of drift, which the policy in force repairs too. They are not part of the
+    /// sums.
+    #[serde(default)]
+    pub(crate) drift: u64,
     /// The approval, if there is one.
     #[serde(default)]
     pub(crate) approved: Option<GenerationApproval>,
@@ -129,6 +133,7 @@ impl HeldGeneration {
             total,
             groups,
             more_groups,
+            drift: 0,
             approved: None,
         }
     }
@@ -209,9 +214,14 @@ impl HeldGroup {
 /// Groups the changes that the gate counts by their risk, their aspect and what they change. The
 /// most severe risks come first, and then the largest groups.
 pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
+    groups_of(plans, is_counted)
+}
+
+/// Groups changes as [`grouped`] does, but only those for which `is_shown` returns true.
+pub(crate) fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
     let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
     for (_, plan) in plans {
-        for change in plan.changes.iter().filter(|change| is_counted(change)) {
+        for change in plan.changes.iter().filter(|change| is_shown(change)) {
             let Some(risk) = change.risks().gravest() else { continue };
             let title = change_title(change, risk);
             // An approval of the generation is also the approval that the change itself needs.

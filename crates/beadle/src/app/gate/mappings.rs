@@ -18,8 +18,12 @@ const BATCH: usize = 500;
 pub(in crate::app) struct MappingPreview {
     /// The generation of all mappings that would be in force together.
     pub(in crate::app) generation: String,
-    /// The changes that only the new mappings, teams and members ask for.
+    /// The values for which only the new mappings, teams and members ask.
     pub(in crate::app) plans: Vec<(Key, Plan<()>)>,
+    /// The changes that an approval of `plans` lets pass.
+    pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
+    /// The number of planned values that the policy in force plans as well.
+    pub(in crate::app) drift: u64,
     /// The number of groups of the targets whose mappings, teams or members differ.
     pub(in crate::app) total: u64,
     /// Why parts could not be planned.
@@ -61,6 +65,8 @@ pub(in crate::app) async fn preview(
         preview.marks.extend(found.marks());
         preview.total += found.total;
         preview.plans.extend(found.plans);
+        preview.approvable.extend(found.approvable);
+        preview.drift += found.drift as u64;
         preview.incomplete.extend(found.incomplete);
     }
     add_declared(service, organisation, (&after, candidate), &mut preview).await?;
@@ -96,6 +102,8 @@ async fn add_declared(
         let found = found.map_err(|failure| failure.during(format_args!("planning the groups of {name}")))?;
         preview.total += found.total;
         preview.plans.extend(found.plans);
+        preview.approvable.extend(found.approvable);
+        preview.drift += found.drift as u64;
         preview.incomplete.extend(found.incomplete);
     }
     Ok(())

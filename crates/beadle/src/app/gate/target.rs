@@ -122,7 +122,7 @@ pub(crate) async fn adopt(
             return Ok(Some(held.why));
         }
         (Some(approval), _) => {
-            let_pass(store.as_ref(), &preview.plans, &mappings.generation, approval, now).await?;
+            let_pass(store.as_ref(), &preview.approvable, &mappings.generation, approval, now).await?;
         }
         (None, GateVerdict::Passes) => {}
     }

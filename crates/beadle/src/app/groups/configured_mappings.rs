@@ -107,12 +107,12 @@ pub(crate) async fn adopt(
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
         // The generation of a group is that of all mappings in force together.
-        (Some(approval), _) => let_pass(store, &preview.plans, &after.generation, approval, now).await?,
+        (Some(approval), _) => let_pass(store, &preview.approvable, &after.generation, approval, now).await?,
         (None, GateVerdict::Passes) => {}
     }
     if !accepted_mappings::accept_after(store, name, &wanted, &accepted).await? {
         if approval.is_some() {
-            take_back(store, &preview.plans).await?;
+            take_back(store, &preview.approvable).await?;
         }
         return Ok(MappingAdoption::Unchanged);
     }

@@ -8,15 +8,17 @@ use beadle_engine::{Key, StoreError, Time};
 use beadle_repositories::policy::Waiver;
 use beadle_repositories::{stored_waivers, undo};
 use beadle_server::pages::{
-    Facts, HeldChanges, HeldPolicy, InstallationFacts, OrganisationFacts, UndoneFacts, WaiverFacts,
+    Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
+    WaiverFacts,
 };
 
-use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
 use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::installations;
 use crate::app::policy::store::committed;
 use crate::app::service::Service;
 use crate::config::waiver_rules;
+use crate::pull_request::checked::{CheckedPull, Merge};
 
 /// Knows the organisations and targets of a service.
 pub(crate) struct PageFacts(pub(crate) Arc<Service>);
@@ -36,6 +38,12 @@ impl Facts for PageFacts {
 
     fn names(&self) -> Vec<String> {
         self.0.orgs.iter().map(|org| org.file.name.clone()).collect()
+    }
+
+    async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
+        let mut all = CheckedPull::all(self.0.store.as_ref()).await?;
+        all.retain(|pull| self.0.orgs.iter().any(|org| org.file.name == pull.organisation));
+        Ok(all.into_iter().map(pull).collect())
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -124,14 +132,41 @@ fn organisation(
     }
 }
 
+fn changes(group: HeldGroup) -> HeldChanges {
+    let HeldGroup { risk, aspect, what, repositories, examples } = group;
+    HeldChanges { risk, aspect, what, repositories, examples }
+}
+
+fn pull(of: CheckedPull) -> PullFacts {
+    PullFacts {
+        key: of.key,
+        organisation: of.organisation,
+        name: of.name,
+        number: of.number,
+        head: of.head,
+        checked: of.checked,
+        conclusion: of.conclusion,
+        title: of.title,
+        is_from_fork: of.is_from_fork,
+        merge: of.merge.map(merge),
+    }
+}
+
+fn merge(of: Merge) -> MergeFacts {
+    MergeFacts {
+        sums: of.sums,
+        affected: of.affected,
+        total: of.total,
+        changed_groups: of.changed_groups,
+        drift: of.drift,
+        held: of.held,
+        incomplete: of.incomplete,
+        changes: of.changes.into_iter().map(changes).collect(),
+        more_changes: of.more_changes,
+    }
+}
+
 fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
-    let groups = held.groups.iter().map(|group| HeldChanges {
-        risk: group.risk,
-        aspect: group.aspect.clone(),
-        what: group.what.clone(),
-        repositories: group.repositories,
-        examples: group.examples.clone(),
-    });
     HeldPolicy {
         generation: held.generation.clone(),
         commit: held.commit.clone(),
@@ -141,8 +176,9 @@ fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
         why: held.why.clone(),
         sums: held.sums,
         total: held.total,
-        groups: groups.collect(),
+        groups: held.groups.iter().cloned().map(changes).collect(),
         more_groups: held.more_groups,
+        drift: held.drift,
         approved_by: held.approved.as_ref().map(|approval| approval.by.clone()),
     }
 }

@@ -2,6 +2,7 @@
 
 use beadle_engine::{
     Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
+    VoidApproval,
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
@@ -209,7 +210,8 @@ async fn try_adopt(
     }
     let now = service.clock().now();
     let since = held.as_ref().map_or(now, |held| held.since);
-    let (new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
+    let (mut new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
+    new.drift = preview.drift as u64 + mapped.drift;
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
     if approval.is_none() && verdict != GateVerdict::Passes {
         tracing::warn!(
@@ -224,7 +226,7 @@ async fn try_adopt(
         fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
-    let approved = approval.as_ref().map(|approval| (approval, preview.plans.as_slice()));
+    let approved = approval.as_ref().map(|approval| (approval, preview.approvable.as_slice()));
     let planned = (affected.as_ref(), &mapped);
     enact(service, organisation, current, candidate, planned, approved, Some(&accepted)).await
 }
@@ -241,8 +243,8 @@ fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
 }
 
 /// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
-/// policy with which the gate compared the generation. `approved` is the approval, and the plans of
-/// repositories that the operator approved; `mapped` has the approved plans of groups. `accepted` is
+/// policy with which the gate compared the generation. `approved` is the approval, and the
+/// changes of repositories that it lets pass; `mapped` has those of groups. `accepted` is
 /// the accepted generation before the plan; `None` if the mode is `observe`.
 async fn enact(
     service: &Service,
@@ -279,14 +281,14 @@ async fn enact(
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
         // The generation of a group is that of the mappings in force together.
-        let_pass(store, &mapped.plans, &mapped.generation, approval, now).await?;
+        let_pass(store, &mapped.approvable, &mapped.generation, approval, now).await?;
     }
     fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
     if let Some((prepared, accepted)) = &prepared {
         if !prepared.accept_after(store, file, accepted).await? {
             if let Some((_, plans)) = approved {
                 take_back(store, plans).await?;
-                take_back(store, &mapped.plans).await?;
+                take_back(store, &mapped.approvable).await?;
             }
             return Ok(Adoption::Elsewhere { generation });
         }
@@ -391,9 +393,10 @@ async fn mark(
     let holds = store.holds().await?.into_iter();
     let is_outdated = |hold: &Hold| hold.is_outdated(hold.key.instance(), generation);
     let outdated = holds.filter(|hold| is_outdated(hold) && is_affected(&hold.key));
-    let outdated: Vec<String> = outdated.map(|hold| hold.digest).collect();
+    let outdated: Vec<Hold> = outdated.collect();
     if !outdated.is_empty() {
-        store.release(outdated).await?;
+        VoidApproval::record(store, &outdated, now).await?;
+        store.release(outdated.into_iter().map(|hold| hold.digest).collect()).await?;
     }
     let marks = affected_keys::marks(affected);
     for batch in marks.chunks(BATCH) {

@@ -20,12 +20,14 @@ use crate::config::{Config, OrgConfig};
 pub(crate) struct ChangedGroups {
     /// The name of the target.
     pub(crate) target: String,
-    /// The changes that only the new mappings ask for.
+    /// The values for which only the new mappings ask.
     pub(crate) mapped: Vec<(Key, Plan<()>)>,
     /// The number of groups of the target.
     pub(crate) total: u64,
-    /// The changes that only the new teams and members ask for.
+    /// The values for which only the new teams and members ask.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
+    /// The number of planned values for which the version before asks as well.
+    pub(crate) drift: u64,
     /// The plans of groups without a change in which a part is unknown.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// The reasons why Beadle could not plan some parts.
@@ -47,6 +49,7 @@ impl ChangedGroups {
             Ok(mut found) => {
                 self.incomplete.append(&mut found.incomplete);
                 self.unknown.append(&mut found.unknown);
+                self.drift += found.drift as u64;
                 Ok(found)
             }
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),

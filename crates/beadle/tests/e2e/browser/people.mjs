@@ -25,6 +25,7 @@ const PATHS = [
     "/queue",
     "/tasks",
     "/policy",
+    "/policy/previews",
     "/account",
     "/undo",
     "/undo?runs=7&repositories=acme%2Fwidgets",

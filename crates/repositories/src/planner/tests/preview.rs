@@ -64,6 +64,76 @@ async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
     }
 }
 
+/// Returns the values of a preview, and the number of values that are drift.
+fn values(preview: &Preview) -> (Vec<(String, Value, Value)>, usize) {
+    let changes = preview.plans.iter().flat_map(|(_, plan)| &plan.changes);
+    let fields = changes.flat_map(|change| &change.fields);
+    let values = fields.map(|field| (field.name.clone(), field.before.clone(), field.after.clone()));
+    (values.collect(), preview.drift)
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy() {
+    let settings = |text: &str| policy_of(&[("settings.yml", text)]);
+    let before = settings(
+        "repository: { has_wiki: false, has_issues: true }\nlabels: [{ name: a, color: '111111' }]\n",
+    );
+    let after = settings(
+        "repository: { has_wiki: false, has_issues: false, has_projects: false }\n\
+         labels: [{ name: a, color: '111111' }, { name: b, color: '222222' }]\n",
+    );
+    let settled = json!({ "has_wiki": false, "has_issues": true, "has_projects": true });
+    let mut found = Vec::new();
+    // Each drift is in a section that the new policy changes, and in another value of it.
+    for (drift, count) in [
+        (json!({}), 0),
+        (json!({ "has_wiki": true }), 1),
+        (json!({ "labels": { "a": { "color": "333333", "description": null } } }), 1),
+        (json!({ "has_wiki": true, "labels": { "a": { "color": "333333", "description": null } } }), 2),
+    ] {
+        let mut repository = settled.clone();
+        repository["branches"] = json!({ "main": {} });
+        repository["labels"] = json!({ "a": { "color": "111111", "description": null } });
+        for (key, value) in drift.as_object().unwrap() {
+            repository[key] = value.clone();
+        }
+        let state = json!({
+            "orgs": { "acme": { "repos": { "shop": repository } } },
+            "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+        });
+        let world = World::new(state, SETTINGS).await;
+        let (shown, drifted) = values(&preview(&world, Some(&before), &after).await);
+        assert_eq!(drifted, count, "{drift} {shown:?}");
+        found.push(shown);
+        world.check_calls();
+    }
+    let names: Vec<&str> = found[0].iter().map(|(name, ..)| name.as_str()).collect();
+    assert!(names.contains(&"has_issues") && names.contains(&"has_projects"), "{names:?}");
+    assert!(found.iter().all(|other| *other == found[0]), "the drift makes no difference: {found:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_of_a_preview_lets_whole_writes_pass_but_no_drift_that_takes_something_away() {
+    let settings = |text: &str| policy_of(&[("settings.yml", text)]);
+    let topics = |list: &str| settings(&format!("repository: {{ topics: [{list}] }}\n"));
+    for (live, approvable) in [(json!(["web"]), vec!["web"]), (json!(["web", "old"]), Vec::new())] {
+        let state = json!({
+            "orgs": { "acme": { "repos": { "shop": { "topics": live, "branches": { "main": {} } } } } },
+            "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+        });
+        let world = World::new(state, SETTINGS).await;
+        let found = preview(&world, Some(&topics("web")), &topics("")).await;
+        let (shown, _) = values(&found);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!(shown[0].0, "web", "the topic `old` is drift");
+        let changes = found.approvable.iter().flat_map(|(_, plan)| &plan.changes);
+        let names: Vec<&str> =
+            changes.flat_map(|change| &change.fields).map(|field| field.name.as_str()).collect();
+        assert_eq!(names, approvable, "{live}");
+        world.check_calls();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_preview_has_what_the_policy_changes_after_its_own_writes() {
     let layer = "select: { topic: api }\nteams: [{ name: platform, permission: push }]\n";

@@ -1,7 +1,7 @@
 //! `/holds`: the changes that the guard holds, in groups.
 
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
-use beadle_engine::{Hold, PolicyLocation, Risk, Store, Time};
+use beadle_engine::{Hold, PolicyLocation, Risk, Store, Time, VoidApproval};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
@@ -45,6 +45,8 @@ struct Group {
     changes: usize,
     /// The first changes of the group.
     examples: Vec<Hold>,
+    /// An earlier approval of one of the examples, which ended because the plan changed.
+    void: Option<VoidApproval>,
 }
 
 /// One page of held changes.
@@ -84,14 +86,16 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         let Some(group) = groups.pop() else { return Err(no_group(&asked.group)) };
         let total = group.holds.len();
         let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
-        let (groups, next) = (vec![Group::of(group)], next(total));
+        let (mut groups, next) = (vec![Group::of(group)], next(total));
+        Group::find_void(&mut groups, store).await?;
         return Ok(HoldsPage { total, groups, holds, next, asked, visitor: None });
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
     let total = groups.iter().map(|group| group.holds.len()).sum();
     let next = next(groups.len());
-    let groups = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
+    let mut groups: Vec<Group> = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
+    Group::find_void(&mut groups, store).await?;
     Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked, visitor: None })
 }
 
@@ -136,7 +140,20 @@ impl Group {
             since,
             changes: group.holds.len(),
             examples: group.holds.into_iter().take(EXAMPLES).collect(),
+            void: None,
         }
+    }
+
+    /// Adds the approvals of groups that ended because the plan changed.
+    async fn find_void(groups: &mut [Self], store: &dyn Store) -> Result<(), Refused> {
+        let examples: Vec<Hold> = groups.iter().flat_map(|group| group.examples.iter().cloned()).collect();
+        let mut found = VoidApproval::of(store, &examples).await?.into_iter();
+        for group in groups {
+            let its = found.by_ref().take(group.examples.len());
+            // The iterator must pass all examples of the group.
+            group.void = its.fold(None, |first, void| first.or(void));
+        }
+        Ok(())
     }
 
     fn row(&self, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
@@ -154,7 +171,8 @@ impl Group {
         let decision = decided(self.decision, (self.by.as_deref(), self.reason.as_deref()), &self.code);
         let form = ruling_form(visitor, &self.code, self.decision);
         let since = joined([moment(self.since, now), faint(format!(" policy {}", self.generation))]);
-        vec![joined(what), joined(places), text(&self.why), since, joined([decision, form])]
+        let void = self.void.as_ref().map(|void| paragraph([faint(void)])).unwrap_or_default();
+        vec![joined(what), joined(places), text(&self.why), since, joined([decision, void, form])]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pages. Each has one file: what it reads from the store, and how a browser shows it. The API
 //! answers with the same values as JSON.
 
+mod attention;
 pub(super) mod deliveries;
 pub(super) mod group;
 pub(super) mod holds;
@@ -8,6 +9,7 @@ pub(super) mod journal;
 mod one;
 pub(super) mod overview;
 pub(super) mod policy;
+pub(super) mod previews;
 pub(super) mod queue;
 pub(super) mod repository;
 pub(super) mod tasks;

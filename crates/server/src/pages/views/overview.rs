@@ -5,20 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use beadle_engine::{Depth, Hold, Key, Lane, Pause, Store, TaskRecord, Time};
 use serde::Serialize;
 
+use super::attention::{Problem, problems, rows};
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::asked::Refused;
 use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{
-    THING_COLUMNS, code, facts, link, moment, paragraph, section, state, table, thing_rows,
-};
+use crate::pages::parts::{THING_COLUMNS, code, facts, link, moment, paragraph, section, state, table};
 use crate::pages::view::View;
 
 /// The kind of the keys of the organisations themselves.
 const ORGANISATION: &str = "organisation";
-/// The maximum number of keys that need attention on the page.
+/// The maximum number of keys that need attention in the API.
 const SHOWN: usize = 20;
 
 /// The numbers of repositories or groups.
@@ -50,6 +49,8 @@ pub(in crate::pages) struct Overview {
     /// Some of the organisations, repositories and groups that are not as declared, with the most
     /// important state first.
     attention: Vec<Thing>,
+    /// The same keys, with equal problems as one entry.
+    problems: Vec<Problem>,
 }
 
 /// Reads the state of the whole process.
@@ -67,7 +68,9 @@ pub(in crate::pages) async fn load(
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
     let holds = store.holds().await?;
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
-    let attention = attention(all, &holds);
+    let needing = needing_attention(all, &holds);
+    let attention = needing.iter().take(SHOWN).map(|thing| (*thing).clone()).collect();
+    let problems = problems(&needing);
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,
@@ -80,6 +83,7 @@ pub(in crate::pages) async fn load(
         pauses: store.pauses(now).await?,
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
         attention,
+        problems,
     })
 }
 
@@ -88,9 +92,9 @@ fn is_waiting(hold: &Hold) -> bool {
     hold.approved_by.is_none() && hold.rejected.is_none()
 }
 
-/// Returns some of the things that need attention, with the most important state first. A rejected
-/// change stays held, and nobody has to look at it again.
-fn attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<Thing> {
+/// Returns the things that need attention, with the most important state first. A rejected change
+/// stays held, and nobody has to look at it again.
+fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
     let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
     let waiting: HashSet<&Key> = holds.iter().filter(|hold| is_waiting(hold)).map(|hold| &hold.key).collect();
     let is_decided = |key: &Key| known.contains(key) && !waiting.contains(key);
@@ -100,7 +104,7 @@ fn attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<Th
     };
     let mut attention: Vec<&Thing> = all.filter(needs_attention).collect();
     attention.sort_by_key(|thing| thing.state.rank());
-    attention.into_iter().take(SHOWN).cloned().collect()
+    attention
 }
 
 impl Counts {
@@ -180,9 +184,9 @@ impl View for Overview {
                 "Needs attention",
                 [
                     table(
-                        "Some of the organisations, repositories and groups that are not as declared",
+                        "Some of the organisations, repositories and groups that are not as declared, by their problem",
                         &THING_COLUMNS,
-                        thing_rows(&self.attention, now),
+                        rows(&self.problems, now),
                         "Everything is as declared.",
                     ),
                     table(
@@ -260,7 +264,7 @@ mod tests {
         ];
         // The third repository has a further hold, and the store has no hold of the fourth one.
         let holds = [hold(2, true), hold(3, true), hold(3, false)];
-        let shown = attention(things.iter(), &holds);
+        let shown = needing_attention(things.iter(), &holds);
         let names: Vec<&str> = shown.iter().map(|thing| thing.subject.as_str()).collect();
         assert_eq!(names, ["acme/r3", "acme/r4", "acme/r1"]);
     }

@@ -3,7 +3,7 @@
 use beadle_engine::{Entry, EntryKind, Risk, Store, Time};
 use serde::Serialize;
 
-use super::journal;
+use super::{journal, previews};
 use crate::pages::asked::{Asked, Refused, number};
 use crate::pages::detail;
 use crate::pages::facts::{HeldChanges, HeldPolicy, OrganisationFacts, WaiverFacts};
@@ -11,7 +11,7 @@ use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
 use crate::pages::operation_forms::{end_waiver_form, policy_form};
-use crate::pages::parts::{code, facts, list, moment, more, paragraph, section, state, table};
+use crate::pages::parts::{code, facts, link, list, moment, more, paragraph, section, state, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -66,6 +66,7 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
         ("Plan", code(&held.plan)),
         ("Changes", text(sums.join(", "))),
         ("Repositories", text(format!("{} of {}", held.sums.repositories, held.total))),
+        ("Drift that is repaired anyway", text(format!("{} (not part of the changes)", held.drift))),
         ("Approval", approval),
     ];
     rows.extend(held.commit.as_ref().map(|commit| ("Commit", detail::commit(commit))));
@@ -160,6 +161,7 @@ impl View for Policies {
                 self.organisations.iter().map(organisation).collect(),
                 "The configuration has no organisation.",
             ),
+            paragraph([link(&Link::to(previews::PATH), "What merging an open pull request would change")]),
             section("The gate", gate),
             section("Waivers", [waivers(&self.organisations, now, self.visitor.as_ref())]),
             section(

@@ -62,7 +62,7 @@ pub(in crate::pages) async fn load(
     found.retain(|thing| {
         (asked.instance.is_empty() || thing.key.instance() == asked.instance)
             && state.is_none_or(|state| thing.state == state)
-            && contains(&thing.subject, &wanted)
+            && (contains(&thing.subject, &wanted) || contains(&thing.why, &wanted))
     });
     let total = found.len();
     let begin =
@@ -92,7 +92,7 @@ impl Things {
             vec![
                 choice("instance", of, instances, instance),
                 choice("state", "State", Condition::ALL.map(Condition::as_str), state),
-                field("text", "Name contains", wanted),
+                field("text", "Name or reason contains", wanted),
             ],
         );
         let next = self.next.as_ref().map(|next| {

@@ -1,0 +1,230 @@
+//! The results of the checks of open pull requests, as notes in the store. The pages and
+//! `beadle previews` show them, so that an operator sees what a merge would change.
+
+use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};
+use serde::{Deserialize, Serialize};
+
+use super::findings::{Findings, Previewed};
+use crate::app::held_generation::{HeldGroup, groups_of};
+use crate::app::policy_groups::ChangedGroups;
+use crate::output::escape::cut;
+
+/// The maximum number of pull requests of one organisation. Everybody who can read a repository can
+/// open pull requests.
+const MOST: usize = 200;
+/// The maximum number of kinds of changes of one pull request.
+const KINDS: usize = 50;
+/// The maximum number of characters of a text.
+const TEXT: usize = 300;
+
+/// What the last check of an open pull request found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CheckedPull {
+    /// The key of the pull request.
+    pub(crate) key: String,
+    /// The organisation that uses the policy.
+    pub(crate) organisation: String,
+    /// The name of the pull request that people know, such as `acme/admin#7`.
+    pub(crate) name: String,
+    /// The number of the pull request.
+    pub(crate) number: u64,
+    /// The last commit of the pull request when it was checked.
+    pub(crate) head: String,
+    /// The end of the check.
+    pub(crate) checked: Time,
+    /// How the check ended, such as `success`.
+    pub(crate) conclusion: String,
+    /// The title of the check.
+    pub(crate) title: String,
+    /// True if the pull request comes from a fork.
+    pub(crate) is_from_fork: bool,
+    /// What a merge would change. `None` if the policy is invalid or may not be planned.
+    pub(crate) merge: Option<Merge>,
+}
+
+/// What the merge of a pull request would change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Merge {
+    /// The sums of the changes that Beadle would write, of repositories and groups.
+    pub(crate) sums: GateSums,
+    /// The number of repositories whose declared values differ.
+    pub(crate) affected: u64,
+    /// The number of repositories in the organisation.
+    pub(crate) total: u64,
+    /// The number of groups with a change.
+    pub(crate) changed_groups: u64,
+    /// The number of values that the policy of the base changes as well.
+    pub(crate) drift: u64,
+    /// Why the gate would hold the policy. `None` if it passes.
+    pub(crate) held: Option<String>,
+    /// The number of parts that could not be planned.
+    pub(crate) incomplete: u64,
+    /// The changes, grouped by what is changed, with the most severe ones first. For a fork, they do
+    /// not contain the changes in groups, because these name people.
+    pub(crate) changes: Vec<HeldGroup>,
+    /// The number of kinds of changes that are left out.
+    pub(crate) more_changes: usize,
+}
+
+impl Metadata for CheckedPull {
+    const KIND: &'static str = "checked-pull";
+}
+
+impl CheckedPull {
+    fn note(key: &Key) -> Note<Self> {
+        Note::of(&[key.instance(), key.id()])
+    }
+
+    /// Creates the result of a check. `name` is the name of the pull request that people know.
+    pub(super) fn new(key: &Key, (name, number): (&str, u64), findings: &Findings, now: Time) -> Self {
+        let (conclusion, title) = findings.conclusion();
+        Self {
+            key: key.to_string(),
+            organisation: findings.organisation.clone(),
+            name: name.to_owned(),
+            number,
+            head: findings.head.clone(),
+            checked: now,
+            conclusion: conclusion.as_str().to_owned(),
+            title: cut(&title, TEXT),
+            is_from_fork: findings.is_from_fork,
+            merge: findings.preview.as_ref().map(|preview| merge(preview, findings.is_from_fork)),
+        }
+    }
+
+    /// Stores the result. If the organisation has too many results, the oldest ones are deleted.
+    pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
+        Self::note(key).put(store, self).await?;
+        let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
+        all.sort_by_key(|(_, pull)| std::cmp::Reverse(pull.checked));
+        for (id, _) in all.iter().skip(MOST) {
+            Note::<Self>::of(&[key.instance(), id.as_str()]).forget(store).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the result of a pull request that is not open any more, or that changes no policy.
+    pub(super) async fn forget(key: &Key, store: &dyn Store) -> Result<(), StoreError> {
+        Self::note(key).forget(store).await
+    }
+
+    /// Lists the results of all organisations, the newest one first.
+    pub(crate) async fn all(store: &dyn Store) -> Result<Vec<Self>, StoreError> {
+        let all = Note::<Self>::of(&[""]).list(store).await?;
+        let mut all: Vec<Self> = all.into_iter().map(|(_, pull)| pull).collect();
+        all.sort_by_key(|pull| std::cmp::Reverse(pull.checked));
+        Ok(all)
+    }
+}
+
+fn merge(preview: &Previewed, is_from_fork: bool) -> Merge {
+    let of_groups = || preview.groups.iter().flat_map(ChangedGroups::plans);
+    let shown = of_groups().filter(|_| !is_from_fork);
+    let shown: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(shown).cloned().collect();
+    let mut changes = groups_of(&shown, |_| true);
+    let more_changes = changes.len().saturating_sub(KINDS);
+    changes.truncate(KINDS);
+    for kind in &mut changes {
+        kind.what = cut(&kind.what, TEXT);
+        kind.aspect = cut(&kind.aspect, TEXT);
+        kind.examples.iter_mut().for_each(|example| *example = cut(example, TEXT));
+    }
+    Merge {
+        sums: GateSums::of(preview.plans.iter().chain(of_groups()).map(|(_, plan)| plan)),
+        affected: preview.affected,
+        total: preview.total,
+        changed_groups: preview.group_risks().1,
+        drift: preview.drift,
+        held: preview.held.as_ref().map(|why| cut(why, TEXT)),
+        incomplete: preview.incomplete.len() as u64,
+        changes,
+        more_changes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Risk, testing};
+    use serde_json::{Value, json};
+
+    use super::super::findings::tests::{change, findings, preview};
+    use super::*;
+    use crate::app::store;
+
+    fn key(number: u64) -> Key {
+        Key::new("check", "acme", format!("7/{number}"))
+    }
+
+    /// Returns the findings in a policy that removes a team from 30 repositories, and a member from a
+    /// group.
+    fn found(is_from_fork: bool) -> Findings {
+        let names: Vec<String> = (0..30).map(|n| format!("r{n:02}")).collect();
+        let removal = change("team core", Risk::Removes, &json!("push"), &Value::Null);
+        let mut leave = testing::change("members", "change roles", &[Risk::Removes]);
+        leave.fields[0].name = "mona".to_owned();
+        (leave.fields[0].before, leave.fields[0].after) = (json!("owner"), json!("member"));
+        let of_group = Plan { changes: vec![leave], ..Plan::new("teams/Ops") };
+        let mapped = vec![(Key::new("target-group", "teams", "into/Ops"), of_group)];
+        let groups = vec![ChangedGroups { mapped, ..ChangedGroups::default() }];
+        let previewed = Previewed { drift: 2, groups, ..preview(&names, &[removal]) };
+        Findings { is_from_fork, ..findings(Some(previewed)) }
+    }
+
+    #[test]
+    fn a_result_shows_what_a_merge_changes_and_how_the_check_ended() {
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found(false), Time(5));
+        assert_eq!((pull.head.as_str(), pull.conclusion.as_str()), ("b".repeat(40).as_str(), "success"));
+        let merge = pull.merge.unwrap();
+        assert_eq!((merge.affected, merge.total, merge.drift, merge.changed_groups), (30, 40, 2, 1));
+        assert_eq!(merge.sums.risks.removes, 31);
+        let kinds: Vec<(&str, u64)> =
+            merge.changes.iter().map(|kind| (kind.aspect.as_str(), kind.repositories)).collect();
+        assert_eq!(kinds, [("teams", 30), ("members", 1)]);
+    }
+
+    #[test]
+    fn the_result_of_a_fork_names_no_people() {
+        let text = |is_from_fork: bool| {
+            let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found(is_from_fork), Time(5));
+            assert_eq!(pull.merge.as_ref().unwrap().sums.risks.removes, 31, "the number stays");
+            serde_json::to_string(&pull).unwrap()
+        };
+        assert!(text(false).contains("mona"));
+        assert!(!text(true).contains("mona") && !text(true).contains("teams/Ops"));
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let names = vec!["x".repeat(10_000)];
+        let many: Vec<_> = (0..200)
+            .map(|n| {
+                let what = format!("team {n} {}", "y".repeat(10_000));
+                change(&what, Risk::Removes, &json!("push"), &Value::Null)
+            })
+            .collect();
+        let found = findings(Some(preview(&names, &many)));
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found, Time(5));
+        assert_eq!(pull.merge.as_ref().map(|merge| merge.more_changes), Some(150));
+        assert!(serde_json::to_string(&pull).unwrap().len() < 60_000);
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_results_of_an_organisation_stay() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let pull = |number: u64, at: i64| {
+            CheckedPull::new(&key(number), ("acme/admin#7", number), &found(false), Time(at))
+        };
+        for number in 0..203 {
+            pull(number, number.try_into().unwrap()).remember(&key(number), store).await.unwrap();
+        }
+        let all = CheckedPull::all(store).await.unwrap();
+        assert_eq!((all.len(), all[0].number, all[MOST - 1].number), (MOST, 202, 3));
+        // A new check of the same pull request replaces the result.
+        pull(3, 500).remember(&key(3), store).await.unwrap();
+        let all = CheckedPull::all(store).await.unwrap();
+        assert_eq!((all.len(), all[0].number), (MOST, 3));
+        CheckedPull::forget(&key(3), store).await.unwrap();
+        assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
+    }
+}

@@ -1,0 +1,138 @@
+//! The part of `/` that needs attention: equal problems of several repositories or groups are one
+//! row, which leads to the list of them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use beadle_engine::{Key, Time};
+use serde::Serialize;
+
+use super::things::{GROUP, REPOSITORY};
+use crate::pages::condition::{Condition, Thing};
+use crate::pages::html::{Html, text};
+use crate::pages::link::Link;
+use crate::pages::parts::{counted, link, moment, state, subject};
+
+/// The maximum number of problems on the page.
+const SHOWN: usize = 20;
+/// The number of characters of a reason in an address. The list then has every reason that begins
+/// in the same way.
+const REASON: usize = 80;
+
+/// The same state of several repositories or groups, for the same reason.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    /// The kind of the keys.
+    kind: String,
+    /// The organisation, or the target of groups.
+    instance: String,
+    state: Condition,
+    why: String,
+    /// The time since which the first of them has the state.
+    since: Time,
+    /// The number of them.
+    count: usize,
+    /// The key that has the state for the longest time.
+    key: Key,
+    /// The name of this key that people know.
+    subject: String,
+}
+
+/// Returns some problems, the most important state first, and then the problem with the most keys.
+pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
+    let mut groups: BTreeMap<(u8, &str, &str, &str), Vec<&Thing>> = BTreeMap::new();
+    for thing in things {
+        let key = (thing.state.rank(), thing.key.kind(), thing.key.instance(), thing.why.as_str());
+        groups.entry(key).or_default().push(thing);
+    }
+    let problem = |((_, kind, instance, why), things): ((u8, &str, &str, &str), Vec<&Thing>)| {
+        let first = things.iter().min_by_key(|thing| thing.since)?;
+        Some(Problem {
+            kind: kind.to_owned(),
+            instance: instance.to_owned(),
+            state: first.state,
+            why: why.to_owned(),
+            since: first.since,
+            count: things.len(),
+            key: first.key.clone(),
+            subject: first.subject.clone(),
+        })
+    };
+    let mut found: Vec<Problem> = groups.into_iter().filter_map(problem).collect();
+    found.sort_by_key(|problem| (problem.state.rank(), Reverse(problem.count)));
+    found.truncate(SHOWN);
+    found
+}
+
+impl Problem {
+    /// Returns the name of the only key, or the number of keys with a link to the list of them.
+    fn name(&self) -> Html {
+        let (place, one, many) = match self.kind.as_str() {
+            REPOSITORY => ("/repositories", "repository", "repositories"),
+            GROUP => ("/groups", "group", "groups"),
+            _ => return subject(self.key.as_str(), &self.subject),
+        };
+        if self.count == 1 {
+            return subject(self.key.as_str(), &self.subject);
+        }
+        let why: String = self.why.chars().take(REASON).collect();
+        let list = Link::to(place).with("instance", &self.instance).with("state", self.state.as_str());
+        link(&list.with("text", &why), counted(self.count, one, many))
+    }
+}
+
+/// Returns the rows of a table with the columns of things.
+pub(super) fn rows(problems: &[Problem], now: Time) -> Vec<Vec<Html>> {
+    let row = |problem: &Problem| {
+        let (state, since) = (state(problem.state.as_str()), moment(problem.since, now));
+        vec![problem.name(), state, text(&problem.why), since]
+    };
+    problems.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thing(kind: &str, id: u64, state: Condition, why: &str) -> Thing {
+        let since = Time(i64::try_from(id).unwrap());
+        Thing {
+            key: Key::new(kind, "acme", id),
+            subject: format!("acme/r{id}"),
+            state,
+            why: why.into(),
+            since,
+        }
+    }
+
+    #[test]
+    fn equal_problems_are_one_row_with_their_number_and_the_gravest_come_first() {
+        let mut all: Vec<Thing> =
+            (1..=170).map(|id| thing(REPOSITORY, id, Condition::Unknown, "teams: 502 & more")).collect();
+        all.push(thing(REPOSITORY, 200, Condition::Unknown, "labels: 404"));
+        all.push(thing(REPOSITORY, 201, Condition::Parked, "no team `x`"));
+        all.push(thing(GROUP, 202, Condition::Unknown, "teams: 502 & more"));
+        let all: Vec<&Thing> = all.iter().collect();
+        let found = problems(&all);
+        let counts: Vec<(&str, usize)> =
+            found.iter().map(|problem| (problem.why.as_str(), problem.count)).collect();
+        assert_eq!(
+            counts,
+            [("no team `x`", 1), ("teams: 502 & more", 170), ("labels: 404", 1), ("teams: 502 & more", 1)]
+        );
+        assert_eq!(found[1].since, Time(1), "the oldest one");
+        let shown: Vec<String> = found.iter().map(|problem| problem.name().as_str().to_owned()).collect();
+        assert_eq!(
+            shown[1],
+            "<a href=\"/repositories?instance=acme&amp;state=unknown&amp;text=teams%3A+502+%26+more\">170 repositories</a>"
+        );
+        assert_eq!(shown[0], "<a href=\"/repositories/acme/r201\">acme/r201</a>");
+    }
+
+    #[test]
+    fn the_page_has_at_most_twenty_problems() {
+        let all: Vec<Thing> =
+            (0..50).map(|id| thing(REPOSITORY, id, Condition::Failing, &format!("why {id}"))).collect();
+        assert_eq!(problems(&all.iter().collect::<Vec<_>>()).len(), SHOWN);
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use beadle_engine::Clock;
-use beadle_repositories::policy::{Node, Problem, Tested};
+use beadle_repositories::policy::{Node, Problem, Tested, read_text};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
@@ -54,6 +54,45 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
         }
     }
     found.into_iter().collect()
+}
+
+/// Keys that only `deployment-settings.yml` can have.
+const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
+
+/// Returns warnings about unread files with the deployment settings of safe-settings, and adds the
+/// texts of these files to `sources`. safe-settings reads the settings from the path in
+/// `DEPLOYMENT_CONFIG_FILE`, so the file can have any name. Without the file, Beadle changes the
+/// repositories that safe-settings leaves alone.
+fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
+    let is_read = |file: &String| file.starts_with("deployment-settings.");
+    if sources.keys().any(is_read) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for file in unread.iter().filter(|file| !file.contains('/')) {
+        let path = folder.join(file);
+        // A link can lead out of the folder, and the warning shows a line of the file.
+        let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        let Some(text) = is_file.then(|| read_text(&path).ok()).flatten() else { continue };
+        if let Some(problem) = of_deployment(file, &text) {
+            problems.push(problem);
+            sources.insert(file.clone(), text);
+        }
+    }
+    problems
+}
+
+/// Returns a warning if an unread file has a key of `deployment-settings.yml`.
+fn of_deployment(file: &str, text: &str) -> Option<Problem> {
+    let root = Node::parse(file, text).ok()?;
+    let mut keys = root.entries().iter().map(|(key, _)| key);
+    let key = keys.find(|key| key.text().is_some_and(|name| OF_DEPLOYMENT.contains(&name)))?;
+    let text = format!("`{}` has no effect, because Beadle does not read this file", key.text()?);
+    let problem = Problem::error(key.asked.clone(), key.column, text).severity(Severity::Warning);
+    Some(
+        problem
+            .hint("if it has the deployment settings of safe-settings, rename it to deployment-settings.yml"),
+    )
 }
 
 pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
@@ -120,6 +159,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         problems.extend(tested.problems);
         sources.extend(tested.sources);
         let unread = unread(&folder, &sources);
+        problems.extend(misnamed(&folder, &unread, &mut sources));
         if as_json {
             let accepted = generation.is_some();
             found.push(json!({ "organisation": org.name, "accepted": accepted, "generation": generation, "problems": problems, "tests": tested.count, "not_read": unread }));
@@ -184,4 +224,52 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
         printer.json(&serde_json::to_string_pretty(&found)?);
     }
     Ok(if failed { FAILED } else { FINE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the warnings about a folder with these files. Beadle reads the files in `read`.
+    fn warnings(files: &[(&str, &str)], read: &[&str]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        let mut sources: BTreeMap<String, String> =
+            read.iter().map(|file| ((*file).to_owned(), String::new())).collect();
+        let unread = unread(folder.path(), &sources);
+        let problems = misnamed(folder.path(), &unread, &mut sources);
+        assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:?}");
+        // The excerpt comes from the text of the file.
+        assert!(problems.iter().all(|problem| !sources[&*problem.asked.file].is_empty()));
+        problems.into_iter().map(|problem| format!("{}: {}", problem.asked, problem.message)).collect()
+    }
+
+    #[test]
+    fn deployment_settings_with_another_name_are_a_warning() {
+        let files =
+            [("config.yml", "# restricted\nrestrictedRepos: [admin]\n"), ("labels.yml", "bug: ff0000\n")];
+        let found = warnings(&files, &["settings.yml"]);
+        let [warning] = found.as_slice() else { panic!("{found:?}") };
+        assert!(warning.starts_with("config.yml:2: `restrictedRepos` has no effect"), "{warning}");
+    }
+
+    #[test]
+    fn beside_deployment_settings_another_file_is_no_warning() {
+        let files = [("config.yml", "restrictedRepos: [admin]\n"), ("deployment-settings.yml", "{}")];
+        assert_eq!(warnings(&files, &["deployment-settings.yml"]), Vec::<String>::new());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_elsewhere_shows_nothing() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = outside.path().join("secret.yml");
+        std::fs::write(&target, "restrictedRepos: [admin]\n").unwrap();
+        std::os::unix::fs::symlink(target, folder.path().join("config.yml")).unwrap();
+        let unread = unread(folder.path(), &BTreeMap::new());
+        assert_eq!(unread, ["config.yml"]);
+        assert!(misnamed(folder.path(), &unread, &mut BTreeMap::new()).is_empty());
+    }
 }

@@ -47,12 +47,13 @@ const ENTRY: Shape = Shape::Map(&[
     never("parent_team_id", OF_THE_TEAM),
     never("parent_team_slug", OF_THE_TEAM),
     never("maintainers", OF_THE_TEAM),
-    never("repo_names", OF_THE_TEAM),
-    never("external_group", "the mappings of Beadle connect teams with groups of a directory"),
+    never("repo_names", "write `include`"),
+    never("external_group", "write `external_group` of the team in teams.yml"),
 ]);
 /// The explanation for the keys with which safe-settings creates a team. Beadle does not use these
 /// keys here.
-const OF_THE_TEAM: &str = "Beadle creates no team, and changes only the access of a team";
+const OF_THE_TEAM: &str =
+    "this section changes only the access of a team; teams.yml declares the team itself";
 const SHAPE: Shape = listed!(ENTRY);
 
 fn reads(sections: &Sections<'_>) -> Asks {

@@ -26,10 +26,10 @@ use super::lists::list_of;
 use super::name_check::mismatches;
 use super::node::{Kind, Node};
 use super::origin::{BASE, PolicyOrigin, base_rank};
-use super::pattern::{Pattern, patterns};
 use super::people_check::strangers;
 use super::problem::{Problem, Severity};
 use super::rest::unrest;
+use super::restricted::Restricted;
 use super::rule_check::broken;
 use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
@@ -51,10 +51,8 @@ pub struct Policy {
     pub generation: String,
     /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
-    /// Beadle skips the repositories that match one of these patterns.
-    pub excluded: Vec<Pattern>,
-    /// If this list is not empty, Beadle skips all repositories that match none of its patterns.
-    pub included: Vec<Pattern>,
+    /// The repositories that Beadle skips because `restrictedRepos` restricts them.
+    pub(super) restricted: Restricted,
     /// The name of the repository that contains the policy files. Beadle skips this repository
     /// unless a file in repos/ has its name.
     pub home: String,
@@ -108,8 +106,7 @@ impl Policy {
         let mut policy = Self {
             generation: String::new(),
             layers: Vec::new(),
-            excluded: Vec::new(),
-            included: Vec::new(),
+            restricted: Restricted::default(),
             home: home.to_owned(),
             disabled: Vec::new(),
             rules: Vec::new(),
@@ -247,7 +244,12 @@ impl Policy {
             FileKind::Deployment => {
                 self.disabled.extend(disabled(root, &["children", "all"]));
                 self.validators.extend(validators(root));
-                return self.restrict(root, problems);
+                // The file of a policy replaces what the file of its base restricts.
+                let value = root.get("restrictedRepos");
+                if let Some(restricted) = value.and_then(|value| Restricted::read(value, problems)) {
+                    self.restricted = restricted;
+                }
+                return;
             }
             FileKind::Settings => self.disabled.extend(disabled(root, &["all"])),
             _ => {}
@@ -274,24 +276,6 @@ impl Policy {
             }
         }
         problems
-    }
-
-    fn restrict(&mut self, root: &Node, problems: &mut Vec<Problem>) {
-        let Some(restricted) = root.get("restrictedRepos") else { return };
-        match &restricted.kind {
-            Kind::List(_) => self.excluded = patterns(restricted, Pattern::glob_or_regex, problems),
-            Kind::Map(_) => {
-                self.included = restricted
-                    .get("include")
-                    .map(|node| patterns(node, Pattern::glob_or_regex, problems))
-                    .unwrap_or_default();
-                self.excluded = restricted
-                    .get("exclude")
-                    .map(|node| patterns(node, Pattern::glob_or_regex, problems))
-                    .unwrap_or_default();
-            }
-            _ => {}
-        }
     }
 
     /// Returns the names of the branches in the policy. If such a branch is created or deleted,

@@ -116,6 +116,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_policy_restricts_replaces_what_its_base_restricts() {
+        let base = [("deployment-settings.yml", "restrictedRepos: { include: [shop] }")];
+        let settings = ("settings.yml", "repository: { has_wiki: false }");
+        let own = [settings, ("deployment-settings.yml", "restrictedRepos: [blog]")];
+        let policy = on_base(&own, &base).unwrap();
+        assert_eq!(policy.restricted.reason("web"), None);
+        assert!(policy.restricted.reason("blog").is_some());
+        assert!(on_base(&[settings], &base).unwrap().restricted.reason("web").is_some());
+    }
+
+    #[test]
     fn the_files_of_a_commit_must_have_a_policy() {
         let base = [("deployment-settings.yml", "restrictedRepos: [x]")];
         let owns: [&[(&str, &str)]; 4] = [&[], &[("README.md", "x")], &[("groups.toml", "")], &base];

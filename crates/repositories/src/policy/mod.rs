@@ -38,6 +38,7 @@ mod pattern;
 mod people_check;
 mod problem;
 mod rest;
+mod restricted;
 mod rule_check;
 mod rule_file;
 mod rule_verdict;

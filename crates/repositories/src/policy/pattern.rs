@@ -161,13 +161,19 @@ pub(crate) fn patterns(
 /// Parses the globs in a list of a selector. Reports the globs that are probably meant as regular
 /// expressions, because such a selector reaches other repositories than its author expects.
 pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
-    for item in list.items() {
+    // With `*`, the list matches every name, whatever its other entries mean.
+    let matches_all = list.items().iter().any(|item| item.text() == Some("*"));
+    for item in list.items().iter().filter(|_| !matches_all) {
         if let Some(text) = item.text()
             && let Some(effect) = regex_as_glob(text)
         {
+            let hint = glob_of_regex(text).map_or_else(
+                || "write a glob, such as `web-*` for the names that begin with `web-`".to_owned(),
+                |glob| format!("write it as `{}`", short(&glob)),
+            );
             let text = format!("`{}` is read as a glob, in which {effect}", short(text));
             let problem = Problem::error(item.asked.clone(), item.column, text).severity(Severity::Warning);
-            problems.push(problem.hint("write a glob, such as `web-*` for the names that begin with `web-`"));
+            problems.push(problem.hint(hint));
         }
     }
     patterns(list, Pattern::glob, problems)
@@ -175,16 +181,32 @@ pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
 
 /// Returns what a regular expression means if it is read as a glob. Returns `None` if the text is
 /// probably a glob.
-fn regex_as_glob(text: &str) -> Option<&'static str> {
+fn regex_as_glob(text: &str) -> Option<String> {
     // In a glob, `[^ab]` stands for a character other than these.
     let is_anchored = text.replace("[^", "[").contains(['^', '$']);
     if is_anchored {
-        Some("`^` and `$` are ordinary characters: it matches no name")
-    } else if text.contains(".*") {
-        Some("`.` is an ordinary character: it matches only names with a dot")
-    } else {
-        text.contains('\\').then_some("`\\` only marks the next character as an ordinary one")
+        return Some("`^` and `$` are ordinary characters: it matches no name".to_owned());
     }
+    if let Some((start, _)) = text.split_once(".*") {
+        let names = if start.contains(META) {
+            "names with a dot".to_owned()
+        } else {
+            format!("names that begin with `{}.`", short(start))
+        };
+        return Some(format!("`.` is an ordinary character: it matches only {names}"));
+    }
+    text.contains('\\').then(|| "`\\` only marks the next character as an ordinary one".to_owned())
+}
+
+/// Returns the glob for a regular expression with an anchor, if the expression has only names,
+/// `.*` and `\.`. Without an anchor, it is not certain that the text is a regular expression.
+fn glob_of_regex(text: &str) -> Option<String> {
+    let (start, text) = text.strip_prefix('^').map_or(("*", text), |rest| ("", rest));
+    let (text, end) = text.strip_suffix('$').map_or((text, "*"), |rest| (rest, ""));
+    let names = text.replace(".*", "*").replace("\\.", ".");
+    let is_plain = names.chars().all(|one| one.is_ascii_alphanumeric() || "-_.*".contains(one));
+    let is_anchored = start.is_empty() || end.is_empty();
+    (is_anchored && is_plain && !names.is_empty()).then(|| format!("{start}{names}{end}").replace("**", "*"))
 }
 
 #[cfg(test)]
@@ -207,7 +229,9 @@ mod tests {
             ("^web-", "matches no name"),
             ("web$", "matches no name"),
             ("[^a]b^", "matches no name"),
-            ("web-.*", "names with a dot"),
+            ("web-.*", "names that begin with `web-.`"),
+            (".*-api", "names that begin with `.`"),
+            ("[a-z].*", "names with a dot"),
             ("web\\-api", "marks the next character"),
             ("web-*", ""),
             ("[^a]*", ""),
@@ -226,6 +250,32 @@ mod tests {
                 }
                 _ => panic!("{found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn beside_a_glob_for_every_name_a_regular_expression_does_no_harm() {
+        let mut problems = Vec::new();
+        let list = Node::parse("suborgs/a.yml", "['*', '.*']").unwrap();
+        assert_eq!(globs(&list, &mut problems).len(), 2);
+        assert_eq!(problems.len(), 0, "{problems:?}");
+    }
+
+    #[test]
+    fn the_hint_for_a_simple_regular_expression_is_its_glob() {
+        for (regex, glob) in [
+            ("^infra$", Some("infra")),
+            ("^config\\.nvim$", Some("config.nvim")),
+            ("^web-", Some("web-*")),
+            ("^web-.*$", Some("web-*")),
+            ("-api$", Some("*-api")),
+            ("^web.*", Some("web*")),
+            ("web-.*", None),
+            ("^(web|pay)$", None),
+            ("^[a-z]+$", None),
+            ("^$", None),
+        ] {
+            assert_eq!(glob_of_regex(regex).as_deref(), glob, "{regex}");
         }
     }
 

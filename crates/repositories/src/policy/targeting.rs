@@ -93,11 +93,8 @@ impl Policy {
         if repository.is_advisory_fork() && named.is_none() {
             return Verdict::Skipped("a private fork of a security advisory".into());
         }
-        if let Some(pattern) = self.excluded.iter().find(|pattern| pattern.is_match(name)) {
-            return Verdict::Skipped(format!("restrictedRepos excludes `{}`", pattern.text()));
-        }
-        if !self.included.is_empty() && !self.included.iter().any(|pattern| pattern.is_match(name)) {
-            return Verdict::Skipped("restrictedRepos does not include it".into());
+        if let Some(reason) = self.restricted.reason(name) {
+            return Verdict::Skipped(reason);
         }
         let mut target = MergedLayers {
             root: None,
@@ -194,7 +191,7 @@ impl Policy {
                 }),
             );
         }
-        for glob in self.excluded.iter().chain(&self.included) {
+        for glob in self.restricted.patterns() {
             let text = glob.text();
             if !names.iter().any(|name| glob.is_match(name)) {
                 unmatched.push(format!("restrictedRepos `{text}` matches no repository"));

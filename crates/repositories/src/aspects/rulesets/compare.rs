@@ -238,6 +238,9 @@ fn rules(seen: &Value, node: &Node) -> Vec<Difference> {
         let Some(old) = list(&seen["rules"]).iter().find(|rule| kind(rule) == name) else {
             let mut want = want.clone();
             complete(&mut want);
+            if requires_no_check(&want) {
+                continue;
+            }
             let shown = want.get("parameters").cloned().unwrap_or(json!(true));
             let fields = vec![field(&format!("rules.{name}"), Value::Null, shown, Some(asked), Risk::Adds)];
             found.push(Difference { part, fields, after: Some(want) });
@@ -310,6 +313,13 @@ fn complete(rule: &mut Value) {
     }
 }
 
+/// Returns whether a new rule would require no check. GitHub refuses the whole ruleset then, so
+/// Beadle leaves the rule out. This is the case if the policy keeps the checks that somebody else
+/// manages, and nobody has added one yet.
+fn requires_no_check(rule: &Value) -> bool {
+    rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
+}
+
 /// Returns the body of a PUT request: the live ruleset, in which the given parts have their
 /// declared values.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
@@ -367,8 +377,9 @@ pub(crate) fn new_body(wanted: &Node) -> Value {
             *entry = actor(entry);
         }
     }
-    for rule in body["rules"].as_array_mut().into_iter().flatten() {
-        complete(rule);
+    if let Some(rules) = body["rules"].as_array_mut() {
+        rules.iter_mut().for_each(complete);
+        rules.retain(|rule| !requires_no_check(rule));
     }
     if let Some(map) = body.as_object_mut() {
         map.retain(|_, value| !value.is_null());
@@ -431,6 +442,30 @@ mod tests {
         let fewer =
             "rules: [{type: required_status_checks, parameters: {required_status_checks: [{context: a}]}}]";
         assert!(differences(&wanted(fewer), &seen)[0].is_guarded(), "a check less is weaker");
+    }
+
+    #[test]
+    fn a_rule_without_a_check_to_keep_is_left_out_until_there_is_one() {
+        let checks = |list: &str| {
+            wanted(&format!(
+                "name: main\nrules: [{{type: deletion}}, {{type: required_status_checks, parameters: \
+                 {{strict_required_status_checks_policy: true, required_status_checks: [{list}]}}}}]"
+            ))
+        };
+        let kinds = |body: &Value| -> Vec<String> {
+            list(&body["rules"]).iter().filter_map(|rule| Some(rule["type"].as_str()?.to_owned())).collect()
+        };
+        let external = checks("{context: '{{EXTERNALLY_DEFINED}}'}");
+        assert_eq!(kinds(&new_body(&external)), ["deletion"]);
+        let seen = json!({ "name": "main", "rules": [{ "type": "deletion" }] });
+        assert!(differences(&external, &seen).is_empty());
+        let both = checks("{context: '{{EXTERNALLY_DEFINED}}'}, {context: ci}");
+        assert_eq!(kinds(&new_body(&both)), ["deletion", "required_status_checks"]);
+        assert_eq!(
+            new_body(&both)["rules"][1]["parameters"]["required_status_checks"],
+            json!([{ "context": "ci" }])
+        );
+        assert_eq!(differences(&both, &seen).len(), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;
-use crate::policy::node::Node;
+use crate::policy::node::{Kind, Node};
 use crate::policy::pattern::short;
 use crate::policy::problem::Problem;
 use crate::policy::rules;
@@ -38,6 +38,19 @@ impl<'a> Stated<'a> {
 /// Returns whether a block has a value for a key.
 fn has(block: &Node, key: &str) -> bool {
     block.get(key).is_some_and(|value| !value.is_null())
+}
+
+/// Returns the list of checks in a rule that requires checks.
+fn checks<'a>(kind: &str, rule: &'a Node) -> Option<&'a Node> {
+    const CHECKS: &str = "required_status_checks";
+    let parameters = rule.get("parameters").filter(|_| kind == CHECKS)?;
+    parameters.get(CHECKS)
+}
+
+/// Returns whether a list has no entries. A block that edits the list of another layer is not an
+/// empty list.
+fn is_empty(list: &Node) -> bool {
+    matches!(&list.kind, Kind::List(entries) if entries.is_empty())
 }
 
 /// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or a
@@ -83,7 +96,57 @@ pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
                 let text = format!("the rule `{kind}` must have the parameters {}", missing.join(", "));
                 problems.push(Problem::error(rule.asked.clone(), rule.column, text));
             }
+            let is_filled = |other: &&Stated<'_>| {
+                other.rules().filter_map(|(kind, rule)| checks(kind, rule)).any(|list| !is_empty(list))
+            };
+            if let Some(list) = checks(kind, rule).filter(|list| is_empty(list))
+                && !same.iter().any(is_filled)
+            {
+                let text = format!("the rule `{kind}` must have at least one check");
+                let problem = Problem::error(list.asked.clone(), list.column, text);
+                problems.push(problem.hint("to require no check, remove the rule"));
+            }
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::{Policy, PolicyError};
+
+    /// Returns the errors of a policy with these files, each with its line.
+    fn errors(files: &[(&str, &str)]) -> Vec<String> {
+        let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        match Policy::from_sources(files, "admin", Path::new("policy")) {
+            Ok(_) => Vec::new(),
+            Err(PolicyError::Invalid { problems, .. }) => {
+                problems.iter().map(|found| format!("{} {}", found.asked, found.message)).collect()
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_rule_must_require_at_least_one_check_in_some_file() {
+        let rule = |list: &str| {
+            format!(
+                "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: required_status_checks\n    \
+                 parameters:\n      required_status_checks: {list}\n"
+            )
+        };
+        let (empty, filled) = (rule("[]"), rule("[{ context: ci }]"));
+        let all = format!("suborgrepos: ['*']\n{empty}");
+        let found = errors(&[("suborgs/all.yml", &all)]);
+        assert_eq!(
+            found,
+            ["suborgs/all.yml:8 the rule `required_status_checks` must have at least one check"]
+        );
+        assert_eq!(errors(&[("suborgs/all.yml", &all), ("repos/shop.yml", &filled)]), Vec::<String>::new());
+        let external = rule("[{ context: '{{EXTERNALLY_DEFINED}}' }]");
+        assert_eq!(errors(&[("repos/shop.yml", &external)]), Vec::<String>::new());
+    }
 }

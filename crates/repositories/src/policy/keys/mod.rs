@@ -160,9 +160,13 @@ const RULESET_SCOPE: Key = never(
     "GitHub has no such value; write the ruleset in settings.yml, and select repositories with `conditions`",
 );
 
-/// The key with which safe-settings chooses the repositories of Apps.
-const APP_INSTALLATIONS: Key =
-    never("app_installations", "GitHub lets no App choose the repositories of another App");
+/// The key with which safe-settings chooses the repositories of Apps. The API is for Apps that are
+/// installed on an enterprise:
+/// <https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/organization-installations>.
+const APP_INSTALLATIONS: Key = never(
+    "app_installations",
+    "only an App of the enterprise can choose the repositories of an App, and Beadle has none",
+);
 
 /// The keys of `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![

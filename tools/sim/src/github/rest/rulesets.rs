@@ -57,9 +57,12 @@ fn wrong(body: &Value, others: &Map<String, Value>, id: Option<&Value>) -> Optio
         ]
         .iter()
         .all(|key| !rule["parameters"][*key].is_null()),
-        Some("required_status_checks") => ["required_status_checks", "strict_required_status_checks_policy"]
-            .iter()
-            .all(|key| !rule["parameters"][*key].is_null()),
+        // GitHub refuses an empty list: "Expected at least 1 elements, got 0".
+        Some("required_status_checks") => {
+            let checks = rule["parameters"]["required_status_checks"].as_array();
+            checks.is_some_and(|checks| !checks.is_empty())
+                && !rule["parameters"]["strict_required_status_checks_policy"].is_null()
+        }
         _ => true,
     };
     if !body["rules"].as_array().into_iter().flatten().all(demanded) {

@@ -3,7 +3,7 @@
 
 use beadle_engine::{Clock, Risk, Time};
 
-use crate::app::held_generation::HeldGroup;
+use crate::app::gate::held_generation::HeldGroup;
 use crate::app::store;
 use crate::cli::PreviewsArgs;
 use crate::commands::{FAILED, FINE, ago};

@@ -5,8 +5,8 @@ use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time
 use serde::{Deserialize, Serialize};
 
 use super::findings::{Findings, Previewed};
-use crate::app::held_generation::{HeldGroup, groups_of};
-use crate::app::policy_groups::ChangedGroups;
+use crate::app::gate::held_generation::{HeldGroup, groups_of};
+use crate::app::policy::groups::ChangedGroups;
 use crate::output::escape::cut;
 
 /// The maximum number of pull requests of one organisation. Everybody who can read a repository can

@@ -162,7 +162,7 @@ fn patch(world: &mut World, patch: &Value) {
         touched.push((org.clone(), before, world.doc["orgs"][org]["teams"].clone(), world.membership(org)));
     }
     merge(&mut world.doc, patch);
-    world.complete();
+    world.complete_after(patch);
     for (org, before, teams, members) in touched {
         world.tell_teams(&org, &teams, "octocat");
         world.tell_membership(&org, &members, "octocat");

@@ -196,3 +196,23 @@ fn told(world: &mut World, org: &str, name: &str, before: &Value) {
     let pulls = pull_events::of_change(world, org, before, &after);
     world.outbox.extend(events.into_iter().chain(pulls));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_completes_the_repositories_that_it_names_and_no_others() {
+        let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": {}, "till": {} } } } }));
+        for name in ["shop", "till"] {
+            world.doc["orgs"]["acme"]["repos"][name].as_object_mut().unwrap().remove("topics");
+        }
+        let new = json!({ "shop": { "has_wiki": false }, "new": {} });
+        patch(&mut world, &json!({ "orgs": { "acme": { "repos": new } } }));
+        let of = |name: &str| world.repository("acme", name).unwrap();
+        assert!(of("shop")["topics"].is_array() && of("new")["topics"].is_array());
+        assert!(of("till")["topics"].is_null(), "a patch of one repository looks at all");
+        let ids = ["shop", "till", "new"].map(|name| of(name)["id"].as_u64().unwrap());
+        assert!(ids[2] > ids[0] && ids[2] > ids[1], "{ids:?}");
+    }
+}

@@ -50,7 +50,8 @@ enum Command {
     /// Run Beadle in random storms, until one breaks a promise
     ///
     /// Each kind of storms lets another part of the world fail. If a storm breaks a promise, the
-    /// command prints its seed.
+    /// command prints its seed. The kind `week` runs the service of a large organisation for a week in
+    /// an hour.
     Storm {
         /// The kinds of storms. Without a name: all of them
         which: Vec<storm::Storm>,

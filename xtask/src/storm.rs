@@ -1,5 +1,6 @@
 //! Runs storms, which simulate a part of the world that fails: the engine with its store, GitHub, the
-//! directories, or the disk. Each kind is a test of its package.
+//! directories, or the disk. A week is a storm of ordinary events on the whole service. Each kind is a
+//! test of its package.
 
 use clap::ValueEnum;
 
@@ -16,6 +17,17 @@ pub(crate) enum Storm {
     Directories,
     /// Disks under SQLite: torn logs, deleted files, failing writes, full and read-only disks
     Disks,
+    /// A week in an hour: the service with 10,000 repositories and 2,000 groups, and its memory and store
+    Week,
+}
+
+/// How much of a kind runs, if the caller does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usual {
+    /// This number of storms.
+    Storms(u64),
+    /// One storm of this number of seconds. Such a kind ignores a number of storms.
+    Seconds(u64),
 }
 
 /// Where the test of a kind of storms is.
@@ -25,28 +37,51 @@ struct Place {
     /// The test program. `None` means the unit tests of the package.
     program: Option<&'static str>,
     test: &'static str,
-    /// The number of storms, if neither their number nor their time is given.
-    usual: u64,
+    /// The features with which the test is built.
+    features: &'static str,
+    /// What runs if neither the number of storms nor their time is given.
+    usual: Usual,
 }
 
 impl Storm {
     fn place(self) -> Place {
         let (package, program, test, usual) = match self {
-            Self::Engine => ("beadle-engine", Some("storm"), "no_storm_breaks_a_promise", 10_000),
-            Self::Vendors => ("beadle-repositories", None, "no_storm_of_github_breaks_a_promise", 200),
-            Self::Directories => {
-                ("beadle-groups", Some("interleavings"), "no_storm_of_a_directory_breaks_a_promise", 2_000)
+            Self::Engine => {
+                ("beadle-engine", Some("storm"), "no_storm_breaks_a_promise", Usual::Storms(10_000))
             }
-            Self::Disks => ("beadle-store-sqlite", Some("disks"), "no_storm_of_disks_breaks_a_promise", 500),
+            Self::Vendors => {
+                ("beadle-repositories", None, "no_storm_of_github_breaks_a_promise", Usual::Storms(200))
+            }
+            Self::Directories => {
+                let test = "no_storm_of_a_directory_breaks_a_promise";
+                ("beadle-groups", Some("interleavings"), test, Usual::Storms(2_000))
+            }
+            Self::Disks => {
+                let test = "no_storm_of_disks_breaks_a_promise";
+                ("beadle-store-sqlite", Some("disks"), test, Usual::Storms(500))
+            }
+            Self::Week => ("beadle", Some("e2e"), "a_week_of_events_ends_as_declared", Usual::Seconds(3_600)),
         };
-        Place { package, program, test, usual }
+        // The end-to-end tests are always built with the features of `cargo xtask test`.
+        let features = if self == Self::Week { "failpoints,aws,postgres,otel" } else { "" };
+        Place { package, program, test, features, usual }
     }
 
     /// Returns the arguments of cargo that select the test, without those that build it.
     fn selection(self) -> Vec<&'static str> {
         let place = self.place();
         let program = place.program.map_or_else(|| vec!["--lib"], |program| vec!["--test", program]);
-        [&["--package", place.package][..], &program[..]].concat()
+        [&["--package", place.package, "--features", place.features][..], &program[..]].concat()
+    }
+}
+
+impl Usual {
+    /// Returns the time and the number of storms for the time and the number that the caller gives.
+    fn amount(self, seconds: Option<u64>, seeds: Option<u64>) -> (Option<u64>, Option<u64>) {
+        match self {
+            Self::Storms(usual) => (seconds, seeds.or(seconds.is_none().then_some(usual))),
+            Self::Seconds(usual) => (seconds.or(Some(usual)), None),
+        }
     }
 }
 
@@ -67,10 +102,11 @@ pub(crate) fn run(
             // runs in the same way each time.
             ("RUSTFLAGS", "--cfg tokio_unstable".to_owned()),
         ];
+        let (seconds, seeds) = place.usual.amount(seconds, seeds);
         if let Some(seconds) = seconds {
             env.push(("STORM_SECONDS", seconds.to_string()));
         }
-        if let Some(seeds) = seeds.or(seconds.is_none().then_some(place.usual)) {
+        if let Some(seeds) = seeds {
             env.push(("STORM_SEEDS", seeds.to_string()));
         }
         let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -106,12 +142,24 @@ mod tests {
             (Storm::Vendors, "crates/repositories/src/pairs/storm.rs"),
             (Storm::Directories, "crates/groups/tests/interleavings/main.rs"),
             (Storm::Disks, "crates/store-sqlite/tests/disks/main.rs"),
+            (Storm::Week, "crates/beadle/tests/e2e/week/mod.rs"),
         ];
         assert_eq!(files.map(|(storm, _)| storm), Storm::value_variants());
         for (storm, file) in files {
             let text = std::fs::read_to_string(crate::run::root().join(file)).unwrap();
             assert!(text.contains(&format!("fn {}(", storm.place().test)), "{file}");
         }
+    }
+
+    #[test]
+    fn a_kind_runs_for_the_given_time_or_as_usual() {
+        let storms = Usual::Storms(7);
+        assert_eq!(storms.amount(None, None), (None, Some(7)));
+        assert_eq!(storms.amount(Some(60), None), (Some(60), None));
+        assert_eq!(storms.amount(Some(60), Some(1)), (Some(60), Some(1)));
+        let week = Usual::Seconds(3_600);
+        assert_eq!(week.amount(None, Some(2)), (Some(3_600), None));
+        assert_eq!(week.amount(Some(60), None), (Some(60), None));
     }
 
     #[test]

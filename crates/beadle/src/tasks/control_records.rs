@@ -9,6 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, Metadata, Note, TaskStatus, Time};
 use beadle_repositories::controls::prune_controls;
 use serde::{Deserialize, Serialize};
 
+use super::pruning::divisor;
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::output::count::counted;
@@ -50,11 +51,11 @@ impl BackgroundTask for ControlRecords {
         let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
         let note = Note::<LastSearch>::of(&[]);
         // If the stored time is in the future, the clock that set it was wrong.
-        if note.get(store).await?.is_some_and(|last| last.0 <= now && now.since(last.0) < EVERY) {
+        if note.get(store).await?.is_some_and(|last| last.0 <= now && now.since(last.0) < EVERY / divisor()) {
             return Ok(TaskStatus::Idle);
         }
         let kept: Duration = self.0.config().file.retention.journal.into();
-        let deleted = prune_controls(store, now - kept).await?;
+        let deleted = prune_controls(store, now - kept / divisor()).await?;
         note.put(store, &LastSearch(now)).await?;
         if deleted == 0 {
             return Ok(TaskStatus::Idle);

@@ -77,4 +77,5 @@ mod traces;
 mod undo;
 mod waivers;
 mod webhooks;
+mod week;
 mod work;

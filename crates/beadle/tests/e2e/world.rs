@@ -354,7 +354,7 @@ pub(crate) async fn until_idle(
 }
 
 /// Returns whether metrics show that no key is due or running.
-fn has_no_work(metrics: &str) -> bool {
+pub(crate) fn has_no_work(metrics: &str) -> bool {
     let names = ["beadle_keys_due", "beadle_keys_leased"];
     let mut keys = metrics.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).peekable();
     keys.peek().is_some() && keys.all(|line| line.ends_with(" 0"))

@@ -178,7 +178,7 @@ fn patch(world: &mut World, patch: &Value, sender: &str) {
         touched.push((org.clone(), before, world.doc["orgs"][org]["teams"].clone(), world.membership(org)));
     }
     merge(&mut world.doc, patch);
-    world.complete();
+    world.complete_after(patch);
     for (org, before, teams, members) in touched {
         world.tell_teams(&org, &teams, sender);
         world.tell_membership(&org, &members, sender);
@@ -238,5 +238,20 @@ mod tests {
                 "{senders:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_patch_completes_the_repositories_that_it_names_and_no_others() {
+        let mut world = World::from(json!({ "orgs": { "acme": { "repos": { "shop": {}, "till": {} } } } }));
+        for name in ["shop", "till"] {
+            world.doc["orgs"]["acme"]["repos"][name].as_object_mut().unwrap().remove("topics");
+        }
+        let new = json!({ "shop": { "has_wiki": false }, "new": {} });
+        patch(&mut world, &json!({ "orgs": { "acme": { "repos": new } } }), SENDER);
+        let of = |name: &str| world.repository("acme", name).unwrap();
+        assert!(of("shop")["topics"].is_array() && of("new")["topics"].is_array());
+        assert!(of("till")["topics"].is_null(), "a patch of one repository looks at all");
+        let ids = ["shop", "till", "new"].map(|name| of(name)["id"].as_u64().unwrap());
+        assert!(ids[2] > ids[0] && ids[2] > ids[1], "{ids:?}");
     }
 }

@@ -152,12 +152,27 @@ impl World {
 
     /// Adds the default values that the state lacks, and updates the indexes for searches.
     pub(crate) fn complete(&mut self) {
+        let largest = largest_id(&self.doc);
+        self.complete_some(largest, |_, _| true);
+    }
+
+    /// Adds the default values that the state lacks after a merge patch, and updates the indexes for
+    /// searches. The repositories that the patch does not name are complete, so this function does
+    /// not look at them: there may be thousands.
+    pub(crate) fn complete_after(&mut self, patch: &Value) {
+        let is_named = |org: &str, name: &str| patch["orgs"][org]["repos"].get(name).is_some();
+        self.complete_some(largest_id(patch), is_named);
+    }
+
+    /// Adds the default values that the state lacks, and looks only at the repositories for which
+    /// `is_looked_at` is true. `largest` is the largest id that may be new in the state.
+    fn complete_some(&mut self, largest: u64, is_looked_at: impl Fn(&str, &str) -> bool) {
         for part in ["orgs", "users", "apps"] {
             if !self.doc[part].is_object() {
                 self.doc[part] = json!({});
             }
         }
-        self.next_id = self.next_id.max(largest_id(&self.doc));
+        self.next_id = self.next_id.max(largest);
         let mut next = self.next_id;
         let mut fresh = || {
             next += 1;
@@ -228,6 +243,9 @@ impl World {
                 default(team, "invitations", json!([]));
             }
             for (name, repository) in entries_mut(&mut org["repos"]) {
+                if !is_looked_at(login, name) {
+                    continue;
+                }
                 let id = repository["id"].as_u64().unwrap_or_else(&mut fresh);
                 let Value::Object(defaults) = new_repository(id, name, &now) else { continue };
                 let given = repository.as_object().cloned().unwrap_or_default();

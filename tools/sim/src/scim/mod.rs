@@ -120,6 +120,12 @@ impl ScimSim {
         lock(&self.0.sim_state.state).clone()
     }
 
+    /// Passes the state to `look` without copying it, because the state of thousands of groups is
+    /// large.
+    pub fn look<T>(&self, look: impl FnOnce(&Value) -> T) -> T {
+        look(&lock(&self.0.sim_state.state))
+    }
+
     /// Returns the log of calls.
     pub fn calls(&self) -> Vec<Value> {
         self.0.sim_state.calls()

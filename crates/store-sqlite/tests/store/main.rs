@@ -9,6 +9,7 @@ mod damaged;
 mod faults;
 mod guard;
 mod model;
+mod newer;
 mod suite;
 mod sweep;
 mod task_lease;

@@ -1,5 +1,5 @@
-//! Developer commands: `cargo xtask test`, `ci`, `storm`, `fuzz`, `house`, `pages`, `bench`, `package`,
-//! `dist`, `deployments`, `tools`, `described`, `screenshots`.
+//! Developer commands: `cargo xtask test`, `ci`, `storm`, `fuzz`, `upgrade`, `house`, `pages`, `bench`,
+//! `package`, `dist`, `deployments`, `tools`, `described`, `screenshots`.
 
 mod chromium;
 mod debian;
@@ -17,6 +17,7 @@ mod side_by_side;
 mod storm;
 mod suite;
 mod tools;
+mod upgrade;
 
 use std::process::Command as Process;
 
@@ -71,6 +72,13 @@ enum Command {
     /// code. The command prints the number of runs, and the number of runs a second. If an input
     /// breaks a promise, the command adds the input to the corpus.
     Fuzz(fuzz::FuzzArgs),
+    /// Run an older version and this version on one state: a rolling upgrade on PostgreSQL and
+    /// DynamoDB, and a file of SQLite
+    Upgrade {
+        /// The commit of the older version, such as `v0.2.0` or `HEAD~20`
+        #[arg(long, value_name = "COMMIT")]
+        from: String,
+    },
     /// Check the rules of the house: circles of files, long files, the direction of dependencies
     House,
     /// Build docs/ as a book into target/book, and check the links of every Markdown file
@@ -105,6 +113,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => ci(),
         Command::Storm { which, seconds, seeds, from } => storm::run(&which, seconds, seeds, from),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Upgrade { from } => upgrade::show(&from),
         Command::House => house::check(),
         Command::Pages => pages(),
         Command::Bench { which } => bench(which.as_deref()),

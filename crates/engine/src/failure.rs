@@ -81,7 +81,8 @@ impl Failure {
 impl From<crate::StoreError> for Failure {
     fn from(error: crate::StoreError) -> Self {
         let class = match error {
-            crate::StoreError::Unavailable { .. } => Class::Retry,
+            // During an upgrade, a process of the newer version can claim the key for the next try.
+            crate::StoreError::Unavailable { .. } | crate::StoreError::Newer { .. } => Class::Retry,
             crate::StoreError::Corrupt { .. } => Class::Fatal,
         };
         Self::new(class, error)

@@ -48,6 +48,10 @@ pub enum EntryKind {
     /// A generation of a policy came into force, the gate held one, such a hold ended, or a waiver
     /// ended.
     Policy,
+    /// A newer version of Beadle wrote the entry, and this version does not know its kind. Beadle
+    /// writes no entry of this kind.
+    #[serde(other)]
+    Other,
 }
 
 impl EntryKind {
@@ -64,6 +68,7 @@ impl EntryKind {
             Self::Dispatch => "dispatch",
             Self::Contested => "contested",
             Self::Policy => "policy",
+            Self::Other => "other",
         }
     }
 }

@@ -119,7 +119,7 @@ impl KeyScope {
 
 /// The reason why a key is due. Keys in an earlier lane are claimed before keys in a later lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", from = "String")]
 pub enum Lane {
     /// A webhook reported a change of the key.
     Event,
@@ -140,6 +140,18 @@ impl Lane {
             Self::Manual => "manual",
             Self::Sweep => "sweep",
         }
+    }
+
+    /// Returns the lane that is stored under this name. A lane that only a newer version knows
+    /// counts as the last one: the key stays due, and it takes nothing from a more urgent key.
+    pub fn stored(name: &str) -> Self {
+        name.parse().unwrap_or(Self::Sweep)
+    }
+}
+
+impl From<String> for Lane {
+    fn from(name: String) -> Self {
+        Self::stored(&name)
     }
 }
 

@@ -15,6 +15,14 @@ pub trait Metadata: Serialize + DeserializeOwned {
     const KIND: &'static str;
     /// Whether the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
+    /// Whether Beadle must not act as if there were no value when it cannot read the value, for
+    /// example because the value exempts something, or protects it. The functions of [`Note`] then
+    /// return an error, and nothing replaces the value. Every other value counts as missing if it
+    /// cannot be read, because Beadle can make it again.
+    ///
+    /// An older version that reads a value ignores the fields that it does not know, and it stores
+    /// the value without them. A new field must therefore be one that can be missing.
+    const IS_NEEDED: bool = false;
 }
 
 /// The name of a note. The name is also the prefix of other notes, which [`Note::list`] lists.
@@ -27,7 +35,8 @@ pub struct Note<M> {
 /// A value as it was read. [`Note::replace`] compares the stored value with it.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
-    /// The value. `None` if there is none, or if this version cannot read it.
+    /// The value. `None` if there is none, or if this version cannot read it and does not need it
+    /// ([`Metadata::IS_NEEDED`]).
     pub value: Option<M>,
     text: Option<String>,
 }
@@ -52,21 +61,34 @@ impl<M: Metadata> Note<M> {
 
     /// Reads the value. If this version cannot read the stored value, because another version wrote
     /// it, the result is `None`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StoreError::Newer`] if this version cannot read the value and needs it
+    /// ([`Metadata::IS_NEEDED`]).
     pub async fn get(&self, store: &dyn Store) -> Result<Option<M>, StoreError> {
-        Ok(store.get(&self.name).await?.and_then(|text| read(&text)))
+        found(&self.name, store.get(&self.name).await?.as_deref())
     }
 
     /// Reads the value so that [`Self::replace`] can replace it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::get`].
     pub async fn stored(&self, store: &dyn Store) -> Result<Stored<M>, StoreError> {
         let text = store.get(&self.name).await?;
-        Ok(Stored { value: text.as_deref().and_then(read), text })
+        Ok(Stored { value: found(&self.name, text.as_deref())?, text })
     }
 
     /// Reads the values of several notes, in the order of the notes.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::get`].
     pub async fn get_all(store: &dyn Store, notes: &[Self]) -> Result<Vec<Option<M>>, StoreError> {
         let names: Vec<String> = notes.iter().map(|note| note.name.clone()).collect();
         let texts = store.get_all(&names).await?;
-        Ok(texts.into_iter().map(|text| text.and_then(|text| read(&text))).collect())
+        names.iter().zip(&texts).map(|(name, text)| found(name, text.as_deref())).collect()
     }
 
     /// Stores the value.
@@ -92,11 +114,24 @@ impl<M: Metadata> Note<M> {
 
     /// Lists the notes whose names begin with this name. Each entry has the rest of the note's
     /// name, and its value. The list leaves out values that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::get`].
     pub async fn list(&self, store: &dyn Store) -> Result<Vec<(String, M)>, StoreError> {
-        let notes = store.notes(&self.name).await?.into_iter();
-        let known =
-            |(name, text): (String, String)| Some((name.strip_prefix(&self.name)?.to_owned(), read(&text)?));
-        Ok(notes.filter_map(known).collect())
+        self.known(store.notes(&self.name).await?)
+    }
+
+    /// Returns the values of notes, each with the rest of the note's name.
+    fn known(&self, notes: Vec<(String, String)>) -> Result<Vec<(String, M)>, StoreError> {
+        let mut known = Vec::new();
+        for (name, text) in notes {
+            let Some(rest) = name.strip_prefix(&self.name) else { continue };
+            if let Some(value) = found(&name, Some(&text))? {
+                known.push((rest.to_owned(), value));
+            }
+        }
+        Ok(known)
     }
 
     /// Lists notes as [`Self::list`] does, but at most `limit` of them. They come after the note
@@ -111,9 +146,7 @@ impl<M: Metadata> Note<M> {
         let notes = store.notes_page(&self.name, after, limit).await?;
         let is_full = u32::try_from(notes.len()).is_ok_and(|count| count >= limit);
         let last = notes.last().filter(|_| is_full).map(|(name, _)| name.clone());
-        let known =
-            |(name, text): (String, String)| Some((name.strip_prefix(&self.name)?.to_owned(), read(&text)?));
-        Ok((notes.into_iter().filter_map(known).collect(), last))
+        Ok((self.known(notes)?, last))
     }
 
     /// Reads the note that comes first if the notes of [`Self::list`] are sorted by name.
@@ -133,6 +166,16 @@ fn write<M: Metadata>(value: &M) -> Result<String, serde_json::Error> {
         return Ok(text);
     }
     serde_json::to_string(value)
+}
+
+/// Returns the value of a stored text. Returns an error if this version cannot read the text and
+/// needs the value.
+fn found<M: Metadata>(name: &str, text: Option<&str>) -> Result<Option<M>, StoreError> {
+    let value = text.and_then(read);
+    if M::IS_NEEDED && value.is_none() && text.is_some() {
+        return Err(StoreError::Newer { doing: "reading a note", what: format!("the note `{name}`") });
+    }
+    Ok(value)
 }
 
 fn read<M: Metadata>(text: &str) -> Option<M> {
@@ -200,6 +243,38 @@ mod tests {
         assert_eq!(Note::<At>::of(&["a:b", "c:d"]).name(), "at:a%3Ab:c:d");
         assert_eq!(Note::<At>::of(&["a\0b", "c\0d"]).name(), "at:a%00b:c%00d");
         assert_eq!(Note::<At>::of(&[]).name(), "at");
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Needed {
+        at: Time,
+    }
+
+    impl Metadata for Needed {
+        const KIND: &'static str = "needed";
+        const IS_NEEDED: bool = true;
+    }
+
+    #[test]
+    fn a_needed_value_that_cannot_be_read_is_an_error_and_another_one_is_missing() {
+        assert_eq!(found::<Needed>("needed:a", None), Ok(None));
+        let newer = r#"{"at":7,"zone":"a newer version has this field"}"#;
+        assert_eq!(found::<Needed>("needed:a", Some(newer)), Ok(Some(Needed { at: Time(7) })));
+        let error = found::<Needed>("needed:a", Some(r#"{"since":7}"#)).unwrap_err().to_string();
+        assert!(error.contains("cannot read the note `needed:a`"), "{error}");
+        assert!(error.contains("use the newest version"), "{error}");
+        assert_eq!(found::<At>("at:a", Some("soon")), Ok(None));
+    }
+
+    #[test]
+    fn a_list_has_an_error_for_a_needed_value_and_leaves_out_another_one() {
+        let notes = |kind: &str, text: &str| {
+            vec![(format!("{kind}:a"), "7".to_owned()), (format!("{kind}:b"), text.to_owned())]
+        };
+        let known = Note::<At>::of(&[""]).known(notes("at", "soon"));
+        assert_eq!(known, Ok(vec![("a".to_owned(), At(Time(7)))]));
+        let known = Note::<Needed>::of(&[""]).known(notes("needed", "soon"));
+        assert!(matches!(known, Err(StoreError::Newer { .. })), "{known:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -158,8 +158,15 @@ pub struct Field {
     pub after: Value,
     /// The policy line that asks for the value.
     pub asked: Option<PolicyLocation>,
-    /// What the new value does to safety.
+    /// What the new value does to safety. A risk that only a newer version knows counts as the
+    /// gravest one.
+    #[serde(deserialize_with = "stored_risk")]
     pub risk: Risk,
+}
+
+fn stored_risk<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Risk, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(Risk::ALL.into_iter().find(|risk| risk.as_str() == name).unwrap_or(Risk::Removes))
 }
 
 /// One change of a plan, which needs one write. `W` is the type of the instructions for the write.
@@ -172,7 +179,9 @@ pub struct Change<W> {
     pub what: String,
     /// All values that the write sets or removes.
     pub fields: Vec<Field>,
-    /// The mode that applies to the change.
+    /// The mode that applies to the change. A mode that only a newer version knows counts as
+    /// [`Mode::Observe`].
+    #[serde(deserialize_with = "stored_mode")]
     pub mode: Mode,
     /// The positions of other changes of the plan. Beadle must write them before this change.
     pub after: Vec<usize>,
@@ -186,6 +195,12 @@ pub struct Change<W> {
     pub reaches: u32,
     /// The instructions that a writer needs for the write.
     pub write: W,
+}
+
+fn stored_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = [Mode::Observe, Mode::AddOnly, Mode::Enforce];
+    Ok(known.into_iter().find(|mode| mode.as_str() == name).unwrap_or_default())
 }
 
 fn one() -> u32 {

@@ -20,7 +20,7 @@ use crate::trace::TraceContext;
 
 /// The reason why a key is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", from = "String")]
 pub enum ParkReason {
     /// The key failed too often. A new event makes the key due again, and a sweep gives it one try.
     Failed,
@@ -35,6 +35,14 @@ impl ParkReason {
             Self::Failed => "failed",
             Self::Held => "held",
         }
+    }
+}
+
+impl From<String> for ParkReason {
+    fn from(name: String) -> Self {
+        // A newer version may park keys for a reason that this version does not know. Then only an
+        // operator may make the key due again.
+        if name == Self::Failed.as_str() { Self::Failed } else { Self::Held }
     }
 }
 

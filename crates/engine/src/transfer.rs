@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::clock::Time;
+use crate::journal::EntryKind;
 use crate::key::Key;
 use crate::queue::Row;
 use crate::store::{Listing, Store, StoreError, StoreRecord};
@@ -58,6 +59,12 @@ pub enum CopyError {
     /// The source store is incomplete, because an earlier copy into it did not end.
     #[error("the source store comes from an earlier copy that did not finish: copy from the original store")]
     FromUnfinished,
+    /// A newer version wrote an entry of the journal. A copy would lose the kind of the entry.
+    #[error(
+        "this version of Beadle does not know the kind of entry {0} of the journal: copy with the newest version of \
+         Beadle that has used the source store"
+    )]
+    Newer(u64),
     /// A call of one of the stores failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -137,6 +144,9 @@ pub async fn copy(
         let entries = from.entries(Listing { after, limit: ENTRIES, ..Listing::default() }).await?;
         let Some(last) = entries.last() else { break };
         after = last.seq;
+        if let Some(newer) = entries.iter().find(|entry| entry.kind == EntryKind::Other) {
+            return Err(CopyError::Newer(newer.seq));
+        }
         copied.entries += entries.len() as u64;
         to.take(StoreRecord::Entries(entries)).await?;
     }

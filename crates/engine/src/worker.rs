@@ -258,8 +258,14 @@ impl Worker {
     async fn reconcile(&self, claim: Claim) -> (Outcome, Option<Report>) {
         let key = claim.lease.key.clone();
         let Some(reconciler) = self.reconcilers.get(key.kind()) else {
-            let why = format!("the configuration has no reconciler for keys of the kind `{}`", key.kind());
-            return (Outcome::Park(ParkReason::Failed, why), None);
+            // During an upgrade, a process of the newer version can claim the key for the next try. If
+            // there is none, the key is parked after the usual number of tries.
+            let why = format!(
+                "this process has no reconciler for keys of the kind `{}`: the configuration does not have the \
+                 directory or the target, or a newer version of Beadle made the key due",
+                key.kind()
+            );
+            return (Outcome::Retry(why), None);
         };
         let run = Run { lease: claim.lease, lane: claim.lane, hint: claim.hint, since: claim.since };
         let work = std::panic::AssertUnwindSafe(reconciler.reconcile(&run)).catch_unwind();

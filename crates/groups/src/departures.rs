@@ -21,6 +21,7 @@ struct Left(Vec<Departure>);
 
 impl Metadata for Left {
     const KIND: &'static str = "left";
+    const IS_NEEDED: bool = true;
 }
 
 fn note(target: &str, group_key: &GroupKey) -> Note<Left> {
@@ -90,6 +91,23 @@ mod tests {
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
+
+    #[tokio::test]
+    async fn departures_that_this_version_cannot_read_are_neither_forgotten_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beadle.db");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
+        let departures = Departures(Some(store.clone()));
+        let (group_key, window) = (GroupKey::Union("Ops".into()), Duration::from_secs(3600));
+        let (now, newer) = (Time::from_seconds(1_800_000_000), r#"{"accounts":{"a":1}}"#);
+        store.put(note("aws", &group_key).name(), newer).await.unwrap();
+        assert!(departures.recent("aws", &group_key, now, window, |_| false).await.is_err());
+        let departure = Departure { at: now, accounts: vec!["b".into()], confirmed: Vec::new(), members: 40 };
+        let failure = departures.book("aws", &group_key, departure, window).await.unwrap_err();
+        assert!(failure.text.contains("a newer version wrote it"), "{}", failure.text);
+        assert_eq!(store.get(note("aws", &group_key).name()).await.unwrap().as_deref(), Some(newer));
+    }
 
     #[tokio::test]
     async fn an_approval_frees_the_window_of_those_whom_it_names_only() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use beadle_engine::Time;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +56,25 @@ pub(crate) struct Departure {
     pub(crate) accounts: Vec<String>,
     /// Those of the accounts whose person must lose the access. The directory confirmed this in a
     /// separate request for each person.
+    #[serde(deserialize_with = "stored_confirmed")]
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,
+}
+
+/// The first version stored one value for all accounts. Then no account counts as confirmed, so that
+/// all of them count in the window.
+fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Accounts(Vec<String>),
+        All(bool),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Accounts(accounts) => accounts,
+        Stored::All(_) => Vec::new(),
+    })
 }
 
 /// The people who left a group within the window and have not become members again.
@@ -169,6 +185,18 @@ mod tests {
 
     fn leaving(count: usize, members: usize, source: usize, is_protected: bool) -> Leaving {
         Leaving { count, members, source, is_protected, may_empty: false }
+    }
+
+    #[test]
+    fn a_departure_of_another_version_is_read() {
+        let read = |confirmed: &str| {
+            let text =
+                format!(r#"{{"at":7,"accounts":["a"],"confirmed":{confirmed},"members":9,"by":"corp"}}"#);
+            serde_json::from_str::<Departure>(&text).map(|departure| departure.confirmed)
+        };
+        assert_eq!(read(r#"["a"]"#).unwrap(), ["a"]);
+        assert_eq!(read("true").unwrap(), [""; 0], "the first version stored no accounts here");
+        assert!(read("{}").is_err());
     }
 
     #[test]

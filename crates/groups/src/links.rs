@@ -91,6 +91,7 @@ pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
 impl Metadata for GroupLink {
     const KIND: &'static str = "pair";
+    const IS_NEEDED: bool = true;
 }
 
 fn note(target: &str, group_key: &str) -> Note<GroupLink> {

@@ -40,6 +40,7 @@ struct NamedId(u64);
 
 impl Metadata for NamedId {
     const KIND: &'static str = "name";
+    const IS_NEEDED: bool = true;
 }
 
 /// Remembers the ids that the names in one organisation's policy mean. Without a store, it
@@ -159,6 +160,19 @@ mod tests {
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_a_newer_version_remembers_is_not_confirmed_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let names = Names::new(Some(store.clone()), "acme", &Clock::simulated(Time(1_000_000_000)));
+        let (note, newer) = (names.note(Named::User, "mona"), r#"{"id":501,"node":"U_1"}"#);
+        store.put(note.name(), newer).await.unwrap();
+        let another = names.meant_before(Named::User, "mona", 502).await;
+        assert!(matches!(another, Err(StoreError::Newer { .. })), "{another:?}");
+        assert_eq!(store.get(note.name()).await.unwrap().as_deref(), Some(newer));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_an_operator_confirms_elsewhere_counts_for_the_next_event_and_soon_for_a_sweep() {

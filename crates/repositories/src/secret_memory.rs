@@ -25,6 +25,7 @@ struct DigestKey(String);
 
 impl Metadata for DigestKey {
     const KIND: &'static str = "secret-digest-key";
+    const IS_NEEDED: bool = true;
 }
 
 /// What Beadle remembers of a secret that it wrote.

@@ -9,6 +9,7 @@ use crate::policy::{Policy, Waiver, WaiverRules};
 
 impl Metadata for Waiver {
     const KIND: &'static str = "waiver";
+    const IS_NEEDED: bool = true;
 }
 
 /// Returns the note that has a waiver of `beadle waive`, by the code of the waiver. With an empty
@@ -89,5 +90,26 @@ impl WaiverBook {
             });
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiver_that_this_version_cannot_read_is_an_error_and_not_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let store: &dyn Store = &store;
+        let newer =
+            r#"{"keys":["topics"],"repositories":["*"],"until":7,"reason":"x","owner":"ann","ticket":"A-1"}"#;
+        store.put(stored_waiver("acme", "a").name(), newer).await.unwrap();
+        assert_eq!(stored_waivers(store, "acme").await.unwrap().len(), 1, "it has only a further field");
+        store.put(stored_waiver("acme", "b").name(), r#"{"paths":["topics"]}"#).await.unwrap();
+        let error = stored_waivers(store, "acme").await.unwrap_err().to_string();
+        assert!(error.contains("cannot read the note `waiver:acme:b`"), "{error}");
     }
 }

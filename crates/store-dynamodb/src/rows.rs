@@ -2,13 +2,19 @@
 //! The write fails if another process has written the row meanwhile.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use beadle_engine::{Key, Lease, Row, StoreError, Time};
+use serde_json::{Map, Value};
 
 use crate::DynamoStore;
 use crate::items::{
-    Item, TRIES, failed, get, get_json, get_number, json, number, padded, pause, shard, text,
+    Item, TRIES, corrupt, failed, get, get_json, get_number, json, number, padded, pause, shard, text,
 };
+
+/// The fields of a row in its stored form.
+type Fields = Map<String, Value>;
 
 pub(crate) fn name(key: &Key) -> String {
     format!("row#{key}")
@@ -35,23 +41,32 @@ fn place(row: &Row) -> Option<(String, String)> {
     }
 }
 
+/// Returns the stored form of a row that this version has changed. Fields that only a newer version
+/// knows stay, and so do the values that this version did not change: one of them can be a word that
+/// this version reads as another one.
+fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
+    let mut merged: Fields = serde_json::from_str(stored)?;
+    let (before, mut after) = (fields(before)?, fields(after)?);
+    merged.retain(|name, _| after.contains_key(name) || !before.contains_key(name));
+    after.retain(|name, value| before.get(name) != Some(&*value));
+    merged.append(&mut after);
+    Ok(merged)
+}
+
+fn fields(row: &Row) -> serde_json::Result<Fields> {
+    serde_json::from_value(serde_json::to_value(row)?)
+}
+
 /// Reads the row of a key from its item.
 pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
     get_json(doing, item, "row")
 }
 
 impl DynamoStore {
-    /// Returns the row of a key, and the version of the row. If the key has no row, the version is
-    /// 0.
-    pub(crate) async fn load(
-        &self,
-        doing: &'static str,
-        key: &Key,
-    ) -> Result<(Option<Row>, u64), StoreError> {
-        match self.read(doing, &name(key), "row").await? {
-            Some(item) => Ok((Some(of(doing, &item)?), get_number(&item, "v").unwrap_or(0))),
-            None => Ok((None, 0)),
-        }
+    /// Returns the row of a key, if it has one.
+    pub(crate) async fn load(&self, doing: &'static str, key: &Key) -> Result<Option<Row>, StoreError> {
+        let item = self.read(doing, &name(key), "row").await?;
+        item.map(|item| of(doing, &item)).transpose()
     }
 
     /// Changes the row of a key, and returns the result of `change`.
@@ -73,11 +88,24 @@ impl DynamoStore {
         change: impl Fn(&mut Row) -> T,
     ) -> Result<(T, [Row; 2]), StoreError> {
         for attempt in 0..TRIES {
-            let (found, version) = self.load(doing, key).await?;
-            let before = found.unwrap_or_else(|| Row::new(key.clone()));
+            let item = self.read(doing, &name(key), "row").await?;
+            let version = item.as_ref().and_then(|item| get_number(item, "v")).unwrap_or(0);
+            let before = match &item {
+                Some(item) => of(doing, item)?,
+                None => Row::new(key.clone()),
+            };
             let mut row = before.clone();
             let result = change(&mut row);
-            if row == before || self.write(doing, &row, version).await? {
+            if row == before {
+                return Ok((result, [before, row]));
+            }
+            let stored = item.as_ref().and_then(|item| get(item, "row"));
+            let value = match stored.map(|stored| merged(stored, &before, &row)).transpose() {
+                Ok(Some(fields)) => json(doing, &fields)?,
+                Ok(None) => json(doing, &row)?,
+                Err(error) => return Err(corrupt(doing, &error)),
+            };
+            if self.write(doing, &row, value, version).await? {
                 return Ok((result, [before, row]));
             }
             pause(attempt).await;
@@ -86,18 +114,20 @@ impl DynamoStore {
         Err(StoreError::Unavailable { doing, why })
     }
 
-    /// Writes a row if the version of the stored row is still `version`.
+    /// Writes a row if the version of the stored row is still `version`. `value` is the stored form
+    /// of the row.
     pub(crate) async fn write(
         &self,
         doing: &'static str,
         row: &Row,
+        value: AttributeValue,
         version: u64,
     ) -> Result<bool, StoreError> {
         let token = format!("{:032x}", rand::random::<u128>());
         let mut item = Item::from([
             ("pk".to_owned(), text(name(&row.key))),
             ("sk".to_owned(), text("row")),
-            ("row".to_owned(), json(doing, row)?),
+            ("row".to_owned(), value),
             ("v".to_owned(), number(version + 1)),
             ("token".to_owned(), text(&token)),
             // A transaction uses these two attributes to check a lease.
@@ -160,7 +190,40 @@ impl DynamoStore {
         now: Time,
     ) -> Result<bool, StoreError> {
         let Some(lease) = lease else { return Ok(true) };
-        let (row, _) = self.load(doing, &lease.key).await?;
+        let row = self.load(doing, &lease.key).await?;
         Ok(row.is_some_and(|row| row.holds(lease, now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Lane, Mark, Timing};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_only_a_newer_version_knows_stays_in_a_row() {
+        let key = Key::new("repository", "acme", 1);
+        let mut row = Row::new(key.clone());
+        row.mark(&Mark::new(key.clone(), Lane::Sweep), Time(0), &Timing::default());
+        let mut stored = serde_json::to_value(&row).unwrap();
+        stored["lane"] = "urgent".into();
+        stored["colour"] = "green".into();
+        stored["parked"] = json!({ "reason": "quarantined", "why": "x", "since": 5, "until": 9 });
+        stored["trace"] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into();
+        let before: Row = serde_json::from_value(stored.clone()).unwrap();
+        let mut after = before.clone();
+        after.mark(&Mark::new(key.clone(), Lane::Sweep), Time(10), &Timing::default());
+        let mut expected = stored.clone();
+        expected["wanted"] = 2.into();
+        assert_eq!(Value::Object(merged(&stored.to_string(), &before, &after).unwrap()), expected);
+        // An operator makes the key due again, and the row loses its trace.
+        after.mark(&Mark::new(key, Lane::Manual), Time(20), &Timing::default());
+        after.trace = None;
+        let left = Value::Object(merged(&stored.to_string(), &before, &after).unwrap());
+        assert_eq!((&left["parked"], &left["lane"]), (&json!(null), &json!("manual")));
+        assert_eq!((&left["colour"], left.get("trace")), (&json!("green"), None));
+        assert_eq!(serde_json::from_value::<Row>(left).unwrap(), after);
     }
 }

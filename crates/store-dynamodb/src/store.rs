@@ -11,6 +11,7 @@ use beadle_engine::{
 
 use crate::DynamoStore;
 use crate::holds::hold_item;
+use crate::items::json;
 
 #[async_trait]
 impl Inbox for DynamoStore {
@@ -85,7 +86,7 @@ impl Queue for DynamoStore {
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
-        Ok(self.load("reading a key", key).await?.0)
+        self.load("reading a key", key).await
     }
 
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError> {
@@ -221,7 +222,7 @@ impl Maintenance for DynamoStore {
     async fn take(&self, piece: StoreRecord) -> Result<(), StoreError> {
         const DOING: &str = "storing a copied record";
         match piece {
-            StoreRecord::Row(row) => self.write(DOING, &row, 0).await.map(drop),
+            StoreRecord::Row(row) => self.write(DOING, &row, json(DOING, &row)?, 0).await.map(drop),
             StoreRecord::Delivery(row, body) => self.take_delivery(DOING, &row, body).await,
             StoreRecord::Entries(entries) => self.take_entries(DOING, &entries).await,
             StoreRecord::Hold(hold) => self.put_item(DOING, hold_item(DOING, &hold)?).await,

@@ -33,8 +33,6 @@ pub(crate) async fn lock(transaction: &Transaction<'_>, instance: &str) -> Resul
 /// Reads a reservation from a row. `from` is the first of its columns.
 fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Failed> {
     let state: &str = get(row, from + 5)?;
-    let state = Spent::named(state)
-        .ok_or_else(|| Failed::Damaged(format!("invalid state `{state}` of a reservation")))?;
     let intent: Option<i64> = get(row, from + 10)?;
     Ok(GuardReservation {
         instance: get(row, from)?,
@@ -42,7 +40,7 @@ fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, F
         key: get(row, from + 2)?,
         aspect: get(row, from + 3)?,
         at: Time(get(row, from + 4)?),
-        state,
+        state: Spent::stored(state),
         weakens: number(row, from + 6)?,
         exposes: number(row, from + 7)?,
         removes: number(row, from + 8)?,

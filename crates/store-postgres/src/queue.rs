@@ -254,8 +254,8 @@ pub(crate) async fn depth<C: GenericClient>(on: &C, now: Time) -> Result<Depth, 
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= $1) GROUP BY lane";
     for row in sql::query(on, waiting, &[&now.0]).await? {
         let lane: &str = get(&row, 0)?;
-        let lane: Lane = lane.parse().map_err(Failed::damaged)?;
-        depth.due[lane as usize] = number(&row, 1)?;
+        let count: u64 = number(&row, 1)?;
+        depth.due[Lane::stored(lane) as usize] += count;
     }
     let oldest = "SELECT first_dirty FROM work
          WHERE due IS NOT NULL AND (lease_until IS NULL OR lease_until <= $1) AND NOT EXISTS

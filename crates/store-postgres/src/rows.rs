@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Key, Row, Time};
+use beadle_engine::{Key, Lane, Row, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
@@ -41,7 +41,7 @@ pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Row, Failed> {
     let (lease_until, parked): (Option<i64>, Option<&str>) = (get(row, 11)?, get(row, 12)?);
     Ok(Row {
         key: key.parse::<Key>().map_err(Failed::damaged)?,
-        lane: lane.parse().map_err(Failed::damaged)?,
+        lane: Lane::stored(lane),
         wanted: number(row, 2)?,
         done: number(row, 3)?,
         claimed: number(row, 4)?,

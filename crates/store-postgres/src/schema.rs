@@ -214,7 +214,8 @@ async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Fai
     let (version, oldest) = read(transaction).await?;
     if oldest > newest() {
         return Err(Failed::Damaged(format!(
-            "the schema `{schema}` has version {version}, and this Beadle supports versions up to {}",
+            "the schema `{schema}` has version {version}, and this Beadle supports versions up to {}: start a version \
+             of Beadle that is at least as new as the one that changed the schema",
             newest()
         )));
     }

@@ -33,15 +33,13 @@ fn booking(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserv
 
 fn fields(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReservation> {
     let state: String = row.get(from + 5)?;
-    let state = Spent::named(&state)
-        .ok_or_else(|| damaged(from + 5, format!("invalid state `{state}` of a reservation")))?;
     Ok(GuardReservation {
         instance: row.get(from)?,
         digest: row.get(from + 1)?,
         key: row.get(from + 2)?,
         aspect: row.get(from + 3)?,
         at: Time(row.get(from + 4)?),
-        state,
+        state: Spent::stored(&state),
         weakens: row.get(from + 6)?,
         exposes: row.get(from + 7)?,
         removes: row.get(from + 8)?,

@@ -263,8 +263,8 @@ pub(crate) fn depth(connection: &Connection, now: Time) -> rusqlite::Result<Dept
     let mut groups = statement.query([now.0])?;
     while let Some(group) = groups.next()? {
         let lane: String = group.get(0)?;
-        let lane: Lane = lane.parse().map_err(|error| crate::rows::damaged(0, error))?;
-        depth.due[lane as usize] = group.get(1)?;
+        let count: u64 = group.get(1)?;
+        depth.due[Lane::stored(&lane) as usize] += count;
     }
     // The query uses the index on ages to find the oldest key that is not paused.
     let oldest = "SELECT first_dirty FROM work

@@ -1,6 +1,6 @@
 //! Converts rows of the queue to SQL values and back.
 
-use beadle_engine::{Key, Row, Time};
+use beadle_engine::{Key, Lane, Row, Time};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -32,7 +32,7 @@ fn fields(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let parked: Option<String> = row.get(12)?;
     Ok(Row {
         key: key.parse::<Key>().map_err(|error| damaged(0, error))?,
-        lane: lane.parse().map_err(|error| damaged(1, error))?,
+        lane: Lane::stored(&lane),
         wanted: row.get(2)?,
         done: row.get(3)?,
         claimed: row.get(4)?,

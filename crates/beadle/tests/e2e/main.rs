@@ -75,6 +75,7 @@ mod told;
 #[cfg(feature = "otel")]
 mod traces;
 mod undo;
+mod upgrade;
 mod waivers;
 mod webhooks;
 mod week;

@@ -14,7 +14,7 @@ use crate::plan::{Risk, Risks};
 
 /// What became of the room that the guard reserved for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", try_from = "Stored")]
+#[serde(rename_all = "lowercase", from = "Stored")]
 pub enum Spent {
     /// The write has not begun. If Beadle retries the same change, the change uses this room.
     Reserved,
@@ -41,9 +41,10 @@ impl Spent {
         }
     }
 
-    /// Returns the state that is stored under this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    /// Returns the state that is stored under this name. A state that only a newer version knows
+    /// counts as [`Self::Unknown`], so that its room stays used.
+    pub fn stored(name: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Unknown)
     }
 }
 
@@ -56,15 +57,13 @@ enum Stored {
     Named(String),
 }
 
-impl TryFrom<Stored> for Spent {
-    type Error = String;
-
-    fn try_from(stored: Stored) -> Result<Self, String> {
+impl From<Stored> for Spent {
+    fn from(stored: Stored) -> Self {
         match stored {
-            Stored::Used(true) => Ok(Self::Written),
+            Stored::Used(true) => Self::Written,
             // An older version also stored `false` after a lost answer.
-            Stored::Used(false) => Ok(Self::Unknown),
-            Stored::Named(name) => Self::named(&name).ok_or_else(|| format!("unknown state `{name}`")),
+            Stored::Used(false) => Self::Unknown,
+            Stored::Named(name) => Self::stored(&name),
         }
     }
 }

@@ -131,6 +131,7 @@ pub struct Ledger {
 
 impl Metadata for Ledger {
     const KIND: &'static str = "notify";
+    const IS_NEEDED: bool = true;
 }
 
 impl Ledger {

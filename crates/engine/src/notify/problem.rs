@@ -160,11 +160,29 @@ pub struct Found {
 
 /// The problems of a topic: their number, and the hashes of their identities.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredMembers")]
 pub struct Members {
     /// The number of problems.
     pub count: u64,
     /// The smallest hashes, at most 200.
     hashes: BTreeSet<u32>,
+}
+
+/// The problems in their stored form. The first version stored only the hashes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredMembers {
+    Counted { count: u64, hashes: BTreeSet<u32> },
+    Hashes(BTreeSet<u32>),
+}
+
+impl From<StoredMembers> for Members {
+    fn from(stored: StoredMembers) -> Self {
+        match stored {
+            StoredMembers::Counted { count, hashes } => Self { count, hashes },
+            StoredMembers::Hashes(hashes) => Self { count: hashes.len() as u64, hashes },
+        }
+    }
 }
 
 impl Members {

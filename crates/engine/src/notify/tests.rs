@@ -390,3 +390,27 @@ fn a_stored_ledger_is_read_back() {
     }
     assert_eq!(serde_json::from_str::<Ledger>("{}").unwrap(), Ledger::default());
 }
+
+#[test]
+fn the_ledger_of_another_version_is_read() {
+    let mut ledger = Ledger::default();
+    let present = held([1, 2]);
+    for second in [0, 30] {
+        ledger.observe("ops", &present, &rules(10), false, at(second));
+    }
+    assert!(ledger.outbox().is_some());
+    ledger.delivered(at(31));
+    let mut stored = serde_json::to_value(&ledger).unwrap();
+    stored["told"][0]["urgency"] = "a newer version has this field".into();
+    let newer: Ledger = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(newer, ledger);
+    // The first version stored only the hashes of the problems.
+    stored["told"][0]["members"] = stored["told"][0]["members"]["hashes"].clone();
+    let older: Ledger = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(older, ledger);
+    // A ledger that this version cannot read is not empty: each problem would be told again.
+    stored["told"][0]["topic"]["kind"] = "quota-low".into();
+    assert!(serde_json::from_value::<Ledger>(stored).is_err());
+    let is_needed = <Ledger as crate::note::Metadata>::IS_NEEDED;
+    assert!(is_needed, "the ledger stays as it is");
+}

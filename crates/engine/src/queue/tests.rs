@@ -298,6 +298,22 @@ fn a_row_of_a_version_without_traces_is_read() {
 }
 
 #[test]
+fn a_row_of_a_newer_version_is_read_and_stays_where_it_is() {
+    let mut stored = serde_json::to_value(Row { wanted: 1, ..row() }).unwrap();
+    stored["lane"] = "urgent".into();
+    stored["colour"] = "green".into();
+    let read: Row = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!((read.lane, read.due_at()), (Lane::Sweep, Some(Time(0))), "the key stays due");
+    stored["parked"] = serde_json::json!({ "reason": "quarantined", "why": "x", "since": 5, "until": 9 });
+    let mut read: Row = serde_json::from_value(stored).unwrap();
+    read.mark(&mark(Lane::Event), Time(10), &T);
+    let parked = read.parked.clone().unwrap();
+    assert_eq!((parked.reason, parked.why.as_str(), read.wanted), (ParkReason::Held, "x", 2));
+    read.mark(&mark(Lane::Manual), Time(20), &T);
+    assert_eq!(read.parked, None, "an operator makes the key due again");
+}
+
+#[test]
 fn the_largest_numbers_of_a_stored_row_do_no_harm() {
     let mut row = Row {
         wanted: u64::MAX,

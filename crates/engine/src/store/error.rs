@@ -20,4 +20,16 @@ pub enum StoreError {
         /// A description of what is wrong with the data.
         why: String,
     },
+    /// This version of Beadle cannot read one stored value that it must not ignore, because a newer
+    /// version wrote it. The value stays as it is. A process of the newer version can do the work.
+    #[error(
+        "{doing}: this version of Beadle cannot read {what}, because a newer version wrote it, or because it is \
+         damaged: use the newest version of Beadle that has used this store"
+    )]
+    Newer {
+        /// A description of what the call was doing.
+        doing: &'static str,
+        /// The name of the value.
+        what: String,
+    },
 }

@@ -48,6 +48,7 @@ struct UndoneValue {
 
 impl Metadata for Undone {
     const KIND: &'static str = "undone";
+    const IS_NEEDED: bool = true;
 }
 
 impl Undone {

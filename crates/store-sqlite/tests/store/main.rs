@@ -10,6 +10,7 @@ mod damaged;
 mod faults;
 mod guard;
 mod model;
+mod newer;
 mod suite;
 mod sweep;
 mod task_lease;

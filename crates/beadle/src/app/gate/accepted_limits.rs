@@ -1,18 +1,37 @@
 //! Stores the limits of the guard that a service accepted last, for each organisation and target.
 //! Raised limits wait for the gate. Lowered limits are in force at once.
 
-use beadle_engine::{Metadata, Note, Store, StoreError};
+use beadle_engine::{Limits, Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::app::gate::guard_limits::GuardLimits;
 
 /// The last accepted limits of an organisation or a target.
 #[derive(Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Stored")]
 struct AcceptedLimits(GuardLimits);
+
+/// The limits in their stored form. The first version stored only the limits of all repositories or
+/// groups.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    All(GuardLimits),
+    Guard(Limits),
+}
+
+impl From<Stored> for AcceptedLimits {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::All(limits) => Self(limits),
+            Stored::Guard(guard) => Self(GuardLimits { guard, groups: None }),
+        }
+    }
+}
 
 impl Metadata for AcceptedLimits {
     const KIND: &'static str = "accepted-limits";
+    const IS_NEEDED: bool = true;
 }
 
 fn note(instance: &str) -> Note<AcceptedLimits> {
@@ -63,10 +82,32 @@ pub(crate) async fn usable(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Limits;
-
     use super::*;
     use crate::app::store;
+
+    #[tokio::test]
+    async fn limits_of_other_versions_are_read_or_never_count_as_missing() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let guard = Limits { removes: 3, ..Limits::default() };
+        let configured = GuardLimits { guard: Limits { removes: 99, ..guard }, groups: None };
+        let mut stored = serde_json::to_value(guard).unwrap();
+        // The first version had no other limits.
+        store.put(note("acme").name(), &stored.to_string()).await.unwrap();
+        assert_eq!(begin(store, "acme", configured).await.unwrap().guard.removes, 3);
+        // A newer version has a further limit.
+        stored["renames"] = 7.into();
+        let newer = serde_json::json!({ "guard": stored, "people": { "joins": 9 } });
+        store.put(note("acme").name(), &newer.to_string()).await.unwrap();
+        assert_eq!(usable(store, "acme", configured).await.unwrap().guard.removes, 3);
+        // This version cannot read the limits, so it raises none, and leaves them as they are.
+        let newer = r#"{"per_team":{"removes":3}}"#;
+        store.put(note("acme").name(), newer).await.unwrap();
+        for result in [begin(store, "acme", configured).await, usable(store, "acme", configured).await] {
+            assert!(matches!(result, Err(StoreError::Newer { .. })), "{result:?}");
+        }
+        assert_eq!(store.get(note("acme").name()).await.unwrap().as_deref(), Some(newer));
+    }
 
     #[tokio::test]
     async fn raised_limits_wait_and_lowered_limits_are_in_force_at_once() {

@@ -12,6 +12,7 @@ struct AcceptedTarget(String);
 
 impl Metadata for AcceptedTarget {
     const KIND: &'static str = "accepted-target";
+    const IS_NEEDED: bool = true;
 }
 
 fn note(name: &str) -> Note<AcceptedTarget> {

@@ -83,6 +83,7 @@ pub(crate) struct GenerationApproval {
 
 impl Metadata for HeldGeneration {
     const KIND: &'static str = HELD_NOTE;
+    const IS_NEEDED: bool = true;
 }
 
 impl HeldGeneration {

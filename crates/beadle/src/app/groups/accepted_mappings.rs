@@ -20,6 +20,7 @@ pub(in crate::app) struct AcceptedMappings {
 
 impl Metadata for AcceptedMappings {
     const KIND: &'static str = "accepted-mappings";
+    const IS_NEEDED: bool = true;
 }
 
 /// A part of the text of the mappings.

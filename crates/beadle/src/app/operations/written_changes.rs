@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::journal::{Happened, IntendedChange, OperatorAction, RunCounts, SweepEnd};
-use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Store, Time};
+use beadle_engine::{Change, Detail, Entry, EntryKind, History, Key, Listing, Mode, Store, Time};
 
 use crate::app::operations::key_names::PAGE;
 
@@ -164,7 +164,8 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
 }
 
 /// Returns the wanted writes of a list, oldest first. Writes that certainly did not happen are not
-/// in the result.
+/// in the result. Fails if a wanted write has a form that this version cannot read: without it, the
+/// result would be incomplete, and a run would get writes of the run before it.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,
@@ -192,11 +193,41 @@ async fn writes(
                         one.is_confirmed = result.written == Happened::Yes;
                     }
                 }
+                (Detail::Other(_), None) if entry.kind == EntryKind::Intent => {
+                    let Ok(key) = entry.key.parse::<Key>() else { continue };
+                    let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
+                    let one = Written { seq, at, key, subject, change: unread(), is_confirmed: false };
+                    if is_wanted(&one) {
+                        bail!(newer(seq));
+                    }
+                }
+                (Detail::Other(_), Some(intent)) if found.contains_key(&intent) => bail!(newer(entry.seq)),
                 _ => {}
             }
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// Returns a change that stands for one that this version cannot read.
+fn unread() -> Change<()> {
+    Change {
+        aspect: String::new(),
+        what: String::new(),
+        fields: Vec::new(),
+        mode: Mode::Observe,
+        after: Vec::new(),
+        stop: None,
+        reaches: 1,
+        write: (),
+    }
+}
+
+fn newer(seq: u64) -> String {
+    format!(
+        "this version of Beadle cannot read entry {seq} of the journal, because a newer version wrote it\n\
+         hint: use the newest version of Beadle that has used this store"
+    )
 }
 
 #[cfg(test)]
@@ -294,6 +325,35 @@ mod tests {
         for word in ["0", "last", "999", "0123456789ab"] {
             assert!(named(&[word]).await.is_err(), "{word}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_only_a_newer_version_can_read_is_not_left_out() {
+        let (_folder, store) = temporary();
+        let earlier = write(&store, "earlier", Happened::Yes).await;
+        write(&store, "one", Happened::Yes).await;
+        let mut detail = serde_json::to_value(change("two")).unwrap();
+        detail["generation"] = "g".into();
+        detail["colour"] = "green".into();
+        let intent = entry(EntryKind::Intent, None, detail.into());
+        let newer = store.journal(None, vec![intent], Time(1000)).await.unwrap().unwrap()[0];
+        let result = entry(EntryKind::Result, Some(newer), json!({ "written": true }).into());
+        store.journal(None, vec![result], Time(1000)).await.unwrap();
+        let run = run(&store, 2).await;
+        let named = async |word: String| super::named(&store, &[word]).await;
+        let why = format!("cannot read entry {newer} of the journal");
+        for word in [run.to_string(), newer.to_string()] {
+            let error = named(word).await.unwrap_err().to_string();
+            assert!(error.contains(&why), "{error}");
+        }
+        assert!(since(&store, Time(0)).await.unwrap_err().to_string().contains(&why));
+        assert_eq!(topics(&named(earlier.to_string()).await.unwrap()), ["earlier"]);
+        assert_eq!(topics(&named(change("one").digest(&key())).await.unwrap()), ["one"]);
+        // The change can be read, and its result cannot.
+        let detail = json!({ "written": true, "colour": "green" });
+        let result = entry(EntryKind::Result, Some(earlier), detail.into());
+        store.journal(None, vec![result], Time(1000)).await.unwrap();
+        assert!(named(earlier.to_string()).await.is_err());
     }
 
     fn temporary() -> (tempfile::TempDir, SqliteStore) {

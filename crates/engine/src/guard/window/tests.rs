@@ -276,3 +276,27 @@ fn what_an_older_version_booked_is_read() {
     let again: Vec<GuardReservation> = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
     assert_eq!(again, read);
 }
+
+#[test]
+fn a_reservation_of_a_newer_version_uses_its_room() {
+    let mut window = Vec::new();
+    let limits = Limits { removes: 1, ..Limits::default() };
+    assert_eq!(ask(&mut window, &limits, &hold(1, "teams", Risk::Removes, 1), NOW), Verdict::Pass);
+    let mut stored = serde_json::to_value(&window[0]).unwrap();
+    stored["state"] = "transferred".into();
+    stored["team"] = "platform".into();
+    let read: GuardReservation = serde_json::from_value(stored).unwrap();
+    assert_eq!(read.state, Spent::Unknown);
+    let verdict = ask(&mut vec![read], &limits, &hold(2, "teams", Risk::Removes, 1), NOW);
+    assert!(matches!(verdict, Verdict::Hold(_)), "{verdict:?}");
+}
+
+#[test]
+fn a_hold_of_a_newer_version_counts_as_the_gravest_change_and_allows_no_write() {
+    let mut stored = serde_json::to_value(hold(1, "teams", Risk::Adds, 3)).unwrap();
+    stored["team"] = "platform".into();
+    stored["change"]["mode"] = "ask-first".into();
+    stored["change"]["fields"][0]["risk"] = "transfers".into();
+    let read: Hold = serde_json::from_value(stored).unwrap();
+    assert_eq!((read.change.risks().removes, read.change.mode), (3, Mode::Observe));
+}

@@ -183,6 +183,15 @@ fn a_text_that_no_type_describes_in_full_is_kept_as_it_is() {
 }
 
 #[test]
+fn an_entry_of_a_newer_version_is_read() {
+    let text = r#"{"seq":4,"at":7,"kind":"archived","key":"-","subject":"acme","intent":null,"place":"eu","detail":{"archived":403}}"#;
+    let entry: Entry = serde_json::from_str(text).unwrap();
+    assert_eq!((entry.kind, entry.kind.as_str()), (EntryKind::Other, "other"));
+    assert_eq!(entry.detail, Detail::Other(serde_json::json!({ "archived": 403 })));
+    assert!(serde_json::from_str::<EntryKind>("7").is_err());
+}
+
+#[test]
 fn an_entry_is_read_with_its_detail() {
     let text = r#"{"seq":4,"at":7,"kind":"refused","key":"-","subject":"acme","intent":null,"detail":{"status":403}}"#;
     let entry: Entry = serde_json::from_str(text).unwrap();

@@ -1,0 +1,148 @@
+//! An older version of Beadle and this version, at work on one state.
+//!
+//! `cargo xtask upgrade --from COMMIT` builds the program of an older commit, and names it in
+//! `BEADLE_OLD_PROGRAM`. Without it, these tests are left out.
+
+#[cfg(feature = "aws")]
+mod dynamodb;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "aws", feature = "postgres"))]
+mod rolling;
+mod sqlite;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::notify::Receiver;
+use crate::repair::{POLICY, declared};
+use crate::world::{Ran, Serving, World, acme};
+
+/// The variable with the path of the older version's program.
+const OLD: &str = "BEADLE_OLD_PROGRAM";
+/// The program of this version.
+const NEW: &str = env!("CARGO_BIN_EXE_beadle");
+/// The number of repositories that drift.
+const REPOSITORIES: usize = 4;
+
+/// Returns the older version's program. Without it, prints that the test is left out.
+fn old_program() -> Option<String> {
+    let program = std::env::var(OLD).ok();
+    if program.is_none() {
+        eprintln!("left out: {OLD} is not set");
+    }
+    program
+}
+
+/// The place of the state, as variables of the environment.
+struct Place {
+    env: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    fn command(&self, program: &str, config: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.arg("--config").arg(config).stdin(Stdio::null());
+        command.env("FAILPOINTS", "settle=return;first-generation=return");
+        command.envs(self.env.iter().map(|(name, value)| (*name, value.as_str())));
+        command
+    }
+
+    /// Runs a command of an operator with one of the programs, and returns its output.
+    async fn ask(&self, program: &str, world: &World, args: &[&str]) -> String {
+        Ran::of(self.command(program, &world.config()), args).await.expect(0).out
+    }
+
+    /// Returns one field of each line that a command prints as JSON.
+    async fn listed(&self, program: &str, world: &World, args: &[&str], field: &str) -> BTreeSet<String> {
+        let out = self.ask(program, world, args).await;
+        let value = |line: &str| match &serde_json::from_str::<Value>(line).unwrap()[field] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        out.lines().map(value).collect()
+    }
+}
+
+/// A service of one of the versions. It has its own ports, and the rest of the configuration is that
+/// of the world.
+struct Process {
+    ports: [u16; 2],
+    serving: Serving,
+}
+
+impl Process {
+    /// Starts a service, and waits until it accepts deliveries.
+    async fn start(place: &Place, program: &str, world: &World, name: &str) -> Self {
+        let ports = [(); 2].map(|()| beadle_emulate::free_port());
+        let mut text = std::fs::read_to_string(world.config()).unwrap();
+        for (old, new) in world.ports.iter().zip(ports) {
+            text = text.replace(&format!("127.0.0.1:{old}\""), &format!("127.0.0.1:{new}\""));
+        }
+        let config = world.path().join(format!("{name}.toml"));
+        std::fs::write(&config, text).unwrap();
+        let serving = Serving::start(place.command(program, &config), world.path()).ready(ports[1]).await;
+        Self { ports, serving }
+    }
+
+    /// Makes drift in a repository, and sends a delivery about it. The service must accept it.
+    async fn drift(&self, world: &World, name: &str, id: &str) {
+        world.patch(json!({ name: { "has_wiki": true } }), false).await;
+        self.deliver(world, name, id).await;
+    }
+
+    async fn deliver(&self, world: &World, name: &str, id: &str) {
+        let number = world.repository(name)["id"].as_u64().unwrap();
+        let repository =
+            json!({ "id": number, "node_id": format!("R_kgDO{number:08}"), "owner": { "login": "acme" } });
+        let body =
+            json!({ "action": "edited", "organization": { "login": "acme" }, "repository": repository });
+        let sent = world.delivery_to(self.ports[0], id, "repository", body.to_string().as_bytes());
+        let status = sent.timeout(Duration::from_secs(10)).send().await.unwrap().status().as_u16();
+        assert!(matches!(status, 200 | 202), "{id}: {status}");
+    }
+
+    /// Asks the service to send notifications now. Only the process that runs the background tasks
+    /// does it.
+    async fn notify(&self, world: &World) {
+        let url = format!("http://127.0.0.1:{}/tasks/notifications/run", self.ports[1]);
+        world.http.post(url).send().await.unwrap();
+    }
+
+    /// Stops the service with SIGTERM.
+    async fn stop(self) {
+        assert_eq!(self.serving.stop().await, Some(0));
+    }
+}
+
+/// Returns a world with repositories that are as declared, and with a repository `held`, in which the
+/// guard holds the removal of a team. The receiver gets a message about the hold.
+async fn world() -> (World, Arc<Receiver>) {
+    let mut repositories = json!({ "held": declared() });
+    repositories["held"]["teams"]["contractors"] = json!("admin");
+    for n in 0..REPOSITORIES {
+        repositories[format!("r{n}")] = declared();
+    }
+    let mut world = World::unlimited(acme(repositories)).await;
+    let receiver = Receiver::start(&mut world).await;
+    world.lines = format!("[worker]\nlease = \"2s\"\n{}", world.lines);
+    world.org_lines += "[org.guard]\nremoves = 0\nrepeats = 0\n";
+    world.policy("settings.yml", POLICY);
+    world.checked = false; // the calls are those of the other tests
+    (world, receiver)
+}
+
+/// Checks that the receiver got exactly one message about the hold.
+fn is_told_once(receiver: &Receiver) {
+    let is_opened =
+        |topics: &Value| topics.as_array().unwrap().iter().any(|topic| topic["state"] == "opened");
+    let messages = receiver.messages();
+    let opened: BTreeSet<&String> =
+        messages.iter().filter(|(_, topics)| is_opened(topics)).map(|(id, _)| id).collect();
+    assert_eq!(opened.len(), 1, "{messages:?}");
+}

@@ -75,8 +75,13 @@ pub(crate) async fn body<C: GenericClient>(
 }
 
 /// Deletes old data, up to a number of rows. Returns the number of deleted rows and bodies. Several
-/// processes may do this at the same time, so each passes over the rows of the others.
-pub(crate) async fn prune(transaction: &Transaction<'_>, retention: &Retention) -> Result<u64, Failed> {
+/// processes may do this at the same time, so each passes over the rows of the others. It deletes
+/// entries of the journal only if `with_journal` is set.
+pub(crate) async fn prune(
+    transaction: &Transaction<'_>,
+    retention: &Retention,
+    with_journal: bool,
+) -> Result<u64, Failed> {
     let bodies = "UPDATE inbox SET body = NULL WHERE n = ANY (ARRAY
          (SELECT n FROM inbox WHERE received < $1 AND body IS NOT NULL LIMIT $2 FOR UPDATE SKIP LOCKED))";
     let ids = "DELETE FROM inbox WHERE n = ANY (ARRAY
@@ -87,12 +92,15 @@ pub(crate) async fn prune(transaction: &Transaction<'_>, retention: &Retention) 
          (SELECT n FROM guard_booking WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
     let batch = i64::from(retention.batch);
     let mut deleted = 0;
-    for (statement, before) in [
-        (bodies, retention.bodies_before),
-        (ids, retention.ids_before),
-        (journal, retention.journal_before),
-        (window, retention.journal_before),
+    for (statement, before, is_due) in [
+        (bodies, retention.bodies_before, true),
+        (ids, retention.ids_before, true),
+        (journal, retention.journal_before, with_journal),
+        (window, retention.journal_before, true),
     ] {
+        if !is_due {
+            continue;
+        }
         deleted += sql::execute(transaction, statement, &[&before.0, &batch]).await?;
     }
     // This table is small, because almost every intent has a result.

@@ -399,8 +399,8 @@ impl MetadataStore for PostgresStore {
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
-        partitions::keep_up(&self.pool, retention.journal_before).await;
-        let done = transaction!(self, tx => inbox::prune(&tx, &retention).await?);
+        let rest = partitions::keep_up(&self.pool, retention.journal_before).await;
+        let done = transaction!(self, tx => inbox::prune(&tx, &retention, rest).await?);
         done.map_err(error_of("pruning"))
     }
 

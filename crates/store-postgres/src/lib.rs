@@ -51,6 +51,7 @@ mod guard;
 mod hang;
 mod holds;
 mod inbox;
+mod indexes;
 mod journal;
 mod listener;
 mod notes;

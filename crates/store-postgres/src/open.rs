@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::failed::{Failed, error_of};
 use crate::hang::is_suspect;
 use crate::schema::SchemaVersion;
-use crate::{schema, sql, tls};
+use crate::{indexes, schema, sql, tls};
 
 /// The oldest version of PostgreSQL that its developers still maintained at this writing, as the
 /// server reports it.
@@ -77,6 +77,7 @@ impl PostgresStore {
         let mut client = pool.get().await?;
         check(&client).await?;
         schema::migrate(&mut client, &address.schema).await?;
+        indexes::complete(client, &address.schema).await;
         Ok(Self { pool, channel: address.channel(), timing: settings.timing })
     }
 }

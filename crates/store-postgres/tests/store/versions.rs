@@ -115,6 +115,28 @@ async fn the_entries_of_an_old_partition_in_use_are_not_deleted_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_missing_is_built_beside_the_data() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    store.journal(None, vec![entry(1), entry(2)], Time(0)).await.unwrap().unwrap();
+    // The second index looks as after an interrupted build: only the index of the whole table is there.
+    let statements = "DROP INDEX guard_booking_age; DROP INDEX journal_kind;
+                      CREATE INDEX journal_kind ON ONLY journal (kind, seq)";
+    run(&url, statements).await;
+    let is_valid = |index: &str, expected: bool| {
+        format!(
+            "(SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('{index}') AND indisvalid) = {}",
+            i32::from(expected)
+        )
+    };
+    check(&url, &is_valid("journal_kind", false)).await;
+    open(&url).await;
+    for index in ["journal_kind", "guard_booking_age", "work_failed"] {
+        check(&url, &is_valid(index, true)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn entries_without_a_partition_are_not_lost() {
     let url = new_schema().await;
     let store = open(&url).await;

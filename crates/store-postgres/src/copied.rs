@@ -14,9 +14,9 @@ impl PostgresStore {
             StoreRecord::Delivery(row, body) => {
                 let body = body.map(|body| bodies::compress(&body)).transpose()?;
                 let keys = serde_json::to_string(&row.keys)?;
-                let delivery = row.with_body(Vec::new());
+                let arrived = inbox::Arrived { delivery: row.with_body(Vec::new()), body, keys };
                 let client = self.pool.get().await?;
-                inbox::insert(&client, &delivery, body.as_deref(), &keys).await.map(drop)
+                inbox::inserting(&client, &[&arrived]).await?.run(&client).await.map(drop)
             }
             StoreRecord::Entries(entries) => transaction!(self, tx => journal::take(&tx, &entries).await?),
             // A running service also stores holds in this way: those of an approved policy.

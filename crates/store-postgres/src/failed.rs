@@ -53,6 +53,45 @@ impl Failed {
         Self::Damaged(why.to_string())
     }
 
+    /// Adds the name of a row and what to do, if the row cannot be read.
+    pub(crate) fn of_row(self, name: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Damaged(why) => Self::Damaged(format!(
+                "{name}: {why}: correct the row in the database or restore it from a backup"
+            )),
+            other => other,
+        }
+    }
+
+    /// Returns the error for a failure before the commit was sent. If the connection ended, the
+    /// transaction stored nothing, so it can be repeated on another connection.
+    pub(crate) fn before_commit(self) -> Self {
+        // The server names the reason if it ends a connection on purpose.
+        let is_ended = |code: &SqlState| {
+            let ends = ["08", "57P", "25P03"];
+            ends.iter().any(|class| code.code().starts_with(class))
+        };
+        match self {
+            Self::Sql(error) if error.code().is_none_or(is_ended) => Self::Begin(error),
+            other => other,
+        }
+    }
+
+    /// Returns whether every other request would fail in the same way, because of the connection or
+    /// of the server and not because of the data of the request.
+    pub(crate) fn is_for_all(&self) -> bool {
+        match self {
+            Self::Damaged(_) => false,
+            Self::Begin(_) | Self::Pool(_) | Self::Unusable(_) => true,
+            Self::Sql(error) => error.code().is_none_or(|code| {
+                // A statement that was too slow has the class of a server that stops.
+                let is_of_server =
+                    ["08", "25", "53", "57", "58"].contains(&code.code().get(..2).unwrap_or(""));
+                is_of_server && *code != SqlState::QUERY_CANCELED
+            }),
+        }
+    }
+
     /// Returns the code of PostgreSQL for this error, if the server reported one.
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {
@@ -72,6 +111,11 @@ impl Failed {
 
     /// Returns the error of the store.
     pub(crate) fn into_error(self, doing: &'static str) -> StoreError {
+        self.error(doing)
+    }
+
+    /// Returns the error of the store for one of several calls that failed together.
+    pub(crate) fn error(&self, doing: &'static str) -> StoreError {
         // These tables and columns exist after the migration, so another version of Beadle changed
         // the schema, or a person did.
         let is_damage = matches!(self, Self::Damaged(_))

@@ -30,8 +30,16 @@ pub(crate) async fn lock(transaction: &Transaction<'_>, instance: &str) -> Resul
     sql::execute(transaction, lock, &[&instance]).await.map(drop)
 }
 
-/// Reads a reservation from a row. `from` is the first of its columns.
+/// Reads a reservation from a row. `from` is the first of its columns. The error names it. A window
+/// with such a reservation cannot be counted, so the guard lets nothing of its instance pass.
 fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Failed> {
+    fields(row, from).map_err(|failed| {
+        let digest: &str = get(row, from + 1).unwrap_or_default();
+        failed.of_row(format_args!("the reservation {digest} in the table `guard_booking`"))
+    })
+}
+
+fn fields(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Failed> {
     let state: &str = get(row, from + 5)?;
     let intent: Option<i64> = get(row, from + 10)?;
     Ok(GuardReservation {

@@ -9,9 +9,11 @@ use deadpool_postgres::{GenericClient, Transaction};
 use crate::failed::Failed;
 use crate::sql::{self, get, storable};
 
+/// Reads a hold from the columns `hold` and `digest`. The error names it.
 fn read(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
-    let text: &str = get(row, 0)?;
-    serde_json::from_str(text).map_err(Failed::damaged)
+    let (text, digest): (&str, &str) = (get(row, 0)?, get(row, 1)?);
+    let hold = serde_json::from_str(text).map_err(Failed::damaged);
+    hold.map_err(|failed| failed.of_row(format_args!("the hold {digest} in the table `hold`")))
 }
 
 /// Returns the stored holds that have one of these digests.
@@ -19,20 +21,21 @@ pub(crate) async fn known<C: GenericClient>(
     on: &C,
     digests: &[&str],
 ) -> Result<BTreeMap<String, Hold>, Failed> {
-    let rows = sql::query(on, "SELECT hold FROM hold WHERE digest = ANY ($1)", &[&digests]).await?;
+    let rows = sql::query(on, "SELECT hold, digest FROM hold WHERE digest = ANY ($1)", &[&digests]).await?;
     let holds = rows.iter().map(|row| read(row).map(|hold| (hold.digest.clone(), hold)));
     holds.collect()
 }
 
 /// Returns the hold that has this digest, if there is one.
 pub(crate) async fn find<C: GenericClient>(on: &C, digest: &str) -> Result<Option<Hold>, Failed> {
-    let found = sql::find(on, "SELECT hold FROM hold WHERE digest = $1", &[&storable(digest)]).await?;
+    let found =
+        sql::find(on, "SELECT hold, digest FROM hold WHERE digest = $1", &[&storable(digest)]).await?;
     found.as_ref().map(read).transpose()
 }
 
 /// Lists all holds.
 pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<Vec<Hold>, Failed> {
-    let rows = sql::query(on, "SELECT hold FROM hold ORDER BY since, digest", &[]).await?;
+    let rows = sql::query(on, "SELECT hold, digest FROM hold ORDER BY since, digest", &[]).await?;
     rows.iter().map(read).collect()
 }
 
@@ -46,7 +49,7 @@ pub(crate) async fn version<C: GenericClient>(on: &C) -> Result<String, Failed> 
 
 /// Lists the holds of a key.
 pub(crate) async fn of_key<C: GenericClient>(on: &C, key: &str) -> Result<Vec<Hold>, Failed> {
-    let query = "SELECT hold FROM hold WHERE key = $1 ORDER BY digest";
+    let query = "SELECT hold, digest FROM hold WHERE key = $1 ORDER BY digest";
     let rows = sql::query(on, query, &[&key]).await?;
     rows.iter().map(read).collect()
 }
@@ -106,11 +109,18 @@ pub(crate) async fn forget(
     instance: &str,
     generation: &str,
 ) -> Result<u64, Failed> {
-    let query = "SELECT hold FROM hold WHERE instance = $1";
+    let query = "SELECT hold, digest FROM hold WHERE instance = $1";
     let rows = sql::query(transaction, query, &[&instance]).await?;
-    let holds: Vec<Hold> = rows.iter().map(read).collect::<Result<_, _>>()?;
-    let stale = holds.into_iter().filter(|hold| hold.is_outdated(instance, generation));
-    let stale: Vec<String> = stale.map(|hold| hold.digest).collect();
+    let mut stale = Vec::new();
+    for row in &rows {
+        match read(row) {
+            Ok(hold) if hold.is_outdated(instance, generation) => stale.push(hold.digest),
+            Ok(_) => {}
+            // Nobody knows to which generation the hold belongs, so it stays.
+            Err(Failed::Damaged(why)) => tracing::error!(why, "hold unreadable, keeping it"),
+            Err(other) => return Err(other),
+        }
+    }
     delete(transaction, &stale).await?;
     Ok(stale.len() as u64)
 }

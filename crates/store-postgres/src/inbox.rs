@@ -4,35 +4,64 @@ use beadle_engine::{Delivery, DeliveryRow, Listing, Retention, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
-use crate::sql::{self, get, storable};
+use crate::sql::{self, Call, Param, get, storable};
 
-/// Stores a delivery with its compressed body. Returns `false` if its id is already stored. If
-/// another transaction has stored the id and is not committed yet, the function waits for it.
-pub(crate) async fn insert<C: GenericClient>(
-    on: &C,
-    delivery: &Delivery,
-    body: Option<&[u8]>,
-    keys: &str,
-) -> Result<bool, Failed> {
+/// A delivery in the form in which it is stored.
+pub(crate) struct Arrived {
+    /// The delivery without its body.
+    pub(crate) delivery: Delivery,
+    /// The compressed body.
+    pub(crate) body: Option<Vec<u8>>,
+    /// The keys of the delivery, as a JSON list.
+    pub(crate) keys: String,
+}
+
+impl Arrived {
+    /// Returns the stored form of the source and of the id.
+    pub(crate) fn identity(&self) -> (String, String) {
+        (storable(&self.delivery.source).into_owned(), storable(&self.delivery.id).into_owned())
+    }
+
+    /// Returns about how many bytes the delivery has.
+    pub(crate) fn size(&self) -> usize {
+        self.body.as_ref().map_or(0, Vec::len) + self.keys.len()
+    }
+}
+
+/// Prepares the statement that stores deliveries, and that returns the source and the id of each
+/// delivery that was not stored yet. If another transaction has stored an id and is not committed yet,
+/// the statement waits for it. Two transactions therefore insert their deliveries in the same order.
+pub(crate) async fn inserting<C: GenericClient>(on: &C, arrived: &[&Arrived]) -> Result<Call, Failed> {
     let statement = "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (source, id) DO NOTHING";
-    let (event, actor) = (storable(&delivery.event), delivery.actor.as_deref().map(storable));
-    let new = sql::execute(
-        on,
-        statement,
-        &[
-            &storable(&delivery.source),
-            &storable(&delivery.id),
-            &event,
-            &actor,
-            &storable(&delivery.instance),
-            &delivery.received.0,
-            &keys,
-            &body,
-        ],
-    )
-    .await?;
-    Ok(new > 0)
+         SELECT new.source, new.id, new.event, new.actor, new.instance, new.received, new.keys, new.body
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+             $8::bytea[]) WITH ORDINALITY
+         AS new (source, id, event, actor, instance, received, keys, body, place)
+         ORDER BY new.source COLLATE \"C\", new.id COLLATE \"C\", new.place
+         ON CONFLICT (source, id) DO NOTHING RETURNING source, id";
+    Call::prepare(on, statement, params(arrived)).await
+}
+
+fn params(arrived: &[&Arrived]) -> Vec<Param> {
+    let texts = |read: fn(&Arrived) -> &str| -> Param {
+        let texts = arrived.iter().map(|arrived| storable(read(arrived)).into_owned());
+        Box::new(texts.collect::<Vec<String>>())
+    };
+    let actors = arrived.iter().map(|arrived| arrived.delivery.actor.as_deref());
+    let actors: Vec<Option<String>> =
+        actors.map(|actor| actor.map(|text| storable(text).into_owned())).collect();
+    let received: Vec<i64> = arrived.iter().map(|arrived| arrived.delivery.received.0).collect();
+    let bodies: Vec<Option<Vec<u8>>> = arrived.iter().map(|arrived| arrived.body.clone()).collect();
+    vec![
+        texts(|arrived| &arrived.delivery.source),
+        texts(|arrived| &arrived.delivery.id),
+        texts(|arrived| &arrived.delivery.event),
+        Box::new(actors),
+        texts(|arrived| &arrived.delivery.instance),
+        Box::new(received),
+        texts(|arrived| &arrived.keys),
+        Box::new(bodies),
+    ]
 }
 
 /// Lists deliveries, with the newest delivery first.
@@ -47,7 +76,15 @@ pub(crate) async fn list<C: GenericClient>(on: &C, listing: &Listing) -> Result<
     rows.iter().map(read).collect()
 }
 
+/// Reads a delivery. The error names it.
 fn read(row: &tokio_postgres::Row) -> Result<DeliveryRow, Failed> {
+    fields(row).map_err(|failed| {
+        let (source, id): (&str, &str) = (get(row, 0).unwrap_or_default(), get(row, 1).unwrap_or_default());
+        failed.of_row(format_args!("the delivery {id} of {source} in the table `inbox`"))
+    })
+}
+
+fn fields(row: &tokio_postgres::Row) -> Result<DeliveryRow, Failed> {
     let keys: &str = get(row, 6)?;
     Ok(DeliveryRow {
         source: get(row, 0)?,
@@ -75,8 +112,13 @@ pub(crate) async fn body<C: GenericClient>(
 }
 
 /// Deletes old data, up to a number of rows. Returns the number of deleted rows and bodies. Several
-/// processes may do this at the same time, so each passes over the rows of the others.
-pub(crate) async fn prune(transaction: &Transaction<'_>, retention: &Retention) -> Result<u64, Failed> {
+/// processes may do this at the same time, so each passes over the rows of the others. It deletes
+/// entries of the journal only if `with_journal` is set.
+pub(crate) async fn prune(
+    transaction: &Transaction<'_>,
+    retention: &Retention,
+    with_journal: bool,
+) -> Result<u64, Failed> {
     let bodies = "UPDATE inbox SET body = NULL WHERE n = ANY (ARRAY
          (SELECT n FROM inbox WHERE received < $1 AND body IS NOT NULL LIMIT $2 FOR UPDATE SKIP LOCKED))";
     let ids = "DELETE FROM inbox WHERE n = ANY (ARRAY
@@ -87,12 +129,15 @@ pub(crate) async fn prune(transaction: &Transaction<'_>, retention: &Retention) 
          (SELECT n FROM guard_booking WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
     let batch = i64::from(retention.batch);
     let mut deleted = 0;
-    for (statement, before) in [
-        (bodies, retention.bodies_before),
-        (ids, retention.ids_before),
-        (journal, retention.journal_before),
-        (window, retention.journal_before),
+    for (statement, before, is_due) in [
+        (bodies, retention.bodies_before, true),
+        (ids, retention.ids_before, true),
+        (journal, retention.journal_before, with_journal),
+        (window, retention.journal_before, true),
     ] {
+        if !is_due {
+            continue;
+        }
         deleted += sql::execute(transaction, statement, &[&before.0, &batch]).await?;
     }
     // This table is small, because almost every intent has a result.

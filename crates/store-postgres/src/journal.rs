@@ -6,73 +6,122 @@ use beadle_engine::{Entry, EntryKind, History, Listing, Risk, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
-use crate::sql::{self, get, number, storable, stored};
+use crate::sql::{self, Call, Param, get, number, storable, stored};
 
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
 /// How many numbers a partition of the journal has.
 pub(crate) const PARTITION: i64 = 1_000_000;
 
 /// Adds entries, and returns their numbers.
+pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<Vec<u64>, Failed> {
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = appending(transaction, entries).await?.run(transaction).await?;
+    let first = first_number(&rows, entries.len())?;
+    Ok((first..).take(entries.len()).collect())
+}
+
+/// Prepares the statement that adds entries, and that returns the number of the last one.
 ///
 /// The numbers come from a row and not from a sequence of PostgreSQL. The lock of the row is kept
 /// until the commit, so entries become visible in the order of their numbers. A reader that
 /// continues after the greatest number that it has seen therefore misses no entry. This is the last
 /// step of each transaction that writes entries, because all of them wait for this lock. Only the
 /// beginning of a guarded write stores the number of its intent afterwards.
-pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<Vec<u64>, Failed> {
-    if entries.is_empty() {
-        return Ok(Vec::new());
-    }
-    let count = entries.len() as u64;
-    let next = "UPDATE journal_counter SET last = last + $1 RETURNING last";
-    let last: u64 = number(&sql::one(transaction, next, &[&stored(count)]).await?, 0)?;
-    let numbers: Vec<u64> = (last - count + 1..=last).collect();
-    insert(transaction, &numbers, entries).await?;
-    Ok(numbers)
+///
+/// The statement also keeps the list of the intents that have no result. A search for them in the
+/// whole journal would read millions of entries twice a minute.
+pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Result<Call, Failed> {
+    let statement = format!(
+        "WITH counter AS (UPDATE journal_counter SET last = last + $1 RETURNING last - $1 AS before, last),
+             opened AS (INSERT INTO open_intent (seq)
+                 SELECT counter.before + place FROM counter, unnest($2::bigint[]) AS place),
+             ended AS (DELETE FROM open_intent WHERE seq = ANY ($3::bigint[])),
+             written AS (INSERT INTO journal ({COLUMNS})
+                 SELECT counter.before + new.place, new.at, new.kind, new.key, new.subject, new.intent, new.detail,
+                     new.trace
+                 FROM counter, unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
+                     $10::text[]) WITH ORDINALITY
+                 AS new (at, kind, key, subject, intent, detail, trace, place))
+         SELECT last FROM counter"
+    );
+    let is_intent = |(_, entry): &(i64, &Entry)| entry.kind == EntryKind::Intent;
+    let opened: Vec<i64> = (1..).zip(entries).filter(is_intent).map(|(place, _)| place).collect();
+    let ended = ended(entries);
+    let mut params: Vec<Param> =
+        vec![Box::new(stored(entries.len() as u64)), Box::new(opened), Box::new(ended)];
+    params.extend(values(entries));
+    Call::prepare(on, &statement, params).await
+}
+
+/// Returns the number of the first of `count` entries from the result of [`appending`].
+pub(crate) fn first_number(rows: &[tokio_postgres::Row], count: usize) -> Result<u64, Failed> {
+    let Some(row) = rows.first() else {
+        return Err(Failed::Damaged("the table `journal_counter` must have one row, found none".into()));
+    };
+    let last: u64 = number(row, 0)?;
+    Ok((last + 1).saturating_sub(count as u64))
 }
 
 /// Stores entries of another store, and keeps their numbers.
 pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<(), Failed> {
-    let numbers: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+    let numbers: Vec<i64> = entries.iter().map(|entry| stored(entry.seq)).collect();
     let Some(last) = numbers.iter().max() else { return Ok(()) };
     let raise = "UPDATE journal_counter SET last = greatest(last, $1)";
-    sql::execute(transaction, raise, &[&stored(*last)]).await?;
-    insert(transaction, &numbers, entries).await
-}
-
-/// Stores entries, and keeps the list of the intents that have no result. A search for them in the
-/// whole journal would read millions of entries twice a minute.
-async fn insert(transaction: &Transaction<'_>, numbers: &[u64], entries: &[Entry]) -> Result<(), Failed> {
-    let ended: Vec<i64> = entries.iter().filter_map(|entry| entry.intent.map(stored)).collect();
-    let intended = entries.iter().zip(numbers).filter(|(entry, _)| entry.kind == EntryKind::Intent);
+    sql::execute(transaction, raise, &[last]).await?;
+    let statement = format!(
+        "WITH opened AS (INSERT INTO open_intent (seq) SELECT unnest($1::bigint[])),
+             ended AS (DELETE FROM open_intent WHERE seq = ANY ($2::bigint[]))
+         INSERT INTO journal ({COLUMNS})
+         SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+             $9::text[], $10::text[])"
+    );
+    let ended = ended(entries);
+    let intended = entries.iter().zip(&numbers).filter(|(entry, _)| entry.kind == EntryKind::Intent);
     // A copied page can have both an intent and its result. The statement cannot delete a row that it
     // inserts.
-    let opened = intended.map(|(_, number)| stored(*number)).filter(|number| !ended.contains(number));
+    let opened = intended.map(|(_, number)| *number).filter(|number| !ended.contains(number));
     let opened: Vec<i64> = opened.collect();
-    let numbers: Vec<i64> = numbers.iter().map(|number| stored(*number)).collect();
+    let mut params: Vec<Param> = vec![Box::new(opened), Box::new(ended), Box::new(numbers)];
+    params.extend(values(entries));
+    Call::prepare(transaction, &statement, params).await?.run(transaction).await.map(drop)
+}
+
+/// Returns the numbers of the intents whose results are among the entries.
+fn ended(entries: &[Entry]) -> Vec<i64> {
+    entries.iter().filter_map(|entry| entry.intent.map(stored)).collect()
+}
+
+/// Returns the values of entries without their numbers, one array for each column.
+fn values(entries: &[Entry]) -> Vec<Param> {
     let at: Vec<i64> = entries.iter().map(|entry| entry.at.0).collect();
-    let kinds: Vec<&str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
-    let keys: Vec<_> = entries.iter().map(|entry| storable(&entry.key)).collect();
-    let subjects: Vec<_> = entries.iter().map(|entry| storable(&entry.subject)).collect();
+    let kinds: Vec<&'static str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
+    let keys: Vec<String> = entries.iter().map(|entry| storable(&entry.key).into_owned()).collect();
+    let subjects: Vec<String> = entries.iter().map(|entry| storable(&entry.subject).into_owned()).collect();
     let intents: Vec<Option<i64>> = entries.iter().map(|entry| entry.intent.map(stored)).collect();
     let details: Vec<String> = entries.iter().map(|entry| entry.detail.to_string()).collect();
     let traces: Vec<Option<String>> = entries.iter().map(|entry| entry.trace.map(String::from)).collect();
-    let statement = format!(
-        "WITH opened AS (INSERT INTO open_intent (seq) SELECT unnest($9::bigint[])),
-             ended AS (DELETE FROM open_intent WHERE seq = ANY ($10::bigint[]))
-         INSERT INTO journal ({COLUMNS})
-         SELECT new.seq, new.at, new.kind, new.key, new.subject, new.intent, new.detail, new.trace
-         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-             $8::text[])
-         AS new ({COLUMNS})"
-    );
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
-        [&numbers, &at, &kinds, &keys, &subjects, &intents, &details, &traces, &opened, &ended];
-    sql::execute(transaction, &statement, &params).await?;
-    Ok(())
+    vec![
+        Box::new(at),
+        Box::new(kinds),
+        Box::new(keys),
+        Box::new(subjects),
+        Box::new(intents),
+        Box::new(details),
+        Box::new(traces),
+    ]
 }
 
+/// Reads an entry. The error names it.
 fn read(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
+    fields(row).map_err(|failed| {
+        let seq: i64 = get(row, 0).unwrap_or_default();
+        failed.of_row(format_args!("entry {seq} of the table `journal`"))
+    })
+}
+
+fn fields(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
     let (kind, detail): (&str, &str) = (get(row, 2)?, get(row, 6)?);
     let kind: EntryKind = serde_json::from_value(kind.into()).map_err(Failed::damaged)?;
     let intent: Option<i64> = get(row, 5)?;
@@ -191,6 +240,14 @@ pub(crate) async fn subjects<C: GenericClient>(on: &C, limit: u32) -> Result<Vec
 pub(crate) async fn open_intents<C: GenericClient>(on: &C) -> Result<Vec<Entry>, Failed> {
     let query =
         format!("SELECT {COLUMNS} FROM journal WHERE seq IN (SELECT seq FROM open_intent) ORDER BY seq");
-    let rows = sql::query(on, &query, &[]).await?;
-    rows.iter().map(read).collect()
+    let mut open = Vec::new();
+    for row in sql::query(on, &query, &[]).await? {
+        match read(&row) {
+            Ok(entry) => open.push(entry),
+            // The other writes must be looked after anyway.
+            Err(Failed::Damaged(why)) => tracing::error!(why, "interrupted write unreadable, skipping it"),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(open)
 }

@@ -1,8 +1,26 @@
 //! The engine's storage on PostgreSQL: one schema in one database. Several processes, on several
 //! machines, can use the same schema.
 //!
-//! Each call is one query or one transaction. A transaction loads rows, calls the engine's rules,
-//! and writes the rows back, as in the other stores.
+//! A transaction loads rows, calls the engine's rules, and writes the rows back, as in the other
+//! stores.
+//!
+//! # Round trips
+//!
+//! Each call is one query or one transaction. The small writes of a process that wait at the same time
+//! share a transaction (`writer.rs`): deliveries and marks in one group, and what runs report in another
+//! group. Statements that need no answer of each other are sent together (`pipeline.rs`).
+//!
+//! | call | round trips |
+//! |---|---|
+//! | deliveries and marks, of all callers of a group | 2, and 2 more if a key has no row yet |
+//! | a look for due keys that finds none | 1 |
+//! | a claim | 3, with the look |
+//! | journal entries, renewals and ends of runs, of all callers of a group | 2 |
+//!
+//! A key whose run writes nothing to the vendor therefore needs 7 round trips from its claim to its end:
+//! 3 for the claim, 2 for the entry of the run, and 2 for the end. It shares them with the keys of the
+//! same claim and of the same groups. A new connection needs one more round trip for each statement,
+//! which prepares it.
 //!
 //! # Isolation
 //!
@@ -14,15 +32,25 @@
 //!
 //! | lock | taken by | protects |
 //! |---|---|---|
-//! | the row of a key, `FOR UPDATE` | marks, claims by name, renewals, the end of a run | the row between its load and its write |
+//! | the id of a delivery (its index) | new deliveries | two processes do not store one delivery twice |
+//! | the row of a key, `FOR UPDATE` | marks, claims by name, renewals, the end of a run, journal entries with a lease | the row between its load and its write |
 //! | due rows, `FOR UPDATE SKIP LOCKED` | claims | a claim never waits for another claim, and two claims never get the same key |
-//! | the row of a lease, `FOR SHARE` | the guard and the journal, if the call has a lease | no worker can take over the key before the call is committed |
+//! | the row of a lease, `FOR SHARE` | the guard, if the call has a lease | no worker can take over the key before the call is committed |
 //! | the window of an instance (advisory) | every write to a hold or to a reservation | the guard's counts and each hold |
 //! | the counter of the journal | every new entry of the journal | the numbers become visible in ascending order, so that a reader that continues after a number misses no entry |
 //!
 //! A transaction takes these locks in the order of the table, and rows of keys in the order of the
-//! keys. Two transactions therefore do not wait for each other. If PostgreSQL reports a deadlock or
-//! a serialisation failure anyway, the store repeats the transaction, at most five times.
+//! keys. Two transactions therefore do not wait for each other. The rows of new keys are an exception: a
+//! group creates them after it has locked the others. If PostgreSQL reports a deadlock or a serialisation
+//! failure, the store repeats the transaction, at most five times.
+//!
+//! A group gives up after one second if another transaction keeps one of its rows locked. Its requests
+//! then run one by one, so that only the requests for this row wait.
+//!
+//! # Rows that cannot be read
+//!
+//! The error names the row and its table. Nothing changes or deletes the row. A claim passes over it and
+//! takes the other keys. A list fails, because a copy of the store must not leave out a row.
 //!
 //! # Partitions
 //!
@@ -46,24 +74,29 @@
 mod address;
 mod bodies;
 mod copied;
+mod damaged;
 mod failed;
 mod guard;
 mod hang;
 mod holds;
 mod inbox;
+mod indexes;
 mod journal;
 mod listener;
 mod notes;
 mod open;
 mod partitions;
 mod pauses;
+mod pipeline;
 mod queue;
+mod requests;
 mod retry;
 mod rows;
 mod schema;
 mod sql;
 mod store;
 mod tls;
+mod writer;
 
 pub use listener::PostgresListener;
 pub use open::{PostgresSettings, PostgresStore};

@@ -15,15 +15,13 @@ use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 use crate::address::Address;
 use crate::failed::Failed;
 use crate::hang::answered;
+use crate::pipeline::PATIENCE;
 use crate::{PostgresStore, sql, tls};
 
 /// How long the listener waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
 /// How often the listener checks that the server still answers.
 const CHECK: Duration = Duration::from_secs(60);
-/// How long a call waits until its notification is sent. The call has stored its data already, and
-/// the sender of a webhook waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Receives the notifications of the other processes, on a connection of its own, until it is
 /// dropped.

@@ -2,15 +2,18 @@
 
 use beadle_engine::{StoreError, Timing};
 use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
 use crate::address::Address;
+use crate::damaged::Damaged;
 use crate::failed::{Failed, error_of};
 use crate::hang::is_suspect;
 use crate::schema::SchemaVersion;
-use crate::{schema, sql, tls};
+use crate::writer::{Shared, Writer};
+use crate::{indexes, schema, sql, tls};
 
 /// The oldest version of PostgreSQL that its developers still maintained at this writing, as the
 /// server reports it.
@@ -38,6 +41,12 @@ pub struct PostgresStore {
     pub(crate) pool: Pool,
     pub(crate) channel: String,
     pub(crate) timing: Timing,
+    /// Writes deliveries and marks.
+    pub(crate) intake: Writer,
+    /// Writes what runs report. It is apart from the intake, because it waits for the counter of the
+    /// journal, which all processes share.
+    pub(crate) runs: Writer,
+    pub(crate) damaged: Damaged,
 }
 
 impl PostgresStore {
@@ -77,7 +86,11 @@ impl PostgresStore {
         let mut client = pool.get().await?;
         check(&client).await?;
         schema::migrate(&mut client, &address.schema).await?;
-        Ok(Self { pool, channel: address.channel(), timing: settings.timing })
+        indexes::complete(client, &address.schema).await;
+        let (channel, timing) = (address.channel(), settings.timing);
+        let shared = Arc::new(Shared { pool: pool.clone(), channel: channel.clone(), timing });
+        let (intake, runs) = (Writer::start(&shared), Writer::start(&shared));
+        Ok(Self { pool, channel, timing, intake, runs, damaged: Damaged::default() })
     }
 }
 

@@ -7,6 +7,7 @@
 
 use beadle_engine::Time;
 use deadpool_postgres::{Client, Pool};
+use tokio_postgres::error::SqlState;
 
 use crate::failed::Failed;
 use crate::sql::{self, get};
@@ -15,27 +16,41 @@ use crate::{journal, retry};
 /// The beginning of the names of partitions. The rest is the number of the partition.
 const PREFIX: &str = "journal_";
 
-/// Creates the partition that is needed next, and drops the partitions whose entries are all older
-/// than `before`. If that fails, the next call tries again.
-pub(crate) async fn keep_up(pool: &Pool, before: Time) {
-    if let Err(failed) = change(pool, before).await {
+/// Drops the partitions whose entries are all older than `before`, and creates the partition that is
+/// needed next. If that fails, the next call tries again.
+///
+/// Returns whether to delete the remaining old entries one by one. That is not the case while an old
+/// partition is in use, because its entries will go at once.
+pub(crate) async fn keep_up(pool: &Pool, before: Time) -> bool {
+    let (dropped, created) = (drop_old(pool, before).await, create_next(pool).await);
+    for failed in [dropped.as_ref().err(), created.as_ref().err()].into_iter().flatten() {
         tracing::debug!(why = failed.why(), "partitions of the journal not changed, retrying");
     }
+    !dropped.is_err_and(|failed| failed.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
 
-async fn change(pool: &Pool, before: Time) -> Result<(), Failed> {
+async fn last_number(client: &Client) -> Result<i64, Failed> {
+    get(&sql::one(client, "SELECT last FROM journal_counter", &[]).await?, 0)
+}
+
+async fn create_next(pool: &Pool) -> Result<(), Failed> {
     let mut client = pool.get().await?;
-    let last: i64 = get(&sql::one(&client, "SELECT last FROM journal_counter", &[]).await?, 0)?;
     // No entry has a number of the next range yet, so the partition takes over no entry.
-    let next = last / journal::PARTITION + 1;
+    let next = last_number(&client).await? / journal::PARTITION + 1;
     let name = format!("{PREFIX}{next}");
     let is_there = "SELECT to_regclass($1::text) IS NOT NULL";
     let is_there: bool = get(&sql::one(&client, is_there, &[&name]).await?, 0)?;
-    if !is_there {
-        let (from, to) = (next * journal::PARTITION, (next + 1) * journal::PARTITION);
-        let create = format!("CREATE TABLE {name} PARTITION OF journal FOR VALUES FROM ({from}) TO ({to})");
-        execute(&mut client, &create).await?;
+    if is_there {
+        return Ok(());
     }
+    let (from, to) = (next * journal::PARTITION, (next + 1) * journal::PARTITION);
+    let create = format!("CREATE TABLE {name} PARTITION OF journal FOR VALUES FROM ({from}) TO ({to})");
+    execute(&mut client, &create).await
+}
+
+async fn drop_old(pool: &Pool, before: Time) -> Result<(), Failed> {
+    let mut client = pool.get().await?;
+    let last = last_number(&client).await?;
     let partitions = "SELECT child.relname::text FROM pg_catalog.pg_inherits
          JOIN pg_catalog.pg_class AS child ON child.oid = inhrelid WHERE inhparent = to_regclass('journal')";
     for row in sql::query(&client, partitions, &[]).await? {

@@ -1,15 +1,16 @@
 //! The queue in PostgreSQL. Each function loads and locks rows, calls the engine's rules, and stores
 //! the rows in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
-use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row, Time, Timing};
-use deadpool_postgres::{GenericClient, Transaction};
+use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Row, Time, Timing};
+use deadpool_postgres::{Client, GenericClient, Transaction};
 
 use crate::failed::Failed;
-use crate::rows::{self, COLUMNS};
-use crate::sql::{self, get, number};
+use crate::pipeline;
+use crate::rows::{self, COLUMNS, Sorted};
+use crate::sql::{self, Call, Param, get, number};
 
 /// Makes keys due. Returns whether a sleeping worker must get a message.
 pub(crate) async fn mark(
@@ -36,70 +37,97 @@ pub(crate) async fn mark(
     Ok(wakes)
 }
 
-/// Returns whether a claim has anything to do. That is the case if a key is due. It is also the case
-/// if a key must wait longer than any vendor's rate limit, because the claim must shorten such a
-/// wait.
-pub(crate) async fn is_due<C: GenericClient>(on: &C, now: Time) -> Result<bool, Failed> {
-    let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1)
-         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2)";
-    get(&sql::one(on, query, &[&now.0, &(now + LONGEST_HOLD).0]).await?, 0)
+/// Returns whether a claim has anything to do. That is the case if a key is due that is not in
+/// `damaged`. It is also the case if a key must wait longer than any vendor's rate limit, because the
+/// claim must shorten such a wait.
+pub(crate) async fn is_due<C: GenericClient>(on: &C, damaged: &[String], now: Time) -> Result<bool, Failed> {
+    let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1 AND key <> ALL ($3))
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2 AND key <> ALL ($3))";
+    get(&sql::one(on, query, &[&now.0, &(now + LONGEST_HOLD).0, &damaged]).await?, 0)
 }
 
-/// Claims at most `limit` due keys, but no keys of the instances in `except`.
+/// The claimed keys, and the rows that cannot be read.
+pub(crate) struct Claimed {
+    pub(crate) claims: Vec<Claim>,
+    /// The keys of these rows, each with the reason.
+    pub(crate) damaged: Vec<(String, String)>,
+}
+
+/// Claims at most `limit` due keys, but no keys of `instances` and none of `keys`. After
+/// [`is_due`], a claim needs two round trips: the first one begins the transaction and selects the rows,
+/// and the second one stores them and commits.
 pub(crate) async fn claim(
-    transaction: &Transaction<'_>,
-    limit: usize,
-    except: &[String],
-    now: Time,
-    timing: &Timing,
-) -> Result<Vec<Claim>, Failed> {
-    clamp(transaction, now, timing).await?;
-    let share = oldest_share(limit, now);
-    let mut due = select(transaction, "first_dirty", share, (except, &[]), now).await?;
-    let taken: Vec<String> = due.iter().map(|row| row.key.to_string()).collect();
-    let left = limit.saturating_sub(taken.len());
-    due.append(&mut select(transaction, "rank", left, (except, &taken), now).await?);
-    due.sort_by_key(Row::rank);
-    let claims = due.iter_mut().filter_map(|row| row.claim(now, timing)).collect();
-    rows::save(transaction, &due).await?;
-    Ok(claims)
-}
-
-/// Selects and locks keys that are due and not paused. It passes over rows that another transaction
-/// has locked: another claim takes them, or a mark changes them and announces them afterwards. It
-/// locks no more rows than the caller claims. `instances` and `keys` are left out.
-async fn select(
-    transaction: &Transaction<'_>,
-    order: &str,
+    client: &Client,
     limit: usize,
     (instances, keys): (&[String], &[String]),
     now: Time,
-) -> Result<Vec<Row>, Failed> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
-    let query = format!(
-        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due <= $1 AND NOT EXISTS
-             (SELECT 1 FROM pause WHERE pause.until > $1 AND pause.scope IN (work.key, work.instance))
-             AND work.instance <> ALL ($3) AND work.key <> ALL ($4)
-         ORDER BY {order} LIMIT $2 FOR UPDATE OF work SKIP LOCKED"
-    );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    rows::read_all(&sql::query(transaction, &query, &[&now.0, &limit, &instances, &keys]).await?)
-}
-
-/// Shortens the waits of rows whose time is far in the future, because it was stored while the clock
-/// was ahead.
-async fn clamp(transaction: &Transaction<'_>, now: Time, timing: &Timing) -> Result<(), Failed> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 ORDER BY key FOR UPDATE SKIP LOCKED"
-    );
-    let far = now + LONGEST_HOLD;
-    let mut far = rows::read_all(&sql::query(transaction, &query, &[&far.0]).await?)?;
-    for row in &mut far {
+    timing: &Timing,
+) -> Result<Claimed, Failed> {
+    let share = oldest_share(limit, now);
+    let params: Vec<Param> = vec![Box::new((now + LONGEST_HOLD).0), Box::new(keys.to_vec())];
+    let far = Call::prepare(client, &far_query(), params).await.map_err(Failed::before_commit)?;
+    let params: Vec<Param> = vec![
+        Box::new(now.0),
+        Box::new(instances.to_vec()),
+        Box::new(keys.to_vec()),
+        Box::new(count(share)),
+        Box::new(count(limit)),
+    ];
+    let due = Call::prepare(client, &due_query(), params).await.map_err(Failed::before_commit)?;
+    let (open, answers) = pipeline::begin(client, pipeline::BEGIN, &[far, due]).await?;
+    let mut answers = answers.into_iter();
+    let (far, due) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
+    let (mut far, due) = (rows::sort(&far)?, rows::sort(&due)?);
+    for row in &mut far.rows {
         row.clamp(now, timing);
     }
-    rows::save(transaction, &far).await
+    let Sorted { rows: mut due, mut damaged } = due;
+    damaged.append(&mut far.damaged);
+    due.sort_by_key(Row::rank);
+    let claims = due.iter_mut().filter_map(|row| row.claim(now, timing)).collect();
+    due.append(&mut far.rows);
+    let mut calls = Vec::new();
+    if !due.is_empty() {
+        calls.push(rows::saving(client, &due).await.map_err(Failed::before_commit)?);
+    }
+    open.commit(&calls, None).await?;
+    Ok(Claimed { claims, damaged })
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Returns the query for rows whose time is far in the future, because it was stored while the clock
+/// was ahead. The claim shortens their waits.
+fn far_query() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 AND key <> ALL ($2) ORDER BY key
+         FOR UPDATE SKIP LOCKED"
+    )
+}
+
+/// Returns the query that selects and locks keys that are due and not paused: first some by age, then
+/// the others by rank. It passes over rows that another transaction has locked: another claim takes
+/// them, or a mark changes them and announces them afterwards. It locks no more rows than the caller
+/// claims.
+fn due_query() -> String {
+    let part = |more: &str| {
+        format!(
+            "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due <= $1 AND NOT EXISTS
+                 (SELECT 1 FROM pause WHERE pause.until > $1 AND pause.scope IN (work.key, work.instance))
+             AND work.instance <> ALL ($2) AND work.key <> ALL ($3) {more} FOR UPDATE OF work SKIP LOCKED"
+        )
+    };
+    // The second part reads the first one, so PostgreSQL runs the first one only once.
+    format!(
+        "WITH oldest AS ({}), urgent AS ({}) SELECT * FROM oldest UNION ALL SELECT * FROM urgent",
+        part("ORDER BY first_dirty LIMIT $4::bigint"),
+        part(
+            "AND work.key NOT IN (SELECT oldest.key FROM oldest)
+             ORDER BY rank LIMIT greatest($5::bigint - (SELECT count(*) FROM oldest), 0)"
+        ),
+    )
 }
 
 /// Claims a key for an operator. If another worker has the key, the function changes nothing.
@@ -125,12 +153,13 @@ pub(crate) async fn claim_named(
     keys: &[Key],
     now: Time,
     timing: &Timing,
-) -> Result<Vec<Claim>, Failed> {
+) -> Result<Claimed, Failed> {
     let paused = "SELECT scope FROM pause WHERE until > $1";
     let paused = sql::query(transaction, paused, &[&now.0]).await?;
     let paused: BTreeSet<&str> = paused.iter().map(|row| get(row, 0)).collect::<Result<_, Failed>>()?;
     let is_free = |key: &&Key| !paused.contains(key.as_str()) && !paused.contains(key.instance());
-    let mut found = rows::lock(transaction, &keys.iter().filter(is_free).collect()).await?;
+    let sorted = rows::lock(transaction, &keys.iter().filter(is_free).collect()).await?;
+    let mut found: BTreeMap<Key, Row> = sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect();
     let (mut claims, mut changed) = (Vec::new(), Vec::new());
     for key in keys {
         // A key that is named twice is claimed once.
@@ -142,41 +171,7 @@ pub(crate) async fn claim_named(
         }
     }
     rows::save(transaction, &changed).await?;
-    Ok(claims)
-}
-
-/// Renews a lease.
-pub(crate) async fn renew(
-    transaction: &Transaction<'_>,
-    lease: &Lease,
-    now: Time,
-    timing: &Timing,
-) -> Result<Option<Time>, Failed> {
-    let Some(mut row) = rows::lock_one(transaction, &lease.key).await? else { return Ok(None) };
-    let until = row.renew(lease, now, timing);
-    if until.is_some() {
-        rows::save(transaction, &[row]).await?;
-    }
-    Ok(until)
-}
-
-/// Records the end of a run. Returns whether the lease was still valid, and whether a sleeping
-/// worker must get a message.
-pub(crate) async fn finish(
-    transaction: &Transaction<'_>,
-    lease: &Lease,
-    outcome: &Outcome,
-    now: Time,
-    timing: &Timing,
-) -> Result<(bool, bool), Failed> {
-    let Some(mut row) = rows::lock_one(transaction, &lease.key).await? else { return Ok((false, false)) };
-    let before = row.clone();
-    if !row.finish(lease, outcome.clone(), now, timing) {
-        return Ok((false, false));
-    }
-    let wakes = row.wakes(&before, now).is_some();
-    rows::save(transaction, &[row]).await?;
-    Ok((true, wakes))
+    Ok(Claimed { claims, damaged: sorted.damaged })
 }
 
 /// Returns whether `lease` is valid, and prevents that another worker claims its key before the
@@ -193,10 +188,10 @@ pub(crate) async fn holds(
     Ok(row.is_some_and(|row| row.holds(lease, now)))
 }
 
-/// Returns the earliest time at which a worker can claim any key.
-pub(crate) async fn next_due<C: GenericClient>(on: &C) -> Result<Option<Time>, Failed> {
-    let due: Option<i64> =
-        get(&sql::one(on, "SELECT min(due) FROM work WHERE due IS NOT NULL", &[]).await?, 0)?;
+/// Returns the earliest time at which a worker can claim any key that is not in `damaged`.
+pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Result<Option<Time>, Failed> {
+    let query = "SELECT min(due) FROM work WHERE due IS NOT NULL AND key <> ALL ($1)";
+    let due: Option<i64> = get(&sql::one(on, query, &[&damaged]).await?, 0)?;
     Ok(due.map(Time))
 }
 
@@ -212,7 +207,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<Row
         part("parked"),
         part("due")
     );
-    rows::read_all(&sql::query(on, &query, &[&i64::from(limit)]).await?)
+    sql::query(on, &query, &[&i64::from(limit)]).await?.iter().map(rows::read).collect()
 }
 
 /// Counts the keys of scopes that wait for a run.
@@ -234,17 +229,17 @@ pub(crate) async fn count_waiting<C: GenericClient>(
     Ok((i64::from(most) - left).unsigned_abs())
 }
 
-/// Lists the rows of keys that are parked or whose last run failed.
-pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Vec<Row>, Failed> {
+/// Lists the rows of keys that are parked or whose last run failed, and those that cannot be read.
+pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Sorted, Failed> {
     // Two queries, so that each uses its own index.
     let query = format!(
         "SELECT {COLUMNS} FROM work WHERE parked IS NOT NULL
          UNION ALL
          SELECT {COLUMNS} FROM work WHERE last_error IS NOT NULL AND parked IS NULL"
     );
-    let mut rows = rows::read_all(&sql::query(on, &query, &[]).await?)?;
-    rows.retain(Row::is_troubled);
-    Ok(rows)
+    let mut sorted = rows::sort(&sql::query(on, &query, &[]).await?)?;
+    sorted.rows.retain(Row::is_troubled);
+    Ok(sorted)
 }
 
 /// Counts the keys in the queue.

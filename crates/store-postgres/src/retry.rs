@@ -58,25 +58,16 @@ fn is_cancelled(failed: &Failed) -> bool {
         || failed.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
-/// Runs statements in one transaction, and commits it. `$body` is an expression that may run several
-/// times, and that may use `?`. If it fails, the transaction is rolled back. This is a macro and not
-/// a function, because a closure cannot return a future that borrows the transaction and is `Send`.
-macro_rules! transaction {
-    ($store:expr, $tx:ident => $body:expr) => {{
+/// Runs an attempt of a transaction, and repeats it if it certainly stored nothing. `$attempt` is a
+/// future, which is created again for each attempt.
+macro_rules! repeat {
+    ($pool:expr, $attempt:expr) => {{
         let mut retries = $crate::retry::Retries::default();
         loop {
-            let done = async {
-                let mut client = $store.pool.get().await?;
-                let $tx = $crate::retry::begin(&mut client).await?;
-                let output = $body;
-                $crate::hang::answered($tx.commit()).await?;
-                Ok::<_, $crate::failed::Failed>(output)
-            }
-            .await;
-            match done {
+            match $attempt.await {
                 Ok(output) => break Ok(output),
                 Err(failed) => {
-                    if !retries.repeat(&failed, &$store.pool).await {
+                    if !retries.repeat(&failed, $pool).await {
                         break Err(failed);
                     }
                 }
@@ -85,4 +76,20 @@ macro_rules! transaction {
     }};
 }
 
+/// Runs statements in one transaction, and commits it. `$body` is an expression that may run several
+/// times, and that may use `?`. If it fails, the transaction is rolled back. This is a macro and not
+/// a function, because a closure cannot return a future that borrows the transaction and is `Send`.
+macro_rules! transaction {
+    ($store:expr, $tx:ident => $body:expr) => {
+        $crate::retry::repeat!(&$store.pool, async {
+            let mut client = $store.pool.get().await?;
+            let $tx = $crate::retry::begin(&mut client).await?;
+            let output = $body;
+            $crate::hang::answered($tx.commit()).await?;
+            Ok::<_, $crate::failed::Failed>(output)
+        })
+    };
+}
+
+pub(crate) use repeat;
 pub(crate) use transaction;

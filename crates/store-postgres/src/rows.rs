@@ -1,13 +1,12 @@
 //! Converts rows of the queue to SQL values and back, and locks them.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use beadle_engine::{Key, Lane, Row, Time};
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::GenericClient;
 
 use crate::failed::Failed;
-use crate::sql::{self, get, number, storable, stored};
+use crate::sql::{self, Call, Param, get, number, storable, stored};
 
 /// The columns of the table `work`, in the order in which [`read`] expects them.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
@@ -35,8 +34,15 @@ const REPLACE: &str = "UPDATE SET lane = excluded.lane, wanted = excluded.wanted
          epoch = excluded.epoch, lease_until = excluded.lease_until, parked = excluded.parked, hint = excluded.hint,
          last_error = excluded.last_error, trace = excluded.trace, due = excluded.due, rank = excluded.rank";
 
-/// Reads a row.
+/// Reads a row. The error names the key.
 pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Row, Failed> {
+    fields(row).map_err(|failed| {
+        let key: &str = get(row, 0).unwrap_or_default();
+        failed.of_row(format_args!("the row of {key} in the table `work`"))
+    })
+}
+
+fn fields(row: &tokio_postgres::Row) -> Result<Row, Failed> {
     let (key, lane): (&str, &str) = (get(row, 0)?, get(row, 1)?);
     let (lease_until, parked): (Option<i64>, Option<&str>) = (get(row, 11)?, get(row, 12)?);
     Ok(Row {
@@ -60,9 +66,26 @@ pub(crate) fn read(row: &tokio_postgres::Row) -> Result<Row, Failed> {
     })
 }
 
-/// Reads all rows of a result.
-pub(crate) fn read_all(rows: &[tokio_postgres::Row]) -> Result<Vec<Row>, Failed> {
-    rows.iter().map(read).collect()
+/// Rows, and apart from them the keys of the rows that cannot be read, each with the reason.
+#[derive(Default)]
+pub(crate) struct Sorted {
+    /// The rows that can be read.
+    pub(crate) rows: Vec<Row>,
+    /// The texts of the keys of the other rows.
+    pub(crate) damaged: Vec<(String, String)>,
+}
+
+/// Reads the rows that can be read. A damaged row must not block the other keys.
+pub(crate) fn sort(rows: &[tokio_postgres::Row]) -> Result<Sorted, Failed> {
+    let mut sorted = Sorted::default();
+    for row in rows {
+        match read(row) {
+            Ok(row) => sorted.rows.push(row),
+            Err(Failed::Damaged(why)) => sorted.damaged.push((get(row, 0)?, why)),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(sorted)
 }
 
 /// Returns the row of a key, if there is one, without a lock.
@@ -71,33 +94,33 @@ pub(crate) async fn load<C: GenericClient>(on: &C, key: &Key) -> Result<Option<R
     sql::find(on, &query, &[&key.as_str()]).await?.as_ref().map(read).transpose()
 }
 
-/// Locks the rows of keys until the transaction ends, and returns those that exist.
-pub(crate) async fn lock(
-    transaction: &Transaction<'_>,
-    keys: &BTreeSet<&Key>,
-) -> Result<BTreeMap<Key, Row>, Failed> {
-    let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+/// Prepares the statement that locks the rows of keys until the transaction ends, and returns those
+/// that exist.
+pub(crate) async fn locking<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Result<Call, Failed> {
+    let keys: Vec<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
     let query = format!("SELECT {COLUMNS} FROM work WHERE key = ANY ($1) ORDER BY key FOR UPDATE");
-    let rows = read_all(&sql::query(transaction, &query, &[&keys]).await?)?;
-    Ok(rows.into_iter().map(|row| (row.key.clone(), row)).collect())
+    Call::prepare(on, &query, vec![Box::new(keys)]).await
 }
 
-/// Locks the row of one key until the transaction ends, and returns it if it exists.
-pub(crate) async fn lock_one(transaction: &Transaction<'_>, key: &Key) -> Result<Option<Row>, Failed> {
-    let query = format!("SELECT {COLUMNS} FROM work WHERE key = $1 FOR UPDATE");
-    sql::find(transaction, &query, &[&key.as_str()]).await?.as_ref().map(read).transpose()
+/// Locks the rows of keys until the transaction ends, and returns those that exist.
+pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Result<Sorted, Failed> {
+    sort(&locking(on, keys).await?.run(on).await?)
 }
 
 /// Locks the rows of keys like [`lock`], and creates a row for each key that has none. Without the
 /// created row, two transactions could create the row of a new key at the same time, and one of them
 /// would overwrite the marks of the other.
-pub(crate) async fn lock_or_create(
-    transaction: &Transaction<'_>,
+pub(crate) async fn lock_or_create<C: GenericClient>(
+    on: &C,
     keys: &BTreeSet<&Key>,
 ) -> Result<BTreeMap<Key, Row>, Failed> {
     let new: Vec<Row> = keys.iter().map(|key| Row::new((*key).clone())).collect();
-    write(transaction, &new, "NOTHING").await?;
-    lock(transaction, keys).await
+    write(on, &new, "NOTHING").await?;
+    let mut sorted = lock(on, keys).await?;
+    if let Some((_, why)) = sorted.damaged.pop() {
+        return Err(Failed::Damaged(why));
+    }
+    Ok(sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect())
 }
 
 /// Stores rows. Each key may occur only once.
@@ -105,55 +128,52 @@ pub(crate) async fn save<C: GenericClient>(on: &C, rows: &[Row]) -> Result<(), F
     write(on, rows, REPLACE).await
 }
 
+/// Prepares the statement that stores rows. Each key may occur only once.
+pub(crate) async fn saving<C: GenericClient>(on: &C, rows: &[Row]) -> Result<Call, Failed> {
+    Call::prepare(on, &format!("{INSERT} {REPLACE}"), params(rows)?).await
+}
+
 async fn write<C: GenericClient>(on: &C, rows: &[Row], conflict: &str) -> Result<(), Failed> {
     if rows.is_empty() {
         return Ok(());
     }
-    let numbers = |read: fn(&Row) -> i64| rows.iter().map(read).collect::<Vec<i64>>();
-    let texts = |read: fn(&Row) -> Option<&str>| {
-        rows.iter().map(|row| read(row).map(storable)).collect::<Vec<Option<Cow<'_, str>>>>()
+    let call = Call::prepare(on, &format!("{INSERT} {conflict}"), params(rows)?).await?;
+    call.run(on).await.map(drop)
+}
+
+/// Returns the values of rows, one array for each column of [`INSERT`].
+fn params(rows: &[Row]) -> Result<Vec<Param>, Failed> {
+    let numbers = |read: fn(&Row) -> i64| -> Param { Box::new(rows.iter().map(read).collect::<Vec<i64>>()) };
+    let times = |read: fn(&Row) -> Option<Time>| -> Param {
+        Box::new(rows.iter().map(|row| read(row).map(|time| time.0)).collect::<Vec<Option<i64>>>())
     };
-    let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
-    let instances: Vec<&str> = rows.iter().map(|row| row.key.instance()).collect();
-    let lanes: Vec<&str> = rows.iter().map(|row| row.lane.as_str()).collect();
-    let spares: Vec<bool> = rows.iter().map(|row| row.spares_events).collect();
-    let leases: Vec<Option<i64>> = rows.iter().map(|row| row.lease_until.map(|time| time.0)).collect();
-    let due: Vec<Option<i64>> = rows.iter().map(|row| row.due_at().map(|time| time.0)).collect();
+    let texts = |read: fn(&Row) -> Option<&str>| -> Param {
+        let texts = rows.iter().map(|row| read(row).map(|text| storable(text).into_owned()));
+        Box::new(texts.collect::<Vec<Option<String>>>())
+    };
     let parked = rows.iter().map(|row| row.parked.as_ref().map(serde_json::to_string).transpose());
     let parked: Vec<Option<String>> = parked.collect::<Result<_, serde_json::Error>>()?;
-    let (hints, errors) = (texts(|row| row.hint.as_deref()), texts(|row| row.last_error.as_deref()));
     let traces: Vec<Option<String>> = rows.iter().map(|row| row.trace.map(String::from)).collect();
-    let (wanted, done) = (numbers(|row| stored(row.wanted)), numbers(|row| stored(row.done)));
-    let (claimed, epochs) = (numbers(|row| stored(row.claimed)), numbers(|row| stored(row.epoch)));
-    let (run_at, not_before) = (numbers(|row| row.run_at.0), numbers(|row| row.not_before.0));
-    let (dirty, attempts) = (numbers(|row| row.first_dirty.0), numbers(|row| i64::from(row.attempts)));
-    let ranks = numbers(Row::rank);
-    let statement = format!("{INSERT} {conflict}");
-    sql::execute(
-        on,
-        &statement,
-        &[
-            &keys,
-            &instances,
-            &lanes,
-            &wanted,
-            &done,
-            &claimed,
-            &run_at,
-            &not_before,
-            &spares,
-            &dirty,
-            &attempts,
-            &epochs,
-            &leases,
-            &parked,
-            &hints,
-            &errors,
-            &traces,
-            &due,
-            &ranks,
-        ],
-    )
-    .await?;
-    Ok(())
+    let spares: Vec<bool> = rows.iter().map(|row| row.spares_events).collect();
+    Ok(vec![
+        texts(|row| Some(row.key.as_str())),
+        texts(|row| Some(row.key.instance())),
+        texts(|row| Some(row.lane.as_str())),
+        numbers(|row| stored(row.wanted)),
+        numbers(|row| stored(row.done)),
+        numbers(|row| stored(row.claimed)),
+        numbers(|row| row.run_at.0),
+        numbers(|row| row.not_before.0),
+        Box::new(spares),
+        numbers(|row| row.first_dirty.0),
+        numbers(|row| i64::from(row.attempts)),
+        numbers(|row| stored(row.epoch)),
+        times(|row| row.lease_until),
+        Box::new(parked),
+        texts(|row| row.hint.as_deref()),
+        texts(|row| row.last_error.as_deref()),
+        Box::new(traces),
+        times(Row::due_at),
+        numbers(Row::rank),
+    ])
 }

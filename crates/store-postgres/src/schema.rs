@@ -3,7 +3,7 @@
 use deadpool_postgres::{Client, GenericClient, Transaction};
 
 use crate::failed::Failed;
-use crate::{retry, sql};
+use crate::{indexes, retry, sql};
 
 /// One step from a version of the schema to the next.
 struct Migration {
@@ -11,8 +11,9 @@ struct Migration {
     statements: &'static str,
     /// The oldest version of the schema whose programs can still work after this step. During a
     /// rolling upgrade, programs of the version before this one run at the same time. A step may
-    /// therefore only add tables, indexes, and columns with a default value. What the last release
-    /// still uses is removed one release later.
+    /// therefore only add tables, and columns with a default value. What the last release still uses is
+    /// removed one release later. `indexes.rs` adds indexes to existing tables, because a step would
+    /// block all writes while it builds an index.
     oldest: i32,
 }
 
@@ -121,8 +122,6 @@ CREATE TABLE note (name text COLLATE \"C\" PRIMARY KEY, value text NOT NULL);
         statements: "
 ALTER TABLE work ADD COLUMN trace text;
 ALTER TABLE journal ADD COLUMN trace text;
-CREATE INDEX journal_kind ON journal (kind, seq);
-CREATE INDEX work_failed ON work (key) WHERE last_error IS NOT NULL;
 ",
     },
 ];
@@ -132,8 +131,7 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// The limits of a migration. A step may have to read a table with millions of rows, and the other
-/// processes wait for it.
+/// The limits of the wait for the migration of another process.
 const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 /// The limit after the wait for other migrations. A step that waits for a table lock makes every other
 /// transaction on this table wait behind it.
@@ -158,6 +156,9 @@ pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Fai
     let pending = MIGRATIONS.get(done..).unwrap_or_default();
     for migration in pending {
         transaction.batch_execute(migration.statements).await?;
+    }
+    if version == 0 {
+        transaction.batch_execute(&indexes::create_all()).await?;
     }
     if let Some(last) = pending.last() {
         let set = "UPDATE schema_version SET version = $1, oldest = $2";

@@ -3,11 +3,40 @@
 use std::borrow::Cow;
 
 use deadpool_postgres::GenericClient;
-use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::{Row, Statement};
 
 use crate::failed::{Failed, describe};
 use crate::hang::answered;
+
+/// A value of a statement.
+pub(crate) type Param = Box<dyn ToSql + Sync + Send>;
+
+/// A prepared statement with its values. The first poll of [`Call::run`] sends it, so that several
+/// statements can be sent one after the other before the first answer (`pipeline.rs`).
+pub(crate) struct Call {
+    statement: Statement,
+    params: Vec<Param>,
+}
+
+impl Call {
+    /// Prepares a statement. The connection prepares each text of a statement once.
+    pub(crate) async fn prepare<C: GenericClient>(
+        on: &C,
+        sql: &str,
+        params: Vec<Param>,
+    ) -> Result<Self, Failed> {
+        let statement = answered(on.prepare_cached(sql)).await?;
+        Ok(Self { statement, params })
+    }
+
+    /// Runs the statement, and returns its rows.
+    pub(crate) async fn run<C: GenericClient>(&self, on: &C) -> Result<Vec<Row>, Failed> {
+        let params: Vec<&(dyn ToSql + Sync)> =
+            self.params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
+        answered(on.query(&self.statement, &params)).await
+    }
+}
 
 /// Runs a query. The connection prepares each text of a query once.
 pub(crate) async fn query<C: GenericClient>(

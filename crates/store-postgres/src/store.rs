@@ -11,12 +11,21 @@ use beadle_engine::{
 use deadpool_postgres::Client;
 
 use crate::failed::{Failed, error_of};
-use crate::retry::transaction;
+use crate::queue::Claimed;
+use crate::requests::{Accept, Append, Finish, MarkKeys, Renew};
+use crate::retry::{repeat, transaction};
 use crate::{
     PostgresStore, bodies, guard, holds, inbox, journal, notes, partitions, pauses, queue, rows, sql,
 };
 
 impl PostgresStore {
+    /// Claims keys on one connection. It leaves out the rows that could not be read lately.
+    async fn claim_once(&self, limit: usize, instances: &[String], now: Time) -> Result<Claimed, Failed> {
+        let client = self.pool.get().await?;
+        let damaged = self.damaged.keys();
+        queue::claim(&client, limit, (instances, &damaged), now, &self.timing).await
+    }
+
     /// Returns a connection for one query.
     async fn client(&self, doing: &'static str) -> Result<Client, StoreError> {
         self.pool.get().await.map_err(|error| Failed::from(error).into_error(doing))
@@ -39,16 +48,8 @@ impl Inbox for PostgresStore {
         delivery.body = Vec::new();
         let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
         let keys = serde_json::to_string(&keys).map_err(|error| Failed::from(error).into_error(DOING))?;
-        let done = transaction!(self, tx => {
-            if inbox::insert(&tx, &delivery, Some(body.as_slice()), &keys).await? {
-                (Accepted::Stored, queue::mark(&tx, &marks, delivery.received, &self.timing).await?)
-            } else {
-                (Accepted::Duplicate, false)
-            }
-        });
-        let (accepted, wakes) = done.map_err(error_of(DOING))?;
-        self.announce_if(wakes).await;
-        Ok(accepted)
+        let arrived = inbox::Arrived { delivery, body: Some(body), keys };
+        Ok(self.intake.write(Accept { arrived, marks }).await?.output)
     }
 
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError> {
@@ -70,10 +71,7 @@ impl Inbox for PostgresStore {
 #[async_trait]
 impl Queue for PostgresStore {
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
-        let done = transaction!(self, tx => queue::mark(&tx, &marks, now, &self.timing).await?);
-        let wakes = done.map_err(error_of("marking keys as due"))?;
-        self.announce_if(wakes).await;
-        Ok(())
+        self.intake.write(MarkKeys { marks, now }).await.map(drop)
     }
 
     async fn claim_except(
@@ -82,17 +80,25 @@ impl Queue for PostgresStore {
         instances: &[String],
         now: Time,
     ) -> Result<Vec<Claim>, StoreError> {
-        const DOING: &str = "claiming keys";
         // Most claims find no due key. They use only a read, because a transaction would be
         // expensive.
         let client = self.client("looking for due keys").await?;
-        if !queue::is_due(&client, now).await.map_err(error_of("looking for due keys"))? {
+        let is_due = queue::is_due(&client, &self.damaged.keys(), now).await;
+        if !is_due.map_err(error_of("looking for due keys"))? {
             return Ok(Vec::new());
         }
         // The transaction takes a connection too, and there may be only one.
         drop(client);
-        let done = transaction!(self, tx => queue::claim(&tx, limit, instances, now, &self.timing).await?);
-        done.map_err(error_of(DOING))
+        loop {
+            let done = repeat!(&self.pool, self.claim_once(limit, instances, now));
+            let claimed = done.map_err(error_of("claiming keys"))?;
+            let is_over = !claimed.claims.is_empty() || claimed.damaged.is_empty();
+            self.damaged.add(claimed.damaged);
+            // The next claim passes over the rows that cannot be read.
+            if is_over {
+                return Ok(claimed.claims);
+            }
+        }
     }
 
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError> {
@@ -102,25 +108,23 @@ impl Queue for PostgresStore {
 
     async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError> {
         let done = transaction!(self, tx => queue::claim_named(&tx, keys, now, &self.timing).await?);
-        done.map_err(error_of("claiming keys by name"))
+        let claimed = done.map_err(error_of("claiming keys by name"))?;
+        self.damaged.add(claimed.damaged);
+        Ok(claimed.claims)
     }
 
     async fn renew(&self, lease: &Lease, now: Time) -> Result<Option<Time>, StoreError> {
-        let done = transaction!(self, tx => queue::renew(&tx, lease, now, &self.timing).await?);
-        done.map_err(error_of("renewing a lease"))
+        Ok(self.runs.write(Renew { lease: lease.clone(), now }).await?.output)
     }
 
     async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError> {
-        let done = transaction!(self, tx => queue::finish(&tx, lease, &outcome, now, &self.timing).await?);
-        let (finished, wakes) = done.map_err(error_of("ending a run"))?;
-        self.announce_if(wakes).await;
-        Ok(finished)
+        Ok(self.runs.write(Finish { lease: lease.clone(), outcome, now }).await?.output)
     }
 
     async fn next_due(&self) -> Result<Option<Time>, StoreError> {
         const DOING: &str = "looking for due keys";
         let client = self.client(DOING).await?;
-        queue::next_due(&client).await.map_err(error_of(DOING))
+        queue::next_due(&client, &self.damaged.keys()).await.map_err(error_of(DOING))
     }
 
     fn timing(&self) -> &Timing {
@@ -158,7 +162,9 @@ impl Queue for PostgresStore {
     async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
         const DOING: &str = "listing keys with a problem";
         let client = self.client(DOING).await?;
-        queue::troubled(&client).await.map_err(error_of(DOING))
+        let sorted = queue::troubled(&client).await.map_err(error_of(DOING))?;
+        self.damaged.add(sorted.damaged);
+        Ok(sorted.rows)
     }
 
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError> {
@@ -295,14 +301,9 @@ impl Journal for PostgresStore {
         entries: Vec<Entry>,
         now: Time,
     ) -> Result<Option<Vec<u64>>, StoreError> {
-        let done = transaction!(self, tx => {
-            if queue::holds(&tx, lease, now).await? {
-                Some(journal::append(&tx, &entries).await?)
-            } else {
-                None
-            }
-        });
-        done.map_err(error_of("writing the journal"))
+        let count = entries.len();
+        let written = self.runs.write(Append { lease: lease.cloned(), entries, now }).await?;
+        Ok(written.output.map(|place| (written.first + place..).take(count).collect()))
     }
 
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError> {
@@ -399,8 +400,8 @@ impl MetadataStore for PostgresStore {
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
-        partitions::keep_up(&self.pool, retention.journal_before).await;
-        let done = transaction!(self, tx => inbox::prune(&tx, &retention).await?);
+        let rest = partitions::keep_up(&self.pool, retention.journal_before).await;
+        let done = transaction!(self, tx => inbox::prune(&tx, &retention, rest).await?);
         done.map_err(error_of("pruning"))
     }
 

@@ -19,10 +19,19 @@ pub(crate) async fn open(url: &str) -> PostgresStore {
 
 /// Runs statements in the schema of a store, as an administrator does.
 pub(crate) async fn run(url: &str, statements: &str) {
+    connect(url).await.batch_execute(statements).await.unwrap();
+}
+
+/// Connects to the schema of a store, as an administrator does.
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (server, schema) = url.rsplit_once("&schema=").unwrap();
     let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
-    let connected = tokio::spawn(connection);
-    client.batch_execute(&format!("SET search_path = {schema}; {statements}")).await.unwrap();
-    drop(client);
-    connected.await.unwrap().unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
+    client
+}
+
+/// Checks a condition in the schema of a store.
+pub(crate) async fn check(url: &str, condition: &str) {
+    run(url, &format!("DO $$ BEGIN ASSERT {condition}; END $$")).await;
 }

@@ -4,5 +4,7 @@
 
 mod between;
 mod cluster;
+mod damaged;
+mod groups;
 mod suite;
 mod versions;

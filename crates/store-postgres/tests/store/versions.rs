@@ -4,7 +4,7 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{Entry, EntryKind, Lane, Listing, Mark, Retention, StoreError, Time};
 use beadle_store_postgres::{PostgresSettings, PostgresStore, SchemaVersion};
 
-use crate::cluster::{new_schema, open, run};
+use crate::cluster::{check, connect, new_schema, open, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_together_migrate_once() {
@@ -63,11 +63,6 @@ fn entry(at: i64) -> Entry {
     }
 }
 
-/// Checks a condition in the schema of a store.
-async fn check(url: &str, condition: &str) {
-    run(url, &format!("DO $$ BEGIN ASSERT {condition}; END $$")).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn old_partitions_of_the_journal_go_at_once() {
     let url = new_schema().await;
@@ -99,6 +94,46 @@ async fn old_partitions_of_the_journal_go_at_once() {
     assert_eq!(prune(200).await, 11);
     check(&url, "to_regclass('journal_1') IS NOT NULL").await;
     assert_eq!(store.journal(None, vec![entry(300)], Time(0)).await.unwrap(), Some(vec![1_000_011]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_entries_of_an_old_partition_in_use_are_not_deleted_one_by_one() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    let retention =
+        Retention { bodies_before: Time(0), ids_before: Time(0), journal_before: Time(200), batch: 1000 };
+    store.journal(None, vec![entry(1), entry(2)], Time(0)).await.unwrap().unwrap();
+    run(&url, "UPDATE journal_counter SET last = 1000005").await;
+    let reader = connect(&url).await;
+    reader.batch_execute("BEGIN; LOCK TABLE journal_0 IN ACCESS SHARE MODE").await.unwrap();
+    assert_eq!(store.prune(retention).await.unwrap(), 0);
+    check(&url, "(SELECT count(*) FROM journal_0) = 2").await;
+    check(&url, "to_regclass('journal_2') IS NOT NULL").await;
+    reader.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(store.prune(retention).await.unwrap(), 0);
+    check(&url, "to_regclass('journal_0') IS NULL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_missing_is_built_beside_the_data() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    store.journal(None, vec![entry(1), entry(2)], Time(0)).await.unwrap().unwrap();
+    // The second index looks as after an interrupted build: only the index of the whole table is there.
+    let statements = "DROP INDEX guard_booking_age; DROP INDEX journal_kind;
+                      CREATE INDEX journal_kind ON ONLY journal (kind, seq)";
+    run(&url, statements).await;
+    let is_valid = |index: &str, expected: bool| {
+        format!(
+            "(SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('{index}') AND indisvalid) = {}",
+            i32::from(expected)
+        )
+    };
+    check(&url, &is_valid("journal_kind", false)).await;
+    open(&url).await;
+    for index in ["journal_kind", "guard_booking_age", "work_failed"] {
+        check(&url, &is_valid(index, true)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,151 @@
+//! Sends several statements of a transaction without waiting for the answer to each of them. The
+//! server carries them out in the order in which they were sent, so they need one round trip.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use deadpool_postgres::Client;
+use tokio_postgres::Row;
+
+use crate::failed::Failed;
+use crate::hang::answered;
+use crate::sql::Call;
+
+/// Begins a transaction. The description of the crate explains the level of isolation.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// How long a call waits until its notification is sent. The call has stored its data already, and
+/// the sender of a webhook waits for the answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+type Answer = Result<Vec<Row>, Failed>;
+
+enum State<'a> {
+    Waiting(Pin<Box<dyn Future<Output = Answer> + Send + 'a>>),
+    Done(Answer),
+}
+
+/// The statements that were sent together, in order.
+struct Sent<'a>(Vec<State<'a>>);
+
+impl<'a> Sent<'a> {
+    /// Sends a statement. A prepared statement is sent by the first poll of its future.
+    fn send(&mut self, mut call: Pin<Box<dyn Future<Output = Answer> + Send + 'a>>) {
+        let state = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => State::Done(answer),
+            Poll::Pending => State::Waiting(call),
+        };
+        self.0.push(state);
+    }
+
+    /// Returns whether a statement has failed already, for example because it could not be sent.
+    fn has_failed(&self) -> bool {
+        self.0.iter().any(|state| matches!(state, State::Done(Err(_))))
+    }
+
+    /// Waits for all answers. If statements failed, returns the error of the first one: the later
+    /// errors follow from it.
+    async fn answers(mut self) -> Result<Vec<Vec<Row>>, Failed> {
+        poll_fn(|context| {
+            let mut is_over = true;
+            for state in &mut self.0 {
+                if let State::Waiting(call) = state {
+                    match call.as_mut().poll(context) {
+                        Poll::Ready(answer) => *state = State::Done(answer),
+                        Poll::Pending => is_over = false,
+                    }
+                }
+            }
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let answers = self.0.into_iter().filter_map(|state| match state {
+            State::Done(answer) => Some(answer),
+            State::Waiting(_) => None,
+        });
+        answers.collect()
+    }
+}
+
+/// An open transaction. If it is dropped before its commit, it is rolled back.
+pub(crate) struct Open<'a> {
+    client: &'a Client,
+    is_open: bool,
+}
+
+/// Begins a transaction and runs its first statements, in one round trip. `begin` is [`BEGIN`], and
+/// may have further statements without a result. Returns the rows of each statement.
+///
+/// If the connection fails, the error is [`Failed::Begin`]: the transaction stored nothing.
+pub(crate) async fn begin<'a>(
+    client: &'a Client,
+    begin: &str,
+    calls: &[Call],
+) -> Result<(Open<'a>, Vec<Vec<Row>>), Failed> {
+    let open = Open { client, is_open: true };
+    let mut sent = Sent(Vec::with_capacity(calls.len() + 1));
+    sent.send(Box::pin(
+        async move { answered(client.batch_execute(begin)).await.map(|()| Vec::<Row>::new()) },
+    ));
+    for call in calls {
+        sent.send(Box::pin(call.run(client)));
+    }
+    let mut rows = sent.answers().await.map_err(Failed::before_commit)?;
+    let rows = rows.split_off(1);
+    Ok((open, rows))
+}
+
+impl Open<'_> {
+    /// Runs the last statements and commits, in one round trip. Returns the rows of each statement.
+    /// `after` runs after the commit, also if the commit failed, and its own failure changes nothing.
+    pub(crate) async fn commit(
+        mut self,
+        calls: &[Call],
+        after: Option<&Call>,
+    ) -> Result<Vec<Vec<Row>>, Failed> {
+        let client = self.client;
+        let mut sent = Sent(Vec::with_capacity(calls.len() + 2));
+        for call in calls {
+            sent.send(Box::pin(call.run(client)));
+        }
+        // The server ends a transaction with a failed statement by a rollback, even if the client
+        // asks for a commit. It cannot know of a statement that was never sent.
+        if sent.has_failed() {
+            return sent.answers().await;
+        }
+        sent.send(Box::pin(async move {
+            answered(client.batch_execute("COMMIT")).await.map(|()| Vec::<Row>::new())
+        }));
+        if let Some(after) = after {
+            sent.send(Box::pin(async move {
+                match tokio::time::timeout(PATIENCE, after.run(client)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(failed)) => {
+                        tracing::debug!(why = failed.why(), "notification of due keys not sent");
+                    }
+                    Err(_) => {
+                        tracing::debug!("notification of due keys not sent, the server does not answer");
+                    }
+                }
+                Answer::Ok(Vec::new())
+            }));
+        }
+        let answers = sent.answers().await;
+        self.is_open = false;
+        let mut rows = answers?;
+        rows.truncate(calls.len());
+        Ok(rows)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            // The first poll sends the statement, and nobody needs its answer. Later statements of the
+            // connection run after it.
+            let rollback = pin!(self.client.batch_execute("ROLLBACK"));
+            let _ = rollback.poll(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The tasks that do the small writes. Requests that arrive during a commit are committed together in
+//! the next transaction, so that they need only one sync of the server's disk.
+//!
+//! A transaction needs two round trips, whatever the number of its requests is: the first one begins
+//! the transaction, stores deliveries and locks rows, and the second one stores the changed rows and
+//! journal entries, commits, and sends one notification. A key that has no row yet needs two more
+//! round trips, which create its row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use beadle_engine::{Entry, Key, Mark, Row, StoreError, Time, Timing};
+use deadpool_postgres::{Client, Pool};
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::error::SqlState;
+
+use crate::failed::Failed;
+use crate::inbox::{self, Arrived};
+use crate::retry::repeat;
+use crate::sql::{Call, get};
+use crate::{journal, pipeline, rows};
+
+/// The maximum number of requests that are committed together.
+const GROUP: usize = 512;
+/// The number of bytes above which no further request joins a group.
+const FULL: usize = 16 * 1024 * 1024;
+/// Begins the transaction of a group. A row that another transaction keeps locked must not delay the
+/// other requests of the group for long.
+const HASTY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '1s'";
+
+/// What the writers need.
+pub(crate) struct Shared {
+    pub(crate) pool: Pool,
+    /// The channel of the notifications.
+    pub(crate) channel: String,
+    pub(crate) timing: Timing,
+}
+
+/// A request that is written together with others. It changes only the rows that the group has loaded.
+pub(crate) trait Request: Send + Sync + 'static {
+    /// What the caller gets.
+    type Output: Send + Sync + 'static;
+    /// What the request does, for errors.
+    const DOING: &'static str;
+
+    /// Returns the delivery to store, if there is one.
+    fn arrived(&self) -> Option<&Arrived> {
+        None
+    }
+    /// Returns the marks. Their keys get rows if they have none.
+    fn marks(&self) -> &[Mark] {
+        &[]
+    }
+    /// Returns the key whose row the request needs, if it exists.
+    fn key(&self) -> Option<&Key> {
+        None
+    }
+    /// Changes the rows. If this fails, the group is rolled back, and each request runs alone.
+    fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed>;
+}
+
+/// What the caller of a request gets after the commit.
+pub(crate) struct Written<T> {
+    /// The output of the request.
+    pub(crate) output: T,
+    /// The number of the first journal entry of the group. Without entries, it has no meaning.
+    pub(crate) first: u64,
+}
+
+/// One request of any kind.
+trait Work: Send + Sync {
+    fn arrived(&self) -> Option<&Arrived>;
+    fn marks(&self) -> &[Mark];
+    fn key(&self) -> Option<&Key>;
+    /// Runs the request inside the shared transaction. It runs again if that transaction was rolled
+    /// back.
+    fn run(&mut self, loaded: &mut Loaded) -> Result<(), Failed>;
+    /// Sends the result to the caller after the commit. A commit has the number of the first journal
+    /// entry of the group.
+    fn settle(self: Box<Self>, committed: Result<u64, &Failed>);
+}
+
+struct Job<R: Request> {
+    request: R,
+    output: Option<R::Output>,
+    reply: oneshot::Sender<Result<Written<R::Output>, StoreError>>,
+}
+
+impl<R: Request> Work for Job<R> {
+    fn arrived(&self) -> Option<&Arrived> {
+        self.request.arrived()
+    }
+
+    fn marks(&self) -> &[Mark] {
+        self.request.marks()
+    }
+
+    fn key(&self) -> Option<&Key> {
+        self.request.key()
+    }
+
+    fn run(&mut self, loaded: &mut Loaded) -> Result<(), Failed> {
+        self.output = Some(self.request.run(loaded)?);
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<u64, &Failed>) {
+        let job = *self;
+        let result = match (committed, job.output) {
+            (Ok(first), Some(output)) => Ok(Written { output, first }),
+            (Err(failed), _) => Err(failed.error(R::DOING)),
+            (Ok(_), None) => Err(gone(R::DOING)),
+        };
+        let _ = job.reply.send(result); // the caller is gone, and the write stays
+    }
+}
+
+/// The rows that a group has locked, and what its requests change.
+pub(crate) struct Loaded {
+    timing: Timing,
+    rows: BTreeMap<Key, Row>,
+    /// The keys of the rows that cannot be read, with the reasons.
+    damaged: BTreeMap<String, String>,
+    /// The deliveries that the group has stored and that no request has taken yet.
+    arrived: BTreeSet<(String, String)>,
+    changed: BTreeSet<Key>,
+    entries: Vec<Entry>,
+    wakes: bool,
+}
+
+impl Loaded {
+    /// Returns whether this group has stored the delivery. A second request with the same delivery
+    /// gets `false`.
+    pub(crate) fn is_new(&mut self, arrived: &Arrived) -> bool {
+        self.arrived.remove(&arrived.identity())
+    }
+
+    /// Returns the row of a key, if there is one.
+    pub(crate) fn row(&self, key: &Key) -> Result<Option<&Row>, Failed> {
+        match self.damaged.get(key.as_str()) {
+            Some(why) => Err(Failed::Damaged(why.clone())),
+            None => Ok(self.rows.get(key)),
+        }
+    }
+
+    /// Makes keys due.
+    pub(crate) fn mark(&mut self, marks: &[Mark], now: Time) -> Result<(), Failed> {
+        for mark in marks {
+            let Some(before) = self.row(&mark.key)?.cloned() else {
+                return Err(Failed::Unusable(format!("the row of {} was deleted meanwhile", mark.key)));
+            };
+            let mut row = before.clone();
+            row.mark(mark, now, &self.timing);
+            // A claim passes over the rows that this transaction has locked. If the row was due
+            // already, its key may have been passed over, so the workers must look again.
+            self.wakes |= before.due_at().is_some_and(|due| due <= now);
+            self.change(&before, row, now);
+        }
+        Ok(())
+    }
+
+    /// Stores a row that a request has changed.
+    pub(crate) fn change(&mut self, before: &Row, row: Row, now: Time) {
+        self.wakes |= row.wakes(before, now).is_some();
+        self.changed.insert(row.key.clone());
+        self.rows.insert(row.key.clone(), row);
+    }
+
+    /// Adds journal entries. Returns the place of the first of them among the entries of the group.
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> u64 {
+        let place = self.entries.len() as u64;
+        self.entries.extend_from_slice(entries);
+        place
+    }
+
+    /// Returns the durations that the queue uses.
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing
+    }
+}
+
+/// Writes requests in groups, on a task of its own.
+pub(crate) struct Writer(mpsc::Sender<Box<dyn Work>>);
+
+impl Writer {
+    /// Starts the task. It ends after the writer is dropped, when it has written everything.
+    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
+        let (sender, receiver) = mpsc::channel(4 * GROUP);
+        tokio::spawn(write_groups(shared.clone(), receiver));
+        Self(sender)
+    }
+
+    /// Writes a request, and returns when the data is durable. If the caller stops waiting, the
+    /// request is written nevertheless.
+    pub(crate) async fn write<R: Request>(&self, request: R) -> Result<Written<R::Output>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Job { request, output: None, reply });
+        self.0.send(job).await.map_err(|_| gone(R::DOING))?;
+        answer.await.map_err(|_| gone(R::DOING))?
+    }
+}
+
+async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn Work>>) {
+    while let Some(first) = requests.recv().await {
+        let mut bytes = size(first.as_ref());
+        let mut group = vec![first];
+        while group.len() < GROUP && bytes < FULL {
+            let Ok(next) = requests.try_recv() else { break };
+            bytes += size(next.as_ref());
+            group.push(next);
+        }
+        match commit(&shared, &mut group, HASTY).await {
+            Ok(first) => {
+                for work in group {
+                    work.settle(Ok(first));
+                }
+            }
+            // It would be useless to try each request alone.
+            Err(failed) if failed.is_for_all() || (group.len() == 1 && !is_locked(&failed)) => {
+                for work in group {
+                    work.settle(Err(&failed));
+                }
+            }
+            // The next group does not wait for this one.
+            Err(_) => drop(tokio::spawn(write_alone(shared.clone(), group))),
+        }
+    }
+}
+
+/// Returns whether another transaction kept a row locked.
+fn is_locked(failed: &Failed) -> bool {
+    failed.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+/// Returns about how many bytes a request sends.
+fn size(work: &dyn Work) -> usize {
+    const MARK: usize = 256;
+    work.arrived().map_or(0, Arrived::size) + work.marks().len() * MARK
+}
+
+/// Writes each request in its own transaction, so that only the invalid requests fail. Requests that
+/// have to wait for a locked row come last.
+async fn write_alone(shared: Arc<Shared>, group: Vec<Box<dyn Work>>) {
+    let mut late = Vec::new();
+    for work in group {
+        let (work, committed) = commit_one(&shared, work, HASTY).await;
+        match committed {
+            Err(failed) if is_locked(&failed) => late.push(work),
+            committed => work.settle(committed.as_ref().copied()),
+        }
+    }
+    for work in late {
+        let (work, committed) = commit_one(&shared, work, pipeline::BEGIN).await;
+        work.settle(committed.as_ref().copied());
+    }
+}
+
+async fn commit_one(
+    shared: &Shared,
+    work: Box<dyn Work>,
+    begin: &str,
+) -> (Box<dyn Work>, Result<u64, Failed>) {
+    let mut alone = [work];
+    let committed = commit(shared, &mut alone, begin).await;
+    let [work] = alone;
+    (work, committed)
+}
+
+/// Writes a group in one transaction. Returns the number of its first journal entry.
+async fn commit(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<u64, Failed> {
+    repeat!(&shared.pool, attempt(shared, group, begin))
+}
+
+async fn attempt(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<u64, Failed> {
+    let client = shared.pool.get().await?;
+    let (open, mut loaded) = load(&client, group, begin, shared.timing).await?;
+    for work in group {
+        work.run(&mut loaded)?;
+    }
+
+    let keys = loaded.changed;
+    let changed: Vec<Row> = loaded.rows.into_values().filter(|row| keys.contains(&row.key)).collect();
+    let mut calls = Vec::new();
+    if !changed.is_empty() {
+        calls.push(rows::saving(&client, &changed).await.map_err(Failed::before_commit)?);
+    }
+    if !loaded.entries.is_empty() {
+        calls.push(journal::appending(&client, &loaded.entries).await.map_err(Failed::before_commit)?);
+    }
+    let notify = if loaded.wakes { Some(notifying(&client, &shared.channel).await?) } else { None };
+    let answers = open.commit(&calls, notify.as_ref()).await?;
+    match answers.last() {
+        Some(last) if !loaded.entries.is_empty() => journal::first_number(last, loaded.entries.len()),
+        _ => Ok(0),
+    }
+}
+
+/// Begins the transaction of a group, stores its deliveries, and locks the rows of its keys.
+async fn load<'a>(
+    client: &'a Client,
+    group: &[Box<dyn Work>],
+    begin: &str,
+    timing: Timing,
+) -> Result<(pipeline::Open<'a>, Loaded), Failed> {
+    let mut calls = Vec::new();
+    let arrived: Vec<&Arrived> = group.iter().filter_map(|work| work.arrived()).collect();
+    if !arrived.is_empty() {
+        calls.push(inbox::inserting(client, &arrived).await.map_err(Failed::before_commit)?);
+    }
+    let keys = keys(group);
+    if !keys.is_empty() {
+        calls.push(rows::locking(client, &keys).await.map_err(Failed::before_commit)?);
+    }
+    let (open, mut answers) = pipeline::begin(client, begin, &calls).await?;
+    let locked = if keys.is_empty() { None } else { answers.pop() };
+    let stored = if arrived.is_empty() { None } else { answers.pop() };
+    let sorted = rows::sort(&locked.unwrap_or_default())?;
+    let mut loaded = Loaded {
+        timing,
+        rows: sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect(),
+        damaged: sorted.damaged.into_iter().collect(),
+        arrived: identities(&stored.unwrap_or_default())?,
+        changed: BTreeSet::new(),
+        entries: Vec::new(),
+        wakes: false,
+    };
+    let missing = missing(group, &loaded);
+    if !missing.is_empty() {
+        let created = rows::lock_or_create(client, &missing).await.map_err(Failed::before_commit)?;
+        loaded.rows.extend(created);
+    }
+    Ok((open, loaded))
+}
+
+/// Returns the sources and the ids of stored deliveries.
+fn identities(stored: &[tokio_postgres::Row]) -> Result<BTreeSet<(String, String)>, Failed> {
+    stored.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
+}
+
+/// Returns the keys whose rows the requests need.
+fn keys(group: &[Box<dyn Work>]) -> BTreeSet<&Key> {
+    let marked = group.iter().flat_map(|work| work.marks()).map(|mark| &mark.key);
+    marked.chain(group.iter().filter_map(|work| work.key())).collect()
+}
+
+/// Returns the marked keys that have no row yet. The marks of a delivery that was stored before do not
+/// count.
+fn missing<'a>(group: &'a [Box<dyn Work>], loaded: &Loaded) -> BTreeSet<&'a Key> {
+    let mut new = loaded.arrived.clone();
+    let mut missing = BTreeSet::new();
+    for work in group {
+        if work.arrived().is_none_or(|arrived| new.remove(&arrived.identity())) {
+            let keys = work.marks().iter().map(|mark| &mark.key);
+            let has_row =
+                |key: &&Key| loaded.rows.contains_key(*key) || loaded.damaged.contains_key(key.as_str());
+            missing.extend(keys.filter(|key| !has_row(key)));
+        }
+    }
+    missing
+}
+
+/// Prepares the notification of the other processes.
+async fn notifying(client: &Client, channel: &str) -> Result<Call, Failed> {
+    let notify = "SELECT pg_notify($1::text, '')";
+    Call::prepare(client, notify, vec![Box::new(channel.to_owned())]).await.map_err(Failed::before_commit)
+}
+
+fn gone(doing: &'static str) -> StoreError {
+    StoreError::Unavailable { doing, why: "the writer has stopped".into() }
+}

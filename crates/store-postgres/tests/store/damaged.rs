@@ -1,0 +1,94 @@
+//! Tests of rows that Beadle cannot read: the error names the row, the other rows are not affected, and
+//! the row stays.
+
+use beadle_engine::store::prelude::*;
+use beadle_engine::testing::hold;
+use beadle_engine::{
+    Entry, EntryKind, Hold, Key, Lane, Limits, Listing, Mark, Outcome, Retention, StoreError, Time, Verdict,
+};
+
+use crate::cluster::{check, new_schema, open, run};
+
+/// A time at which no key waits for its debounce any more.
+const LATER: Time = Time(1_000_000);
+
+fn key(n: u64) -> Key {
+    Key::new("repository", "acme", n)
+}
+
+/// Checks that an error names a row, its table and what to do.
+fn check_names<T: std::fmt::Debug>(result: Result<T, StoreError>, row: &str, table: &str) {
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    for part in [row, table, "correct the row in the database or restore it"] {
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
+    run(&url, "UPDATE work SET lane = 'x', rank = -1, first_dirty = -1 WHERE key = 'repository:acme:2'")
+        .await;
+    // The damaged row is the first one in each order, and the claim has only one place.
+    let mut claimed = Vec::new();
+    for n in 0..4 {
+        let claims = store.claim(1, LATER + std::time::Duration::from_millis(n)).await.unwrap();
+        assert_eq!(claims.len(), 1, "{n}");
+        claimed.extend(claims);
+    }
+    assert!(store.claim(5, LATER).await.unwrap().is_empty());
+    assert_eq!(store.claim_named(&[key(2)], LATER).await.unwrap(), Vec::new());
+    let depth = store.depth(LATER).await.unwrap();
+    assert_eq!((depth.leased, depth.due), (4, [0, 0, 0]));
+    for claim in claimed {
+        assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
+    }
+    assert_eq!(store.next_due().await.unwrap(), None, "a worker does not wake for the damaged row");
+    check_names(store.row(&key(2)).await, "repository:acme:2", "`work`");
+    check_names(store.rows(10).await, "repository:acme:2", "`work`");
+    check_names(store.claim_key(&key(2), LATER).await, "repository:acme:2", "`work`");
+    check_names(store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await, "repository:acme:2", "`work`");
+    check(&url, "(SELECT lane = 'x' AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_or_a_hold_that_cannot_be_read_is_named_and_stays() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    let intent = |n: u64| Entry {
+        seq: 0,
+        at: Time(1),
+        kind: EntryKind::Intent,
+        key: key(n).to_string(),
+        subject: "acme/widgets".into(),
+        intent: None,
+        trace: None,
+        detail: serde_json::json!({ "n": n }).into(),
+    };
+    store.journal(None, vec![intent(1), intent(2)], Time(1)).await.unwrap().unwrap();
+    let limits = Limits { removes: 0, ..Limits::default() };
+    for n in [1, 2] {
+        let asked = Hold { why: String::new(), ..hold(n) };
+        let verdicts = store.reserve(None, &limits, vec![asked], Time(1)).await.unwrap().unwrap();
+        assert!(matches!(verdicts.as_slice(), [Verdict::Hold(_)]), "{verdicts:?}");
+    }
+    run(
+        &url,
+        "UPDATE journal SET detail = '{' WHERE seq = 1; UPDATE hold SET hold = '{' WHERE digest = 'd1'",
+    )
+    .await;
+    let open_intents = store.open_intents().await.unwrap();
+    assert_eq!(open_intents.iter().map(|entry| entry.seq).collect::<Vec<u64>>(), [2]);
+    let all = Listing { limit: 10, ..Listing::default() };
+    check_names(store.entries(all).await, "entry 1 ", "`journal`");
+    check_names(store.holds().await, "d1", "`hold`");
+    store.forget_holds("acme", "another generation").await.unwrap();
+    let retention =
+        Retention { bodies_before: Time(0), ids_before: Time(0), journal_before: Time(0), batch: 10 };
+    store.prune(retention).await.unwrap();
+    check(&url, "(SELECT count(*) FROM journal) = 2").await;
+    check(&url, "EXISTS (SELECT 1 FROM hold WHERE digest = 'd1')").await;
+}

@@ -166,7 +166,9 @@ fn ci() -> anyhow::Result<()> {
 /// Runs what takes minutes, two jobs at a time: a build that links with optimisation uses only one
 /// processor, and so do the storms.
 fn long_jobs() -> anyhow::Result<()> {
-    step("builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute");
+    step(
+        "builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute",
+    );
     let own = |args: &[&str]| -> anyhow::Result<Process> {
         let mut command = Process::new(std::env::current_exe()?);
         command.args(args);

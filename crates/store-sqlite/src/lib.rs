@@ -79,7 +79,7 @@ impl SqliteStore {
             StoreError::Unavailable { doing, why } => {
                 StoreError::Unavailable { doing, why: format!("{}: {why}", path.display()) }
             }
-            other @ StoreError::Corrupt { .. } => other,
+            other @ (StoreError::Corrupt { .. } | StoreError::Newer { .. }) => other,
         };
         let mut connection = connect(path, &settings).map_err(failed)?;
         schema::migrate(&mut connection)

@@ -216,16 +216,18 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
     change.mode.allows(&change.risks())
 }
 
-/// Returns whether the gate counts a change.
+/// Returns whether an operator who approves a generation must see a change: the gate counts it, or
+/// the change always needs an approval, which the approval of the generation also is.
 pub fn is_counted<W>(change: &Change<W>) -> bool {
     let risks = change.risks();
-    is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0)
+    is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0 || change.stop.is_some())
 }
 
-/// Returns a short code that identifies all changes of the plans that the gate counts. It does not
-/// depend on the order of the plans. An approval of a generation is bound to this code.
+/// Returns a short code that identifies all changes of the plans that the gate counts, and which of
+/// them always need an approval. It does not depend on the order of the plans. An approval of a
+/// generation is bound to this code.
 pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
-    code_of(plans, |change| is_counted(change).then_some(""))
+    code_of(plans, |change| is_counted(change).then_some(if change.stop.is_some() { " asks" } else { "" }))
 }
 
 /// Returns a short code that identifies all changes of the plans, also those that the gate does not
@@ -364,6 +366,19 @@ mod tests {
         assert_ne!(whole, whole_plan_digest([(&one, &with_setting), (&two, &second)]), "a setting counts");
         let skipped = plan(vec![change("a", &[Risk::Removes], Mode::Observe)]);
         assert_ne!(whole, whole_plan_digest([(&one, &skipped), (&two, &second)]), "the mode is another one");
+    }
+
+    #[test]
+    fn an_approval_is_also_bound_to_the_changes_that_always_need_one() {
+        let key = Key::new("target-group", "teams", 1);
+        let digest = |changes: Vec<Change<()>>| plan_digest([(&key, &plan(changes))]);
+        for risk in [Risk::Changes, Risk::Removes] {
+            let free = change("rename", &[risk], Mode::Enforce);
+            let asks = Change { stop: Some("renamed".into()), ..free.clone() };
+            assert!(is_counted(&asks), "{risk}");
+            assert_ne!(digest(vec![free]), digest(vec![asks.clone()]), "{risk}");
+            assert_ne!(digest(Vec::new()), digest(vec![asks]), "{risk}");
+        }
     }
 
     #[test]

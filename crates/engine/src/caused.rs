@@ -30,6 +30,20 @@ impl Leave {
     }
 }
 
+/// The instructions of a write. They can have more than the values that the change shows.
+pub trait Instructions {
+    /// Returns what the write sends although the values of the change do not show it, such as the
+    /// parameters of a new ruleset. `None` means that the values show everything. Two writes with
+    /// different texts are different writes. The text has no secret, but at most the digest of one.
+    fn unshown(&self) -> Option<String>;
+}
+
+impl Instructions for () {
+    fn unshown(&self) -> Option<String> {
+        None
+    }
+}
+
 /// The place of a value: everything that identifies the value, except for its new content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Place {
@@ -38,16 +52,21 @@ struct Place {
     reaches: u32,
     name: String,
     before: String,
+    /// The same value can have another risk, because the risk can depend on other values.
+    risk: Risk,
+    unshown: Option<String>,
 }
 
 impl Place {
-    fn of<W>(change: &Change<W>, field: &Field) -> Self {
+    fn of<W: Instructions>(change: &Change<W>, field: &Field) -> Self {
         Self {
             aspect: change.aspect.clone(),
             what: change.what.clone(),
             reaches: change.reaches,
             name: field.name.clone(),
             before: field.before.to_string(),
+            risk: field.risk,
+            unshown: change.write.unshown(),
         }
     }
 }
@@ -81,11 +100,12 @@ pub struct Caused {
 
 impl Caused {
     /// Returns the writes that the guard checks and that an approval of `plan` lets pass. A write is
-    /// not among them if it also removes, weakens or exposes a value that `plan` does not show.
+    /// not among them if it also removes, weakens or exposes a value that `plan` does not show. If a
+    /// write always needs an approval, any of its values can be the reason, so `plan` must show all.
     pub fn approvable(&self) -> Vec<Change<()>> {
         let shows_all = |shown: &Change<()>, write: &Change<()>| {
-            let (shown, write) = (shown.risks(), write.risks());
-            Risk::ALL.into_iter().all(|risk| !risk.is_guarded() || shown.count(risk) == write.count(risk))
+            let must_show = |field: &&Field| write.stop.is_some() || field.risk.is_guarded();
+            shown.fields.iter().filter(must_show).count() == write.fields.iter().filter(must_show).count()
         };
         let pairs = self.plan.changes.iter().zip(&self.writes);
         let needed = pairs.filter(|(_, write)| write.risks().is_guarded() || write.stop.is_some());
@@ -95,7 +115,7 @@ impl Caused {
 
 impl PlannedValues {
     /// Adds the values of a plan.
-    pub fn learn<W>(&mut self, plan: &Plan<W>) {
+    pub fn learn<W: Instructions>(&mut self, plan: &Plan<W>) {
         let mut counts: HashMap<Identity, Leaves> = HashMap::new();
         for change in &plan.changes {
             let leave = Leave::of(change);
@@ -120,53 +140,44 @@ impl PlannedValues {
     /// Returns the part of a plan of the same key that the added plans do not have. If Beadle may
     /// write a value with less approval than in the added plans, the value is new. The changes of the
     /// part stay, even if they depend on a change that is left out.
-    pub fn caused<W>(&self, plan: &Plan<W>) -> Caused {
+    pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
-        let mut plan = plan.describe();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
         let (mut kept, mut writes, mut drift) = (Vec::new(), Vec::new(), 0);
-        for mut change in std::mem::take(&mut plan.changes) {
-            let leave = Leave::of(&change);
+        for change in &plan.changes {
+            let leave = Leave::of(change);
             let is_known = |field: &Field| {
-                let identity = (Place::of(&change, field), field.after.to_string());
+                let identity = (Place::of(change, field), field.after.to_string());
                 left.get_mut(&identity).is_some_and(|leaves| take(leaves, leave))
             };
-            let (known, own): (Vec<Field>, Vec<Field>) = values(&change).into_iter().partition(is_known);
+            let (known, own): (Vec<Field>, Vec<Field>) = values(change).into_iter().partition(is_known);
             drift += known.len();
             if own.is_empty() {
                 places.push(None);
                 continue;
             }
-            change.after = change.after.iter().filter_map(|at| places.get(*at).copied().flatten()).collect();
+            let own = own.into_iter().map(|field| self.without_known_keys(change, leave, field)).collect();
+            let mut write = change.describe();
+            write.after = write.after.iter().filter_map(|at| places.get(*at).copied().flatten()).collect();
             places.push(Some(kept.len()));
-            writes.push(change.clone());
-            kept.push(self.narrowed(change, own));
+            kept.push(narrowed(write.clone(), own));
+            writes.push(write);
         }
-        plan.changes = kept;
+        let plan = Plan { changes: kept, ..plan.describe() };
         Caused { plan, writes, drift }
     }
 
-    /// Returns a change with only these values.
-    fn narrowed(&self, mut change: Change<()>, own: Vec<Field>) -> Change<()> {
-        if change.fields.is_empty() {
-            return change;
-        }
-        let leave = Leave::of(&change);
-        let own = own.into_iter().map(|field| self.without_known_keys(&change, leave, field)).collect();
-        change.fields = own;
-        // A mode allows or refuses a write as a whole, also because of a value that is left out.
-        if leave == Leave::Refused && change.mode.allows(&change.risks()) {
-            change.mode = Mode::Observe;
-        }
-        change
-    }
-
-    /// Leaves out the keys of a new content that another plan sets to the same. A guarded value stays
-    /// whole, because its risk can be that of any key.
-    fn without_known_keys(&self, change: &Change<()>, leave: Leave, mut field: Field) -> Field {
+    /// Leaves out the keys of a new content that another plan sets to the same. The value of a write
+    /// that can need an approval stays whole, because any key can be the reason.
+    fn without_known_keys<W: Instructions>(
+        &self,
+        change: &Change<W>,
+        leave: Leave,
+        mut field: Field,
+    ) -> Field {
         let Value::Object(after) = &field.after else { return field };
         let Some(others) = self.objects.get(&(Place::of(change, &field), leave)) else { return field };
-        if field.risk.is_guarded() {
+        if field.risk.is_guarded() || change.stop.is_some() {
             return field;
         }
         let is_new = |key: &str, value: &Value| others.iter().all(|other| other.get(key) != Some(value));
@@ -184,6 +195,20 @@ impl PlannedValues {
         field.after = Value::Object(new);
         field
     }
+}
+
+/// Returns a change with only these values.
+fn narrowed(mut change: Change<()>, own: Vec<Field>) -> Change<()> {
+    if change.fields.is_empty() {
+        return change;
+    }
+    let leave = Leave::of(&change);
+    change.fields = own;
+    // A mode allows or refuses a write as a whole, also because of a value that is left out.
+    if leave == Leave::Refused && change.mode.allows(&change.risks()) {
+        change.mode = Mode::Observe;
+    }
+    change
 }
 
 /// Returns the values of a change. A change without a value counts as one value.
@@ -353,6 +378,60 @@ mod tests {
         assert_eq!(found.plan.changes, [rule(json!({ "count": 2 }), Risk::Adds)]);
         let guarded = vec![rule(two, Risk::Exposes)];
         assert_eq!(caused(vec![rule(one, Risk::Exposes)], guarded.clone()).plan.changes, guarded);
+    }
+
+    #[test]
+    fn the_same_value_with_another_risk_is_not_drift() {
+        let on = |risk| change("", vec![value("run", json!(false), json!(true), risk)]);
+        for (before, after, drift) in [
+            (Risk::Weakens, Risk::Weakens, 1),
+            (Risk::Changes, Risk::Weakens, 0),
+            (Risk::Weakens, Risk::Exposes, 0),
+        ] {
+            let found = caused(vec![on(before)], vec![on(after)]);
+            assert_eq!((found.drift, found.plan.changes.len()), (drift, 1 - drift), "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn an_approval_of_a_write_that_always_asks_needs_all_of_its_values() {
+        let [one, two] =
+            ["a", "b"].map(|name| value(name, Value::Null, json!({ "x": 1, "y": 2 }), Risk::Changes));
+        let asks = |fields: Vec<Field>| Change { stop: Some("renamed".into()), ..change("", fields) };
+        let whole = asks(vec![one.clone(), two.clone()]);
+        let found = caused(Vec::new(), vec![whole.clone()]);
+        assert_eq!(found.approvable(), [whole.clone()]);
+        let found = caused(vec![asks(vec![one])], vec![whole]);
+        assert_eq!((names(&found.plan), found.drift), (vec!["b"], 1));
+        assert!(found.approvable().is_empty(), "nobody saw the other value, and it may be the reason");
+        // The content of a value stays whole for the same reason.
+        let other = value("b", Value::Null, json!({ "x": 1, "y": 3 }), Risk::Changes);
+        let found = caused(vec![asks(vec![two])], vec![asks(vec![other.clone()])]);
+        assert_eq!(found.plan.changes, [asks(vec![other])]);
+    }
+
+    /// Instructions with a content that no value shows.
+    struct Body(&'static str);
+
+    impl Instructions for Body {
+        fn unshown(&self) -> Option<String> {
+            Some(self.0.to_owned())
+        }
+    }
+
+    #[test]
+    fn two_writes_that_look_the_same_are_not_the_same_if_they_send_another_body() {
+        let create = |body: &'static str| {
+            let shown = change("ruleset main", vec![value("new", Value::Null, json!(["x"]), Risk::Adds)]);
+            let Change { aspect, what, fields, mode, after, stop, reaches, write: () } = shown;
+            let change = Change { aspect, what, fields, mode, after, stop, reaches, write: Body(body) };
+            Plan { changes: vec![change], ..Plan::new("acme/shop") }
+        };
+        let mut known = PlannedValues::default();
+        known.learn(&create("two approvals"));
+        assert_eq!(known.caused(&create("two approvals")).drift, 1);
+        let found = known.caused(&create("no approval"));
+        assert_eq!((found.drift, names(&found.plan)), (0, vec!["new"]));
     }
 
     #[test]

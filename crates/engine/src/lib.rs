@@ -59,7 +59,7 @@ pub use apply::{
 };
 pub use background::{BackgroundTask, Driver, Runs, TaskRecord, TaskStatus, UnknownTask};
 pub use budget::{BudgetAccount, Budgets, Resource, Wait};
-pub use caused::{Caused, PlannedValues};
+pub use caused::{Caused, Instructions, PlannedValues};
 pub use change_title::change_title;
 pub use clock::{Clock, Time};
 pub use deceptive::is_deceptive;

@@ -23,6 +23,10 @@ impl Step for Timed {
     fn turn(&self) -> Turn {
         self.turn
     }
+
+    fn unshown(&self) -> Option<String> {
+        self.step.unshown()
+    }
 }
 
 fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {

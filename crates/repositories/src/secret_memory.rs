@@ -48,6 +48,15 @@ pub(crate) fn prefix(organisation: &str) -> String {
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
+/// Returns a code that tells two secrets apart while a preview compares two plans. The code has no
+/// key, so Beadle neither stores nor prints it.
+pub(crate) fn fingerprint(value: &SecretString) -> String {
+    use sha2::Digest as _;
+
+    let digest = Sha256::digest(value.expose_secret());
+    digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 /// The place and the name of a secret at GitHub.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretName {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::Time;
+use beadle_engine::{Instructions, Time};
 use beadle_scim::Attribute;
 use serde_json::Value;
 
@@ -41,6 +41,13 @@ pub(crate) struct Facts {
 pub struct Write {
     pub(crate) facts: Arc<Facts>,
     pub(crate) what: What,
+}
+
+impl Instructions for Write {
+    /// The values of a change of a group name every person and every setting.
+    fn unshown(&self) -> Option<String> {
+        None
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use beadle_engine::{Change, Class, Failure, Field, Mode, PolicyLocation, Risk, Turn};
+use beadle_engine::{Change, Class, Failure, Field, Instructions, Mode, PolicyLocation, Risk, Turn};
 use beadle_github::{Asks, Below, Known, Method, Named, Reader, Repository, Visibility, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -193,6 +193,18 @@ pub trait Step: Send + Sync + 'static {
     /// Returns when Beadle writes the change, relative to other changes.
     fn turn(&self) -> Turn {
         Turn::default()
+    }
+    /// Returns what the step sends although the values of its change do not show it. A step that
+    /// creates a thing returns the whole body: a key that one of two policies leaves out is no value.
+    /// See [`Instructions::unshown`].
+    fn unshown(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Instructions for Box<dyn Step> {
+    fn unshown(&self) -> Option<String> {
+        Step::unshown(&**self)
     }
 }
 

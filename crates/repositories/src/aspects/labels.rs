@@ -70,6 +70,13 @@ impl Step for Write {
             Self::Delete { name } => named.send(Method::DELETE, Below::label(name), None).await,
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            Self::Create(body) => Some(body.to_string()),
+            Self::Update { .. } | Self::Delete { .. } => None,
+        }
+    }
 }
 
 struct Want<'a> {

@@ -64,6 +64,13 @@ impl Step for Write {
             Self::Delete { number } => to.send(Method::DELETE, at(*number), None).await,
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            Self::Create(body) => Some(body.to_string()),
+            Self::Update { .. } | Self::Delete { .. } => None,
+        }
+    }
 }
 
 /// Returns a milestone in the form of REST.

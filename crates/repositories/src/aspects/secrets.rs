@@ -29,7 +29,7 @@ use crate::policy::shape::{Key, Shape, key, required};
 use crate::policy::shapes::listed;
 use crate::policy::{Node, forms};
 use crate::sealing::sealed_body;
-use crate::secret_memory::{SecretMemory, SecretName};
+use crate::secret_memory::{SecretMemory, SecretName, fingerprint};
 
 /// The sections of a policy that list secrets.
 pub(crate) const SECTIONS: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets"];
@@ -133,6 +133,10 @@ impl Step for Put {
         let updated_at = shown["updated_at"].as_str();
         let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;
         remembered.map_err(|error| Failure::from(error).after_a_part())
+    }
+
+    fn unshown(&self) -> Option<String> {
+        Some(fingerprint(&self.value))
     }
 }
 

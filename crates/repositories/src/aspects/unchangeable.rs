@@ -50,4 +50,11 @@ impl Step for EntryWrite {
             }
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match &self.entry {
+            Entry::Create(body) => Some(body.to_string()),
+            Entry::Replace { .. } | Entry::Delete { .. } => None,
+        }
+    }
 }

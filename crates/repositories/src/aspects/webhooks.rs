@@ -22,7 +22,7 @@ use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{layered, listed};
 use crate::policy::{Node, forms};
-use crate::secret_memory::{Compared, SecretMemory, SecretName};
+use crate::secret_memory::{Compared, SecretMemory, SecretName, fingerprint};
 
 /// The aspect of a repository's webhooks.
 pub(crate) const WEBHOOKS: Aspect = Aspect {
@@ -154,6 +154,17 @@ impl Step for Write {
             }
             Self::Delete { id } => to.send(Method::DELETE, Below::at("hooks").id(*id), None).await,
         }
+    }
+
+    fn unshown(&self) -> Option<String> {
+        let (body, secret) = match self {
+            Self::Create { body, secret } => (body.to_string(), secret.as_ref()),
+            Self::Configure { secret, .. } => (String::new(), Some(secret.as_ref()?)),
+            Self::Update { .. } | Self::Delete { .. } => return None,
+        };
+        let secret = secret.map(|secret| secret.value.expose_secret()).unwrap_or_default();
+        // The address in the body can contain a secret too.
+        Some(fingerprint(&SecretString::from(format!("{body} {secret}"))))
     }
 }
 

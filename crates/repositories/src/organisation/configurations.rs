@@ -150,6 +150,13 @@ impl Step for Write {
             }
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            Self::Create(body) => Some(body.to_string()),
+            Self::Update { .. } | Self::Default { .. } | Self::Attach { .. } => None,
+        }
+    }
 }
 
 async fn find(to: &WriteTarget, id: &Id) -> Result<u64, Failure> {

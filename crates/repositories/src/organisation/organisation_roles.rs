@@ -96,6 +96,14 @@ impl Step for Write {
             Self::Unassign { id, whom } => to.writer.unassign_role(whom, *id).await,
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            // The values show who gets the role.
+            Self::Create { body, .. } => Some(body.to_string()),
+            Self::Update { .. } | Self::Delete { .. } | Self::Assign { .. } | Self::Unassign { .. } => None,
+        }
+    }
 }
 
 /// Assigns a role that an earlier request created.

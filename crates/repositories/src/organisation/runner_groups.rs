@@ -95,6 +95,13 @@ impl Step for Write {
             Self::Delete { id } => to.send(Method::DELETE, Below::at(PATH).id(*id), None).await,
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            Self::Create(body) => Some(body.to_string()),
+            Self::Update { .. } | Self::Delete { .. } => None,
+        }
+    }
 }
 
 /// Returns whether the enterprise fixes a field of this group, so that the organisation cannot change

@@ -25,7 +25,7 @@ use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::{Node, forms};
 use crate::sealing::sealed_body;
-use crate::secret_memory::{SecretMemory, SecretName};
+use crate::secret_memory::{SecretMemory, SecretName, fingerprint};
 
 /// The aspect of an organisation's secrets of Actions.
 pub(super) const OF_ACTIONS: OrganisationAspect = OrganisationAspect {
@@ -131,6 +131,10 @@ impl Step for Put {
         to.send(Method::PUT, path, Some(body)).await?;
         let remembered = self.memory.remember(&self.name, &self.value).await;
         remembered.map_err(|error| Failure::from(error).after_a_part())
+    }
+
+    fn unshown(&self) -> Option<String> {
+        Some(fingerprint(&self.value))
     }
 }
 

@@ -64,6 +64,13 @@ impl Step for Write {
             Self::Delete(id) => to.writer.delete_rule(id).await,
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            Self::Create(body) => Some(body.to_string()),
+            Self::Update(_) | Self::Delete(_) => None,
+        }
+    }
 }
 
 /// The declared protection of one pattern. It is merged from all layers, and from the entry

@@ -120,6 +120,13 @@ impl Step for Write {
             Self::Delete { id } => to.send(Method::DELETE, Below::at("rulesets").id(*id), None).await,
         }
     }
+
+    fn unshown(&self) -> Option<String> {
+        match self {
+            Self::Create(body) => Some(body.to_string()),
+            Self::Replace { .. } | Self::Delete { .. } => None,
+        }
+    }
 }
 
 #[async_trait]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use beadle_engine::{Caused, Class, Failure, Key, Plan, PlannedValues};
+use beadle_engine::{Caused, Class, Failure, Instructions, Key, Plan, PlannedValues};
 use beadle_github::{Cursor, Reader, Repository, SelectedBy};
 use futures::future::join_all;
 use serde_json::Value;
@@ -357,18 +357,15 @@ impl Comparison<'_> {
     /// Plans one repository with both policies.
     async fn caused(&self, repository: &Repository) -> Result<Caused, Failure> {
         let plans = Box::pin(rounds(self.new, self.after, repository)).await?;
-        let mut known = PlannedValues::default();
+        let mut earlier = Vec::new();
         if let Some((old, before)) = self.old.filter(|_| plans.iter().any(|plan| !plan.changes.is_empty())) {
-            let plans = Box::pin(rounds(old, before, repository)).await?;
-            plans.iter().for_each(|plan| known.learn(plan));
+            earlier = Box::pin(rounds(old, before, repository)).await?;
         }
-        let mut all = Caused { plan: Plan::new(repository.full_name()), writes: Vec::new(), drift: 0 };
-        for (round, plan) in plans.iter().enumerate() {
-            let caused = known.caused(plan);
-            known.learn(plan);
-            if round == 0 { all = caused } else { append(&mut all, caused) }
-        }
-        Ok(all)
+        Ok(caused_by(&plans, &earlier).unwrap_or_else(|| Caused {
+            plan: Plan::new(repository.full_name()),
+            writes: Vec::new(),
+            drift: 0,
+        }))
     }
 }
 
@@ -397,6 +394,35 @@ async fn rounds(
     Ok(plans)
 }
 
+/// Returns what the successive plans of a policy have and the successive plans of the policy before
+/// (`earlier`) do not have. Returns `None` if there are no plans.
+fn caused_by<W: Instructions>(plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
+    let mut known = PlannedValues::default();
+    let mut all: Option<Caused> = None;
+    for (round, plan) in plans.iter().enumerate() {
+        // The guard can hold the earlier writes of the policy before for ever, and then its later plan
+        // never comes. If the new policy brings the same later changes about in another way, it is
+        // the reason for them.
+        let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
+        let is_same_way = all.as_ref().is_none_or(|all| all.plan.changes.is_empty());
+        if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
+            known.learn(before);
+        }
+        let caused = known.caused(plan);
+        known.learn(plan);
+        match &mut all {
+            None => all = Some(caused),
+            Some(all) => append(all, caused),
+        }
+    }
+    all
+}
+
+/// Returns whether a plan has a change that the guard can hold.
+fn can_be_held<W>(plan: &Plan<W>) -> bool {
+    plan.changes.iter().any(|change| change.risks().is_guarded() || change.stop.is_some())
+}
+
 /// Adds the changes of a later plan. Its drift is in the first plan too, so it does not count again.
 fn append(all: &mut Caused, later: Caused) {
     let first = all.plan.changes.len();
@@ -421,5 +447,41 @@ impl Preview {
         if !plan.is_silent() {
             self.plans.push((key, plan));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing::change;
+    use beadle_engine::{Change, Risk};
+
+    use super::*;
+
+    fn plan(changes: &[&Change<()>]) -> Plan<()> {
+        Plan { changes: changes.iter().map(|change| (*change).clone()).collect(), ..Plan::new("acme/shop") }
+    }
+
+    fn shown(plans: &[Plan<()>], earlier: &[Plan<()>]) -> Vec<String> {
+        let changes = caused_by(plans, earlier).unwrap().plan.changes.into_iter();
+        changes.map(|change| format!("{} {}", change.aspect, change.what)).collect()
+    }
+
+    #[test]
+    fn what_waits_behind_a_held_write_of_the_policy_before_is_not_drift() {
+        let held = change("topics", "gone", &[Risk::Removes]);
+        let topic = change("topics", "new", &[Risk::Adds]);
+        let team = change("teams", "team core", &[Risk::Removes]);
+        let issue = change("settings", "", &[Risk::Changes]);
+        let before = [plan(&[&held]), plan(&[&team])];
+        // Both policies take the same way.
+        assert_eq!(shown(&before, &before), Vec::<String>::new());
+        // The new policy removes the team now, or by another way that no guard holds.
+        assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
+        let after = [plan(&[&topic]), plan(&[&topic, &team])];
+        assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
+        // If nothing holds the policy before back, its later plan comes too.
+        let before = [plan(&[&topic]), plan(&[&team])];
+        let after = [plan(&[&topic, &issue]), plan(&[&team])];
+        assert_eq!(shown(&after, &before), ["settings "]);
     }
 }

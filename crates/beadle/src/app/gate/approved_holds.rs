@@ -1,5 +1,7 @@
 //! The approved holds of a generation that an operator approved as a whole.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::{Hold, Key, Plan, Store, StoreError, StoreRecord, Time};
 use futures::future::try_join_all;
 
@@ -9,7 +11,8 @@ use crate::app::gate::held_generation::GenerationApproval;
 const BATCH: usize = 500;
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes
-/// pass the guard, and use no room in its window.
+/// pass the guard, and use no room in its window. A change that an operator rejected stays held: the
+/// approval of a generation does not show the rejection.
 pub(in crate::app) async fn let_pass(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
@@ -17,11 +20,13 @@ pub(in crate::app) async fn let_pass(
     approval: &GenerationApproval,
     now: Time,
 ) -> Result<(), StoreError> {
+    let rejected = rejected(store).await?;
     let mut holds = Vec::new();
     for (key, plan) in plans {
         let guarded = plan.changes.iter().filter(|change| {
             let risks = change.risks();
-            change.mode.allows(&risks) && (risks.is_guarded() || change.stop.is_some())
+            let is_checked = risks.is_guarded() || change.stop.is_some();
+            change.mode.allows(&risks) && is_checked && !rejected.contains(&change.digest(key))
         });
         holds.extend(guarded.map(|change| Hold {
             digest: change.digest(key),
@@ -51,32 +56,65 @@ pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
 ) -> Result<(), StoreError> {
+    let rejected = rejected(store).await?;
     let digests = |(key, plan): &(Key, Plan<()>)| {
         plan.changes.iter().map(|change| change.digest(key)).collect::<Vec<String>>()
     };
-    let digests: Vec<String> = plans.iter().flat_map(digests).collect();
+    let digests = plans.iter().flat_map(digests).filter(|digest| !rejected.contains(digest));
+    let digests: Vec<String> = digests.collect();
     for batch in digests.chunks(BATCH) {
         store.release(batch.to_vec()).await?;
     }
     Ok(())
 }
 
+/// Returns the digests of the changes that operators rejected.
+async fn rejected(store: &dyn Store) -> Result<BTreeSet<String>, StoreError> {
+    let holds = store.holds().await?.into_iter();
+    Ok(holds.filter(|hold| hold.rejected.is_some()).map(|hold| hold.digest).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use beadle_engine::Risk;
+    use beadle_engine::guard::Decision;
     use beadle_engine::testing::change;
 
     use super::*;
     use crate::app::store;
 
+    fn plans() -> [(Key, Plan<()>); 1] {
+        let changes = vec![change("teams", "team a", &[Risk::Removes])];
+        let plan = Plan { changes, ..Plan::new("acme/shop") };
+        [(Key::new("repository", "acme", 1), plan)]
+    }
+
+    fn approval() -> GenerationApproval {
+        GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(1) }
+    }
+
+    #[tokio::test]
+    async fn the_approval_of_a_generation_ends_no_rejection() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let (plans, approval) = (plans(), approval());
+        let_pass(store, &plans, "g1", &approval, Time(1)).await.unwrap();
+        let digest = store.holds().await.unwrap().remove(0).digest;
+        let reject = Decision::reject("bob", Some("the team stays"));
+        store.decide(&digest, &reject, Time(2)).await.unwrap().unwrap();
+        let_pass(store, &plans, "g2", &approval, Time(3)).await.unwrap();
+        take_back(store, &plans).await.unwrap();
+        let holds = store.holds().await.unwrap();
+        assert_eq!(holds.len(), 1);
+        assert_eq!(holds[0].approved_by, None);
+        assert_eq!(holds[0].rejected.as_ref().map(|rejected| rejected.by.as_str()), Some("bob"));
+    }
+
     #[tokio::test]
     async fn approvals_that_were_taken_back_let_nothing_pass() {
         let (_folder, store) = store::temporary().unwrap();
         let store = store.as_ref();
-        let changes = vec![change("teams", "team a", &[Risk::Removes])];
-        let plan = Plan { changes, ..Plan::new("acme/shop") };
-        let plans = [(Key::new("repository", "acme", 1), plan)];
-        let approval = GenerationApproval { by: "ann".into(), reason: "read it".into(), at: Time(1) };
+        let (plans, approval) = (plans(), approval());
         let_pass(store, &plans, "g1", &approval, Time(1)).await.unwrap();
         let approved = store.holds().await.unwrap();
         assert_eq!(approved[0].approved_by.as_deref(), Some("ann"));

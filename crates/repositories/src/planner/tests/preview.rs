@@ -113,6 +113,31 @@ async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ruleset_that_both_policies_create_in_another_way_is_not_drift() {
+    let of = |issues: bool, enforcement: &str| {
+        let ruleset = format!("{{ name: main, enforcement: {enforcement}, rules: [{{ type: deletion }}] }}");
+        let text = format!("repository: {{ has_issues: {issues} }}\nrulesets: [{ruleset}]\n");
+        policy_of(&[("settings.yml", text.as_str())])
+    };
+    let repository = json!({ "has_issues": true, "branches": { "main": {} } });
+    for (enforcement, expected, drifted) in
+        [("active", vec!["has_issues"], 1), ("disabled", vec!["has_issues", "new ruleset"], 0)]
+    {
+        let state = json!({
+            "orgs": { "acme": { "repos": { "shop": repository } } },
+            "users": {}, "apps": { "beadle-app": { "id": beadle_sim::APP_ID } },
+        });
+        let world = World::new(state, SETTINGS).await;
+        let preview = preview(&world, Some(&of(true, "active")), &of(false, enforcement)).await;
+        let (shown, drift) = values(&preview);
+        let mut names: Vec<&str> = shown.iter().map(|(name, ..)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!((names, drift), (expected, drifted), "{enforcement}");
+        world.check_calls();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_approval_of_a_preview_lets_whole_writes_pass_but_no_drift_that_takes_something_away() {
     let settings = |text: &str| policy_of(&[("settings.yml", text)]);
     let topics = |list: &str| settings(&format!("repository: {{ topics: [{list}] }}\n"));

@@ -10,7 +10,7 @@ use crate::app::policy::groups::ChangedGroups;
 use crate::output::escape::cut;
 
 /// The maximum number of pull requests of one organisation. Everybody who can read a repository can
-/// open pull requests.
+/// open pull requests from a fork.
 const MOST: usize = 200;
 /// The maximum number of kinds of changes of one pull request.
 const KINDS: usize = 50;
@@ -92,15 +92,25 @@ impl CheckedPull {
         }
     }
 
-    /// Stores the result. If the organisation has too many results, the oldest ones are deleted.
+    /// Stores the result. If the organisation has too many results, the oldest ones are deleted,
+    /// those of forks first: strangers must not push out the results of the members.
     pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).put(store, self).await?;
         let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
-        all.sort_by_key(|(_, pull)| std::cmp::Reverse(pull.checked));
+        all.sort_by_key(|(_, pull)| (pull.is_from_fork, std::cmp::Reverse(pull.checked)));
         for (id, _) in all.iter().skip(MOST) {
             Note::<Self>::of(&[key.instance(), id.as_str()]).forget(store).await?;
         }
         Ok(())
+    }
+
+    /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end, the
+    /// result must not stand for it.
+    pub(super) async fn forget_earlier(key: &Key, head: &str, store: &dyn Store) -> Result<(), StoreError> {
+        match Self::note(key).get(store).await? {
+            Some(pull) if pull.head != head => Self::note(key).forget(store).await,
+            _ => Ok(()),
+        }
     }
 
     /// Deletes the result of a pull request that is not open any more, or that changes no policy.
@@ -226,5 +236,26 @@ mod tests {
         assert_eq!((all.len(), all[0].number), (MOST, 3));
         CheckedPull::forget(&key(3), store).await.unwrap();
         assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
+        // Many pull requests from forks leave the other results alone.
+        for number in 1_000..1_005 {
+            let found = found(true);
+            let of_fork = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(9_000));
+            of_fork.remember(&key(number), store).await.unwrap();
+        }
+        let all = CheckedPull::all(store).await.unwrap();
+        let forks = all.iter().filter(|pull| pull.is_from_fork).count();
+        assert_eq!((all.len(), forks), (MOST, 1), "one place was free");
+    }
+
+    #[tokio::test]
+    async fn the_result_of_an_earlier_commit_does_not_stay() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found(false), Time(5));
+        pull.remember(&key(7), store).await.unwrap();
+        CheckedPull::forget_earlier(&key(7), &pull.head, store).await.unwrap();
+        assert_eq!(CheckedPull::all(store).await.unwrap(), [pull]);
+        CheckedPull::forget_earlier(&key(7), &"c".repeat(40), store).await.unwrap();
+        assert!(CheckedPull::all(store).await.unwrap().is_empty());
     }
 }

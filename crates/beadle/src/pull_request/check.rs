@@ -221,6 +221,7 @@ impl PolicyCheck {
                 }
                 return Ok(report(&subject, Some(why)));
             }
+            CheckedPull::forget_earlier(&run.lease.key, &pull.head, self.store.as_ref()).await?;
             let begun = runs.begin(&pull.head).await?;
             fail::fail_point!("between-check-and-conclusion", |_| std::process::abort());
             let examining = Box::pin(self.examine((run.lease.key.as_str(), run.lane), &pull));
@@ -257,9 +258,8 @@ impl PolicyCheck {
             );
             runs.conclude(&begun, &pull.head, output).await?;
             self.remember(&run.lease.key, (&subject, number), &examined).await?;
-            if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review)
-                && let Some(digest) = findings.shown_plan()
-            {
+            if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review) {
+                let digest = findings.shown_plan().filter(|_| comment::shows_all_changes(findings));
                 by_review.remember(&pull.head, digest).await?;
             }
             self.comment(&reader, &writer, number, &examined).await?;

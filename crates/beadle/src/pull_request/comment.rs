@@ -46,6 +46,18 @@ pub(super) fn unchanged() -> &'static str {
 
 /// Returns the summary of the check run.
 pub(super) fn summary(findings: &Findings) -> String {
+    render(findings).0.text().to_owned()
+}
+
+/// Returns whether the summary shows each kind of change in repositories, and each group. A review
+/// must not approve a change that only the limit of the text hides.
+pub(super) fn shows_all_changes(findings: &Findings) -> bool {
+    render(findings).1 == 0
+}
+
+/// Returns the summary, and the number of kinds of changes and of groups that are left out.
+fn render(findings: &Findings) -> (Page, u64) {
+    let mut left = 0;
     let mut page = Page::default();
     page.heading(2, &[Piece::own("Policy of"), Piece::value(&findings.organisation)]);
     page.paragraph(&[
@@ -71,10 +83,10 @@ pub(super) fn summary(findings: &Findings) -> String {
     problems(&mut page, findings);
     if let Some(preview) = &findings.preview {
         let (is_public, is_from_fork) = (findings.is_public, findings.is_from_fork);
-        group_section::add(&mut page, preview, Readers { is_public, is_from_fork });
-        changes(&mut page, findings, preview);
+        left = group_section::add(&mut page, preview, Readers { is_public, is_from_fork });
+        left += changes(&mut page, findings, preview);
     }
-    page.text().to_owned()
+    (page, left)
 }
 
 /// Returns the first digits of the id of a commit.
@@ -136,8 +148,9 @@ fn problems(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// Adds what the policy changes: the sums, the gate's verdict and the groups of changes.
-fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
+/// Adds what the policy changes: the sums, the gate's verdict and the groups of changes. Returns the
+/// number of groups of changes that are left out.
+fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     page.heading(3, &[Piece::own("Changes")]);
     let repositories = |count: u64| Piece::counted(count, "repository", "repositories");
     let sums: Vec<Piece> = parts(&preview.risks())
@@ -173,7 +186,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
         }
     } else if findings.mode == Mode::Observe {
         page.quote(&[Piece::own("The mode of the organisation is `observe`: Beadle writes nothing.")]);
-    } else if !sums.is_empty() || !preview.groups.is_empty() {
+    } else if preview.incomplete.is_empty() && (!sums.is_empty() || !preview.groups.is_empty()) {
         page.paragraph(&[Piece::own("The gate would let this policy pass.")]);
     }
     incomplete(page, findings, preview);
@@ -194,7 +207,11 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
     if left > 0 {
         let text = Piece::counted(left, "more kind of change", "more kinds of changes");
-        page.paragraph(&[Piece::own("and"), text, Piece::own("(`beadle plan` shows all of them)")]);
+        let mut line = vec![Piece::own("and"), text, Piece::own("(`beadle plan` shows all of them)")];
+        if findings.approving_team.is_some() {
+            line.push(Piece::own("— a review does not approve a plan that this text shows only in part"));
+        }
+        page.paragraph(&line);
     }
     if preview.drift > 0 {
         let values = Piece::counted(preview.drift, "value", "values");
@@ -207,6 +224,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) {
             Piece::own(why),
         ]);
     }
+    left
 }
 
 /// Adds why parts of the preview are missing. A reason can name a private repository.
@@ -382,14 +400,17 @@ mod tests {
         // The same change in all repositories is one group.
         let text = comment(&findings(Some(preview(&names, &[removal("core")]))));
         assert!(text.len() <= MOST && text.contains("in 10000 repositories"), "{}", text.len());
+        assert!(shows_all_changes(&findings(Some(preview(&names, &[removal("core")])))));
         // If each repository has a different change, each change is a group of its own.
         let mut different = preview(&names, &[removal("core")]);
         for (at, (_, plan)) in different.plans.iter_mut().enumerate() {
             plan.changes = vec![removal(&format!("core-{at}"))];
         }
-        let text = comment(&findings(Some(different)));
+        let found = findings(Some(different));
+        let text = comment(&found);
         assert!(text.len() <= MOST, "{}", text.len());
         assert!(text.contains("more kinds of changes"), "{text}");
+        assert!(!shows_all_changes(&found), "a review cannot approve what nobody sees");
     }
 
     #[test]

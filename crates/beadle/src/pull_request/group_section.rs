@@ -109,10 +109,11 @@ impl<'a> GroupChanges<'a> {
     }
 }
 
-/// Adds the section to the page, if the policy can change groups.
-pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) {
+/// Adds the section to the page, if the policy can change groups. Returns the number of groups that
+/// are left out because the text is too long.
+pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) -> u64 {
     if preview.groups.is_empty() {
-        return;
+        return 0;
     }
     page.heading(3, &[Piece::own("Groups")]);
     let (risks, touched) = preview.group_risks();
@@ -134,10 +135,11 @@ pub(super) fn add(page: &mut Page, preview: &Previewed, readers: Readers) {
             page.quote(&text);
         }
     }
-    if !readers.is_public {
-        unknowns(page, preview, readers);
-        list(page, preview, readers);
+    if readers.is_public {
+        return 0;
     }
+    unknowns(page, preview, readers);
+    list(page, preview, readers)
 }
 
 /// Adds the parts that Beadle could not read or resolve, such as a group that belongs to another
@@ -165,8 +167,9 @@ fn unknowns(page: &mut Page, preview: &Previewed, readers: Readers) {
     }
 }
 
-/// Adds one item for each group, the gravest risk and the largest change first.
-fn list(page: &mut Page, preview: &Previewed, readers: Readers) {
+/// Adds one item for each group, the gravest risk and the largest change first. Returns the number
+/// of groups that are left out.
+fn list(page: &mut Page, preview: &Previewed, readers: Readers) -> u64 {
     let mut by_key: BTreeMap<&Key, GroupChanges<'_>> = BTreeMap::new();
     for (key, plan) in preview.groups.iter().flat_map(ChangedGroups::plans) {
         if !plan.changes.is_empty() {
@@ -190,6 +193,7 @@ fn list(page: &mut Page, preview: &Previewed, readers: Readers) {
         let groups = Piece::counted(left, "more group", "more groups");
         page.paragraph(&[Piece::own("and"), groups, Piece::own("(`beadle plan` shows all of them)")]);
     }
+    left
 }
 
 #[cfg(test)]

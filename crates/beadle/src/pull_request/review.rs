@@ -70,18 +70,31 @@ fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) 
     last.into_values().filter(approves).collect()
 }
 
+/// Remembers in a note the plan that the check of a commit shows from now on. Without a digest, no
+/// review counts: a reviewer sees the last check, and not an earlier one that showed a plan.
+async fn remember(
+    note: &Note<ShownPlan>,
+    store: &dyn Store,
+    (head, digest): (&str, Option<&str>),
+    now: Time,
+) -> Result<(), StoreError> {
+    let Some(digest) = digest else { return note.forget(store).await };
+    let known = note.get(store).await?;
+    let known = known.filter(|known| known.head == head && known.digest == digest);
+    let since = known.and_then(|known| known.since).unwrap_or(now);
+    let shown = ShownPlan { head: head.to_owned(), digest: digest.to_owned(), since: Some(since) };
+    note.put(store, &shown).await
+}
+
 impl ByReview<'_> {
     fn note(&self) -> Note<ShownPlan> {
         Note::of(&[self.key.instance(), self.key.id()])
     }
 
-    /// Remembers the plan that the check of a commit showed.
-    pub(super) async fn remember(&self, head: &str, digest: &str) -> Result<(), StoreError> {
-        let known = self.note().get(self.store).await?;
-        let known = known.filter(|known| known.head == head && known.digest == digest);
-        let since = known.and_then(|known| known.since).unwrap_or_else(|| self.clock.now());
-        let shown = ShownPlan { head: head.to_owned(), digest: digest.to_owned(), since: Some(since) };
-        self.note().put(self.store, &shown).await
+    /// Remembers the plan that the check of a commit showed. `digest` is `None` if the check did not
+    /// show the whole plan.
+    pub(super) async fn remember(&self, head: &str, digest: Option<&str>) -> Result<(), StoreError> {
+        remember(&self.note(), self.store, (head, digest), self.clock.now()).await
     }
 
     /// Approves the generation of a merged pull request, if the gate holds it and a review approves
@@ -147,6 +160,25 @@ fn is_of(generation: &str, commit: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn a_plan_counts_from_the_first_check_that_shows_it_without_a_break() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let note = Note::of(&["acme", "7/12"]);
+        for (at, digest, since) in [
+            (1, Some("d1"), Some(1)),
+            (2, Some("d1"), Some(1)),
+            (3, None, None),
+            (4, Some("d1"), Some(4)),
+            (5, Some("d2"), Some(5)),
+        ] {
+            remember(&note, store, ("head", digest), Time(at)).await.unwrap();
+            let shown = note.get(store).await.unwrap();
+            assert_eq!(shown.and_then(|shown| shown.since), since.map(Time), "{at}");
+        }
+    }
 
     fn review(reviewer: u64, state: &str, commit: &str) -> Review {
         Review {

@@ -63,8 +63,9 @@ pub(crate) async fn run(
     let limits = gate_limits(file, store).await?;
     let (shown, verdict) = HeldGeneration::judge(of, &counted_plans, counted_total, &limits, app.clock.now());
     let is_held = matches!(verdict, GateVerdict::Held { .. });
-    let verdict =
-        if is_held { format!("{verdict}; the service would hold this policy") } else { verdict.to_string() };
+    let is_incomplete = !incomplete.is_empty() || groups.iter().any(|changed| !changed.incomplete.is_empty());
+    let passes = !is_held && !is_incomplete;
+    let verdict = stated(&verdict, is_incomplete);
     let plan = WholePlan {
         of: file.name.clone(),
         scope: PlanScope::Repositories(file.mode),
@@ -101,7 +102,7 @@ pub(crate) async fn run(
             for held in &held_groups {
                 printer.line(printer.paint(Tone::Danger, held));
             }
-            printer.line(printer.paint(if is_held { Tone::Danger } else { Tone::Good }, verdict));
+            printer.line(printer.paint(if passes { Tone::Good } else { Tone::Danger }, verdict));
         }
         Format::Markdown => {
             let mut page = sums(&shown, &compared, &verdict);
@@ -116,6 +117,18 @@ pub(crate) async fn run(
         }
     }
     Ok(code(0, left))
+}
+
+/// Returns the verdict of the gate as a text. A part that could not be planned can have changes that
+/// exceed a limit.
+fn stated(verdict: &GateVerdict, is_incomplete: bool) -> String {
+    match verdict {
+        GateVerdict::Held { .. } => format!("{verdict}; the service would hold this policy"),
+        GateVerdict::Passes if is_incomplete => {
+            "the preview is incomplete; the service would wait until it can plan every part".to_owned()
+        }
+        GateVerdict::Passes => verdict.to_string(),
+    }
 }
 
 /// Returns the limits of the gate of a service: raised limits of the guard count only after a service
@@ -251,6 +264,15 @@ mod tests {
         assert_eq!((merged.subject.as_str(), merged.changes.len()), ("teams/Ops", 4));
         assert_eq!(merged.changes[2].after, [1], "it still waits for the group of its own plan");
         assert!(whole.is_pending() && whole.short.is_some());
+    }
+
+    #[test]
+    fn an_incomplete_preview_does_not_pass() {
+        let text = |is_incomplete| stated(&GateVerdict::Passes, is_incomplete);
+        assert_eq!(text(false), "the gate lets this policy pass");
+        assert!(text(true).starts_with("the preview is incomplete"), "{}", text(true));
+        let held = GateVerdict::Held { exceeded: Vec::new() };
+        assert!(stated(&held, true).ends_with("the service would hold this policy"));
     }
 
     #[test]

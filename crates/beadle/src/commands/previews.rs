@@ -70,6 +70,7 @@ fn merge_lines(merge: &Merge) -> Vec<String> {
     let mut lines = vec![format!("  {sums}; {affected}; drift that is repaired anyway: {drift}")];
     lines.push(match &merge.held {
         Some(why) => format!("  the gate would hold this policy: {why}"),
+        None if merge.incomplete > 0 => "  the gate would wait until Beadle can plan every part".to_owned(),
         None => "  the gate would let this policy pass".to_owned(),
     });
     if merge.incomplete > 0 {
@@ -131,5 +132,8 @@ mod tests {
         );
         assert!(shown[3].starts_with("  removes teams: team core\\nadds nothing in 30"), "{shown:?}");
         assert_eq!(shown[4], "  and 2 more");
+        let merge = pull.merge.map(|merge| Merge { held: None, incomplete: 1, ..merge });
+        let shown = lines(&CheckedPull { merge, ..pull }, Time(5_000));
+        assert_eq!(shown[2], "  the gate would wait until Beadle can plan every part");
     }
 }

@@ -61,6 +61,7 @@ fn gate(merge: Option<&MergeFacts>) -> String {
     match merge {
         None => "no preview".to_owned(),
         Some(MergeFacts { held: Some(why), .. }) => format!("holds the policy: {why}"),
+        Some(merge) if merge.incomplete > 0 => "waits until Beadle can plan every part".to_owned(),
         Some(_) => "lets the policy pass".to_owned(),
     }
 }

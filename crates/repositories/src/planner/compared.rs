@@ -36,11 +36,12 @@ impl RepositoryPlanner {
 
     /// Makes the next sweep read the parts that a run found different or unknown. The run read all
     /// parts and recorded no read. With an earlier agreement, or with an answer that the store did not
-    /// replace, a sweep would release the holds of this run.
+    /// replace, a sweep would release the holds of this run. The run of a command has no rule for
+    /// sweeps, and the service that sweeps can have its holds too.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
-        let Some(store) = self.reader.store().filter(|_| self.reread.is_some() && is_repository(key)) else {
-            return Ok(());
-        };
+        // A planner that only looks records nothing, and leaves no hold.
+        let is_recorded = self.controls.is_some() && is_repository(key);
+        let Some(store) = self.reader.store().filter(|_| is_recorded) else { return Ok(()) };
         let different = plan.changes.iter().map(|change| change.aspect.as_str());
         let unknown = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str());
         let open: BTreeSet<&str> = different.chain(unknown).filter(|aspect| is_spread(aspect)).collect();

@@ -61,9 +61,11 @@ pub struct Api {
     /// The store that keeps GitHub's answers, so that GitHub does not send an unchanged answer
     /// again.
     kept: Option<Arc<dyn Store>>,
-    /// True if a read returns the answer of the last read, from the store. If the store has no such
-    /// answer, the read sends a request. False if every read sends a request.
-    is_last_seen: bool,
+    /// The time since which an answer in the store can stand for a read. If the store has no such
+    /// answer, the read sends a request. `None` if every read sends a request.
+    last_seen: Option<Time>,
+    /// The id of the repository below which this connection reads. `None` for all other reads.
+    repository: Option<u64>,
     /// The last answer about each name of a team or an account that a write addresses.
     owners: Arc<Owners>,
     /// The time until which the plan of the writes is valid. `None` if no plan limits the writes.
@@ -89,7 +91,8 @@ impl Api {
             organisation: organisation.into(),
             lacking: Arc::default(),
             kept: None,
-            is_last_seen: false,
+            last_seen: None,
+            repository: None,
             owners: Arc::default(),
             valid_until: None,
         })
@@ -112,14 +115,29 @@ impl Api {
         self.client.lane()
     }
 
-    /// Returns a copy of this connection whose reads return the answers of the last reads, of any
-    /// process. A read without a stored answer sends a request.
-    pub(crate) fn as_last_seen(&self) -> Self {
-        Self { is_last_seen: true, ..self.clone() }
+    /// Returns a copy of this connection whose reads return the answers of the reads since `since`, of
+    /// any process. A read without such an answer sends a request.
+    pub(crate) fn as_last_seen(&self, since: Time) -> Self {
+        Self { last_seen: Some(since), ..self.clone() }
     }
 
-    pub(crate) fn is_last_seen(&self) -> bool {
-        self.is_last_seen
+    pub(crate) fn last_seen(&self) -> Option<Time> {
+        self.last_seen
+    }
+
+    /// Returns a copy of this connection for the paths of one repository. Another repository can get
+    /// the same paths later.
+    pub(crate) fn of_repository(&self, id: u64) -> Self {
+        Self { repository: Some(id), ..self.clone() }
+    }
+
+    pub(crate) fn repository(&self) -> Option<u64> {
+        self.repository
+    }
+
+    /// Returns a digest of the credential and of its permissions.
+    pub(crate) async fn access(&self) -> Result<String, TransportError> {
+        Box::pin(self.auth.access(&self.client, self.kept.as_deref())).await
     }
 
     /// Makes this connection keep GitHub's answers in `store` between runs.

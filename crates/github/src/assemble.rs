@@ -91,7 +91,7 @@ pub(crate) async fn assemble(
         topics: Known::NotAsked,
         teams: Known::NotAsked,
         has_age: false,
-        is_last_seen: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

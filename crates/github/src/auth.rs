@@ -9,7 +9,8 @@ use beadle_secrets::{Algorithm, Header, SigningKey};
 use beadle_transport::{Client, Method, Path, Request, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::organisation_memory::another_organisation;
@@ -41,6 +42,8 @@ pub enum Credential {
 struct Token {
     authorization: SecretString,
     expires: Time,
+    /// The digest of the App and of the permissions of the token.
+    access: String,
 }
 
 /// The credential of one organisation, and the token that Beadle uses at present.
@@ -56,6 +59,9 @@ pub(crate) struct Auth {
 struct Minted {
     token: SecretText,
     expires_at: jiff::Timestamp,
+    /// The permissions of the installation at the time of the request.
+    #[serde(default)]
+    permissions: Value,
 }
 
 /// A secret that GitHub sent in an answer. This type has no way to be printed.
@@ -97,8 +103,8 @@ impl Auth {
         client: &Client,
         store: Option<&dyn Store>,
     ) -> Result<SecretString, TransportError> {
-        let installation = match &self.credential {
-            Credential::App { installation, .. } => installation,
+        let (app, installation) = match &self.credential {
+            Credential::App { id, installation, .. } => (*id, installation),
             Credential::Token(token) => return Ok(bearer(token.expose_secret())),
         };
         // The lock is held during the request, so that parallel calls share one request for a
@@ -122,8 +128,25 @@ impl Auth {
         let token = Token {
             authorization: bearer(&minted.token.0),
             expires: Time(minted.expires_at.as_millisecond()),
+            access: digest(&json!([app, minted.permissions]).to_string()),
         };
         Ok(slot.insert(token).authorization.clone())
+    }
+
+    /// Returns a digest of the credential and of its permissions. It stays the same as long as GitHub
+    /// shows the same things to the requests: while nobody changes the permissions of the App, or the
+    /// configured token.
+    pub(crate) async fn access(
+        &self,
+        client: &Client,
+        store: Option<&dyn Store>,
+    ) -> Result<String, TransportError> {
+        if let Credential::Token(token) = &self.credential {
+            return Ok(digest(bearer(token.expose_secret()).expose_secret()));
+        }
+        self.authorization(client, store).await?;
+        let slot = self.token.lock().await;
+        Ok(slot.as_ref().map(|token| token.access.clone()).unwrap_or_default())
     }
 
     /// Forgets a token that GitHub refused. Returns whether Beadle can request another token.
@@ -207,6 +230,10 @@ impl Auth {
             ..crate::api::request(method, path, body, Resource::Core, bearer(&jwt))
         })
     }
+}
+
+fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
 }
 
 fn bearer(token: &str) -> SecretString {

@@ -44,6 +44,14 @@ struct Kept {
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
+    /// The digest of the credential and its permissions, if GitHub answered 404. GitHub also answers
+    /// 404 to a credential that lacks a permission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<String>,
+    /// The id of the repository that had this path at the last read. `None` if the path is not below a
+    /// repository, or if an older version stored the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repository: Option<u64>,
 }
 
 impl Metadata for Kept {
@@ -72,21 +80,30 @@ impl Kept {
             read: Some(now),
             etag,
             body,
-            absent: false,
+            ..Self::default()
         })
     }
 
-    /// Creates the answer that nothing exists at a path.
-    fn absent(now: Time) -> Self {
-        Self { read: Some(now), absent: true, ..Self::default() }
+    /// Creates the answer that nothing exists at a path. `access` is the digest of the credential that
+    /// got the answer.
+    fn absent(now: Time, access: Option<String>) -> Self {
+        Self { read: Some(now), absent: true, access, ..Self::default() }
+    }
+
+    /// Returns whether the answer can stand for a read of a repository since `since`. The store can have
+    /// an older answer: a run that failed did not read all paths, and another repository can have had
+    /// the path.
+    fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
+        let is_own = self.repository.is_none() || self.repository == repository;
+        is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)
     }
 
     /// Returns whether another answer would be used in the same way as this one.
     fn is_like(&self, other: &Self) -> bool {
         let tags = (&self.etag, &self.token, self.computable);
-        let contents = (&self.link, &self.body, self.absent);
+        let contents = (&self.link, &self.body, self.absent, &self.access, self.repository);
         tags == (&other.etag, &other.token, other.computable)
-            && contents == (&other.link, &other.body, other.absent)
+            && contents == (&other.link, &other.body, other.absent, &other.access, other.repository)
     }
 
     /// Returns whether Beadle has to store the time of this read. A stored time in the future comes
@@ -174,6 +191,12 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
     }
 }
 
+/// Returns whether the credential that got a kept answer had the same permissions as the present one.
+async fn is_same_access(api: &Api, kept: &Kept) -> bool {
+    let Some(access) = &kept.access else { return false };
+    api.access().await.is_ok_and(|now| now == *access)
+}
+
 /// Reads `path`. If GitHub answers that the content has not changed, the function returns the kept
 /// answer.
 pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportError> {
@@ -181,7 +204,10 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
     let note = Note::<Kept>::of(&[api.organisation(), &path.to_string()]);
     // If the store cannot be read, the only consequence is that this read costs a call.
     let kept = note.get(store.as_ref()).await.ok().flatten();
-    if let Some(kept) = kept.as_ref().filter(|_| api.is_last_seen()) {
+    if let (Some(kept), Some(since)) = (&kept, api.last_seen())
+        && kept.stands_for(api.repository(), since)
+        && (!kept.absent || is_same_access(api, kept).await)
+    {
         return kept.answer(path);
     }
     let tag = |authorization: &SecretString| kept.as_ref()?.tag(authorization.expose_secret());
@@ -191,15 +217,17 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         Ok(read) => read,
         Err(error) => {
             if error.status() == Some(404) {
-                replace(&note, store.as_ref(), kept.as_ref(), Some(&Kept::absent(now))).await;
+                let absent = Kept::absent(now, api.access().await.ok());
+                let new = Kept { repository: api.repository(), ..absent };
+                replace(&note, store.as_ref(), kept.as_ref(), Some(&new)).await;
             }
             return Err(error);
         }
     };
     match kept {
         Some(mut kept) if answer.status == 304 => {
-            if kept.is_read_news(now) {
-                kept.read = Some(now);
+            if kept.is_read_news(now) || kept.repository != api.repository() {
+                (kept.read, kept.repository) = (Some(now), api.repository());
                 keep(&note, store.as_ref(), &kept).await;
             }
             let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
@@ -211,6 +239,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         }
         kept => {
             let new = Kept::of(&answer, authorization.expose_secret(), now);
+            let new = new.map(|new| Kept { repository: api.repository(), ..new });
             replace(&note, store.as_ref(), kept.as_ref(), new.as_ref()).await;
             Ok(answer)
         }
@@ -219,7 +248,13 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::{Budgets, Clock};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+
     use super::*;
+    use crate::api::Endpoint;
+    use crate::auth::Credential;
 
     const NOW: Time = Time(1_000_000_000_000);
 
@@ -253,12 +288,48 @@ mod tests {
         let kept = Kept::of(&untagged, "token one", NOW).unwrap();
         assert_eq!((kept.tag("token one"), kept.tag("token two")), (None, None));
         assert_eq!(kept.answer(&Path::at("a")).unwrap().body, untagged.body);
-        let absent = Kept::absent(NOW);
+        let absent = Kept::absent(NOW, None);
         assert_eq!(absent.tag("token one"), None);
         let stored = serde_json::to_string(&absent).unwrap();
         assert_eq!(last_read(&stored), Some(NOW));
         let absent: Kept = serde_json::from_str(&stored).unwrap();
         assert_eq!(absent.answer(&Path::at("a")).unwrap_err().status(), Some(404));
+    }
+
+    #[test]
+    fn an_answer_stands_for_a_read_of_its_own_repository_that_is_not_later() {
+        let kept = |repository, read| Kept { repository, read, ..Kept::default() };
+        let (hour, day) = (Duration::from_secs(3600), NOTED_EVERY);
+        for (repository, read, expected, why) in [
+            (Some(7), Some(NOW), true, "it is the answer of the read"),
+            (Some(7), Some(NOW + day), true, "a later run read it again"),
+            (Some(7), Some(NOW - day + hour), true, "its time is stored once a day"),
+            (Some(7), Some(NOW - day), false, "the read did not get this answer"),
+            (Some(7), None, false, "its time is unknown"),
+            (Some(8), Some(NOW), false, "another repository had the path"),
+            (None, Some(NOW), true, "an older version stored it"),
+        ] {
+            assert_eq!(kept(repository, read).stands_for(Some(7), NOW), expected, "{why}");
+        }
+    }
+
+    /// Returns a connection with a token.
+    fn api(token: &str) -> Api {
+        let wire = Recorder::new(|_| (200, serde_json::json!({})));
+        let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
+        let credential = Credential::Token(SecretString::from(token));
+        let (endpoint, budgets) = (Endpoint::new("https://github.test"), Budgets::new("acme", 0));
+        Api::new(&endpoint, "acme", credential, budgets, &Clock::simulated(NOW), settings).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_same_access_uses_the_answer_that_nothing_exists() {
+        let access = api("one").access().await.unwrap();
+        assert!(!access.contains("one"), "a token is kept");
+        let absent = Kept::absent(NOW, Some(access));
+        assert!(is_same_access(&api("one"), &absent).await);
+        assert!(!is_same_access(&api("two"), &absent).await, "the first token may lack a permission");
+        assert!(!is_same_access(&api("one"), &Kept::absent(NOW, None)).await, "an older version stored it");
     }
 
     #[test]
@@ -268,8 +339,10 @@ mod tests {
         let later = Kept::of(&untagged, "token two", NOW + NOTED_EVERY).unwrap();
         assert!(kept().is_like(&later), "only the time differs");
         for other in [
-            Kept::absent(NOW),
+            Kept::absent(NOW, None),
             Kept { body: "[1]".into(), ..kept() },
+            Kept { repository: Some(7), ..kept() },
+            Kept { access: Some("other".into()), ..kept() },
             Kept { link: Some("<two>; rel=\"next\"".into()), ..kept() },
             Kept::of(&answer("\"a\""), "token one", NOW).unwrap(),
         ] {

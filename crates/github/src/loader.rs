@@ -3,11 +3,11 @@
 //! answer counts only for the repository that it names.
 
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Class, Failure, Lane, trace};
+use beadle_engine::{Class, Failure, Lane, Time, trace};
 use futures::future::join_all;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -34,8 +34,8 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 struct Ask {
     node_id: String,
     reply: Reply,
-    /// True if the parts that only REST shows can come from the last reads.
-    is_last_seen: bool,
+    /// The time since which an earlier read can stand for a read of the parts that only REST shows.
+    last_seen: Option<Time>,
 }
 
 #[derive(Default)]
@@ -117,7 +117,7 @@ impl Loader {
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let all = self.asks();
-        let (has_age, is_last_seen) = (repository.has_age, std::mem::take(&mut repository.is_last_seen));
+        let (has_age, is_last_seen) = (repository.has_age, repository.last_seen.take().is_some());
         let asks = Asks {
             teams: all.teams && has_age,
             properties: all.properties && has_age,
@@ -132,12 +132,12 @@ impl Loader {
         self: &Arc<Self>,
         node_id: &str,
         lane: Lane,
-        is_last_seen: bool,
+        last_seen: Option<Time>,
     ) -> Result<Option<Repository>, Failure> {
         let (reply, answer) = oneshot::channel();
         let first = {
             let mut pending = self.pending.lock();
-            pending.join(Ask { node_id: node_id.to_owned(), reply, is_last_seen }, lane)
+            pending.join(Ask { node_id: node_id.to_owned(), reply, last_seen }, lane)
         };
         if first {
             let loader = self.clone();
@@ -169,7 +169,7 @@ impl Loader {
             .filter_map(|(id, result)| Some((id.clone(), result.as_mut().ok().and_then(Option::take)?)));
         let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
         for (id, repository) in ids.iter().zip(&mut found) {
-            repository.is_last_seen = last_seen.contains(id);
+            repository.last_seen = last_seen.get(id).copied();
         }
         let bulk = self.bulk_with(api, found.len(), std::future::ready(missing)).await;
         let failures = self.complete(api, &mut found, &bulk).await;
@@ -289,9 +289,10 @@ impl Loader {
         // GraphQL shows no default branch for an empty repository. REST shows the name that the
         // branch will have.
         let nameless = asks.protection && repository.default_branch.is_none() && !repository.archived;
-        let remembered = repository.is_last_seen.then(|| api.as_last_seen());
-        let rest = remembered.as_ref().unwrap_or(api);
-        let of_settings = if nameless { api } else { rest };
+        let own = api.of_repository(id);
+        let remembered = repository.last_seen.map(|since| own.as_last_seen(since));
+        let rest = remembered.as_ref().unwrap_or(&own);
+        let of_settings = if nameless { &own } else { rest };
         let teams = async {
             match &bulk.teams {
                 Some(Ok(snapshot)) => Ok(Known::Known(snapshot.of(id))),
@@ -324,7 +325,7 @@ impl Loader {
         if let Some(read) = settings? {
             // The default branch that GraphQL shows is newer than the answer of the last read.
             if let Known::Known(settings) = &read
-                && (nameless || !repository.is_last_seen)
+                && (nameless || repository.last_seen.is_none())
             {
                 let branch = settings.get("default_branch").and_then(serde_json::Value::as_str);
                 repository.default_branch = branch.map(str::to_owned);
@@ -335,12 +336,18 @@ impl Loader {
     }
 }
 
-/// Returns the nodes of which the answers of the last reads may be used. If one of several requests for
-/// a repository needs a new read, all of them get the new read.
-fn last_seen(asks: &[Ask]) -> HashSet<String> {
-    let of = |is_last_seen: bool| asks.iter().filter(move |ask| ask.is_last_seen == is_last_seen);
-    let mut nodes: HashSet<String> = of(true).map(|ask| ask.node_id.clone()).collect();
-    for ask in of(false) {
+/// Returns the nodes of which the answers of the last reads may be used, and since when Beadle must have
+/// read them. If one of several requests for a repository needs a new read, all of them get the new
+/// read.
+fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
+    let mut nodes: HashMap<String, Time> = HashMap::new();
+    for ask in asks {
+        if let Some(since) = ask.last_seen {
+            let latest = nodes.entry(ask.node_id.clone()).or_insert(since);
+            *latest = since.max(*latest);
+        }
+    }
+    for ask in asks.iter().filter(|ask| ask.last_seen.is_none()) {
         nodes.remove(&ask.node_id);
     }
     nodes
@@ -356,7 +363,7 @@ async fn asked<T>(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Budgets, Clock, Time};
+    use beadle_engine::{Budgets, Clock};
     use beadle_transport::ClientSettings;
     use beadle_transport::testing::Recorder;
     use secrecy::SecretString;
@@ -400,34 +407,36 @@ mod tests {
         assert_eq!(wire.arrived().len(), 3);
     }
 
-    fn ask(node_id: &str, is_last_seen: bool) -> Ask {
-        Ask { node_id: node_id.to_owned(), reply: oneshot::channel().0, is_last_seen }
+    fn ask(node_id: &str, last_seen: Option<Time>) -> Ask {
+        Ask { node_id: node_id.to_owned(), reply: oneshot::channel().0, last_seen }
     }
 
     #[test]
     fn an_answer_of_the_last_read_is_used_only_if_every_request_accepts_it() {
+        let since = |at: i64| Some(Time(at));
         for (requests, expected) in [
-            (vec![true], true),
-            (vec![true, true], true),
-            (vec![true, false], false),
-            (vec![false, true, true], false),
+            (vec![since(1)], since(1)),
+            (vec![since(1), since(2), since(1)], since(2)),
+            (vec![since(1), None], None),
+            (vec![None, since(1), since(2)], None),
         ] {
             let mut asks: Vec<Ask> = requests.iter().map(|accepts| ask("R_1", *accepts)).collect();
-            asks.push(ask("R_2", true));
+            asks.push(ask("R_2", since(3)));
             let found = last_seen(&asks);
-            assert_eq!((found.contains("R_1"), found.contains("R_2")), (expected, true), "{requests:?}");
+            let found = ["R_1", "R_2"].map(|node| found.get(node).copied());
+            assert_eq!(found, [expected, since(3)], "{requests:?}");
         }
     }
 
     #[test]
     fn what_is_asked_after_a_batch_was_closed_never_gets_its_answer() {
         let mut pending = Pending::default();
-        assert!(pending.join(ask("R_1", false), Lane::Sweep), "somebody has to send it");
-        assert!(!pending.join(ask("R_1", false), Lane::Event), "two asks for one, of the same moment");
+        assert!(pending.join(ask("R_1", None), Lane::Sweep), "somebody has to send it");
+        assert!(!pending.join(ask("R_1", None), Lane::Event), "two asks for one, of the same moment");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
         // A request for the same repository arrives while the first batch is being read.
-        assert!(pending.join(ask("R_1", false), Lane::Sweep), "a batch of its own");
+        assert!(pending.join(ask("R_1", None), Lane::Sweep), "a batch of its own");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));
         let (asks, lane) = pending.close();

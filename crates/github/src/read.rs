@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store};
+use beadle_engine::{Budgets, Class, Clock, Failure, Lane, Store, Time};
 use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -142,10 +142,12 @@ impl Reader {
     }
 
     /// Returns a copy of the reader whose reads of paths below a repository return the answers of the
-    /// last reads, of any process. If the store has no answer for a path, the read sends a request.
+    /// reads since `since`, of any process. If the store has no such answer for a path, the read sends
+    /// a request. The store knows the time of a read only to the day, so an answer can be up to a day
+    /// older.
     #[must_use]
-    pub fn as_last_seen(&self) -> Self {
-        Self { below: self.api.as_last_seen(), ..self.clone() }
+    pub fn as_last_seen(&self, since: Time) -> Self {
+        Self { below: self.api.as_last_seen(since), ..self.clone() }
     }
 
     /// Returns the store that keeps GitHub's answers between runs.
@@ -205,8 +207,8 @@ impl Reader {
     }
 
     /// Returns the connection for reads below a repository.
-    pub(crate) fn below_repository(&self) -> &Api {
-        &self.below
+    pub(crate) fn below_repository(&self, repository: &Repository) -> Api {
+        self.below.of_repository(repository.id)
     }
 
     /// Returns the organisation's login.
@@ -228,21 +230,25 @@ impl Reader {
     /// the same moment share one query. The caller must check that the repository has the expected
     /// immutable id.
     pub async fn repository(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
-        self.read_repository(node_id, false).await
+        self.read_repository(node_id, None).await
     }
 
     /// Returns a repository like [`Self::repository`], but the parts that only REST shows can come
-    /// from the last reads.
-    pub async fn repository_last_seen(&self, node_id: &str) -> Result<Option<Repository>, Failure> {
-        self.read_repository(node_id, true).await
+    /// from the reads since `since`.
+    pub async fn repository_last_seen(
+        &self,
+        node_id: &str,
+        since: Time,
+    ) -> Result<Option<Repository>, Failure> {
+        self.read_repository(node_id, Some(since)).await
     }
 
     async fn read_repository(
         &self,
         node_id: &str,
-        is_last_seen: bool,
+        last_seen: Option<Time>,
     ) -> Result<Option<Repository>, Failure> {
-        let found = self.loader.load(node_id, self.lane(), is_last_seen).await?;
+        let found = self.loader.load(node_id, self.lane(), last_seen).await?;
         if let Some(repository) = &found {
             self.remember(repository);
         }

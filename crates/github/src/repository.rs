@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use beadle_engine::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -354,9 +355,9 @@ pub struct Repository {
     /// True if the teams or the properties come from a read of the whole organisation. Such data
     /// can be older than the rest.
     pub has_age: bool,
-    /// True if the parts that only REST shows come from the last reads. False if Beadle has read them
-    /// now.
-    pub is_last_seen: bool,
+    /// The time since which the last reads read the parts that only REST shows, if these parts come
+    /// from the last reads. `None` if Beadle has read them now.
+    pub last_seen: Option<Time>,
     /// The names that layers use to select repositories but that do not exist.
     pub missing: std::sync::Arc<crate::Missing>,
     /// The accounts that have access directly, not through a team.

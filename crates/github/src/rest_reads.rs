@@ -19,7 +19,7 @@ impl Reader {
         repository: &Repository,
         path: impl Into<Path>,
     ) -> Result<Option<Value>, Failure> {
-        match self.below_repository().read(&below(repository, path)).await {
+        match self.below_repository(repository).read(&below(repository, path)).await {
             Ok(answer) if answer.body.is_empty() => Ok(Some(Value::Null)),
             Ok(answer) => answer.json().map(Some).map_err(Failure::from),
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -35,7 +35,7 @@ impl Reader {
         path: impl Into<Path>,
         identity: &[&str],
     ) -> Result<Vec<Value>, Failure> {
-        identified(self.below_repository().list(&below(repository, path)).await?, identity)
+        identified(self.below_repository(repository).list(&below(repository, path)).await?, identity)
     }
 
     /// Returns all rows of a list below a repository, like `list_below`. The store does not keep
@@ -46,7 +46,7 @@ impl Reader {
         path: impl Into<Path>,
         identity: &[&str],
     ) -> Result<Vec<Value>, Failure> {
-        identified(self.below_repository().list_anew(&below(repository, path)).await?, identity)
+        identified(self.below_repository(repository).list_anew(&below(repository, path)).await?, identity)
     }
 
     /// Returns all rows of a list below a repository that GitHub puts into an object: the key `key`
@@ -61,7 +61,7 @@ impl Reader {
         identity: &[&str],
     ) -> Result<Vec<Value>, Failure> {
         let path = below(repository, path).query("per_page", ROWS_PER_PAGE);
-        identified(self.below_repository().list_in(&path, key).await?, identity)
+        identified(self.below_repository(repository).list_in(&path, key).await?, identity)
     }
 
     /// Returns REST's answer at `path` below the organisation.

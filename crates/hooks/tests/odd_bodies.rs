@@ -1,7 +1,7 @@
 //! Tests with random requests. No request causes a panic, and a request without a valid signature
 //! is never accepted.
 
-use beadle_engine::Time;
+use beadle_engine::{Time, read_hint};
 use beadle_hooks::github::{
     Headers, OrgFacts, Sender, WatchedFiles, WatchedPolicy, WebhookRefusal, receive, sign,
 };
@@ -242,6 +242,31 @@ fn an_event_about_all_repositories_marks_a_sweep_and_a_ruleset_marks_its_organis
     let sender = Sender { keeps_teams: true, ..senders().remove(0) };
     let marks = marked(&sender, "organization", &format!(r#"{{{organisation},"action":"member_invited"}}"#));
     assert_eq!(marks, ["event team:acme:organisation"], "the membership of the organisation");
+}
+
+#[test]
+fn only_a_member_who_joins_or_leaves_starts_a_sweep_that_may_compare_the_last_answers() {
+    let sender = senders().remove(0);
+    sender.known.set_own("beadle-app[bot]".into());
+    for (event, action, by, expected) in [
+        ("organization", "member_added", "mona", "sweep true"),
+        ("organization", "member_removed", "mona", "sweep true"),
+        ("organization", "member_removed", "beadle-app[bot]", "sweep true"),
+        ("team", "deleted", "mona", "event false"),
+        // GitHub removes a deleted team from the reviewers of environments, whoever deletes it.
+        ("team", "deleted", "beadle-app[bot]", "sweep false"),
+        ("installation", "new_permissions_accepted", "mona", "event false"),
+    ] {
+        let body = format!(
+            r#"{{"organization":{{"login":"acme","id":3}},"action":"{action}","sender":{{"login":"{by}"}}}}"#
+        );
+        let tag = sign("first", body.as_bytes());
+        let headers = Headers { event: Some(event), ..headers(&tag, "application/json") };
+        let received = receive(std::slice::from_ref(&sender), headers, body.into_bytes(), Time(0)).unwrap();
+        let mark = received.marks.iter().find(|mark| mark.key.kind() == "sweep").unwrap();
+        let is_swept = mark.hint.as_deref().is_some_and(|hint| read_hint(hint).1);
+        assert_eq!(format!("{} {is_swept}", mark.lane), expected, "{event} {action} {by}");
+    }
 }
 
 #[test]

@@ -47,10 +47,10 @@ impl Looks {
         })
     }
 
-    /// Returns whether this run can compare the last answers of an aspect with what the policy
-    /// declares. If it cannot, the run must read the aspect.
-    pub(crate) fn keeps(&self, aspect: &str, declared: Option<&str>) -> bool {
-        self.last(aspect, declared).is_some()
+    /// Returns since when the answers were read that this run can compare with what the policy declares
+    /// for an aspect. Returns `None` if the run must read the aspect.
+    pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
+        self.last(aspect, declared).map(|read| read.at)
     }
 
     /// Returns whether the last read of an aspect found it as declared, with this agreement, so that
@@ -71,14 +71,15 @@ impl Looks {
         (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then(|| read.clone())
     }
 
-    /// Returns whether this run can use the last answers of the parts that come with the repository:
-    /// at least one of them was read, and none of them is due. A part without a read is one that the
-    /// policy did not declare.
-    pub(crate) fn keeps_loaded(&self) -> bool {
+    /// Returns since when the answers of the parts that come with the repository were read, if this run
+    /// can use them: at least one of them was read, and none of them is due. A part without a read is
+    /// one that the policy did not declare.
+    pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();
         let is_due = |(aspect, at): &(&str, Time)| self.moment.is_due(Some(*at), self.key.id(), aspect);
-        !reads.is_empty() && !reads.iter().any(is_due)
+        let earliest = reads.iter().map(|(_, at)| *at).min();
+        earliest.filter(|_| !reads.iter().any(is_due))
     }
 
     /// Records that this run read an aspect, or that the policy does not declare the aspect. If the
@@ -195,7 +196,7 @@ mod tests {
             ("autolinks", Some("d"), false),
             ("variables", Some("d"), false),
         ] {
-            assert_eq!(looks.keeps(part, declared), expected, "{part} {declared:?}");
+            assert_eq!(looks.kept_since(part, declared).is_some(), expected, "{part} {declared:?}");
         }
         looks.read("autolinks", Some("d".into()), None);
         looks.read("pages", None, None);
@@ -206,7 +207,7 @@ mod tests {
         LastRead::expire(store.as_ref(), &key, &["autolinks", "pages"].into()).await.unwrap();
         let rule = Reread::new(DAY, |now| now + Duration::from_secs(3600));
         let expired = Looks::begin(&store, &key, &rule, NOW).await.unwrap();
-        assert!(!expired.keeps("autolinks", Some("d")));
+        assert_eq!(expired.kept_since("autolinks", Some("d")), None);
         assert_eq!(expired.before.parts["autolinks"].at, NOW, "reports still show the time");
         LastRead::clear(store.as_ref(), &key).await.unwrap();
         let cleared = LastRead::note(&key).get(store.as_ref()).await.unwrap();
@@ -221,7 +222,8 @@ mod tests {
             Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
         let key = Key::new("repository", "acme", 7);
         let looks = begin(&store, &key, &[("webhooks", NOW)]).await;
-        assert!(looks.keeps("webhooks", Some("d")) && !looks.agrees("webhooks", Some("d"), "a"));
+        assert!(looks.kept_since("webhooks", Some("d")).is_some());
+        assert!(!looks.agrees("webhooks", Some("d"), "a"));
         looks.read("webhooks", Some("d".into()), Some("a".into()));
         assert!(looks.agrees("webhooks", Some("d"), "a"), "the run plans a second time");
         looks.end().await.unwrap();
@@ -260,7 +262,7 @@ mod tests {
             (vec![("settings", NOW), ("collaborators", earlier)], true),
             (vec![("settings", NOW), ("collaborators", NOW - DAY)], false),
         ] {
-            assert_eq!(begin(&store, &key, &parts).await.keeps_loaded(), expected, "{parts:?}");
+            assert_eq!(begin(&store, &key, &parts).await.loaded_since().is_some(), expected, "{parts:?}");
         }
     }
 }

@@ -342,7 +342,7 @@ impl RepositoryPlanner {
         // repository's own data again in three cases: other layers reach the repository now, the
         // plan has a change that the guard counts, or the plan changes teams or properties.
         let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
-        let is_remembered = seen.is_last_seen
+        let is_remembered = seen.last_seen.is_some()
             && (moves.is_news() || self.looks.as_ref().is_some_and(|looks| looks.wants_loaded()));
         let mut fresh = None;
         let (mut plan, moves) = if is_old || is_remembered {

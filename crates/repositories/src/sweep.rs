@@ -9,7 +9,7 @@ use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::{
     Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Reconcile, Report, Run, Store, StoreError, Time,
-    swept_hint,
+    read_hint, swept_hint,
 };
 use beadle_github::Reader;
 
@@ -53,8 +53,9 @@ impl Reconcile for Sweep {
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         // If an event started the sweep, the event may concern every part of each repository, so the
-        // runs must read all parts.
-        let is_scheduled = run.lane == Lane::Sweep;
+        // runs must read all parts. The same is true for a sweep in place of lost events. The lane
+        // does not tell: an event that Beadle's own login caused also has the lane of a sweep.
+        let is_scheduled = is_ordinary(run);
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
@@ -98,9 +99,49 @@ impl Reconcile for Sweep {
     }
 }
 
+/// Returns whether the runs of a sweep may compare the last answers. Each mark of the sweep must allow
+/// it with its hint.
+fn is_ordinary(run: &Run) -> bool {
+    run.lane == Lane::Sweep && run.hint.as_deref().is_some_and(|hint| read_hint(hint).1)
+}
+
 /// Summarises a sweep after its last repository. Returns `None` while the sweep runs, or if no
 /// sweep was started.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
     let scopes = ["repository", "organisation", "sweep"].map(|kind| KeyScope::new(kind, instance));
     engine::summarise(store, instance, &scopes, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::Lease;
+    use beadle_engine::queue::{Row, Timing};
+
+    use super::*;
+
+    #[test]
+    fn a_sweep_is_ordinary_only_if_each_of_its_marks_says_so() {
+        let ordinary = || Some(swept_hint(""));
+        for (marks, expected) in [
+            (vec![(Lane::Sweep, ordinary())], true),
+            (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, ordinary())], true),
+            // The mark of an event that Beadle's own login caused, of lost events, or of an older
+            // version.
+            (vec![(Lane::Sweep, None)], false),
+            (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, None)], false),
+            (vec![(Lane::Sweep, None), (Lane::Sweep, ordinary())], false),
+            (vec![(Lane::Event, None), (Lane::Sweep, ordinary())], false),
+            (vec![(Lane::Sweep, ordinary()), (Lane::Manual, None)], false),
+            (vec![(Lane::Manual, ordinary())], false),
+        ] {
+            let mut row = Row::new(Key::new("sweep", "acme", 3));
+            for (lane, hint) in &marks {
+                let mark = Mark { hint: hint.clone(), ..Mark::new(row.key.clone(), *lane) };
+                row.mark(&mark, Time(0), &Timing::default());
+            }
+            let lease = Lease { key: row.key.clone(), epoch: 1, until: Time(1) };
+            let run = Run { lease, lane: row.lane, hint: row.hint, since: Time(0) };
+            assert_eq!(is_ordinary(&run), expected, "{marks:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use beadle_engine::Reconcile as _;
-use beadle_engine::{Budgets, Clock, Key, Lane, Lease, Planner as _, Row, Run, Store};
+use beadle_engine::{Budgets, Clock, Key, Lane, Lease, Planner as _, Row, Run, Store, swept_hint};
 use beadle_github::{Api, Credential, Endpoint, Reader};
 use beadle_repositories::{Modes, Policy, PolicyHandle, RepositoryPlanner, Reread, Sweep};
 use beadle_sim::Sim;
@@ -95,7 +95,9 @@ impl Day {
         let now = self.clock.now();
         reqwest::Client::new().delete(format!("{}/_sim/calls", sim.url())).send().await?;
         let lease = Lease { key: Key::new("sweep", INSTANCE, 1), epoch: 1, until: now };
-        self.sweep.reconcile(&Run { lease, lane: Lane::Sweep, hint: None, since: now }).await?;
+        self.sweep
+            .reconcile(&Run { lease, lane: Lane::Sweep, hint: Some(swept_hint("")), since: now })
+            .await?;
         let rows = self.store.rows(u32::MAX).await?.into_iter();
         let runs =
             rows.filter(|row| row.key.kind() == "repository").map(|row| async move { self.plan(&row).await });

@@ -37,7 +37,7 @@ fn repository(n: usize) -> Repository {
         topics: Known::Known(vec![format!("topic-{}", n % LAYERS)]),
         teams: Known::Known(vec![team]),
         has_age: false,
-        is_last_seen: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

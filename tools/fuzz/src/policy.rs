@@ -122,7 +122,7 @@ fn unread() -> Repository {
         invitations: Known::NotAsked,
         protection: Known::NotAsked,
         created_at: "2026-01-01T00:00:00Z".into(),
-        is_last_seen: false,
+        last_seen: None,
         vulnerability_alerts: None,
         labels: Known::NotAsked,
         deploy_keys: Known::NotAsked,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, Key, Lane, Mark, Mode, Store, StoreError, TaskStatus, Time};
+use beadle_engine::{
+    BackgroundTask, Failure, Key, Lane, Mark, Mode, Store, StoreError, TaskStatus, Time, swept_hint,
+};
 use beadle_github::{another_organisation, remember_organisation};
 
 use super::{Directory, LOOK, REMOTE, failed};
@@ -103,7 +105,8 @@ impl BackgroundTask for Repositories {
             return Err(failed(anyhow::anyhow!(why)));
         }
         remember_organisation(store.as_ref(), name, id).await?;
-        store.mark(vec![Mark::new(Key::new("sweep", name, id), Lane::Sweep)], now).await?;
+        let mark = Mark::new(Key::new("sweep", name, id), Lane::Sweep);
+        store.mark(vec![Mark { hint: Some(swept_hint("")), ..mark }], now).await?;
         note.put(store.as_ref(), &LastSweep { at: now, swept: wanted }).await?;
         service.bell.notify_one();
         Ok(TaskStatus::Done(format!("started for generation {generation}")))

@@ -26,7 +26,7 @@ fn repository(texts: &Texts) -> Repository {
         topics: Known::NotAsked,
         teams: Known::NotAsked,
         has_age: false,
-        is_last_seen: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,
@@ -51,11 +51,11 @@ pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
             let team = TeamPermission { id: 1, slug: "team".into(), permission: custom, parent: None };
             repository.teams = Known::Known(vec![team]);
             repository.has_age = true;
-            repository.is_last_seen = true;
+            repository.last_seen = Some(Time(0));
             reader.refresh(&mut repository).await.is_ok()
         }
         "repository" => reader.repository(text("node")).await.is_ok(),
-        "repository_last_seen" => reader.repository_last_seen(text("node")).await.is_ok(),
+        "repository_last_seen" => reader.repository_last_seen(text("node"), Time(0)).await.is_ok(),
         "bulk" => {
             let (teams, properties) = (vec![text("team").to_owned()], vec!["property".to_owned()]);
             reader.select_by(SelectedBy { teams, properties });

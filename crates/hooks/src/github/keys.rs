@@ -1,7 +1,7 @@
 //! Decides which keys a GitHub event makes due. Beadle takes only ids from the payload, and reads
 //! everything else from GitHub.
 
-use beadle_engine::{Key, Lane, Mark};
+use beadle_engine::{Key, Lane, Mark, swept_hint};
 
 use super::payload::{Payload, Repository};
 use super::{NO_INSTANCE, Sender};
@@ -73,7 +73,10 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         // repositories.
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
-            all.and_then(|all| organisation("sweep", all.max(lane))).into_iter().collect()
+            let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
+            // Only a sweep that is not urgent, whoever caused the event, may compare the last answers.
+            let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
+            mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }
         _ => Vec::new(),
     };

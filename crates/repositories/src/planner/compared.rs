@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use beadle_engine::{Failure, Key, Lane, LastRead, Plan, StoreError};
+use beadle_engine::{Failure, Key, Lane, LastRead, Plan, StoreError, Time};
 
 use super::RepositoryPlanner;
 use crate::agreed::{AGREED, agreement};
@@ -36,11 +36,12 @@ impl RepositoryPlanner {
 
     /// Makes the next sweep read the parts that a run found different or unknown. The run read all
     /// parts and recorded no read. With an earlier agreement, or with an answer that the store did not
-    /// replace, a sweep would release the holds of this run.
+    /// replace, a sweep would release the holds of this run. The run of a command has no rule for
+    /// sweeps, and the service that sweeps can have its holds too.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
-        let Some(store) = self.reader.store().filter(|_| self.reread.is_some() && is_repository(key)) else {
-            return Ok(());
-        };
+        // A planner that only looks records nothing, and leaves no hold.
+        let is_recorded = self.controls.is_some() && is_repository(key);
+        let Some(store) = self.reader.store().filter(|_| is_recorded) else { return Ok(()) };
         let different = plan.changes.iter().map(|change| change.aspect.as_str());
         let unknown = plan.unknowns.iter().map(|unknown| unknown.aspect.as_str());
         let open: BTreeSet<&str> = different.chain(unknown).filter(|aspect| is_spread(aspect)).collect();
@@ -59,12 +60,12 @@ impl RepositoryPlanner {
             return planned(aspect, context).await;
         };
         let declared = declared(aspect, context.desired, context.repository);
-        let is_kept = looks.keeps(aspect.name, declared.as_deref());
+        let since = looks.kept_since(aspect.name, declared.as_deref());
         if LOADED.contains(&aspect.name) {
             let plan = planned(aspect, context).await?;
-            if !context.repository.is_last_seen {
+            if context.repository.last_seen.is_none() {
                 record(looks, aspect, (declared, None), &plan);
-            } else if declared.is_some() && (!is_kept || !plan.is_empty()) {
+            } else if declared.is_some() && (since.is_none() || !plan.is_empty()) {
                 looks.ask_for_loaded();
             }
             return Ok(plan);
@@ -80,7 +81,9 @@ impl RepositoryPlanner {
             record(looks, aspect, (declared, agreement), &plan);
             return Ok(plan);
         }
-        if is_kept && let Some(plan) = as_last_seen(aspect, context).await {
+        if let Some(since) = since
+            && let Some(plan) = as_last_seen(aspect, context, since).await
+        {
             return Ok(plan);
         }
         let plan = planned(aspect, context).await?;
@@ -103,10 +106,10 @@ async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, F
     }
 }
 
-/// Returns the empty plan of an aspect whose last answers are as declared. Returns `None` if the aspect
-/// must be read.
-async fn as_last_seen(aspect: &Aspect, context: &Context<'_>) -> Option<AspectPlan> {
-    let reader = context.reader.as_last_seen();
+/// Returns the empty plan of an aspect if its answers of the reads since `since` are as declared. Returns
+/// `None` if the aspect must be read.
+async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Time) -> Option<AspectPlan> {
+    let reader = context.reader.as_last_seen(since);
     let context = Context { reader: &reader, ..*context };
     planned(aspect, &context).await.ok().filter(AspectPlan::is_empty)
 }

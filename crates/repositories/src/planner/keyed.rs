@@ -43,12 +43,11 @@ impl RepositoryPlanner {
             return self.of_organisation(policy).await;
         }
         self.overrides.follow_once(policy, &self.reader, id).await?;
-        let mut seen = match hint {
-            Some(node_id) if self.looks.as_ref().is_some_and(|looks| looks.keeps_loaded()) => {
-                self.reader.repository_last_seen(node_id).await?
-            }
-            Some(node_id) => self.reader.repository(node_id).await?,
-            None => None,
+        let since = self.looks.as_ref().and_then(|looks| looks.loaded_since());
+        let mut seen = match (hint, since) {
+            (Some(node_id), Some(since)) => self.reader.repository_last_seen(node_id, since).await?,
+            (Some(node_id), None) => self.reader.repository(node_id).await?,
+            (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
             // The id decides which repository the key means. The hint may lead to another

@@ -158,7 +158,7 @@ pub(crate) fn repository(given: &Node) -> Repository {
                 .collect(),
         ),
         has_age: false,
-        is_last_seen: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

@@ -118,7 +118,7 @@ fn not_created_yet(name: &str) -> Repository {
         topics: Known::Known(Vec::new()),
         teams: Known::Known(Vec::new()),
         has_age: false,
-        is_last_seen: false,
+        last_seen: None,
         missing: Arc::default(),
         collaborators: Known::NotAsked,
         invitations: Known::NotAsked,

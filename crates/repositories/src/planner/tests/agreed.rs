@@ -123,6 +123,22 @@ async fn a_sweep_reads_the_list_that_an_event_found_different() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sweep_reads_the_list_that_a_command_found_different() {
+    let world = world().await;
+    set_active(&world, false).await;
+    // `beadle plan` writes nothing and leaves no hold.
+    let (planner, writer) = world.keeping_parts();
+    let shown = (planner.only_looking(), writer);
+    let shown = run(&world, &shown, (Lane::Manual, false), str::to_owned).await;
+    assert_eq!(shown.changes, ["acme/shop webhooks"]);
+    assert_eq!(swept(&world).await, (0, 0), "nothing is recorded");
+    // The guard holds the change of `beadle apply`.
+    let applied = run(&world, &world.keeping_parts(), (Lane::Manual, false), str::to_owned).await;
+    assert_eq!(applied.changes, ["acme/shop webhooks"]);
+    assert_eq!(swept(&world).await, (1, 1), "the sweep does not release the hold");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_list_is_read_once_in_a_period() {
     let world = world().await;
     set_active(&world, false).await;

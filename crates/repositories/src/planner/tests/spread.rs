@@ -370,3 +370,69 @@ async fn the_store_has_the_time_of_each_read() {
     ];
     assert_eq!(names, expected);
 }
+
+/// Returns the state of a repository with an autolink to `host`.
+fn with_autolink(id: u64, host: &str) -> Value {
+    let template = format!("https://{host}.example.com/APO-<num>");
+    json!({ "id": id, "branches": { "main": {} }, "autolinks": { "APO-": { "url_template": template } } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_another_repository_with_the_name_is_not_used() {
+    let repositories =
+        json!({ "shop": with_autolink(501, "tickets"), "other": with_autolink(502, "tickets") });
+    let policy = "autolinks: [{ key_prefix: APO-, url_template: 'https://tickets.example.com/APO-<num>' }]\n";
+    let world = World::new(json!({ "orgs": { "acme": { "repos": repositories } } }), policy).await;
+    world.apply().await;
+    let parts = world.rereading_parts(rule());
+    assert!(sweep(&world, &parts).await.changes.is_empty());
+    // The other repository has the name for a time, and its events are the last reads of the path.
+    world.rename("shop", "old").await;
+    world.rename("other", "shop").await;
+    run(&world, &parts, (Lane::Event, false), str::to_owned).await;
+    world.rename("shop", "other").await;
+    world.rename("old", "shop").await;
+    let swept = sweep(&world, &parts).await;
+    assert!(swept.changes.is_empty(), "{:?}", swept.changes);
+    assert_eq!(swept.calls_to("acme/shop/autolinks"), 1, "{:?}", swept.paths);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_older_than_the_last_read_is_not_used() {
+    let repositories = json!({ "shop": with_autolink(501, "tickets") });
+    let policy = "autolinks: [{ key_prefix: APO-, url_template: 'https://tickets.example.com/APO-<num>' }]\n";
+    let world = World::new(json!({ "orgs": { "acme": { "repos": repositories } } }), policy).await;
+    world.apply().await;
+    let parts = world.rereading_parts(rule());
+    assert!(sweep(&world, &parts).await.changes.is_empty());
+    // A run that failed before it read the path leaves such an answer.
+    for (name, note) in world.store.notes("rest:").await.unwrap() {
+        let mut note: Value = serde_json::from_str(&note).unwrap();
+        note["read"] = json!((world.clock.now() - Duration::from_secs(48 * 3600)).0);
+        world.store.put(&name, &note.to_string()).await.unwrap();
+    }
+    assert_eq!(sweep(&world, &parts).await.calls_to("/autolinks"), 1);
+    assert_eq!(sweep(&world, &parts).await.calls_to("/autolinks"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nothing_exists_is_read_again_with_other_permissions() {
+    let shop = json!({ "id": 501, "visibility": "public", "branches": { "main": {} } });
+    let state = json!({ "orgs": { "acme": { "repos": { "shop": shop } } } });
+    let world = World::new(state, "pages: { enabled: false }\n").await;
+    let parts = world.rereading_parts(rule());
+    assert_eq!(sweep(&world, &parts).await.calls_to("/pages"), 1);
+    // The credential of the answer lacked the permission, and GitHub answers 404 then too.
+    for (name, note) in world.store.notes("rest:").await.unwrap() {
+        let mut note: Value = serde_json::from_str(&note).unwrap();
+        if note["absent"] == true {
+            note["access"] = json!("other");
+            world.store.put(&name, &note.to_string()).await.unwrap();
+        }
+    }
+    let site =
+        json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
+    world.control("PATCH", &site).await;
+    let swept = run(&world, &parts, (Lane::Sweep, false), swept_hint).await;
+    assert_eq!(swept.changes, ["acme/shop pages"]);
+}

@@ -97,11 +97,16 @@ impl World {
         self.parts_of(self.api(wire), store)
     }
 
+    /// Creates a planner and a writer as a command has them: they keep GitHub's answers in the store.
+    pub(super) fn keeping_parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
+        let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
+        self.parts_of(api, &self.store)
+    }
+
     /// Creates a planner and a writer as the service has them: they keep GitHub's answers in the
     /// store, and sweeps read again by a rule.
     pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
-        let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
-        let (planner, writer) = self.parts_of(api, &self.store);
+        let (planner, writer) = self.keeping_parts();
         (planner.rereading(rule), writer)
     }
 

@@ -301,7 +301,8 @@ pub struct GateFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WaiversFile {
-    /// The longest time before its end for which a waiver is in force.
+    /// The maximum duration of a waiver. A waiver with a later end comes into force this long
+    /// before its end.
     pub longest: Option<Span>,
     /// The paths of the keys that no waiver exempts.
     pub never_waive: Vec<String>,

@@ -79,7 +79,7 @@ impl SignInFile {
     }
 
     /// Returns whether the address of the pages is unencrypted. Only an address of this machine may
-    /// be.
+    /// be unencrypted.
     pub fn is_local(&self) -> bool {
         self.origin().starts_with("http://")
     }

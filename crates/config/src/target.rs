@@ -113,7 +113,7 @@ impl TeamsFile {
 pub enum Match {
     /// By the name of the person at the identity provider that is connected to the organisation.
     Saml,
-    /// By the person's mail address, if the organisation has verified its domain.
+    /// By the person's mail address, if the organisation has verified the domain of the address.
     Mail,
     /// By the entry of the person in the file `users_from`.
     File,
@@ -210,7 +210,7 @@ pub struct IdentityStoreFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupGuardFile {
-    /// The number of members from which a group counts as large.
+    /// A group with at least this number of members counts as large.
     pub large: Option<usize>,
     /// The maximum share of the members of a large group, in percent, who may leave in a window.
     pub percent: Option<usize>,

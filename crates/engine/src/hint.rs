@@ -2,7 +2,7 @@
 //! answers of earlier reads. Only a sweep makes such a hint. The lane does not say it, because an
 //! event that Beadle's own login caused also has the lane of a sweep.
 
-/// The end of a hint with which a run may use earlier answers. No node id ends like this.
+/// If a hint ends with this text, the run may use earlier answers. No node id ends with this text.
 const SWEPT: &str = "#swept";
 
 /// Returns the hint with which a sweep marks the thing that has this name at the vendor. A run with

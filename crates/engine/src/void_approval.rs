@@ -89,8 +89,8 @@ impl VoidApproval {
         Ok(())
     }
 
-    /// Returns for each hold the void approval in whose place it is, if there is one. A hold with a
-    /// decision has none.
+    /// Returns, for each hold, the void approval that the hold replaces, if there is one. A hold
+    /// with a decision replaces none.
     ///
     /// # Errors
     ///

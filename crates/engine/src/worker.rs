@@ -181,9 +181,9 @@ impl Worker {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
-                // A key is due and was not claimed, because it is paused or because its instance
-                // has reached its limit of places. The next chance comes with the bell, with the
-                // end of a run, or after the poll interval.
+                // A key is due, but the worker did not claim it: the key is paused, or its instance
+                // has as many runs as it may have. The worker tries again when the bell rings, when
+                // a run ends, or after the poll interval.
                 _ => self.settings.poll,
             };
             let until_look = look_around.since(self.clock.now()).max(Duration::from_millis(1));

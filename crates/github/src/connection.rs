@@ -78,9 +78,9 @@ impl Distinct {
     }
 }
 
-/// Returns a digest that two rows about the same thing share. A row that changed between two pages
-/// has other fields and the same id, so only the id or the number counts if there is one, and the
-/// login of an account. No id is 0.
+/// Returns a digest that two rows about the same thing share. A row can change between two pages,
+/// and then has other fields but the same id. So the digest covers only the id or the number if
+/// there is one, and the login of an account. No id is 0.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);

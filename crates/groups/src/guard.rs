@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupLimits {
-    /// The number of members from which a group counts as large. The limit of a large group is a
-    /// percentage.
+    /// A group with at least this number of members counts as large. The limit of a large group is
+    /// a percentage.
     pub large: usize,
     /// The maximum percentage of a large group's members who may leave within the window without an
     /// approval. 100 means no limit.

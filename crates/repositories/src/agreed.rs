@@ -12,8 +12,8 @@ use crate::aspects::{Aspect, Context};
 use crate::policy::{Node, Section};
 use crate::secret_memory::SecretName;
 
-/// The aspects of which the store keeps the agreement and no answer. The addresses of webhooks can
-/// contain secrets.
+/// For these aspects, the store keeps only the agreement, not the answer. The addresses of webhooks
+/// can contain secrets.
 pub(crate) const AGREED: &[&str] = &["webhooks"];
 
 /// Returns a short digest of a value.
@@ -22,10 +22,10 @@ pub(crate) fn digest(value: &Value) -> String {
     STANDARD.encode(digest.iter().copied().take(12).collect::<Vec<u8>>())
 }
 
-/// Returns the agreement for what the policy declares for an aspect: the digest of the secrets that
-/// the policy names, and of the version of Beadle, because another version may compare other values.
-/// The digests of the secrets have a key, as all stored digests of secrets. What else the policy
-/// declares is in [`beadle_engine::PartRead::declared`].
+/// Returns the agreement for the declared values of an aspect. The agreement is a digest of the
+/// secrets that the policy names, and of the version of Beadle, because another version may compare
+/// other values. The digests of the secrets have a key, as all stored digests of secrets.
+/// [`beadle_engine::PartRead::declared`] has the other declared values.
 ///
 /// Returns `None` if the configuration lacks a secret, or if no store has the key of the digests. Then
 /// the run must read the aspect.

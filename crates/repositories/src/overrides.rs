@@ -208,9 +208,9 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether answers that GitHub gave at the time `at` are still good enough for a
-    /// repository. If the repository may be the owner of a file and an event or an operator caused
-    /// the run, Beadle needs new answers. A sweep can use old answers.
+    /// Returns whether a run of a repository can use answers that GitHub gave at the time `at`. A
+    /// sweep can use old answers. A run for an event or an operator needs new answers if the
+    /// repository may be the owner of a file.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;

@@ -188,9 +188,9 @@ impl Attribute {
     }
 }
 
-/// Returns the position of the entry of a list that the configuration means: the one for work, or
-/// the primary one if it has no type. A primary entry of another type, such as the number at home,
-/// belongs to the person.
+/// Returns the position of the list entry that Beadle writes: the entry for work, or else the
+/// primary entry if it has no type. Beadle does not write a primary entry of another type, such as
+/// the phone number at home.
 fn work(entries: &[Value]) -> Option<usize> {
     let is_work =
         |entry: &Value| entry["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("work"));

@@ -41,9 +41,9 @@ fn place(row: &Row) -> Option<(String, String)> {
     }
 }
 
-/// Returns the stored form of a row that this version has changed. Fields that only a newer version
-/// knows stay, and so do the values that this version did not change: one of them can be a word that
-/// this version reads as another one.
+/// Returns the stored form of a row that this version has changed. The stored form keeps the fields
+/// that only a newer version knows. It also keeps the values that this version did not change: a
+/// newer version can store a word that this version reads as another word.
 fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
     let mut merged: Fields = serde_json::from_str(stored)?;
     let (before, mut after) = (fields(before)?, fields(after)?);

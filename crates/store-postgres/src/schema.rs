@@ -175,7 +175,7 @@ pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<boo
     Ok(sql::find(on, tables, &[&schema]).await?.is_some())
 }
 
-/// The version of a schema, beside the version of this program.
+/// The version of a schema, together with the version of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchemaVersion {
     /// The version of the schema.

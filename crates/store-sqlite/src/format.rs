@@ -12,7 +12,7 @@ use crate::schema;
 /// How long the read waits for a process that has locked the file.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The version of a file's format, beside the version of this program.
+/// The version of a file's format, together with the version of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatVersion {
     /// The version of the file. 0 means that the file is empty.

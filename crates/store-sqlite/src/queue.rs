@@ -203,8 +203,8 @@ pub(crate) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Time>
 }
 
 pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Row>> {
-    // A claimed key stays due until its run ends. Each part uses its own index, so that the query does
-    // not sort all due rows, of which a sweep makes thousands.
+    // A claimed key stays due until its run ends. A sweep makes thousands of rows due. Each part
+    // uses its own index, so that the query does not sort all due rows.
     let part = |index: &str, column: &str| {
         format!(
             "SELECT * FROM (SELECT {COLUMNS}, rank FROM work INDEXED BY {index} WHERE {column} IS NOT NULL

@@ -8,9 +8,9 @@ use crate::error::TransportError;
 use crate::request::Request;
 use crate::wire::Exchanged;
 
-/// Begins the span of a request. It has the names of OpenTelemetry's conventions for HTTP. It has
-/// neither a header, a query or a body, nor a value of the path, because a value can be the name of
-/// a secret or of a person.
+/// Begins the span of a request. The span uses the names of OpenTelemetry's conventions for HTTP.
+/// The span contains no header, no query and no body. It also contains no value of the path,
+/// because such a value can be the name of a secret or of a person.
 ///
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client>
 pub(crate) fn of_request(request: &Request, target: &Url) -> Span {

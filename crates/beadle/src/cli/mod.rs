@@ -384,16 +384,17 @@ pub(crate) enum Command {
     },
     /// Show what Beadle wrote, held and refused, and why
     ///
-    /// Each line tells when and where Beadle changed what, which line of the policy asked for it, and
-    /// who made the state before, as far as a webhook or the directory reports it. The newest line
-    /// comes first.
+    /// Each line shows what Beadle changed, where and when, and the line of the policy that asked
+    /// for the change. It names the person who had changed the value before, if a webhook or the
+    /// directory reports that person. The newest line comes first.
     ///
     /// The service deletes old entries. To keep them, export them regularly with `--format ndjson`.
     Journal(JournalArgs),
     /// Show each setting of a repository or group over time
     ///
-    /// Shows the values that Beadle wrote, with the newest first, the line of the policy that asked
-    /// for each of them, and who made the state before, as far as it is known.
+    /// Shows the values that Beadle wrote, the newest first. For each value, it shows the line of
+    /// the policy that asked for the value and, if known, the person who had changed the value
+    /// before.
     History(HistoryArgs),
     /// Show which repositories met which line of the policy on a day
     ///

@@ -27,7 +27,7 @@ struct Step {
     why: String,
     /// The generation of the policy that asked for the value, or the name of an undo.
     generation: String,
-    /// The person who made the state before, as far as it is known.
+    /// The person who had changed the value before, if that person is known.
     by: Option<String>,
 }
 

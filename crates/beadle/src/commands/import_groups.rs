@@ -1,5 +1,5 @@
-//! The part of `beadle import` that writes mappings: groups of a directory and of a target with
-//! equal members become a mapping.
+//! The part of `beadle import` that writes mappings. If a group of the directory and a group of the
+//! target have the same members, Beadle writes a mapping for them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -58,8 +58,8 @@ pub(super) async fn send(
     sent
 }
 
-/// Connects to the server. The result is encrypted, unless the channel is configured to do without,
-/// which only a channel with a server on this machine may be.
+/// Connects to the server. The connection is encrypted, unless the configuration of the channel
+/// turns the encryption off. The configuration may do this only for a server on this machine.
 async fn connect(channel: &NotifyEmailFile) -> Result<AsyncSmtpConnection, SendFailure> {
     let server = channel.server.as_str();
     let failed = |error: Error| failure("cannot connect to the server", &error);

@@ -5,7 +5,7 @@
 //!
 //! | file | for each | runs in | what it does |
 //! |---|---|---|---|
-//! | `opening` | organisation | all | opens an organisation that could not be opened at the start |
+//! | `organisation_opening` | organisation | all | opens an organisation that could not be opened at the start |
 //! | `own_login` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | all | puts a new generation of the policy in force |
 //! | `shared_budget` | organisation | all | shares the budget of the credential with other processes |
@@ -20,8 +20,8 @@
 //! | `system_log` | directory | one | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | one | asks which groups have changed, because the System Log is incomplete |
 //! | `team_file` | file of a policy | all | looks for changes of the teams and members that a policy declares |
-//! | `installations` | process | all | lists the App's installations, so that Beadle takes in other organisations |
-//! | `mappings` | process | all | reads the mappings, and puts new ones in force |
+//! | `installations` | process | all | lists the App's installations, so that Beadle learns which organisations it must work on |
+//! | `mappings_reload` | process | all | reads the mappings, and puts new ones in force |
 //! | `limits_reload` | process | all | puts raised limits of the guard in force, if the gate lets them pass |
 //! | `rest_answers` | process | one | deletes stored answers of GitHub that Beadle no longer reads |
 //! | `control_records` | process | one | deletes records of controls that are older than the retention |
@@ -30,7 +30,7 @@
 //! | `notifications` | process | one | sends notifications to the channels |
 //! | `interrupted_writes` | process with a shared store | one | marks the keys of interrupted writes |
 //! | `store_clock` | process with a shared store | all | compares the clock with the clock of the store |
-//! | `secrets` | `beadle serve` | all | reads missing secrets from AWS |
+//! | `missing_secrets` | `beadle serve` | all | reads missing secrets from AWS |
 //! | `condition` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
 //! | `pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!

@@ -33,7 +33,7 @@ async fn step(world: &World, job: &str, name: &str, env: &[(&str, &str)]) -> Ran
     std::fs::write(&summary, "").unwrap();
     world.config();
     let mut command = Command::new("bash");
-    // A shell that is named gets more of a runner than the one that is not.
+    // If the workflow names its shell, a runner adds options to the command line of the shell.
     let named = workflow()["defaults"]["run"]["shell"] == "bash";
     let options: &[&str] = if named { &["--noprofile", "--norc", "-eo", "pipefail"] } else { &["-e"] };
     command

@@ -8,8 +8,8 @@ pub(super) fn ends_run(failure: &Failure) -> bool {
 }
 
 /// Returns the more severe of two failures. What Beadle does after this failure is enough for the
-/// other failure too. A failure that ends the run is more severe than a failure after which the run
-/// goes on, except that a defect is the most severe failure.
+/// other failure too. A defect is the most severe failure. Of all other failures, a failure that
+/// ends the run is more severe than a failure after which the run continues.
 pub(super) fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

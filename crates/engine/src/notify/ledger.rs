@@ -11,10 +11,10 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
-/// How many times as long as [`Rules::settle`] a message waits at most for problems that still
-/// change. A problem must be over for the same time before it counts as ended, and a topic before it
-/// has recovered: after a new generation of the policy, the guard forgets its holds, and the next
-/// runs hold the changes again.
+/// The factor between [`Rules::settle`] and the maximum wait of a message for problems that still
+/// change. A problem must be over for this maximum wait before it counts as ended. The same applies
+/// to a topic before it counts as recovered. The reason: after a new generation of the policy, the
+/// guard forgets its holds, and the next runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
@@ -210,8 +210,8 @@ impl Ledger {
         changing
     }
 
-    /// Makes a message of the topics that are not as told. Leaves out topics without news whose
-    /// ended problems can still come back.
+    /// Makes a message about the topics that have changed since the last message. Leaves out topics
+    /// without news whose ended problems can still come back.
     fn compose(&mut self, channel: &str, present: &Present, is_over: impl Fn(&Changing) -> bool, now: Time) {
         let mut items = Vec::new();
         for changing in std::mem::take(&mut self.changing) {

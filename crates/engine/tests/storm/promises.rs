@@ -317,7 +317,7 @@ impl Promises {
         }
     }
 
-    /// A write reached the vendor. Returns the ground on which it was allowed.
+    /// A write reached the vendor. Returns why the write was allowed.
     pub(crate) fn sent(&mut self, key: &Key, change: &Change<()>, journal: &[Entry]) -> Option<Allowed> {
         let digest = change.digest(key);
         let is_its = |entry: &&Entry| {

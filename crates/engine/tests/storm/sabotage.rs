@@ -62,7 +62,7 @@ impl Sabotage {
         Self::DoubtNotReported,
     ];
 
-    /// Returns the promises of which one must break without the line.
+    /// Returns the promises. At least one of them must break if the line is missing.
     pub(crate) fn breaks(self) -> &'static [Promise] {
         match self {
             // If the key was due for another reason, the next run seems to cover the delivery.

@@ -1,4 +1,4 @@
-//! Explains from which source groups and by which mapping a group is made.
+//! Explains which mapping makes a group, and which source groups it uses.
 
 use beadle_engine::{Class, Failure, Key};
 use serde::Serialize;

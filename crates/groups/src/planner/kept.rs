@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::{People, Person};
 
-/// The age from which Beadle trusts a group's time of change. If the time is more recent, a later
-/// change may get the same time, or the directory may show a change late.
+/// Beadle trusts a group's time of change only if it is older than this. If the time is more
+/// recent, a later change may get the same time, or the directory may show a change late.
 const SETTLED: Duration = Duration::from_secs(600);
 /// The time after which Beadle reads the members of a group again, even if the group's time of
 /// change is the same.

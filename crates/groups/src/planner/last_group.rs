@@ -7,9 +7,9 @@ use crate::accounts::PersonAccount;
 use crate::mapping::GroupKey;
 
 impl GroupPlanner {
-    /// Returns whether Beadle created the account and its person is in no group any more for which
-    /// the account is needed: in no group of the directory that a mapping includes, and in no group
-    /// of the target that Beadle does not manage.
+    /// Returns whether Beadle created the account and no group needs the account any more. The
+    /// person is then in no group of the directory that a mapping includes, and in no group of the
+    /// target that Beadle does not manage.
     pub(super) async fn left_last_group(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         let (mappings, target) = (self.directory.mappings(), &self.directory.name);
         if !self.accounts.is_made(target, whose).await? {

@@ -57,8 +57,8 @@ impl GroupPlanner {
         self.membership(seen).map_or(self.limits, |membership| membership.of_group(self.limits))
     }
 
-    /// If the group is the membership of an organisation, takes those changes out of the plan by
-    /// which the organisation could lose its owners. `has_doubts` is true if the account of a
+    /// If the group is the membership of an organisation, removes from the plan the changes that
+    /// could leave the organisation without its owners. `has_doubts` is true if the account of a
     /// declared person is unknown.
     pub(super) fn keep_owners(
         &self,

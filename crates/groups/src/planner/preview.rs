@@ -40,10 +40,10 @@ pub struct GroupPreview {
     pub incomplete: Vec<String>,
 }
 
-/// What a preview shows of a write that also sets values for which the other side asks.
+/// What a preview shows of a write, if the other side also asks for some values of this write.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
-    /// Only the values for which the other side does not ask.
+    /// Only the values that the other side does not ask for.
     Caused,
     /// The whole write.
     Writes,

@@ -12,7 +12,7 @@ use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
-/// The age from which Beadle does not use a read to remove a member.
+/// If a read is older than this, Beadle does not remove a member because of it.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// What Beadle remembers about a group after a write.

@@ -77,8 +77,8 @@ pub struct TargetAccount {
 }
 
 impl TargetAccount {
-    /// Returns the values of the account that are not as the person's account must have them. Each
-    /// has the path, the present value and the wanted value.
+    /// Returns the values of the account that differ from the person's values. Each has the path,
+    /// the present value and the wanted value.
     pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;

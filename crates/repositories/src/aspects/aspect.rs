@@ -143,7 +143,7 @@ pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
 
 /// Everything that the planner of an aspect needs.
 pub struct Context<'a> {
-    /// Reads the parts that Beadle does not read for many repositories at once.
+    /// Reads the parts that need their own request for each repository.
     pub reader: &'a Reader,
     /// The state that the policy declares for the repository.
     pub desired: &'a Desired,

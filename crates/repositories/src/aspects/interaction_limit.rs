@@ -64,7 +64,8 @@ impl Step for Write {
     }
 }
 
-/// Returns how few people a limit allows. Returns `None` if Beadle does not know the limit.
+/// Returns how strict a limit is: a larger number allows fewer people. Returns `None` if Beadle
+/// does not know the limit.
 fn strength(limit: &str) -> Option<usize> {
     LIMITS.iter().position(|known| *known == limit)
 }

@@ -85,7 +85,7 @@ impl ControlState {
 /// only lines move, the states of the repositories stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
-    /// The time since which the values have these lines.
+    /// The time at which the values got these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,

@@ -253,8 +253,8 @@ impl Candidate {
     }
 }
 
-/// Makes a layer of each selector that explains values of at least two repositories. The selector
-/// that explains the most values comes first.
+/// Makes one layer for each selector that explains values of at least two repositories. The
+/// selector that explains the most values comes first.
 fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
     let mut selectors = labels(all);
     for fact in facts.iter() {

@@ -18,7 +18,7 @@ pub(crate) struct Observed {
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
     /// The units and lists that no file may declare, each with the reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
-    /// The lists of which the policy can have only a part. A file must not remove the other
+    /// The lists that the policy can declare only in part. A file must not remove the other
     /// entries.
     pub(crate) additive: BTreeSet<&'static str>,
     /// What the policy lacks, for people.

@@ -163,8 +163,9 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that some file sets. Only in this case
-/// may Beadle need more and more applies for a pair.
+/// Returns whether a file selects repositories by a value that some file sets. In this case, each
+/// apply can lead to further changes. In all other cases, the applies of a pair must come to an
+/// end.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -129,7 +129,8 @@ impl RepositoryPlanner {
         affected.short = short;
         let names: Vec<&str> = names.values().map(String::as_str).collect();
         let declared = after.creations(&names).into_iter();
-        // If both policies create a repository in the same way, the new policy is not the reason.
+        // If both policies create a repository in the same way, the new policy does not cause the
+        // creation.
         let is_new = |creation: &Creation| before.creation(&creation.name).as_ref() != Some(creation);
         affected.creations =
             declared.filter(is_new).map(|creation| self.created_key(&creation.name)).collect();

@@ -41,8 +41,8 @@ impl LayerIndex {
         layers.get(*self.places(name).first()?)
     }
 
-    /// Returns the layers that are not files in repos/, the file in repos/ that has this name, and
-    /// the layers of these files, in the order of the layers.
+    /// Returns, in their order, the layers that can apply to a repository: the layers that are not
+    /// files in repos/, the file in repos/ that has this name, and the files that `files` names.
     pub(super) fn candidates<'a, 'b>(
         &self,
         layers: &'a [Layer],

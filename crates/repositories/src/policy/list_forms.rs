@@ -143,8 +143,9 @@ fn couple(block: &mut Node) {
     }
 }
 
-/// If a layer sets one of the lists of actors to null, it drops all these lists of lower rank,
-/// because they are one list at GitHub: without `users`, `teams` alone would remove every user.
+/// If a layer sets one of the lists of actors to null, it removes all lists of actors that layers
+/// of lower rank set. At GitHub, these lists are one list: without `users`, `teams` alone would
+/// remove every user.
 fn drop_together(block: &mut Node) {
     let is_null =
         |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());

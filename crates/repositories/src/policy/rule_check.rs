@@ -54,7 +54,8 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
         let base = merged(below.iter().map(|(_, root)| root));
         for violation in of_layer(rules, base.as_ref(), &own) {
             let problem = Problem::error(violation.asked, violation.column, violation.why);
-            // An entry of `first_match` has the values of its file too.
+            // An entry of `first_match` also contains the values of its file, so the same problem
+            // can occur twice.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::pattern::{META, Pattern};
 use super::waived_key::exempts;
 
-/// The longest time before its end for which a waiver is in force, if the configuration sets no
-/// other.
+/// The maximum duration of a waiver, if the configuration sets no other. A waiver with a later end
+/// comes into force this long before its end.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The length of a date, such as `2026-12-01`.
@@ -39,7 +39,8 @@ pub struct Waiver {
 /// The limits that the configuration of an organisation sets for its waivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRules {
-    /// The longest time before its end for which a waiver is in force.
+    /// The maximum duration of a waiver. A waiver with a later end comes into force this long
+    /// before its end.
     pub longest: Duration,
     /// The paths of the keys that no waiver exempts.
     pub never: Vec<String>,

@@ -1,5 +1,6 @@
-//! The sections of the policy file with which an undo plans. A list begins with the entries that
-//! the repository has now. A key begins with the keys that a policy needs beside it.
+//! The sections of the policy file that an undo uses for its plan. A list begins with the entries
+//! that the repository has now. A key begins with the other keys that a policy needs together with
+//! this key.
 
 use std::collections::BTreeMap;
 

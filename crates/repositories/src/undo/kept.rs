@@ -13,7 +13,8 @@ pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so ch
 /// Returns whether one of the keys of `never_waive` names a value, or a part of what the undo of this
 /// value removes.
 pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
-    // An entry of a list that had no value may not have been there. The undo then removes all of it.
+    // If a list entry had no value before the write, the entry may be new. The undo then removes
+    // the whole entry.
     let is_whole = one.before.is_null() && one.aspect != "protection";
     is_never_exempt(never, (&one.aspect, &one.what, &one.name), is_whole)
 }

@@ -70,8 +70,8 @@ impl Undone {
 }
 
 impl UndoneValue {
-    /// Returns whether an undone value covers a value of a change. An environment that is undone
-    /// covers everything that it contained.
+    /// Returns whether an undone value covers a value of a change. An undone environment covers
+    /// every value in this environment.
     fn covers(&self, value: &Self) -> bool {
         let inner = value.what.strip_prefix(self.what.as_str());
         let is_inside = inner.is_some_and(|inner| inner.starts_with(": "));

@@ -23,8 +23,8 @@ pub(super) const LIVE_PATH: &str = "/live";
 
 /// The time between two comparisons of an open page with the last look at the store.
 const STEP: Duration = Duration::from_secs(1);
-/// The number of comparisons after which a page without changes gets an empty event, and after which
-/// the session is checked. A session that ends in this process ends the events at once.
+/// After this number of comparisons, Beadle checks the session, and sends an empty event to a page
+/// without changes. A session that ends in this process ends the events at once.
 const PULSE: u32 = 15;
 /// The time after which a browser asks again for events that ended.
 const RETRY: Duration = Duration::from_secs(5);

@@ -24,7 +24,7 @@ pub(super) struct Secrets {
     pub(super) verifier: String,
 }
 
-/// The key from which the secrets follow. The first process that needs it makes it.
+/// Beadle derives the secrets from this key. The first process that needs the key creates it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct AttemptKey(String);

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// The cookies of one address.
 pub(super) struct Cookies {
-    /// True if the address is encrypted. A browser then accepts the prefix `__Host-`, which no other
-    /// host and no unencrypted page can set.
+    /// True if the address is encrypted. The names of the cookies then begin with `__Host-`. A
+    /// browser lets no other host and no unencrypted page set a cookie with this prefix.
     pub(super) is_secure: bool,
 }
 

@@ -36,8 +36,8 @@ impl Progress for Printer {
     }
 }
 
-/// Returns the hint for a key. The hint is another name of the same object, with which the vendor
-/// answers faster.
+/// Returns the hint for a key. The hint is another name of the same object. The vendor answers
+/// faster to this name.
 pub(crate) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.

@@ -15,12 +15,12 @@ use crate::config::{Config, OrgConfig, TargetConfig};
 /// The maximum length of a pause, so that a pause ends even if everybody forgets it.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The names with which an operator names a scope.
+/// The scope of a pause, as the operator names it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeNames<'a> {
     /// An organisation.
     pub(crate) org: Option<&'a str>,
-    /// A repository, such as `acme/widgets`; beside an organisation also without its owner.
+    /// A repository, such as `acme/widgets`. If `org` is set, the owner can be left out.
     pub(crate) repo: Option<&'a str>,
     /// A target of groups.
     pub(crate) target: Option<&'a str>,

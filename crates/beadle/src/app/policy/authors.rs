@@ -11,8 +11,8 @@ use crate::app::policy::part::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
 
 /// Returns the logins of the authors and the committers of the commits that the policy of an
-/// organisation comes from. Beadle reads the commits again, because a person can change the login
-/// after the policy came into force, and could then approve the own policy.
+/// organisation comes from. Beadle reads the commits again, because authors can change their logins
+/// after the policy came into force, and could then approve their own policy.
 ///
 /// `web` is the GitHub server at which the approver has a login, if it is known. Returns an empty list
 /// if one of the people is not known there.

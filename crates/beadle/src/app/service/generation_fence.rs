@@ -29,8 +29,8 @@ impl InForce for PolicyInForce {
     }
 }
 
-/// Returns the name of the accepted generation if services follow it. They do not follow a generation
-/// that only a command applied, and none with other modes.
+/// Returns the name of the accepted generation if services follow it. Services do not follow a
+/// generation that only a command applied, or that was accepted with other modes.
 fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
     let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
     accepted.map(|accepted| accepted.generation)

@@ -128,7 +128,7 @@ fn needs(places: &Places) -> anyhow::Result<AppNeeds> {
     Ok(app_needs(&policy.sections()))
 }
 
-/// Returns the organisation of the configuration that the command sets up.
+/// Returns the organisation that the command sets up.
 fn organisation(config: &Config, path: &Path, args: &InitArgs) -> anyhow::Result<Arc<OrgConfig>> {
     let taken = |why: &str| {
         let path = path.display();

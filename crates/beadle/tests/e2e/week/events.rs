@@ -19,7 +19,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("workflow_run", "completed"),
     ("fork", "created"),
 ];
-/// The drift of which a webhook tells.
+/// The kinds of drift that a webhook reports.
 const DRIFTS: &[Kind] = &[Kind::Team, Kind::Protection, Kind::Topics, Kind::Visibility];
 /// The usual size of the payload of a push.
 const PAYLOAD: usize = 6_000;

@@ -25,9 +25,9 @@ pub(super) enum Kind {
     Topics,
     /// Somebody makes a repository public.
     Visibility,
-    /// Somebody changes a setting of which no webhook tells.
+    /// Somebody changes a setting, and GitHub sends no webhook about it.
     Silent,
-    /// Somebody adds or removes a collaborator, of whom the policy does not speak.
+    /// Somebody adds or removes a collaborator. The policy does not mention this person.
     Collaborator,
     /// Somebody joins or leaves a group of the directory.
     Membership,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{Step, WriteTarget};
 
 /// The writes of one environment, in their order: the settings, then the new patterns and rules,
-/// then the removals. So at no time can a branch deploy that neither the old nor the new patterns
-/// allow.
+/// then the removals. So at every moment, a branch can deploy only if the old or the new patterns
+/// allow it.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,

@@ -116,8 +116,9 @@ fn update<'a>(
     let what = format!("pull request #{}", open.number);
     let known = listed(&open.body);
     if known.keys().any(|path| !needed.iter().any(|file| file.path == *path)) {
-        // The branch has a file that the default branch must not get. Only a new branch is without
-        // this file, and GitHub closes a pull request whose branch has no commit of its own.
+        // The branch has a file that the default branch must not get. Beadle must reset the branch
+        // to drop this file. A reset branch has no commit of its own, so GitHub closes the pull
+        // request.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
         let onto = Onto::Reset(own(branch));
         return propose(what, needed.to_vec(), needed, (onto, pull), default, place);

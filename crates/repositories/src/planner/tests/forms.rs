@@ -1,8 +1,8 @@
 //! The forms table: whatever accepted form a value has in the policy, it means the same, and Beadle
 //! writes nothing. Each row has a policy that is applied once, and other forms of it: another order
-//! of keys and entries, another case, defaults given or left out, `null`, empty, ids and names. The
-//! plan of each form is empty on the state that the first policy made. `environments.rs` has the
-//! forms of environments.
+//! of keys and entries, another case, defaults given or left out, `null`, empty, ids and names.
+//! After Beadle has applied the first policy, the plan of each other form must be empty.
+//! `environments.rs` has the forms of environments.
 
 use super::world::World;
 use super::*;

@@ -24,7 +24,8 @@ pub(in crate::pages) struct Policies {
     organisations: Vec<OrganisationFacts>,
     /// The newest entries of the journal about generations, with the newest one first.
     history: Vec<Entry>,
-    /// The number before which the search for older entries continues; `None` if there are none.
+    /// The page with older entries begins before the entry with this number. `None` if there are no
+    /// older entries.
     older: Option<u64>,
     /// The signed-in person who looks at the page.
     #[serde(skip)]

@@ -129,6 +129,35 @@ async fn a_locked_row_delays_only_its_own_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_for_a_locked_row_do_not_use_up_the_connections() {
+    // Other tests use the same server, so only the connections with this name count.
+    let url = new_schema().await.replace("&schema=", "&application_name=late&schema=");
+    let store = Arc::new(open(&url).await);
+    store.mark(vec![Mark::new(key(3), Lane::Sweep)], Time(0)).await.unwrap();
+    let other = connect(&url).await;
+    other
+        .batch_execute("BEGIN; SELECT 1 FROM work WHERE key = 'repository:acme:3' FOR UPDATE")
+        .await
+        .unwrap();
+    let mut locked = JoinSet::new();
+    for round in 1..=6 {
+        let store_of_call = store.clone();
+        locked.spawn(async move { store_of_call.mark(vec![Mark::new(key(3), Lane::Event)], LATER).await });
+        let results = accept_all(&store, round * 100..round * 100 + 5).await;
+        assert!(results.values().all(|result| *result == Ok(Accepted::Stored)), "{results:?}");
+    }
+    // The writer of deliveries has at most three connections: for a group, for the requests of a group
+    // that failed, and for the requests that wait.
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'late' AND wait_event_type = 'Lock'";
+    check(&url, &format!("({waiting}) <= 3")).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    // On a slow machine, the first requests have waited too long before this point.
+    let marked = locked.join_all().await.into_iter().filter(Result::is_ok).count() as u64;
+    assert_eq!(store.row(&key(3)).await.unwrap().unwrap().wanted, 1 + marked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn entries_of_the_same_moment_get_their_own_numbers() {
     let store = Arc::new(open(&new_schema().await).await);
     store.mark((0..50).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();

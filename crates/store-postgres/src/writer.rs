@@ -32,9 +32,11 @@ const GROUP: usize = 512;
 const FULL: usize = 16 * 1024 * 1024;
 /// Begins the transaction of a group. A row that another transaction keeps locked must not delay the
 /// other requests of the group for long.
-const HASTY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '1s'";
+const HASTY: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
 /// Begins the transaction of a request of a group that failed. The other requests wait for it.
-const BRIEF: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '100ms'";
+const BRIEF: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '100ms'";
 
 /// Why a request has no result after a panic.
 const PANICKED: &str = "the request panicked, the log shows where";

@@ -2,11 +2,11 @@
 
 use beadle_emulate::Cluster;
 use beadle_engine::store::prelude::*;
-use beadle_engine::Lane;
+use beadle_engine::{Delivery, Lane};
 use tokio::sync::oneshot::Receiver;
 
 use super::*;
-use crate::requests::MarkKeys;
+use crate::requests::{Accept, MarkKeys};
 use crate::{PostgresSettings, PostgresStore};
 
 type Answer<T> = Receiver<Result<Written<T>, StoreError>>;
@@ -68,4 +68,32 @@ async fn a_group_is_written_without_the_requests_that_fail() {
     assert!(failed.to_string().contains(PANICKED), "{failed}");
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(5)).await.unwrap();
     assert_eq!(store.row(&key(1)).await.unwrap().unwrap().wanted, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_does_not_begin_stores_no_delivery() {
+    let cluster = Cluster::start().await;
+    let (store, shared) = open(&cluster).await;
+    let delivery = || Delivery {
+        source: "github".into(),
+        id: "1".into(),
+        event: "push".into(),
+        actor: None,
+        instance: "acme".into(),
+        received: Time(5),
+        body: Vec::new(),
+    };
+    let marks = vec![Mark::new(key(1), Lane::Event)];
+    let arrived = Arrived { delivery: delivery(), body: None, keys: "[]".into() };
+    let (accept, answer) = job(Accept { arrived, marks: marks.clone() });
+    // The server executes the statements after this one, as if an administrator had cancelled `BEGIN`.
+    let (group, failed) = write(&shared, vec![accept], "SELECT 1 / 0").await.unwrap_err();
+    assert!(!failed.is_for_all(), "each request is tried alone: {failed:?}");
+    settle(group, Err(&failed));
+    assert!(answer.await.unwrap().is_err());
+    assert_eq!(store.body("github", "1").await.unwrap(), None);
+    // The sender repeats it.
+    let accepted = store.accept(delivery(), marks).await.unwrap();
+    assert_eq!(accepted, beadle_engine::Accepted::Stored);
+    assert_eq!(store.row(&key(1)).await.unwrap().unwrap().wanted, 1);
 }

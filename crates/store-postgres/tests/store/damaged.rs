@@ -54,6 +54,35 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
 }
 
+// One thread: the writer begins only after both requests have arrived, so they are in one group.
+#[tokio::test]
+async fn a_missing_counter_of_the_journal_fails_only_the_requests_that_need_it() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let claim = store.claim(1, LATER).await.unwrap().remove(0);
+    run(&url, "DELETE FROM journal_counter").await;
+    let entry = Entry {
+        seq: 0,
+        at: LATER,
+        kind: EntryKind::Run,
+        key: key(1).to_string(),
+        subject: "acme/widgets".into(),
+        intent: None,
+        trace: None,
+        detail: serde_json::json!({}).into(),
+    };
+    let (written, ended) = tokio::join!(
+        store.journal(None, vec![entry], LATER),
+        store.finish(&claim.lease, Outcome::Done, LATER)
+    );
+    let error = written.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains("journal_counter must have one row"), "{error}");
+    assert!(ended.unwrap(), "the end of the run is stored, and stored once");
+    check(&url, "NOT EXISTS (SELECT 1 FROM journal)").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_or_a_hold_that_cannot_be_read_is_named_and_stays() {
     let url = new_schema().await;

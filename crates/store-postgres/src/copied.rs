@@ -4,7 +4,7 @@ use beadle_engine::StoreRecord;
 
 use crate::failed::Failed;
 use crate::retry::transaction;
-use crate::{PostgresStore, bodies, guard, holds, inbox, journal, rows};
+use crate::{PostgresStore, bodies, guard, holds, inbox, journal, pipeline, rows};
 
 impl PostgresStore {
     /// Stores a record of another store without a change.
@@ -16,7 +16,9 @@ impl PostgresStore {
                 let keys = serde_json::to_string(&row.keys)?;
                 let arrived = inbox::Arrived { delivery: row.with_body(Vec::new()), body, keys };
                 let client = self.pool.get().await?;
-                inbox::inserting(&client, &[&arrived]).await?.run(&client).await.map(drop)
+                let insert = inbox::inserting(&client, &[&arrived]).await?;
+                let (open, _) = pipeline::begin(&client, pipeline::BEGIN, &[insert]).await?;
+                open.commit(&[], None).await.map(drop)
             }
             StoreRecord::Entries(entries) => transaction!(self, tx => journal::take(&tx, &entries).await?),
             // A running service also stores holds in this way: those of an approved policy.

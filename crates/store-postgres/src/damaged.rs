@@ -26,12 +26,18 @@ impl Damaged {
         keys.keys().cloned().collect()
     }
 
-    /// Logs rows that cannot be read, and passes over them from now on.
+    /// Passes over rows that cannot be read from now on, and logs those that it did not pass over yet.
+    /// Each look at a page reads these rows again.
     pub(crate) fn add(&self, rows: Vec<(String, String)>) {
         for (key, why) in rows {
-            tracing::error!(key, why, "row of the queue unreadable, its key waits");
-            self.0.lock().insert(key, Instant::now());
+            if self.is_news(&key) {
+                tracing::error!(key, why, "row of the queue unreadable, its key waits");
+            }
         }
+    }
+
+    fn is_news(&self, key: &str) -> bool {
+        self.0.lock().insert(key.to_owned(), Instant::now()).is_none()
     }
 }
 
@@ -46,5 +52,7 @@ mod tests {
         assert_eq!(damaged.keys(), ["repository:acme:1"]);
         assert!(damaged.keys_at(Instant::now() + PASSED_OVER).is_empty());
         assert!(damaged.keys().is_empty(), "the key is forgotten");
+        assert!(damaged.is_news("repository:acme:1"), "it is logged again");
+        assert!(!damaged.is_news("repository:acme:1"), "a row is logged once while claims pass over it");
     }
 }

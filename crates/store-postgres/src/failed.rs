@@ -117,12 +117,14 @@ impl Failed {
     /// Returns the error of the store for one of several calls that failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
         // These tables and columns exist after the migration, so another version of Beadle changed
-        // the schema, or a person did.
+        // the schema, or a person did. The counter of the journal is read as a single value.
         let is_damage = matches!(self, Self::Damaged(_))
             || self.code().is_some_and(|code| {
                 [
+                    &SqlState::CARDINALITY_VIOLATION,
                     &SqlState::DATA_CORRUPTED,
                     &SqlState::INDEX_CORRUPTED,
+                    &SqlState::INVALID_TEXT_REPRESENTATION,
                     &SqlState::UNDEFINED_COLUMN,
                     &SqlState::UNDEFINED_TABLE,
                 ]

@@ -4,6 +4,7 @@ use beadle_engine::{Delivery, DeliveryRow, Listing, Retention, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
+use crate::pipeline::IS_OPEN;
 use crate::sql::{self, Call, Param, get, storable};
 
 /// A delivery in the form in which it is stored.
@@ -31,15 +32,20 @@ impl Arrived {
 /// Prepares the statement that stores deliveries, and that returns the source and the id of each
 /// delivery that was not stored yet. If another transaction has stored an id and is not committed yet,
 /// the statement waits for it. Two transactions therefore insert their deliveries in the same order.
+/// The statement fails outside a transaction of [`crate::pipeline::begin`], because nobody would work on
+/// a delivery that is stored without its marks.
 pub(crate) async fn inserting<C: GenericClient>(on: &C, arrived: &[&Arrived]) -> Result<Call, Failed> {
-    let statement = "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)
+    let statement = format!(
+        "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)
          SELECT new.source, new.id, new.event, new.actor, new.instance, new.received, new.keys, new.body
          FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
              $8::bytea[]) WITH ORDINALITY
          AS new (source, id, event, actor, instance, received, keys, body, place)
+         WHERE {IS_OPEN}
          ORDER BY new.source COLLATE \"C\", new.id COLLATE \"C\", new.place
-         ON CONFLICT (source, id) DO NOTHING RETURNING source, id";
-    Call::prepare(on, statement, params(arrived)).await
+         ON CONFLICT (source, id) DO NOTHING RETURNING source, id"
+    );
+    Call::prepare(on, &statement, params(arrived)).await
 }
 
 fn params(arrived: &[&Arrived]) -> Vec<Param> {

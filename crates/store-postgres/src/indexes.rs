@@ -1,6 +1,9 @@
 //! The indexes that were added after the tables. On existing data, PostgreSQL builds them while other
 //! processes go on writing (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a transaction, so
 //! it is not part of a migration, and the store works without the index too, only slower.
+//!
+//! A build waits until every transaction of the database that began before it has ended, also those of
+//! other programs, such as a backup. So it has no time limit, and nothing may wait for it.
 
 use deadpool_postgres::Client;
 
@@ -31,24 +34,37 @@ pub(crate) fn create_all() -> String {
     INDEXES.iter().map(create).collect::<Vec<String>>().join("\n")
 }
 
-/// Builds the indexes that are missing, or whose build was interrupted. If that fails, the next start
-/// tries again.
+/// Begins to build the indexes that are missing, or whose build was interrupted, and returns at once. If
+/// a build fails, the next start tries again.
 pub(crate) async fn complete(client: Client, schema: &str) {
-    if let Err(failed) = build(client, schema).await {
-        tracing::warn!(why = failed.why(), "index of the database not built, some lists are slow");
-    }
+    let missing = match missing(&client).await {
+        Ok(missing) if missing.is_empty() => return,
+        Ok(missing) => missing,
+        Err(failed) => return warn(&failed),
+    };
+    let schema = schema.to_owned();
+    tokio::spawn(async move {
+        if let Err(failed) = build(client, &schema, missing).await {
+            warn(&failed);
+        }
+    });
 }
 
-async fn build(client: Client, schema: &str) -> Result<(), Failed> {
+fn warn(failed: &Failed) {
+    tracing::warn!(why = failed.why(), "index of the database not built, some lists are slow");
+}
+
+async fn missing(client: &Client) -> Result<Vec<&'static Index>, Failed> {
     let mut missing = Vec::new();
     for index in INDEXES {
-        if is_valid(&client, index.name).await? != Some(true) {
+        if is_valid(client, index.name).await? != Some(true) {
             missing.push(index);
         }
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    Ok(missing)
+}
+
+async fn build(client: Client, schema: &str, missing: Vec<&'static Index>) -> Result<(), Failed> {
     // The connection leaves the pool, because its settings and its lock end only with it.
     let client = Client::take(client);
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
@@ -75,8 +91,12 @@ async fn is_valid(client: &tokio_postgres::Client, name: &str) -> Result<Option<
     Ok(found.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Builds an index of a table or of a partition. An interrupted build has left an invalid index.
+/// Builds an index of a table or of a partition. An interrupted build has left an invalid index. The
+/// index of a partition can also be complete, if only its attachment failed.
 async fn build_one(client: &tokio_postgres::Client, name: &str, table: &str, on: &str) -> Result<(), Failed> {
+    if is_valid(client, name).await? == Some(true) {
+        return Ok(());
+    }
     client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
     client.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} ON {table} {on}")).await?;
     Ok(())
@@ -101,6 +121,17 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
         let part = format!("{name}_of_{partition}");
         build_one(client, &part, partition, on).await?;
         in_passing(client, &format!("ALTER INDEX {name} ATTACH PARTITION {part}")).await?;
+    }
+    // Pruning may have dropped the last partition that had no index. PostgreSQL checks whether the whole
+    // index is complete only at an attachment, and a repeated one changes nothing else.
+    if is_valid(client, name).await? == Some(false) {
+        let attached = "SELECT part.relname::text FROM pg_catalog.pg_inherits
+             JOIN pg_catalog.pg_class AS part ON part.oid = inhrelid
+             WHERE inhparent = to_regclass($1::text) LIMIT 1";
+        if let Some(row) = client.query_opt(attached, &[name]).await? {
+            let part: &str = row.try_get(0)?;
+            in_passing(client, &format!("ALTER INDEX {name} ATTACH PARTITION {part}")).await?;
+        }
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ use crate::sql::{self, Call, Param, get, number, storable, stored};
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
 /// How many numbers a partition of the journal has.
 pub(crate) const PARTITION: i64 = 1_000_000;
+/// The error of PostgreSQL contains this text, because the text is no number.
+const ONE_ROW: &str = "the table journal_counter must have one row, found none";
 
 /// Adds entries, and returns their numbers.
 pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<Vec<u64>, Failed> {
@@ -32,6 +34,9 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
 ///
 /// The statement also keeps the list of the intents that have no result. A search for them in the
 /// whole journal would read millions of entries twice a minute.
+///
+/// It fails unless the table of the counter has exactly one row. The caller reads its result after the
+/// commit, and it would be too late for an error then.
 pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Result<Call, Failed> {
     let statement = format!(
         "WITH counter AS (UPDATE journal_counter SET last = last + $1 RETURNING last - $1 AS before, last),
@@ -44,7 +49,7 @@ pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Re
                  FROM counter, unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[],
                      $10::text[]) WITH ORDINALITY
                  AS new (at, kind, key, subject, intent, detail, trace, place))
-         SELECT last FROM counter"
+         SELECT coalesce((SELECT last FROM counter)::text, '{ONE_ROW}')::bigint"
     );
     let is_intent = |(_, entry): &(i64, &Entry)| entry.kind == EntryKind::Intent;
     let opened: Vec<i64> = (1..).zip(entries).filter(is_intent).map(|(place, _)| place).collect();
@@ -57,9 +62,7 @@ pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Re
 
 /// Returns the number of the first of `count` entries from the result of [`appending`].
 pub(crate) fn first_number(rows: &[tokio_postgres::Row], count: usize) -> Result<u64, Failed> {
-    let Some(row) = rows.first() else {
-        return Err(Failed::Damaged("the table `journal_counter` must have one row, found none".into()));
-    };
+    let Some(row) = rows.first() else { return Err(Failed::Damaged(ONE_ROW.into())) };
     let last: u64 = number(row, 0)?;
     Ok((last + 1).saturating_sub(count as u64))
 }

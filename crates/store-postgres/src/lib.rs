@@ -45,7 +45,8 @@
 //! failure, the store repeats the transaction, at most five times.
 //!
 //! A group gives up after one second if another transaction keeps one of its rows locked. Its requests
-//! then run one by one, so that only the requests for this row wait.
+//! then run one by one, so that only the requests for this row wait. They wait together, on one connection
+//! of each writer.
 //!
 //! # Rows that cannot be read
 //!

@@ -60,16 +60,17 @@ impl Drop for PostgresListener {
     }
 }
 
-/// Connects and listens, until the connection fails. `is_known` says whether the log has the present
+/// Connects and listens, until the connection fails. A server that hangs can accept a connection and
+/// never answer, so the connection has a limit too. `is_known` says whether the log has the present
 /// outage already, and becomes `false` when the listener listens again.
 async fn listen(address: &Address, bell: &Notify, is_known: &mut bool) -> Result<(), Failed> {
     let channel = address.channel();
     if address.config.get_ssl_mode() == SslMode::Disable {
-        let (client, connection) = address.config.connect(NoTls).await?;
+        let (client, connection) = answered(address.config.connect(NoTls)).await?;
         return receive(&client, connection, &channel, bell, is_known).await;
     }
     let tls = tls::connector(address.authorities.as_deref()).map_err(Failed::Unusable)?;
-    let (client, connection) = address.config.connect(tls).await?;
+    let (client, connection) = answered(address.config.connect(tls)).await?;
     receive(&client, connection, &channel, bell, is_known).await
 }
 

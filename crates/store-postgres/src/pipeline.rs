@@ -13,8 +13,13 @@ use crate::failed::Failed;
 use crate::hang::answered;
 use crate::sql::Call;
 
-/// Begins a transaction. The description of the crate explains the level of isolation.
-pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Begins a transaction. The description of the crate explains the level of isolation. The setting ends
+/// with the transaction, and [`IS_OPEN`] checks it.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'";
+/// A condition that each writing statement of [`begin`] must have. Outside a transaction, it is an
+/// error. If the server could not begin the transaction, for example because an administrator cancelled
+/// the beginning, it would commit the statement at once and without the rest of the transaction.
+pub(crate) const IS_OPEN: &str = "current_setting('beadle.open')::boolean";
 /// How long a call waits until its notification is sent. The call has stored its data already, and
 /// the sender of a webhook waits for the answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
@@ -75,7 +80,8 @@ pub(crate) struct Open<'a> {
 }
 
 /// Begins a transaction and runs its first statements, in one round trip. `begin` is [`BEGIN`], and
-/// may have further statements without a result. Returns the rows of each statement.
+/// may have further statements without a result. A statement that writes needs the condition
+/// [`IS_OPEN`]. Returns the rows of each statement.
 ///
 /// If the connection fails, the error is [`Failed::Begin`]: the transaction stored nothing.
 pub(crate) async fn begin<'a>(

@@ -1,17 +1,23 @@
 //! The tasks that do the small writes. Requests that arrive during a commit are committed together in
 //! the next transaction, so that they need only one sync of the server's disk.
 //!
+//! A request must not harm the others of its group. If it is invalid, the group is written without it.
+//! If the server refuses the group, each request is written alone. Requests for a row that another
+//! transaction keeps locked wait together on one connection of their own.
+//!
 //! A transaction needs two round trips, whatever the number of its requests is: the first one begins
 //! the transaction, stores deliveries and locks rows, and the second one stores the changed rows and
 //! journal entries, commits, and sends one notification. A key that has no row yet needs two more
 //! round trips, which create its row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use beadle_engine::{Entry, Key, Mark, Row, StoreError, Time, Timing};
 use deadpool_postgres::{Client, Pool};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 
 use crate::failed::Failed;
@@ -26,7 +32,14 @@ const GROUP: usize = 512;
 const FULL: usize = 16 * 1024 * 1024;
 /// Begins the transaction of a group. A row that another transaction keeps locked must not delay the
 /// other requests of the group for long.
-const HASTY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '1s'";
+const HASTY: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
+/// Begins the transaction of a request of a group that failed. The other requests wait for it.
+const BRIEF: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '100ms'";
+
+/// Why a request has no result after a panic.
+const PANICKED: &str = "the request panicked, the log shows where";
 
 /// What the writers need.
 pub(crate) struct Shared {
@@ -55,7 +68,7 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn key(&self) -> Option<&Key> {
         None
     }
-    /// Changes the rows. If this fails, the group is rolled back, and each request runs alone.
+    /// Changes the rows. If this fails, the group is rolled back and runs again without this request.
     fn run(&self, loaded: &mut Loaded) -> Result<Self::Output, Failed>;
 }
 
@@ -73,16 +86,18 @@ trait Work: Send + Sync {
     fn marks(&self) -> &[Mark];
     fn key(&self) -> Option<&Key>;
     /// Runs the request inside the shared transaction. It runs again if that transaction was rolled
-    /// back.
-    fn run(&mut self, loaded: &mut Loaded) -> Result<(), Failed>;
+    /// back. Returns whether the group can be committed with this request.
+    fn run(&mut self, loaded: &mut Loaded) -> bool;
+    /// Returns whether the last run of the request failed.
+    fn has_failed(&self) -> bool;
     /// Sends the result to the caller after the commit. A commit has the number of the first journal
-    /// entry of the group.
+    /// entry of the group. A request whose run failed gets its own failure in any case.
     fn settle(self: Box<Self>, committed: Result<u64, &Failed>);
 }
 
 struct Job<R: Request> {
     request: R,
-    output: Option<R::Output>,
+    output: Option<Result<R::Output, Failed>>,
     reply: oneshot::Sender<Result<Written<R::Output>, StoreError>>,
 }
 
@@ -99,15 +114,23 @@ impl<R: Request> Work for Job<R> {
         self.request.key()
     }
 
-    fn run(&mut self, loaded: &mut Loaded) -> Result<(), Failed> {
-        self.output = Some(self.request.run(loaded)?);
-        Ok(())
+    fn run(&mut self, loaded: &mut Loaded) -> bool {
+        // A defect that one request meets must not fail the others of its group. The changed rows are
+        // dropped with the group.
+        let output = catch_unwind(AssertUnwindSafe(|| self.request.run(loaded)));
+        let output = output.unwrap_or_else(|_| Err(Failed::Unusable(PANICKED.into())));
+        self.output.insert(output).is_ok()
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.output, Some(Err(_)))
     }
 
     fn settle(self: Box<Self>, committed: Result<u64, &Failed>) {
         let job = *self;
         let result = match (committed, job.output) {
-            (Ok(first), Some(output)) => Ok(Written { output, first }),
+            (_, Some(Err(failed))) => Err(failed.error(R::DOING)),
+            (Ok(first), Some(Ok(output))) => Ok(Written { output, first }),
             (Err(failed), _) => Err(failed.error(R::DOING)),
             (Ok(_), None) => Err(gone(R::DOING)),
         };
@@ -201,30 +224,36 @@ impl Writer {
 }
 
 async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn Work>>) {
+    let (late, waiting) = mpsc::channel(4 * GROUP);
+    tokio::spawn(write_late(shared.clone(), waiting));
+    let mut alone: Option<JoinHandle<()>> = None;
     while let Some(first) = requests.recv().await {
-        let mut bytes = size(first.as_ref());
-        let mut group = vec![first];
-        while group.len() < GROUP && bytes < FULL {
-            let Ok(next) = requests.try_recv() else { break };
-            bytes += size(next.as_ref());
-            group.push(next);
+        let group = gather(first, &mut requests);
+        let Err((group, failed)) = write(&shared, group, HASTY).await else { continue };
+        // It would be useless to try each request alone.
+        if failed.is_for_all() || (group.len() == 1 && !is_locked(&failed)) {
+            settle(group, Err(&failed));
+            continue;
         }
-        match commit(&shared, &mut group, HASTY).await {
-            Ok(first) => {
-                for work in group {
-                    work.settle(Ok(first));
-                }
-            }
-            // It would be useless to try each request alone.
-            Err(failed) if failed.is_for_all() || (group.len() == 1 && !is_locked(&failed)) => {
-                for work in group {
-                    work.settle(Err(&failed));
-                }
-            }
-            // The next group does not wait for this one.
-            Err(_) => drop(tokio::spawn(write_alone(shared.clone(), group))),
+        // The next group does not wait for this one. If the next one fails too, it waits: the requests
+        // must wait in the channel, whose size is limited.
+        if let Some(before) = alone.take() {
+            let _ = before.await; // a panic is in the log, and its callers got an error
         }
+        alone = Some(tokio::spawn(write_alone(shared.clone(), group, Some(late.clone()))));
     }
+}
+
+/// Returns a group of the requests that wait now.
+fn gather(first: Box<dyn Work>, requests: &mut mpsc::Receiver<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
+    let mut bytes = size(first.as_ref());
+    let mut group = vec![first];
+    while group.len() < GROUP && bytes < FULL {
+        let Ok(next) = requests.try_recv() else { break };
+        bytes += size(next.as_ref());
+        group.push(next);
+    }
+    group
 }
 
 /// Returns whether another transaction kept a row locked.
@@ -238,44 +267,101 @@ fn size(work: &dyn Work) -> usize {
     work.arrived().map_or(0, Arrived::size) + work.marks().len() * MARK
 }
 
-/// Writes each request in its own transaction, so that only the invalid requests fail. Requests that
-/// have to wait for a locked row come last.
-async fn write_alone(shared: Arc<Shared>, group: Vec<Box<dyn Work>>) {
-    let mut late = Vec::new();
-    for work in group {
-        let (work, committed) = commit_one(&shared, work, HASTY).await;
-        match committed {
-            Err(failed) if is_locked(&failed) => late.push(work),
-            committed => work.settle(committed.as_ref().copied()),
+/// Sends the same result to the callers of several requests.
+fn settle(works: impl IntoIterator<Item = Box<dyn Work>>, committed: Result<u64, &Failed>) {
+    for work in works {
+        work.settle(committed);
+    }
+}
+
+/// The requests that have no result yet, and why the server refused their transaction.
+type Refused = (Vec<Box<dyn Work>>, Failed);
+
+/// Writes a group like [`write_group`]. If this panics, only the requests of the group are lost: their
+/// callers get an error, and the writer goes on.
+async fn write(shared: &Arc<Shared>, group: Vec<Box<dyn Work>>, begin: &'static str) -> Result<(), Refused> {
+    tokio::spawn(write_group(shared.clone(), group, begin)).await.unwrap_or(Ok(()))
+}
+
+/// Writes a group, and sends the results. If a request cannot be written, its caller gets the reason,
+/// and the others are written without it.
+async fn write_group(
+    shared: Arc<Shared>,
+    mut group: Vec<Box<dyn Work>>,
+    begin: &'static str,
+) -> Result<(), Refused> {
+    while !group.is_empty() {
+        match commit(&shared, &mut group, begin).await {
+            Ok(Some(first)) => {
+                settle(group, Ok(first));
+                break;
+            }
+            Ok(None) => {
+                let (failed, others): (Vec<_>, Vec<_>) =
+                    group.into_iter().partition(|work| work.has_failed());
+                settle(failed, Ok(0));
+                group = others;
+            }
+            Err(failed) => return Err((group, failed)),
         }
     }
-    for work in late {
-        let (work, committed) = commit_one(&shared, work, pipeline::BEGIN).await;
-        work.settle(committed.as_ref().copied());
+    Ok(())
+}
+
+/// Writes each request in its own transaction, so that only the invalid requests fail. Requests that
+/// have to wait for a locked row go to `late`; without `late`, they fail.
+async fn write_alone(
+    shared: Arc<Shared>,
+    group: Vec<Box<dyn Work>>,
+    late: Option<mpsc::Sender<Box<dyn Work>>>,
+) {
+    let mut group = VecDeque::from(group);
+    while let Some(work) = group.pop_front() {
+        let Err((works, failed)) = write(&shared, vec![work], BRIEF).await else { continue };
+        if let Some(late) = late.as_ref().filter(|_| is_locked(&failed)) {
+            for work in works {
+                let _ = late.send(work).await; // if nobody receives it, its caller gets an error
+            }
+            continue;
+        }
+        settle(works, Err(&failed));
+        if failed.is_for_all() {
+            settle(group, Err(&failed));
+            return;
+        }
     }
 }
 
-async fn commit_one(
-    shared: &Shared,
-    work: Box<dyn Work>,
-    begin: &str,
-) -> (Box<dyn Work>, Result<u64, Failed>) {
-    let mut alone = [work];
-    let committed = commit(shared, &mut alone, begin).await;
-    let [work] = alone;
-    (work, committed)
+/// Writes the requests that have to wait for a locked row. Those that arrive meanwhile wait for the next
+/// turn, so that they use one connection, whatever their number is.
+async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Work>>) {
+    while let Some(first) = waiting.recv().await {
+        let group = gather(first, &mut waiting);
+        let Err((group, failed)) = write(&shared, group, pipeline::BEGIN).await else { continue };
+        if failed.is_for_all() || group.len() == 1 {
+            settle(group, Err(&failed));
+        } else {
+            // One of the rows is still locked. The others may be free by now.
+            write_alone(shared.clone(), group, None).await;
+        }
+    }
 }
 
-/// Writes a group in one transaction. Returns the number of its first journal entry.
-async fn commit(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<u64, Failed> {
+/// Writes a group in one transaction. Returns the number of its first journal entry, or `None` if
+/// requests of the group failed. Then nothing is stored.
+async fn commit(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<Option<u64>, Failed> {
     repeat!(&shared.pool, attempt(shared, group, begin))
 }
 
-async fn attempt(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<u64, Failed> {
+async fn attempt(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<Option<u64>, Failed> {
     let client = shared.pool.get().await?;
     let (open, mut loaded) = load(&client, group, begin, shared.timing).await?;
+    let mut can_commit = true;
     for work in group {
-        work.run(&mut loaded)?;
+        can_commit &= work.run(&mut loaded);
+    }
+    if !can_commit {
+        return Ok(None);
     }
 
     let keys = loaded.changed;
@@ -290,8 +376,10 @@ async fn attempt(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> R
     let notify = if loaded.wakes { Some(notifying(&client, &shared.channel).await?) } else { None };
     let answers = open.commit(&calls, notify.as_ref()).await?;
     match answers.last() {
-        Some(last) if !loaded.entries.is_empty() => journal::first_number(last, loaded.entries.len()),
-        _ => Ok(0),
+        Some(last) if !loaded.entries.is_empty() => {
+            journal::first_number(last, loaded.entries.len()).map(Some)
+        }
+        _ => Ok(Some(0)),
     }
 }
 
@@ -366,5 +454,8 @@ async fn notifying(client: &Client, channel: &str) -> Result<Call, Failed> {
 }
 
 fn gone(doing: &'static str) -> StoreError {
-    StoreError::Unavailable { doing, why: "the writer has stopped".into() }
+    StoreError::Unavailable { doing, why: "the writer has stopped, or its transaction panicked".into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The server of this test program. All tests of a process share it, and each store has a schema of
 //! its own.
 
+use std::time::Duration;
+
 use beadle_emulate::Cluster;
 use beadle_store_postgres::{PostgresSettings, PostgresStore};
 use tokio::sync::OnceCell;
@@ -34,4 +36,16 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
 /// Checks a condition in the schema of a store.
 pub(crate) async fn check(url: &str, condition: &str) {
     run(url, &format!("DO $$ BEGIN ASSERT {condition}; END $$")).await;
+}
+
+/// Waits until a condition is true in the schema of a store.
+pub(crate) async fn wait_for(url: &str, condition: &str) {
+    let client = connect(url).await;
+    let query = format!("SELECT {condition}");
+    let is_true = async {
+        while !client.query_one(query.as_str(), &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_true).await.unwrap_or_else(|_| panic!("{condition}"));
 }

@@ -30,7 +30,7 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     let url = new_schema().await;
     let store = open(&url).await;
     store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
-    run(&url, "UPDATE work SET lane = 'x', rank = -1, first_dirty = -1 WHERE key = 'repository:acme:2'")
+    run(&url, "UPDATE work SET epoch = -1, rank = -1, first_dirty = -1 WHERE key = 'repository:acme:2'")
         .await;
     // The damaged row is the first one in each order, and the claim has only one place.
     let mut claimed = Vec::new();
@@ -42,7 +42,7 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     assert!(store.claim(5, LATER).await.unwrap().is_empty());
     assert_eq!(store.claim_named(&[key(2)], LATER).await.unwrap(), Vec::new());
     let depth = store.depth(LATER).await.unwrap();
-    assert_eq!((depth.leased, depth.due), (4, [0, 0, 0]));
+    assert_eq!((depth.leased, depth.due), (4, [1, 0, 0]), "the damaged row still waits");
     for claim in claimed {
         assert!(store.finish(&claim.lease, Outcome::Done, LATER).await.unwrap());
     }
@@ -51,7 +51,36 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     check_names(store.rows(10).await, "repository:acme:2", "`work`");
     check_names(store.claim_key(&key(2), LATER).await, "repository:acme:2", "`work`");
     check_names(store.mark(vec![Mark::new(key(2), Lane::Event)], LATER).await, "repository:acme:2", "`work`");
-    check(&url, "(SELECT lane = 'x' AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
+    check(&url, "(SELECT epoch = -1 AND wanted = 1 FROM work WHERE key = 'repository:acme:2')").await;
+}
+
+// One thread: the writer begins only after both requests have arrived, so they are in one group.
+#[tokio::test]
+async fn a_missing_counter_of_the_journal_fails_only_the_requests_that_need_it() {
+    let url = new_schema().await;
+    let store = open(&url).await;
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    let claim = store.claim(1, LATER).await.unwrap().remove(0);
+    run(&url, "DELETE FROM journal_counter").await;
+    let entry = Entry {
+        seq: 0,
+        at: LATER,
+        kind: EntryKind::Run,
+        key: key(1).to_string(),
+        subject: "acme/widgets".into(),
+        intent: None,
+        trace: None,
+        detail: serde_json::json!({}).into(),
+    };
+    let (written, ended) = tokio::join!(
+        store.journal(None, vec![entry], LATER),
+        store.finish(&claim.lease, Outcome::Done, LATER)
+    );
+    let error = written.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains("journal_counter must have one row"), "{error}");
+    assert!(ended.unwrap(), "the end of the run is stored, and stored once");
+    check(&url, "NOT EXISTS (SELECT 1 FROM journal)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ async fn neither_a_failure_nor_a_cancelled_caller_affects_the_others() {
     let url = new_schema().await;
     let store = Arc::new(open(&url).await);
     store.mark(vec![Mark::new(key(7), Lane::Sweep)], Time(0)).await.unwrap();
-    run(&url, "UPDATE work SET lane = 'x' WHERE key = 'repository:acme:7'").await;
+    run(&url, "UPDATE work SET epoch = -1 WHERE key = 'repository:acme:7'").await;
     // The first poll hands the request over, and then the caller stops waiting.
     tokio::select! {
         biased;
@@ -103,7 +103,7 @@ async fn neither_a_failure_nor_a_cancelled_caller_affects_the_others() {
     assert!(results.values().all(|result| *result == Ok(Accepted::Stored)), "{results:?}");
     check(&url, "(SELECT count(*) FROM inbox) = 99 AND NOT EXISTS (SELECT 1 FROM inbox WHERE id = '7')")
         .await;
-    check(&url, "(SELECT lane FROM work WHERE key = 'repository:acme:7') = 'x'").await;
+    check(&url, "(SELECT epoch FROM work WHERE key = 'repository:acme:7') = -1").await;
     for n in (0..100).filter(|n| *n != 7) {
         assert_eq!(store.row(&key(n)).await.unwrap().unwrap().wanted, 1, "{n}");
     }
@@ -126,6 +126,35 @@ async fn a_locked_row_delays_only_its_own_requests() {
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(locked.await.unwrap().1, Ok(Accepted::Stored));
     assert_eq!(store.row(&key(3)).await.unwrap().unwrap().wanted, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_for_a_locked_row_do_not_use_up_the_connections() {
+    // Other tests use the same server, so only the connections with this name count.
+    let url = new_schema().await.replace("&schema=", "&application_name=late&schema=");
+    let store = Arc::new(open(&url).await);
+    store.mark(vec![Mark::new(key(3), Lane::Sweep)], Time(0)).await.unwrap();
+    let other = connect(&url).await;
+    other
+        .batch_execute("BEGIN; SELECT 1 FROM work WHERE key = 'repository:acme:3' FOR UPDATE")
+        .await
+        .unwrap();
+    let mut locked = JoinSet::new();
+    for round in 1..=6 {
+        let store_of_call = store.clone();
+        locked.spawn(async move { store_of_call.mark(vec![Mark::new(key(3), Lane::Event)], LATER).await });
+        let results = accept_all(&store, round * 100..round * 100 + 5).await;
+        assert!(results.values().all(|result| *result == Ok(Accepted::Stored)), "{results:?}");
+    }
+    // The writer of deliveries has at most three connections: for a group, for the requests of a group
+    // that failed, and for the requests that wait.
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'late' AND wait_event_type = 'Lock'";
+    check(&url, &format!("({waiting}) <= 3")).await;
+    other.batch_execute("COMMIT").await.unwrap();
+    // On a slow machine, the first requests have waited too long before this point.
+    let marked = locked.join_all().await.into_iter().filter(Result::is_ok).count() as u64;
+    assert_eq!(store.row(&key(3)).await.unwrap().unwrap().wanted, 1 + marked);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use beadle_engine::store::prelude::*;
 use beadle_engine::{Entry, EntryKind, Lane, Listing, Mark, Retention, StoreError, Time};
 use beadle_store_postgres::{PostgresSettings, PostgresStore, SchemaVersion};
 
-use crate::cluster::{check, connect, new_schema, open, run};
+use crate::cluster::{check, connect, new_schema, open, run, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_together_migrate_once() {
@@ -130,10 +130,40 @@ async fn an_index_that_is_missing_is_built_beside_the_data() {
         )
     };
     check(&url, &is_valid("journal_kind", false)).await;
-    open(&url).await;
+    // A transaction that began before delays a build, as a backup does. The store opens anyway.
+    let backup = connect(&url).await;
+    backup
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM journal")
+        .await
+        .unwrap();
+    let store = open(&url).await;
+    store.journal(None, vec![entry(3)], Time(0)).await.unwrap().unwrap();
+    check(&url, &is_valid("journal_kind", false)).await;
+    backup.batch_execute("COMMIT").await.unwrap();
     for index in ["journal_kind", "guard_booking_age", "work_failed"] {
-        check(&url, &is_valid(index, true)).await;
+        wait_for(&url, &is_valid(index, true)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_completed_after_the_last_partition_without_it_is_gone() {
+    let url = new_schema().await;
+    open(&url).await;
+    // A build attached the indexes of two partitions and was interrupted. Then pruning dropped the third
+    // partition.
+    let statements = "DROP INDEX journal_kind;
+                      CREATE TABLE journal_9 PARTITION OF journal FOR VALUES FROM (9000000) TO (10000000);
+                      CREATE INDEX journal_kind ON ONLY journal (kind, seq);
+                      CREATE INDEX kind_0 ON journal_0 (kind, seq);
+                      ALTER INDEX journal_kind ATTACH PARTITION kind_0;
+                      CREATE INDEX kind_rest ON journal_rest (kind, seq);
+                      ALTER INDEX journal_kind ATTACH PARTITION kind_rest;
+                      DROP TABLE journal_9";
+    run(&url, statements).await;
+    let is_valid = "(SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('journal_kind'))";
+    check(&url, &format!("NOT {is_valid}")).await;
+    let _store = open(&url).await;
+    wait_for(&url, is_valid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

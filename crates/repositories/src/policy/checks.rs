@@ -8,7 +8,7 @@ use super::list_forms;
 use super::lists::{entries, list_of};
 use super::node::{Kind, Node};
 use super::organisation_checks;
-use super::pattern::{Pattern, patterns, short};
+use super::pattern::{globs, short};
 use super::problem::{Problem, Severity};
 use super::schema::FileKind;
 use crate::identity;
@@ -191,7 +191,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         let items = entries(root, list);
         for item in items {
             for key in ["include", "exclude"] {
-                item.get(key).map(|node| patterns(node, Pattern::glob, problems));
+                item.get(key).map(|node| globs(node, problems));
             }
         }
         // Several entries for the same team are valid if they have `include` or `exclude`, because

@@ -87,6 +87,7 @@ impl Shape {
     fn expectation(&self) -> String {
         match self {
             Self::Bool => "true or false".into(),
+            Self::Int(least, i64::MAX) => format!("a whole number of at least {least}"),
             Self::Int(least, most) | Self::Count(least, most) => {
                 format!("a whole number from {least} to {most}")
             }

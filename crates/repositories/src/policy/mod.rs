@@ -17,6 +17,7 @@ pub mod forms;
 mod from_commit;
 mod group_files;
 mod idle_edits;
+mod idle_files;
 mod incumbent;
 mod keys;
 mod layer_index;

@@ -44,12 +44,17 @@ impl Restricted {
     /// Returns why Beadle skips the repository with this name. Returns `None` if the key does not
     /// restrict the repository.
     pub(super) fn reason(&self, name: &str) -> Option<String> {
-        if let Some(pattern) = self.excluded.iter().find(|pattern| pattern.is_match(name)) {
+        if let Some(pattern) = self.excluding(name) {
             return Some(format!("restrictedRepos excludes `{}`", pattern.text()));
         }
         let included = self.included.as_ref()?;
         let is_included = included.iter().any(|pattern| pattern.is_match(name));
         (!is_included).then(|| "restrictedRepos does not include it".to_owned())
+    }
+
+    /// Returns the pattern that excludes the repository with this name.
+    pub(super) fn excluding(&self, name: &str) -> Option<&Pattern> {
+        self.excluded.iter().find(|pattern| pattern.is_match(name))
     }
 
     /// Returns the patterns of both lists.

@@ -6,6 +6,7 @@ use super::file_template;
 use super::keys::ALL_SECTIONS;
 use super::list_forms;
 use super::lists::{entries, list_of};
+use super::marker::misspelt;
 use super::node::{Kind, Node};
 use super::organisation_checks;
 use super::pattern::{globs, short};
@@ -165,6 +166,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         check_layer(kind, case, problems);
     }
     contradictions::check(kind, root, problems);
+    misspelt(root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
     check_files(root, problems);

@@ -26,6 +26,7 @@ mod leaves;
 mod levels;
 mod list_forms;
 mod lists;
+mod marker;
 mod meeting;
 mod members_file;
 mod merge;

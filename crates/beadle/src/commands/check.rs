@@ -59,24 +59,29 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 /// Keys that only `deployment-settings.yml` can have.
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
+/// The files beside the folder of the policy that can have deployment settings. In a repository for
+/// safe-settings, they are often in the root, and the policy is in a folder below.
+const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
+
 /// Returns warnings about unread files with the deployment settings of safe-settings, and adds the
 /// texts of these files to `sources`. safe-settings reads the settings from the path in
-/// `DEPLOYMENT_CONFIG_FILE`, so the file can have any name. Without the file, Beadle changes the
-/// repositories that safe-settings leaves alone.
+/// `DEPLOYMENT_CONFIG_FILE`, so the file can have any name and place. Without the file, Beadle changes
+/// the repositories that safe-settings leaves alone.
 fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
     let is_read = |file: &String| file.starts_with("deployment-settings.");
     if sources.keys().any(is_read) {
         return Vec::new();
     }
     let mut problems = Vec::new();
-    for file in unread.iter().filter(|file| !file.contains('/')) {
+    let inside = unread.iter().map(String::as_str).filter(|file| !file.contains('/'));
+    for file in inside.chain(BESIDE) {
         let path = folder.join(file);
         // A link can lead out of the folder, and the warning shows a line of the file.
         let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         let Some(text) = is_file.then(|| read_text(&path).ok()).flatten() else { continue };
         if let Some(problem) = of_deployment(file, &text) {
             problems.push(problem);
-            sources.insert(file.clone(), text);
+            sources.insert(file.to_owned(), text);
         }
     }
     problems
@@ -89,10 +94,11 @@ fn of_deployment(file: &str, text: &str) -> Option<Problem> {
     let key = keys.find(|key| key.text().is_some_and(|name| OF_DEPLOYMENT.contains(&name)))?;
     let text = format!("`{}` has no effect, because Beadle does not read this file", key.text()?);
     let problem = Problem::error(key.asked.clone(), key.column, text).severity(Severity::Warning);
-    Some(
-        problem
-            .hint("if it has the deployment settings of safe-settings, rename it to deployment-settings.yml"),
-    )
+    Some(problem.hint(if BESIDE.contains(&file) {
+        "copy the file into the folder of the policy"
+    } else {
+        "if it has the deployment settings of safe-settings, rename it to deployment-settings.yml"
+    }))
 }
 
 pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
@@ -259,6 +265,20 @@ mod tests {
     fn beside_deployment_settings_another_file_is_no_warning() {
         let files = [("config.yml", "restrictedRepos: [admin]\n"), ("deployment-settings.yml", "{}")];
         assert_eq!(warnings(&files, &["deployment-settings.yml"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn deployment_settings_beside_the_folder_are_a_warning() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".github");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(root.path().join("deployment-settings.yml"), "restrictedRepos: [admin]\n").unwrap();
+        let found = misnamed(&folder, &[], &mut BTreeMap::new());
+        let [warning] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((&*warning.asked.file, warning.asked.line), ("../deployment-settings.yml", 1));
+        assert!(warning.hint.as_deref().is_some_and(|hint| hint.starts_with("copy the file")), "{warning:?}");
+        let mut read = BTreeMap::from([("deployment-settings.yml".to_owned(), String::new())]);
+        assert_eq!(misnamed(&folder, &[], &mut read), Vec::new());
     }
 
     #[cfg(unix)]

@@ -6,9 +6,10 @@ use super::file_template;
 use super::keys::ALL_SECTIONS;
 use super::list_forms;
 use super::lists::{entries, list_of};
+use super::marker::misspelt;
 use super::node::{Kind, Node};
 use super::organisation_checks;
-use super::pattern::{Pattern, patterns, short};
+use super::pattern::{globs, short};
 use super::problem::{Problem, Severity};
 use super::schema::FileKind;
 use crate::identity;
@@ -165,6 +166,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         check_layer(kind, case, problems);
     }
     contradictions::check(kind, root, problems);
+    misspelt(root, problems);
     check_choice(root, problems);
     check_autolinks(root, problems);
     check_files(root, problems);
@@ -191,7 +193,7 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         let items = entries(root, list);
         for item in items {
             for key in ["include", "exclude"] {
-                item.get(key).map(|node| patterns(node, Pattern::glob, problems));
+                item.get(key).map(|node| globs(node, problems));
             }
         }
         // Several entries for the same team are valid if they have `include` or `exclude`, because

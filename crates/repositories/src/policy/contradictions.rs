@@ -9,6 +9,7 @@ use beadle_engine::PolicyLocation;
 
 pub(super) use self::across::across;
 pub(super) use self::incomplete::incomplete;
+use super::keys::OF_ENTERPRISE;
 use super::lists::{entries, list_of};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
@@ -300,9 +301,6 @@ fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// The lists that can be additive in safe-settings but that Beadle does not support yet.
-const LATER: &[&str] = &["app_installations"];
-
 /// Reports entries of `disable_plugins` that have no effect, or that name no plugin.
 pub(super) fn idle_plugins(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     for item in root.get("disable_plugins").map(Node::items).unwrap_or_default() {
@@ -334,8 +332,8 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
         // roles are a list of the organisation, which can be additive.
         let always = ["topics", "branches", "files", "code_security_configurations"];
         let is_kept = always.contains(&name) || name == "custom_repository_roles";
-        if !is_kept && LATER.contains(&name) {
-            remark(item, format!("`additive_plugins`: Beadle does not carry out `{name}` yet"));
+        if name == "app_installations" {
+            remark(item, format!("`additive_plugins`: `{name}` has no effect: {OF_ENTERPRISE}"));
         } else if !is_kept && !lists.contains(&name) {
             refused.push(error(
                 item,

@@ -77,6 +77,9 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
             let is_setting = desired.settings.iter().any(|want| want.key == *key);
             is_setting && aspects::settings::is_compared(desired, repository, key)
         }
+        ["rulesets", name, "rules", "required_status_checks", ..] => {
+            !aspects::rulesets::leaves_out_checks(desired, repository, name) && is_carried(SECTIONS, &names)
+        }
         names => is_carried(SECTIONS, names),
     }
 }
@@ -112,6 +115,9 @@ fn is_exclusive(target: &MergedLayers, list: &str) -> bool {
 mod tests {
     use std::path::Path;
 
+    use beadle_github::{Known, Ruleset};
+    use serde_json::json;
+
     use super::*;
     use crate::policy::{Node, OverrideStatus, Verdict, repository};
 
@@ -122,13 +128,16 @@ mod tests {
 
     /// Returns the controls of a repository, each with its value and its line.
     fn controls_of(shop: &str, files: &[(&str, &str)]) -> Vec<(String, String, String)> {
+        controls_at(&repository(&Node::parse("test", shop).unwrap()), files)
+    }
+
+    fn controls_at(shop: &Repository, files: &[(&str, &str)]) -> Vec<(String, String, String)> {
         let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let policy = Policy::from_sources(files, "admin", Path::new("policy"));
         let policy = policy.unwrap_or_else(|error| panic!("{error}"));
-        let shop = repository(&Node::parse("test", shop).unwrap());
-        let Verdict::Reached(target) = policy.resolve(&shop, &OverrideStatus::default()) else { panic!() };
-        let desired = policy.desired(&target, &shop);
-        let controls = policy.controls(&target, &shop, &desired).into_iter();
+        let Verdict::Reached(target) = policy.resolve(shop, &OverrideStatus::default()) else { panic!() };
+        let desired = policy.desired(&target, shop);
+        let controls = policy.controls(&target, shop, &desired).into_iter();
         controls.map(|one| (one.path, one.value.to_string(), one.asked.to_string())).collect()
     }
 
@@ -166,6 +175,32 @@ mod tests {
         let found: Vec<&str> = found.iter().map(|(path, ..)| path.as_str()).collect();
         assert_eq!(found, ["repository.visibility"]);
         assert_eq!(paths("repository: { has_wiki: false }\n"), ["repository.has_wiki"]);
+    }
+
+    #[test]
+    fn a_rule_for_checks_that_beadle_leaves_out_is_no_control() {
+        let ruleset = "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: deletion\n  - type: \
+                       required_status_checks\n    parameters: { strict_required_status_checks_policy: true, \
+                       required_status_checks: [{ context: '{{EXTERNALLY_DEFINED}}' }] }\n";
+        let live = |rules: Value| Ruleset {
+            id: 7,
+            name: "main".to_owned(),
+            updated_at: String::new(),
+            body: json!({ "rules": rules }),
+            is_veiled: false,
+        };
+        for (rulesets, is_control) in [
+            (Vec::new(), false),
+            (vec![live(json!([{ "type": "deletion" }]))], false),
+            (vec![live(json!([{ "type": "required_status_checks" }]))], true),
+        ] {
+            let mut shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
+            shop.rulesets = Known::Known(rulesets);
+            let found = controls_at(&shop, &[("repos/shop.yml", ruleset)]);
+            let has = |part: &str| found.iter().any(|(path, ..)| path.contains(part));
+            assert_eq!(has("strict_required_status_checks_policy"), is_control, "{found:?}");
+            assert!(has("rules[deletion]"), "{found:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::folder::{MAPPINGS, ReadingAt, inner_policy, read_folder};
 use super::forms::REPOSITORY;
 use super::group_files::{is_mapping_file, is_people_file, problems_of_groups};
 use super::idle_edits::idle_edits;
+use super::idle_files::idle_files;
 use super::incumbent::{accept, drop_name};
 use super::keys::lists;
 use super::layer_index::LayerIndex;
@@ -168,6 +169,7 @@ impl Policy {
         problems.extend(policy.certain_conflicts());
         problems.extend(incomplete(&policy.layers));
         problems.extend(idle_edits(&policy.layers));
+        problems.extend(idle_files(&policy.layers, &policy.restricted));
         problems.extend(strangers(&sources));
         problems.extend(across(&policy.layers, &policy.disabled));
         problems.extend(unrest(&roots, &policy.disabled));

@@ -1,7 +1,7 @@
 //! Checks the keys of a file. If an unknown key is valid at another level of the file, the hint
 //! names this level.
 
-use super::keys::REPOSITORY;
+use super::keys::{REPOSITORY, SECTIONS};
 use super::node::Node;
 use super::problem::Problem;
 use super::schema::FileKind;
@@ -19,16 +19,35 @@ pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem
     }
 }
 
+/// The beginning of the keys in `repository.security_and_analysis`.
+const ANALYSIS: &str = "security_and_analysis.";
+
+/// Returns whether the section `security` turns a feature on or off.
+fn is_feature(name: &str) -> bool {
+    let security = SECTIONS.iter().find(|section| section.name == "security");
+    let Some(Shape::Map(keys)) = security.map(|section| section.shape) else { return false };
+    keys.iter().any(|key| key.name == name && matches!(key.shape, Shape::Bool))
+}
+
 /// Returns the level at which an unknown key is valid.
 fn right_level(kind: FileKind, path: &str) -> Option<String> {
     let has =
         |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name && key.status == Status::Carried);
     match path.split_once('.') {
+        // Another tool has this section, with the keys of `repository`.
+        None if path == "settings" && has(kind.keys(), "repository") => {
+            Some("write the section `repository`".to_owned())
+        }
         None if has(kind.keys(), "repository") && has(REPOSITORY, path) => {
             Some(format!("`{path}` belongs under `repository`"))
         }
         None if FileKind::Deployment.keys().iter().any(|key| key.name == path) => {
             Some(format!("`{path}` belongs in `deployment-settings.yml`"))
+        }
+        // GitHub shows these features there, but has calls of their own for them.
+        Some(("repository", key)) if key.strip_prefix(ANALYSIS).is_some_and(is_feature) => {
+            let name = key.strip_prefix(ANALYSIS).unwrap_or(key);
+            Some(format!("write `security: {{ {name}: true }}` or `false`, at the top level"))
         }
         Some(("repository", name)) if has(kind.keys(), name) => {
             Some(format!("`{name}` belongs at the top level"))
@@ -55,6 +74,17 @@ mod tests {
                 FileKind::Settings,
                 "configvalidators: []",
                 "`configvalidators` belongs in `deployment-settings.yml`",
+            ),
+            (FileKind::Settings, "settings: { has_wiki: true }", "write the section `repository`"),
+            (
+                FileKind::Settings,
+                "repository: { security_and_analysis: { dependabot_security_updates: { status: enabled } } }",
+                "write `security: { dependabot_security_updates: true }` or `false`, at the top level",
+            ),
+            (
+                FileKind::Settings,
+                "repository: { security_and_analysis: { dependabot: { status: enabled } } }",
+                "known keys: advanced_security",
             ),
             (FileKind::Settings, "repositry: {}", "did you mean `repository`?"),
             (

@@ -100,10 +100,27 @@ impl Pattern {
         (start, end)
     }
 
+    /// Returns the name that the pattern matches, if it is a regular expression such as `^shop$`, or
+    /// a glob that matches only one name.
+    fn only_name(&self) -> Option<String> {
+        if matches!(self.matcher, Matcher::Glob(_)) {
+            return self.literal();
+        }
+        // In a regular expression, a dot without a backslash matches every character.
+        let name = self.text.strip_prefix('^')?.strip_suffix('$')?.replace("\\.", "/");
+        let is_plain = |one: char| one.is_ascii_alphanumeric() || "-_/".contains(one);
+        name.chars().all(is_plain).then(|| name.replace('/', "."))
+    }
+
     /// Returns whether it is certain that `other` matches every name that this pattern matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
-        if let Some(name) = self.literal() {
+        /// The regular expressions that match every name.
+        const ALL: &[&str] = &[".*", "^.*", ".*$", "^.*$"];
+        if let Some(name) = self.only_name() {
             return other.is_match(&name);
+        }
+        if matches!(other.matcher, Matcher::Regex(_)) && ALL.contains(&other.text.as_str()) {
+            return true;
         }
         if matches!(self.matcher, Matcher::Glob(_)) == matches!(other.matcher, Matcher::Glob(_))
             && self.text.eq_ignore_ascii_case(&other.text)
@@ -130,6 +147,56 @@ impl Pattern {
             }
         }
     }
+}
+
+/// Returns a character of a glob or a regular expression that no name of a repository has. So the
+/// pattern, or the part of it with this character, matches no repository. Returns `None` if there is
+/// no such character, or if the part can match a name without it.
+pub(super) fn stray(text: &str) -> Option<char> {
+    if MARKS.iter().any(|mark| text.contains(mark)) { stray_in_regex(text) } else { stray_in_glob(text) }
+}
+
+fn is_of_name(one: char) -> bool {
+    one.is_ascii_alphanumeric() || "-_.".contains(one)
+}
+
+fn stray_in_glob(text: &str) -> Option<char> {
+    let mut rest = text;
+    let mut depth = 0_usize;
+    while let Some(one) = rest.chars().next() {
+        rest = &rest[one.len_utf8()..];
+        match one {
+            '[' => {
+                // The first character of a class can be a bracket.
+                let class = rest.strip_prefix(['!', '^']).unwrap_or(rest);
+                let end = class.char_indices().skip(1).find(|(_, other)| *other == ']');
+                rest = end.map_or("", |(end, _)| &class[end + 1..]);
+            }
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            one if "*?".contains(one) || is_of_name(one) || (one == ',' && depth > 0) => {}
+            one => return Some(one),
+        }
+    }
+    None
+}
+
+fn stray_in_regex(text: &str) -> Option<char> {
+    const STRAY: &str = "!/@# ";
+    // `!(web|pay)` and `@(web|pay)` are globs of safe-settings.
+    let of_glob = ['!', '@'].into_iter().find(|one| text.contains(&format!("{one}(")));
+    // In these forms, a part of the expression can match a name without the character.
+    let is_open = text.contains(['|', '(', '[']);
+    let is_needed = |at: usize| !text[at + 1..].starts_with(['?', '*', '{']);
+    let mut strays = text.char_indices().filter(|(at, one)| STRAY.contains(*one) && is_needed(*at));
+    of_glob.or_else(|| strays.find(|(at, _)| *at == 0 || !is_open).map(|(_, one)| one))
+}
+
+/// Returns whether a glob has a range such as `{1..3}`, which only some kinds of globs have.
+fn has_range(text: &str) -> bool {
+    text.split('{').skip(1).any(|part| {
+        part.split_once('}').is_some_and(|(inner, _)| inner.contains("..") && !inner.contains(','))
+    })
 }
 
 /// Shortens a long text for an error message.
@@ -167,16 +234,39 @@ pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
         if let Some(text) = item.text()
             && let Some(effect) = regex_as_glob(text)
         {
-            let hint = glob_of_regex(text).map_or_else(
+            let glob = glob_of_regex(text).or_else(|| glob_of_part(text));
+            let hint = glob.map_or_else(
                 || "write a glob, such as `web-*` for the names that begin with `web-`".to_owned(),
                 |glob| format!("write it as `{}`", short(&glob)),
             );
             let text = format!("`{}` is read as a glob, in which {effect}", short(text));
             let problem = Problem::error(item.asked.clone(), item.column, text).severity(Severity::Warning);
             problems.push(problem.hint(hint));
+        } else if let Some(problem) = item.text().and_then(|text| unmatchable(item, text, stray_in_glob)) {
+            problems.push(problem.severity(Severity::Warning));
         }
     }
     patterns(list, Pattern::glob, problems)
+}
+
+/// Returns an error if a pattern, or a part of it, certainly matches no repository. `stray` returns a
+/// character of the pattern that no name of a repository has.
+pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<char>) -> Option<Problem> {
+    let error = |message: String| Problem::error(item.asked.clone(), item.column, message);
+    if text.is_empty() {
+        return Some(error("an empty pattern matches no repository".to_owned()));
+    }
+    if has_range(text) {
+        let text = format!("`{}` has a range, which Beadle does not expand", short(text));
+        return Some(error(text).hint("write each part, such as `web-{1,2,3}`"));
+    }
+    let stray = stray(text)?;
+    let message = format!("`{}` has `{stray}`, but no name of a repository has this character", short(text));
+    Some(error(message).hint(match stray {
+        '!' => "Beadle has no patterns that begin with `!`: list the names that must match",
+        '/' => "write only the name of the repository, without its owner and without `/`",
+        _ => "a name has only letters, digits, `-`, `_` and `.`",
+    }))
 }
 
 /// Returns what a regular expression means if it is read as a glob. Returns `None` if the text is
@@ -209,6 +299,17 @@ fn glob_of_regex(text: &str) -> Option<String> {
     (is_anchored && is_plain && !names.is_empty()).then(|| format!("{start}{names}{end}").replace("**", "*"))
 }
 
+/// Returns the glob that the author of a text such as `web-.*` or `.*-api` probably means. Without an
+/// anchor, the regular expression could match any part of a name.
+fn glob_of_part(text: &str) -> Option<String> {
+    let (name, glob) = match (text.strip_suffix(".*"), text.strip_prefix(".*")) {
+        (Some(start), None) => (start, format!("{start}*")),
+        (None, Some(end)) => (end, format!("*{end}")),
+        _ => return None,
+    };
+    (!name.is_empty() && name.chars().all(is_of_name) && !name.contains("..")).then_some(glob)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +334,9 @@ mod tests {
             (".*-api", "names that begin with `.`"),
             ("[a-z].*", "names with a dot"),
             ("web\\-api", "marks the next character"),
+            ("acme/web", "no name of a repository has this character"),
+            ("!web", "no name of a repository has this character"),
+            ("(web|pay)", "no name of a repository has this character"),
             ("web-*", ""),
             ("[^a]*", ""),
             ("*.github.io", ""),
@@ -250,6 +354,49 @@ mod tests {
                 }
                 _ => panic!("{found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_character_that_no_name_has_is_found() {
+        for (text, expected) in [
+            ("acme/shop", Some('/')),
+            ("/^shop$/", Some('/')),
+            ("^acme/.*$", Some('/')),
+            ("!shop", Some('!')),
+            ("!(shop|till)", Some('!')),
+            ("web-@(shop|till)", Some('@')),
+            ("shop, till", Some(',')),
+            ("{acme/shop,till}", Some('/')),
+            (" shop", Some(' ')),
+            ("shop+", Some('+')),
+            ("[[:alpha:]]", Some(']')),
+            ("web-*", None),
+            ("{web,pay}-?", None),
+            ("[!a-c]*", None),
+            ("[]a]x", None),
+            ("^(acme/)?shop$", None),
+            ("^shop$|^acme/till$", None),
+            ("^/?shop$", None),
+            ("^\\.github$", None),
+            ("^[^/]+$", None),
+        ] {
+            assert_eq!(stray(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_no_repository_is_found() {
+        for (text, message) in [
+            ("", "an empty pattern"),
+            ("web-{1..3}", "has a range"),
+            ("acme/shop", "has `/`"),
+            ("web-{a..b,c}", ""),
+            ("web..x", ""),
+        ] {
+            let item = Node::parse("f.yml", "x").unwrap();
+            let found = unmatchable(&item, text, stray).map(|problem| problem.message).unwrap_or_default();
+            assert!(found.contains(message) && found.is_empty() == message.is_empty(), "{text}: {found}");
         }
     }
 
@@ -276,6 +423,20 @@ mod tests {
             ("^$", None),
         ] {
             assert_eq!(glob_of_regex(regex).as_deref(), glob, "{regex}");
+        }
+    }
+
+    #[test]
+    fn the_hint_for_a_text_that_begins_or_ends_with_anything_is_its_glob() {
+        for (text, glob) in [
+            ("web-.*", Some("web-*")),
+            (".*-api", Some("*-api")),
+            (".*", None),
+            (".*web.*", None),
+            ("[a-z].*", None),
+            ("web", None),
+        ] {
+            assert_eq!(glob_of_part(text).as_deref(), glob, "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The key `restrictedRepos` of `deployment-settings.yml`: the repositories that Beadle skips.
 
 use super::node::{Kind, Node};
-use super::pattern::{Pattern, patterns, short};
+use super::pattern::{Pattern, patterns, short, stray, unmatchable};
 use super::problem::{Problem, Severity};
 
 /// The repositories that Beadle skips.
@@ -16,22 +16,26 @@ pub(super) struct Restricted {
 
 impl Restricted {
     /// Reads the value of the key, and reports patterns that are invalid or have no effect. Returns
-    /// `None` if the key has no value.
+    /// `None` if the key has no value, and reports the missing value as an error.
     pub(super) fn read(value: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
         match &value.kind {
-            Kind::List(_) => {
-                let excluded = patterns(value, Pattern::glob_or_regex, problems);
-                Some(Self { excluded, included: None })
-            }
+            Kind::List(_) => Some(Self { excluded: listed(value, problems), included: None }),
             Kind::Map(_) => {
-                let mut list =
-                    |key: &str| value.get(key).map(|node| patterns(node, Pattern::glob_or_regex, problems));
+                let mut list = |key: &str| value.get(key).map(|node| listed(node, problems));
                 let included = list("include");
                 let excluded = list("exclude").unwrap_or_default();
                 if let Some(include) = value.get("include") {
                     problems.extend(idle(include, &excluded));
                 }
                 Some(Self { excluded, included })
+            }
+            // Somebody may have deleted the entries. Without them, Beadle would change the repositories
+            // that the list restricted before.
+            Kind::Blank => {
+                let text = "`restrictedRepos` has no value: it restricts no repository";
+                let problem = Problem::error(value.asked.clone(), value.column, text);
+                problems.push(problem.hint("if that is right, write `restrictedRepos: []`"));
+                None
             }
             _ => None,
         }
@@ -40,7 +44,7 @@ impl Restricted {
     /// Returns why Beadle skips the repository with this name. Returns `None` if the key does not
     /// restrict the repository.
     pub(super) fn reason(&self, name: &str) -> Option<String> {
-        if let Some(pattern) = self.excluded.iter().find(|pattern| pattern.is_match(name)) {
+        if let Some(pattern) = self.excluding(name) {
             return Some(format!("restrictedRepos excludes `{}`", pattern.text()));
         }
         let included = self.included.as_ref()?;
@@ -48,10 +52,22 @@ impl Restricted {
         (!is_included).then(|| "restrictedRepos does not include it".to_owned())
     }
 
+    /// Returns the pattern that excludes the repository with this name.
+    pub(super) fn excluding(&self, name: &str) -> Option<&Pattern> {
+        self.excluded.iter().find(|pattern| pattern.is_match(name))
+    }
+
     /// Returns the patterns of both lists.
     pub(super) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.excluded.iter().chain(self.included.iter().flatten())
     }
+}
+
+/// Reads the patterns of a list. A pattern that matches no repository is an error: Beadle would change
+/// the repositories that its author wanted to exclude.
+fn listed(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
+    problems.extend(list.items().iter().filter_map(|item| unmatchable(item, item.text()?, stray)));
+    patterns(list, Pattern::glob_or_regex, problems)
 }
 
 /// Returns warnings about a list `include` that includes less than its author may expect.
@@ -131,8 +147,42 @@ mod tests {
         let lines: Vec<u32> = problems.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [3, 4], "{problems:?}");
         assert!(problems[0].1.contains("`exclude` has `*`, which matches `shop` too"), "{problems:?}");
+        let (_, problems) =
+            read("exclude: ['.*-test']\ninclude: ['^ek-test-repo$', '^shop$', '^ek.test$']\n");
+        assert_eq!(problems.len(), 1, "`.*-test` matches a part of the first name only: {problems:?}");
+        let (_, problems) = read("exclude: ['.*']\ninclude: ['^web-', 'pay-*']\n");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         let (_, problems) = read("exclude: ['.*-test']\ninclude: [shop-test, 'web-*', blog]\n");
         assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+
+    #[test]
+    fn a_pattern_that_can_exclude_no_repository_is_an_error() {
+        for value in [
+            "['!shop']",
+            "{ exclude: [acme/shop] }",
+            "{ exclude: ['/^shop$/'] }",
+            "{ exclude: ['web-{1..3}'] }",
+            "{ include: ['!(shop|till)'] }",
+            "['']",
+        ] {
+            let node = Node::parse("deployment-settings.yml", value).unwrap();
+            let mut problems = Vec::new();
+            Restricted::read(&node, &mut problems);
+            let errors = problems.iter().filter(|found| found.severity == Severity::Error).count();
+            assert_eq!(errors, 1, "{value}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_value_is_an_error_and_null_is_not() {
+        for (text, errors) in [("restrictedRepos:\n", 1), ("restrictedRepos: null\n", 0)] {
+            let root = Node::parse("deployment-settings.yml", text).unwrap();
+            let mut problems = Vec::new();
+            assert!(Restricted::read(root.get("restrictedRepos").unwrap(), &mut problems).is_none());
+            assert_eq!(problems.len(), errors, "{text}: {problems:?}");
+            assert!(problems.iter().all(|found| found.severity == Severity::Error), "{problems:?}");
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl Shape {
     fn expectation(&self) -> String {
         match self {
             Self::Bool => "true or false".into(),
+            Self::Int(least, i64::MAX) => format!("a whole number of at least {least}"),
             Self::Int(least, most) | Self::Count(least, most) => {
                 format!("a whole number from {least} to {most}")
             }
@@ -256,7 +257,11 @@ impl Shape {
                 Some("write the number without quotes".into())
             }
             Self::Bool if ["true", "false"].contains(&text) => Some("remove the quotes".into()),
-            Self::List(_) => Some(format!("write it as a list: [{}]", short(text))),
+            Self::List(_) => {
+                let is_plain = |one: char| one.is_ascii_alphanumeric() || "-_./, ".contains(one);
+                let mark = if text.chars().all(is_plain) { "" } else { "'" };
+                Some(format!("write it as a list: [{mark}{}{mark}]", short(text)))
+            }
             Self::OrNull(shape) | Self::Layered(shape, _) => shape.unquoted(text),
             Self::Either(one, other) => one.unquoted(text).or_else(|| other.unquoted(text)),
             _ => None,

@@ -10,16 +10,17 @@ mod tests;
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::{Asks, Below, Method, Path, Ruleset};
+use beadle_github::{Asks, Below, Method, Path, Repository, Ruleset};
 use serde_json::{Value, json};
 
 use self::compare::Difference;
+use self::overlay::{EXTERNALLY_DEFINED, list};
 use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{NAME, layered, listed};
-use crate::policy::{CONDITIONS, Node, RULES, UNDESCRIBED};
+use crate::policy::{CONDITIONS, Desired, Node, RULES, UNDESCRIBED};
 
 /// The aspect of a repository's rulesets.
 pub(crate) const RULESETS: Aspect = Aspect {
@@ -141,6 +142,10 @@ impl AspectPlanner for Rulesets {
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
+            if let Some(list) = checks(want).filter(|list| list.json() == json!([])) {
+                plan.cannot_resolve_part(name, without_check(list));
+                continue;
+            }
             let Some(found) = seen.iter().find(|ruleset| ruleset.name == name) else {
                 create(want, name, plan);
                 continue;
@@ -174,6 +179,38 @@ fn without_base(want: &Node) -> String {
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
         want.asked
     )
+}
+
+/// The type of the rules that require checks, and the parameter with the checks.
+const CHECKS: &str = "required_status_checks";
+
+/// Returns the list of the checks that a declared ruleset requires.
+fn checks(want: &Node) -> Option<&Node> {
+    let is_meant = |rule: &&Node| rule.get("type").and_then(Node::text) == Some(CHECKS);
+    want.get("rules")?.items().iter().find(is_meant)?.get("parameters")?.get(CHECKS)
+}
+
+/// Returns why Beadle does not plan a ruleset: a layer removes each check of the layers of lower rank.
+/// GitHub refuses a ruleset with such a rule.
+fn without_check(list: &Node) -> String {
+    format!(
+        "no file that reaches this repository lists a check for the rule `{CHECKS}` ({}): Beadle leaves the ruleset \
+         alone; to require no check, remove the rule",
+        list.asked
+    )
+}
+
+/// Returns whether Beadle leaves out the rule of a declared ruleset that requires checks: the policy
+/// lists no check of its own, and the ruleset at GitHub does not have the rule.
+pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
+    let Some(seen) = repository.rulesets.value() else { return false };
+    let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);
+    let section = desired.sections.get("rulesets");
+    let Some(want) = section.and_then(|section| section.items().iter().find(is_named)) else { return false };
+    let is_own = |check: &Node| check.get("context").and_then(Node::text) != Some(EXTERNALLY_DEFINED);
+    let has_own = checks(want).map(Node::items).unwrap_or_default().iter().any(is_own);
+    let has_rule = |ruleset: &Ruleset| list(&ruleset.body["rules"]).iter().any(|rule| rule["type"] == CHECKS);
+    !has_own && !seen.iter().any(|ruleset| ruleset.name == name && has_rule(ruleset))
 }
 
 /// Returns whether GraphQL shows the complete ruleset and the ruleset is as the policy declares it.

@@ -5,18 +5,23 @@ use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;
 use crate::policy::node::{Kind, Node};
 use crate::policy::pattern::short;
-use crate::policy::problem::Problem;
+use crate::policy::problem::{Problem, Severity};
 use crate::policy::rules;
 
 /// The keys that a ruleset must have at GitHub and that have no default. The name is not in the
 /// list, because without a name, Beadle cannot merge the entry.
 const REQUIRED: &[&str] = &["enforcement"];
 
+/// The type of the rules that require checks, and the parameter with the checks.
+const CHECKS: &str = "required_status_checks";
+
 /// A ruleset as a file states it.
 struct Stated<'a> {
     /// True if the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
     /// of repositories.
     is_organisations: bool,
+    /// True if the file is in repos/. Two such files never reach the same repository.
+    is_of_one: bool,
     /// The name in lower case.
     name: String,
     ruleset: &'a Node,
@@ -28,10 +33,21 @@ impl<'a> Stated<'a> {
         self.is_organisations == other.is_organisations && self.name == other.name
     }
 
+    /// Returns whether two parts of the same ruleset can reach the same repository.
+    fn meets(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || !self.is_of_one || !other.is_of_one
+    }
+
     /// Returns the rules of the ruleset, each with its type.
     fn rules(&self) -> impl Iterator<Item = (&'a str, &'a Node)> + use<'a> {
         let rules = entries(self.ruleset, "rules").iter();
         rules.filter_map(|rule| Some((rule.get("type").and_then(Node::text)?, rule)))
+    }
+
+    /// Returns the list of the checks that the ruleset requires.
+    fn checks(&self) -> Option<&'a Node> {
+        let (_, rule) = self.rules().find(|(kind, _)| *kind == CHECKS)?;
+        rule.get("parameters")?.get(CHECKS)
     }
 }
 
@@ -40,17 +56,50 @@ fn has(block: &Node, key: &str) -> bool {
     block.get(key).is_some_and(|value| !value.is_null())
 }
 
-/// Returns the list of checks in a rule that requires checks.
-fn checks<'a>(kind: &str, rule: &'a Node) -> Option<&'a Node> {
-    const CHECKS: &str = "required_status_checks";
-    let parameters = rule.get("parameters").filter(|_| kind == CHECKS)?;
-    parameters.get(CHECKS)
+/// Returns the error about the rule of a ruleset that requires checks and has none. `others` are the
+/// lists of the other files for the rule, and `later` are those with a rank that is not lower.
+fn without_check(list: &Node, others: &[&Node], later: &[&Node]) -> Option<Problem> {
+    let is_filled = |list: &&Node| !list.items().is_empty();
+    let (is_empty, hint) = match &list.kind {
+        Kind::List(entries) => {
+            (entries.is_empty() && !others.iter().any(is_filled), "to require no check, remove the rule")
+        }
+        // Only a file of a higher rank can add checks after this one dropped them.
+        Kind::Edit(edit) => (
+            edit.drops && edit.entries.as_ref().is_some_and(Vec::is_empty) && !later.iter().any(is_filled),
+            "to require no check, remove the rule with `rules: { without: [required_status_checks] }`",
+        ),
+        _ => return None,
+    };
+    let text = "the rule `required_status_checks` must have at least one check";
+    is_empty.then(|| Problem::error(list.asked.clone(), list.column, text).hint(hint))
 }
 
-/// Returns whether a list has no entries. A block that edits the list of another layer is not an
-/// empty list.
-fn is_empty(list: &Node) -> bool {
-    matches!(&list.kind, Kind::List(entries) if entries.is_empty())
+/// Returns the warning about a rule that requires checks, if no file has the list of checks. Beadle
+/// then keeps the checks at GitHub, as for `{{EXTERNALLY_DEFINED}}`.
+fn unlisted(rule: &Node) -> Problem {
+    let text = "the rule `required_status_checks` lists no checks: Beadle keeps the checks at GitHub, and does not add \
+                the rule if GitHub does not have it";
+    let problem = Problem::error(rule.asked.clone(), rule.column, text).severity(Severity::Warning);
+    problem
+        .hint("list the checks, or write `- context: '{{EXTERNALLY_DEFINED}}'` if others set them at GitHub")
+}
+
+/// Finds the problems of a ruleset's rule that requires checks. `same` are the parts of the ruleset in
+/// all files, and `after` are the rulesets of files with a rank that is not lower.
+fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Option<Problem> {
+    let (_, rule) = one.rules().find(|(kind, _)| *kind == CHECKS)?;
+    let same: Vec<&Stated<'_>> = same.iter().copied().filter(|other| one.meets(other)).collect();
+    let others: Vec<&Node> = same.iter().filter_map(|other| other.checks()).collect();
+    if let Some(list) = one.checks() {
+        let later = after.iter().filter(|other| other.is_same(one) && other.meets(one));
+        let later: Vec<&Node> = later.filter_map(Stated::checks).collect();
+        return without_check(list, &others, &later);
+    }
+    // One warning for a ruleset is enough.
+    let has_rule = |other: &&&Stated<'_>| other.rules().any(|(kind, _)| kind == CHECKS);
+    let is_first = same.iter().find(has_rule).is_some_and(|first| std::ptr::eq(*first, one));
+    (is_first && others.is_empty()).then(|| unlisted(rule))
 }
 
 /// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or a
@@ -59,13 +108,14 @@ pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {
         let is_organisations = matches!(layer.kind, LayerKind::Organisation);
+        let is_of_one = matches!(layer.kind, LayerKind::Repository(_));
         for ruleset in layer.roots().flat_map(|root| entries(root, "rulesets")) {
             let Some(name) = ruleset.get("name").and_then(Node::text) else { continue };
-            stated.push(Stated { is_organisations, name: name.to_lowercase(), ruleset });
+            stated.push(Stated { is_organisations, is_of_one, name: name.to_lowercase(), ruleset });
         }
     }
     let mut problems = Vec::new();
-    for one in &stated {
+    for (at, one) in stated.iter().enumerate() {
         let same: Vec<&Stated<'_>> = stated.iter().filter(|other| other.is_same(one)).collect();
         for key in REQUIRED {
             if same.iter().any(|other| has(other.ruleset, key)) {
@@ -96,17 +146,8 @@ pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
                 let text = format!("the rule `{kind}` must have the parameters {}", missing.join(", "));
                 problems.push(Problem::error(rule.asked.clone(), rule.column, text));
             }
-            let is_filled = |other: &&Stated<'_>| {
-                other.rules().filter_map(|(kind, rule)| checks(kind, rule)).any(|list| !is_empty(list))
-            };
-            if let Some(list) = checks(kind, rule).filter(|list| is_empty(list))
-                && !same.iter().any(is_filled)
-            {
-                let text = format!("the rule `{kind}` must have at least one check");
-                let problem = Problem::error(list.asked.clone(), list.column, text);
-                problems.push(problem.hint("to require no check, remove the rule"));
-            }
         }
+        problems.extend(of_checks(one, &stated[at + 1..], &same));
     }
     problems
 }
@@ -146,7 +187,41 @@ mod tests {
             ["suborgs/all.yml:8 the rule `required_status_checks` must have at least one check"]
         );
         assert_eq!(errors(&[("suborgs/all.yml", &all), ("repos/shop.yml", &filled)]), Vec::<String>::new());
+        let found = errors(&[("repos/shop.yml", &rule("[]")), ("repos/till.yml", &filled)]);
+        assert_eq!(found.len(), 1, "another repository does not fill the list: {found:?}");
         let external = rule("[{ context: '{{EXTERNALLY_DEFINED}}' }]");
         assert_eq!(errors(&[("repos/shop.yml", &external)]), Vec::<String>::new());
+        // A file drops the checks of the lower rank.
+        let dropping = rule("{ replace: [] }");
+        let all = format!("suborgrepos: ['*']\n{filled}");
+        let found = errors(&[("suborgs/all.yml", &all), ("repos/shop.yml", &dropping)]);
+        assert_eq!(
+            found,
+            ["repos/shop.yml:7 the rule `required_status_checks` must have at least one check"]
+        );
+        let all = format!("suborgrepos: ['*']\n{dropping}");
+        assert_eq!(errors(&[("suborgs/all.yml", &all), ("repos/shop.yml", &filled)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rule_for_checks_without_their_list_is_a_warning() {
+        let rule = |parameters: &str| {
+            format!(
+                "rulesets:\n- name: main\n  enforcement: active\n  rules:\n  - type: required_status_checks\n    \
+                 parameters: {{ {parameters} }}\n"
+            )
+        };
+        let warnings = |files: &[(&str, &str)]| -> Vec<String> {
+            let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+            let policy = Policy::from_sources(files, "admin", Path::new("policy"));
+            let policy = policy.unwrap_or_else(|error| panic!("{error}"));
+            policy.remarks.iter().map(|found| format!("{} {}", found.asked, found.message)).collect()
+        };
+        let strict = rule("strict_required_status_checks_policy: true");
+        let found = warnings(&[("repos/shop.yml", &strict)]);
+        let [warning] = found.as_slice() else { panic!("{found:?}") };
+        assert!(warning.starts_with("repos/shop.yml:5 ") && warning.contains("lists no checks"), "{warning}");
+        let all = format!("suborgrepos: ['*']\n{}", rule("required_status_checks: [{ context: ci }]"));
+        assert_eq!(warnings(&[("suborgs/all.yml", &all), ("repos/shop.yml", &strict)]), Vec::<String>::new());
     }
 }

@@ -111,19 +111,21 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
 /// Checks that a ruleset of the organisation says to which repositories and to which branches or
 /// tags it applies.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
-    let has = |key: &str| ruleset.get("conditions").and_then(|conditions| conditions.get(key)).is_some();
+    let conditions = ruleset.get("conditions");
+    let has = |key: &str| conditions.is_some_and(|conditions| conditions.get(key).is_some());
+    let at = conditions.unwrap_or(ruleset);
     let count = CONDITIONS_OF_ORGANISATIONS.iter().filter(|name| has(name)).count();
     if count > 1 {
         let text = format!(
             "`{path}.conditions` must have only one of `repository_name`, `repository_id` and `repository_property`"
         );
-        problems.push(error(ruleset, text));
+        problems.push(error(at, text));
     }
     if count == 0 {
         let text = format!(
             "`{path}.conditions` must have `repository_name`, `repository_id` or `repository_property`"
         );
-        let problem = error(ruleset, text);
+        let problem = error(at, text);
         problems.push(
             problem.hint("for every repository: `repository_name: { include: ['~ALL'], exclude: [] }`"),
         );
@@ -131,7 +133,7 @@ fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let has_refs =
         ruleset.get("target").and_then(Node::text).is_none_or(|target| ["branch", "tag"].contains(&target));
     if has_refs && !has("ref_name") {
-        let problem = error(ruleset, format!("`{path}.conditions` must have `ref_name`"));
+        let problem = error(at, format!("`{path}.conditions` must have `ref_name`"));
         problems.push(
             problem.hint("for the default branch: `ref_name: { include: ['~DEFAULT_BRANCH'], exclude: [] }`"),
         );

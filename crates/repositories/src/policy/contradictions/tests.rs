@@ -111,7 +111,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "settings.yml",
             "rulesets:\n- name: main\n  enforcement: active\n  conditions: { ref_name: { include: [~ALL], exclude: [] } }\n  rules: [{ type: deletion }]",
-            "must have `repository_name`, `repository_id` or `repository_property`",
+            ":4 `rulesets[0].conditions` must have `repository_name`, `repository_id` or `repository_property`",
         ),
         (
             "repos/a.yml",
@@ -136,7 +136,7 @@ fn what_github_refuses_is_refused_with_its_line() {
         (
             "settings.yml",
             "rulesets:\n- name: main\n  enforcement: active\n  conditions:\n    ref_name: { include: [~ALL] }\n    repository_name: { include: [~ALL] }\n    repository_id: { repository_ids: [1] }",
-            ":2 `rulesets[0].conditions` must have only one of `repository_name`, ",
+            ":5 `rulesets[0].conditions` must have only one of `repository_name`, ",
         ),
         (
             "settings.yml",

@@ -163,10 +163,10 @@ const RULESET_SCOPE: Key = never(
 /// The key with which safe-settings chooses the repositories of Apps. The API is for Apps that are
 /// installed on an enterprise:
 /// <https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/organization-installations>.
-const APP_INSTALLATIONS: Key = never(
-    "app_installations",
-    "only an App of the enterprise can choose the repositories of an App, and Beadle has none",
-);
+const APP_INSTALLATIONS: Key = never("app_installations", OF_ENTERPRISE);
+/// The explanation for the list of Apps, which Beadle does not change.
+pub(super) const OF_ENTERPRISE: &str =
+    "only an App of the enterprise can choose the repositories of an App, and Beadle has none";
 
 /// The keys of `settings.yml`.
 pub(crate) const SETTINGS: &[Key] = joined![

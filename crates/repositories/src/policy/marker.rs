@@ -1,0 +1,73 @@
+//! Finds markers for the checks of others that are not spelt as safe-settings spells them.
+
+use super::node::{Kind, Node};
+use super::problem::Problem;
+
+/// The marker with which a policy says that others set the checks at GitHub.
+const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
+
+/// Returns errors about texts in branch rules and rulesets that are the marker in another spelling.
+/// Beadle would require a check with this name, which nobody reports, and remove the checks of others.
+pub(super) fn misspelt(root: &Node, problems: &mut Vec<Problem>) {
+    for section in ["branches", "rulesets"] {
+        if let Some(node) = root.get(section) {
+            walk(node, problems);
+        }
+    }
+}
+
+fn walk(node: &Node, problems: &mut Vec<Problem>) {
+    match &node.kind {
+        Kind::Text(text) if is_misspelt(text) => {
+            let message = format!("`{text}` is not the marker for the checks that others set");
+            let problem = Problem::error(node.asked.clone(), node.column, message);
+            problems.push(problem.hint(format!("write it as `'{MARKER}'`")));
+        }
+        Kind::Map(entries) => entries.iter().for_each(|(_, value)| walk(value, problems)),
+        Kind::List(items) => items.iter().for_each(|item| walk(item, problems)),
+        _ => {}
+    }
+}
+
+/// Returns whether a text has the letters of the marker, but another case or other characters.
+fn is_misspelt(text: &str) -> bool {
+    let letters = |text: &str| -> String {
+        let letters = text.chars().filter(char::is_ascii_alphabetic);
+        letters.map(|letter| letter.to_ascii_uppercase()).collect()
+    };
+    // Comparing a long text would take time for nothing.
+    text != MARKER && text.len() <= 2 * MARKER.len() && letters(text) == letters(MARKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_marker_in_another_spelling_is_an_error() {
+        for (text, is_wrong) in [
+            ("{{EXTERNALLY_DEFINED}}", false),
+            ("{{ EXTERNALLY_DEFINED }}", true),
+            ("{{externally_defined}}", true),
+            ("{EXTERNALLY_DEFINED}", true),
+            ("EXTERNALLY_DEFINED", true),
+            ("externally defined checks", false),
+            ("build (${{ matrix.os }})", false),
+            ("", false),
+        ] {
+            for root in [
+                format!(
+                    "branches: [{{ name: main, protection: {{ required_status_checks: {{ contexts: ['{text}'] }} }} }}]"
+                ),
+                format!(
+                    "rulesets: [{{ name: main, rules: [{{ type: required_status_checks, parameters: {{ \
+                     required_status_checks: [{{ context: '{text}' }}] }} }}] }}]"
+                ),
+            ] {
+                let mut problems = Vec::new();
+                misspelt(&Node::parse("settings.yml", &root).unwrap(), &mut problems);
+                assert_eq!(problems.len(), usize::from(is_wrong), "{root}: {problems:?}");
+            }
+        }
+    }
+}

@@ -347,7 +347,7 @@ fn rule(dice: &mut Dice, rule: &Rule, place: Place, live: &Value) -> Value {
             if is_demanded && value.is_null() {
                 value = dice.value(key.name, inner(&key.shape), &Value::Null);
             }
-            whole(key.name, &mut value);
+            whole(key.name, &mut value, place);
             parameters.insert(key.name.to_owned(), value);
         }
     }
@@ -362,10 +362,14 @@ fn inner(shape: &Shape) -> &Shape {
     if let Shape::OrNull(inner) = shape { inner } else { shape }
 }
 
-/// Adds the keys that GitHub requires to the entries of a rule's list. Adds merge methods to an
-/// empty list of merge methods.
-fn whole(name: &str, value: &mut Value) {
+/// Adds the keys that GitHub requires to the entries of a rule's list. Adds a merge method to an
+/// empty list of merge methods, and a check to an empty list of checks: no live ruleset has such a
+/// list, because GitHub refuses it.
+fn whole(name: &str, value: &mut Value, place: Place) {
     let Some(items) = value.as_array_mut() else { return };
+    if name == "required_status_checks" && items.is_empty() && place == Place::Live {
+        items.push(json!({}));
+    }
     if name == "allowed_merge_methods" && items.is_empty() {
         items.push(json!("squash"));
     }

@@ -178,6 +178,7 @@ async fn fill(store: &dyn Store) {
         rejected: None,
         spent: false,
         intent: None,
+        newer: serde_json::Map::new(),
         generation: HOSTILE.into(),
         change: change.clone(),
     };
@@ -473,6 +474,7 @@ async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
         rejected: None,
         spent: false,
         intent: None,
+        newer: serde_json::Map::new(),
         generation: "g1".into(),
         change: testing::change("teams", "team core", &[Risk::Removes]),
     };

@@ -22,6 +22,7 @@ fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
         rejected: None,
         spent: false,
         intent: None,
+        newer: serde_json::Map::new(),
         generation: "g".into(),
         change: Change {
             aspect: aspect.into(),

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::guard::RepositoryCount;
 use beadle_engine::journal::{Detail, Entry, EntryKind, RefusedWebhook};
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;
 use beadle_engine::{
-    Clock, CopyError, Hold, Key, Lane, Limits, Listing, Mark, ParkReason, Store, Time, Worker,
+    Clock, CopyError, Hold, Key, Lane, Limits, Listing, Mark, ParkReason, Store, StoreError, Time, Worker,
     WorkerSettings, copy,
 };
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
@@ -136,4 +137,17 @@ async fn a_decision_keeps_the_fields_of_a_newer_version() {
     let select = "SELECT hold ->> '$.approved_by', hold ->> '$.second_approval' FROM hold";
     let stored: (String, String) = file.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert_eq!(stored, ("ann".to_owned(), "needed".to_owned()));
+}
+
+#[tokio::test]
+async fn the_limit_of_a_share_does_not_end_because_the_number_of_repositories_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+    let note = RepositoryCount::note("acme");
+    store.put(note.name(), r#"{"all":200,"archived":30}"#).await.unwrap();
+    let read = note.get(&store).await;
+    assert!(matches!(read, Err(StoreError::Newer { .. })), "{read:?}");
+    // A sweep counts the repositories again.
+    note.put(&store, &RepositoryCount(170)).await.unwrap();
+    assert_eq!(note.get(&store).await, Ok(Some(RepositoryCount(170))));
 }

@@ -45,6 +45,7 @@ fn fields(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserva
         removes: row.get(from + 8)?,
         reaches: row.get(from + 9)?,
         intent: row.get(from + 10)?,
+        newer: serde_json::Map::new(),
     })
 }
 

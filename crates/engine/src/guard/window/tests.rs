@@ -288,6 +288,7 @@ fn a_reservation_of_a_newer_version_uses_its_room() {
     stored["team"] = "platform".into();
     let read: GuardReservation = serde_json::from_value(stored).unwrap();
     assert_eq!(read.state, Spent::Unknown);
+    assert_eq!(serde_json::to_value(&read).unwrap()["team"], "platform", "the field stays");
     let verdict = ask(&mut vec![read], &limits, &hold(2, "teams", Risk::Removes, 1), NOW);
     assert!(matches!(verdict, Verdict::Hold(_)), "{verdict:?}");
 }

@@ -352,4 +352,13 @@ mod tests {
         let text = serde_json::to_string(&held).unwrap();
         assert_eq!(serde_json::from_str::<HeldGeneration>(&text).unwrap(), held);
     }
+
+    #[test]
+    fn a_hold_with_a_risk_of_a_newer_version_is_read() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 10, Time(0));
+        let mut stored = serde_json::to_value(&held).unwrap();
+        stored["groups"][1]["risk"] = "transfers".into();
+        let read: HeldGeneration = serde_json::from_value(stored).unwrap();
+        assert_eq!((read.groups[0].risk, read.groups[1].risk), (held.groups[0].risk, Risk::Removes));
+    }
 }

@@ -128,8 +128,8 @@ impl DynamoStore {
     }
 
     /// Returns a filter for items. The filter accepts keys that are not paused, belong to no
-    /// instance in `except`, and have a row that could be read. It is applied before rows are counted, so that rejected keys never
-    /// take the place of accepted ones.
+    /// instance in `except`, and have a row that could be read. It is applied before rows are
+    /// counted, so that rejected keys never take the place of accepted ones.
     pub(crate) async fn free(
         &self,
         except: &[String],

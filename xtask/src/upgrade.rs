@@ -48,7 +48,9 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     let (tree, target) = (folder.join("tree"), folder.join("build"));
     remove(&tree)?;
     let mut git = Command::new("git");
-    git.args(["worktree", "add", "--force", "--detach"]).arg(&tree).arg(commit);
+    // If the last command was killed while it made the worktree, git has locked the worktree. Only
+    // a second --force replaces it.
+    git.args(["worktree", "add", "--force", "--force", "--detach"]).arg(&tree).arg(commit);
     run(git.current_dir(root()))?;
     let manifest = std::fs::read_to_string(tree.join("crates/beadle/Cargo.toml"))?;
     let mut cargo = Command::new(env!("CARGO"));
@@ -61,14 +63,13 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     Ok(program.canonicalize()?)
 }
 
-/// Removes the worktree, if there is one. An interrupted build leaves it behind.
+/// Removes the worktree, if there is one. An interrupted build leaves it behind. Git itself does not
+/// remove a worktree that it does not know, for example one from a cache.
 fn remove(tree: &Path) -> anyhow::Result<()> {
     if tree.exists() {
-        let mut git = Command::new("git");
-        git.args(["worktree", "remove", "--force"]).arg(tree);
-        run(git.current_dir(root()))?;
+        std::fs::remove_dir_all(tree).context("cannot remove the worktree of the last upgrade")?;
     }
-    Ok(())
+    run(Command::new("git").args(["worktree", "prune"]).current_dir(root()))
 }
 
 /// Returns those of the features that the older version has, separated by commas.

@@ -16,9 +16,10 @@ use crate::store::{Store, StoreError};
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
 
-/// The cause why Beadle did not write a change. A later cause is more severe than an earlier one.
+/// The cause why Beadle did not write a change. A later cause is more severe than an earlier one. A
+/// stored cause that only a newer version knows counts as the most severe one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", from = "String")]
 pub enum DriftCause {
     /// The change depends on another change that was not written.
     Blocked,
@@ -30,6 +31,13 @@ pub enum DriftCause {
     Contested,
     /// The write failed, or the run ended before it reached the change.
     Failed,
+}
+
+impl From<String> for DriftCause {
+    fn from(name: String) -> Self {
+        let known = [Self::Blocked, Self::Mode, Self::Held, Self::Contested];
+        known.into_iter().find(|cause| cause.as_str() == name).unwrap_or(Self::Failed)
+    }
 }
 
 impl DriftCause {
@@ -336,5 +344,15 @@ mod tests {
         for cause in [Blocked, Mode, Held, Contested, Failed] {
             assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
         }
+    }
+
+    #[test]
+    fn a_cause_of_a_newer_version_counts_as_the_most_severe_one() {
+        let all = [DriftCause::Blocked, DriftCause::Mode, DriftCause::Held, DriftCause::Contested];
+        for cause in all.into_iter().chain([DriftCause::Failed]) {
+            assert_eq!(serde_json::from_value::<DriftCause>(json!(cause)).unwrap(), cause);
+            assert_eq!(json!(cause), cause.as_str());
+        }
+        assert_eq!(serde_json::from_value::<DriftCause>(json!("deferred")).unwrap(), DriftCause::Failed);
     }
 }

@@ -16,9 +16,10 @@ pub trait Metadata: Serialize + DeserializeOwned {
     /// Whether the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
     /// Whether Beadle must not act as if there were no value when it cannot read the value, for
-    /// example because the value exempts something, or protects it. The functions of [`Note`] then
-    /// return an error, and nothing replaces the value. Every other value counts as missing if it
-    /// cannot be read, because Beadle can make it again.
+    /// example because the value exempts something, or protects it. The functions of [`Note`] that
+    /// read then return an error. So a caller that reads a value before it stores another one never
+    /// replaces such a value. Every other value counts as missing if it cannot be read, because
+    /// Beadle can make it again.
     ///
     /// An older version that reads a value ignores the fields that it does not know, and it stores
     /// the value without them. A new field must therefore be one that can be missing.

@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::key::Key;
 use crate::mode::Mode;
 
-/// What a change does to the safety of the changed thing.
+/// What a change does to the safety of the changed thing. A stored risk that only a newer version
+/// knows counts as the gravest one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", from = "String")]
 pub enum Risk {
     /// Adds a thing. Nobody gets more access than the policy declares.
     Adds,
@@ -25,6 +26,12 @@ pub enum Risk {
     Exposes,
     /// Removes an existing thing or an existing access.
     Removes,
+}
+
+impl From<String> for Risk {
+    fn from(name: String) -> Self {
+        Self::ALL.into_iter().find(|risk| risk.as_str() == name).unwrap_or(Self::Removes)
+    }
 }
 
 impl Risk {
@@ -158,15 +165,8 @@ pub struct Field {
     pub after: Value,
     /// The policy line that asks for the value.
     pub asked: Option<PolicyLocation>,
-    /// What the new value does to safety. A risk that only a newer version knows counts as the
-    /// gravest one.
-    #[serde(deserialize_with = "stored_risk")]
+    /// What the new value does to safety.
     pub risk: Risk,
-}
-
-fn stored_risk<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Risk, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    Ok(Risk::ALL.into_iter().find(|risk| risk.as_str() == name).unwrap_or(Risk::Removes))
 }
 
 /// One change of a plan, which needs one write. `W` is the type of the instructions for the write.

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::backoff::backoff;
 use crate::clock::Time;
@@ -48,6 +49,7 @@ impl From<String> for ParkReason {
 
 /// Why and since when a key is parked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredParked", into = "StoredParked")]
 pub struct Parked {
     /// The reason, which decides what makes the key due again.
     pub reason: ParkReason,
@@ -55,6 +57,42 @@ pub struct Parked {
     pub why: String,
     /// The time at which the key was parked.
     pub since: Time,
+    /// What only a newer version knows: its own reason, and its further fields. A store writes them
+    /// back with each mark of the key.
+    newer: (Option<String>, Map<String, Value>),
+}
+
+/// [`Parked`] in its stored form.
+#[derive(Serialize, Deserialize)]
+struct StoredParked {
+    reason: String,
+    why: String,
+    since: Time,
+    #[serde(flatten)]
+    further: Map<String, Value>,
+}
+
+impl Parked {
+    /// Returns that a key is parked since a time, and why.
+    pub fn new(reason: ParkReason, why: String, since: Time) -> Self {
+        Self { reason, why, since, newer: (None, Map::new()) }
+    }
+}
+
+impl From<StoredParked> for Parked {
+    fn from(stored: StoredParked) -> Self {
+        let StoredParked { reason: name, why, since, further } = stored;
+        let reason = ParkReason::from(name.clone());
+        let own = (name != reason.as_str()).then_some(name);
+        Self { reason, why, since, newer: (own, further) }
+    }
+}
+
+impl From<Parked> for StoredParked {
+    fn from(parked: Parked) -> Self {
+        let Parked { reason, why, since, newer: (own, further) } = parked;
+        Self { reason: own.unwrap_or_else(|| reason.as_str().to_owned()), why, since, further }
+    }
 }
 
 /// The row of one key. The key is due while `wanted` is greater than `done`.
@@ -442,7 +480,7 @@ impl Row {
 
     /// Parks the key, so that no worker claims it.
     pub fn park(&mut self, reason: ParkReason, why: String, now: Time) {
-        self.parked = Some(Parked { reason, why, since: now });
+        self.parked = Some(Parked::new(reason, why, now));
     }
 }
 

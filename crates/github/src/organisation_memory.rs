@@ -11,6 +11,8 @@ struct OrganisationId(u64);
 
 impl Metadata for OrganisationId {
     const KIND: &'static str = "organisation-id";
+    // Another organisation could otherwise take the login, and Beadle would remember its id.
+    const IS_NEEDED: bool = true;
 }
 
 fn note(login: &str) -> Note<OrganisationId> {

@@ -38,6 +38,8 @@ pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
 impl Metadata for Kept {
     const KIND: &'static str = "account";
+    // Only this note knows that Beadle created the account.
+    const IS_NEEDED: bool = true;
 }
 
 impl Kept {
@@ -158,5 +160,12 @@ mod tests {
         store.put("account:aws:corp/00u1", before).await.unwrap();
         assert_eq!(accounts.all("aws", "corp").await.unwrap(), [(whose("a1"), false)]);
         assert!(!accounts.is_made("aws", &whose("a1")).await.unwrap());
+        // This version cannot read the note of a newer version, and does not forget who created the
+        // account.
+        let newer = r#"{"account":{"id":"a1"},"made":true}"#;
+        store.put("account:aws:corp/00u1", newer).await.unwrap();
+        assert!(accounts.left("aws", &whose("a1")).await.is_err());
+        assert!(accounts.all("aws", "corp").await.is_err());
+        assert_eq!(store.get("account:aws:corp/00u1").await.unwrap().as_deref(), Some(newer));
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use beadle_engine::{Store, StoreError, note};
+use beadle_engine::{Metadata, Note, Store, StoreError, note};
 use beadle_github::Repository;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub struct Reached {
 /// Returns the name of the stored note about a repository. With an empty `id`, returns the prefix
 /// of the names of all such notes.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
-    note("reached", &[organisation, id])
+    note(Memory::KIND, &[organisation, id])
 }
 
 /// What Beadle remembers about one repository.
@@ -47,6 +47,12 @@ struct Memory {
     /// The moves that are not settled yet, by the name of the selection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     open: BTreeMap<String, Moved>,
+}
+
+impl Metadata for Memory {
+    const KIND: &'static str = "reached";
+    // Without it, no change would count as the effect of a move, and none would wait for an operator.
+    const IS_NEEDED: bool = true;
 }
 
 /// A layer that began or ceased to reach a repository although the policy did not change.
@@ -70,9 +76,9 @@ pub(crate) struct Moves {
     memory: Option<Next>,
 }
 
-/// What Beadle remembered before and will remember now, with the name of the stored note.
+/// What Beadle remembered before and will remember now, with its note.
 struct Next {
-    note: String,
+    note: Note<Memory>,
     before: Memory,
     now: Memory,
 }
@@ -236,8 +242,12 @@ impl Reached {
         self.looks_only = true;
     }
 
-    async fn keep(&self, note: &str, text: &str) -> Result<(), StoreError> {
-        if self.looks_only { Ok(()) } else { self.store.put(note, text).await }
+    fn note(&self, id: u64) -> Note<Memory> {
+        Note::of(&[&self.organisation, &id.to_string()])
+    }
+
+    async fn keep(&self, note: &Note<Memory>, memory: &Memory) -> Result<(), StoreError> {
+        if self.looks_only { Ok(()) } else { note.put(self.store.as_ref(), memory).await }
     }
 
     /// Compares the layers that reach a repository now with the layers that reached it in the last
@@ -253,9 +263,8 @@ impl Reached {
         if all.is_empty() {
             return Ok(Moves::default());
         }
-        let note = note_of(&self.organisation, &seen.id.to_string());
-        let text = self.store.get(&note).await?;
-        let before: Option<Memory> = text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let note = self.note(seen.id);
+        let before = note.get(self.store.as_ref()).await?;
         let mut now = Memory {
             name: seen.name.clone(),
             facts: Facts::of(seen, before.as_ref().map(|before| &before.facts)),
@@ -274,8 +283,7 @@ impl Reached {
             }
         }
         let Some(before) = before else {
-            let text = serde_json::to_string(&now).unwrap_or_default();
-            self.keep(&note, &text).await?;
+            self.keep(&note, &now).await?;
             return Ok(Moves::default());
         };
         let mut moved = carried(&before, &all);
@@ -314,14 +322,27 @@ impl Reached {
         if now == before {
             return Ok(());
         }
-        let text = serde_json::to_string(&now).unwrap_or_default();
-        self.keep(&note, &text).await
+        self.keep(&note, &now).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use beadle_store_sqlite::{SqliteSettings, SqliteStore};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_memory_of_a_newer_version_does_not_count_as_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let reached = Reached::new(Arc::new(store), "Acme");
+        let (note, newer) = (reached.note(7), r#"{"layers":{"suborgs/pay.yml":"d"}}"#);
+        assert_eq!(note.name(), note_of("acme", "7"));
+        reached.store.put(note.name(), newer).await.unwrap();
+        let read = note.get(reached.store.as_ref()).await;
+        assert!(matches!(read, Err(StoreError::Newer { .. })), "{read:?}");
+    }
 
     fn moved(sections: &[&str]) -> Moved {
         let sections = sections.iter().map(|section| (*section).to_owned()).collect();

@@ -28,7 +28,13 @@ pub(crate) struct Stored {
 
 impl Stored {
     fn of(doing: &'static str, item: &Item) -> Result<Self, StoreError> {
-        let hold = get_json(doing, item, "hold")?;
+        let hold = get_json(doing, item, "hold").map_err(|error| match error {
+            StoreError::Corrupt { doing, why } => {
+                let digest = get(item, "sk").unwrap_or_default();
+                StoreError::Corrupt { doing, why: format!("the hold {digest}: {why}") }
+            }
+            other => other,
+        })?;
         let was = item.get("hold").cloned();
         Ok(Self { hold, was: was.ok_or_else(|| corrupt(doing, &"an item has no `hold`"))? })
     }
@@ -133,14 +139,11 @@ impl DynamoStore {
         Err(busy(doing, digest))
     }
 
-    async fn stored_holds(&self, doing: &'static str) -> Result<Vec<Stored>, StoreError> {
-        let items = self.query(doing, (false, "hold"), &Range::default(), |_| false).await?;
-        items.iter().map(|item| Stored::of(doing, item)).collect()
-    }
-
     pub(crate) async fn list_holds(&self) -> Result<Vec<Hold>, StoreError> {
-        let stored = self.stored_holds("listing holds").await?;
-        let mut holds: Vec<Hold> = stored.into_iter().map(|stored| stored.hold).collect();
+        const DOING: &str = "listing holds";
+        let items = self.query(DOING, (false, "hold"), &Range::default(), |_| false).await?;
+        let stored = items.iter().map(|item| Stored::of(DOING, item).map(|stored| stored.hold));
+        let mut holds: Vec<Hold> = stored.collect::<Result<_, _>>()?;
         holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
         Ok(holds)
     }
@@ -200,8 +203,15 @@ impl DynamoStore {
         generation: &str,
     ) -> Result<u64, StoreError> {
         const DOING: &str = "deleting holds of other generations";
-        let mut stale = self.stored_holds(DOING).await?;
-        stale.retain(|stored| stored.hold.is_outdated(instance, generation));
+        let mut stale = Vec::new();
+        for item in self.query(DOING, (false, "hold"), &Range::default(), |_| false).await? {
+            match Stored::of(DOING, &item) {
+                Ok(stored) if stored.hold.is_outdated(instance, generation) => stale.push(stored),
+                Ok(_) => {}
+                // Nobody knows to which generation the hold belongs, so it stays.
+                Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
+            }
+        }
         // If another process has stored a hold meanwhile, that hold belongs to the new generation
         // and stays.
         let gone = stale.iter().map(|was| self.change_hold(DOING, &was.hold.digest, Some(was), None));

@@ -41,6 +41,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use beadle_engine::Timing;
+use beadle_engine::store::Damaged;
 
 pub use wake::{Due, Wake};
 
@@ -75,12 +76,13 @@ pub struct DynamoStore {
     table: String,
     settings: DynamoSettings,
     wake: Option<Arc<dyn Wake>>,
+    damaged: Arc<Damaged>,
 }
 
 impl DynamoStore {
     /// Creates a store that uses this table. The function sends no request.
     pub fn new(client: Client, table: &str, settings: DynamoSettings) -> Self {
-        Self { client, table: table.to_owned(), settings, wake: None }
+        Self { client, table: table.to_owned(), settings, wake: None, damaged: Arc::default() }
     }
 
     /// Returns the same store. From now on, it tells `wake` which keys can be claimed.

@@ -139,14 +139,34 @@ impl DynamoStore {
 
     pub(crate) async fn pauses_at(&self, now: Time) -> Result<Vec<Pause>, StoreError> {
         let items = self.query("listing pauses", (false, "pause"), &Range::default(), |_| false).await?;
-        let pause = |item: &Item| {
-            Some(Pause { scope: get(item, "sk")?.to_owned(), until: Time(get_number(item, "until")?) })
-        };
         Ok(items.iter().filter_map(pause).filter(|pause| pause.until > now).collect())
     }
+}
+
+/// Reads a pause. If its end cannot be read, the pause has no end: only an operator ends it.
+fn pause(item: &Item) -> Option<Pause> {
+    let until = get_number(item, "until").unwrap_or(i64::MAX);
+    Some(Pause { scope: get(item, "sk")?.to_owned(), until: Time(until) })
 }
 
 /// Returns the name and the value of a note, from its item.
 fn named(doing: &'static str, item: &Item) -> Result<(String, String), StoreError> {
     Ok((get(item, "sk").unwrap_or_default().to_owned(), unpacked(doing, item, "value")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_whose_end_cannot_be_read_pauses() {
+        let of = |until: aws_sdk_dynamodb::types::AttributeValue| {
+            let item = Item::from([("sk".to_owned(), text("acme")), ("until".to_owned(), until)]);
+            pause(&item).map(|pause| (pause.scope, pause.until))
+        };
+        assert_eq!(of(number(7)), Some(("acme".to_owned(), Time(7))));
+        for unread in [text("2026-01-01T00:00:00Z"), number("7.5")] {
+            assert_eq!(of(unread), Some(("acme".to_owned(), Time(i64::MAX))));
+        }
+    }
 }

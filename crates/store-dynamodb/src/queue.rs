@@ -8,7 +8,7 @@ use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row
 use futures::future::{join_all, try_join_all};
 
 use crate::items::{Item, Range, get, padded};
-use crate::rows::{due, of, parked};
+use crate::rows::{due, key_of, of, parked};
 use crate::wake::Due;
 use crate::{DynamoStore, SHARDS};
 
@@ -56,7 +56,9 @@ impl DynamoStore {
     }
 
     /// Returns rows that the index shows as due at `until` or earlier, in the order of their times.
-    /// From each shard, the function returns up to `some` rows, or all rows if `some` is `None`.
+    /// From each shard, the function returns up to `some` rows, or all rows if `some` is `None`. If
+    /// there is a time, the rows are for a claim. Then one row that cannot be read must not stop the
+    /// other keys.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,
@@ -65,6 +67,7 @@ impl DynamoStore {
         some: Option<usize>,
         is_wanted: &(dyn Fn(&Item) -> bool + Send + Sync),
     ) -> Result<Vec<Row>, StoreError> {
+        let is_for_claim = until.is_some();
         let until = until.map(|until| padded(until.0));
         let range = &Range { until, page: some, ..Range::default() };
         let shards = (0..SHARDS).map(|shard| async move {
@@ -75,7 +78,13 @@ impl DynamoStore {
         });
         let mut rows = Vec::new();
         for item in try_join_all(shards).await?.iter().flatten().filter(|item| is_wanted(item)) {
-            rows.push(of(doing, item)?);
+            match of(doing, item) {
+                Ok(row) => rows.push(row),
+                Err(error) if is_for_claim => {
+                    self.damaged.add(vec![(key_of(item).to_owned(), error.to_string())]);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(rows)
     }
@@ -118,9 +127,9 @@ impl DynamoStore {
         self.claim_all("claiming keys by name", &free, now).await
     }
 
-    /// Returns a filter for items. The filter accepts keys that are not paused and belong to no
-    /// instance in `except`. It is applied before rows are counted, so that rejected keys never
-    /// take the place of accepted ones.
+    /// Returns a filter for items. The filter accepts keys that are not paused, belong to no
+    /// instance in `except`, and have a row that could be read. It is applied before rows are
+    /// counted, so that rejected keys never take the place of accepted ones.
     pub(crate) async fn free(
         &self,
         except: &[String],
@@ -129,6 +138,7 @@ impl DynamoStore {
         let mut paused = self.paused(now).await?;
         // A pause of an instance also uses the name of the instance, so one set is enough for both.
         paused.extend(except.iter().cloned());
+        paused.extend(self.damaged.keys());
         Ok(move |item: &Item| {
             let key: Option<Key> = get(item, "pk").and_then(|pk| pk.strip_prefix("row#")?.parse().ok());
             key.is_none_or(|key| !is_paused(&key, &paused))

@@ -59,7 +59,17 @@ fn fields(row: &Row) -> serde_json::Result<Fields> {
 
 /// Reads the row of a key from its item.
 pub(crate) fn of(doing: &'static str, item: &Item) -> Result<Row, StoreError> {
-    get_json(doing, item, "row")
+    get_json(doing, item, "row").map_err(|error| match error {
+        StoreError::Corrupt { doing, why } => {
+            StoreError::Corrupt { doing, why: format!("the row of {}: {why}", key_of(item)) }
+        }
+        other => other,
+    })
+}
+
+/// Returns the key of a row, from the name of its item.
+pub(crate) fn key_of(item: &Item) -> &str {
+    get(item, "pk").and_then(|pk| pk.strip_prefix("row#")).unwrap_or_default()
 }
 
 impl DynamoStore {

@@ -54,6 +54,7 @@ fn fields(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Fa
         removes: number(row, from + 8)?,
         reaches: number(row, from + 9)?,
         intent: intent.map(u64::try_from).transpose().map_err(Failed::damaged)?,
+        newer: serde_json::Map::new(),
     })
 }
 

@@ -75,7 +75,6 @@
 mod address;
 mod bodies;
 mod copied;
-mod damaged;
 mod failed;
 mod guard;
 mod hang;

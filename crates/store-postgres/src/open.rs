@@ -1,5 +1,6 @@
 //! Opens a store: the pool of connections, and the checks of the server.
 
+use beadle_engine::store::Damaged;
 use beadle_engine::{StoreError, Timing};
 use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
 use crate::address::Address;
-use crate::damaged::Damaged;
 use crate::failed::{Failed, error_of};
 use crate::hang::is_suspect;
 use crate::schema::SchemaVersion;

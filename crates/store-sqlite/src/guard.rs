@@ -45,6 +45,7 @@ fn fields(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<GuardReserva
         removes: row.get(from + 8)?,
         reaches: row.get(from + 9)?,
         intent: row.get(from + 10)?,
+        newer: serde_json::Map::new(),
     })
 }
 
@@ -232,11 +233,17 @@ pub(crate) fn settle(
 }
 
 pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) -> rusqlite::Result<u64> {
-    let stale: Vec<String> = list(connection)?
-        .into_iter()
-        .filter(|hold| hold.is_outdated(instance, generation))
-        .map(|hold| hold.digest)
-        .collect();
+    let mut statement = connection.prepare_cached("SELECT hold, digest FROM hold WHERE instance = ?1")?;
+    let mut rows = statement.query([instance])?;
+    let mut stale = Vec::new();
+    while let Some(row) = rows.next()? {
+        match read(row) {
+            Ok(hold) if hold.is_outdated(instance, generation) => stale.push(hold.digest),
+            Ok(_) => {}
+            // Nobody knows to which generation the hold belongs, so it stays.
+            Err(why) => tracing::error!(%why, "hold unreadable, keeping it"),
+        }
+    }
     release(connection, &stale)?;
     Ok(stale.len() as u64)
 }

@@ -378,6 +378,7 @@ async fn approve<P: Planner, W: PlanWriter<P::Write>>(
                 rejected: None,
                 spent: false,
                 intent: None,
+                newer: serde_json::Map::new(),
                 generation: plan.generation.clone(),
                 change: change.describe(),
             };

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Failure, Store};
+use beadle_engine::{Clock, Failure, Store, StoreError};
 use beadle_okta::{Okta, Since};
-use beadle_scim::{Finding, Probed};
+use beadle_scim::{Evidence, Finding, Probed};
 
 use crate::app::application::App;
 use crate::app::connections::client_options::OpenOptions;
@@ -150,7 +150,13 @@ impl Probe<'_> {
     /// the present behaviour, because the operator has now seen the differences.
     async fn compare(&mut self, target: &GroupTarget, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
-        let before = target.seen_before(&store).await?;
+        let before = match target.seen_before(&store).await {
+            Err(error @ StoreError::Newer { .. }) => {
+                self.unknown(format!("{error}; Beadle expects the present behaviour from now on"));
+                Evidence::default()
+            }
+            before => before?,
+        };
         for difference in probed.evidence.differences(&before) {
             self.unknown(format!("{difference}; Beadle expects the new behaviour from now on"));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Time};
 use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
-use beadle_repositories::{stored_waiver, stored_waivers};
+use beadle_repositories::stored_waivers;
 use serde_json::json;
 
 use crate::app::application::App;
@@ -86,12 +86,11 @@ async fn end(config: &Arc<Config>, org: Option<&str>, code: &str, printer: &Prin
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
     for file in config.orgs(org)? {
-        let stored = stored_waiver(&file.name, code).get(store.as_ref()).await?;
-        let Some(waiver) = stored else { continue };
+        let Some(waiver) = waiving::to_end(store.as_ref(), file, code).await? else { continue };
         let reader = App::new(config, OpenOptions::default()).reader(file)?;
         let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
         let by = operator(config).await;
-        waiving::end(store.as_ref(), file, &waiver, (&rows, by), now).await?;
+        waiving::end(store.as_ref(), file, (code, &waiver), (&rows, by), now).await?;
         printer.line(format!("waiver {code} of {} ended: Beadle compares its keys again", file.name));
         return Ok(FINE);
     }

@@ -237,6 +237,7 @@ mod tests {
             rejected: None,
             spent: false,
             intent: None,
+            newer: serde_json::Map::new(),
             generation: "g".into(),
             change: change("teams", what, &[Risk::Removes]),
         };

@@ -164,3 +164,22 @@ async fn mark_groups(directory: &str, service: &Service, now: Time) -> Result<()
     service.bell.notify_one();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn an_organisation_whose_remembered_id_cannot_be_read_may_be_another_one() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        remember_organisation(store, "Acme", 7).await.unwrap();
+        assert_eq!(another_organisation(store, "acme", 7).await.unwrap(), None);
+        store.put("organisation-id:acme", r#"{"id":7,"node":"O_1"}"#).await.unwrap();
+        for id in [7, 8] {
+            let another = another_organisation(store, "acme", id).await;
+            assert!(matches!(another, Err(StoreError::Newer { .. })), "{another:?}");
+        }
+    }
+}

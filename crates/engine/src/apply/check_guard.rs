@@ -77,6 +77,7 @@ pub(super) async fn check_guard<W>(
                 rejected: None,
                 spent: false,
                 intent: None,
+                newer: serde_json::Map::new(),
                 generation: context.generation.clone(),
                 change: change.describe(),
             });

@@ -12,6 +12,8 @@ pub struct RepositoryCount(pub u32);
 
 impl Metadata for RepositoryCount {
     const KIND: &'static str = "repositories";
+    // Without the number, the limit of the share would not apply. The next sweep stores it again.
+    const IS_NEEDED: bool = true;
 }
 
 impl RepositoryCount {

@@ -128,4 +128,16 @@ mod tests {
             (Some("ann"), None, None)
         );
     }
+
+    #[test]
+    fn a_decision_keeps_what_only_a_newer_version_knows_of_a_hold() {
+        let mut stored = serde_json::to_value(hold()).unwrap();
+        assert!(stored.get("newer").is_none(), "{stored}");
+        stored["second_approval"] = "needed".into();
+        let read: Hold = serde_json::from_value(stored).unwrap();
+        for decision in [Decision::approve("ann", None), Decision::reject("ann", None)] {
+            let decided = serde_json::to_value(decide(&read, &decision, NOW).unwrap()).unwrap();
+            assert_eq!(decided["second_approval"], "needed", "{decision:?}");
+        }
+    }
 }

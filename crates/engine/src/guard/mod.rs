@@ -13,6 +13,7 @@ pub mod window;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::clock::Time;
 use crate::key::Key;
@@ -166,6 +167,10 @@ pub struct Hold {
     pub generation: String,
     /// The change, without the instructions for the write.
     pub change: Change<()>,
+    /// The fields that only a newer version knows. A decision does not change them. A new hold has
+    /// none.
+    #[serde(flatten)]
+    pub newer: Map<String, Value>,
 }
 
 impl Hold {

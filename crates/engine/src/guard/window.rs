@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Hold, Limits, Verdict, is_undo};
 use crate::clock::Time;
@@ -100,6 +101,10 @@ pub struct GuardReservation {
     /// write has not begun, or if an older version began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
+    /// The fields that only a newer version knows. A store that keeps a window as one text writes
+    /// them back. In SQL they are columns that an older version does not change.
+    #[serde(flatten)]
+    pub newer: Map<String, Value>,
 }
 
 fn one() -> u32 {
@@ -121,6 +126,7 @@ impl GuardReservation {
             removes,
             reaches: hold.change.reaches,
             intent: None,
+            newer: Map::new(),
         }
     }
 

@@ -309,6 +309,10 @@ fn a_row_of_a_newer_version_is_read_and_stays_where_it_is() {
     read.mark(&mark(Lane::Event), Time(10), &T);
     let parked = read.parked.clone().unwrap();
     assert_eq!((parked.reason, parked.why.as_str(), read.wanted), (ParkReason::Held, "x", 2));
+    // The newer version finds its own reason again.
+    let kept = serde_json::to_value(&read).unwrap();
+    let own = serde_json::json!({ "reason": "quarantined", "why": "x", "since": 5, "until": 9 });
+    assert_eq!(kept["parked"], own);
     read.mark(&mark(Lane::Manual), Time(20), &T);
     assert_eq!(read.parked, None, "an operator makes the key due again");
 }

@@ -6,6 +6,7 @@
 //! returns, the data is durable. `now` is the time of the caller's clock, so that tests can set the
 //! time.
 
+mod damaged;
 mod error;
 mod guard;
 mod history;
@@ -16,6 +17,7 @@ mod maintenance;
 mod metadata;
 mod queue;
 
+pub use damaged::Damaged;
 pub use error::StoreError;
 pub use guard::GuardStore;
 pub use history::{History, is_called};

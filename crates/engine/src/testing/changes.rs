@@ -44,6 +44,7 @@ pub fn hold(n: u64) -> Hold {
         rejected: None,
         spent: false,
         intent: None,
+        newer: serde_json::Map::new(),
         generation: "g".into(),
         change: change("teams", "team engineering", &[Risk::Removes]),
     }

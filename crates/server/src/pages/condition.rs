@@ -301,7 +301,7 @@ mod tests {
             row
         };
         let parked = Row {
-            parked: Some(Parked { reason: ParkReason::Failed, why: "403".into(), since: Time(8) }),
+            parked: Some(Parked::new(ParkReason::Failed, "403".into(), Time(8))),
             ..row(3, false, Some("403"))
         };
         let (fine, held) = (left(&json!({})), left(&json!({ "pending": 1, "held": 1 })));

@@ -172,14 +172,9 @@ async fn fill(store: &dyn Store) {
         subject: "acme/shop".into(),
         since: Time(1),
         why: HOSTILE.into(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
         generation: HOSTILE.into(),
         change: change.clone(),
+        ..testing::hold(1)
     };
     store.reserve(None, &Limits::default(), vec![hold], Time(1)).await.unwrap();
     let entry = |kind, detail| Entry {
@@ -467,14 +462,9 @@ async fn equal_holds_are_one_group_with_the_code_of_all_of_them() {
         subject: format!("acme/repo{n:03}"),
         since: Time(1),
         why: "guard limit reached".into(),
-        contested: false,
-        approved_by: None,
-        approval_reason: None,
-        rejected: None,
-        spent: false,
-        intent: None,
         generation: "g1".into(),
         change: testing::change("teams", "team core", &[Risk::Removes]),
+        ..testing::hold(n)
     };
     store.reserve(None, &Limits::default(), (0..170).map(hold).collect(), Time(1)).await.unwrap();
     store.decide("d000", &Decision::reject("mona", Some("it stays")), Time(2)).await.unwrap();

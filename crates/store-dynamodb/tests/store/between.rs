@@ -37,6 +37,7 @@ fn hold(generation: &str) -> Hold {
         rejected: None,
         spent: false,
         intent: None,
+        newer: serde_json::Map::new(),
         generation: generation.into(),
         change: Change {
             aspect: "teams".into(),

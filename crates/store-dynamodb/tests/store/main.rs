@@ -5,4 +5,5 @@
 
 mod between;
 mod suite;
+mod unreadable;
 mod worked;

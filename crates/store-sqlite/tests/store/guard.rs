@@ -159,6 +159,7 @@ impl World {
             rejected: None,
             spent: false,
             intent: None,
+            newer: serde_json::Map::new(),
             generation: self.generation.to_string(),
             change: Change {
                 aspect: ASPECTS[what.aspect].into(),

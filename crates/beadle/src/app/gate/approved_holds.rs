@@ -40,6 +40,7 @@ pub(in crate::app) async fn let_pass(
             rejected: None,
             spent: false,
             intent: None,
+            newer: serde_json::Map::new(),
             generation: generation.to_owned(),
             change: change.clone(),
         }));

@@ -11,6 +11,7 @@ use beadle_engine::{
 };
 use beadle_repositories::Policy;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::app::policy::store::committed;
 use crate::output::count::counted;
@@ -139,9 +140,46 @@ impl HeldGeneration {
         }
     }
 
-    /// Lists the held generations of all organisations, each with the name of its note.
+    /// Lists the held generations of all organisations, each with the name of its note. The list is
+    /// for people. So a hold that this version cannot read is in it too, and stops no notification
+    /// and no page. Nobody can approve or end such a hold with this version, because both read the
+    /// note again.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
-        Self::note("").list(store).await
+        let prefix = Self::note("");
+        let notes = store.notes(prefix.name()).await?.into_iter();
+        let held = |(name, text): (String, String)| {
+            let note = name.strip_prefix(prefix.name())?.to_owned();
+            let held = serde_json::from_str(&text).unwrap_or_else(|_| Self::unreadable(&note, &text));
+            Some((note, held))
+        };
+        Ok(notes.filter_map(held).collect())
+    }
+
+    /// Returns what is known of a hold that this version cannot read.
+    fn unreadable(note: &str, text: &str) -> Self {
+        let stored: Value = serde_json::from_str(text).unwrap_or_default();
+        let word = |name: &str, other: &str| stored[name].as_str().unwrap_or(other).to_owned();
+        Self {
+            organisation: word("organisation", note),
+            generation: word("generation", "unknown"),
+            commit: None,
+            digest: String::new(),
+            since: Time(stored["since"].as_i64().unwrap_or_default()),
+            why: "this version of Beadle cannot read the hold: use the newest version of Beadle that has used this \
+                  store"
+                .to_owned(),
+            sums: GateSums::default(),
+            total: 0,
+            groups: Vec::new(),
+            more_groups: 0,
+            drift: 0,
+            approved: None,
+        }
+    }
+
+    /// Returns whether this version can read the hold.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.digest.is_empty()
     }
 
     /// Stores an approval of this generation, whose note has this name. Returns `false`, and stores
@@ -351,5 +389,14 @@ mod tests {
         let held = HeldGeneration::new(("acme", "g1"), &plans(), 40, Time(7));
         let text = serde_json::to_string(&held).unwrap();
         assert_eq!(serde_json::from_str::<HeldGeneration>(&text).unwrap(), held);
+    }
+
+    #[test]
+    fn a_hold_with_a_risk_of_a_newer_version_is_read() {
+        let held = HeldGeneration::new(("acme", "g1"), &plans(), 10, Time(0));
+        let mut stored = serde_json::to_value(&held).unwrap();
+        stored["groups"][1]["risk"] = "transfers".into();
+        let read: HeldGeneration = serde_json::from_value(stored).unwrap();
+        assert_eq!((read.groups[0].risk, read.groups[1].risk), (held.groups[0].risk, Risk::Removes));
     }
 }

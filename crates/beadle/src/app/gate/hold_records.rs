@@ -65,7 +65,8 @@ pub(crate) async fn end_unknown(
     now: Time,
 ) -> Result<(), StoreError> {
     for (note, held) in HeldGeneration::all(store).await? {
-        if is_known(&held.organisation) || Holder::of(&note) == Holder::Command {
+        let is_needed = is_known(&held.organisation) || !held.is_readable();
+        if is_needed || Holder::of(&note) == Holder::Command {
             continue;
         }
         let why = format!("the configuration no longer has {}", held.organisation);
@@ -104,6 +105,7 @@ mod tests {
     use beadle_engine::Listing;
 
     use super::*;
+    use crate::app::gate::held_generation::GenerationApproval;
     use crate::app::store;
 
     fn held(generation: &str, digest: &str) -> HeldGeneration {
@@ -158,5 +160,28 @@ mod tests {
         let left: Vec<&str> = left.iter().map(|(note, _)| note.as_str()).collect();
         assert_eq!(left, ["acme", "gone (command)"], "the command ends its own hold");
         assert_eq!(recorded(store).await[4..], ["-g1 p1", "-g1 p1"]);
+    }
+
+    #[tokio::test]
+    async fn a_hold_that_cannot_be_read_is_listed_and_stays() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let newer = r#"{"organisation":"acme","generation":"g9","since":7,"plans":[1]}"#;
+        store.put(HeldGeneration::note("acme").name(), newer).await.unwrap();
+        let readable = HeldGeneration { organisation: "labs".to_owned(), ..held("g1", "p1") };
+        HeldGeneration::note("labs").put(store, &readable).await.unwrap();
+        let all = HeldGeneration::all(store).await.unwrap();
+        let shown: Vec<(&str, &str, bool)> = all
+            .iter()
+            .map(|(note, held)| (note.as_str(), held.generation.as_str(), held.is_readable()))
+            .collect();
+        assert_eq!(shown, [("acme", "g9", false), ("labs", "g1", true)]);
+        let approval = GenerationApproval { by: "ann".into(), reason: "x".into(), at: Time(9) };
+        let approved = all[0].1.clone().approve(store, "acme", approval).await;
+        assert!(matches!(approved, Err(StoreError::Newer { .. })), "{approved:?}");
+        end_unknown(store, &|_| false, Time(9)).await.unwrap();
+        let left = HeldGeneration::all(store).await.unwrap();
+        assert_eq!(left.iter().map(|(note, _)| note.as_str()).collect::<Vec<_>>(), ["acme"]);
+        assert_eq!(store.get(HeldGeneration::note("acme").name()).await.unwrap().as_deref(), Some(newer));
     }
 }

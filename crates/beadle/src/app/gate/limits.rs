@@ -362,6 +362,7 @@ mod tests {
             rejected: None,
             spent: false,
             intent: None,
+            newer: serde_json::Map::new(),
             generation: "g1".to_owned(),
             change: change("teams", "team a", &[Risk::Removes]),
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{
-    Budgets, Class, Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, Time, WritePace, revive,
+    Budgets, Class, Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, StoreError, Time, WritePace,
+    revive,
 };
 use beadle_groups::targets::TargetWriter;
 use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, STOPPED, StopReason};
@@ -132,9 +133,9 @@ impl GroupTarget {
 
     /// Returns the server's behaviour that the store remembers. For a new server, the result is
     /// empty.
-    pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> anyhow::Result<Evidence> {
-        let text = store.get(&self.evidence()).await?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    pub(crate) async fn seen_before(&self, store: &Arc<dyn Store>) -> Result<Evidence, StoreError> {
+        let note = self.evidence();
+        read_evidence(&note, store.get(&note).await?.as_deref())
     }
 
     /// Stores the server's behaviour.
@@ -220,5 +221,28 @@ impl GroupTarget {
     /// does not have the date.
     pub(crate) fn token_days(&self, clock: &Clock) -> Option<i64> {
         Some((self.token_end()?.seconds() - clock.now().seconds()).div_euclid(24 * 3600))
+    }
+}
+
+/// Reads the behaviour of a server from a note. A behaviour that this version cannot read is not that
+/// of a new server: nobody would notice that the server has changed.
+fn read_evidence(note: &str, text: Option<&str>) -> Result<Evidence, StoreError> {
+    let Some(text) = text else { return Ok(Evidence::default()) };
+    let newer = |_| StoreError::Newer { doing: "comparing the server", what: format!("the note `{note}`") };
+    serde_json::from_str(text).map_err(newer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_behaviour_that_cannot_be_read_is_not_that_of_a_new_server() {
+        let read = |text: Option<&str>| read_evidence("scim-evidence:aws:u", text);
+        assert_eq!(read(None), Ok(Evidence::default()));
+        let known = read(Some(r#"{"filter by externalId":"finds"}"#)).unwrap();
+        assert_eq!(known.0["filter by externalId"], "finds");
+        let newer = read(Some(r#"{"filter by externalId":{"does":"finds"}}"#));
+        assert!(matches!(newer, Err(StoreError::Newer { .. })), "{newer:?}");
     }
 }

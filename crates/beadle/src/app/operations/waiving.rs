@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Entry, Lane, Store, Time, parse_span};
+use beadle_engine::{Entry, Lane, Store, StoreError, Time, parse_span};
 use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
 use beadle_repositories::stored_waiver;
@@ -67,19 +67,40 @@ pub(crate) async fn waive(
     Ok(())
 }
 
-/// Ends a stored waiver that covers these repositories, records it in the journal, and makes the
-/// repositories due.
+/// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
+/// stops all runs of the organisation, so an operator must be able to end it: it counts as one of all
+/// keys of all repositories.
+pub(crate) async fn to_end(
+    store: &dyn Store,
+    file: &OrgConfig,
+    code: &str,
+) -> Result<Option<Waiver>, StoreError> {
+    match stored_waiver(&file.name, code).get(store).await {
+        Err(StoreError::Newer { .. }) => Ok(Some(Waiver {
+            keys: vec!["*".to_owned()],
+            repositories: vec!["*".to_owned()],
+            until: Time(0),
+            reason: String::new(),
+            owner: String::new(),
+            asked: None,
+        })),
+        stored => stored,
+    }
+}
+
+/// Ends the stored waiver with this code, which covers these repositories, records it in the journal,
+/// and makes the repositories due.
 pub(crate) async fn end(
     store: &dyn Store,
     file: &OrgConfig,
-    waiver: &Waiver,
+    (code, waiver): (&str, &Waiver),
     (rows, by): (&[IndexRow], String),
     now: Time,
 ) -> anyhow::Result<()> {
-    stored_waiver(&file.name, &waiver.id()).forget(store).await?;
+    stored_waiver(&file.name, code).forget(store).await?;
     mark(store, &file.name, rows, (Lane::Manual, now)).await?;
     let action = OperatorAction::EndedWaiver {
-        ended_waiver: waiver.id(),
+        ended_waiver: code.to_owned(),
         waived: waiver.keys.clone(),
         repositories: waiver.repositories.clone(),
         by,
@@ -103,6 +124,22 @@ async fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn an_operator_can_end_a_waiver_that_this_version_cannot_read() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let file = "name = \"acme\"\npolicy = \"policy\"\ntoken = \"env:T\"\nmode = \"enforce\"\n";
+        let file: OrgConfig = toml::from_str(file).unwrap();
+        assert_eq!(to_end(store, &file, "c1").await.unwrap(), None);
+        store.put("waiver:acme:c1", r#"{"paths":["topics"]}"#).await.unwrap();
+        let waiver = to_end(store, &file, "c1").await.unwrap().unwrap();
+        assert!(waiver.covers("shop") && waiver.covers("web"), "every repository is compared again");
+        end(store, &file, ("c1", &waiver), (&[], "ann".to_owned()), Time(9)).await.unwrap();
+        assert_eq!(store.get("waiver:acme:c1").await.unwrap(), None);
+        assert!(beadle_repositories::stored_waivers(store, "acme").await.unwrap().is_empty());
+    }
 
     #[test]
     fn the_end_is_a_duration_a_date_or_a_time() {

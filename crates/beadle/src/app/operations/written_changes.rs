@@ -193,7 +193,8 @@ async fn writes(
                         one.is_confirmed = result.written == Happened::Yes;
                     }
                 }
-                (Detail::Other(_), None) if entry.kind == EntryKind::Intent => {
+                // An entry of a kind that only a newer version knows can be a write too.
+                (Detail::Other(_), None) if matches!(entry.kind, EntryKind::Intent | EntryKind::Other) => {
                     let Ok(key) = entry.key.parse::<Key>() else { continue };
                     let (seq, at, subject) = (entry.seq, entry.at, entry.subject);
                     let one = Written { seq, at, key, subject, change: unread(), is_confirmed: false };
@@ -225,8 +226,8 @@ fn unread() -> Change<()> {
 
 fn newer(seq: u64) -> String {
     format!(
-        "this version of Beadle cannot read entry {seq} of the journal, because a newer version wrote it\n\
-         hint: use the newest version of Beadle that has used this store"
+        "this version of Beadle cannot read entry {seq} of the journal, because another version wrote it\n\
+         hint: use the newest version of Beadle that has used this store, or name later writes"
     )
 }
 
@@ -354,6 +355,16 @@ mod tests {
         let result = entry(EntryKind::Result, Some(earlier), detail.into());
         store.journal(None, vec![result], Time(1000)).await.unwrap();
         assert!(named(earlier.to_string()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_a_kind_that_only_a_newer_version_knows_may_be_a_write() {
+        let (_folder, store) = temporary();
+        write(&store, "one", Happened::Yes).await;
+        let newer = entry(EntryKind::Other, None, json!({ "transferred": "acme" }).into());
+        store.journal(None, vec![newer], Time(1000)).await.unwrap().unwrap();
+        let error = since(&store, Time(0)).await.unwrap_err().to_string();
+        assert!(error.contains("cannot read entry"), "{error}");
     }
 
     fn temporary() -> (tempfile::TempDir, SqliteStore) {

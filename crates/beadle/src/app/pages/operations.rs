@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Driver, Entry, Key, StoreError, TaskStatus};
-use beadle_repositories::stored_waiver;
 use beadle_server::Reloads;
 use beadle_server::sign_in::{
     DecisionRefusal, Operation, OperationDone, OperationRequest, ScopeRequest, UndoPreview, UndoRequest,
@@ -211,12 +210,12 @@ impl PageOperations {
     async fn end_waiver(&self, code: &str, by: &str) -> Done {
         let (store, now) = (self.service.store.as_ref(), self.service.clock().now());
         for org in &self.service.orgs {
-            let stored = stored_waiver(&org.file.name, code).get(store).await;
+            let stored = waiving::to_end(store, &org.file, code).await;
             let Some(waiver) = stored.map_err(|error| unavailable(&error))? else { continue };
             let open = self.open(&org.file.name)?;
             let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
             let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-            let ended = waiving::end(store, &org.file, &waiver, (&rows, by.to_owned()), now).await;
+            let ended = waiving::end(store, &org.file, (code, &waiver), (&rows, by.to_owned()), now).await;
             ended.map_err(|error| refusal(&error))?;
             let name = &org.file.name;
             return Ok(one(format!("waiver {code} of {name} ended: Beadle compares its keys again")));

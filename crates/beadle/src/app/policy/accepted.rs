@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use beadle_engine::{Metadata, Note, Store, StoreError, Stored};
 use beadle_repositories::Policy;
 use beadle_repositories::policy::PolicyOrigin;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::service::last_sweep::modes;
@@ -25,6 +25,7 @@ pub(crate) struct AcceptedPolicy {
     pub(crate) modes: String,
     /// The codes of the parts of each file's text. The parts are notes of their own, because a note
     /// must stay small, and because most files do not change.
+    #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
     /// The repositories and folders from which the policy comes. `None` if it comes from a folder on
     /// the disk, or if an older version stored the generation.
@@ -37,6 +38,28 @@ pub(crate) struct AcceptedPolicy {
 
 impl Metadata for AcceptedPolicy {
     const KIND: &'static str = "accepted-policy";
+    // Without this generation, an old process would run with its own one, accept that one again, and
+    // leave the fence open.
+    const IS_NEEDED: bool = true;
+}
+
+/// Reads the codes of the parts of each file. The first version stored the text of a file in one
+/// part, under one code.
+fn stored_files<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Codes {
+        Parts(Vec<String>),
+        Whole(String),
+    }
+    let codes = |codes: Codes| match codes {
+        Codes::Parts(parts) => parts,
+        Codes::Whole(code) => vec![code],
+    };
+    let stored: BTreeMap<String, Codes> = BTreeMap::deserialize(deserializer)?;
+    Ok(stored.into_iter().map(|(path, stored)| (path, codes(stored))).collect())
 }
 
 /// A part of the text of a file.
@@ -283,6 +306,33 @@ mod tests {
         let other: OrgConfig = OrgConfig { name: "other".into(), ..organisation() };
         let all = AcceptedPolicy::of_all(store, &[Arc::new(other), Arc::new(file)]).await.unwrap();
         assert!(all[0].is_none() && all[1].is_some());
+    }
+
+    #[tokio::test]
+    async fn a_generation_of_another_version_is_read_or_never_counts_as_missing() {
+        let (_folder, store) = store::temporary().unwrap();
+        let (store, file) = (store.as_ref(), organisation());
+        let own = policy(&[("settings.yml", "repository: { has_wiki: false }")]);
+        AcceptedPolicy::remember(store, &file, &own, false).await.unwrap();
+        let name = AcceptedPolicy::note(&file.name).name().to_owned();
+        let stored = store.get(&name).await.unwrap().unwrap();
+        // The first version stored one code for each file, and not a list.
+        let mut first: serde_json::Value = serde_json::from_str(&stored).unwrap();
+        first["files"]["settings.yml"] = first["files"]["settings.yml"][0].clone();
+        store.put(&name, &first.to_string()).await.unwrap();
+        let accepted = AcceptedPolicy::of(store, &file).await.unwrap().unwrap();
+        assert_eq!(accepted.policy(store, &file).await.unwrap().sources, own.sources);
+        // The generation of a newer version stays, and no caller believes that there is none.
+        let newer = r#"{"generations":["g9"]}"#;
+        store.put(&name, newer).await.unwrap();
+        let before = AcceptedPolicy::stored(store, &file).await.map(|stored| stored.value);
+        assert!(matches!(before, Err(StoreError::Newer { .. })), "{before:?}");
+        assert!(AcceptedPolicy::of(store, &file).await.is_err());
+        assert!(AcceptedPolicy::of_all(store, &[Arc::new(organisation())]).await.is_err());
+        assert!(AcceptedPolicy::generation(store, &file.name).await.is_err());
+        // In the mode `observe`, an operator gets rid of it.
+        AcceptedPolicy::forget(store, &file).await.unwrap();
+        assert!(AcceptedPolicy::of(store, &file).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -17,6 +17,8 @@ struct MappedTargets(Vec<String>);
 
 impl Metadata for MappedTargets {
     const KIND: &'static str = "mapped-targets";
+    // Without them, the groups would not wait for the policy after a restart.
+    const IS_NEEDED: bool = true;
 }
 
 fn note(organisation: &str) -> Note<MappedTargets> {
@@ -87,9 +89,32 @@ async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String
     targets.sort_unstable();
     targets.dedup();
     let (note, targets) = (note(organisation), MappedTargets(targets));
-    let before = note.get(store).await?;
-    if before.as_ref() == Some(&targets) || (before.is_none() && targets.0.is_empty()) {
-        return Ok(());
+    match note.get(store).await {
+        Ok(None) if targets.0.is_empty() => return Ok(()),
+        Ok(Some(before)) if before == targets => return Ok(()),
+        // The policy in force has the targets, so nothing of a newer version is lost.
+        Ok(_) | Err(StoreError::Newer { .. }) => {}
+        Err(error) => return Err(error),
     }
     note.put(store, &targets).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::store;
+
+    #[tokio::test]
+    async fn targets_of_a_newer_version_do_not_count_as_none_and_the_policy_in_force_replaces_them() {
+        let (_folder, store) = store::temporary().unwrap();
+        let (store, note) = (store.as_ref(), note("acme"));
+        for targets in [vec!["aws".to_owned()], Vec::new()] {
+            store.put(note.name(), r#"{"targets":["aws"]}"#).await.unwrap();
+            let unread = note.get(store).await.map(|known| known.is_some());
+            assert!(matches!(unread, Err(StoreError::Newer { .. })), "{unread:?}");
+            remember(store, "acme", targets.clone()).await.unwrap();
+            let read = note.get(store).await.unwrap();
+            assert_eq!(read.map(|MappedTargets(targets)| targets), Some(targets));
+        }
+    }
 }

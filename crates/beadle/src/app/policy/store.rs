@@ -297,10 +297,16 @@ pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
 }
 
 /// Deletes all stored policies except those with these names. Also deletes the files that none of
-/// the spared policies has.
+/// the spared policies has. Deletes nothing while a policy cannot be read, because nobody knows which
+/// files that policy has.
 async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String]) -> Result<(), StoreError> {
     let (mut blobs, mut others) = (BTreeSet::new(), Vec::new());
-    for (name, kept) in commit_note(organisation, "").list(store).await? {
+    let all = commit_note(organisation, "");
+    let known = all.list(store).await?;
+    if store.notes(all.name()).await?.len() != known.len() {
+        return Ok(());
+    }
+    for (name, kept) in known {
         if spared.contains(&name) {
             blobs.extend(kept.blobs().cloned());
         } else {
@@ -395,6 +401,26 @@ mod tests {
         }
         assert_eq!(all(store, "acme").await.unwrap(), [first, kept("c4", "b4")]);
         assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b1"), text("b4")]));
+    }
+
+    #[tokio::test]
+    async fn the_files_of_a_policy_that_only_a_newer_version_can_read_stay() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let kept = |id: &str, blob: &str| KeptPolicy { own: commit(id, &[("a.yml", blob)]), base: None };
+        keep(store, "acme", &kept("c1", "b1"), &BTreeMap::from([text("b1")])).await.unwrap();
+        let newer = r#"{"commits":["c1"]}"#;
+        store.put(commit_note("acme", "c1").name(), newer).await.unwrap();
+        for n in 2..5 {
+            let (id, blob) = (format!("c{n}"), format!("b{n}"));
+            keep(store, "acme", &kept(&id, &blob), &BTreeMap::from([text(&blob)])).await.unwrap();
+        }
+        assert!(texts(store, "acme").await.unwrap().contains_key("b1"));
+        assert_eq!(store.get(commit_note("acme", "c1").name()).await.unwrap().as_deref(), Some(newer));
+        // The newer version has deleted its policy, so this one deletes what is not used.
+        commit_note("acme", "c1").forget(store).await.unwrap();
+        keep(store, "acme", &kept("c5", "b5"), &BTreeMap::from([text("b5")])).await.unwrap();
+        assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b5")]));
     }
 
     #[tokio::test]

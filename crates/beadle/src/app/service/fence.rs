@@ -31,13 +31,14 @@ pub(crate) trait InForce: Send + Sync + 'static {
 /// Returns an error if this process uses another generation than the accepted one. Beadle does not
 /// count the run as a failed attempt.
 async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
-    match in_force.other().await? {
-        None => Ok(()),
-        Some(generation) => {
-            let text = format!("another process has accepted the generation {generation}");
-            Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
-        }
-    }
+    let text = match in_force.other().await {
+        Ok(None) => return Ok(()),
+        Ok(Some(generation)) => format!("another process has accepted the generation {generation}"),
+        // A process of the newer version has accepted its own generation, and can claim the key.
+        Err(error @ StoreError::Newer { .. }) => error.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
 }
 
 /// A reconciler whose runs begin only with the accepted generation.
@@ -196,6 +197,35 @@ mod tests {
             assert_eq!(written.load(Ordering::SeqCst), writes);
             assert_eq!(ended.is_err_and(|failure| failure.asks_for_another_plan(clock.now())), writes == 0);
         }
+    }
+
+    /// A generation in a form of a newer version.
+    struct Unreadable;
+
+    #[async_trait]
+    impl InForce for Unreadable {
+        async fn other(&self) -> Result<Option<String>, StoreError> {
+            Err(StoreError::Newer { doing: "reading a note", what: "the note `accepted-policy:acme`".into() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_cannot_read_the_accepted_generation_leaves_the_key_to_another_one() {
+        let (runs, writes) = (Counted::default(), Counted::default());
+        let (ran, written) = (runs.0.clone(), writes.0.clone());
+        let (clock, key) = (Clock::simulated(Time(0)), Key::new("repository", "acme", 1));
+        let in_force = Some(Arc::new(Unreadable) as Arc<dyn InForce>);
+        let reconciler = FencedReconciler { inner: runs, in_force: in_force.clone(), clock: clock.clone() };
+        let lease = Lease { key: key.clone(), epoch: 1, until: Time(1) };
+        let run = Run { lease, lane: Lane::Event, hint: None, since: Time(0) };
+        let refused = reconciler.reconcile(&run).await.unwrap_err();
+        assert!(matches!(refused.class, Class::RateLimited { .. }), "the attempt does not count: {refused}");
+        assert!(refused.text.contains("`accepted-policy:acme`"), "{refused}");
+        let writer = FencedWriter { inner: writes, in_force, clock };
+        let plan: Plan<()> = Plan::new("acme/widgets".to_owned());
+        let session = writer.open(&key, &plan, Time(1), Lane::Event).await.unwrap();
+        assert!(session.write(&change("teams", "team a", &[Risk::Removes])).await.is_err());
+        assert_eq!((ran.load(Ordering::SeqCst), written.load(Ordering::SeqCst)), (0, 0));
     }
 
     #[tokio::test]

@@ -218,7 +218,7 @@ mod tests {
         let parked = ParkedKey {
             key: key(4),
             name: "acme/r4".into(),
-            parked: Parked { reason: ParkReason::Failed, why: "403 Forbidden".into(), since: Time(9) },
+            parked: Parked::new(ParkReason::Failed, "403 Forbidden".into(), Time(9)),
         };
         let holds = [hold(2, false, None), hold(5, true, None), hold(6, false, Some("mona"))];
         let found = problems(&[withheld, undone, held, postponed], &holds, &[parked], &[key(7)].into());

@@ -77,7 +77,7 @@ struct Process {
 }
 
 impl Process {
-    /// Starts a service, and waits until it accepts deliveries.
+    /// Starts a service, and waits until it accepts deliveries. Its log is in a folder with its name.
     async fn start(place: &Place, program: &str, world: &World, name: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();
@@ -86,7 +86,9 @@ impl Process {
         }
         let config = world.path().join(format!("{name}.toml"));
         std::fs::write(&config, text).unwrap();
-        let serving = Serving::start(place.command(program, &config), world.path()).ready(ports[1]).await;
+        let folder = world.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let serving = Serving::start(place.command(program, &config), &folder).ready(ports[1]).await;
         Self { ports, serving }
     }
 

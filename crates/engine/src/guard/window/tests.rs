@@ -22,6 +22,7 @@ fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
         rejected: None,
         spent: false,
         intent: None,
+        newer: serde_json::Map::new(),
         generation: "g".into(),
         change: Change {
             aspect: aspect.into(),
@@ -287,6 +288,7 @@ fn a_reservation_of_a_newer_version_uses_its_room() {
     stored["team"] = "platform".into();
     let read: GuardReservation = serde_json::from_value(stored).unwrap();
     assert_eq!(read.state, Spent::Unknown);
+    assert_eq!(serde_json::to_value(&read).unwrap()["team"], "platform", "the field stays");
     let verdict = ask(&mut vec![read], &limits, &hold(2, "teams", Risk::Removes, 1), NOW);
     assert!(matches!(verdict, Verdict::Hold(_)), "{verdict:?}");
 }

@@ -252,6 +252,7 @@ mod tests {
             rejected: rejected.then(|| Rejection { by: "mona".into(), reason: None, at: Time(2) }),
             spent: false,
             intent: None,
+            newer: serde_json::Map::new(),
             generation: "g1".into(),
             change: testing::change("teams", "team core", &[Risk::Removes]),
         };

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
 /// The keys whose rows could not be read lately, each with the time of the last read.
-#[derive(Default)]
-pub(crate) struct Damaged(Mutex<BTreeMap<String, Instant>>);
+#[derive(Debug, Default)]
+pub struct Damaged(Mutex<BTreeMap<String, Instant>>);
 
 impl Damaged {
     /// Returns the keys that claims must pass over.
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         self.keys_at(Instant::now())
     }
 
@@ -27,8 +27,8 @@ impl Damaged {
     }
 
     /// Passes over rows that cannot be read from now on, and logs those that it did not pass over yet.
-    /// Each look at a page reads these rows again.
-    pub(crate) fn add(&self, rows: Vec<(String, String)>) {
+    /// Each look at a page reads these rows again. Each row is a key with the reason.
+    pub fn add(&self, rows: Vec<(String, String)>) {
         for (key, why) in rows {
             if self.is_news(&key) {
                 tracing::error!(key, why, "row of the queue unreadable, its key waits");

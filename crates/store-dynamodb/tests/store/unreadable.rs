@@ -1,0 +1,70 @@
+//! Tests of items that this version cannot read: they stop nothing else, and nothing loses them.
+
+use beadle_emulate::Moto;
+use beadle_engine::store::prelude::*;
+use beadle_engine::testing::hold;
+use beadle_engine::{Hold, Key, Lane, Limits, Mark, Pause, Time};
+use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
+use serde_json::{Value, json};
+
+fn key(n: u64) -> Key {
+    Key::new("repository", "acme", n)
+}
+
+/// Sets an attribute of an item.
+async fn set(moto: &Moto, table: &str, (pk, sk): (&str, &str), (name, value): (&str, Value)) {
+    let body = json!({
+        "TableName": table,
+        "Key": { "pk": { "S": pk }, "sk": { "S": sk } },
+        "UpdateExpression": "SET #name = :value",
+        "ExpressionAttributeNames": { "#name": name },
+        "ExpressionAttributeValues": { ":value": value },
+    });
+    moto.call("dynamodb", "DynamoDB_20120810.UpdateItem", &body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_stops_no_other_key() {
+    let moto = Moto::start().await;
+    let store: DynamoStore = moto.table("beadle", DynamoSettings::default()).await;
+    let marks = (1..=3).map(|n| Mark::new(key(n), Lane::Event)).collect();
+    store.mark(marks, Time(0)).await.unwrap();
+    let row = ("row#repository:acme:2", "row");
+    set(&moto, "beadle", row, ("row", json!({ "S": "[2]" }))).await;
+    let mut claimed = Vec::new();
+    for _ in 0..2 {
+        let claims = store.claim(10, Time(60_000)).await.unwrap();
+        claimed.extend(claims.into_iter().map(|claim| claim.lease.key));
+    }
+    claimed.sort();
+    assert_eq!(claimed, [key(1), key(3)]);
+    let error = store.row(&key(2)).await.unwrap_err().to_string();
+    assert!(error.contains("the row of repository:acme:2"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_whose_end_cannot_be_read_lasts_until_an_operator_ends_it() {
+    let moto = Moto::start().await;
+    let store: DynamoStore = moto.table("beadle", DynamoSettings::default()).await;
+    store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
+    store.pause("acme", Time(50_000)).await.unwrap();
+    set(&moto, "beadle", ("pause", "acme"), ("until", json!({ "S": "2027-01-01" }))).await;
+    let pauses = store.pauses(Time(60_000)).await.unwrap();
+    assert_eq!(pauses, [Pause { scope: "acme".to_owned(), until: Time(i64::MAX) }]);
+    assert!(store.claim(10, Time(60_000)).await.unwrap().is_empty());
+    assert!(store.resume("acme").await.unwrap());
+    assert_eq!(store.claim(10, Time(60_000)).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_cannot_be_read_stays_and_the_holds_of_other_generations_end() {
+    let moto = Moto::start().await;
+    let store: DynamoStore = moto.table("beadle", DynamoSettings::default()).await;
+    let limits = Limits { removes: 0, ..Limits::default() };
+    let asked = (1..=3).map(|n| Hold { why: String::new(), ..hold(n) }).collect();
+    store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+    set(&moto, "beadle", ("hold", "d1"), ("hold", json!({ "S": "[1]" }))).await;
+    assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 2);
+    let error = store.holds().await.unwrap_err().to_string();
+    assert!(error.contains("the hold d1"), "{error}");
+}

@@ -400,7 +400,7 @@ mod tests {
         let asks = |fields: Vec<Field>| Change { stop: Some("renamed".into()), ..change("", fields) };
         let whole = asks(vec![one.clone(), two.clone()]);
         let found = caused(Vec::new(), vec![whole.clone()]);
-        assert_eq!(found.approvable(), [whole.clone()]);
+        assert_eq!(found.approvable(), std::slice::from_ref(&whole));
         let found = caused(vec![asks(vec![one])], vec![whole]);
         assert_eq!((names(&found.plan), found.drift), (vec!["b"], 1));
         assert!(found.approvable().is_empty(), "nobody saw the other value, and it may be the reason");

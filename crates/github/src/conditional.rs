@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn an_answer_stands_for_a_read_of_its_own_repository_that_is_not_later() {
-        let kept = |repository, read| Kept { repository, read, ..Kept::default() };
+        let kept = |repository, read| Kept { read, repository, ..Kept::default() };
         let (hour, day) = (Duration::from_secs(3600), NOTED_EVERY);
         for (repository, read, expected, why) in [
             (Some(7), Some(NOW), true, "it is the answer of the read"),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use beadle_engine::Time;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,16 +67,10 @@ pub(crate) struct Departure {
 /// The first version stored one value for all accounts. Then no account counts as confirmed, so that
 /// all of them count in the window.
 fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Stored {
-        Accounts(Vec<String>),
-        All(bool),
+    match Value::deserialize(deserializer)? {
+        Value::Bool(_) => Ok(Vec::new()),
+        accounts => serde_json::from_value(accounts).map_err(D::Error::custom),
     }
-    Ok(match Stored::deserialize(deserializer)? {
-        Stored::Accounts(accounts) => accounts,
-        Stored::All(_) => Vec::new(),
-    })
 }
 
 /// The people who left a group within the window and have not become members again.

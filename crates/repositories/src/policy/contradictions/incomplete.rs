@@ -156,7 +156,6 @@ pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::policy::{Policy, PolicyError};
 
     /// Returns the errors of a policy with these files, each with its line.

@@ -151,7 +151,7 @@ impl Group {
         for group in groups {
             let its = found.by_ref().take(group.examples.len());
             // The iterator must pass all examples of the group.
-            group.void = its.fold(None, |first, void| first.or(void));
+            group.void = its.fold(None, Option::or);
         }
         Ok(())
     }

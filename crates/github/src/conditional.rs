@@ -186,9 +186,8 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
             return;
         }
     }
-    if before.is_some() {
-        discard(note, store).await;
-    }
+    // Also without a known answer before it: the store may have one that it could not show.
+    discard(note, store).await;
 }
 
 /// Returns whether the credential that got a kept answer had the same permissions as the present one.

@@ -1,5 +1,5 @@
-//! The aspects of the organisation itself, such as its settings, its rulesets and its code security
-//! configurations, one file for each.
+//! The aspects of the organisation itself, one file for each. Examples are its settings, its
+//! rulesets and its code security configurations.
 
 mod actions;
 mod aspect;

@@ -1,5 +1,5 @@
-//! Checks the keys of a file. If an unknown key is valid at another level of the file, the hint
-//! names this level.
+//! Checks the keys of a file. An unknown key may be valid at another level of the file. The hint
+//! then names this level.
 
 use super::keys::REPOSITORY;
 use super::node::Node;
@@ -19,7 +19,7 @@ pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem
     }
 }
 
-/// Returns the level at which an unknown key is valid.
+/// Returns the level of the file where an unknown key is valid.
 fn right_level(kind: FileKind, path: &str) -> Option<String> {
     let has =
         |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name && key.status == Status::Carried);

@@ -1,4 +1,4 @@
-//! The paths of values in the policy, as waivers have them.
+//! The paths of values in the policy, in the form of waivers.
 
 use super::{entries, protection};
 use crate::policy::check_waived_key;

@@ -1,6 +1,6 @@
-//! Tests that an import declares exactly what is live: the imported policy changes nothing, and makes
-//! an empty copy of the organisation equal. The end-to-end tests of `beadle import` have an
-//! organisation with every aspect.
+//! Tests that an import declares exactly the live state. The imported policy changes nothing, and
+//! makes an empty copy of the organisation equal to the original. The end-to-end tests of `beadle
+//! import` use an organisation with every aspect.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::world::World;
 use super::*;
 use crate::import_policy;
 
-/// The policy before an import, which does not matter.
+/// The policy before an import. Its content does not matter.
 const SETTINGS: &str = "repository: { has_wiki: false }\n";
 
 /// Returns an organisation with a number of teams and these repositories.

@@ -1,5 +1,5 @@
-//! Finds rulesets and rules that lack a required value in all files. A file may declare only a part
-//! of a ruleset if another file adds the rest.
+//! Finds rulesets and rules with a required value that is missing in all files. A file may declare
+//! only a part of a ruleset if another file adds the rest.
 
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;
@@ -9,10 +9,10 @@ use crate::policy::problem::Problem;
 use crate::policy::rules;
 
 /// The keys that a ruleset must have at GitHub and that have no default. The name is not in the
-/// list, because without a name, Beadle cannot merge the entry.
+/// list. Without a name, Beadle cannot merge the entry.
 const REQUIRED: &[&str] = &["enforcement"];
 
-/// A ruleset as a file states it.
+/// A ruleset in the form of a file.
 struct Stated<'a> {
     /// True if the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
     /// of repositories.
@@ -47,8 +47,7 @@ fn checks<'a>(kind: &str, rule: &'a Node) -> Option<&'a Node> {
     parameters.get(CHECKS)
 }
 
-/// Returns whether a list has no entries. A block that edits the list of another layer is not an
-/// empty list.
+/// Returns whether a list has no entries. An edit of another layer's list is not an empty list.
 fn is_empty(list: &Node) -> bool {
     matches!(&list.kind, Kind::List(entries) if entries.is_empty())
 }

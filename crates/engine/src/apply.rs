@@ -47,7 +47,7 @@ pub trait Planner: Send + Sync + 'static {
     /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
     /// Plans one key. The reads use the budget as requests of `lane`. `hint` is the vendor's name
-    /// for the thing, which makes the lookup faster. The planner must check that the thing it found
+    /// for the thing. It makes the lookup faster. The planner must check that the thing it found
     /// belongs to the key. The plan names the generation of the policy that the planner used.
     /// Another generation can come into force while the planner reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
@@ -94,7 +94,7 @@ pub trait PlanWriter<W>: Send + Sync + 'static {
     }
 }
 
-/// A writer for one run, which writes to the thing that [`PlanWriter::open`] found.
+/// A writer for one run. It writes to the thing that [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
     /// Writes one change. To write the same change twice does no harm.
@@ -184,9 +184,9 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// Returns the number of changes that failed or that the run did not reach, plus the number of
-    /// changes that depend on those. Written changes do not count, and neither do changes that a
-    /// mode or the guard keeps back.
+    /// Returns the number of changes that failed or were not reached, plus the number of changes
+    /// that depend on them. Written changes do not count, and neither do changes that a mode or the
+    /// guard keeps back.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -196,8 +196,8 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// Returns the number of changes that depend on a change that a mode or the guard keeps back,
-    /// and wait only for this reason.
+    /// Returns the number of changes that wait only for other changes. A mode or the guard keeps
+    /// these other changes back.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }

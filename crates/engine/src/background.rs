@@ -117,7 +117,8 @@ impl TaskState {
 #[derive(Clone)]
 pub struct Driver {
     store: Arc<dyn Store>,
-    /// The lease on the tasks that only one process runs. `None` if no other process uses the store.
+    /// The lease on the tasks that only one process runs. `None` if no other process uses the
+    /// store.
     lease: Option<Arc<TaskLease>>,
     clock: Clock,
     slots: Arc<[Arc<TaskState>]>,
@@ -300,8 +301,8 @@ impl Driver {
         failed.into_iter().collect()
     }
 
-    /// Runs a task now, even if it is not due, and even if another process holds the lease. If a run
-    /// of the task is in progress in this process, this call waits until that run has ended.
+    /// Runs a task now, even if it is not due, and even if another process holds the lease. If a
+    /// run of the task is in progress in this process, this call waits until that run has ended.
     pub async fn activate(&self, name: &str) -> Result<TaskRecord, UnknownTask> {
         let found = self.slots.iter().find(|slot| slot.task.name() == name);
         let slot = found.ok_or_else(|| UnknownTask { name: name.to_owned() })?;
@@ -365,7 +366,8 @@ impl Driver {
         record
     }
 
-    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. Returns `None` after that.
+    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. Returns `None` after
+    /// that.
     async fn within_limit<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             output = call => Some(output),

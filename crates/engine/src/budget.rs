@@ -116,7 +116,7 @@ pub struct Budgets {
     /// The share, in percent, that sweeps leave for events and operators.
     reserve: u64,
     /// The number of equal parts into which the accounts are divided. It is more than 1 if several
-    /// processes use the credential and cannot exchange what they spent.
+    /// processes use the credential but cannot tell each other their spending.
     parts: u64,
     state: Arc<Mutex<State>>,
 }

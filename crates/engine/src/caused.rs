@@ -1,5 +1,5 @@
-//! Finds the changes that a new policy causes: the difference between its plan and the plan of the
-//! policy before it, over the same observed state. The comparison goes value by value. One write
+//! Finds the changes that a new policy causes. It compares the plan of the policy with the plan of
+//! the earlier policy, over the same observed state. The comparison goes value by value. One write
 //! can set a value that only the new policy asks for, together with values that repair drift.
 
 use std::collections::{BTreeMap, HashMap};
@@ -214,7 +214,7 @@ fn narrowed(mut change: Change<()>, own: Vec<Field>) -> Change<()> {
     change
 }
 
-/// Returns the values of a change. A change without a value counts as one value.
+/// Returns the values of a change. If a change has no value, it counts as one value.
 fn values<W>(change: &Change<W>) -> Vec<Field> {
     if !change.fields.is_empty() {
         return change.fields.clone();
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(GateSums::of(&[found.plan]).risks.removes, 0, "drift does not count");
     }
 
-    /// Returns the plan of a policy over some keys. `live` and `declared` are numbers. The policy
+    /// Returns the plan of a policy for some keys. `live` and `declared` are numbers. The policy
     /// can leave a key alone.
     fn planned(live: &[u8], declared: &[Option<u8>]) -> Vec<Change<()>> {
         let risk = |from: u8, to: u8| if to < from { Risk::Weakens } else { Risk::Changes };

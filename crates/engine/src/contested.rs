@@ -1,9 +1,9 @@
 //! Finds contested changes. If Beadle makes the same change very often within an hour, another
 //! writer probably undoes it each time.
 //!
-//! Beadle holds a contested change that removes, weakens or exposes until an operator approves it.
-//! Beadle repeats any other contested change at growing intervals. A protection therefore never
-//! stays off because of the other writer.
+//! If a contested change removes, weakens or exposes something, Beadle holds it until an operator
+//! approves it. Beadle repeats any other contested change at growing intervals. A protection
+//! therefore never stays off because of the other writer.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -32,7 +32,8 @@ pub enum EntryKind {
     Result,
     /// A run ended. The entry contains the number of changes, the holds and the unknown parts.
     Run,
-    /// An operator did something: a pause, a resume, an approval, an undo, a waiver, a retry or a rebind.
+    /// An operator did something: a pause, a resume, an approval, an undo, a waiver, a retry or a
+    /// rebind.
     Operator,
     /// Beadle refused a webhook from a sender that is not configured.
     Refused,
@@ -45,8 +46,8 @@ pub enum EntryKind {
     Dispatch,
     /// An aspect of the key became contested.
     Contested,
-    /// A generation of a policy came into force, or the gate began or ended a hold of a generation,
-    /// or a waiver ended.
+    /// A generation of a policy came into force, a hold of a generation began or ended, or a waiver
+    /// ended.
     Policy,
     /// A newer version of Beadle wrote the entry, and this version does not know its kind. Beadle
     /// writes no entry of this kind.

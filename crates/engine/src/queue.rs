@@ -89,7 +89,7 @@ pub struct Row {
     pub lease_until: Option<Time>,
     /// Why the key is parked; `None` if it is not parked.
     pub parked: Option<Parked>,
-    /// The vendor's name for the thing, which makes the lookup faster.
+    /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The error of the last run; `None` after a successful run.
     pub last_error: Option<String>,
@@ -124,7 +124,7 @@ pub struct Claim {
     pub attempt: u32,
     /// The time since which the key has been due, for the journal.
     pub since: Time,
-    /// The vendor's name for the thing, which makes the lookup faster.
+    /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The span that made the key due, if there is one.
     pub trace: Option<TraceContext>,
@@ -195,7 +195,7 @@ impl Default for Timing {
 /// The longest wait that Beadle accepts for a vendor's rate limit.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Returns how many of `limit` keys must be claimed by age in every lane: an eighth.
+/// Returns how many of `limit` keys must be claimed by age instead of by lane: an eighth.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
     // An eighth of a small claim is less than one key. Instead, about every eighth small claim
     // takes one key by age.
@@ -225,8 +225,8 @@ impl Row {
         }
     }
 
-    /// Returns the error of the last run, if an attempt failed. A key that only waits for a budget has
-    /// an error too, but none of its attempts failed.
+    /// Returns the error of the last run, if an attempt failed. A key that only waits for a budget
+    /// has an error too, but none of its attempts failed.
     pub fn failure(&self) -> Option<&str> {
         let failed = self.attempts.saturating_sub(u32::from(self.lease_until.is_some()));
         self.last_error.as_deref().filter(|_| failed > 0)
@@ -291,8 +291,8 @@ impl Row {
     /// Makes the key due because of a mark.
     pub fn mark(&mut self, mark: &Mark, now: Time, timing: &Timing) {
         let running = self.lease_until.is_some();
-        // The run in progress covers the earlier marks. If the run does not cover this mark, and
-        // this mark is the first such mark, the waiting time of the key begins with it.
+        // The run in progress covers the earlier marks. If this mark is the first one that the run
+        // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         let interrupts_urgent = running && self.lane < mark.lane;
         // The run in progress can fail. The next run must then do the work of both.
@@ -324,9 +324,9 @@ impl Row {
             self.run_at = at;
         }
         if interrupts_urgent && self.hint != mark.hint {
-            // The next run may have to do the work of the run in progress too, and it has the lane
-            // of this mark. The hint of a sweep can allow a run to read less than an event needs,
-            // so the next run has no hint.
+            // The next run has the lane of this mark. It may also have to do the work of the run in
+            // progress. The hint of a sweep can allow a run to read less than an event needs. The
+            // next run therefore has no hint.
             self.hint = None;
         } else {
             self.hint = merged_hint(self.hint.as_deref(), mark.hint.as_deref(), is_covered);

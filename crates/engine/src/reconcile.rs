@@ -25,7 +25,7 @@ pub struct Run {
     /// The lane of the run. The lane decides whether calls may use the reserve of a budget, and how
     /// old a remembered answer may be. The lane never changes the declared values.
     pub lane: Lane,
-    /// The vendor's name for the thing, which makes the lookup faster.
+    /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The time since which the key has been due, for the journal. Deliveries that arrived after
     /// this time may explain the drift.

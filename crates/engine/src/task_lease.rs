@@ -7,9 +7,9 @@
 //! lease over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer
 //! than [`VALID`].
 //!
-//! After a suspension of its machine, a process can go on with a run although the lease is lost,
-//! until the run looks at the clock again. A task must therefore not rely on the lease alone. An
-//! action that must never happen twice needs a conditional write to the store
+//! If a machine was suspended, its process may go on with a run although the lease is lost. The run
+//! notices this only when it looks at the clock again. A task must therefore not rely on the lease
+//! alone. An action that must never happen twice needs a conditional write to the store
 //! ([`crate::Note::replace`]).
 
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use crate::plan::Risk;
 /// repository has the same unwritten changes in each run. The entries must therefore stay small.
 const MOST: usize = 5;
 
-/// Returns the record of a run in the journal. `after` are the deliveries that made its key due.
+/// Returns the record of a run in the journal. `after` contains the deliveries that made the key
+/// due.
 pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
     RunCounts {
         changes: report.steps.len(),

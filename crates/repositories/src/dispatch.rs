@@ -26,8 +26,7 @@ const LISTED_AFTER: Duration = Duration::from_secs(20);
 /// an empty text instead.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
-/// A rule of the configuration. It decides when Beadle dispatches a workflow, and with which
-/// inputs.
+/// A rule of the configuration. It sets the time and the inputs for the dispatch of a workflow.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// The name of the rule in keys and in the journal.

@@ -47,8 +47,8 @@ impl Looks {
         })
     }
 
-    /// Returns the time of the answers that this run can compare with the declared values of an
-    /// aspect. Returns `None` if the run must read the aspect.
+    /// Returns the time of the last read of an aspect. The run can compare the answers since this
+    /// time with the declared values. Returns `None` if the run must read the aspect.
     pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
         self.last(aspect, declared).map(|read| read.at)
     }
@@ -71,9 +71,9 @@ impl Looks {
         (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then(|| read.clone())
     }
 
-    /// Returns the time of the answers for the parts that come with the repository. Returns `None`
-    /// if this run cannot use them, because none of them was read or one of them is due. A part has
-    /// no read if the policy did not declare the part.
+    /// Returns the time of the earliest read of the parts that come with the repository. Returns
+    /// `None` if the run cannot use the answers since then: no part was read, or one of them is
+    /// due. A part has no read if the policy did not declare the part.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();

@@ -433,8 +433,8 @@ impl RepositoryPlanner {
         Ok((plan, moves))
     }
 
-    /// Returns the changes, the unknown parts and the waits of one aspect. If one aspect fails, Beadle still
-    /// plans the other aspects.
+    /// Returns the changes, the unknown parts and the waits of one aspect. If one aspect fails,
+    /// Beadle still plans the other aspects.
     async fn aspect(
         &self,
         aspect: &Aspect,

@@ -44,8 +44,8 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// Creates the rule that a sweep reads each part once in a `period`. `next_sweep` gets the
-    /// start of a sweep and returns the start of the next one.
+    /// Creates a rule. By this rule, a sweep reads each part once in a `period`. `next_sweep` gets
+    /// the start of a sweep and returns the start of the next one.
     pub fn new(period: Duration, next_sweep: impl Fn(Time) -> Time + Send + Sync + 'static) -> Self {
         Self { period, next_sweep: Arc::new(next_sweep) }
     }
@@ -68,7 +68,8 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// Returns whether the run must read a part of a repository. `read` is the time of the last read.
+    /// Returns whether the run must read a part of a repository. `read` is the time of the last
+    /// read.
     ///
     /// The last sweep before the end of a period reads the part. If that sweep did not run, or if
     /// sweeps are rare, the part is due when the last read is one period old. The next sweep then

@@ -53,9 +53,9 @@ impl Reconcile for Sweep {
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
         // If an event started the sweep, the event may concern any part of each repository. The
-        // runs must then read all parts. The same is true for a sweep that replaces lost events.
-        // The lane does not show this: an event that Beadle's own login caused also has the lane of
-        // a sweep.
+        // runs must then read all parts. The same is true if the sweep replaces lost events. The
+        // lane does not show this: an event that Beadle's own login caused also has the lane of a
+        // sweep.
         let is_scheduled = is_ordinary(run);
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),

@@ -63,8 +63,8 @@ pub(super) async fn give_back<W>(
 /// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
 /// deleted hold is deleted too. A note records this if another change takes the place of the
 /// approved change. If an aspect is unknown, its holds and refusals stay. A plan without changes
-/// also deletes holds and refusals. A plan of the policy says nothing about the holds of an undo,
-/// and an undo says nothing about the holds of the policy.
+/// also deletes holds and refusals. A plan of the policy does not affect the holds of an undo, and
+/// an undo does not affect the holds of the policy.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,

@@ -1,5 +1,5 @@
-//! The decisions of operators about held changes, as pure functions over one hold. A store loads the
-//! hold, calls the function, and writes the hold back.
+//! The decisions of operators about held changes, as pure functions over one hold. A store loads
+//! the hold, calls the function, and writes the hold back.
 
 use super::{Hold, Rejection};
 use crate::clock::Time;

@@ -172,10 +172,10 @@ pub fn check_guard(
             }
             // The approval stays valid after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
-            // The stored hold comes from a run with the earlier generation, which ended after this
-            // generation came into force. Without this case, the hold would name the earlier
-            // generation until the next sweep. The hold of a contested change ends with its
-            // generation, and the hold of an undo belongs to the undo.
+            // A run with the earlier generation stored the hold after this generation came into
+            // force. Without this case, the hold would name the earlier generation until the next
+            // sweep. The hold of a contested change ends with its generation, and the hold of an
+            // undo belongs to the undo.
             Some(held)
                 if held.rejected.is_none()
                     && !held.contested

@@ -49,7 +49,7 @@ pub enum OperatorAction {
     /// The operator confirmed the present meaning of a team's or user's name in the policy (`beadle
     /// rebind`).
     AdoptedName {
-        /// The kind of the name, and the name, such as `team platform`.
+        /// The kind and the name, such as `team platform`.
         adopted: String,
         /// The id of the team or user that the name means from now on.
         id: u64,

@@ -96,8 +96,8 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
-    /// The time when the problems of the topic began to differ from those that the channel knows;
-    /// `None` if they are the same.
+    /// The time since which the channel has not known the problems of the topic exactly; `None` if
+    /// it knows them exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     differs: Option<Time>,
 }
@@ -117,7 +117,7 @@ struct Changing {
     last: Time,
 }
 
-/// The ledger of one channel. The store writes the whole ledger in a single write.
+/// The ledger of one channel. A single write of the store stores the whole ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {

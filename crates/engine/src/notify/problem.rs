@@ -189,7 +189,7 @@ impl From<StoredMembers> for Members {
 impl Members {
     /// Returns the number of problems that `before` does not have.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // The stored hashes do not cover the problems without a stored hash.
+        // For some problems, the stored hashes are left out. The hashes do not show these problems.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;

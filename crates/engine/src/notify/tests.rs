@@ -121,8 +121,8 @@ fn a_topic_that_lost_problems_sends_no_message_early() {
     let mut channel = Channel::new(20);
     let parked = |ids: std::ops::Range<u32>| ids.map(|id| problem(ProblemKind::Parked, "", id));
     channel.watch(&collect(parked(0..3)), 0..100);
-    // One key is parked again and again for a short time, so the topic soon differs from what the
-    // channel knows.
+    // One key is parked again and again, each time for a short time. The problems therefore soon
+    // differ from those that the channel knows.
     for n in 0..30 {
         let from = 100 + 20 * i64::from(n);
         channel.watch(&collect(parked(0..1 + n % 2)), from..from + 20);

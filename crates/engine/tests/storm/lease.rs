@@ -1,6 +1,6 @@
-//! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers and are
-//! doubled. Processes are killed, and their clocks differ and jump. No two processes may hold the lease
-//! at the same time, and after the last fault one of them must hold it.
+//! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers and
+//! are doubled. Processes are killed, and their clocks differ and jump. No two processes may hold
+//! the lease at the same time, and after the last fault one of them must hold it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Storms: the engine as a whole in a deterministic simulation. The store keeps its data in memory
 //! and follows the engine's own rules. Its calls fail, hang, lose their answers and are doubled.
-//! Three processes are killed and started, and their clocks differ and jump. Other writers, policies
-//! and operators change things at the same time. A witness checks the promises of the engine after
-//! each step. After the last fault, every key must become as declared.
+//! Three processes are killed and started, and their clocks differ and jump. Other writers,
+//! policies and operators change things at the same time. A witness checks the promises of the
+//! engine after each step. After the last fault, every key must become as declared.
 //!
 //! `cargo xtask storm engine --for 10m` runs more storms, and `--seeds N --from SEED` certain ones.
 //! The report of a broken promise has the seed and the fewest steps that still break the promise.

@@ -21,14 +21,14 @@ pub(crate) enum Promise {
     Lease,
     /// A paused key is not written.
     Pause,
-    /// Within a window, Beadle removes, weakens or exposes no more without an approval than the
-    /// guard allows.
+    /// Within a window, removals, weakenings and exposures without an approval stay within the
+    /// guard's limits.
     Window,
     /// An approval allows exactly the shown change, and only once.
     Approval,
     /// A held or rejected change is not written.
     Held,
-    /// Each write has an intent in the journal before it.
+    /// Before each write, the journal has an intent of the write.
     Journal,
     /// Beadle writes nothing that the mode of the policy forbids.
     Mode,

@@ -254,7 +254,8 @@ impl Stage {
         Some(Broken { promise: Promise::Converges, what })
     }
 
-    /// Returns what is not as declared. Leaves out what the mode or a rejection keeps back.
+    /// Returns the values that are not as declared. Leaves out values that the mode or a rejection
+    /// keeps back.
     fn left(&self) -> Vec<String> {
         let state = self.world.lock();
         let uncovered = state.promises.uncovered().into_iter();

@@ -1,4 +1,5 @@
-//! Checks that a process stops in time, and that a function runs its tasks, although the store hangs.
+//! Checks that a process stops in time, and that a function runs its tasks, although the store
+//! hangs.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -196,7 +196,7 @@ pub trait Step: Send + Sync + 'static {
     }
     /// Returns the part of the step that the values of its change do not show. A step that creates
     /// a thing returns the whole body. One of two policies may leave out a key of the body, and a
-    /// missing key is not a value. See [`Instructions::unshown`].
+    /// key that is left out is not shown as a value. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }

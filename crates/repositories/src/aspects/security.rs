@@ -144,7 +144,8 @@ impl AspectPlanner for Security {
     }
 }
 
-/// Returns whether a feature is on. Returns `None` if the repository cannot have the feature.
+/// Returns whether a feature is on at GitHub. Returns `None` if the repository cannot have the
+/// feature.
 async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<Option<bool>, Failure> {
     let repository = context.repository;
     if key == "dependabot_alerts"

@@ -21,8 +21,8 @@ const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// The reason of a run that skips a repository because it did not find it. The App may no longer
-/// see the repository, so the policy may still apply to it.
+/// The reason of a run that skips a repository because it did not find it. However, the App may
+/// only no longer see the repository. The policy then still applies to it.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls of the repositories of one organisation.
@@ -87,7 +87,7 @@ impl ControlLog {
         }
     }
 
-    /// Returns the equal part in memory, so that repositories share it.
+    /// Returns the same part from memory, so that repositories share it.
     fn shared(&self, part: Part) -> Arc<Part> {
         let mut all = self.parts.lock();
         if let Some(known) = all.get(&part.digest).filter(|known| known.part.controls == part.controls) {

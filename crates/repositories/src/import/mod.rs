@@ -60,7 +60,7 @@ pub(crate) const ASKS: Asks = Asks {
 pub struct Import {
     /// The texts of the files, by their paths in the policy's folder.
     pub files: BTreeMap<String, String>,
-    /// Notes for people about what the policy lacks.
+    /// Notes for people about missing parts of the policy.
     pub notes: Vec<String>,
     /// The number of repositories that the policy describes.
     pub repositories: usize,

@@ -20,7 +20,7 @@ pub(crate) struct Observed {
     pub(crate) unknown: BTreeMap<&'static str, String>,
     /// The lists that the policy can declare only partly. A file must not remove the other entries.
     pub(crate) additive: BTreeSet<&'static str>,
-    /// Notes for people about what the policy lacks.
+    /// Notes for people about missing parts of the policy.
     pub(crate) notes: Vec<String>,
     /// The addresses of the listed webhooks that have a secret.
     pub(crate) sealed_webhooks: BTreeSet<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    /// Returns the notes about what the policy lacks, with the reasons of the unknown parts.
+    /// Returns the notes about missing parts of the policy, with the reasons of the unknown parts.
     pub(crate) fn all_notes(&self) -> Vec<String> {
         let unknown = self.unknown.iter().filter(|(_, why)| !why.is_empty());
         let unknown = unknown.map(|(part, why)| format!("{part} could not be imported: {why}"));

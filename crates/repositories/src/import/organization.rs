@@ -107,8 +107,8 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for each
-/// call that failed.
+/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for
+/// each call that failed.
 async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();

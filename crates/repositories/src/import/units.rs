@@ -18,7 +18,7 @@ pub(crate) enum Usual {
     Off,
     /// The key is the setup of a feature that nobody has configured.
     NotConfigured,
-    /// The key is a block that lets no workflow run for a fork.
+    /// The key is a block that forbids all workflows of forks.
     NoForks,
 }
 

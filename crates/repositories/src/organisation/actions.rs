@@ -1,7 +1,7 @@
-//! The Actions permissions of the organisation. They decide in which repositories Actions run,
-//! which actions are allowed, what the workflow token may do, and how long GitHub keeps artifacts
-//! and logs. Each of these settings has its own call. Beadle makes a call only if the policy has
-//! one of its keys.
+//! The Actions permissions of the organisation. They include the repositories that can run Actions,
+//! the allowed actions, the rights of the workflow token, and how long GitHub keeps artifacts and
+//! logs. Each of these settings has its own call. Beadle makes a call only if the policy has one of
+//! its keys.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 

@@ -10,7 +10,8 @@
 //!   calm run kept. The storm therefore removes, weakens and exposes nothing because of an unknown
 //!   value. It creates nothing twice.
 //! - Beadle exceeds no secondary limit of GitHub, and waits as long as GitHub asks.
-//! - After the last fault, the plan becomes empty, and the organisation is the same as after the calm run.
+//! - After the last fault, the plan becomes empty, and the organisation is the same as after the
+//!   calm run.
 //!
 //! The test leaves out a pair if its calm run is not simple. For example, GitHub refuses a change,
 //! or a layer selects repositories by a value that another file sets.
@@ -165,7 +166,8 @@ impl<'a> Service<'a> {
         (self.planner, self.writer) = parts(self.stage, &self.api);
     }
 
-    /// Plans everything and applies the plans. Runs of the lane `manual` do not wait between writes.
+    /// Plans everything and applies the plans. Runs of the lane `manual` do not wait between
+    /// writes.
     async fn round(&self, lane: Lane) -> Round {
         let mut round = Round::default();
         let before = self.book.lock().writes;

@@ -20,8 +20,8 @@ fn widens(planned: &PlannedChange) -> bool {
 
 impl RepositoryPlanner {
     /// Plans the protection of a repository again if this run lets more people see the repository
-    /// and the policy then declares another protection. The removals and weakenings of the other
-    /// protection follow in the next run.
+    /// and the policy then declares another protection. The next run plans the removals and
+    /// weakenings of that protection.
     pub(super) async fn protect_ahead(
         &self,
         policy: &Policy,

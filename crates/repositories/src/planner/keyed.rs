@@ -85,8 +85,8 @@ impl Planner for RepositoryPlanner {
             let mut plan = planner.read_and_plan(&policy, key, hint).await?;
             plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
-                // A write of this run clears what is stored here. The planner must therefore store
-                // it before the write.
+                // A write of this run clears the stored reads. The planner must therefore store
+                // them before the write.
                 match &planner.looks {
                     Some(looks) if plan.skipped.is_none() => looks.end().await?,
                     Some(_) => {}

@@ -29,8 +29,8 @@ impl LastPattern {
     }
 }
 
-/// Returns why a name does not match the pattern of the section. Returns `None` if the name matches,
-/// or if the section has no pattern.
+/// Returns why a name does not match the pattern of the section. Returns `None` if the name
+/// matches, or if the section has no pattern.
 pub(crate) fn mismatch(section: &Node, name: &str, last: &mut LastPattern) -> Option<String> {
     let pattern = section.get("pattern")?;
     let text = pattern.text()?;

@@ -82,7 +82,8 @@ fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
     Some(without_plugins(&if is_case { merge(&own, root) } else { own }, disabled))
 }
 
-/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by rank.
+/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by
+/// rank.
 pub(super) fn merged<'a>(roots: impl Iterator<Item = &'a Node>) -> Option<Node> {
     let root = roots.fold(None, |under: Option<Node>, over| {
         Some(match under {

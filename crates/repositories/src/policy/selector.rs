@@ -144,8 +144,8 @@ impl Selector {
             }
         }
         // If a team or property of the selector does not exist, somebody may have renamed it. The
-        // repository may then have it under the new name. The result is therefore unknown, unless
-        // another condition certainly does not match.
+        // repository may then have it under the new name. The result is therefore unknown. If
+        // another condition certainly does not match, the unknown value does not matter.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;

@@ -1,5 +1,5 @@
-//! Removes the keys of waivers from the merged layers of a repository. Beadle does not compare a key
-//! that the layers do not declare.
+//! Removes the keys of waivers from the merged layers of a repository. Beadle does not compare a
+//! key that the layers do not declare.
 //!
 //! | a waiver of | has this effect |
 //! |---|---|
@@ -219,7 +219,8 @@ fn in_section(
 }
 
 /// Removes a key from the entries of a list inside a block. GitHub replaces such a list as a whole,
-/// so Beadle cannot leave one entry alone. Only a rule of a ruleset can lose some of its parameters.
+/// so Beadle cannot leave one entry alone. Only a rule of a ruleset can lose some of its
+/// parameters.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {
         return Left::Nothing;

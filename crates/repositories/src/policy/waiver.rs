@@ -66,8 +66,8 @@ pub enum WaiverState {
 }
 
 impl Waiver {
-    /// Returns a short code for the keys and the repositories of the waiver. Two waivers that differ
-    /// only in the end, the reason or the owner have the same code.
+    /// Returns a short code for the keys and the repositories of the waiver. Two waivers that
+    /// differ only in the end, the reason or the owner have the same code.
     pub fn id(&self) -> String {
         let mut hash = Sha256::new();
         for list in [&self.keys, &self.repositories] {
@@ -98,8 +98,8 @@ impl Waiver {
         self.repositories.iter().any(is_match)
     }
 
-    /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits and
-    /// the time. If the clock jumps over the end and back, the waiver is in force again.
+    /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits
+    /// and the time. If the clock jumps over the end and back, the waiver is in force again.
     pub fn state(&self, rules: &WaiverRules, now: Time) -> WaiverState {
         if let Some(key) = self.keys.iter().find(|key| rules.never.iter().any(|never| exempts(key, never))) {
             return WaiverState::Never(key.clone());

@@ -10,8 +10,8 @@ use crate::policy::exempts;
 /// The reason why an undo does not restore such a value.
 pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so change the policy";
 
-/// Returns whether one of the keys of `never_waive` names a value. A key may also name a part of
-/// what the undo of this value removes.
+/// Returns whether one of the keys of `never_waive` names a value. The undo of the value may also
+/// remove other parts, and a key may name one of these parts.
 pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
     // If a list entry had no value before the write, the entry may be new. The undo then removes
     // the whole entry.

@@ -110,8 +110,8 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     })
 }
 
-/// Returns whether a value of a new rule comes from GitHub, or has no effect. `is_on` returns whether
-/// a flag of the rule is on.
+/// Returns whether a value of a new rule comes from GitHub, or has no effect. `is_on` returns
+/// whether a flag of the rule is on.
 fn is_of_github(name: &str, value: &Value, is_on: &dyn Fn(&str) -> bool) -> bool {
     match name {
         "required_approving_review_count" => {

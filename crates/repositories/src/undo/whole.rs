@@ -14,8 +14,8 @@ use crate::aspects::protection::declared;
 use crate::import::Observed;
 use crate::policy::known_rule;
 
-/// The maximum length of the values of a deleted thing, as JSON. Entries of the journal and holds must
-/// stay small.
+/// The maximum length of the values of a deleted thing, as JSON. Entries of the journal and holds
+/// must stay small.
 const MOST: usize = 32_000;
 
 /// Adds the present values of a thing to the change that deletes it.
@@ -50,8 +50,8 @@ fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
 }
 
-/// Returns the values of the thing of a change in the form of a policy. Returns `None` if Beadle does
-/// not know all of them.
+/// Returns the values of the thing of a change in the form of a policy. Returns `None` if Beadle
+/// does not know all of them.
 fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -> Option<Value> {
     let named = |list: &str, name: &str| {
         let mut entries = observed.lists.get(list)?.iter();
@@ -71,9 +71,9 @@ fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -
     (values.to_string().len() <= MOST).then_some(values)
 }
 
-/// Returns what somebody has changed in a thing that Beadle created, as far as the journal shows
-/// it. `primary` is the creation, and `live` is the entry of the thing. `all` contains all values
-/// that the undo restores.
+/// Returns what has changed in a thing since Beadle created it, as far as the journal shows it.
+/// `primary` is the creation, and `live` is the entry of the thing. `all` contains all values that
+/// the undo restores.
 pub(super) fn changed_since(
     list: &str,
     primary: &Reversal,

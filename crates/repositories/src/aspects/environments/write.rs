@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{Step, WriteTarget};
 
 /// The writes of one environment, in their order: the settings, then the new patterns and rules,
-/// then the removals. A branch can therefore deploy at every moment only if the old or the new
+/// then the removals. At every moment, a branch can therefore deploy only if the old or the new
 /// patterns allow it.
 #[derive(Default)]
 pub(super) struct Write {

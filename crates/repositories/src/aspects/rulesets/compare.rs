@@ -152,8 +152,8 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     if before == after {
         return None;
     }
-    // The new list is not weaker if each of its actors could already bypass the ruleset in at least
-    // as many cases.
+    // The new list is not weaker if each of its actors could already bypass the ruleset before, in
+    // the same cases or more.
     let known = |actor: &Value| {
         before.iter().any(|old| {
             let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];

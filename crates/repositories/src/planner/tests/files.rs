@@ -38,7 +38,7 @@ async fn waits(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Returns what the changes are about.
+/// Returns the things that the changes are about.
 async fn planned(world: &World) -> Vec<String> {
     let (planner, _) = world.parts();
     let plans = Box::pin(plans(&planner)).await;

@@ -29,8 +29,8 @@ pub(super) async fn imported(world: &World) -> BTreeMap<String, String> {
     read.unwrap().files
 }
 
-/// Imports the organisation, expects an empty plan, and applies the policy to an empty copy. Returns
-/// the files of the policy.
+/// Imports the organisation, expects an empty plan, and applies the policy to an empty copy.
+/// Returns the files of the policy.
 async fn import(teams: usize, repositories: &Value) -> BTreeMap<String, String> {
     let mut world = World::new(organisation(teams, repositories), SETTINGS).await;
     let files = Box::pin(imported(&world)).await;

@@ -1,5 +1,5 @@
-//! Changes every value that the section `organization` declares, one at a time. Beadle must find and
-//! undo each change.
+//! Changes every value that the section `organization` declares, one at a time. Beadle must find
+//! and undo each change.
 
 use std::collections::BTreeSet;
 

@@ -52,8 +52,8 @@ fn is_empty(list: &Node) -> bool {
     matches!(&list.kind, Kind::List(entries) if entries.is_empty())
 }
 
-/// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or a
-/// rule is complete if any layer adds the value.
+/// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or
+/// a rule is complete if any layer adds the value.
 pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {

@@ -49,7 +49,7 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("required_reviewers", &["reviewer"]),
 ];
 
-/// Checks that a ruleset of a repository contains nothing that GitHub accepts only in rulesets of
+/// Checks that a ruleset of a repository contains no key that GitHub accepts only in rulesets of
 /// the organisation.
 fn of_organisations(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let hint = "put the ruleset into settings.yml, where rulesets are those of the organisation";

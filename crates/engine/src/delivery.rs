@@ -15,8 +15,8 @@ pub struct Delivery {
     pub id: String,
     /// The sender's name for the event, such as `repository.created`.
     pub event: String,
-    /// The person or program that caused the event, under the sender's name for them. Beadle only
-    /// writes it to the journal.
+    /// The sender's name for the person or program that caused the event. Beadle only writes it to
+    /// the journal.
     pub actor: Option<String>,
     /// The configured organisation or directory that the delivery is about; `-` if the delivery
     /// names none.

@@ -197,7 +197,7 @@ pub struct RunCounts {
 pub struct Cause {
     /// The name of the delivery's event, such as `repository.edited`.
     pub event: String,
-    /// The person or program that caused the event, under the sender's name for them.
+    /// The sender's name for the person or program that caused the event.
     pub by: Option<String>,
     /// The id of the delivery.
     pub delivery: String,

@@ -18,7 +18,7 @@ pub struct DeliveryRow {
     pub id: String,
     /// The event of the delivery, such as `repository.created`.
     pub event: String,
-    /// The person or program that caused the event, under the sender's name for them.
+    /// The sender's name for the person or program that caused the event.
     pub actor: Option<String>,
     /// The configured organisation or directory that the delivery is about.
     pub instance: String,

@@ -52,7 +52,7 @@ pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, Stor
     Ok(deleted)
 }
 
-/// The thing of the current records. The newest record comes first.
+/// The thing with the records that are being read. The newest record comes first.
 #[derive(Default)]
 struct Newest {
     thing: String,

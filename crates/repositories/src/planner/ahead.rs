@@ -1,7 +1,7 @@
-//! Protects a repository early. When more people see the repository, other layers can apply to it,
-//! and these layers can protect it. A layer can select a repository by its visibility, or by a
-//! topic, a team or a property that the same run writes. Such a layer would reach the repository
-//! only in the next run. That would be too late.
+//! Protects a repository early. When more people see the repository, it may enter other layers, and
+//! these layers may protect it. A layer can select a repository by its visibility, or by a topic, a
+//! team or a property that the same run writes. Such a layer would reach the repository only in the
+//! next run. That would be too late.
 
 use beadle_engine::{Change, Failure, Unknown};
 use beadle_github::Repository;

@@ -15,7 +15,7 @@ pub(super) const DELETED: &str = "declared";
 pub struct Reversal {
     /// The aspect of the change.
     pub(crate) aspect: String,
-    /// The part of the aspect, such as `team platform`. It has its name after the writes.
+    /// The part of the aspect, such as `team platform`, under its name after the writes.
     pub(crate) what: String,
     /// The name of the value.
     pub(crate) name: String,

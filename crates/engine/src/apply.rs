@@ -47,23 +47,23 @@ pub trait Planner: Send + Sync + 'static {
     /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
     /// Plans one key. The reads use the budget as requests of `lane`. `hint` is the vendor's name
-    /// for the thing, which makes the lookup faster. The planner must check that the thing it found
-    /// belongs to the key. The plan names the generation of the policy that the planner used, because
-    /// another generation can come into force while the planner reads.
+    /// for the thing. It makes the lookup faster. The planner must check that the thing it found
+    /// belongs to the key. The plan names the generation of the policy that the planner used.
+    /// Another generation can come into force while the planner reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
-    /// Returns other keys whose runs mark this key as due, such as the group of a directory. Their
-    /// deliveries may also explain the drift of this key.
+    /// Returns other keys that mark this key as due when they run, such as the group of a
+    /// directory. The deliveries about those keys may also explain the drift of this key.
     fn origins(&self, _key: &Key) -> Vec<Key> {
         Vec::new()
     }
-    /// Returns whether Beadle parks a key whose policy contains a name that does not exist. A
+    /// Returns whether Beadle parks a key if its policy contains a name that does not exist. A
     /// planner returns `false` if the same name applies to every key. The error is then in the
-    /// policy, so no key is parked, and the next generation, event or sweep plans the key again.
+    /// policy, so no key is parked. The next generation, event or sweep plans the key again.
     fn parks_unresolved(&self) -> bool {
         true
     }
     /// Records the end of a run, for reports about the past. The engine calls this method after the
-    /// last write of a plan, also if the plan had no changes.
+    /// last write of a plan, and for a plan without changes too.
     async fn record(&self, _key: &Key, _report: &Report) -> Result<(), Failure> {
         Ok(())
     }
@@ -77,9 +77,8 @@ pub trait Planner: Send + Sync + 'static {
 #[async_trait]
 pub trait PlanWriter<W>: Send + Sync + 'static {
     /// Looks up the present name of the key's thing. `apply` calls this method before the first
-    /// write of a run. The session sends all its requests in `lane`. If a write replaces a whole
-    /// body, the session must not send it after `valid_until`, even if the write waited for a
-    /// budget.
+    /// write of a run. The session sends all its requests in `lane`. A write that replaces a whole
+    /// body must not be sent after `valid_until`, even if it waited for a budget.
     async fn open(
         &self,
         key: &Key,
@@ -87,14 +86,15 @@ pub trait PlanWriter<W>: Send + Sync + 'static {
         valid_until: Time,
         lane: Lane,
     ) -> Result<Box<dyn Session<W>>, Failure>;
-    /// Returns the [`Turn`] of a change: which other changes Beadle may write at the same time.
-    /// Only a run for an event uses the turns. All other runs write one change at a time.
+    /// Returns the [`Turn`] of a change. The turn decides which other changes Beadle may write at
+    /// the same time. Only a run for an event uses the turns. All other runs write one change at a
+    /// time.
     fn turn(&self, _change: &Change<W>) -> Turn {
         Turn::default()
     }
 }
 
-/// A writer for one run, which writes to the thing that [`PlanWriter::open`] found.
+/// A writer for one run. It writes to the thing that [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
     /// Writes one change. To write the same change twice does no harm.
@@ -117,13 +117,13 @@ pub struct ApplyContext {
     pub limits: Limits,
     /// The schedule that spreads bulk writes over time.
     pub pace: WritePace,
-    /// True if the run sleeps until its turn to write. Commands set it, because they have no queue
-    /// to which the run could return.
+    /// True if the run sleeps until its turn to write. Commands set it, because a command has no
+    /// queue for a later try.
     pub patient: bool,
-    /// The generation of the policy from which the plan was made.
+    /// The generation of the policy that the plan was made from.
     pub generation: String,
-    /// The time at which the plan was made. After [`OLDEST`] has passed since then, no write of the
-    /// plan begins.
+    /// The time when the plan was made. No write of the plan begins later than [`OLDEST`] after
+    /// this time.
     pub planned: Time,
 }
 
@@ -137,7 +137,7 @@ pub enum StepResult {
     Withheld,
     /// The guard holds the change until an operator approves it.
     Held {
-        /// The digest of the change, by which an operator can approve it.
+        /// The digest of the change. An operator uses it to approve the change.
         digest: String,
         /// The reason for the hold, such as the exceeded limit.
         why: String,
@@ -172,21 +172,21 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// The reason why the plan has no changes, if Beadle skipped the whole key.
     pub skipped: Option<String>,
-    /// The failure that stands for the whole run. If several steps failed, it is the failure that
-    /// asks for the longest wait. `None` means that no step failed.
+    /// The failure that stands for the whole run. If several steps failed, it is the failure with
+    /// the longest wait. `None` means that no step failed.
     #[serde(skip)]
     pub failure: Option<Failure>,
 }
 
 impl Report {
-    /// Returns the number of steps whose result satisfies `wanted`.
+    /// Returns the number of steps with a result that satisfies `wanted`.
     pub fn count(&self, wanted: impl Fn(&StepResult) -> bool) -> usize {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// Returns the number of changes that failed or that the run did not reach, plus the number of
-    /// changes that depend on those. Changes that were written, or that a mode or the guard keeps
-    /// back, do not count.
+    /// Returns the number of changes that failed or were not reached, plus the number of changes
+    /// that depend on them. Written changes do not count, and neither do changes that a mode or the
+    /// guard keeps back.
     pub fn failed(&self) -> usize {
         let is_meant = |result: &StepResult| {
             let is_kept = matches!(result, StepResult::Withheld | StepResult::Held { .. });
@@ -196,8 +196,8 @@ impl Report {
         if broken == 0 { 0 } else { broken + self.blocked() }
     }
 
-    /// Returns the number of changes that wait only because they depend on a change that a mode or
-    /// the guard keeps back.
+    /// Returns the number of changes that wait only for other changes. A mode or the guard keeps
+    /// these other changes back.
     pub fn waiting(&self) -> usize {
         if self.failed() == 0 { self.blocked() } else { 0 }
     }
@@ -206,7 +206,7 @@ impl Report {
         self.count(|result| *result == StepResult::Blocked)
     }
 
-    /// Creates the report of a plan without changes, for which nothing is written.
+    /// Creates the report of a plan that has no changes to write.
     pub fn of_nothing<W>(plan: &Plan<W>) -> Self {
         Self {
             subject: plan.subject.clone(),
@@ -217,20 +217,20 @@ impl Report {
         }
     }
 
-    /// Creates the report of a plan whose writes have not begun.
+    /// Creates the report of a plan before its first write.
     pub fn of_unwritten<W>(plan: &Plan<W>) -> Self {
         let step = |change: &Change<W>| Step { change: change.describe(), outcome: StepResult::NotReached };
         Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }
     }
 
-    /// Returns whether only people can help: no change failed, and a retry cannot resolve any of
-    /// the unknown parts.
+    /// Returns whether only people can help. This is so if no change failed, and a retry cannot
+    /// resolve any unknown part.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
-    /// Returns the failure of the whole run: the failure of a step or, if no step failed, a failure
-    /// that describes an unknown part. `None` means that the run succeeded.
+    /// Returns the failure of the whole run: the failure of a step. If no step failed, it is a
+    /// failure that describes an unknown part. `None` means that the run succeeded.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
             let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
@@ -242,9 +242,9 @@ impl Report {
 
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
 /// that depend on it. A used-up budget, a conflict or a lost lease ends the run. If only some kinds
-/// of requests have to wait for a limit, only the rest of the aspect waits. A run for an event writes
-/// changes in parallel where the writer allows it, see [`Turn`]. `apply` calls `on_step` with the
-/// result of each step as soon as it is known.
+/// of requests have to wait for a limit, the other changes of the same aspect wait too, and other
+/// aspects go on. A run for an event writes changes in parallel where the writer allows it, see
+/// [`Turn`]. `apply` calls `on_step` with the result of each step as soon as it is known.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -277,7 +277,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     let mut turns = Turns::new(plan, writer, lane);
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
-    // The aspects with a change that waits for a limit of its own. Their other changes wait too.
+    // The aspects with a change that must wait for a limit, while other aspects need not wait.
+    // Their other changes wait too.
     let mut waiting: HashSet<&str> = HashSet::new();
     loop {
         // After a conflict, a lost lease or a used-up budget, no further write begins. The writes
@@ -392,8 +393,8 @@ pub const OLDEST: Duration = Duration::from_secs(120);
 /// The reason that is logged for a run that only waits for its turn. No operator has to act.
 pub(crate) const TURN: &str = "the run waits until other runs have ended";
 
-/// Returns the failure of a run that waits for its turn. If `spares_events` is true, only sweeps
-/// wait.
+/// Returns the failure of a run that waits for its turn. If `spares_events` is true, the wait
+/// applies only to sweeps.
 pub fn waits_for_turn(until: Time, spares_events: bool) -> Failure {
     Failure::new(Class::RateLimited { until, spares_events }, TURN)
 }
@@ -428,8 +429,8 @@ async fn write<W: Send + Sync + 'static>(
     let begun = context.store.begin(context.lease.as_ref(), key, intent, asked_at).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
-    // The heartbeat renews the lease after a third of its length. A store that answers later, or a
-    // process that was suspended, may have lost it.
+    // The heartbeat renews the lease after a third of its length. If the store answers later than
+    // that, or the process was suspended, the lease may be lost.
     let now = context.clock.now();
     let is_late = context.lease.is_some() && now.since(asked_at) >= context.store.timing().lease / 3;
     let written = if is_late { Err(allowed_late(now)) } else { session.write(change).await };
@@ -439,8 +440,8 @@ async fn write<W: Send + Sync + 'static>(
         Err(failure) => (is_late || is_certain(change, failure)).then_some(End::Refused(number)),
     };
     // The guard comes before the journal. If the process ends in between, the intent has no result,
-    // so the next start reads the key again. In the other order, the approval of a change that was
-    // written would stay used up, and nothing would look at it again.
+    // so the next start reads the key again. In the other order, the approval of a written change
+    // would stay used up, and nothing would look at it again.
     if let Some(end) = end.filter(|_| asked) {
         record_end(key, context, digest, end).await?;
     }

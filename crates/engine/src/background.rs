@@ -61,8 +61,8 @@ pub trait BackgroundTask: Send + Sync + 'static {
     fn period(&self) -> Duration;
     /// Returns the time limit of a run. The driver cancels a longer run and counts it as failed.
     fn timeout(&self) -> Duration;
-    /// Returns how long the driver waits before the next run if a run failed or did not finish its
-    /// work.
+    /// Returns how long the driver waits before the next run after a run that failed or did not
+    /// finish.
     fn retry(&self) -> Duration {
         self.period()
     }
@@ -88,14 +88,14 @@ pub struct UnknownTask {
 struct TaskState {
     task: Arc<dyn BackgroundTask>,
     record: Mutex<TaskRecord>,
-    /// The record that was stored last, and the time at which it was stored.
+    /// The last stored record, with the time when it was stored.
     stored: Mutex<Option<(TaskRecord, Time)>>,
     /// A lock that a run holds, so that the task never runs twice at the same time.
     running: tokio::sync::Mutex<()>,
     /// Tells the task's loop that the time of the next run has changed.
     moved: Notify,
-    /// Whether another task asked for a run of this task. The request can come during a run that
-    /// has already read its data, so that one more run is necessary.
+    /// Whether another task asked for a run of this task. The request can come after a run in
+    /// progress has read its data, so one more run is necessary.
     woken: AtomicBool,
 }
 
@@ -108,7 +108,7 @@ impl TaskState {
     fn is_due(&self, now: Time, early: Duration) -> bool {
         let TaskRecord { next, wait, .. } = self.record();
         // If the next run is further away than the task's wait, the time was computed while the
-        // clock was ahead. The task then counts as due.
+        // clock was ahead. The task is then due.
         next <= now + early.min(wait / 2) || next.since(now) > wait
     }
 }
@@ -117,7 +117,8 @@ impl TaskState {
 #[derive(Clone)]
 pub struct Driver {
     store: Arc<dyn Store>,
-    /// The lease on the tasks that only one process runs. `None` if no other process uses the store.
+    /// The lease on the tasks that only one process runs. `None` if no other process uses the
+    /// store.
     lease: Option<Arc<TaskLease>>,
     clock: Clock,
     slots: Arc<[Arc<TaskState>]>,
@@ -172,8 +173,8 @@ impl Driver {
     }
 
     /// Runs every task at its interval, each in its own loop, until `stop`. Then it cancels the
-    /// runs in progress, and releases the lease. If a run hangs in a blocking call, the process keeps
-    /// the lease, and another process takes it over later.
+    /// runs in progress, and releases the lease. If a run hangs in a blocking call, the process
+    /// keeps the lease. Another process takes the lease over later.
     pub async fn run(&self, stop: CancellationToken) {
         let mut loops = JoinSet::new();
         let driver = self.clone();
@@ -235,8 +236,8 @@ impl Driver {
         }
     }
 
-    /// Forgets the failures of the tasks that another process runs from now on. Otherwise, this
-    /// process would show a task as failing that succeeds in the other process.
+    /// Forgets the failures of the tasks that another process runs from now on. This process would
+    /// otherwise show a task as failing although the task succeeds in the other process.
     fn hand_over(&self) {
         for slot in self.slots.iter().filter(|slot| slot.task.runs() == Runs::Once) {
             let mut record = slot.record.lock();
@@ -245,7 +246,8 @@ impl Driver {
         }
     }
 
-    /// Waits until [`Driver::run`] has run each task that `is_one` selects at least once.
+    /// Waits until [`Driver::run`] has run each selected task at least once. `is_one` selects the
+    /// tasks.
     pub async fn ran(&self, is_one: impl Fn(&str) -> bool) {
         loop {
             let ended = self.progress.notified();
@@ -260,8 +262,9 @@ impl Driver {
     }
 
     /// Runs the due tasks that `is_one` selects, in parallel. Tasks that are nearly due run too.
-    /// Runs that have not ended at `deadline` are cancelled. If a run wakes other tasks, these run
-    /// afterwards. Returns the tasks that failed or had no time left, each with the reason.
+    /// Runs that have not ended at `deadline` are cancelled. If a run wakes other tasks, these
+    /// tasks run afterwards. Returns the tasks that failed or had no time left, each with the
+    /// reason.
     pub async fn run_due(&self, deadline: Time, is_one: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         if !self.has_tidied.swap(true, Ordering::SeqCst) {
             self.within_limit(self.forget_others()).await;
@@ -298,8 +301,8 @@ impl Driver {
         failed.into_iter().collect()
     }
 
-    /// Runs a task now, even if it is not due, and even if another process holds the lease. If a run
-    /// of the task is in progress in this process, this call waits until that run has ended.
+    /// Runs a task now, even if it is not due, and even if another process holds the lease. If a
+    /// run of the task is in progress in this process, this call waits until that run has ended.
     pub async fn activate(&self, name: &str) -> Result<TaskRecord, UnknownTask> {
         let found = self.slots.iter().find(|slot| slot.task.name() == name);
         let slot = found.ok_or_else(|| UnknownTask { name: name.to_owned() })?;
@@ -363,7 +366,8 @@ impl Driver {
         record
     }
 
-    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. Returns `None` after that.
+    /// Waits for a call of the store, but no longer than [`STORE_LIMIT`]. Returns `None` after
+    /// that.
     async fn within_limit<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             output = call => Some(output),
@@ -452,8 +456,8 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
     record.clone()
 }
 
-/// Stores the record at once if the result is new. Otherwise it stores the record only if the
-/// stored one is old.
+/// Stores the record at once if the result is new. If the result is the same as before, it stores
+/// the record only if the stored one is old.
 async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {
         let stored = slot.stored.lock();

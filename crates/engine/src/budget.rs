@@ -21,7 +21,7 @@ pub fn is_credible(until: Time, now: Time) -> bool {
     until <= now + LONGEST_HOLD
 }
 
-/// One of the accounts in which a vendor counts calls.
+/// One of the accounts that a vendor uses to count calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resource {
@@ -48,7 +48,7 @@ impl Resource {
     }
 }
 
-/// The figures of an account, as the vendor's last answer named them.
+/// The figures of an account from the vendor's last answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetAccount {
     /// The number of calls or points that the vendor allows in one period.
@@ -58,7 +58,7 @@ pub struct BudgetAccount {
     /// The end of the period, by Beadle's clock.
     pub reset: Time,
     /// The end of the period by the vendor's clock, in seconds. It identifies the period, so that
-    /// Beadle recognises an answer that arrives late.
+    /// Beadle recognises a late answer.
     pub period: i64,
 }
 
@@ -66,11 +66,11 @@ pub struct BudgetAccount {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", waits(credential, *resource, *until, *spares_events))]
 pub struct Wait {
-    /// The name of the credential whose budget is used up.
+    /// The name of the credential that has no budget left.
     pub credential: String,
     /// The account that is used up or blocked.
     pub resource: Resource,
-    /// The time from which Beadle may make calls again.
+    /// The time when Beadle may make calls again.
     pub until: Time,
     /// True if only sweeps have to wait, while events and operators may still use the reserve.
     pub spares_events: bool,
@@ -93,7 +93,7 @@ struct State {
     /// How many times in a row each account was blocked. Each further block makes the wait longer.
     /// A successful call resets the number.
     strikes: HashMap<Resource, u32>,
-    /// What this process itself spent from each account, with the period in which it was spent.
+    /// What this process itself spent from each account, with the period of the spending.
     own: HashMap<Resource, (i64, u64)>,
 }
 
@@ -116,7 +116,7 @@ pub struct Budgets {
     /// The share, in percent, that sweeps leave for events and operators.
     reserve: u64,
     /// The number of equal parts into which the accounts are divided. It is more than 1 if several
-    /// processes use the credential and cannot tell each other what they spent.
+    /// processes use the credential but cannot tell each other their spending.
     parts: u64,
     state: Arc<Mutex<State>>,
 }
@@ -182,8 +182,8 @@ impl Budgets {
         Ok(())
     }
 
-    /// Adds the cost of a call to the budget again, because the vendor does not count a call whose
-    /// answer is "not modified". Call [`Budgets::report`] with the vendor's figures afterwards.
+    /// Adds the cost of a call to the budget again, because the vendor does not count a call with
+    /// the answer "not modified". Call [`Budgets::report`] with the vendor's figures afterwards.
     pub fn give_back(&self, resource: Resource, cost: u64) {
         let State { accounts, own, .. } = &mut *self.state();
         let Some(account) = accounts.get_mut(&resource) else { return };
@@ -196,9 +196,9 @@ impl Budgets {
     }
 
     /// Records the figures of a vendor's answer. Answers can arrive in another order than their
-    /// calls, so within one period the lowest figure counts. Figures of an earlier period are
-    /// ignored, with one exception. If the known period is over or its end is not credible, a clock
-    /// was ahead when the known period was recorded. The figures then count.
+    /// calls, so Beadle uses the lowest figure within one period. Figures of an earlier period are
+    /// ignored, with one exception. Beadle uses them if the known period is over or its end is not
+    /// credible: a clock was then ahead when Beadle recorded the known period.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);
@@ -250,7 +250,7 @@ impl Budgets {
         state.block(Resource::Credential, until, now)
     }
 
-    /// Records that the vendor accepted the credential, which ends the block of the credential.
+    /// Records that the vendor accepted the credential. This ends the block of the credential.
     pub fn accepted(&self) {
         let mut state = self.state();
         state.strikes.remove(&Resource::Credential);

@@ -1,6 +1,6 @@
-//! Finds the changes that a new policy causes: the difference between its plan and the plan of the
-//! policy before it, over the same observed state. The comparison goes value by value. One write can
-//! set a value for which only the new policy asks, together with values that repair drift.
+//! Finds the changes that a new policy causes. It compares the plan of the policy with the plan of
+//! the earlier policy, over the same observed state. The comparison goes value by value. One write
+//! can set a value that only the new policy asks for, together with values that repair drift.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,9 +32,10 @@ impl Leave {
 
 /// The instructions of a write. They can have more than the values that the change shows.
 pub trait Instructions {
-    /// Returns what the write sends although the values of the change do not show it, such as the
+    /// Returns the part of the write that the values of the change do not show, such as the
     /// parameters of a new ruleset. `None` means that the values show everything. Two writes with
-    /// different texts are different writes. The text has no secret, but at most the digest of one.
+    /// different texts are different writes. The text contains no secret. It may contain the digest
+    /// of a secret.
     fn unshown(&self) -> Option<String>;
 }
 
@@ -44,7 +45,8 @@ impl Instructions for () {
     }
 }
 
-/// The place of a value: everything that identifies the value, except for its new content.
+/// The place of a value. It contains everything that identifies the value, except for its new
+/// content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Place {
     aspect: String,
@@ -52,7 +54,7 @@ struct Place {
     reaches: u32,
     name: String,
     before: String,
-    /// The same value can have another risk, because the risk can depend on other values.
+    /// Two equal values can have different risks, because the risk can depend on other values.
     risk: Risk,
     unshown: Option<String>,
 }
@@ -77,11 +79,11 @@ type Identity = (Place, String);
 /// The number of values of one identity, by their leaves.
 type Leaves = BTreeMap<Leave, usize>;
 
-/// The values that some plans of one key set or remove, such as the plans of the policy before.
+/// The values that some plans of one key set or remove, such as the plans of the earlier policy.
 #[derive(Debug, Default)]
 pub struct PlannedValues {
-    /// How often each value occurs in one plan at most. Two equal values of a plan are known only if
-    /// another plan has two of them as well.
+    /// The maximum number of times that each value occurs in one plan. If a plan has the same value
+    /// twice, both are known only if one added plan has it twice as well.
     counts: HashMap<Identity, Leaves>,
     /// The new contents that are objects.
     objects: HashMap<(Place, Leave), Vec<Map<String, Value>>>,
@@ -99,9 +101,10 @@ pub struct Caused {
 }
 
 impl Caused {
-    /// Returns the writes that the guard checks and that an approval of `plan` lets pass. A write is
-    /// not among them if it also removes, weakens or exposes a value that `plan` does not show. If a
-    /// write always needs an approval, any of its values can be the reason, so `plan` must show all.
+    /// Returns the writes that the guard checks and that an approval of `plan` allows. A write is
+    /// left out if it removes, weakens or exposes a value that `plan` does not show. If a write
+    /// always needs an approval, any of its values can be the reason. `plan` must then show all of
+    /// them.
     pub fn approvable(&self) -> Vec<Change<()>> {
         let shows_all = |shown: &Change<()>, write: &Change<()>| {
             let must_show = |field: &&Field| write.stop.is_some() || field.risk.is_guarded();
@@ -137,8 +140,8 @@ impl PlannedValues {
         }
     }
 
-    /// Returns the part of a plan of the same key that the added plans do not have. If Beadle may
-    /// write a value with less approval than in the added plans, the value is new. The changes of the
+    /// Returns the part of a plan of the same key that the added plans do not have. A value is also
+    /// new if Beadle needs less approval to write it than in the added plans. The changes of the
     /// part stay, even if they depend on a change that is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
@@ -167,8 +170,8 @@ impl PlannedValues {
         Caused { plan, writes, drift }
     }
 
-    /// Leaves out the keys of a new content that another plan sets to the same. The value of a write
-    /// that can need an approval stays whole, because any key can be the reason.
+    /// Leaves out each key of a new content that another plan sets to the same value. If a write
+    /// can need an approval, its value stays whole, because any key can be the reason.
     fn without_known_keys<W: Instructions>(
         &self,
         change: &Change<W>,
@@ -204,14 +207,14 @@ fn narrowed(mut change: Change<()>, own: Vec<Field>) -> Change<()> {
     }
     let leave = Leave::of(&change);
     change.fields = own;
-    // A mode allows or refuses a write as a whole, also because of a value that is left out.
+    // A mode allows or refuses the whole write. A value that is left out can be the reason too.
     if leave == Leave::Refused && change.mode.allows(&change.risks()) {
         change.mode = Mode::Observe;
     }
     change
 }
 
-/// Returns the values of a change. A change without a value counts as one value.
+/// Returns the values of a change. If a change has no value, it counts as one value.
 fn values<W>(change: &Change<W>) -> Vec<Field> {
     if !change.fields.is_empty() {
         return change.fields.clone();
@@ -220,7 +223,7 @@ fn values<W>(change: &Change<W>) -> Vec<Field> {
     vec![Field { name: String::new(), before, after, asked: None, risk: Risk::Changes }]
 }
 
-/// Takes one known value that Beadle may write at least as far as `leave`.
+/// Takes one known value if Beadle may write it with as little approval as `leave`, or less.
 fn take(leaves: &mut Leaves, leave: Leave) -> bool {
     let found = leaves.range_mut(leave..).find(|(_, count)| **count > 0);
     let Some((_, count)) = found else { return false };
@@ -267,7 +270,7 @@ mod tests {
         let found = caused(vec![change("", vec![wiki()])], vec![change("", vec![wiki(), issues()])]);
         assert_eq!(names(&found.plan), ["has_issues"]);
         assert_eq!(found.drift, 1);
-        // An approval is about the write, which also has the drift.
+        // An approval is about the whole write, and the write also contains the drift.
         assert_eq!(found.approvable(), [change("", vec![wiki(), issues()])]);
         let found = caused(vec![change("", vec![issues()])], vec![change("", vec![wiki(), issues()])]);
         assert_eq!((names(&found.plan), found.drift), (vec!["has_wiki"], 1));
@@ -275,7 +278,8 @@ mod tests {
         assert_eq!(GateSums::of(&[found.plan]).risks.removes, 0, "drift does not count");
     }
 
-    /// Returns the plan of a policy over some keys. Both are numbers; the policy can leave a key alone.
+    /// Returns the plan of a policy for some keys. `live` and `declared` are numbers. The policy
+    /// can leave a key alone.
     fn planned(live: &[u8], declared: &[Option<u8>]) -> Vec<Change<()>> {
         let risk = |from: u8, to: u8| if to < from { Risk::Weakens } else { Risk::Changes };
         let fields: Vec<Field> = live
@@ -404,13 +408,13 @@ mod tests {
         let found = caused(vec![asks(vec![one])], vec![whole]);
         assert_eq!((names(&found.plan), found.drift), (vec!["b"], 1));
         assert!(found.approvable().is_empty(), "nobody saw the other value, and it may be the reason");
-        // The content of a value stays whole for the same reason.
+        // The content of a value stays whole, because the risk can depend on any of its keys.
         let other = value("b", Value::Null, json!({ "x": 1, "y": 3 }), Risk::Changes);
         let found = caused(vec![asks(vec![two])], vec![asks(vec![other.clone()])]);
         assert_eq!(found.plan.changes, [asks(vec![other])]);
     }
 
-    /// Instructions with a content that no value shows.
+    /// Instructions with a part that no value of the change shows.
     struct Body(&'static str);
 
     impl Instructions for Body {

@@ -11,16 +11,16 @@ use crate::store::{DeliveryRow, Listing, Store, StoreError};
 const MOST: usize = 5;
 /// The number of deliveries that one call reads.
 const PAGE: u32 = 50;
-/// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and they come
-/// first in the list.
+/// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and these
+/// come first in the list.
 const PAGES: u32 = 10;
-/// How long before a mark of the key the delivery of an origin can have arrived. The run of the
-/// origin marks the key, and this run can wait for a debounce or for another try.
+/// The maximum time between the delivery of an origin and the mark that it causes. The run of the
+/// origin marks the key. This run can wait for a debounce or for another try.
 const EARLIER: Duration = Duration::from_secs(600);
 
-/// Returns the deliveries that made a key due since a time, and that arrived before the plan was
-/// made. A later delivery cannot explain what the plan found. The runs of the keys in `origins` mark
-/// this key too, so their deliveries also count.
+/// Returns the deliveries that made a key due after a given time and arrived before the plan was
+/// made. A later delivery cannot explain what the plan found. The runs of the keys in `origins`
+/// mark this key too, so the deliveries of those keys also count.
 pub(crate) async fn causes(
     store: &dyn Store,
     key: &Key,
@@ -58,7 +58,7 @@ async fn deliveries(
         let rows = store.deliveries(Listing { after, since: Some(since), key, limit: PAGE }).await?;
         let is_last = rows.len() < PAGE as usize;
         for row in rows.into_iter().filter(|row| row.received <= until) {
-            // A delivery that arrives meanwhile moves the others to the next page.
+            // A delivery that arrives during the search moves the others to the next page.
             if !found.iter().any(|known| (&known.source, &known.id) == (&row.source, &row.id)) {
                 found.push(row);
             }

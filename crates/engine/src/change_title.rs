@@ -9,7 +9,8 @@ use crate::plan::{Change, Field, Risk};
 const WORD: usize = 40;
 
 /// Returns what a change is about, with the values of one risk, such as `team core: permission →
-/// pull`. A part that appears or disappears as a whole, such as a team, has only its name.
+/// pull`. If a whole part appears or disappears, such as a team, the title has only the name of the
+/// part.
 pub fn change_title<W>(change: &Change<W>, risk: Risk) -> String {
     let fields = || change.fields.iter().filter(move |field| field.risk == risk);
     let is_whole = fields().any(|field| field.before.is_null() || field.after.is_null());

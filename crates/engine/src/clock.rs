@@ -72,8 +72,8 @@ impl Clock {
         Self(Arc::new(Source::System))
     }
 
-    /// Returns a clock for tests. It begins at `start`, follows tokio's time, which a test can
-    /// pause, and can jump.
+    /// Returns a clock for tests. The clock begins at `start` and follows tokio's time, which a
+    /// test can pause. The clock can also jump.
     pub fn simulated(start: Time) -> Self {
         Self(Arc::new(Source::Simulated {
             start: start.0,

@@ -1,9 +1,9 @@
 //! Finds contested changes. If Beadle makes the same change very often within an hour, another
-//! writer must be undoing it each time.
+//! writer probably undoes it each time.
 //!
-//! Beadle holds a contested change that removes, weakens or exposes until an operator approves it.
-//! Beadle writes any other contested change again at growing intervals, so that a protection never
-//! stays off because of the other writer.
+//! If a contested change removes, weakens or exposes something, Beadle holds it until an operator
+//! approves it. Beadle repeats any other contested change at growing intervals. A protection
+//! therefore never stays off because of the other writer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::key::Key;
 use crate::plan::{Change, Field, Plan};
 use crate::store::{Listing, Store};
 
-/// The period over which Beadle counts how often it made the same change.
+/// The period that Beadle searches for repeated writes of the same change.
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long Beadle waits before it writes a contested change for the first time again. The wait
+/// How long Beadle waits before it writes a contested change again for the first time. The wait
 /// doubles with each further write, up to an hour.
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The contested changes of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Contested {
-    /// The aspects whose guarded changes must be held, each with the reason.
+    /// The aspects with guarded changes that must be held, each with the reason.
     held: HashMap<String, String>,
     /// The unguarded changes that must wait, by their position in the plan. Each has the time of
     /// its next write and the reason.
@@ -45,19 +45,19 @@ impl Contested {
     }
 }
 
-/// Why an intent of the journal does not count as a certain write.
+/// Why an intent in the journal is not a certain write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,
     Lost,
 }
 
-/// How often Beadle wrote the same value, by the journal.
+/// How often Beadle wrote the same value, according to the journal.
 #[derive(Clone, Copy, Default)]
 struct Made {
     times: u32,
-    /// The number of writes whose answer was lost. They count only for guarded changes. For other
-    /// changes, an outage of the vendor must not look like a second writer.
+    /// The number of writes with a lost answer. They count only for guarded changes. If other
+    /// changes were counted too, an outage of the vendor would look like a second writer.
     lost: u32,
     last: Time,
 }
@@ -83,7 +83,7 @@ pub(crate) async fn contested<W>(
     if plan.changes.is_empty() || repeats == 0 {
         return Ok(found);
     }
-    // A contested change stays contested, even while the vendor has the value that Beadle wrote.
+    // A contested change stays contested even while the vendor has the value that Beadle wrote.
     for hold in store.holds_of(key).await? {
         if hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded() {
             found.held.insert(hold.change.aspect, hold.why);

@@ -13,15 +13,15 @@ pub struct Delivery {
     pub source: String,
     /// The id that the sender gave to the delivery. It is unique together with `source`.
     pub id: String,
-    /// The name that the sender gives to the event, such as `repository.created`.
+    /// The sender's name for the event, such as `repository.created`.
     pub event: String,
-    /// The person or program that caused the event, as the sender names it. Beadle only writes it
-    /// to the journal.
+    /// The sender's name for the person or program that caused the event. Beadle only writes it to
+    /// the journal.
     pub actor: Option<String>,
     /// The configured organisation or directory that the delivery is about; `-` if the delivery
     /// names none.
     pub instance: String,
-    /// The time at which Beadle received the delivery.
+    /// The time when Beadle received the delivery.
     pub received: Time,
     /// The body, exactly as received. Beadle never stores the headers of the request.
     pub body: Vec<u8>,
@@ -32,9 +32,9 @@ pub struct Delivery {
 pub struct Mark {
     /// The key that becomes due.
     pub key: Key,
-    /// The lane in which the key becomes due.
+    /// The lane of the key from this mark.
     pub lane: Lane,
-    /// The vendor's name for the thing, such as GitHub's node id, which makes the lookup faster.
+    /// The vendor's name for the thing, such as GitHub's node id. It makes the lookup faster.
     /// Beadle never trusts the hint: it checks that each answer belongs to the key.
     pub hint: Option<String>,
     /// The span that made the key due, if there is one.

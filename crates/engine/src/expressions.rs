@@ -1,5 +1,5 @@
-//! The engine of expressions and templates. The dispatches and the attributes of the configuration,
-//! and the rules of a policy use it.
+//! The engine of expressions and templates. Three parts of Beadle use it: the dispatches, the
+//! attributes in the configuration, and the rules of a policy.
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
@@ -7,7 +7,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 /// bytes of output also cost one unit.
 const FUEL: u64 = 100_000;
 
-/// Returns an environment for templates and expressions. `undefined` says what happens if one of
+/// Returns an environment for templates and expressions. `undefined` decides what happens if one of
 /// them names a value that does not exist.
 pub fn environment<'a>(undefined: UndefinedBehavior) -> Environment<'a> {
     let mut environment = Environment::new();
@@ -26,8 +26,8 @@ pub fn wrong(key: &str, error: &minijinja::Error) -> String {
     format!("{key}: {error:#}")
 }
 
-/// Returns an error if a template does too much work even without a payload. It ignores all other
-/// errors, because they may be caused by the missing payload.
+/// Returns an error if a template does too much work even without a payload. The function ignores
+/// all other errors, because the missing payload may cause them.
 pub fn check_work<T>(key: &str, tried: Result<T, minijinja::Error>) -> Result<(), String> {
     match tried {
         Err(error) if error.kind() == ErrorKind::OutOfFuel => Err(wrong(key, &error)),

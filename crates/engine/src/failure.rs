@@ -11,15 +11,16 @@ pub enum Class {
     Retry,
     /// A budget is used up. Beadle retries at `until`.
     RateLimited {
-        /// The time from which the vendor, or Beadle's own count of the budget, allows calls again.
+        /// The time when calls are allowed again, by the vendor or by Beadle's own count of the
+        /// budget.
         until: Time,
         /// True if only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,
     },
     /// Something changed between the read and the write. Beadle reads again.
     Conflict,
-    /// The vendor refused the request. A person must repair the cause, such as a missing
-    /// permission, a wrong name or a feature that the plan of the account lacks.
+    /// The vendor refused the request. A person must repair the cause. Examples are a missing
+    /// permission, a wrong name, or a feature that the account's plan does not include.
     Rejected,
     /// Beadle has a defect, or the store does not work.
     Fatal,
@@ -44,10 +45,10 @@ pub struct Failure {
     pub class: Class,
     /// What Beadle tried to do, what went wrong, and what the user can do.
     pub text: String,
-    /// True if an earlier part of the same action succeeded. The class then describes only the part
-    /// that failed.
+    /// True if an earlier part of the same action succeeded. The class then describes only the
+    /// failed part.
     pub is_partial: bool,
-    /// True if other requests need not wait for the limit that this request waits for. A run then
+    /// True if the limit that this request waits for does not apply to other requests. A run then
     /// goes on with the changes of other aspects.
     pub spares_others: bool,
 }
@@ -58,14 +59,14 @@ impl Failure {
         Self { class, text: text.to_string(), is_partial: false, spares_others: false }
     }
 
-    /// Records that an earlier part of the same action succeeded.
+    /// Records that an earlier part of the same action succeeded before this failure.
     #[must_use]
     pub fn after_a_part(mut self) -> Self {
         self.is_partial = true;
         self
     }
 
-    /// Returns whether Beadle must plan again at once, because there is nothing to wait for.
+    /// Returns whether Beadle must plan again at once, because it has no reason to wait.
     pub fn asks_for_another_plan(&self, now: Time) -> bool {
         matches!(self.class, Class::RateLimited { until, .. } if until <= now)
     }

@@ -1,6 +1,6 @@
-//! The gate, which a new generation of a policy passes before Beadle uses it. Beadle plans the
-//! generation without writing, adds up what it would write, and holds the whole generation if the
-//! sum exceeds a limit.
+//! The gate, which checks a new generation of a policy before Beadle uses it. Beadle plans the
+//! generation without writing, and adds up the changes. If the sum exceeds a limit, the gate holds
+//! the whole generation.
 //!
 //! All rules of the gate are pure functions over plans.
 
@@ -15,8 +15,8 @@ use crate::plan::{Change, Plan, Risk, Risks};
 /// The kind of the notes about held generations, see [`crate::Metadata::KIND`].
 pub const HELD_NOTE: &str = "held-generation";
 
-/// Returns whether the hold in the note with this name belongs to a command, such as
-/// `acme (command)`. The exit code of the command reports the hold, so no metric counts it.
+/// Returns whether the hold in the note with this name belongs to a command, such as `acme
+/// (command)`. The exit code of the command reports the hold, so no metric counts such a hold.
 pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
@@ -61,7 +61,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The limits for one generation. A generation that exceeds one of them needs an approval.
+/// The limits for one generation. A generation that exceeds any limit needs an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateLimits {
     /// The maximum number of removals.
@@ -72,8 +72,8 @@ pub struct GateLimits {
     pub exposes: u32,
     /// The maximum number of additions.
     pub creates: u32,
-    /// The maximum share of the repositories, in percent, in which the generation may remove,
-    /// weaken or expose something.
+    /// The maximum share of the repositories, in percent, where the generation may remove, weaken
+    /// or expose something.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -81,12 +81,11 @@ pub struct GateLimits {
 }
 
 impl GateLimits {
-    /// The maximum number of additions, unless the configuration sets another one.
+    /// The maximum number of additions if the configuration sets none.
     pub const CREATES: u32 = 1000;
-    /// The maximum share of the repositories in percent, unless the configuration sets another one.
+    /// The maximum share of the repositories, in percent, if the configuration sets none.
     pub const PERCENT: u32 = 10;
-    /// The number of repositories that is always allowed, unless the configuration sets another
-    /// one.
+    /// The number of repositories that is always allowed if the configuration sets none.
     pub const REPOSITORIES: u32 = 3;
 
     fn of(&self, risk: Risk) -> Option<u32> {
@@ -105,12 +104,12 @@ impl GateLimits {
 pub struct GateSums {
     /// The number of values, by risk.
     pub risks: Risks,
-    /// The number of repositories in which something is removed, weakened or exposed.
+    /// The number of repositories where something is removed, weakened or exposed.
     pub repositories: u64,
 }
 
 impl GateSums {
-    /// Adds up the changes of plans. Changes that their mode does not allow do not count.
+    /// Adds up the changes of plans. A change does not count if its mode does not allow it.
     pub fn of<'a, W: 'a>(plans: impl IntoIterator<Item = &'a Plan<W>>) -> Self {
         let mut sums = Self::default();
         for plan in plans {
@@ -193,8 +192,8 @@ impl fmt::Display for GateVerdict {
 }
 
 /// Compares the sums of a generation with the limits. `repositories_touched` is the number of
-/// repositories in which the generation removes, weakens or exposes something. `total` is the
-/// number of all repositories of the organisation.
+/// repositories where the generation removes, weakens or exposes something. `total` is the number
+/// of all repositories of the organisation.
 pub fn check_gate(limits: &GateLimits, sums: &Risks, repositories_touched: u64, total: u64) -> GateVerdict {
     let mut exceeded: Vec<ExceededLimit> = Vec::new();
     for risk in Risk::ALL.into_iter().rev() {
@@ -216,22 +215,24 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
     change.mode.allows(&change.risks())
 }
 
-/// Returns whether an operator who approves a generation must see a change: the gate counts it, or
-/// the change always needs an approval, which the approval of the generation also is.
+/// Returns whether an operator must see a change before an approval of its generation. This is true
+/// if the gate counts the change. It is also true if the change always needs an approval, because
+/// the approval of the generation is then that approval too.
 pub fn is_counted<W>(change: &Change<W>) -> bool {
     let risks = change.risks();
     is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0 || change.stop.is_some())
 }
 
-/// Returns a short code that identifies all changes of the plans that the gate counts, and which of
-/// them always need an approval. It does not depend on the order of the plans. An approval of a
-/// generation is bound to this code.
+/// Returns a short code that identifies all changes of the plans that the gate counts. The code
+/// also shows which of them always need an approval. It does not depend on the order of the plans.
+/// An approval of a generation is bound to this code.
 pub fn plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
     code_of(plans, |change| is_counted(change).then_some(if change.stop.is_some() { " asks" } else { "" }))
 }
 
-/// Returns a short code that identifies all changes of the plans, also those that the gate does not
-/// count, and which of them the modes let Beadle write. It does not depend on the order of the plans.
+/// Returns a short code that identifies all changes of the plans, including those that the gate
+/// does not count. The code also shows which changes the modes let Beadle write. It does not depend
+/// on the order of the plans.
 pub fn whole_plan_digest<'a, W: 'a>(plans: impl IntoIterator<Item = (&'a Key, &'a Plan<W>)>) -> String {
     code_of(plans, |change| Some(if is_allowed(change) { "" } else { " skipped" }))
 }

@@ -1,5 +1,5 @@
-//! Limits for globs, which come from people and from vendors. The glob library panics if it cannot
-//! build the regular expression of a glob, for example with 250 nested braces.
+//! Limits for globs. People and vendors write globs. The glob library panics if it cannot build the
+//! regular expression of a glob, for example with 250 nested braces.
 
 /// The maximum length of a glob, in characters.
 const LONGEST: usize = 1_000;

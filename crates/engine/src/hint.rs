@@ -1,12 +1,12 @@
 //! The hint of a mark: the vendor's name for the thing. The hint also says whether the run may use
-//! answers of earlier reads. Only a sweep makes such a hint. The lane does not say it, because an
+//! answers of earlier reads. Only a sweep makes such a hint. The lane cannot replace the hint: an
 //! event that Beadle's own login caused also has the lane of a sweep.
 
 /// If a hint ends with this text, the run may use earlier answers. No node id ends with this text.
 const SWEPT: &str = "#swept";
 
-/// Returns the hint with which a sweep marks the thing that has this name at the vendor. A run with
-/// this hint may use answers of earlier reads.
+/// Returns the hint for a thing that a sweep marks. `name` is the vendor's name for the thing. A
+/// run with this hint may use answers of earlier reads.
 pub fn swept_hint(name: &str) -> String {
     format!("{name}{SWEPT}")
 }
@@ -22,7 +22,7 @@ pub fn read_hint(hint: &str) -> (&str, bool) {
 /// Returns the hint of a key after a mark. `before` is the hint of the key, and `mark` the hint of
 /// the mark. `is_covered` is true if completed runs cover all earlier marks of the key.
 ///
-/// The run that covers several marks may use earlier answers only if each of the marks allows it.
+/// A run that covers several marks may use earlier answers only if each of the marks allows it.
 pub(crate) fn merged_hint(before: Option<&str>, mark: Option<&str>, is_covered: bool) -> Option<String> {
     let allows = |hint: Option<&str>| hint.is_some_and(|hint| read_hint(hint).1);
     let (name, _) = read_hint(mark.or(before)?);
@@ -52,7 +52,8 @@ mod tests {
             (plain, swept, false, plain),
             (swept, swept, false, swept),
             (swept, plain, false, plain),
-            // A mark without a hint allows nothing, and the name of an earlier mark still helps.
+            // A mark without a hint does not allow earlier answers. The name from an earlier mark
+            // still helps.
             (swept, None, false, plain),
             (swept, None, true, plain),
             (Some("old"), plain, false, plain),

@@ -1,5 +1,5 @@
-//! The journal, which is the record of Beadle's work: what it wrote, held and refused, when, and
-//! why.
+//! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused,
+//! when, and why.
 
 mod detail;
 mod operator;
@@ -28,16 +28,17 @@ pub enum EntryKind {
     /// A write is about to begin. If an intent has no result, the process ended during the write,
     /// and Beadle reads the key again.
     Intent,
-    /// A write ended. The entry has its result.
+    /// A write ended. The entry contains the result of the write.
     Result,
-    /// A run ended. The entry has the number of changes, the holds and the unknown parts.
+    /// A run ended. The entry contains the number of changes, the holds and the unknown parts.
     Run,
-    /// An operator did something: a pause, a resume, an approval, an undo, a waiver, a retry or a rebind.
+    /// An operator did something: a pause, a resume, an approval, an undo, a waiver, a retry or a
+    /// rebind.
     Operator,
-    /// Beadle refused a webhook whose sender is not configured.
+    /// Beadle refused a webhook from a sender that is not configured.
     Refused,
-    /// A sweep ended. The entry has the numbers of checked, drifted, repaired, held, failed and
-    /// unknown keys.
+    /// A sweep ended. The entry contains the numbers of checked, drifted, repaired, held, failed
+    /// and unknown keys.
     Sweep,
     /// A search for missed deliveries ended.
     Recovery,
@@ -45,7 +46,7 @@ pub enum EntryKind {
     Dispatch,
     /// An aspect of the key became contested.
     Contested,
-    /// A generation of a policy came into force, the gate held one, such a hold ended, or a waiver
+    /// A generation of a policy came into force, a hold of a generation began or ended, or a waiver
     /// ended.
     Policy,
     /// A newer version of Beadle wrote the entry, and this version does not know its kind. Beadle
@@ -76,11 +77,11 @@ impl EntryKind {
 /// One entry of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The number of the entry. Numbers begin at 1 and follow the order of writing. The number is 0
-    /// until the entry is stored.
+    /// The number of the entry. Numbers begin at 1 and follow the order of the writes. The number
+    /// is 0 until the entry is stored.
     #[serde(default)]
     pub seq: u64,
-    /// The time at which the reported thing happened.
+    /// The time of the reported event.
     pub at: Time,
     /// What the entry reports.
     pub kind: EntryKind,
@@ -90,16 +91,17 @@ pub struct Entry {
     pub subject: String,
     /// The number of the intent that this result belongs to; `None` for all other kinds.
     pub intent: Option<u64>,
-    /// The trace of the run that wrote the entry. `None` without traces, and if the trace is not
-    /// exported.
+    /// The trace of the run that wrote the entry. `None` if Beadle records no traces, or if the
+    /// trace is not exported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceId>,
-    /// The facts of the entry. Their shape depends on the kind.
+    /// The facts of the entry. The shape of the facts depends on the kind.
     pub detail: Detail,
 }
 
 impl Entry {
-    /// Returns the entry of an operator's action on a key or a scope, which people call `subject`.
+    /// Returns the entry of an operator's action on a key or a scope. `subject` is its name for
+    /// people.
     pub fn of_operator(action: OperatorAction, (key, subject): (&str, &str), at: Time) -> Self {
         Self {
             seq: 0,

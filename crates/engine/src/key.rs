@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The name of a unit of work, in the form `kind:instance:id`. The engine does not interpret the
-/// parts. The id is the vendor's id, which never changes.
+/// parts. The id comes from the vendor and never changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key(String);
@@ -18,7 +18,7 @@ pub struct KeyError(String);
 
 impl Key {
     /// Creates a key from its parts. A colon in `kind` or `instance` is written as `%3A`. A plain
-    /// colon would end the part, and the key would belong to another instance. Names in the
+    /// colon would end the part. The key would then belong to another instance. Names in the
     /// configuration cannot contain a colon.
     pub fn new(kind: &str, instance: &str, id: impl fmt::Display) -> Self {
         let part = |text: &str| text.replace(':', "%3A");
@@ -66,8 +66,8 @@ impl FromStr for Key {
     }
 }
 
-/// Replaces the character U+0000, which PostgreSQL cannot store. Otherwise one such id in the list
-/// of a vendor would prevent that any key of the list becomes due.
+/// Replaces the character U+0000, which PostgreSQL cannot store. One id with this character in a
+/// vendor's list would otherwise prevent all keys of the list from becoming due.
 fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
@@ -88,7 +88,7 @@ impl From<Key> for String {
 /// All keys of one kind and one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyScope {
-    /// The text that all keys of the scope begin with.
+    /// The text at the beginning of all keys of the scope.
     prefix: String,
 }
 
@@ -103,7 +103,7 @@ impl KeyScope {
         key.as_str().starts_with(&self.prefix)
     }
 
-    /// Returns the text with which all keys of the scope begin.
+    /// Returns the text at the beginning of all keys of the scope.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -142,8 +142,8 @@ impl Lane {
         }
     }
 
-    /// Returns the lane that is stored under this name. A lane that only a newer version knows
-    /// counts as the last one: the key stays due, and it takes nothing from a more urgent key.
+    /// Returns the lane with this stored name. If only a newer version knows the lane, the result
+    /// is the last lane. The key stays due, and takes nothing from a more urgent key.
     pub fn stored(name: &str) -> Self {
         name.parse().unwrap_or(Self::Sweep)
     }

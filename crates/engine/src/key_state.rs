@@ -1,6 +1,6 @@
-//! The state of each key: the changes and parts that its last run could not write or read. The
-//! store keeps the state, so that an operator needs no search in the journal. The journal also has
-//! no entry of a run that found nothing to do, so only the states list all keys.
+//! The state of each key: everything that its last run could not read or write. The store keeps the
+//! state, so that an operator need not search the journal. Only the states list all keys, because
+//! the journal has no entry of a run that found nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub enum DriftCause {
     Mode,
     /// The guard holds the change.
     Held,
-    /// Another writer undoes the change, and Beadle writes it again later.
+    /// Another writer undoes the change. Beadle writes it again later.
     Contested,
     /// The write failed, or the run ended before it reached the change.
     Failed,
@@ -41,7 +41,7 @@ impl From<String> for DriftCause {
 }
 
 impl DriftCause {
-    /// Returns the cause that a result has, or `None` if the change was written.
+    /// Returns the cause for a result; `None` if the change was written.
     fn of(result: &StepResult) -> Option<Self> {
         match result {
             StepResult::Written => None,
@@ -70,7 +70,7 @@ impl DriftCause {
 pub struct KeyState {
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The time since which the key is as declared, is not as declared, or is skipped.
+    /// The time since which the key has been as declared, not as declared, or skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,
@@ -150,9 +150,9 @@ impl KeyState {
         Ok(all)
     }
 
-    /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys,
-    /// and begins after the name `after`; the first page begins after an empty name. Also returns the
-    /// name after which the next page begins; `None` on the last page.
+    /// Lists keys that are not as declared, each with its state. The page has at most `limit` keys
+    /// and begins after the name `after`. For the first page, `after` is empty. Also returns the
+    /// last name of the page, to read the next page; `None` on the last page.
     pub async fn page(
         store: &dyn Store,
         after: &str,
@@ -169,8 +169,8 @@ impl KeyState {
         Self::listed(store, &format!("{kind}:")).await
     }
 
-    /// Lists keys of one kind, each with its state. The pages are those of [`Self::page`], but a page
-    /// also has the keys that are as declared.
+    /// Lists keys of one kind, each with its state. The pages are those of [`Self::page`], but also
+    /// contain the keys that are as declared.
     pub async fn page_of_kind(
         store: &dyn Store,
         kind: &str,
@@ -199,8 +199,8 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys of a scope that are not in `keys`. The things of these keys do
-    /// not exist any more, so no run looks at them.
+    /// Deletes the states of the keys of a scope that are not in `keys`. The things of these keys
+    /// no longer exist, so no run reads them.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,
@@ -224,7 +224,7 @@ impl KeyState {
             (before.is_settled(), before.skipped.is_some()) != (found.is_settled(), found.skipped.is_some())
         };
         let since = match &before {
-            // If the stored time is in the future, the clock that set it was wrong.
+            // If the stored time is in the future, a wrong clock set it.
             Some(before) if !is_other(before) => before.since.min(now),
             _ => now,
         };

@@ -1,5 +1,5 @@
-//! When Beadle last read the parts of a thing that it does not read in every sweep. The store keeps
-//! one note for each key.
+//! The times of Beadle's last reads of the parts that it does not read in every sweep. The store
+//! keeps one note for each key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +13,14 @@ use crate::store::{Store, StoreError};
 /// The last read of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRead {
-    /// A time before the read began. The part was not read at an earlier time.
+    /// A time before the read began. The read did not begin before this time.
     pub at: Time,
     /// The digest of what the policy declared for the part. It is empty if the next sweep must read
     /// the part.
     pub declared: String,
-    /// The digest of everything else that Beadle compared, if the part was as declared and the store
-    /// must not keep the vendor's answer. Then a sweep can use this digest in place of the answer.
+    /// The digest of everything else that Beadle compared. It is set if the part was as declared
+    /// and the store must not keep the vendor's answer. A sweep can then use this digest in place
+    /// of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreed: Option<String>,
 }
@@ -42,8 +43,8 @@ impl LastRead {
         Note::of(&[key.as_str()])
     }
 
-    /// Forgets the reads of a key, so that the next sweep reads all parts. The note stays: it shows
-    /// that sweeps do not read all parts of this key each time.
+    /// Forgets the reads of a key, so that the next sweep reads all parts. The note itself stays.
+    /// It shows that sweeps do not read all parts of this key each time.
     pub async fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
         let note = Self::note(key);
         match note.get(store).await? {

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use crate::clock::Time;
 
-/// The minimum time from one look at the queue to the next, if the bell is the reason of the next
-/// one. Under load, the bell rings with each webhook, and a look costs more than a webhook. A key of
-/// an event waits longer for the end of its debounce.
+/// The minimum time between two looks at the queue, if the bell is the reason for the second look.
+/// Under load, the bell rings with each webhook, and a look costs more than a webhook. A key of an
+/// event waits longer than that for the end of its debounce.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// Returns how long a worker waits after the bell has rung. It looked at the queue at `looked`.
+/// Returns how long a worker waits after the bell has rung. `looked` is the time of the worker's
+/// last look at the queue.
 pub(crate) fn wait_after_ring(looked: Time, now: Time) -> Duration {
-    // If the clock was set back, the worker does not wait for it.
+    // If the clock was set back, the worker does not wait until the clock catches up.
     (looked + BETWEEN_LOOKS).since(now).min(BETWEEN_LOOKS)
 }
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Risk, Risks};
 
 /// The mode of an organisation, a layer, an aspect or a group. If several modes apply to one
-/// change, the most careful mode counts.
+/// change, Beadle uses the most careful mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Beadle plans and writes nothing. New organisations start in this mode.
+    /// Beadle makes plans and writes nothing. New organisations start in this mode.
     #[default]
     Observe,
     /// Beadle never removes, weakens or exposes.

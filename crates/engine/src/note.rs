@@ -21,19 +21,20 @@ pub trait Metadata: Serialize + DeserializeOwned {
     /// replaces such a value. Every other value counts as missing if it cannot be read, because
     /// Beadle can make it again.
     ///
-    /// An older version that reads a value ignores the fields that it does not know, and it stores
-    /// the value without them. A new field must therefore be one that can be missing.
+    /// An older version ignores fields that it does not know, and stores the value without them. A
+    /// new field must therefore be optional.
     const IS_NEEDED: bool = false;
 }
 
-/// The name of a note. The name is also the prefix of other notes, which [`Note::list`] lists.
+/// The name of a note. The name is also a prefix for the names of other notes. [`Note::list`] lists
+/// those notes.
 #[derive(Debug)]
 pub struct Note<M> {
     name: String,
     kind: PhantomData<fn() -> M>,
 }
 
-/// A value as it was read. [`Note::replace`] compares the stored value with it.
+/// A value as it was read. [`Note::replace`] compares it with the stored value.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
     /// The value. `None` if there is none, or if this version cannot read it and does not need it
@@ -43,19 +44,19 @@ pub struct Stored<M> {
 }
 
 impl<M> Stored<M> {
-    /// Returns the stored text, also if this version cannot read it as a value.
+    /// Returns the stored text, even if this version cannot read it as a value.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 }
 
 impl<M: Metadata> Note<M> {
-    /// Returns the note whose name has these parts after the kind, see [`note`].
+    /// Returns the note with these parts of the name after the kind, see [`note`].
     pub fn of(parts: &[&str]) -> Self {
         Self { name: note(M::KIND, parts), kind: PhantomData }
     }
 
-    /// Returns the name under which the store keeps the note.
+    /// Returns the name of the note in the store.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -71,7 +72,7 @@ impl<M: Metadata> Note<M> {
         found(&self.name, store.get(&self.name).await?.as_deref())
     }
 
-    /// Reads the value so that [`Self::replace`] can replace it.
+    /// Reads the value for a later [`Self::replace`].
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl<M: Metadata> Note<M> {
         store.forget(&self.name).await
     }
 
-    /// Lists the notes whose names begin with this name. Each entry has the rest of the note's
+    /// Lists the notes with names that begin with this name. Each entry has the rest of the note's
     /// name, and its value. The list leaves out values that cannot be read.
     ///
     /// # Errors
@@ -135,9 +136,9 @@ impl<M: Metadata> Note<M> {
         Ok(known)
     }
 
-    /// Lists notes as [`Self::list`] does, but at most `limit` of them. They come after the note
-    /// with the name `after`; if it is empty, the list begins with the first note. Also returns the
-    /// name after which the next page begins. It is `None` on the last page.
+    /// Lists notes as [`Self::list`] does, but at most `limit` of them. The list contains notes
+    /// after the name `after`. If `after` is empty, the list begins with the first note. Also
+    /// returns the last name of the page, to read the next page; `None` on the last page.
     pub async fn page(
         &self,
         store: &dyn Store,
@@ -150,7 +151,7 @@ impl<M: Metadata> Note<M> {
         Ok((self.known(notes)?, last))
     }
 
-    /// Reads the note that comes first if the notes of [`Self::list`] are sorted by name.
+    /// Reads the first note of [`Self::list`], in the order of the names.
     pub async fn first(&self, store: &dyn Store) -> Result<Option<(String, M)>, StoreError> {
         Ok(self.page(store, "", 1).await?.0.pop())
     }
@@ -190,10 +191,10 @@ fn read<M: Metadata>(text: &str) -> Option<M> {
 /// the same number of parts.
 ///
 /// In all parts except the last one, a colon is written as `%3A` and a percent sign as `%25`. Two
-/// different lists of parts therefore never have the same name. The last part is not changed, except
-/// for the character U+0000, which PostgreSQL cannot store: it is written as `%00`. If the last part
-/// is empty, the result is the prefix of the names of all notes that have the same
-/// other parts.
+/// different lists of parts therefore never have the same name. The last part is not changed, with
+/// one exception: the character U+0000 is written as `%00`, because PostgreSQL cannot store it. If
+/// the last part is empty, the result is a prefix for the names of all notes with the same other
+/// parts.
 pub fn note(kind: &'static str, parts: &[&str]) -> String {
     let mut name = kind.to_owned();
     for (at, part) in parts.iter().enumerate() {

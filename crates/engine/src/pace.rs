@@ -1,4 +1,4 @@
-//! Spreads bulk writes over time. A sweep with many writes leaves time between them, so that it
+//! Spreads bulk writes over time. A sweep with many writes pauses between the writes, so that it
 //! does not overload the vendor. While a run waits for its turn to write, its worker does other
 //! work. Beadle sends a write for an event at once.
 
@@ -17,14 +17,14 @@ const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first moment that no run has booked.
+    /// The earliest time that no run has booked.
     next: Time,
-    /// The time at which the last bulk write was sent.
+    /// The time of the last bulk write.
     last: Time,
     /// The time of the turn that each waiting key has booked.
     booked: HashMap<Key, Time>,
-    /// The number of processes that write with the same credential. If there are more processes,
-    /// each of them writes more slowly.
+    /// The number of processes that write with the same credential. The more processes there are,
+    /// the more slowly each of them writes.
     sharing: u32,
 }
 
@@ -55,8 +55,9 @@ impl WritePace {
         self.every * state.sharing.max(1)
     }
 
-    /// Books turns for all writes of a run of `key`. If the turn is far away, the error has its
-    /// time. The turn stays booked until then, and the run must come back at that time.
+    /// Books turns for all writes of a run of `key`. If the turn is far away, the error contains
+    /// the time of the turn. The turn stays booked until that time, and the run must then come
+    /// back.
     pub fn book(&self, key: &Key, writes: usize, lane: Lane, now: Time) -> Result<(), Time> {
         let mut state = self.state();
         if lane == Lane::Event || writes == 0 || self.every.is_zero() {
@@ -71,7 +72,7 @@ impl WritePace {
             state.booked.remove(key);
             return Ok(());
         }
-        // The turn is at the first moment that no run has booked, but never in the past.
+        // The turn is at the earliest time that no run has booked, but never in the past.
         let at = state.next.max(now);
         let writes = u32::try_from(writes).unwrap_or(u32::MAX);
         state.next = at + self.step(&state).saturating_mul(writes);
@@ -82,8 +83,7 @@ impl WritePace {
         Err(at)
     }
 
-    /// Ends a run. If no key waits for a booked turn, the turns that the run booked and did not use
-    /// become free.
+    /// Ends a run. If no key waits for a booked turn, the unused turns of the run become free.
     pub fn settle(&self, now: Time) {
         let mut state = self.state();
         if state.booked.is_empty() {

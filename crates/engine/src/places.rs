@@ -14,13 +14,13 @@ pub(crate) struct Places {
     taken: Mutex<BTreeMap<String, usize>>,
 }
 
-/// The number of keys that the worker may claim next, and the instances that must be left out.
+/// The number of keys that the worker may claim next, and the instances to leave out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// The number of keys. If all of them belong to the same instance outside `full`, this instance
-    /// still stays within its limit.
+    /// The number of keys. Even if all of these keys belong to one instance outside `full`, that
+    /// instance stays within its limit.
     pub(crate) keys: usize,
-    /// The instances that occupy as many places as they may.
+    /// The instances that occupy the maximum number of places.
     pub(crate) full: Vec<String>,
 }
 
@@ -31,13 +31,13 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Creates `all` free places. If `are_shared` is true, each instance may occupy at most half of
-    /// the places that the other instances leave free. Each instance may always occupy one place.
+    /// Creates `all` free places. If `are_shared` is true, an instance may occupy at most half of
+    /// the places that other instances leave free. Each instance may always occupy one place.
     pub(crate) fn new(all: usize, are_shared: bool) -> Arc<Self> {
         Arc::new(Self { all, are_shared, taken: Mutex::default() })
     }
 
-    /// Returns how many keys the worker may claim next, and from which instances it may claim none.
+    /// Returns how many keys the worker may claim next, and the instances that it must leave out.
     pub(crate) fn room(&self) -> Room {
         let taken = self.taken.lock();
         let total: usize = taken.values().sum();

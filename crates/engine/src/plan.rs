@@ -123,7 +123,7 @@ impl Risks {
         }
     }
 
-    /// Returns the gravest risk whose number is not zero, if there is one.
+    /// Returns the gravest risk with a number above zero, if there is one.
     pub fn gravest(&self) -> Option<Risk> {
         Risk::ALL.into_iter().rev().find(|risk| self.count(*risk) > 0)
     }
@@ -179,7 +179,7 @@ pub struct Change<W> {
     pub what: String,
     /// All values that the write sets or removes.
     pub fields: Vec<Field>,
-    /// The mode that applies to the change. A mode that only a newer version knows counts as
+    /// The mode that applies to the change. If only a newer version knows the mode, Beadle uses
     /// [`Mode::Observe`].
     #[serde(deserialize_with = "stored_mode")]
     pub mode: Mode,
@@ -233,16 +233,16 @@ impl<W> Change<W> {
         for field in &self.fields {
             hash.update(format!("{}\0{}\0{}\0", field.name, field.before, field.after).as_bytes());
         }
-        // The digest covers the number of repositories: an approval of a change that reaches 60
-        // repositories must not allow one that reaches 600.
+        // The digest covers the number of repositories. An approval of a change that reaches 60
+        // repositories must not allow a change that reaches 600.
         if self.reaches != 1 {
             hash.update(self.reaches.to_be_bytes());
         }
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether both changes set the same values. The digest alone does not prove this: it is
-    /// short, so a person who writes a policy can find two changes that have the same digest.
+    /// Returns whether both changes set the same values. The digest alone does not prove this,
+    /// because it is short: the author of a policy can find two changes with the same digest.
     pub fn is_same<V>(&self, other: &Change<V>) -> bool {
         let has_same_values = |(one, other): (&Field, &Field)| {
             one.name == other.name && one.before == other.before && one.after == other.after
@@ -270,7 +270,7 @@ impl<W> Change<W> {
 }
 
 /// An aspect, or a part of an aspect, that Beadle could not read or resolve. Beadle removes nothing
-/// in it.
+/// in this aspect or part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknown {
     /// The aspect.
@@ -283,8 +283,8 @@ pub struct Unknown {
     pub transient: bool,
 }
 
-/// A difference that Beadle has done its part for: a person must act now. It is neither a change
-/// nor an error.
+/// A difference that waits for a person. Beadle has done its part. The difference is neither a
+/// change nor an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The aspect.
@@ -298,7 +298,7 @@ pub struct Waiting {
 pub struct Waived {
     /// The path of the key, such as `branches[main].protection.enforce_admins`.
     pub key: String,
-    /// The time at which the waiver ends.
+    /// The time when the waiver ends.
     pub until: String,
     /// The reason why the key is exempt.
     pub reason: String,
@@ -314,11 +314,11 @@ pub struct Waived {
 pub struct Plan<W> {
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The generation of the policy from which the plan was made. A plan that is printed does not
-    /// contain it, because the generation is the same for all its keys.
+    /// The generation of the policy that the plan was made from. A printed plan does not contain
+    /// the generation, because it is the same for all keys.
     #[serde(skip)]
     pub generation: String,
-    /// The changes, in the order in which Beadle writes them.
+    /// The changes, in the order of their writes.
     pub changes: Vec<Change<W>>,
     /// The parts that could not be read or resolved.
     pub unknowns: Vec<Unknown>,
@@ -351,8 +351,8 @@ impl<W> Plan<W> {
         self.changes.is_empty() && self.unknowns.is_empty() && self.waits.is_empty()
     }
 
-    /// Keeps the changes for which `keep` returns true. A kept change must not depend on a dropped
-    /// one, so changes that depend on dropped changes are dropped too.
+    /// Keeps the changes that `keep` returns true for. A kept change must not depend on a dropped
+    /// one, so the function also drops each change that depends on a dropped one.
     pub fn retain(&mut self, keep: impl Fn(&Change<W>) -> bool) {
         let mut places: Vec<Option<usize>> = Vec::with_capacity(self.changes.len());
         let mut kept = Vec::new();

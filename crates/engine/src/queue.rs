@@ -2,10 +2,10 @@
 //! a function, and writes the row back in the same transaction. All stores therefore behave in the
 //! same way.
 //!
-//! Two times delay a key. `run_at` is the end of the debounce or of the wait after an error; a new
-//! mark can make it earlier. `not_before` is the end of a vendor's rate limit. A new mark cannot
-//! make it earlier. If only sweeps have to wait for the rate limit, work for events and operators
-//! may ignore `not_before`.
+//! Two times delay a key. `run_at` is the end of the debounce or of the wait after an error. A new
+//! mark can make `run_at` earlier. `not_before` is the end of a vendor's rate limit. A new mark
+//! cannot make `not_before` earlier. If only sweeps have to wait for the rate limit, work for
+//! events and operators may ignore `not_before`.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub struct Parked {
     pub reason: ParkReason,
     /// A description of the problem, for the operator.
     pub why: String,
-    /// The time at which the key was parked.
+    /// The time when the key was parked.
     pub since: Time,
     /// What only a newer version knows: its own reason, and its further fields. A store writes them
     /// back with each mark of the key.
@@ -100,14 +100,14 @@ impl From<Parked> for StoredParked {
 pub struct Row {
     /// The key that the row belongs to.
     pub key: Key,
-    /// The most urgent lane of the uncovered marks: neither a completed run nor the run in progress
-    /// covers them.
+    /// The most urgent lane of the uncovered marks. Neither a completed run nor the run in progress
+    /// covers these marks.
     pub lane: Lane,
     /// The number of marks since the row was created.
     pub wanted: u64,
-    /// How many of the marks are covered by completed runs.
+    /// The number of marks that completed runs cover.
     pub done: u64,
-    /// How many of the marks are covered once the run in progress completes.
+    /// The number of marks that will be covered once the run in progress completes.
     pub claimed: u64,
     /// The earliest start after a debounce or an error.
     pub run_at: Time,
@@ -118,31 +118,33 @@ pub struct Row {
     /// The time since which the key has been due.
     pub first_dirty: Time,
     /// The number of claims since the last successful run. A claim counts from its beginning, so
-    /// that a run that kills its process counts too.
+    /// that a run also counts if it kills its process.
     pub attempts: u32,
-    /// The number of claims since the row was created. A worker whose claim has a smaller number
-    /// has lost the key.
+    /// The number of claims since the row was created. If a worker's claim has a smaller number,
+    /// the worker has lost the key.
     pub epoch: u64,
     /// The end of the current lease; `None` if no worker has the key.
     pub lease_until: Option<Time>,
     /// Why the key is parked; `None` if it is not parked.
     pub parked: Option<Parked>,
-    /// The vendor's name for the thing, which makes the lookup faster.
+    /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The error of the last run; `None` after a successful run.
     pub last_error: Option<String>,
-    /// The span of the newest mark that has one. The next run of the key belongs to its trace.
+    /// The span of the newest mark with a span. The next run of the key belongs to the trace of
+    /// this span.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
 }
 
-/// The right of one worker to work on a key. It is valid until `until`, and only as long as no
-/// other worker claims the key.
+/// The right of one worker to work on a key. The lease is valid until `until`, but only as long as
+/// no other worker claims the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The key that the worker may work on.
     pub key: Key,
-    /// The number of the claim, which tells it apart from earlier and later claims of the key.
+    /// The number of the claim. It distinguishes the claim from earlier and later claims of the
+    /// key.
     pub epoch: u64,
     /// The end of the lease, if the worker does not renew the lease.
     pub until: Time,
@@ -153,14 +155,14 @@ pub struct Lease {
 pub struct Claim {
     /// The right to work on the key until the lease ends.
     pub lease: Lease,
-    /// The lane in which the key is due. It affects only budgets and the journal, and a planner
-    /// never gets it.
+    /// The lane of the due key. It affects only budgets and the journal, and a planner never gets
+    /// it.
     pub lane: Lane,
     /// The number of this try. The first try is 1.
     pub attempt: u32,
     /// The time since which the key has been due, for the journal.
     pub since: Time,
-    /// The vendor's name for the thing, which makes the lookup faster.
+    /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The span that made the key due, if there is one.
     pub trace: Option<TraceContext>,
@@ -175,7 +177,7 @@ pub enum Outcome {
     Retry(String),
     /// A budget is used up, so the key must wait.
     RateLimited {
-        /// The time from which the key may run again.
+        /// The time when the key may run again.
         until: Time,
         /// True if only sweeps have to wait, while events and operators may still use the reserve.
         spares_events: bool,
@@ -185,7 +187,7 @@ pub enum Outcome {
     /// Only some kinds of requests have to wait, and the run did everything else. The rest waits in
     /// the lane of sweeps, so that it delays no event of the key.
     Deferred {
-        /// The time from which the rest may run.
+        /// The time when the rest may run.
         until: Time,
         /// The reason for the wait.
         why: String,
@@ -209,7 +211,7 @@ pub struct Timing {
     pub backoff: Duration,
     /// The maximum wait after repeated failures of a key.
     pub backoff_cap: Duration,
-    /// The number of claims without a success after which a key is parked.
+    /// The maximum number of claims without a success. After that, the key is parked.
     pub max_attempts: u32,
 }
 
@@ -231,7 +233,7 @@ impl Default for Timing {
 /// The longest wait that Beadle accepts for a vendor's rate limit.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Returns how many of `limit` keys must be claimed by age, regardless of their lane: an eighth.
+/// Returns how many of `limit` keys must be claimed by age instead of by lane: an eighth.
 pub fn oldest_share(limit: usize, now: Time) -> usize {
     // An eighth of a small claim is less than one key. Instead, about every eighth small claim
     // takes one key by age.
@@ -261,8 +263,8 @@ impl Row {
         }
     }
 
-    /// Returns the error of the last run, if an attempt failed. A key that only waits for a budget has
-    /// an error too, but none of its attempts failed.
+    /// Returns the error of the last run, if an attempt failed. A key that only waits for a budget
+    /// has an error too, but none of its attempts failed.
     pub fn failure(&self) -> Option<&str> {
         let failed = self.attempts.saturating_sub(u32::from(self.lease_until.is_some()));
         self.last_error.as_deref().filter(|_| failed > 0)
@@ -273,13 +275,13 @@ impl Row {
         self.parked.is_some() || self.failure().is_some()
     }
 
-    /// Returns whether the key has marks that no completed run covers.
+    /// Returns whether the key has a mark that no completed run covers.
     pub fn is_pending(&self) -> bool {
         self.wanted > self.done
     }
 
-    /// Returns the earliest time at which a worker can claim the key, if nothing else happens.
-    /// `None` means that no worker can claim it, because the key is not due or is parked.
+    /// Returns when a worker can claim the key at the earliest, if nothing else happens. `None`
+    /// means that no worker can claim it, because the key is not due or is parked.
     pub fn due_at(&self) -> Option<Time> {
         if !self.is_pending() || self.parked.is_some() {
             return None;
@@ -294,30 +296,30 @@ impl Row {
         self.due_at().is_some() && self.first_dirty <= at
     }
 
-    /// Returns the time for which a sleeping worker must get a message about this row. `before` is
-    /// the row before the change. A message is necessary if a worker can claim the key earlier or
-    /// in a more urgent lane than before. It is also necessary if a run ended and the key is still
-    /// due. `None` means that no message is necessary. A change during a run causes no message,
-    /// because the end of the run causes one.
+    /// Returns the time of the message that a sleeping worker needs about this row. `before` is the
+    /// row before the change. A message is necessary if a worker can claim the key earlier or in a
+    /// more urgent lane than before. It is also necessary if a run ended and the key is still due.
+    /// `None` means that no message is necessary. A change during a run causes no message, because
+    /// the end of the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
-        // While the key had a lease, no message was sent about the end of the lease.
+        // While the key had a lease, no message announced the end of the lease.
         let was = before.due_at().filter(|_| before.lease_until.is_none());
         let is_news = was.is_none_or(|was| at < was) || self.lane < before.lane;
         (is_news && !is_leased).then_some(at)
     }
 
     /// Returns a number that orders the due keys: the key with the smallest number is claimed
-    /// first. All keys of a lane come before the keys of the next lane. So that no key waits
-    /// forever, stores also claim a share of the keys by age ([`oldest_share`]).
+    /// first. All keys of a lane come before the keys of the next lane. No key may wait forever, so
+    /// stores also claim a share of the keys by age ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
         const LANE: i64 = 1_000_000_000_000_000; // beyond every time in milliseconds
         (self.lane as i64 * LANE).saturating_add(self.first_dirty.0)
     }
 
-    /// Shortens each wait that is longer than the longest wait that the queue can set. Such a wait
-    /// was stored while the clock showed a time in the future.
+    /// Shortens each wait that exceeds the longest wait of the queue. Such a wait was stored while
+    /// the clock showed a time in the future.
     pub fn clamp(&mut self, now: Time, timing: &Timing) {
         self.run_at = self.run_at.min(now + timing.backoff_cap);
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
@@ -331,7 +333,7 @@ impl Row {
         // does not cover, the waiting time of the key begins with this mark.
         let settled = if running { self.wanted <= self.claimed } else { !self.is_pending() };
         let interrupts_urgent = running && self.lane < mark.lane;
-        // The run in progress can fail, and then the next run must do its work too.
+        // The run in progress can fail. The next run must then do the work of both.
         let is_covered = settled && !running;
         // A damaged row can have any number, and the sum must not end the process.
         self.wanted = self.wanted.saturating_add(1);
@@ -360,15 +362,16 @@ impl Row {
             self.run_at = at;
         }
         if interrupts_urgent && self.hint != mark.hint {
-            // The next run can do the work of the run in progress, and it has the lane of this mark.
-            // The hint of a sweep can allow a run to read less than an event needs, so the next run
-            // has no hint.
+            // The next run has the lane of this mark. It may also have to do the work of the run in
+            // progress. The hint of a sweep can allow a run to read less than an event needs. The
+            // next run therefore has no hint.
             self.hint = None;
         } else {
             self.hint = merged_hint(self.hint.as_deref(), mark.hint.as_deref(), is_covered);
         }
         if settled || mark.trace.is_some() {
-            // This mark must not continue the trace of marks that an earlier run has covered.
+            // An earlier run has covered the earlier marks, so this mark must not continue their
+            // trace.
             self.trace = mark.trace;
         }
     }
@@ -376,8 +379,8 @@ impl Row {
     /// Claims the key if it is due. If the key was claimed too often without a success, the key is
     /// parked instead, because its run may kill the process.
     pub fn claim(&mut self, now: Time, timing: &Timing) -> Option<Claim> {
-        // An earlier version, or a clock that was ahead, may have stored a longer wait than a
-        // vendor may ask for.
+        // A stored wait may be longer than a vendor may ask for, because of an earlier version or a
+        // clock that was ahead.
         self.not_before = self.not_before.min(now + LONGEST_HOLD);
         if self.due_at().is_none_or(|due| due > now) {
             return None;
@@ -410,8 +413,8 @@ impl Row {
         self.epoch == lease.epoch && self.lease_until.is_some_and(|until| until > now)
     }
 
-    /// Renews a lease and returns its new end. An expired lease can be renewed too, unless another
-    /// worker has claimed the key. In that case, the result is `None`.
+    /// Renews a lease and returns its new end. An expired lease can be renewed too. If another
+    /// worker has claimed the key, the result is `None`.
     pub fn renew(&mut self, lease: &Lease, now: Time, timing: &Timing) -> Option<Time> {
         if self.epoch != lease.epoch || self.lease_until.is_none() {
             return None;

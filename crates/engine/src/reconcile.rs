@@ -1,4 +1,4 @@
-//! One run of a claimed key: plan, release of holds that are no longer needed, and writes.
+//! One run of a claimed key: it plans, releases holds that are no longer needed, and writes.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use crate::unwritten::run_counts;
 pub struct Run {
     /// The right to work on the key until the lease ends.
     pub lease: crate::queue::Lease,
-    /// The lane of the run. It decides whether calls may use the reserve of a budget, and how old a
-    /// remembered answer may be. It never changes which values the run declares.
+    /// The lane of the run. The lane decides whether calls may use the reserve of a budget, and how
+    /// old a remembered answer may be. The lane never changes the declared values.
     pub lane: Lane,
-    /// The vendor's name for the thing, which makes the lookup faster.
+    /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
     /// The time since which the key has been due, for the journal. Deliveries that arrived after
     /// this time may explain the drift.
@@ -37,7 +37,7 @@ pub struct Run {
 pub trait Reconcile: Send + Sync + 'static {
     /// Runs one key once. An error means that no plan could be made.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
-    /// Returns whether Beadle parks a key of this instance whose policy contains a name that does
+    /// Returns whether Beadle parks a key of this instance if its policy contains a name that does
     /// not exist: see [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
@@ -50,7 +50,7 @@ pub trait Reconcile: Send + Sync + 'static {
 
 /// A reconciler that plans with a [`Planner`] and applies the plan with a [`PlanWriter`].
 pub struct Reconciler<P: Planner, W: PlanWriter<P::Write>> {
-    /// Reads both sides and plans the changes.
+    /// Reads the declared and the real state, and plans the changes.
     pub planner: P,
     /// Writes the planned changes.
     pub writer: W,

@@ -1,7 +1,7 @@
 //! Remembers changes that the vendor refused permanently, so that a sweep does not send the same
 //! change each time. A refusal belongs to one pair of an observed and a desired value. Beadle
-//! forgets it when a plan no longer contains the change. If the same drift comes back later, Beadle
-//! sends the change again.
+//! forgets the refusal when a plan no longer contains the change. If the same drift comes back
+//! later, Beadle sends the change again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::note::{Metadata, Note};
 use crate::store::Store;
 
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
-/// credential causes the same answer, and it may be repaired soon.
+/// credential causes the same answer, and somebody may repair the credential soon.
 const FIRST: Duration = Duration::from_secs(60);
 /// How many times longer sweeps wait after each further refusal. The waits are a minute, an hour
 /// and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
-/// The maximum wait. If somebody granted a missing permission and no event reported it, Beadle
-/// tries the change again after this time.
+/// The maximum wait. If a missing permission was granted and no event reported it, Beadle tries the
+/// change again after this time.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The refused changes of one key. Beadle forgets them when the policy gets a new generation.
@@ -43,7 +43,7 @@ struct RefusedChange {
 }
 
 impl RefusedChange {
-    /// Returns the time from which a sweep may send the change again.
+    /// Returns the time when a sweep may send the change again.
     fn until(&self) -> Time {
         let factor = GROWTH.saturating_pow(self.times.saturating_sub(1));
         self.last + FIRST.saturating_mul(factor).min(LONGEST)
@@ -64,12 +64,13 @@ impl Refusals {
         Note::of(&[key.as_str()])
     }
 
-    /// Reads the stored refusals of this key, whatever generation they belong to.
+    /// Reads the stored refusals of this key, of any generation.
     pub(crate) async fn read(store: &dyn Store, key: &Key) -> Result<Self, Failure> {
         Ok(Self::note(key).get(store).await?.unwrap_or_default())
     }
 
-    /// Returns these refusals if they belong to `generation`. Otherwise it returns no refusals.
+    /// Returns these refusals if they belong to `generation`. If they belong to another generation,
+    /// it returns no refusals.
     pub(crate) fn of_generation(&self, generation: &str) -> Self {
         if self.generation == generation {
             return self.clone();
@@ -105,13 +106,13 @@ impl Refusals {
         self.changes.remove(digest);
     }
 
-    /// Keeps only the refusals of the `planned` changes, and forgets all others. The refusals of an
-    /// aspect that is wholly unknown stay, because its changes could not be planned.
+    /// Keeps only the refusals of the `planned` changes, and forgets all others. If an aspect is
+    /// wholly unknown, its refusals stay, because its changes could not be planned.
     pub(crate) fn keep(&mut self, planned: &HashSet<String>, is_unknown: impl Fn(&str) -> bool) {
         self.changes.retain(|digest, refusal| planned.contains(digest) || is_unknown(&refusal.aspect));
     }
 
-    /// Stores these refusals, unless they equal the stored ones.
+    /// Stores these refusals if they differ from the stored ones.
     pub(crate) async fn write(&self, stored: &Self, store: &dyn Store, key: &Key) -> Result<(), Failure> {
         if self == stored || (self.changes.is_empty() && stored.changes.is_empty()) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Makes keys due after an operator has removed the cause that stopped them, for example a pause.
+//! Makes keys due after an operator has removed the cause that stopped them, such as a pause.
 //! Without this, such keys would start only at the end of their wait, or with the next sweep.
 
 use crate::clock::Time;
@@ -10,13 +10,13 @@ use crate::store::{Store, StoreError};
 /// The maximum number of keys that one transaction makes due.
 const BATCH: usize = 500;
 
-/// Returns the first words of the error that a run gets if a pause of `scope` ends the run.
+/// Returns the first words of a run's error if a pause of `scope` ended the run.
 pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }
 
-/// Makes those waiting and parked keys due whose error contains `why`. Returns the number of these
-/// keys.
+/// Makes the waiting and parked keys due that have `why` in their error. Returns the number of
+/// these keys.
 pub async fn revive(
     store: &dyn Store,
     why: &str,
@@ -35,8 +35,7 @@ pub async fn revive(
     Ok(marks.len())
 }
 
-/// Makes the keys due whose runs ended because of a pause of `scope`. The scope is an instance or a
-/// whole key.
+/// Makes the keys due that a pause of `scope` has stopped. The scope is an instance or a whole key.
 pub async fn revive_paused(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let is_its = |key: &Key| key.instance() == scope || key.as_str() == scope;
     revive(store, &paused(scope), &is_its, now).await

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 pub struct SharedRead<T> {
     /// The number of calls of [`SharedRead::get`].
     asked: AtomicU64,
-    /// The last reading, with the number of calls that were made before it began.
+    /// The last reading, with the number of calls before that reading began.
     read: Mutex<Option<(u64, Arc<T>)>>,
 }
 

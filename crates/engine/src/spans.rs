@@ -17,7 +17,7 @@ pub(crate) fn of_run(claim: &Claim, now: Time) -> Span {
             .with("beadle.attempt", i64::from(claim.attempt))
     });
     drop(Span::begin(|_| {
-        // A wait that the clock puts into the future has no length.
+        // A wait that begins in the future, because of a wrong clock, has no length.
         NewSpan::within(span.context(), "wait in queue").since(claim.since.min(now)).with("beadle.key", key())
     }));
     span
@@ -39,7 +39,8 @@ pub(crate) fn end_run(mut span: Span, outcome: Option<&Outcome>) {
     }
 }
 
-/// Begins the span of a write. It has the aspect, and neither the name nor a value of the change.
+/// Begins the span of a write. The span has the aspect of the change, but neither its name nor a
+/// value.
 pub(crate) fn of_write(key: &Key, aspect: &str) -> Span {
     Span::begin(|current| {
         NewSpan::within(current, "write")
@@ -48,7 +49,7 @@ pub(crate) fn of_write(key: &Key, aspect: &str) -> Span {
     })
 }
 
-/// Begins the span of a background task, which is a trace of its own.
+/// Begins the span of a background task. The span begins a new trace.
 pub(crate) fn of_task(name: &str) -> Span {
     Span::begin(|_| NewSpan::within(None, "task").with("beadle.task", name.to_owned()))
 }

@@ -1,5 +1,4 @@
-//! Remembers the names of keys that people know. A log line that has only an id does not help its
-//! reader.
+//! Remembers the names of keys for people. A log line that has only an id does not help its reader.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -10,7 +9,7 @@ use crate::key::Key;
 /// next runs find them again.
 const MOST: usize = 10_000;
 
-/// The names of the keys on which this process has worked.
+/// The names of the keys that this process has worked on.
 #[derive(Debug, Default)]
 pub(crate) struct Subjects(Mutex<HashMap<Key, String>>);
 

@@ -23,8 +23,8 @@ struct Begun {
     /// The number of repositories or groups that the sweep checks.
     #[serde(alias = "repositories")]
     count: u64,
-    /// When no key of the sweep waits any more, some runs may still be in progress. This field has
-    /// those runs, each as key and epoch. The sweep ends when all of them have ended.
+    /// When no key of the sweep waits any more, some runs may still be in progress. This field
+    /// contains those runs, each as key and epoch. The sweep ends when all of them have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<Vec<(String, u64)>>,
 }
@@ -56,13 +56,13 @@ pub async fn summarise(
 ) -> Result<Option<Summary>, StoreError> {
     let Some(mut begun) = note(name).get(store).await? else { return Ok(None) };
     // A key that was marked after the sweep began does not belong to the sweep. If the sweep marked
-    // a key, the key belongs to the sweep even if an event has marked it too.
+    // a key, the key belongs to the sweep, even if an event has marked the key too.
     if store.count_waiting(scopes, begun.at, 1).await? > 0 {
         return Ok(None);
     }
     let is_its = |key: &Key| scopes.iter().any(|scope| scope.covers(key));
     let rows = store.rows(u32::MAX).await?;
-    // The writes of a run cause webhooks, which mark the key again during the run. The row then no
+    // The writes of a run cause webhooks, which mark the key again during the run. Such a row no
     // longer shows that the run belongs to the sweep. Beadle therefore waits for all runs that are
     // in progress now. It does not wait for runs that begin later, because the sweep of a busy
     // organisation would never end.
@@ -136,7 +136,8 @@ async fn sum(
             failed.insert(key);
         }
     }
-    // If a run of a key wrote a change, the key counts as repaired, whatever a later run finds.
+    // If a run of a key wrote a change, the key counts as repaired, even if a later run finds
+    // something else.
     summary.drifted = drifted.len() as u64;
     summary.repaired = repaired.len() as u64;
     summary.failed = failed.len() as u64;

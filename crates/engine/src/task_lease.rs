@@ -1,14 +1,16 @@
-//! The lease on the background tasks of a store. Several processes can use one store, and some tasks
+//! The lease on the background tasks of a store. Several processes can use one store. Some tasks
 //! must run in only one of them: the process that holds the lease.
 //!
 //! The lease does not depend on the clocks of the machines. The holder replaces the stored lease at
-//! regular times, and counts the time since its last replacement. If that time reaches [`VALID`], the
-//! holder stops its runs, whether it can reach the store or not. Another process takes the lease over
-//! only after it has seen the same stored lease for [`UNCHANGED`], which is longer.
+//! regular times, and counts the time since its last replacement. If that time reaches [`VALID`],
+//! the holder stops its runs, whether it can reach the store or not. Another process takes the
+//! lease over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer
+//! than [`VALID`].
 //!
-//! A machine that was suspended can go on with a run although the lease is lost, until its next
-//! instruction looks at the clock. So a task must not rely on the lease alone: what must never happen
-//! twice is a conditional write to the store ([`crate::Note::replace`]).
+//! If a machine was suspended, its process may go on with a run although the lease is lost. The run
+//! notices this only when it looks at the clock again. A task must therefore not rely on the lease
+//! alone. An action that must never happen twice needs a conditional write to the store
+//! ([`crate::Note::replace`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +25,16 @@ use crate::clock::{Clock, Time};
 use crate::note::{Metadata, Note, Stored};
 use crate::store::{Store, StoreError};
 
-/// How long the holder may run tasks after it began to store the lease.
+/// How long the holder may run tasks, counted from the moment before it stores the lease.
 const VALID: Duration = Duration::from_secs(10);
-/// How long another process must see the same stored lease before it takes the lease over. The rest
-/// after [`VALID`] is the time that the holder may need to stop its runs.
+/// How long another process must see the same stored lease before it takes the lease over. The
+/// difference to [`VALID`] is the time that the holder may need to stop its runs.
 const UNCHANGED: Duration = Duration::from_secs(15);
 /// The time between two renewals.
 const RENEWED: Duration = Duration::from_secs(3);
 /// The time between two looks of a process that does not hold the lease.
 const LOOK: Duration = Duration::from_secs(2);
-/// The longest time that one look waits for the store.
+/// The maximum time that one look waits for the store.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a run checks that the machine was not suspended.
 const CHECK: Duration = Duration::from_secs(1);
@@ -58,7 +60,7 @@ fn note() -> Note<StoredLease> {
 #[derive(Clone, Copy, Debug)]
 struct Renewal {
     begun: Instant,
-    /// The time of the clock. If the machine was suspended, more time has passed on the clock.
+    /// The time of the clock. A suspension of the machine shows as more time on this clock.
     at: Time,
 }
 
@@ -68,7 +70,7 @@ pub struct TaskLease {
     clock: Clock,
     process: String,
     held: watch::Sender<Option<Renewal>>,
-    /// The text of the stored lease of another process, and the time since which it is the same.
+    /// The text of another process's stored lease, and the time since which the text is the same.
     seen: Mutex<Option<(String, Instant)>>,
 }
 
@@ -111,11 +113,11 @@ impl TaskLease {
         }
     }
 
-    /// Looks at the stored lease once: renews it, takes it over if that is allowed, or notices that
+    /// Looks at the stored lease once. Renews it, takes it over if that is allowed, or notices that
     /// another process holds it.
     pub async fn look(&self) -> Result<(), StoreError> {
-        // The time counts from the moment before the call, because the store may have the lease long
-        // before this process knows it.
+        // The time counts from the moment before the call, because the store may store the lease
+        // long before this process gets the answer.
         let renewal = Renewal { begun: Instant::now(), at: self.clock.now() };
         let stored = note().stored(self.store.as_ref()).await?;
         let beat = stored.value.as_ref().map_or(0, |lease| lease.beat);

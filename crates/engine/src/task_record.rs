@@ -1,4 +1,4 @@
-//! The status of a background task. The processes that share a store keep it there.
+//! The status of a background task. Processes that share a store keep the status in the store.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::store::{Store, StoreError};
 pub enum TaskStatus {
     /// The task found nothing to do.
     Idle,
-    /// The task did some work, which the text describes.
+    /// The task did some work. The text describes it.
     Done(String),
-    /// The task could not do all of its work, for the reason in the text. It runs again after
+    /// The task could not do all of its work. The text has the reason. The task runs again after
     /// [`crate::BackgroundTask::retry`], or when the used-up budget is available again.
     Unfinished(String),
 }
@@ -37,14 +37,14 @@ pub struct TaskRecord {
     pub last: Option<TaskStatus>,
     /// The error of the last run, if it failed.
     pub failure: Option<String>,
-    /// The time since which every run has failed: the end of the first of these runs. `None` if the
-    /// last run succeeded.
+    /// The time since which every run has failed. It is the end of the first of these runs. `None`
+    /// if the last run succeeded.
     pub failing_since: Option<Time>,
     /// The number of runs since this process started.
     pub runs: u64,
     /// The number of failed runs since this process started.
     pub failures: u64,
-    /// The time at which the next run is due.
+    /// The time when the next run is due.
     pub next: Time,
     /// How long the driver waits between the last run and the next run.
     #[serde(skip)]
@@ -63,7 +63,7 @@ impl TaskRecord {
 }
 
 /// Returns the stored records by the name of the task. All processes that share the store write
-/// their records there.
+/// their records to it.
 pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
     let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
     Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())

@@ -19,13 +19,13 @@ const AT_ONCE: usize = 16;
 const NOTES: u32 = 100;
 /// The number of journal entries in one record.
 const ENTRIES: u32 = 500;
-/// A call of the source store that takes longer than this counts as interrupted.
+/// A call of the source store counts as interrupted if it takes longer than this.
 const INTERRUPTED: Duration = Duration::from_secs(120);
-/// The name of the note that marks the target as incomplete until the copy ends.
+/// The name of the note that marks the target as incomplete. The note stays until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
-/// The names of the notes by which a store knows something about itself: the note of its health check,
-/// and the number up to which all intents of its journal have results. They are not copied, because the
-/// numbers of another journal can begin again.
+/// The names of the notes about the store itself: the note of its health check, and a number in its
+/// journal. All intents up to this number have results. They are not copied, because the numbers of
+/// another journal can begin again.
 const OWN: [&str; 2] = ["ready", "settled-intents"];
 
 /// How much data a copy has transferred.
@@ -72,8 +72,8 @@ pub enum CopyError {
 
 /// Copies all data. The protections come first: the pauses, the holds, and the reservations that
 /// still count in the guard's windows. Nobody may write to either store during the copy. Before the
-/// copy, interrupted calls in `from` are completed. `on_progress` gets the number of copied
-/// deliveries and the number of all deliveries.
+/// copy, the function completes interrupted calls in `from`. `on_progress` gets the number of
+/// copied deliveries and the number of all deliveries.
 pub async fn copy(
     from: &dyn Store,
     to: &dyn Store,
@@ -115,7 +115,7 @@ pub async fn copy(
     // Deliveries are written in the order of their arrival, with the oldest first.
     deliveries.reverse();
     if settled > 0 {
-        // The list of rows may not contain rows that were marked only a moment ago.
+        // The list of rows may not yet contain rows that were marked a moment ago.
         let listed: BTreeSet<Key> = rows.iter().map(|row| row.key.clone()).collect();
         let named: BTreeSet<&Key> = deliveries.iter().flat_map(|row| &row.keys).collect();
         for key in named.into_iter().filter(|key| !listed.contains(*key)) {

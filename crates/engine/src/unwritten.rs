@@ -6,10 +6,11 @@ use crate::journal::{Cause, Obstacle, RunCounts, UnwrittenChange};
 use crate::plan::Risk;
 
 /// The maximum number of changes that one entry of the journal names. In the mode `observe`, a
-/// repository has the same unwritten changes in each run, so the entries must stay small.
+/// repository has the same unwritten changes in each run. The entries must therefore stay small.
 const MOST: usize = 5;
 
-/// Returns the record of a run in the journal. `after` are the deliveries that made its key due.
+/// Returns the record of a run in the journal. `after` contains the deliveries that made the key
+/// due.
 pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
     RunCounts {
         changes: report.steps.len(),

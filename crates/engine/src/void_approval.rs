@@ -1,5 +1,5 @@
-//! Approvals that ended before Beadle wrote the approved change, because what they showed changed. An
-//! operator who approved a change and finds it held again can see why.
+//! Approvals that ended before Beadle wrote the approved change, because the shown facts changed.
+//! An operator can then see why an approved change is held again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +16,10 @@ use crate::store::{History, Store, StoreError};
 
 /// The maximum number of void approvals of one key. If there are more, the oldest one is forgotten.
 const MOST: usize = 20;
-/// The number of decisions about a key in which Beadle looks for the time of an approval.
+/// The number of decisions about a key that Beadle searches for the time of an approval.
 const DECISIONS: u32 = 200;
-/// How long after the end of an approval a new hold can begin and still take the place of the
-/// approved change. A sweep can plan the key later than the generation that ended the approval.
+/// The maximum time from the end of an approval to a new hold that takes the place of the approved
+/// change. A sweep can plan the key later than the generation that ended the approval.
 const LATER: Duration = Duration::from_secs(24 * 3600);
 
 /// An approval that ended before Beadle wrote the change.
@@ -33,7 +33,7 @@ pub struct VoidApproval {
     pub by: String,
     /// The time of the approval. `None` if the journal does not have it any more.
     pub approved: Option<Time>,
-    /// The time at which the approval ended.
+    /// The time when the approval ended.
     pub since: Time,
 }
 
@@ -56,8 +56,8 @@ impl fmt::Display for VoidApproval {
 }
 
 impl VoidApproval {
-    /// Records the approvals of holds that end now. Holds without an approval, and holds whose
-    /// approved write has begun, make no difference.
+    /// Records the approvals of holds that end now. The function ignores holds without an approval,
+    /// and holds with an approved write that has begun.
     ///
     /// # Errors
     ///
@@ -89,8 +89,8 @@ impl VoidApproval {
         Ok(())
     }
 
-    /// Returns, for each hold, the void approval that the hold replaces, if there is one. A hold
-    /// with a decision replaces none.
+    /// Returns the void approval that each hold replaces, if there is one. A hold with a decision
+    /// replaces no approval.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The loop of a worker. It claims several due keys at a time, runs each of them while it renews
-//! the lease, and records the end of each run.
+//! The loop of a worker. The worker claims several due keys at a time and runs each of them. It
+//! renews the lease during the run, and records the end of the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::subjects::Subjects;
 /// The settings of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerSettings {
-    /// The maximum number of keys on which the worker works at the same time. The worker claims
+    /// The maximum number of keys that the worker works on at the same time. The worker claims
     /// several keys at once, so that their reads can be combined.
     pub concurrency: usize,
     /// The maximum time between two looks at the queue. Another process may have made a key due
@@ -38,8 +38,8 @@ pub struct WorkerSettings {
     /// How many times the worker tries a key if the vendor refuses the changes of the key. After
     /// that, the key is parked.
     pub rejected_attempts: u32,
-    /// True if one instance may occupy at most half of the places that the other instances leave
-    /// free. With this limit, a vendor that never answers delays only its own keys.
+    /// True if an instance may occupy at most half of the places that other instances leave free.
+    /// With this limit, a vendor that never answers delays only its own keys.
     pub are_runs_shared: bool,
 }
 
@@ -61,7 +61,7 @@ impl Default for WorkerSettings {
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
-/// How long the worker waits for a claim that was in progress when it was asked to stop.
+/// How long the worker still waits for a claim in progress after a request to stop.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
 /// How long the worker waits until the interrupted runs have returned their keys to the queue.
 const HAND_BACK: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ pub struct WorkerCounts {
     pub retried: AtomicU64,
     /// The number of runs that ended because of a used-up budget.
     pub limited: AtomicU64,
-    /// The number of runs after which the key was parked.
+    /// The number of runs that ended with a parked key.
     pub parked: AtomicU64,
     /// The number of written changes.
     pub written: AtomicU64,
@@ -109,7 +109,7 @@ pub struct Worker {
 
 impl Worker {
     /// Works until `stop`. Then the worker begins no new run. Runs in progress may end within
-    /// `grace`, and after that time the worker returns their keys to the queue.
+    /// `grace`. After that time, the worker returns their keys to the queue.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
@@ -122,7 +122,7 @@ impl Worker {
             let mut got = 0;
             let mut room = places.room();
             // During a claim, other runs end and free their places. With a long queue, this loop
-            // could therefore continue forever, and only `stop` ends it.
+            // could therefore continue forever. Only `stop` ends it then.
             while room.keys > 0 && !stop.is_cancelled() {
                 while running.try_join_next().is_some() {}
                 let passes_over = !room.full.is_empty();
@@ -133,8 +133,8 @@ impl Worker {
                 let claim = self.store.claim_except(room.keys, &room.full, self.clock.now());
                 let claims = tokio::select! {
                     claims = claim => claims,
-                    // If the store claims the keys anyway, their leases end, and another worker
-                    // claims them.
+                    // If the store claims the keys nevertheless, their leases end, and another
+                    // worker claims the keys.
                     () = self.given_up(&stop) => break,
                 };
                 let claims = match claims {
@@ -181,9 +181,9 @@ impl Worker {
                 Ok(Some(due)) if got > 0 || due > self.clock.now() => {
                     due.since(self.clock.now()).max(Duration::from_millis(1)).min(self.settings.poll)
                 }
-                // A key is due, but the worker did not claim it: the key is paused, or its instance
-                // has as many runs as it may have. The worker tries again when the bell rings, when
-                // a run ends, or after the poll interval.
+                // A key is due, but the worker did not claim it. The key is paused, or its instance
+                // has reached its limit of runs. The worker tries again when the bell rings, when a
+                // run ends, or after the poll interval.
                 _ => self.settings.poll,
             };
             let until_look = look_around.since(self.clock.now()).max(Duration::from_millis(1));
@@ -209,7 +209,7 @@ impl Worker {
         }
     }
 
-    /// Returns when a call of the store that was in progress at the stop takes too long.
+    /// Returns if a call of the store is still in progress too long after the stop.
     async fn given_up(&self, stop: &CancellationToken) {
         stop.cancelled().await;
         self.clock.sleep(LAST_CLAIM).await;
@@ -258,8 +258,8 @@ impl Worker {
     async fn reconcile(&self, claim: Claim) -> (Outcome, Option<Report>) {
         let key = claim.lease.key.clone();
         let Some(reconciler) = self.reconcilers.get(key.kind()) else {
-            // During an upgrade, a process of the newer version can claim the key for the next try. If
-            // there is none, the key is parked after the usual number of tries.
+            // During an upgrade, a process of the newer version can claim the key for the next try.
+            // If there is no such process, the key is parked after the usual number of tries.
             let why = format!(
                 "this process has no reconciler for keys of the kind `{}`: the configuration does not have the \
                  directory or the target, or a newer version of Beadle made the key due",
@@ -375,7 +375,7 @@ impl Worker {
         }
     }
 
-    /// Renews the lease again and again, and returns when the lease is lost.
+    /// Renews the lease repeatedly, and returns when the lease is lost.
     async fn heartbeat(&self, lease: &crate::queue::Lease) {
         let every = self.store.timing().lease / 3;
         let mut until: Time = lease.until;
@@ -390,12 +390,12 @@ impl Worker {
     }
 }
 
-/// The maximum time to record a run without a result. Otherwise a store that hangs would occupy a
-/// place of the worker.
+/// The maximum time to record a run without a result. Without this limit, a store that hangs would
+/// occupy a place of the worker.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Records that a run ended without a result. Otherwise a report would show what the run before it
-/// found, and a later sweep as the last check.
+/// Records that a run ended without a result. Without this record, a report would show the result
+/// of the earlier run, and a later sweep as the last check.
 async fn record_lost(reconciler: &dyn Reconcile, key: &Key, why: &str) {
     let failure = Failure::new(Class::Retry, why);
     let recorded = tokio::time::timeout(RECORD_LIMIT, reconciler.record_failure(key, &failure)).await;

@@ -1,5 +1,5 @@
-//! Compares what two generations of a policy declare for one repository. Beadle needs to plan only
-//! the repositories for which the result differs.
+//! Compares what two generations of a policy declare for one repository. Beadle needs to plan a
+//! repository only if the result differs.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::aspects;
 use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 
-/// A generation of a policy, and which files in repos/ apply to the repository.
+/// A generation of a policy, and the status of the files in repos/ for the repository.
 pub(crate) type Generation<'a> = (&'a Policy, &'a OverrideStatus<'a>);
 
 /// Returns whether two generations declare different things for a repository. Lines, comments and
-/// the order of files make no difference. If one of the generations cannot be resolved for now,
-/// because a read failed, the result is `true`.
+/// the order of files make no difference. If one of the generations cannot be resolved now because
+/// a read failed, the result is `true`.
 pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository: &Repository) -> bool {
     let (before, after) = (Resolved::of(before, repository), Resolved::of(after, repository));
     let is_unread =
@@ -22,7 +22,7 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
     before != after || is_unread(&before) || is_unread(&after)
 }
 
-/// A repository as it is or will be, and which files in repos/ apply to it.
+/// A repository in its present or later state, and the status of the files in repos/ for it.
 pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
 
 /// Returns whether a change of the repository also changes what the policy declares for it.
@@ -36,9 +36,9 @@ struct Resolved {
     values: Option<Value>,
     /// The declared lists that are additive.
     additive: BTreeSet<String>,
-    /// The settings. Between two keys for the same setting, the rank of the layers decides.
+    /// The settings. If two keys set the same setting, the rank of the layers decides.
     settings: Vec<(String, Value)>,
-    /// The security features, for which the rank of the layers decides too.
+    /// The security features. The rank of the layers decides about them too.
     security: Option<Value>,
     /// The branch protection rules with the ranks of their layers.
     branches: Vec<(Option<String>, Option<Value>, i64)>,
@@ -67,7 +67,7 @@ impl Resolved {
                 list => values.get(list).is_some(),
             }
         };
-        // The mode of a list that the policy does not declare has no effect.
+        // If the policy does not declare a list, the mode of the list has no effect.
         let modes = target.list_modes.iter().filter(|(list, mode)| !mode.exclusive && declares(list));
         let additive = modes.map(|(list, _)| list.clone()).collect();
         let desired = policy.desired(&target, repository);
@@ -91,7 +91,7 @@ impl Resolved {
 }
 
 /// Returns the sections of a policy that aspects carry out. Other keys, such as the selector of a
-/// layer, have an effect only through them.
+/// layer, have an effect only through these sections.
 fn sections(root: &Node) -> Value {
     let names = || aspects::ALL.iter().flat_map(|aspect| aspect.sections).map(|section| section.name);
     let sections = root.entries().iter().filter_map(|(key, value)| {

@@ -1,14 +1,14 @@
 //! Creates the repositories that a policy declares in repos/ with `force_create`.
 //!
-//! A repository that does not exist has no id, so its key has its name:
-//! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks the
-//! key with the id. The run of the second key applies the whole policy. Every new repository is
-//! private at first. A run changes the visibility last, so nobody else sees the repository before
-//! the rest of the policy is applied. Only a fork of a public repository is public at once, because
+//! A repository that does not exist has no id, so its key contains its name:
+//! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks a
+//! second key that contains the id. The run of the second key applies the whole policy. Every new
+//! repository is private at first. A run makes a repository visible to others only after it has
+//! applied the rest of the policy. Only a fork of a public repository is public at once, because
 //! GitHub has no other way.
 //!
-//! Calls: one or two GraphQL queries for the plan, one before the write, or two for a private fork,
-//! the write, and one query after it. A repository that exists costs no call.
+//! The plan costs one or two GraphQL queries. The write has one query before it (two for a private
+//! fork), one call, and one query after it. A repository that already exists costs no call.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::aspects::{Step, WriteTarget};
 use crate::policy::Creation;
 
-/// The name of the creation of repositories in plans and in modes.
+/// The name for the creation of repositories in plans and in modes.
 pub(crate) const ASPECT: &str = "creation";
 /// The beginning of the id in the key of a repository that does not exist yet.
 const BY_NAME: &str = "name/";
@@ -94,7 +94,8 @@ impl Create {
 #[async_trait]
 impl Step for Create {
     /// Creates the repository if its name is still free. If GitHub's answer was lost, the next plan
-    /// finds the repository by its name, and GitHub refuses a second repository with the same name.
+    /// finds the repository by its name. GitHub also refuses a second repository with the same
+    /// name.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let name = &self.0.name;
         if let Some(found) = to.reader.occupant(name).await? {
@@ -131,7 +132,7 @@ pub struct WithCreations<R> {
     pub inner: R,
     /// Finds the new repository by its name.
     pub reader: Reader,
-    /// The store in which the key is marked.
+    /// The store for the mark of the key.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,

@@ -19,31 +19,32 @@ use minijinja::UndefinedBehavior;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// How long GitHub may need until a new run appears in the list of the workflow's runs.
+/// How long GitHub may need to show a new run in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// If a template names a value that the payload does not have, this is an error. The template must
-/// not use an empty text instead.
+/// If a template names a value that the payload does not have, the template fails. It must not use
+/// an empty text instead.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
-/// A rule of the configuration that says when Beadle dispatches a workflow, and with which inputs.
+/// A rule of the configuration. It sets the time and the inputs for the dispatch of a workflow.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// The name of the rule in keys and in the journal.
     pub name: String,
-    /// The condition that the payload must meet. It is an expression such as `not
-    /// repository.private`. `None` if every payload meets it.
+    /// The condition that the payload must meet. The condition is an expression such as `not
+    /// repository.private`. `None` if every payload meets the condition.
     pub when: Option<String>,
     /// The name of the repository that contains the workflow.
     pub repository: String,
     /// The file name of the workflow.
     pub workflow: String,
-    /// The branch or tag on which the workflow runs. It is a template that can use the payload.
+    /// The branch or tag for the run of the workflow. The value is a template that can use the
+    /// payload.
     pub reference: String,
     /// The inputs of the workflow. Each value is a template that can use the payload.
     pub inputs: BTreeMap<String, String>,
     /// The input that gets a token. The workflow's `run-name` must contain this input. If GitHub's
-    /// answer to a dispatch gets lost, Beadle finds the run by this token.
+    /// answer to a dispatch is lost, Beadle finds the run by this token.
     pub token_input: Option<String>,
     /// The mode of the rule. In `observe`, Beadle dispatches nothing.
     pub mode: Mode,
@@ -120,12 +121,12 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch of which Beadle does not know whether GitHub received it.
+/// A dispatch that GitHub may or may not have received.
 struct Uncertain {
     intent: u64,
     /// When Beadle tried the dispatch for the first time.
     at: Time,
-    /// The earliest time at which GitHub's list certainly shows the runs of all tries.
+    /// The time when GitHub's list certainly shows the runs of all tries.
     listed: Time,
 }
 
@@ -147,8 +148,8 @@ impl Reconcile for Dispatch {
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template can take a long time, and all runs share the threads of the runtime. So
-            // the template runs on another thread.
+            // A template can take a long time, and all runs share the threads of the runtime. The
+            // template therefore runs on another thread.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -198,7 +199,7 @@ enum Before {
 }
 
 impl Dispatch {
-    /// Returns the result of earlier tries, as recorded in the journal.
+    /// Returns the result of earlier tries from the journal.
     async fn before(&self, run: &Run) -> Result<Before, Failure> {
         let key = Some(run.lease.key.to_string());
         let entries = self.store.entries(Listing { after: 0, since: None, key, limit: 1000 }).await?;
@@ -216,7 +217,7 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // If GitHub received the request, it did so between the intent and the result.
+            // If GitHub received the request, it received it between the intent and the result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
                 // The run can belong to any of the tries, so Beadle waits until GitHub lists the
@@ -305,8 +306,8 @@ impl Dispatch {
     }
 }
 
-/// Returns the failure that makes the queue run the key again when GitHub lists the run. So no
-/// worker has to wait for the list.
+/// Returns a failure that makes the queue run the key again later, when GitHub lists the run. No
+/// worker therefore has to wait for the list.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

@@ -1,4 +1,4 @@
-//! The facts by which layers can select a repository, except for its name: visibility, topics,
+//! The facts that layers can use to select a repository, except for its name: visibility, topics,
 //! teams and custom properties.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +25,8 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// Returns the facts of a repository. If a list was not read, the result takes the facts of
-    /// this list from `before`. So if the repository loses an entry of the list now, Beadle notices
+    /// Returns the facts of a repository. If a list was not read, the result has the facts of this
+    /// list from `before`. If the repository loses an entry of the list meanwhile, Beadle notices
     /// the loss at the next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
@@ -46,8 +46,8 @@ impl Facts {
         facts
     }
 
-    /// Adds the facts of one list: the facts that were `read`, or the facts of `before` if the list
-    /// was not read.
+    /// Adds the facts of one list. They come from `read`, or from `before` if the list was not
+    /// read.
     fn take(&mut self, kind: &str, read: Option<Vec<(String, String)>>, before: Option<&Self>) {
         let prefix = format!("{kind} ");
         if let Some(read) = read {
@@ -68,14 +68,14 @@ impl Facts {
 }
 
 /// Returns whether a list of the policy explains a difference. If the entry is there now, the list
-/// must contain the entry. If it is gone, the list must be exclusive and must not contain the
-/// entry.
+/// must contain the entry. If the entry is gone, the list must be exclusive and must not contain
+/// the entry.
 fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) -> bool {
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }
 
-/// Returns whether the policy asks for this value of a fact. With `None`, the question is whether
-/// the policy asks that the fact is absent.
+/// Returns whether the policy asks for this value of a fact. With `None`, the function returns
+/// whether the policy asks for the absence of the fact.
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {

@@ -17,15 +17,15 @@ const EVERY: Duration = Duration::from_secs(24 * 3600);
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The maximum number of repositories that Beadle lists as gone.
 const MOST: usize = 1000;
-/// The maximum number of repositories whose notes Beadle deletes in one check.
+/// The maximum number of repositories in one check that lose their notes.
 const AT_ONCE: usize = 100;
 
-/// The repositories of one organisation that are gone and about which the store still has notes.
+/// The repositories of one organisation that are gone but still have notes in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Gone {
     /// The time of the last check.
     looked: Time,
-    /// When a check first found that the repository is gone, by the id of the repository.
+    /// When a check first noticed that a repository is gone, by the id of the repository.
     since: BTreeMap<u64, Time>,
 }
 
@@ -38,14 +38,14 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns whether a check is due. If the time of the last check is in the future, the clock
-    /// that set it was wrong, and a check is due.
+    /// Returns whether a check is due. If the time of the last check is in the future, a wrong
+    /// clock set it, and a check is due.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }
 
     /// Records which of the `remembered` repositories are no longer `there`. Returns the
-    /// repositories whose notes Beadle must delete now.
+    /// repositories with notes that Beadle must delete now.
     fn look(&mut self, remembered: &BTreeSet<u64>, there: &BTreeSet<u64>, now: Time) -> Vec<u64> {
         self.looked = now;
         self.since.retain(|id, _| remembered.contains(id) && !there.contains(id));
@@ -64,10 +64,10 @@ impl Gone {
 }
 
 /// Returns the names of the stored notes about each repository, by the id of the repository. If the
-/// policy still contains a file of repos/, the notes about the file's owner are not in the result,
-/// so Beadle keeps them. As long as these notes exist, another repository that takes the name gets
+/// policy still contains a file of repos/, the result leaves out the notes about the file's owner.
+/// Beadle keeps these notes. Because of these notes, another repository that takes the name gets
 /// the file only if an operator confirms it. If the owner returns under another name, the file
-/// still belongs to it.
+/// still belongs to the owner.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -92,7 +92,7 @@ async fn remembered(
     let prefix = secret_memory::prefix(organisation);
     for (name, _) in store.notes(&prefix).await? {
         let owner = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.split(':').next());
-        // The owner of other secrets is the organisation, and not a repository.
+        // Other secrets belong to the organisation and not to a repository.
         if let Some(id) = owner.and_then(|owner| owner.parse::<u64>().ok()) {
             notes.entry(id).or_default().push(name);
         }
@@ -118,7 +118,7 @@ async fn remembered(
 
 /// Deletes the notes about repositories that have been gone for a long time, if a check is due.
 /// `there` contains the ids of all repositories. `has_file` returns whether the policy contains a
-/// file, whose path is in lower case. Returns the number of deleted notes.
+/// file. It gets the path of the file in lower case. Returns the number of deleted notes.
 pub(crate) async fn forget(
     store: &dyn Store,
     (organisation, instance): (&str, &str),

@@ -30,13 +30,13 @@ impl PolicyHandle {
     }
 }
 
-/// The modes that an organisation and its aspects have.
+/// The modes of an organisation and its aspects.
 #[derive(Clone, Debug, Default)]
 pub struct Modes {
     /// The mode of the organisation.
     pub organisation: Mode,
-    /// The modes that the configuration sets for single aspects. The more careful mode of the two
-    /// counts.
+    /// The modes that the configuration sets for single aspects. If the mode of the organisation is
+    /// more careful, Beadle uses that mode.
     pub aspects: BTreeMap<String, Mode>,
 }
 

@@ -1,5 +1,5 @@
-//! What one run of a sweep reads again, and what it compares with the last answers. The run stores
-//! when it read each part.
+//! Decides what a run of a sweep reads again, and what it compares with the last answers. The run
+//! stores the time of each part's read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Looks {
     key: Key,
     moment: Moment,
     before: LastRead,
-    /// What this run found out about each part. `None` if the next sweep must read the part.
+    /// The result of this run for each part. `None` if the next sweep must read the part.
     found: Mutex<BTreeMap<&'static str, Option<PartRead>>>,
     /// True if the parts that come with the repository must be read now.
     wants_loaded: AtomicBool,
@@ -47,21 +47,21 @@ impl Looks {
         })
     }
 
-    /// Returns since when the answers were read that this run can compare with what the policy declares
-    /// for an aspect. Returns `None` if the run must read the aspect.
+    /// Returns the time of the last read of an aspect. The run can compare the answers since this
+    /// time with the declared values. Returns `None` if the run must read the aspect.
     pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
         self.last(aspect, declared).map(|read| read.at)
     }
 
-    /// Returns whether the last read of an aspect found it as declared, with this agreement, so that
-    /// this run need not read the aspect.
+    /// Returns whether this run need not read an aspect, because the last read found the aspect as
+    /// declared with this agreement.
     pub(crate) fn agrees(&self, aspect: &str, declared: Option<&str>, agreement: &str) -> bool {
         self.last(aspect, declared).is_some_and(|read| read.agreed.as_deref() == Some(agreement))
     }
 
     /// Returns the last read of an aspect. Returns `None` if the aspect is due, or if the policy
-    /// declared something else at the time of the read. A run that plans a second time has the answers
-    /// of its first time.
+    /// declared other values at the time of the read. If a run plans a second time, it uses the
+    /// answers of its first time.
     fn last(&self, aspect: &str, declared: Option<&str>) -> Option<PartRead> {
         let is_of = |read: &&PartRead| declared == Some(read.declared.as_str());
         if let Some(found) = self.found.lock().get(aspect) {
@@ -71,9 +71,9 @@ impl Looks {
         (!self.moment.is_due(Some(read.at), self.key.id(), aspect)).then(|| read.clone())
     }
 
-    /// Returns since when the answers of the parts that come with the repository were read, if this run
-    /// can use them: at least one of them was read, and none of them is due. A part without a read is
-    /// one that the policy did not declare.
+    /// Returns the time of the earliest read of the parts that come with the repository. Returns
+    /// `None` if the run cannot use the answers since then: no part was read, or one of them is
+    /// due. A part has no read if the policy did not declare the part.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();
@@ -104,7 +104,7 @@ impl Looks {
         self.wants_loaded.load(Ordering::Relaxed)
     }
 
-    /// Stores when each part was read. Writes nothing if the run read no part.
+    /// Stores the time of each part's read. Writes nothing if the run read no part.
     pub(crate) async fn end(&self) -> Result<(), StoreError> {
         let mut parts = self.before.parts.clone();
         for (aspect, read) in self.found.lock().iter() {
@@ -125,8 +125,8 @@ pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }
 
-/// Returns the digest of what the policy declares for an aspect of a repository. Returns `None` if it
-/// declares nothing. The lines of the values do not count.
+/// Returns the digest of the values that the policy declares for an aspect of a repository. Returns
+/// `None` if it declares nothing. The digest ignores the lines of the values.
 pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
     let sections = aspect.sections.iter().filter_map(|key| {
         let section = desired.sections.get(key.name)?;
@@ -141,7 +141,7 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
             (!wants.is_empty()).then(|| json!(wants))
         }
         "collaborators" => desired.collaborators.as_ref().map(|list| {
-            // If the policy does not state a permission, it is the permission at GitHub.
+            // If the policy does not set a permission, the permission is the one at GitHub.
             let stated = list.items.iter().map(|want| {
                 let permission = want.is_stated.then(|| want.permission.as_str());
                 json!([want.login, permission])
@@ -153,7 +153,7 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     if sections.is_empty() && own.is_none() {
         return None;
     }
-    // The paths of the answers have the name, and some parts exist only with one visibility.
+    // The paths of the answers contain the name. Some parts exist only with one visibility.
     let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
     Some(digest(&json!([name, visibility, sections, own])))
 }

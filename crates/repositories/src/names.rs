@@ -1,6 +1,6 @@
-//! Remembers for each name in a policy the id that the name meant. If somebody renames an account
-//! or a team, Beadle still finds it by the id. If the name gets a new owner, Beadle gives nothing
-//! to the new owner until an operator confirms the name.
+//! For each name in a policy, remembers the id that the name meant. If somebody renames an account
+//! or a team, Beadle still finds it by the id. If the name gets a new owner, the new owner gets
+//! nothing until an operator confirms the name.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// reads the store, because an operator may have confirmed another owner.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// The kind of thing to which a name belongs.
+/// The kind of thing that a name belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named {
     /// A team, which a policy names by its slug.
@@ -43,14 +43,14 @@ impl Metadata for NamedId {
     const IS_NEEDED: bool = true;
 }
 
-/// Remembers the ids that the names in one organisation's policy mean. Without a store, it
-/// remembers nothing.
+/// Remembers the ids behind the names in one organisation's policy. Without a store, it remembers
+/// nothing.
 #[derive(Clone)]
 pub struct Names {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// True if Beadle only reads what is remembered, and remembers nothing new.
+    /// True if Beadle only reads the remembered ids, and remembers nothing new.
     looks_only: bool,
     /// The lane of the run that uses the names.
     lane: Lane,
@@ -67,7 +67,7 @@ impl Names {
         Self { store, organisation, clock: clock.clone(), looks_only, lane, known: Arc::default() }
     }
 
-    /// Returns a copy for a run in this lane. Both copies remember the same.
+    /// Returns a copy for a run in this lane. Both copies share their memory.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { lane, ..self.clone() }
@@ -78,7 +78,7 @@ impl Names {
         self.looks_only = true;
     }
 
-    /// Returns a copy that remembers no new names, and adds nothing to what this value remembers.
+    /// Returns a copy that remembers no new names and does not change this value's memory.
     #[must_use]
     pub(crate) fn apart(&self) -> Self {
         Self { looks_only: true, known: Arc::default(), ..self.clone() }
@@ -95,9 +95,9 @@ impl Names {
         Ok(id.map(|NamedId(id)| id))
     }
 
-    /// Returns the id that a name meant before, if this is another id than `id`, the id of the
-    /// present owner. If Beadle does not know the name yet, it remembers `id` and the function
-    /// returns `None`.
+    /// Returns the earlier id of a name if that id differs from `id`. `id` is the id of the present
+    /// owner. If Beadle does not know the name yet, it remembers `id` and the function returns
+    /// `None`.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
         if self.is_believed(note.name(), id, now) {

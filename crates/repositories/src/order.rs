@@ -1,5 +1,5 @@
-//! Orders the changes of a plan. It decides which change depends on which other changes, and which
-//! changes Beadle can write at the same time.
+//! Orders the changes of a plan. It decides which changes a change depends on, and which changes
+//! Beadle can write at the same time.
 
 use std::collections::HashMap;
 
@@ -35,8 +35,9 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
 
 /// Returns the track of a change in its stage. Beadle writes the changes of one track one after the
 /// other, and different tracks at the same time. Usually each aspect has one track. If Beadle may
-/// write the things of an aspect in any order, each thing has its own track. In the stages that
-/// change the whole repository, or that need an earlier feature, all changes share one track.
+/// write the things of an aspect in any order, each thing has its own track. In some stages, all
+/// changes share one track. The changes of these stages affect the whole repository or need an
+/// earlier feature.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
@@ -47,7 +48,7 @@ fn track_of(planned: &PlannedChange) -> (String, String) {
     }
 }
 
-/// Orders changes by their stages, and sets for each change on which other changes it depends.
+/// Orders changes by their stages, and sets the other changes that each change depends on.
 pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
     for planned in &mut planned_changes {
         if planned.stage == Stage::Body
@@ -65,8 +66,8 @@ pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Bo
         let track = *tracks.entry(track_of(&planned)).or_insert(new);
         let PlannedChange { change, stage } = planned;
         let after = match stage {
-            // GitHub accepts no write to an archived repository. And Beadle lets more people see
-            // the repository only after everything else is as declared.
+            // GitHub accepts no write to an archived repository. Beadle lets more people see the
+            // repository only after everything else is as declared.
             Stage::Widen | Stage::Close => (0..at).filter(|before| stages[*before] < stage).collect(),
             _ => (0..at).filter(|before| stages[*before] == Stage::Open && stage != Stage::Open).collect(),
         };

@@ -1,7 +1,7 @@
-//! Decides to which repository a file in repos/ belongs. A file belongs to one repository, by the
-//! immutable id of the repository: the first repository that Beadle saw with the name of the file.
-//! If this repository is renamed, or another repository gets the old name, Beadle reports it and
-//! changes nothing because of it.
+//! Decides which repository a file in repos/ belongs to. A file belongs to the first repository
+//! that Beadle saw with the name of the file. Beadle remembers the immutable id of this repository.
+//! If this repository is renamed, or another repository gets the old name, Beadle reports this and
+//! makes no change because of it.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,55 +13,54 @@ use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 
-/// If Beadle does not know to which repository a file belongs, it asks GitHub again after this
-/// time.
+/// If Beadle does not know the owner of a file, it asks GitHub again after this time.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// Remembers to which repository each file belongs. All clones remember the same.
+/// Remembers the repository of each file. All clones share this memory.
 #[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// What this process remembers. It is for runs without a store, and for plans that are only
-    /// shown.
+    /// The memory of this process. It is for runs without a store, and for plans that Beadle only
+    /// shows.
     here: Arc<Mutex<BTreeMap<String, String>>>,
-    /// The repositories that may be the owner of a file that has no owner yet, by id. Each has the
-    /// path of the file and the reason why the owner is not certain.
+    /// The repositories that may own a file without an owner, by id. Each has the path of the file
+    /// and the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The last generation of the policy for which Beadle asked GitHub about files without an
-    /// owner, and when it asked.
+    /// The last generation with a question to GitHub about files without an owner, and the time of
+    /// the question.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
-    /// True if Beadle only reads what the store remembers, and adds nothing to the store.
+    /// True if Beadle only reads the memory in the store, and adds nothing to it.
     looks_only: bool,
 }
 
-/// Returns the name of the stored note that says which repository owns a file. With an empty
-/// `file`, returns the prefix of the names of all such notes.
+/// Returns the name of the stored note about the repository that owns a file. With an empty `file`,
+/// returns the prefix of the names of all such notes.
 pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
     note("override", &[organisation, &file.to_lowercase()])
 }
 
-/// Returns the name of the stored note that says which file belongs to a repository. With an empty
+/// Returns the name of the stored note about the file that belongs to a repository. With an empty
 /// `id`, returns the prefix of the names of all such notes.
 pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// What GitHub says about the owner of a file that has no owner yet.
+/// GitHub's information about the owner of a file that has no owner yet.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
-    /// The file belongs to this repository, which has the name of the file, or had it before a
-    /// rename.
+    /// The file belongs to this repository. The repository has the name of the file, or had it
+    /// before a rename.
     Of(u64),
     /// The file can belong to either of two repositories. The first one has or had the name of the
     /// file. The second one has the name that the file gives to its repository.
     Either(u64, u64),
 }
 
-/// Finds the repository to which a file belongs. `name` is the name of the file. `given` is the
-/// name that the file gives to its repository, if it gives one. `called` returns the repository
-/// that has or had a name. `has_file` returns whether the policy has a file with a name.
+/// Finds the repository that a file belongs to. `name` is the name of the file. `given` is the name
+/// that the file gives to its repository, if there is one. `called` returns the repository that has
+/// or had a name. `has_file` returns whether the policy has a file with a name.
 fn lead(
     name: &str,
     given: Option<&str>,
@@ -75,8 +74,8 @@ fn lead(
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // Perhaps the file gave its repository a new name earlier, and then another repository took
-        // the old name.
+        // The file may have given its repository a new name earlier. Another repository may then
+        // have taken the old name.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
@@ -88,8 +87,8 @@ fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }
 
-/// Finds the repository that a file renames: no repository has the name of the file, and one has
-/// the former name in the file. The arguments are those of [`lead`].
+/// Finds the repository that a file renames. No repository has the name of the file then, and one
+/// has the former name in the file. The arguments are those of [`lead`].
 fn to_rename(
     name: &str,
     old: Option<&str>,
@@ -112,7 +111,7 @@ impl Overrides {
         self.looks_only = true;
     }
 
-    /// Returns a copy that adds nothing to the store, and nothing to what this value remembers.
+    /// Returns a copy that does not change the store or this value's memory.
     #[must_use]
     pub(crate) fn apart(&self) -> Self {
         let here = self.here.lock().clone();
@@ -154,8 +153,8 @@ impl Overrides {
     }
 
     /// Asks GitHub for the owner of each file in repos/ that has no remembered owner. A job has no
-    /// store, so it remembers no owners; but GitHub remembers the former names of a repository. If
-    /// a file can belong to two repositories, Beadle gives it to neither of them.
+    /// store, so it remembers no owners. However, GitHub remembers the former names of a
+    /// repository. If a file can belong to two repositories, Beadle gives it to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> = files.iter().flat_map(|(name, layer)| names_in(name, layer)).collect();
@@ -208,9 +207,9 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns whether a run of a repository can use answers that GitHub gave at the time `at`. A
-    /// sweep can use old answers. A run for an event or an operator needs new answers if the
-    /// repository may be the owner of a file.
+    /// Returns whether a run of a repository can use GitHub's answers from the time `at`. A sweep
+    /// can use old answers. A run for an event or an operator needs new answers if the repository
+    /// may be the owner of a file.
     fn holds(&self, at: Time, now: Time, id: u64, lane: Lane) -> bool {
         let doubts = self.doubts.lock();
         let is_recent = at <= now && now.since(at) < AGAIN;
@@ -239,8 +238,8 @@ impl Overrides {
         Ok(files.filter(|(_, layer)| !known.contains(&self.of_file(layer))).collect())
     }
 
-    /// Returns the file that belongs to a repository as Beadle remembers it. Returns `None` if the
-    /// policy no longer contains the file, or if the file now belongs to another repository.
+    /// Returns the file that belongs to a repository according to Beadle's memory. Returns `None`
+    /// if the policy no longer contains the file, or if the file now belongs to another repository.
     async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
         let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
         // Upper and lower case in a file name do not matter.
@@ -250,8 +249,8 @@ impl Overrides {
         Ok(owner.is_some_and(|owner| owner == id.to_string()).then_some(layer))
     }
 
-    /// Returns which file in repos/ applies to a repository, and which files wait until somebody
-    /// decides about them.
+    /// Returns the file in repos/ that applies to a repository, and the files that wait for a
+    /// person's decision.
     pub(crate) async fn of<'a>(
         &self,
         policy: &'a Policy,
@@ -289,7 +288,7 @@ impl Overrides {
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         let mut names = [layer.given_name(), layer.old_name()].into_iter().flatten();
         if names.any(|name| name.eq_ignore_ascii_case(&seen.name)) {
-            // The file has given the repository its present name, or gives it another one now.
+            // The file has given the repository its present name, or gives it a new one now.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
@@ -299,7 +298,7 @@ impl Overrides {
         Ok(standing)
     }
 
-    /// Returns the id of the repository that owns a file, or `None` if no repository owns it yet.
+    /// Returns the id of the repository that owns a file, or `None` if the file has no owner yet.
     pub(crate) async fn owner_of(&self, layer: &Layer) -> Result<Option<String>, StoreError> {
         self.get(&self.of_file(layer)).await
     }
@@ -322,8 +321,8 @@ impl Overrides {
     /// Makes a repository the owner of a file.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
         // Beadle writes the note of the file last. If the process ends before this write, the next
-        // run makes the repository the owner again. So the repository keeps the file even if it is
-        // renamed.
+        // run makes the repository the owner again. The repository therefore keeps the file even if
+        // it is renamed.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }

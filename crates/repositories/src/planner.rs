@@ -28,15 +28,15 @@ use crate::shard::Shard;
 use crate::undo::Memory;
 use crate::waiver_book::WaiverBook;
 
-/// The aspects whose observed state can come from a read of the whole organisation, which may be
-/// old.
+/// The aspects with an observed state that can come from a read of the whole organisation. Such a
+/// state may be old.
 const AGED: &[&str] = &["teams", "custom_properties"];
 /// The number of repositories that Beadle plans at the same time. The transport limits the number
 /// of requests.
 const AT_ONCE: usize = 64;
 
 /// Plans the repositories of one organisation. The planner has a reader and no writer, so it cannot
-/// write. All clones remember the same.
+/// write. All clones share their memory.
 #[derive(Clone)]
 pub struct RepositoryPlanner {
     reader: Reader,
@@ -50,14 +50,15 @@ pub struct RepositoryPlanner {
     secrets: Arc<Secrets>,
     secret_memory: SecretMemory,
     waivers: WaiverBook,
-    /// Records the controls that each run finds. `None` if nothing is recorded.
+    /// Records the controls that each run finds. `None` if the planner records nothing.
     controls: Option<Arc<ControlLog>>,
-    /// When a sweep reads the parts again that only REST shows. `None` if every run reads all parts.
+    /// When a sweep reads the parts again that only REST shows. `None` if every run reads all
+    /// parts.
     reread: Option<Reread>,
     /// The reads of the present run. `None` if the run reads all parts and records no read.
     looks: Option<Arc<Looks>>,
-    /// The list of all repositories. Beadle needs it if the hint of a key leads to no repository.
-    /// If hundreds of repositories are deleted, their keys share one read of the list.
+    /// The list of all repositories. Beadle needs the list if it finds no repository with the hint
+    /// of a key. If hundreds of repositories are deleted, their keys share one read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
 }
 
@@ -71,7 +72,7 @@ pub struct Explanation {
     /// The files that reach the repository, each with its rank, from the lowest rank to the
     /// highest.
     pub layers: Vec<(String, i64)>,
-    /// The sections about which Beadle cannot decide, each with the reason.
+    /// The sections that Beadle cannot decide about, each with the reason.
     pub doubtful: Vec<(String, String)>,
     /// The desired values, each with the line of the policy that sets it.
     pub values: Vec<Explained>,
@@ -83,8 +84,7 @@ pub struct Explanation {
 }
 
 /// Checks that GitHub's answer is about the listed repository. If GitHub answers with another
-/// repository, this does not prove that the listed repository is gone, so the function returns an
-/// error.
+/// repository, the listed repository may still exist. The function then returns an error.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {
@@ -130,7 +130,7 @@ impl RepositoryPlanner {
         }
     }
 
-    /// Lets the policy use these secrets by their names.
+    /// Lets the policy use these secrets by name.
     #[must_use]
     pub fn lending(mut self, secrets: Secrets) -> Self {
         self.secrets = Arc::new(secrets);
@@ -138,9 +138,9 @@ impl RepositoryPlanner {
     }
 
     /// Makes the planner use the waivers in `store`, and remember six things there. These are the
-    /// repository to which each file in repos/ belongs, the layers that reached each repository, the
-    /// ids that names meant, digests of the secrets that Beadle wrote, the values that an operator
-    /// undid, and the controls that each repository met.
+    /// repository of each file in repos/, the layers of each repository, the ids behind names,
+    /// digests of the secrets that Beadle wrote, the values that an operator undid, and the
+    /// controls that each repository met.
     #[must_use]
     pub fn remembering(mut self, store: Arc<dyn Store>) -> Self {
         let organisation = self.reader.organisation();
@@ -154,8 +154,8 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Makes the planner remember nothing about secrets. Then it writes only secrets that GitHub
-    /// does not have.
+    /// Makes the planner remember nothing about secrets. The planner then writes only secrets that
+    /// GitHub does not have.
     #[must_use]
     pub fn without_secret_memory(mut self) -> Self {
         self.secret_memory = SecretMemory::new(None, self.reader.organisation(), self.reader.clock());
@@ -167,8 +167,8 @@ impl RepositoryPlanner {
         Self { reader: self.reader.in_lane(lane), names: self.names.in_lane(lane), ..self.clone() }
     }
 
-    /// Makes the planner add nothing to what it remembers. A plan that is only shown may use a
-    /// policy that is not in force. But the planner must remember only what it saw under the policy
+    /// Makes the planner add nothing to its memory. A plan that Beadle only shows may use a policy
+    /// that is not in force. However, the planner must remember only what it saw under the policy
     /// in force.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
@@ -242,8 +242,8 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Plans all repositories of a shard, page by page, so that they are never all in memory at the
-    /// same time. While Beadle plans one page, it reads the next page.
+    /// Plans all repositories of a shard, page by page. Not all of them are in memory at the same
+    /// time. While Beadle plans one page, it reads the next page.
     async fn all(
         &self,
         policy: &Policy,
@@ -278,7 +278,7 @@ impl RepositoryPlanner {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
         }
-        // A repository that the incomplete list lacks may exist.
+        // If the list is incomplete, a repository that it lacks may exist.
         if plan.short.is_none() && shard.is_first() {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             for creation in policy.creations(&names) {
@@ -299,8 +299,8 @@ impl RepositoryPlanner {
         Ok((key, self.repository(policy, repository).await?))
     }
 
-    /// Returns the desired values of a repository below `key`, and where they come from. Returns
-    /// `None` if no repository has this name.
+    /// Returns the desired values of a repository below `key`, and the source of each value.
+    /// Returns `None` if no repository has this name.
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
@@ -338,9 +338,9 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // Data from a read of the whole organisation can be out of date. So Beadle first reads the
-        // repository's own data again in three cases: other layers reach the repository now, the
-        // plan has a change that the guard counts, or the plan changes teams or properties.
+        // Data from a read of the whole organisation can be out of date. In three cases, Beadle
+        // first reads the repository's own data again: other layers reach the repository now, the
+        // plan has a guarded change, or the plan changes teams or properties.
         let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
         let is_remembered = seen.last_seen.is_some()
             && (moves.is_news() || self.looks.as_ref().is_some_and(|looks| looks.wants_loaded()));
@@ -394,7 +394,7 @@ impl RepositoryPlanner {
         };
         let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();
-        // The aspects are planned at the same time, so that no aspect waits for another one's
+        // Beadle plans the aspects at the same time, so that no aspect waits for another one's
         // reads.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
@@ -403,8 +403,8 @@ impl RepositoryPlanner {
             plan.waits.extend(own_waits);
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
-            // The layers of the repository changed, and this may weaken a section that Beadle could
-            // not read. So this section waits too.
+            // The layers of the repository changed. This change may weaken a section that Beadle
+            // could not read. This section therefore waits too.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
                 aspect.name.clone_into(&mut planned.change.aspect);
@@ -433,8 +433,8 @@ impl RepositoryPlanner {
         Ok((plan, moves))
     }
 
-    /// Returns the changes, the unknown parts and the waits of one aspect. If one aspect fails, Beadle still
-    /// plans the other aspects.
+    /// Returns the changes, the unknown parts and the waits of one aspect. If one aspect fails,
+    /// Beadle still plans the other aspects.
     async fn aspect(
         &self,
         aspect: &Aspect,

@@ -1,9 +1,9 @@
-//! Remembers which layers with selectors reached a repository in the last run. A repository can
-//! leave or enter a layer although the policy did not change, because its name, a property, a topic
-//! or a team changed. This is called a move. An administrator of the repository can cause a move.
-//! So each removal, weakening and exposure that a move causes waits for an operator. Beadle settles
-//! a move separately for each section. If one section is unknown or waits, the other sections can
-//! still be settled.
+//! Remembers the layers with selectors that reached a repository in the last run. A repository can
+//! leave or enter a layer although the policy did not change. The cause is a changed name,
+//! property, topic or team of the repository. Such a change of layers is called a move. An
+//! administrator of the repository can cause a move. Each removal, weakening and exposure from a
+//! move therefore waits for an operator. Beadle settles a move separately for each section. If one
+//! section is unknown or waits, Beadle can still settle the other sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use sha2::{Digest, Sha256};
 use crate::facts::{Facts, asked_name};
 use crate::policy::{Desired, Layer, LayerKind, MergedLayers, Node, Policy, holds};
 
-/// Remembers which layers reached each repository.
+/// Remembers the layers that reached each repository.
 #[derive(Clone)]
 pub struct Reached {
     store: Arc<dyn Store>,
     organisation: String,
-    /// True if Beadle only reads what is remembered, and remembers nothing new.
+    /// True if Beadle only reads its memory, and remembers nothing new.
     looks_only: bool,
 }
 
@@ -31,18 +31,18 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Memory::KIND, &[organisation, id])
 }
 
-/// What Beadle remembers about one repository.
+/// Beadle's memory of one repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Memory {
-    /// The name that the repository had in the last run.
+    /// The name of the repository in the last run.
     name: String,
-    /// The facts by which layers can select the repository.
+    /// The facts about the repository that layers can select by.
     #[serde(default)]
     facts: Facts,
-    /// The selections that contained the repository: a layer's file, or one of its cases. Each has
-    /// the digest of its selectors.
+    /// The selections that contained the repository. A selection is a layer's file, or one of its
+    /// cases. Each selection has the digest of its selectors.
     held: BTreeMap<String, String>,
-    /// The digests of all selections that the policy had.
+    /// The digests of all selections of the policy.
     known: BTreeSet<String>,
     /// The moves that are not settled yet, by the name of the selection.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -58,20 +58,20 @@ impl Metadata for Memory {
 /// A layer that began or ceased to reach a repository although the policy did not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
-    /// The digest of the selectors. If it is different now, the policy has changed.
+    /// The digest of the selectors. If the digest is different now, the policy has changed.
     digest: String,
-    /// The sections of the layer for which the move is not settled yet.
+    /// The sections of the layer that are not settled yet for this move.
     pub(crate) sections: BTreeSet<String>,
     /// Why the changes in these sections need an approval.
     pub(crate) why: String,
 }
 
-/// The moves of a repository, and what Beadle must remember about the repository.
+/// The moves of a repository, and the facts that Beadle must remember about it.
 #[derive(Default)]
 pub(crate) struct Moves {
     /// The moves, by the name of the selection.
     moved: BTreeMap<String, Moved>,
-    /// The sections that are unknown, or in which a change waits for an approval.
+    /// The sections that are unknown, or that have a change that waits for an approval.
     waiting: BTreeSet<String>,
     memory: Option<Next>,
 }
@@ -84,26 +84,26 @@ struct Next {
 }
 
 impl Moves {
-    /// Returns a move that affects a section for which `owns` returns `true`.
+    /// Returns a move that affects a section. `owns` returns `true` for the section.
     pub(crate) fn of(&self, owns: impl Fn(&str) -> bool) -> Option<&Moved> {
         self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// Does not settle the moves of the sections for which `owns` returns `true`. The reason is
-    /// that such a section is unknown, or that a change waits there.
+    /// Leaves the moves of some sections unsettled. `owns` returns `true` for these sections. The
+    /// reason is that such a section is unknown or has a waiting change.
     pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
         let sections = self.moved.values().flat_map(|moved| &moved.sections);
         let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();
         self.waiting.extend(sections);
     }
 
-    /// Returns whether the repository differs from what Beadle remembers, or has moves that are not
+    /// Returns whether the repository differs from Beadle's memory, or has moves that are not
     /// settled.
     pub(crate) fn is_news(&self) -> bool {
         !self.moved.is_empty() || self.memory.as_ref().is_some_and(|next| next.before != next.now)
     }
 
-    /// Returns the moves that are still not settled, because one of their sections waits.
+    /// Returns the moves that are not settled, because one of their sections waits.
     fn open(moved: BTreeMap<String, Moved>, waiting: &BTreeSet<String>) -> BTreeMap<String, Moved> {
         let rest = moved.into_iter().map(|(selection, mut moved)| {
             moved.sections.retain(|section| waiting.contains(section));
@@ -113,20 +113,19 @@ impl Moves {
     }
 }
 
-/// The lists whose entries can select repositories. Each has the key that contains the name of an
+/// The lists with entries that can select repositories. Each list has the key for the name of an
 /// entry.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// A selection of repositories. It is a layer, one case of a layer, or an entry of a list that has
-/// `include` or `exclude`.
+/// A selection of repositories. It is a layer, one case of a layer, or a list entry with `include`
+/// or `exclude`.
 struct Selection<'a> {
-    /// The name by which Beadle remembers the selection.
+    /// The name of the selection in Beadle's memory.
     name: String,
     /// The digest of the selectors. It changes when the policy changes the selection.
     digest: String,
     layer: &'a Layer,
-    /// The file or the case that must also reach the repository if this selection is an entry of a
-    /// list.
+    /// The file or the case of a list entry. It must also reach the repository.
     base: String,
     /// The entry of a list that selects repositories. `None` for a layer or a case.
     entry: Option<Entry<'a>>,
@@ -145,7 +144,7 @@ impl Selection<'_> {
         target.holds(&self.base) && self.entry.as_ref().is_none_or(|entry| holds(entry.node, seen))
     }
 
-    /// Returns the sections that may change for a repository that enters or leaves the selection.
+    /// Returns the sections that may change if a repository enters or leaves the selection.
     fn sections(&self) -> BTreeSet<String> {
         match &self.entry {
             Some(entry) => BTreeSet::from([entry.list.to_owned()]),
@@ -204,9 +203,9 @@ fn digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Returns the merged layers of a repository as they would be if each selection still contained the
-/// same repositories as in the last run. If the policy has a new selection, the present
-/// repositories of this selection count.
+/// Returns the merged layers of a repository for an assumed state: each selection still contains
+/// the same repositories as in the last run. For a new selection of the policy, the function uses
+/// the present repositories.
 fn as_before(
     policy: &Policy,
     target: &MergedLayers,
@@ -221,8 +220,8 @@ fn as_before(
     })
 }
 
-/// Returns the earlier moves that are not settled yet. A move is not in the result if the selectors
-/// changed since then.
+/// Returns the earlier moves that are not settled yet. If the selectors have changed since a move,
+/// the result leaves out the move.
 fn carried(before: &Memory, all: &[Selection<'_>]) -> BTreeMap<String, Moved> {
     let is_there = |selection: &str, moved: &Moved| {
         all.iter().any(|one| one.name == selection && one.digest == moved.digest)
@@ -250,8 +249,8 @@ impl Reached {
         if self.looks_only { Ok(()) } else { note.put(self.store.as_ref(), memory).await }
     }
 
-    /// Compares the layers that reach a repository now with the layers that reached it in the last
-    /// run. If the policy itself asked for the change that caused a difference, this is not a move.
+    /// Compares the present layers of a repository with its layers in the last run. If the policy
+    /// itself asked for the change behind a difference, the difference is not a move.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -273,8 +272,8 @@ impl Reached {
             open: BTreeMap::new(),
         };
         for one in &all {
-            // If Beadle cannot evaluate a layer, the layer counts as reaching the repository if it
-            // did so in the last run.
+            // If Beadle cannot evaluate a layer, it assumes that the layer reaches the same
+            // repositories as in the last run.
             let doubtful = target.undecided_files.contains(&one.layer.file);
             let held_before =
                 before.as_ref().is_some_and(|before| before.held.get(&one.name) == Some(&one.digest));
@@ -288,8 +287,8 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // The policy must have asked for the change even with the layers of the last run.
-        // Otherwise, a layer that newly reaches the repository could justify its own move.
+        // The policy must have asked for the change even with the layers of the last run. Without
+        // this condition, a layer that newly reaches the repository could justify its own move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

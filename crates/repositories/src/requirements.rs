@@ -1,5 +1,5 @@
-//! The permissions and webhook events that the GitHub App needs for a policy. They are collected
-//! from the aspects.
+//! The permissions and webhook events that the GitHub App needs for a policy. The aspects contain
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use crate::aspects::{self, AccessLevel, AppPermission};
 use crate::organisation;
 use crate::policy::WHEN_MISSING;
 
-/// The events that every policy needs. They report a new or renamed repository, a change of a value
-/// by which layers can select, and a renamed organisation.
+/// The events that every policy needs. They report a new or renamed repository, a changed value
+/// that layers can select by, and a renamed organisation.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
-/// The permissions that every policy needs. With them, Beadle reads who has access. It also
-/// receives the events about new files, new branches and changed values by which layers can select.
+/// The permissions that every policy needs. Beadle uses them to read who has access. They also
+/// allow the events about new files, new branches and changed values that layers can select by.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),
@@ -29,12 +29,12 @@ pub struct AppNeeds {
     /// The lowest sufficient level of each permission, by the name of the permission in the REST
     /// API.
     pub permissions: BTreeMap<&'static str, AccessLevel>,
-    /// The events. If the policy does not have a section, the events of this section are left out,
-    /// because GitHub refuses an event without its permission.
+    /// The events. If the policy does not have a section, the events of the section are left out.
+    /// GitHub refuses an event without its permission.
     pub events: BTreeSet<&'static str>,
 }
 
-/// Returns what the App needs for a policy with these sections.
+/// Returns the permissions and events for a policy with these sections.
 pub fn app_needs(sections: &BTreeSet<&str>) -> AppNeeds {
     let own = permissions().into_iter().filter(|(section, _)| sections.contains(section));
     let mut levels: BTreeMap<&'static str, AccessLevel> = BTreeMap::new();
@@ -54,7 +54,8 @@ pub fn app_needs(sections: &BTreeSet<&str>) -> AppNeeds {
     AppNeeds { permissions: levels, events }
 }
 
-/// Returns the permissions that the sections of a policy need. Each has the name of its section.
+/// Returns the permissions that the sections of a policy need. Each permission has the name of its
+/// section.
 pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     let mut needed = Vec::new();
     for aspect in aspects::ALL {
@@ -62,7 +63,7 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
             needed.extend(aspect.permissions.iter().map(|permission| (section, *permission)));
         }
     }
-    // Only these writes of branches need more than the section `repository`.
+    // Only these writes of branches need more permissions than the section `repository`.
     needed.push((WHEN_MISSING, AppPermission::write("contents", "contents (repository)")));
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
@@ -86,7 +87,7 @@ pub fn events() -> BTreeSet<&'static str> {
 }
 
 /// Returns the names of the webhook events that report a change of an aspect. The list is empty if
-/// no event reports it.
+/// no event reports such a change.
 pub fn events_of(aspect: &str) -> Vec<&'static str> {
     let of_repositories = aspects::ALL.iter().filter(|one| one.name == aspect).flat_map(|one| one.events);
     let of_organisation =
@@ -105,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// The page of the documentation that has the tables of permissions and events.
+    /// The page of the documentation with the tables of permissions and events.
     const PAGE: &str = "docs/permissions.md";
 
     fn page(path: &str) -> String {
@@ -153,8 +154,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // `delete` also marks a key. The aspects do not list it, because GitHub sends a `push` too
-        // if a branch is deleted.
+        // `delete` also marks a key. The aspects do not list `delete`, because GitHub also sends a
+        // `push` when a branch is deleted.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }
@@ -193,7 +194,8 @@ mod tests {
         for event in ["push", "repository", "team_add", "member", "custom_property_values"] {
             assert!(smallest.events.contains(event), "{event}");
         }
-        // GitHub refuses this event without a permission that this policy does not need.
+        // GitHub refuses this event without a certain permission. This policy does not need the
+        // permission.
         assert!(!smallest.events.contains("label"));
         let branches = app_needs(&BTreeSet::from(["repository", WHEN_MISSING]));
         assert_eq!(branches.permissions.get("contents"), Some(&AccessLevel::Write));

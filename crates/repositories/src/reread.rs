@@ -1,9 +1,10 @@
 //! When a sweep reads a part of a repository again that only REST shows.
 //!
-//! Each such part costs at least one call for each repository. So a sweep reads only a share of these
-//! parts, and compares the policy with the last answers of the others. Time is divided into periods,
-//! and a part is due once in each period. The periods of different parts begin at different times,
-//! which come from a hash, so all sweeps of a period read about the same number of parts.
+//! Each such part costs at least one call for each repository. A sweep therefore reads only a share
+//! of these parts. For the other parts, it compares the policy with the last answers. Time is
+//! divided into periods. Each part is due once in each period. The periods of different parts begin
+//! at different times, based on a hash. All sweeps of a period therefore read about the same number
+//! of parts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use beadle_engine::Time;
 use sha2::{Digest, Sha256};
 
-/// The aspects that a sweep reads once in a period. Each of them reads a list or a value that only
-/// REST shows.
+/// The aspects that a sweep reads once in a period. Each of these aspects reads a list or a value
+/// that only REST shows.
 pub(crate) const SPREAD: &[&str] = &[
     "actions",
     "autolinks",
@@ -31,11 +32,11 @@ pub(crate) const SPREAD: &[&str] = &[
     "webhooks",
 ];
 
-/// The aspects in [`SPREAD`] whose parts Beadle reads together with the repository, before it knows
-/// what the policy declares for it.
+/// The aspects in [`SPREAD`] that Beadle reads together with the repository. At that time, it does
+/// not know yet what the policy declares.
 pub(crate) const LOADED: &[&str] = &["collaborators", "settings"];
 
-/// How old the parts may become that a sweep does not read.
+/// The maximum age of parts that a sweep does not read.
 #[derive(Clone)]
 pub struct Reread {
     period: Duration,
@@ -43,8 +44,8 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// Creates the rule that a sweep reads each part once in a `period`. `next_sweep` returns when
-    /// the next sweep begins, if a sweep has begun at the given time.
+    /// Creates a rule. By this rule, a sweep reads each part once in a `period`. `next_sweep` gets
+    /// the start of a sweep and returns the start of the next one.
     pub fn new(period: Duration, next_sweep: impl Fn(Time) -> Time + Send + Sync + 'static) -> Self {
         Self { period, next_sweep: Arc::new(next_sweep) }
     }
@@ -58,33 +59,35 @@ impl Reread {
 /// The moment of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// The time at which the run began.
+    /// The time when the run began.
     pub(crate) now: Time,
-    /// The time at which the next sweep begins.
+    /// The time when the next sweep begins.
     pub(crate) next: Time,
-    /// How old a part may become.
+    /// The maximum age of a part.
     pub(crate) period: Duration,
 }
 
 impl Moment {
-    /// Returns whether the run must read a part of a repository. `read` is the time of the last read.
+    /// Returns whether the run must read a part of a repository. `read` is the time of the last
+    /// read.
     ///
     /// The last sweep before the end of a period reads the part. If that sweep did not run, or if
-    /// sweeps are rare, the next sweep reads the part as soon as the read is a period old.
+    /// sweeps are rare, the part is due when the last read is one period old. The next sweep then
+    /// reads the part.
     pub(crate) fn is_due(&self, read: Option<Time>, repository: &str, part: &str) -> bool {
-        // If the time of the read is in the future, the clock was wrong.
+        // If the time of the read is in the future, a clock was wrong.
         let Some(read) = read.filter(|read| *read <= self.now) else { return true };
         let length = i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX).max(1);
         let begin = offset(repository, part, length);
         let number = |at: Time| at.0.saturating_sub(begin).div_euclid(length);
-        // The sweep that read the part did it for every period that ended before the following sweep.
+        // The read counts for every period that ends before the sweep after it.
         let covered = read + self.next.since(self.now);
         self.now.since(read) >= self.period || number(self.next) > number(covered)
     }
 }
 
-/// Returns the offset of a part's periods, in milliseconds. It is always the same for a part of a
-/// repository.
+/// Returns the offset of a part's periods, in milliseconds. A part of a repository always has the
+/// same offset.
 fn offset(repository: &str, part: &str, length: i64) -> i64 {
     let hash = Sha256::digest(format!("{repository}/{part}"));
     // A number of seven bytes always fits into a signed number of eight bytes.

@@ -1,7 +1,7 @@
-//! Remembers which values of secrets Beadle wrote. GitHub shows no value, so Beadle keeps a keyed
-//! digest (HMAC-SHA256) of each value that it wrote, and never the value itself. The key of the
-//! digests is in the store. The digest includes the name of the secret, so two secrets with the same
-//! value have different digests.
+//! Remembers the values of secrets that Beadle wrote. GitHub shows no value. Beadle therefore keeps
+//! a keyed digest (HMAC-SHA256) of each value that it wrote, and never the value itself. The key of
+//! the digests is in the store. The digest includes the name of the secret, so two secrets with the
+//! same value have different digests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// The maximum time by which GitHub's time of the last change can be later than Beadle's own write.
-/// The clocks of Beadle and of GitHub differ.
+/// The maximum difference between GitHub's time of the last change and Beadle's own write, if both
+/// are the same write. The clocks of Beadle and of GitHub differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -28,12 +28,12 @@ impl Metadata for DigestKey {
     const IS_NEEDED: bool = true;
 }
 
-/// What Beadle remembers of a secret that it wrote.
+/// Beadle's memory of a secret that it wrote.
 #[derive(Serialize, Deserialize)]
 struct Written {
     /// The keyed digest of the value.
     digest: String,
-    /// When Beadle wrote the value, by GitHub's clock if GitHub showed the time.
+    /// The time when Beadle wrote the value, by GitHub's clock if GitHub showed the time.
     at: Time,
 }
 
@@ -48,8 +48,8 @@ pub(crate) fn prefix(organisation: &str) -> String {
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
-/// Returns a code that tells two secrets apart while a preview compares two plans. The code has no
-/// key, so Beadle neither stores nor prints it.
+/// Returns a code that distinguishes two secrets while a preview compares two plans. The code has
+/// no key, so Beadle neither stores nor prints it.
 pub(crate) fn fingerprint(value: &SecretString) -> String {
     use sha2::Digest as _;
 
@@ -67,22 +67,22 @@ pub(crate) struct SecretName {
     pub(crate) name: String,
 }
 
-/// How the value of the configuration compares with the value that Beadle wrote last.
+/// The comparison of the value in the configuration with the value that Beadle wrote last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// The result is unknown: there is no store, or no value.
+    /// The result is unknown, because there is no store or no value.
     Unknown,
     /// Beadle has not written this secret yet.
     NeverWritten,
-    /// The value is another one.
+    /// The values differ.
     Other,
-    /// The value is the same. `at` is the time at which Beadle wrote it.
+    /// The values are the same. `at` is the time when Beadle wrote the value.
     Same { at: Time },
 }
 
 impl Compared {
-    /// Returns what a plan shows as the value at GitHub. Returns `None` if Beadle need not write the
-    /// value again.
+    /// Returns the text of a plan for the value at GitHub. Returns `None` if Beadle need not write
+    /// the value again.
     pub(crate) fn before(self, updated_at: Option<&str>) -> Option<&'static str> {
         match self {
             Self::NeverWritten => Some("a value that Beadle did not write"),
@@ -92,14 +92,14 @@ impl Compared {
         }
     }
 
-    /// Returns whether GitHub shows a later change than Beadle's own write.
+    /// Returns whether GitHub shows a change after Beadle's own write.
     pub(crate) fn is_overwritten(self, updated_at: Option<&str>) -> bool {
         let Self::Same { at } = self else { return false };
         updated_at.and_then(time).is_some_and(|changed| changed > at + TOLERANCE)
     }
 }
 
-/// Returns a time that GitHub shows.
+/// Parses a time from GitHub.
 fn time(text: &str) -> Option<Time> {
     text.parse::<jiff::Timestamp>().ok().map(|at| Time(at.as_millisecond()))
 }
@@ -110,7 +110,7 @@ pub(crate) struct SecretMemory {
     store: Option<Arc<dyn Store>>,
     organisation: String,
     clock: Clock,
-    /// True if Beadle only reads what is remembered, and remembers nothing new.
+    /// True if Beadle only reads its memory, and remembers nothing new.
     looks_only: bool,
 }
 
@@ -139,7 +139,7 @@ impl SecretMemory {
         let Some(written) = self.note(of).get(store.as_ref()).await? else {
             return Ok(Compared::NeverWritten);
         };
-        // A preview knows the names of the secrets and not their values.
+        // A preview knows the names of the secrets but not their values.
         if value.expose_secret().is_empty() {
             return Ok(Compared::Unknown);
         }
@@ -155,8 +155,8 @@ impl SecretMemory {
     }
 
     /// Remembers that GitHub has this value now. `updated_at` is GitHub's time of the write, if
-    /// GitHub shows it. With the time of a clock that is behind, Beadle's own write would look like
-    /// a later change.
+    /// GitHub shows it. If the time came from a clock that is behind, Beadle's own write would look
+    /// like a later change.
     pub(crate) async fn remember_at(
         &self,
         of: &SecretName,
@@ -177,7 +177,7 @@ impl SecretMemory {
         }
     }
 
-    /// Returns the keyed digest of a value, and remembers nothing about the value. Returns `None` if
+    /// Returns the keyed digest of a value. Remembers nothing about the value. Returns `None` if
     /// there is no store.
     pub(crate) async fn keyed_digest(
         &self,
@@ -207,7 +207,7 @@ async fn key(store: &dyn Store) -> Result<String, StoreError> {
     }
     let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
     note.put(store, &made).await?;
-    // Another process may have created a key at the same time. All processes use the one in the
+    // Another process may have created a key at the same time. All processes use the key in the
     // store. If a digest was made with another key, Beadle writes its secret once more.
     let kept = note.get(store).await?;
     Ok(kept.map_or(made.0, |DigestKey(key)| key))

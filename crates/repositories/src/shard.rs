@@ -36,14 +36,14 @@ impl Shard {
         self.index
     }
 
-    /// Returns whether this share also does the work that belongs to no repository.
+    /// Returns whether this share also does the work that belongs to no single repository.
     pub fn is_first(self) -> bool {
         self.index == 1
     }
 
     /// Returns whether a repository belongs to this share. This depends only on a hash of the
-    /// repository's id. So the other repositories stay in their shares when a repository is created
-    /// or deleted.
+    /// repository's id. If a repository is created or deleted, the other repositories therefore
+    /// stay in their shares.
     pub fn holds(self, repository: u64) -> bool {
         let hash = Sha256::digest(repository.to_string());
         let number = hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_share_of_an_id_is_the_same_for_ever() {
-        // With another hash, every repository could get into another share.
+        // With another hash, any repository could move to another share.
         let shares: Vec<u64> = [1u64, 2, 3, 1_296_269]
             .iter()
             .map(|id| (1..=8).find(|index| Shard { index: *index, of: 8 }.holds(*id)).unwrap())

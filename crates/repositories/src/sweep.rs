@@ -1,4 +1,4 @@
-//! A sweep: marks the organisation and all of its repositories as due. Later, it summarises the
+//! A sweep. It marks the organisation and all of its repositories as due. Later, it summarises the
 //! results.
 
 use std::collections::BTreeSet;
@@ -21,11 +21,11 @@ use crate::in_force::PolicyHandle;
 /// The number of keys that Beadle marks in one transaction.
 const BATCH: usize = 500;
 
-/// Runs a `sweep` key: marks the organisation and its repositories as due.
+/// Runs a `sweep` key. Marks the organisation and its repositories as due.
 pub struct Sweep {
     /// Lists the repositories.
     pub reader: Reader,
-    /// The store in which the keys are marked.
+    /// The store for the marks of the keys.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
@@ -52,9 +52,10 @@ impl Reconcile for Sweep {
         let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
-        // If an event started the sweep, the event may concern every part of each repository, so the
-        // runs must read all parts. The same is true for a sweep in place of lost events. The lane
-        // does not tell: an event that Beadle's own login caused also has the lane of a sweep.
+        // If an event started the sweep, the event may concern any part of each repository. The
+        // runs must then read all parts. The same is true if the sweep replaces lost events. The
+        // lane does not show this: an event that Beadle's own login caused also has the lane of a
+        // sweep.
         let is_scheduled = is_ordinary(run);
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
@@ -68,8 +69,8 @@ impl Reconcile for Sweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
-        // A repository that the sweep does not mark was deleted or transferred, or somebody created
-        // it in place of Beadle. No run looks at its key any more.
+        // If the sweep does not mark a repository, the repository was deleted or transferred, or
+        // somebody created it in place of Beadle. No run uses its key any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
         let scope = KeyScope::new("repository", instance);
         KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;
@@ -99,8 +100,8 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Returns whether the runs of a sweep may compare the last answers. Each mark of the sweep must allow
-/// it with its hint.
+/// Returns whether the runs of a sweep may compare the last answers. The hint of each mark of the
+/// sweep must allow it.
 fn is_ordinary(run: &Run) -> bool {
     run.lane == Lane::Sweep && run.hint.as_deref().is_some_and(|hint| read_hint(hint).1)
 }

@@ -1,5 +1,6 @@
-//! Writes an undo. Before each write, Beadle remembers the undone values, so that the next run does
-//! not write the policy's values again. It also records that nobody has checked the repository since.
+//! Writes an undo. Before each write, Beadle remembers the undone values. Without this, the next
+//! run would write the policy's values again. It also records that nobody has checked the
+//! repository since.
 
 use std::sync::Arc;
 
@@ -26,16 +27,16 @@ pub struct UndoWriter {
 }
 
 impl UndoWriter {
-    /// Creates a writer that remembers in `store` which values `by` undid.
+    /// Creates a writer that remembers in `store` the values that `by` undid.
     pub fn new(writer: RepositoryWriter, store: Arc<dyn Store>, clock: Clock, by: String) -> Self {
         let log = Arc::new(ControlLog::new(store.clone(), &clock));
         Self { writer, store, log, clock, by }
     }
 }
 
-/// A session that remembers the values of a change before it writes the change. A change that the
-/// guard holds or that the mode does not allow is not undone, so Beadle must go on repairing its
-/// values.
+/// A session that remembers the values of a change before it writes the change. If the guard holds
+/// a change or the mode does not allow it, the change is not undone. Beadle must then go on
+/// repairing its values.
 struct Remembering {
     session: Box<dyn Session<Box<dyn Step>>>,
     store: Arc<dyn Store>,
@@ -49,7 +50,7 @@ struct Remembering {
 impl Session<Box<dyn Step>> for Remembering {
     async fn write(&self, change: &Change<Box<dyn Step>>) -> Result<(), Failure> {
         keep(self.store.as_ref(), &self.key, change, &self.by, self.clock.now()).await?;
-        // Otherwise a report would call an undone value met until the next run.
+        // Without this record, a report would show an undone value as met until the next run.
         self.log.record_failure(&self.key, &Failure::new(Class::Retry, UNCHECKED)).await?;
         self.session.write(change).await
     }

@@ -1,5 +1,4 @@
-//! The waivers of an organisation: those of the policy, and those of `beadle waive`, which are in the
-//! store.
+//! The waivers of an organisation: those of the policy, and those of `beadle waive` in the store.
 
 use std::sync::Arc;
 
@@ -12,13 +11,14 @@ impl Metadata for Waiver {
     const IS_NEEDED: bool = true;
 }
 
-/// Returns the note that has a waiver of `beadle waive`, by the code of the waiver. With an empty
-/// `id`, returns the prefix of the names of all such notes.
+/// Returns the note with a waiver of `beadle waive`, by the code of the waiver. With an empty `id`,
+/// returns the prefix of the names of all such notes.
 pub fn stored_waiver(organisation: &str, id: &str) -> Note<Waiver> {
     Note::of(&[&organisation.to_lowercase(), id])
 }
 
-/// Returns the waivers of `beadle waive` for one organisation, whether they are in force or not.
+/// Returns the waivers of `beadle waive` for one organisation, including those that are not in
+/// force.
 pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec<Waiver>, StoreError> {
     let stored = stored_waiver(organisation, "").list(store).await?;
     Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
@@ -48,7 +48,7 @@ impl WaiverBook {
         }
     }
 
-    /// Also exempts the keys with these paths, in every repository and whatever the limits are.
+    /// Exempts the keys with these paths too, in every repository and regardless of the limits.
     pub(crate) fn without(&self, paths: Vec<String>) -> Self {
         Self { without: paths, ..self.clone() }
     }
@@ -69,7 +69,7 @@ impl WaiverBook {
     }
 
     /// Returns the waivers in force that cover the repository with this name. Reads the store each
-    /// time: a run right after `beadle waive` must know the new waiver.
+    /// time, because a run right after `beadle waive` must know the new waiver.
     pub(crate) async fn of(&self, policy: &Policy, repository: &str) -> Result<Vec<Waiver>, StoreError> {
         let stored = match &self.store {
             Some(store) => stored_waivers(store.as_ref(), &self.organisation).await?,

@@ -1,4 +1,4 @@
-//! Writes the changes of a plan to the repository of the plan.
+//! Writes the changes of a plan to its repository.
 
 use async_trait::async_trait;
 use beadle_engine::apply::{PlanWriter, Session};
@@ -15,8 +15,8 @@ pub struct RepositoryWriter {
 }
 
 impl RepositoryWriter {
-    /// Creates a writer. The reader must have read a repository before the writer can write to it,
-    /// because the reader remembers the node id of the repository.
+    /// Creates a writer. The reader must have read a repository before the writer can write to it.
+    /// The reader remembers the node id of the repository.
     pub fn new(writer: Writer, reader: Reader) -> Self {
         Self { writer, reader }
     }
@@ -52,7 +52,8 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
             .node_of(id)
             .ok_or_else(|| fatal("Beadle did not read the repository before the write"))?;
         let named = writer.named(id, &node_id).await?;
-        // The last answers do not show what this run writes. So the next sweep reads everything.
+        // The last answers do not contain the writes of this run. The next sweep therefore reads
+        // everything.
         if let Some(store) = self.reader.store() {
             LastRead::clear(store.as_ref(), key).await?;
         }

@@ -13,13 +13,13 @@ use crate::plan::Plan;
 use crate::refused::Refusals;
 use crate::void_approval::VoidApproval;
 
-/// The waits before the end of a write is recorded again.
+/// How long Beadle waits before each retry to record the end of a write.
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-/// Records the end of a write in the guard. Otherwise the approval of a written change would stay
-/// used up without an end, and refused changes would still count. The store may have recorded the
-/// end although its answer was lost. To record it again does no harm, because the end names its
-/// intent.
+/// Records the end of a write in the guard. Without this record, the approval of a written change
+/// would stay used up forever, and refused changes would still count. The store may have recorded
+/// the end although its answer was lost. A second record of the same end does no harm, because the
+/// end names its intent.
 pub(super) async fn record_end(
     key: &Key,
     context: &ApplyContext,
@@ -37,8 +37,8 @@ pub(super) async fn record_end(
     Ok(context.store.conclude(key.instance(), ends).await?)
 }
 
-/// Frees the room that the guard reserved for changes whose write did not begin. If the store
-/// fails, the room stays reserved.
+/// Frees the room that the guard reserved for changes that Beadle did not begin to write. If the
+/// store fails, the room stays reserved.
 pub(super) async fn give_back<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -61,9 +61,10 @@ pub(super) async fn give_back<W>(
 }
 
 /// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
-/// deleted hold is deleted with it, and a note says so if another change takes its place. If an aspect is unknown, its holds and refusals stay. A plan
-/// without changes also deletes holds and refusals. A plan of the policy says nothing about the
-/// holds of an undo, and an undo says nothing about the holds of the policy.
+/// deleted hold is deleted too. A note records this if another change takes the place of the
+/// approved change. If an aspect is unknown, its holds and refusals stay. A plan without changes
+/// also deletes holds and refusals. A plan of the policy does not affect the holds of an undo, and
+/// an undo does not affect the holds of the policy.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,

@@ -1,11 +1,11 @@
-//! The stored number of repositories of an instance. The guard needs it to compute which share of
-//! the repositories one aspect changes.
+//! The stored number of repositories of an instance. The guard uses the number to compute which
+//! share of the repositories one aspect changes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::note::{Metadata, Note};
 
-/// The number of repositories of an instance, as the last sweep counted them.
+/// The number of repositories of an instance from the last sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RepositoryCount(pub u32);

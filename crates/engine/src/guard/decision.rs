@@ -1,5 +1,5 @@
-//! The decisions of operators about held changes, as pure functions over one hold. A store loads the
-//! hold, calls the function, and writes the hold back.
+//! The decisions of operators about held changes, as pure functions over one hold. A store loads
+//! the hold, calls the function, and writes the hold back.
 
 use super::{Hold, Rejection};
 use crate::clock::Time;
@@ -39,12 +39,12 @@ impl Decision {
 /// Returns the hold after a decision. Returns `None` if the decision changes nothing.
 ///
 /// An approval is for one write, and it also ends an earlier rejection. A second approval changes
-/// nothing: the approved write may be in progress at that moment, and a second approval would allow
-/// a second write. If the answer to the approved write is lost, [`super::window::check_guard`] holds
-/// the change again, and the new hold needs a new approval.
+/// nothing. The approved write may be in progress, and a second approval would allow a second
+/// write. If the answer to the approved write is lost, [`super::window::check_guard`] holds the
+/// change again, and the new hold needs a new approval.
 ///
-/// A rejection withdraws an approval whose write has not begun. A rejection of a change whose
-/// approved write has begun changes nothing, because the write cannot be stopped any more.
+/// A rejection withdraws an approval if the approved write has not begun. If the approved write has
+/// begun, a rejection changes nothing, because the write cannot be stopped any more.
 pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
     let Decision { ruling, by, reason } = decision;
     match ruling {

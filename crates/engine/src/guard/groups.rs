@@ -1,5 +1,5 @@
-//! Groups held changes by what they change and by the cause, so that an operator decides about equal
-//! changes of many repositories at once. All rules are pure functions over the stored holds.
+//! Groups held changes with the same content and the same cause. An operator can then decide about
+//! equal changes of many repositories at once. All rules are pure functions over the stored holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use crate::change_title::change_title;
 use crate::clock::Time;
 use crate::plan::{Change, PolicyLocation, Risk};
 
-/// The decisions of the operators about the changes of a group. The order is the one of a listing.
+/// The decisions of the operators about the changes of a group. The variants have the order of a
+/// listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HoldState {
     /// The changes wait for a decision.
@@ -47,9 +48,9 @@ impl HoldState {
 /// Held changes that have the same title, the same policy line and the same cause.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HoldGroup {
-    /// The code by which an operator decides about the whole group. It identifies exactly the
-    /// changes of the group: if a change joins or leaves the group, the group has another code. The
-    /// code of a group with one change is the digest of the change.
+    /// The code of the group. An operator uses it to decide about the whole group. The code
+    /// identifies exactly the changes of the group. If a change joins or leaves the group, the code
+    /// changes. The code of a group with one change is the digest of the change.
     pub code: String,
     /// The instance of the changes, such as an organisation.
     pub instance: String,
@@ -59,7 +60,8 @@ pub struct HoldGroup {
     pub risk: Risk,
     /// The aspect of the changes.
     pub aspect: String,
-    /// The title of the changes, such as `team engineering`. It names the values of all risks.
+    /// The title of the changes, such as `team engineering`. The title names the values of all
+    /// risks.
     pub title: String,
     /// The policy line that asks for the changes, if there is one.
     pub asked: Option<PolicyLocation>,
@@ -70,18 +72,18 @@ pub struct HoldGroup {
 }
 
 impl HoldGroup {
-    /// Returns the time at which the oldest hold of the group began.
+    /// Returns the time when the oldest hold of the group began.
     pub fn since(&self) -> Time {
         self.holds.iter().map(|hold| hold.since).min().unwrap_or(Time(0))
     }
 
-    /// Returns the reason of the oldest hold. The reasons of the other holds differ from it only in
-    /// their numbers, or in the key of a contested change.
+    /// Returns the reason of the oldest hold. The reasons of the other holds differ only in their
+    /// numbers, or in the key of a contested change.
     pub fn why(&self) -> &str {
         self.holds.iter().min_by_key(|hold| hold.since).map_or("", |hold| hold.why.as_str())
     }
 
-    /// Returns the names of the repositories or groups, sorted and each of them once.
+    /// Returns the names of the repositories or groups, sorted and without duplicates.
     pub fn subjects(&self) -> Vec<&str> {
         let subjects: BTreeSet<&str> = self.holds.iter().map(|hold| hold.subject.as_str()).collect();
         subjects.into_iter().collect()
@@ -93,8 +95,8 @@ impl HoldGroup {
     }
 }
 
-/// Groups held changes. The groups that wait for a decision come first, then the most severe ones,
-/// then the largest ones.
+/// Groups held changes. The groups that wait for a decision come first. Among equal states, more
+/// severe groups come first, then larger ones.
 pub fn group_holds(holds: Vec<Hold>) -> Vec<HoldGroup> {
     let mut groups: BTreeMap<GroupKey, Vec<Hold>> = BTreeMap::new();
     for hold in holds {
@@ -108,8 +110,8 @@ pub fn group_holds(holds: Vec<Hold>) -> Vec<HoldGroup> {
     groups
 }
 
-/// Returns the holds that a code or a digest names: all holds of a group, or one hold. Returns an
-/// empty list if the code names nothing now, for example because the group has changed since.
+/// Returns the holds that belong to a code or a digest: all holds of a group, or one hold. Returns
+/// an empty list if nothing has the code now, for example because the group has changed since.
 pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
     match groups.iter().find(|group| group.code == name) {
         Some(group) => group.holds.iter().collect(),
@@ -118,7 +120,7 @@ pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
 }
 
 /// Limits holds to the changes with these digests and to these repositories. An empty list is no
-/// limit. Returns the first digest or repository that no hold has as an error.
+/// limit. If a digest or a repository matches no hold, returns the first such name as an error.
 pub fn limit_holds<'a, 'b>(
     holds: &[&'a Hold],
     only: &'b [String],
@@ -177,7 +179,7 @@ impl GroupKey {
 }
 
 /// Returns the title of a change with the values of all its risks, the most severe one first. An
-/// operator approves all of them.
+/// approval applies to all of these values.
 fn title(change: &Change<()>, gravest: Risk) -> String {
     let first = change_title(change, gravest);
     let has = |risk: &Risk| *risk != gravest && change.fields.iter().any(|field| field.risk == *risk);
@@ -186,8 +188,9 @@ fn title(change: &Change<()>, gravest: Risk) -> String {
     std::iter::once(first.clone()).chain(further).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns what the reasons of equal causes have in common. A reason of the guard has the used part
-/// of the limit, which differs from hold to hold. The reason of a contested change names its key.
+/// Returns the common part of the reasons with the same cause. A reason of the guard contains the
+/// used part of the limit. That part differs from hold to hold. The reason of a contested change
+/// names its key.
 fn cause(hold: &Hold) -> String {
     if hold.contested {
         return "contested".to_owned();

@@ -45,11 +45,11 @@ pub struct Limits {
     pub weakens: u32,
     /// The maximum number of exposures in a window.
     pub exposes: u32,
-    /// How many times Beadle may make the same change within an hour before the change counts as
-    /// contested. Zero means that no change ever counts as contested.
+    /// The maximum number of times that Beadle may make the same change within an hour. After that,
+    /// the change is contested. Zero means that no change is ever contested.
     pub repeats: u32,
-    /// The maximum share of the instance's repositories, in percent, in which one aspect may lose
-    /// or weaken something within a window.
+    /// The maximum share of the instance's repositories, in percent, where one aspect may lose or
+    /// weaken something within a window.
     pub percent: u32,
     /// The number of repositories that `percent` always allows, so that the limit does not block
     /// small organisations.
@@ -86,17 +86,17 @@ impl Limits {
         }
     }
 
-    /// Returns two numbers: in how many repositories one aspect may lose or weaken something within
-    /// a window, and how many repositories there are. Returns `None` if the number of repositories
-    /// is unknown.
+    /// Returns two numbers. The first one is the number of repositories where one aspect may lose
+    /// or weaken something within a window. The second one is the number of all repositories.
+    /// Returns `None` if the number of repositories is unknown.
     pub fn share(&self) -> Option<(u64, u32)> {
         let among = self.among?;
         let share = u64::from(among) * u64::from(self.percent) / 100;
         Some((share.max(u64::from(self.repositories)), among))
     }
 
-    /// Returns the first limit that is exceeded if the risks in `more` are added to those in
-    /// `used`. The result names the risk and its limit.
+    /// Returns the first limit that `used` and `more` exceed together. The result names the risk
+    /// and its limit.
     pub fn exceeded_by(&self, used: &Risks, more: &Risks) -> Option<(Risk, u32)> {
         Risk::ALL.into_iter().find_map(|risk| {
             let limit = self.of(risk)?;
@@ -131,13 +131,13 @@ pub struct Rejection {
 /// generation of the policy replaces it, or when the change is no longer planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The digest of the change, by which an operator approves it: [`Change::digest`].
+    /// The digest of the change ([`Change::digest`]). An operator uses it to approve the change.
     pub digest: String,
     /// The key that the change belongs to.
     pub key: Key,
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The time at which the hold began.
+    /// The time when the hold began.
     pub since: Time,
     /// The reason for the hold. The planner, or the check for contested changes, can set the reason
     /// before the change is submitted to the guard. The guard then holds the change, unless an
@@ -155,12 +155,12 @@ pub struct Hold {
     /// operator approves it, or until it is no longer planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejection>,
-    /// True if the approval is used up: the approved write began, and its result is not known. The
-    /// approval does not allow a second write.
+    /// True if the approval is used up. The approved write has then begun, and its result is not
+    /// known. The approval does not allow a second write.
     #[serde(default)]
     pub spent: bool,
-    /// The number of the intent of the approved write, in the journal. `None` if the approval is not
-    /// used up, or if an older version began the write.
+    /// The number of the approved write's intent in the journal. `None` if the approval is not used
+    /// up, or if an older version began the write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
     /// The generation of the policy that asks for the change.
@@ -174,10 +174,10 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Returns whether the hold belongs to this instance and ends with the generation
-    /// `generation`, because it comes from another one. A rejection outlives a generation, unless
-    /// the change is contested: otherwise, the rejected change could pass after an unrelated change
-    /// of the policy. The hold of an undo outlives a generation too, because no policy asks for it.
+    /// Returns whether the hold belongs to this instance and comes from another generation than
+    /// `generation`. Such a hold ends. A rejection outlives a generation, unless the change is
+    /// contested. Without this rule, an unrelated change of the policy could let the rejected
+    /// change pass. The hold of an undo outlives a generation too, because no policy asks for it.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
         let is_kept = self.rejected.is_some() && !self.contested;
         let is_of_other = self.generation != generation && !is_undo(&self.generation);
@@ -189,7 +189,8 @@ impl Hold {
         self.approved_by.is_none() && self.rejected.is_none()
     }
 
-    /// Returns the reason why the change is held now: the rejection, if there is one.
+    /// Returns the reason why the change is held now. If there is a rejection, the rejection is the
+    /// reason.
     pub fn stated(&self) -> String {
         match &self.rejected {
             Some(Rejection { by, reason: Some(reason), .. }) => format!("rejected by {by}: {reason}"),

@@ -1,5 +1,5 @@
 //! The rules of the guard, as pure functions over the window of one instance. The window lists the
-//! changes for which the guard reserved room, with the result of each write.
+//! changes with reserved room, each with the result of its write.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -17,14 +17,14 @@ use crate::plan::{Risk, Risks};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", from = "Stored")]
 pub enum Spent {
-    /// The write has not begun. If Beadle retries the same change, the change uses this room.
+    /// The write has not begun. If Beadle retries the same change, the retry uses this room.
     Reserved,
-    /// The write began, and its result is not known, because of a lost answer, a timeout, a 5xx
+    /// The write began, and its result is not known. The cause is a lost answer, a timeout, a 5xx
     /// answer or a killed process. The room still counts as used, and a retry needs more room.
     Unknown,
     /// The change was written.
     Written,
-    /// The change was certainly not written, so that the room is free again.
+    /// The change was certainly not written, so the room is free again.
     Refused,
 }
 
@@ -42,15 +42,15 @@ impl Spent {
         }
     }
 
-    /// Returns the state that is stored under this name. A state that only a newer version knows
-    /// counts as [`Self::Unknown`], so that its room stays used.
+    /// Returns the state with this stored name. If only a newer version knows the state, the result
+    /// is [`Self::Unknown`], so that the room stays used.
     pub fn stored(name: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Unknown)
     }
 }
 
-/// A state in its stored form. Older versions stored only `true` or `false`: whether the change was
-/// written.
+/// A state in its stored form. Older versions stored only `true` or `false`. The value showed
+/// whether the change was written.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -82,8 +82,8 @@ pub struct GuardReservation {
     /// The aspect of the change; empty if an older version stored the reservation.
     #[serde(default)]
     pub aspect: String,
-    /// The time at which the room was reserved. After the write has begun, it is the time at which
-    /// the write began.
+    /// The time when the room was reserved. After the write has begun, it is the time when the
+    /// write began.
     pub at: Time,
     /// What became of the room.
     #[serde(alias = "written")]
@@ -97,7 +97,7 @@ pub struct GuardReservation {
     /// The number of repositories that the change affects.
     #[serde(default = "one")]
     pub reaches: u32,
-    /// The number of the intent of the write that uses the room, in the journal. `None` if the
+    /// The number of the intent, in the journal, of the write that uses the room. `None` if the
     /// write has not begun, or if an older version began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
@@ -145,12 +145,12 @@ pub struct Judged {
     pub held: Vec<Hold>,
 }
 
-/// The reason for the hold of a change that has the digest of another held change.
+/// The reason for a hold if another held change has the same digest.
 const SAME_DIGEST: &str = "another held change has the same digest, so this change needs its own approval";
 
 /// Decides about changes of one instance, one after the other, and reserves room for each change
-/// that fits. The function appends reservations to `window`, or changes existing ones in place, so
-/// that their order stays the same. `known` contains the stored holds of these changes by digest.
+/// that fits. The function appends reservations to `window` or changes existing ones in place, so
+/// their order stays the same. `known` contains the stored holds of these changes by digest.
 pub fn check_guard(
     window: &mut Vec<GuardReservation>,
     known: &BTreeMap<String, Hold>,
@@ -163,7 +163,7 @@ pub fn check_guard(
     for hold in asked {
         let verdict = match known.get(&hold.digest) {
             _ if new.contains_key(hold.digest.as_str()) => Verdict::Hold(new[hold.digest.as_str()].clone()),
-            // A decision is about the change that the person saw.
+            // A decision applies only to the change that the person saw.
             Some(held) if held.key != hold.key || !held.change.is_same(&hold.change) => {
                 let why = if hold.why.is_empty() { SAME_DIGEST.to_owned() } else { hold.why.clone() };
                 stop(Hold { why, ..(*hold).clone() }, &mut judged.held)
@@ -176,7 +176,7 @@ pub fn check_guard(
                 let again = Hold { why, approved_by: None, spent: false, ..(*hold).clone() };
                 stop(again, &mut judged.held)
             }
-            // The approval still counts after the vendor refused the approved write.
+            // The approval stays valid after the vendor refused the approved write.
             Some(Hold { approved_by: Some(_), .. }) => Verdict::Pass,
             // A run with the earlier generation stored the hold after this generation came into
             // force. Without this case, the hold would name the earlier generation until the next
@@ -212,8 +212,8 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
     Verdict::Hold(why)
 }
 
-/// Reserves room for one change. If the change does not fit, returns a text that names the exceeded
-/// limit.
+/// Reserves room for one change. If the change does not fit, the function returns a text that names
+/// the exceeded limit.
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
     let asked = GuardReservation::of(hold, now);
@@ -283,8 +283,8 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     let most = reached.entry(hold.key.as_str()).or_default();
     *most = hold.change.reaches.max(*most);
     let after = sum(&reached);
-    // If a repository already counts, a further change of this repository does not make the share
-    // larger, so the change is allowed.
+    // If a repository already counts, another change of this repository does not make the share
+    // larger. The change is then allowed.
     (after > allowed && after > before).then(|| {
         format!(
             "guard limit reached: changes of `{}` may remove or weaken something in at most {allowed} of {among} \
@@ -298,9 +298,9 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
 /// What the store needs to know about a write that is about to begin.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// The intent, which the store adds to the journal.
+    /// The intent of the write. The store adds it to the journal.
     pub entry: Entry,
-    /// The digest of the change and the length of the window. They are present only if the change
+    /// The digest of the change and the length of the window. Both are present only if the change
     /// was submitted to the guard.
     pub spends: Option<(String, Duration)>,
 }
@@ -308,7 +308,7 @@ pub struct Intent {
 /// Whether a write may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The write may begin. The number is that of the intent in the journal.
+    /// The write may begin. The number is the number of the intent in the journal.
     Yes(u64),
     /// The lease is no longer valid, because another worker took the key or the lease ended.
     LeaseLost,
@@ -316,15 +316,15 @@ pub enum Begun {
     Paused {
         /// The paused key or instance.
         scope: String,
-        /// The time at which the pause ends.
+        /// The time when the pause ends.
         until: Time,
     },
     /// The room in the window, or the approval, is no longer valid.
     Lapsed,
 }
 
-/// Returns whether a write may begin: the change has an approval that is not used up or, without a
-/// hold, room that is still valid.
+/// Returns whether a write may begin. A held change needs an approval that is not used up. A change
+/// without a hold needs room that is still valid.
 pub fn may_begin(
     window: &[GuardReservation],
     hold: Option<&Hold>,
@@ -346,9 +346,9 @@ fn is_reserved(booking: &GuardReservation, digest: &str, length: Duration, now: 
     booking.digest == digest && booking.state == Spent::Reserved && booking.at > now - length
 }
 
-/// Marks the approval of `hold`, or the room in the window, as used by the write whose intent has
-/// the number `intent`. The store calls this function immediately before a write. Returns `false`
-/// if the change has neither an approval nor room that is still valid.
+/// Marks the approval of `hold`, or the room in the window, as used by a write. `intent` is the
+/// number of that write's intent. The store calls this function immediately before a write. Returns
+/// `false` if the change has neither an approval nor room that is still valid.
 pub fn begin(
     window: &mut [GuardReservation],
     hold: Option<&mut Hold>,
@@ -373,14 +373,14 @@ pub fn begin(
     true
 }
 
-/// How a change that was submitted to the guard ended. If the answer to its write is lost, the
+/// How a change that was submitted to the guard ended. If the answer to the write is lost, the
 /// change has no end, and its room still counts as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// The change was written. The number is that of the write's intent in the journal.
+    /// The change was written. The number is the number of the write's intent in the journal.
     Written(u64),
-    /// The write began, and it certainly had no effect. The number is that of the write's intent in
-    /// the journal.
+    /// The write began, and it certainly had no effect. The number is the number of the write's
+    /// intent in the journal.
     Refused(u64),
     /// The write did not begin.
     NotBegun,
@@ -390,8 +390,8 @@ pub enum End {
 /// must keep. Returns `None` if the change has no hold, or if its approval is used up.
 ///
 /// The end of a write changes only the room and the approval that this write uses. A second call
-/// for the same write therefore changes nothing, and neither does a late call, after another run
-/// began to write the same change.
+/// for the same write therefore changes nothing. A late call changes nothing either, if another run
+/// has begun to write the same change meanwhile.
 pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {
     let used_by = |hold: &Hold, intent: u64| hold.spent && hold.intent == Some(intent);
     match (hold, end) {
@@ -404,8 +404,8 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
             let (from, intent, to) = match end {
                 End::Written(intent) => (Spent::Unknown, Some(intent), Spent::Written),
                 End::Refused(intent) => (Spent::Unknown, Some(intent), Spent::Refused),
-                // To free room that another run wants to use does no harm: its write does not
-                // begin, and Beadle plans the change again.
+                // Another run may want to use the same room. To free the room does no harm: the
+                // write of that run does not begin, and Beadle plans the change again.
                 End::NotBegun => (Spent::Reserved, None, Spent::Refused),
             };
             let its = |booking: &&mut GuardReservation| {

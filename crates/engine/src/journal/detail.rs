@@ -15,7 +15,8 @@ use super::unwritten::UnwrittenChange;
 use super::waiver::WaiverEnded;
 use crate::plan::{Change, Unknown};
 
-/// The facts of an entry of the journal. Secrets are removed from the facts before they get here.
+/// The facts of an entry of the journal. Secrets are removed before the facts are stored in this
+/// type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
     /// For an intent: the change that a run is about to write.
@@ -26,9 +27,9 @@ pub enum Detail {
     Result(WriteResult),
     /// For a result: a dispatch that GitHub carried out.
     Dispatched(Dispatched),
-    /// For a result: a dispatch that failed, or whose answer was lost.
+    /// For a result: a dispatch that failed or lost its answer.
     NotDispatched(NotDispatched),
-    /// For the end of a run: how many changes had which result.
+    /// For the end of a run: the number of changes by result.
     Run(RunCounts),
     /// For an operator's action: what the operator did.
     Operator(OperatorAction),
@@ -46,12 +47,12 @@ pub enum Detail {
     Policy(PolicyInForce),
     /// For a generation of a policy that the gate holds: why, and what it would change.
     PolicyHeld(PolicyHeld),
-    /// For a withdrawn generation, which the gate held before: why.
+    /// For a generation that was withdrawn while the gate held it: why.
     PolicyWithdrawn(PolicyWithdrawn),
     /// For the end of a waiver: what it exempted.
     WaiverEnded(WaiverEnded),
-    /// A detail that this version does not know in full, because another version of Beadle stored
-    /// it. It is kept as JSON.
+    /// A detail that this version does not know completely, because another version of Beadle
+    /// stored it. It is kept as JSON.
     Other(Value),
 }
 
@@ -72,7 +73,7 @@ pub struct IntendedDispatch {
     pub workflow: String,
     /// The repository that contains the workflow.
     pub repository: String,
-    /// The branch or tag on which the workflow runs.
+    /// The branch or tag for the run of the workflow.
     #[serde(rename = "ref")]
     pub reference: String,
     /// The inputs of the workflow.
@@ -133,8 +134,7 @@ pub struct WriteResult {
     /// Whether the change was written. It is `Unknown` if the process ended before the answer
     /// arrived.
     pub written: Happened,
-    /// Whether the write failed in such a way that the vendor may have made the change
-    /// nevertheless.
+    /// Whether a failed write may have changed the vendor's value nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<bool>,
     /// The reason why the change was not written.
@@ -154,7 +154,7 @@ pub struct Dispatched {
     pub why: Option<String>,
 }
 
-/// The result of a dispatch that failed, or whose answer was lost.
+/// The result of a dispatch that failed or lost its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotDispatched {
     /// Whether the workflow was dispatched: `No`, or `Unknown` if the answer was lost.
@@ -163,7 +163,7 @@ pub struct NotDispatched {
     pub why: String,
 }
 
-/// How many changes of a run had which result.
+/// The number of changes of a run, by result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCounts {
     /// The number of changes in the plan.
@@ -175,8 +175,8 @@ pub struct RunCounts {
     /// The number of changes that the mode does not allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<usize>,
-    /// The number of changes that failed or were not reached, plus the changes that depend on
-    /// those.
+    /// The number of changes that failed or were not reached, plus the number of changes that
+    /// depend on them.
     pub failed: usize,
     /// The number of contested changes that Beadle writes later. `None` in entries of older
     /// versions.
@@ -192,12 +192,12 @@ pub struct RunCounts {
     pub after: Option<Vec<Cause>>,
 }
 
-/// A delivery that made a key due, and so may explain the drift.
+/// A delivery that made a key due. It may explain the drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// The event of the delivery, such as `repository.edited`.
+    /// The name of the delivery's event, such as `repository.edited`.
     pub event: String,
-    /// The person or program that caused the event, as the sender names it.
+    /// The sender's name for the person or program that caused the event.
     pub by: Option<String>,
     /// The id of the delivery.
     pub delivery: String,
@@ -227,7 +227,7 @@ pub struct SweepSummary {
     pub checked: u64,
     /// The number of repositories or groups that were not as declared.
     pub drifted: u64,
-    /// The number of repositories or groups in which Beadle wrote at least one change.
+    /// The number of repositories or groups where Beadle wrote at least one change.
     pub repaired: u64,
     /// The number of repositories or groups with changes that the guard holds.
     pub held: u64,
@@ -249,24 +249,24 @@ pub struct RecoveryEnd {
 /// What a search for missed deliveries found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// The number of missed deliveries for which Beadle made the repositories due itself.
+    /// The number of missed deliveries with repositories that Beadle made due itself.
     pub marked: u32,
     /// The number of deliveries that Beadle asked the vendor to send again.
     pub redelivered: u32,
-    /// The number of deliveries that Beadle has received although the vendor's log shows a failure,
-    /// because only the answer was lost.
+    /// The number of deliveries that the vendor's log shows as failed although Beadle has received
+    /// them. Only the answer was lost.
     pub known: u32,
     /// The number of deliveries that failed so often that the search ignores them. A sweep checks
     /// their repositories.
     pub given_up: u32,
-    /// True if the vendor's log no longer has a part of the searched period. A sweep covers this
-    /// part.
+    /// True if the vendor's log no longer contains a part of the searched period. A sweep covers
+    /// this part.
     pub beyond: bool,
     /// The number of attempts in the vendor's log for the searched period.
     pub seen: usize,
-    /// The number of deliveries for which the vendor's log shows no successful attempt.
+    /// The number of deliveries without a successful attempt in the vendor's log.
     pub failed: usize,
-    /// True if several readings of the log differed. Beadle then reads the same period again soon.
+    /// True if several readings of the log differed. Beadle then soon reads the same period again.
     pub open: bool,
 }
 
@@ -286,7 +286,7 @@ pub struct ContestedAspect {
     pub what: String,
     /// How many times Beadle made the same change within an hour.
     pub times: u32,
-    /// True if the change is held. Otherwise, Beadle writes it again at growing intervals.
+    /// True if the change is held. If it is not held, Beadle writes it again at growing intervals.
     pub held: bool,
 }
 
@@ -339,8 +339,8 @@ impl From<Value> for Detail {
     }
 }
 
-/// Reads the JSON as one shape. Returns `None` if this shape would lose a part of the JSON, because
-/// the JSON then has another shape.
+/// Reads the JSON as one shape. Returns `None` if this shape would lose a part of the JSON. The
+/// JSON then has another shape.
 fn read<T: Serialize + DeserializeOwned>(value: &Value, detail: impl FnOnce(T) -> Detail) -> Option<Detail> {
     let read = T::deserialize(value).ok()?;
     (serde_json::to_value(&read).ok()? == *value).then(|| detail(read))

@@ -46,10 +46,10 @@ pub enum OperatorAction {
         /// The operator who approved the generation.
         by: String,
     },
-    /// The operator confirmed that a name of the policy means the team or user that has the name
-    /// now (`beadle rebind`).
+    /// The operator confirmed the present meaning of a team's or user's name in the policy (`beadle
+    /// rebind`).
     AdoptedName {
-        /// The kind of the name, and the name, such as `team platform`.
+        /// The kind and the name, such as `team platform`.
         adopted: String,
         /// The id of the team or user that the name means from now on.
         id: u64,
@@ -58,7 +58,7 @@ pub enum OperatorAction {
         /// The operator who confirmed the name.
         by: String,
     },
-    /// The operator confirmed that a file in `repos/` belongs to the repository that has its name
+    /// The operator confirmed that a file in `repos/` belongs to the repository with the same name
     /// now.
     AdoptedFile {
         /// The path of the file.
@@ -68,7 +68,7 @@ pub enum OperatorAction {
     },
     /// The operator paused an instance or a key.
     Paused {
-        /// The time at which the pause ends.
+        /// The time when the pause ends.
         paused_until: String,
         /// The operator who began the pause.
         by: String,
@@ -80,7 +80,8 @@ pub enum OperatorAction {
         /// The operator who undid the writes.
         by: String,
     },
-    /// The operator let Beadle write undone values again as the policy declares (`beadle resume`).
+    /// The operator let Beadle write the policy's values over the undone values again (`beadle
+    /// resume`).
     EndedUndo {
         /// The number of repositories that had undone values. The organisation itself counts as
         /// one.
@@ -101,7 +102,7 @@ pub enum OperatorAction {
         waived: Vec<String>,
         /// The names of the repositories, or globs for them.
         repositories: Vec<String>,
-        /// The time at which the waiver ends.
+        /// The time when the waiver ends.
         waived_until: String,
         /// The reason why the keys are exempt.
         reason: String,
@@ -135,11 +136,11 @@ pub enum OperatorAction {
         /// The operator who began the reload.
         by: String,
     },
-    /// The operator ran a background task on a page.
+    /// The operator started a background task on a page.
     RanTask {
         /// The name of the background task.
         ran_task: String,
-        /// The operator who ran the background task.
+        /// The operator who started the background task.
         by: String,
     },
 }

@@ -1,10 +1,10 @@
-//! The journal's record of the changes of a run that Beadle did not write.
+//! The journal's record of the changes that a run did not write.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{PolicyLocation, Risk};
 
-/// A change of a run that Beadle did not write.
+/// A change that a run did not write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnwrittenChange {
     /// The aspect that the change belongs to.
@@ -17,7 +17,8 @@ pub struct UnwrittenChange {
     pub asked: Option<PolicyLocation>,
     /// The reason why Beadle did not write the change.
     pub because: Obstacle,
-    /// The digest by which an operator can approve the change, if the guard holds it.
+    /// The digest of the change, if the guard holds it. An operator uses the digest to approve the
+    /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }

@@ -11,7 +11,7 @@ pub struct WaiverEnded {
     pub keys: Vec<String>,
     /// The names of the repositories, or globs for them.
     pub repositories: Vec<String>,
-    /// The time at which the waiver was to end.
+    /// The time that was set as the end of the waiver.
     pub until: String,
     /// The reason why the keys were exempt.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! Notifications of a process that is killed at random points.
+//! Tests the notifications of a process that is killed at random points.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,9 +28,9 @@ struct World {
     random: Random,
     stored: Ledger,
     rules: Rules,
-    /// The messages by their ids, in the order in which the receiver got them first.
+    /// The messages by id, in the order of their first receipt.
     received: Vec<Outgoing>,
-    /// The number of messages that the receiver got more than once, and of kills that explain them.
+    /// The number of repeated messages, and of the kills that explain them.
     repeated: usize,
     kills_after_sending: usize,
     kills: usize,
@@ -80,7 +80,7 @@ impl World {
         killed
     }
 
-    /// Returns what a person knows who has read all messages.
+    /// Returns what a person knows after reading all messages.
     fn known(&self) -> BTreeMap<Topic, Members> {
         let mut known: BTreeMap<Topic, Members> = BTreeMap::new();
         for item in self.received.iter().flat_map(|outgoing| &outgoing.items) {
@@ -122,7 +122,7 @@ fn over_kills_and_outages_each_change_of_state_is_told_once() {
         let (mut is_away, mut is_quiet) = (false, false);
         let mut second = 0;
         for step in 0..1200 {
-            // At the end nothing changes any more, and everything that is missing is told.
+            // At the end nothing changes any more, and the channel gets everything that is missing.
             let is_calm = step > 600;
             if !is_calm && world.random.is_one_of(15) {
                 changed(&mut problems, &mut world.random);

@@ -11,24 +11,24 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
-/// The factor between [`Rules::settle`] and the maximum wait of a message for problems that still
-/// change. A problem must be over for this maximum wait before it counts as ended. The same applies
-/// to a topic before it counts as recovered. The reason: after a new generation of the policy, the
-/// guard forgets its holds, and the next runs hold the changes again.
+/// A factor. [`Rules::settle`] times this factor is the maximum wait of a message for problems that
+/// still change. A problem or a whole topic counts as ended only after it has been over for this
+/// maximum wait. The reason: after a new generation of the policy, the guard forgets its holds, and
+/// the next runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
 /// The period of [`Rules::most_per_hour`].
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long the ledger remembers at most a problem that ended, while other problems of its topic keep
+/// How long the ledger remembers an ended problem at most, while other problems of its topic keep
 /// changing.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The wait after the first failed try. It doubles with each further try.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
 const CAP: Duration = Duration::from_secs(15 * 60);
-/// The time for which a message counts as being sent. No other process sends the message in this
-/// time. If the process ends in between, the message is sent again afterwards.
+/// How long a message counts as being sent. No other process sends the message in this time. If the
+/// process ends in between, the message is sent again afterwards.
 const SENDING: Duration = Duration::from_secs(60);
 
 /// The rules of one channel.
@@ -36,8 +36,8 @@ const SENDING: Duration = Duration::from_secs(60);
 pub struct Rules {
     /// The kinds of problems that Beadle reports to the channel.
     pub kinds: BTreeSet<ProblemKind>,
-    /// The time for which the problems must stay the same before Beadle makes a message. So one
-    /// message has all problems of an incident.
+    /// How long the problems must stay the same before Beadle makes a message. One message
+    /// therefore contains all problems of an incident.
     pub settle: Duration,
     /// The maximum number of messages in an hour. Further problems wait for the next message.
     pub most_per_hour: usize,
@@ -47,7 +47,7 @@ pub struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// The topic has problems, and had none before.
+    /// The topic has problems now, and had none before.
     Opened,
     /// The topic has further problems.
     Updated,
@@ -71,12 +71,13 @@ pub struct Item {
     pub found: Found,
 }
 
-/// A message that is on its way. A repeated message is the same, unless the receiver refused it.
+/// A message that is on its way. A repeated message has the same content, unless the receiver
+/// refused it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
-    /// The id of the message. A receiver can recognise a repeated message by it.
+    /// The id of the message. A receiver can use the id to recognise a repeated message.
     pub id: String,
-    /// The time at which the message was made.
+    /// The time when the message was made.
     pub at: Time,
     /// The topics of the message.
     pub items: Vec<Item>,
@@ -95,28 +96,28 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
-    /// The time since which the problems of the topic have differed from those that the channel
-    /// knows; `None` if they are the same.
+    /// The time since which the channel has not known the problems of the topic exactly; `None` if
+    /// it knows them exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     differs: Option<Time>,
 }
 
-/// A topic whose problems differ from those that the channel knows.
+/// A topic with other problems than the channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Changing {
     topic: Topic,
-    /// A hash of the problems. It differs after a further change.
+    /// A hash of the problems. The hash differs after a further change.
     state: u32,
     /// True if the topic has problems that the channel does not know.
     #[serde(default)]
     is_news: bool,
-    /// The time since which the topic has not been as told, or has had news.
+    /// The time when the topic began to differ from what the channel knows, or got news.
     first: Time,
     /// The time of the last change.
     last: Time,
 }
 
-/// The ledger of one channel. A single write of the store stores all of it.
+/// The ledger of one channel. A single write of the store stores the whole ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
@@ -145,8 +146,9 @@ impl Ledger {
         self.outbox.as_ref()
     }
 
-    /// Compares the present problems with those that the channel knows. Makes a message if
-    /// something is new, if no other message is on its way, and if the rules allow a message now.
+    /// Compares the present problems with those that the channel knows. The function makes a
+    /// message under three conditions: something is new, no other message is on its way, and the
+    /// rules allow a message now.
     pub fn observe(&mut self, channel: &str, present: &Present, rules: &Rules, is_quiet: bool, now: Time) {
         self.told.retain(|told| rules.kinds.contains(&told.topic.kind));
         self.sent.retain(|at| *at <= now && now.since(*at) < HOUR);
@@ -155,9 +157,9 @@ impl Ledger {
         if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
             return;
         }
-        // A message waits until no news changes any more, so that it has all of an incident. A topic
-        // that changes all the time must not delay the others forever. A problem that ended neither
-        // delays the message nor sends it early.
+        // A message waits until no news changes any more, so that it contains the whole incident. A
+        // topic that changes all the time must not delay the other topics forever. An ended problem
+        // neither delays the message nor sends it early.
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
         let news = || self.changing.iter().filter(|one| one.is_news);
@@ -167,8 +169,9 @@ impl Ledger {
         }
     }
 
-    /// Forgets problems that ended long ago, so that they are new when they come back. A topic whose
-    /// problems do not change forgets them earlier, see [`Self::compose`].
+    /// Forgets problems that ended long ago, so that a problem that comes back is new. If the
+    /// problems of a topic do not change, the topic forgets ended problems earlier, see
+    /// [`Self::compose`].
     fn forget_ended(&mut self, present: &Present, now: Time) {
         for told in &mut self.told {
             let found = present.get(&told.topic).filter(|found| found.members != told.members);
@@ -186,7 +189,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the topics whose problems differ from those that the channel knows.
+    /// Returns the topics with other problems than the channel knows.
     fn compare(&self, present: &Present, rules: &Rules, now: Time) -> Vec<Changing> {
         let wanted = present.keys().filter(|topic| rules.kinds.contains(&topic.kind));
         let topics: BTreeSet<&Topic> = wanted.chain(self.told.iter().map(|told| &told.topic)).collect();
@@ -211,7 +214,7 @@ impl Ledger {
     }
 
     /// Makes a message about the topics that have changed since the last message. Leaves out topics
-    /// without news whose ended problems can still come back.
+    /// without news, if their ended problems can still come back.
     fn compose(&mut self, channel: &str, present: &Present, is_over: impl Fn(&Changing) -> bool, now: Time) {
         let mut items = Vec::new();
         for changing in std::mem::take(&mut self.changing) {
@@ -255,12 +258,12 @@ impl Ledger {
         self.outbox = Some(Outgoing { id, at: now, items, attempts: 0, failure: None, not_before: now });
     }
 
-    /// Begins to send the message that is on its way, if it is due. Returns a copy of it. The
-    /// caller must store the ledger before it sends the message, so that no other process sends the
-    /// message too.
+    /// Begins to send the message that is on its way, if it is due. Returns a copy of the message.
+    /// The caller must store the ledger before it sends the message, so that no other process sends
+    /// the message too.
     pub fn begin(&mut self, is_quiet: bool, now: Time) -> Option<Outgoing> {
         let outgoing = self.outbox.as_mut().filter(|_| !is_quiet)?;
-        // A later time was stored while the clock was ahead.
+        // A later time was stored by a clock that was ahead.
         if outgoing.not_before > now && outgoing.not_before.since(now) <= HOUR {
             return None;
         }
@@ -269,14 +272,14 @@ impl Ledger {
         Some(outgoing.clone())
     }
 
-    /// Returns why the last try to send the message failed, until a try succeeds. In quiet hours there
-    /// is no next try, so the failure does not count.
+    /// Returns why the last try to send the message failed, until a try succeeds. In quiet hours
+    /// there is no next try, so the function returns no failure.
     pub fn failure(&self, is_quiet: bool) -> Option<&str> {
         self.outbox.as_ref().filter(|_| !is_quiet)?.failure.as_deref()
     }
 
     /// Returns whether the message with this id is on its way. After a long interruption, another
-    /// process can have sent the message, so that the result of an own try is out of date.
+    /// process can have sent the message. The result of this process's own try is then out of date.
     pub fn awaits(&self, id: &str) -> bool {
         self.outbox.as_ref().is_some_and(|outgoing| outgoing.id == id)
     }
@@ -288,8 +291,8 @@ impl Ledger {
             let before = self.told.iter().position(|told| told.topic == topic);
             let before = before.map(|at| self.told.remove(at));
             let (members, differs) = match before {
-                // The channel also knows the problems that it was told before. If some of them
-                // ended just now, they are not new when they come back at once.
+                // The channel also knows the problems of earlier messages. If such a problem ended
+                // just now and comes back at once, it is not new.
                 Some(before) => (found.members.with(&before.members), before.differs),
                 None => (found.members, None),
             };
@@ -300,8 +303,8 @@ impl Ledger {
         self.sent.push(now);
     }
 
-    /// Records that a try failed. The next try is not before `retry_after`, if the receiver named a
-    /// time.
+    /// Records that a try failed. If the receiver named a time, the next try is not before
+    /// `retry_after`.
     pub fn failed(&mut self, why: &str, retry_after: Option<Time>, now: Time) {
         if let Some(outgoing) = self.outbox.as_mut() {
             outgoing.failure = Some(why.to_owned());
@@ -311,8 +314,8 @@ impl Ledger {
         }
     }
 
-    /// Leaves out everything but the titles, after the receiver refused the content. Otherwise, one
-    /// text that the receiver does not accept would stop all later messages.
+    /// Leaves out everything but the titles, after the receiver refused the content. Without this,
+    /// one text that the receiver does not accept would stop all later messages.
     pub fn shorten(&mut self) {
         for item in self.outbox.iter_mut().flat_map(|outgoing| &mut outgoing.items) {
             item.found.lines.clear();
@@ -338,8 +341,8 @@ impl Item {
 }
 
 /// Returns the id of a message. It has no characters that need an encoding in a header. Two
-/// processes that make the same message at the same time give it the same id. The topics have the
-/// times since which they have had problems, so no later message has this id.
+/// processes that make the same message at the same time give it the same id. The hash contains the
+/// start time of each topic's problems, so no later message has this id.
 fn id(channel: &str, number: u64, items: &[Item]) -> String {
     let content = serde_json::to_string(items).unwrap_or_default();
     let hash = Sha256::digest(format!("{channel}\0{number}\0{content}"));

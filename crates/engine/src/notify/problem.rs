@@ -1,4 +1,4 @@
-//! The present problems, grouped by topic. One topic is one subject of notifications, however many
+//! The present problems, grouped by topic. One topic is one subject of notifications, even if many
 //! repositories or groups have the problem.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,12 +15,13 @@ const EXAMPLES: usize = 5;
 const TEXT: usize = 300;
 /// The maximum length of a name in a line, in bytes.
 const NAME: usize = 100;
-/// The maximum number of problems of a topic whose identities the ledger stores. For a larger topic,
-/// the ledger has the smallest identities, so that both sides of a comparison have the same choice.
+/// The maximum number of problem identities that the ledger stores for one topic. For a larger
+/// topic, the ledger stores the smallest identities, so that both sides of a comparison have the
+/// same choice.
 const MEMBERS: usize = 200;
 /// The maximum number of stored identities of all topics. A table of DynamoDB limits the size of a
-/// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, each of
-/// them has fewer identities.
+/// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, the
+/// ledger stores fewer identities for each of them.
 const ALL_MEMBERS: usize = 40 * MEMBERS;
 
 /// The kind of a problem.
@@ -29,7 +30,7 @@ const ALL_MEMBERS: usize = 40 * MEMBERS;
 pub enum ProblemKind {
     /// The guard holds a change until an operator approves it.
     Held,
-    /// Another writer undoes a change again and again.
+    /// Another writer undoes a change repeatedly.
     Contested,
     /// A key failed too often, so Beadle does not work on it any more.
     Parked,
@@ -45,7 +46,7 @@ pub enum ProblemKind {
     SweepFailed,
     /// A credential ends soon.
     CredentialEnds,
-    /// Beadle changed back what a person had changed.
+    /// Beadle reverted the change of a person.
     Reverted,
 }
 
@@ -126,7 +127,7 @@ pub struct Problem {
     pub what: String,
     /// The cause, or what a person can do.
     pub why: String,
-    /// The code by which an operator decides about the problem; empty if there is none. Problems
+    /// The code for the decision of an operator about the problem; empty if there is none. Problems
     /// with the same code share one line.
     pub code: String,
 }
@@ -138,7 +139,7 @@ pub struct Line {
     pub what: String,
     /// The cause of one of the problems.
     pub why: String,
-    /// The code by which an operator decides about all of the problems; empty if there is none.
+    /// The code for the decision of an operator about all of the problems; empty if there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
     /// The number of problems.
@@ -154,7 +155,7 @@ pub struct Found {
     pub members: Members,
     /// The problems, grouped by their text, with the largest groups first.
     pub lines: Vec<Line>,
-    /// The number of problems that no line has.
+    /// The number of problems that are in no line.
     pub more: u64,
 }
 
@@ -164,7 +165,7 @@ pub struct Found {
 pub struct Members {
     /// The number of problems.
     pub count: u64,
-    /// The smallest hashes, at most 200.
+    /// The smallest hashes of the identities, at most 200.
     hashes: BTreeSet<u32>,
 }
 
@@ -186,18 +187,19 @@ impl From<StoredMembers> for Members {
 }
 
 impl Members {
-    /// Returns the number of problems that were not there before.
+    /// Returns the number of problems that `before` does not have.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // The hashes do not show the problems whose hashes are left out.
+        // For some problems, the stored hashes are left out. The hashes do not show these problems.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;
         if self.is_cut() || before.is_cut() { new.max(self.count.saturating_sub(before.count)) } else { new }
     }
 
-    /// Returns the problems of both.
+    /// Returns the problems of both sides.
     pub(super) fn with(&self, other: &Self) -> Self {
-        // Above the largest hash of a side that left hashes out, the union would be incomplete.
+        // If a side left hashes out, the union is complete only up to the largest hash of that
+        // side.
         let cut = [self, other].into_iter().filter(|members| members.is_cut());
         let known = cut.filter_map(|members| members.hashes.last().copied()).min();
         let all: BTreeSet<u32> = self.hashes.union(&other.hashes).copied().collect();
@@ -206,7 +208,7 @@ impl Members {
         Self { count, hashes: all.into_iter().filter(is_known).take(MEMBERS).collect() }
     }
 
-    /// Returns those of these problems that are among `other`.
+    /// Returns the problems that are also among `other`.
     pub(super) fn within(&self, other: &Self) -> Self {
         let hashes: BTreeSet<u32> = self.hashes.intersection(&other.hashes).copied().collect();
         let is_cut = self.is_cut() || other.is_cut();
@@ -225,7 +227,7 @@ impl Members {
         self.hashes.is_superset(&other.hashes)
     }
 
-    /// Returns a hash of the problems. It differs after a change.
+    /// Returns a hash of the problems. The hash differs after a change of the problems.
     pub(super) fn fingerprint(&self) -> u32 {
         let hashes = self.hashes.iter().flat_map(|member| member.to_be_bytes());
         hash(&self.count.to_be_bytes().into_iter().chain(hashes).collect::<Vec<u8>>())
@@ -245,7 +247,8 @@ pub fn collect(problems: impl IntoIterator<Item = Problem>) -> Present {
     all.into_iter().map(|(topic, problems)| (topic, found(&problems, most))).collect()
 }
 
-/// Returns the state of a topic with these problems, and the identities of at most `most` problems.
+/// Returns the state of a topic with these problems. It contains the identities of at most `most`
+/// problems.
 fn found(problems: &BTreeMap<String, Problem>, most: usize) -> Found {
     let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
     for problem in problems.values() {
@@ -271,8 +274,8 @@ fn found(problems: &BTreeMap<String, Problem>, most: usize) -> Found {
     Found { members: Members { count: problems.len() as u64, hashes }, lines, more }
 }
 
-/// Returns a short hash. Two problems of one topic have the same hash so rarely that the ledger
-/// stores no more.
+/// Returns a short hash. Two problems of one topic have the same hash so rarely that a short hash
+/// is enough.
 fn hash(bytes: &[u8]) -> u32 {
     let hash = Sha256::digest(bytes);
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])

@@ -29,11 +29,12 @@ pub(super) fn at(seconds: i64) -> Time {
     Time::from_seconds(1_000_000 + seconds)
 }
 
-/// A channel whose receiver always answers.
+/// A channel with a receiver that always answers.
 struct Channel {
     ledger: Ledger,
     rules: Rules,
-    /// The received messages: for each topic its state, the number of problems and of new ones.
+    /// The received messages. For each topic, a message has the state, the number of problems and
+    /// the number of new ones.
     received: Vec<Vec<(State, u64, u64)>>,
 }
 
@@ -80,7 +81,7 @@ fn only_further_problems_make_a_further_message() {
     assert_eq!(channel.received.len(), 1, "fewer problems are no news");
     channel.watch(&held(1..8), 500..600);
     assert_eq!(channel.received[1], [(State::Updated, 7, 5)]);
-    // Two of them end and come back.
+    // Two problems end and come back.
     channel.watch(&held(1..6), 600..1000);
     channel.watch(&held(1..8), 1000..1100);
     assert_eq!(channel.received[2..], [vec![(State::Updated, 7, 2)]]);
@@ -91,7 +92,7 @@ fn holds_that_a_new_generation_makes_again_are_no_news() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..100), 0..100);
     // The guard forgets the holds. The runs of a sweep hold the changes again, one after the other,
-    // and one change more.
+    // and one new change.
     channel.watch(&held([]), 100..150);
     for n in 0..100 {
         let from = 150 + 20 * i64::from(n);
@@ -105,7 +106,7 @@ fn holds_that_a_new_generation_makes_again_are_no_news() {
 fn in_a_topic_that_changes_all_day_a_problem_is_new_when_it_comes_back_much_later() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..5), 0..100);
-    // Problem 4 ends. Two others take turns.
+    // Problem 4 ends. Two other problems take turns.
     for n in 0..50 {
         let from = 100 + 100 * i64::from(n);
         channel.watch(&held((0..4).chain([10 + n % 2])), from..from + 100);
@@ -120,7 +121,8 @@ fn a_topic_that_lost_problems_sends_no_message_early() {
     let mut channel = Channel::new(20);
     let parked = |ids: std::ops::Range<u32>| ids.map(|id| problem(ProblemKind::Parked, "", id));
     channel.watch(&collect(parked(0..3)), 0..100);
-    // One key is parked on and off, so the topic is never as told for long.
+    // One key is parked again and again, each time for a short time. The problems therefore soon
+    // differ from those that the channel knows.
     for n in 0..30 {
         let from = 100 + 20 * i64::from(n);
         channel.watch(&collect(parked(0..1 + n % 2)), from..from + 20);
@@ -142,7 +144,7 @@ fn the_result_of_a_message_that_another_process_has_sent_is_out_of_date() {
     ledger.observe("ops", &held(0..3), &rules, false, at(30));
     let first = ledger.begin(false, at(30)).unwrap();
     assert!(ledger.awaits(&first.id));
-    // The process stands still, and another one sends the message and makes the next one.
+    // The process stops for a while. Another process sends the message and makes the next one.
     ledger.delivered(at(100));
     assert!(!ledger.awaits(&first.id));
     ledger.observe("ops", &held(0..5), &rules, false, at(110));
@@ -349,7 +351,7 @@ fn a_ledger_with_every_topic_of_a_large_organisation_fits_into_a_note() {
 fn in_a_large_topic_only_further_problems_are_new() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..1000), 0..100);
-    // Identities that the ledger left out take the places of those that ended.
+    // Identities that the ledger left out replace the identities of ended problems.
     channel.watch(&held(0..700), 100..200);
     channel.watch(&held(200..700), 200..600);
     assert_eq!(channel.received.len(), 1, "{:?}", channel.received);
@@ -408,7 +410,8 @@ fn the_ledger_of_another_version_is_read() {
     stored["told"][0]["members"] = stored["told"][0]["members"]["hashes"].clone();
     let older: Ledger = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(older, ledger);
-    // A ledger that this version cannot read is not empty: each problem would be told again.
+    // A ledger that this version cannot read must not count as empty, because each problem would be
+    // told again.
     stored["told"][0]["topic"]["kind"] = "quota-low".into();
     assert!(serde_json::from_value::<Ledger>(stored).is_err());
     let is_needed = <Ledger as crate::note::Metadata>::IS_NEEDED;

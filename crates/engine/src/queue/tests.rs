@@ -19,7 +19,7 @@ fn mark(lane: Lane) -> Mark {
     Mark::new(Key::new("repository", "acme", 1), lane)
 }
 
-/// Returns the time for which a sleeping worker must get a message about `change`.
+/// Returns the time of the message that a sleeping worker needs about `change`.
 fn told(row: &mut Row, now: Time, change: impl FnOnce(&mut Row)) -> Option<Time> {
     let before = row.clone();
     change(row);
@@ -98,7 +98,7 @@ fn a_run_has_no_hint_of_a_sweep_while_it_can_stand_for_an_event() {
         // The run of the event can fail, or its process can end.
         (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R#swept"), None),
         (hinted(Lane::Manual, "R"), hinted(Lane::Sweep, "R#swept"), None),
-        // The webhook of a write, and a sweep after a sweep.
+        // A webhook of Beadle's own write, and a sweep after a sweep.
         (hinted(Lane::Event, "R"), hinted(Lane::Sweep, "R"), Some("R")),
         (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Sweep, "R"), Some("R")),
         (hinted(Lane::Sweep, "R#swept"), hinted(Lane::Event, "R"), Some("R")),

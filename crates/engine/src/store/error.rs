@@ -20,8 +20,8 @@ pub enum StoreError {
         /// A description of what is wrong with the data.
         why: String,
     },
-    /// This version of Beadle cannot read one stored value that it must not ignore, because a newer
-    /// version wrote it. The value stays as it is. A process of the newer version can do the work.
+    /// A newer version wrote a value that this version of Beadle cannot read. Beadle must not
+    /// ignore this value. The value stays as it is. A process of the newer version can do the work.
     #[error(
         "{doing}: this version of Beadle cannot read {what}, because a newer version wrote it, or because it is \
          damaged: use the newest version of Beadle that has used this store"

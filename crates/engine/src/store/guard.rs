@@ -15,9 +15,9 @@ use crate::queue::Lease;
 #[async_trait]
 pub trait GuardStore: Send + Sync + 'static {
     /// Submits changes to the guard, in their order. The guard reserves room in the window for each
-    /// change that fits, and every other change becomes a stored hold. A change whose room is
-    /// already reserved does not reserve more room. An approved change passes until its hold is
-    /// deleted. Returns `None`, and stores nothing, if the lease is not valid.
+    /// change that fits. Every other change becomes a stored hold. A change with reserved room does
+    /// not reserve more room. An approved change passes until its hold is deleted. Returns `None`,
+    /// and stores nothing, if the lease is not valid.
     async fn reserve(
         &self,
         lease: Option<&Lease>,
@@ -27,9 +27,9 @@ pub trait GuardStore: Send + Sync + 'static {
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
     /// Lists the held changes.
     async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
-    /// Returns a text that differs if a hold was added, changed or deleted since an earlier call. A
-    /// store that can compute the text without parsing the holds should do so, because open pages
-    /// ask for it again and again.
+    /// Returns a text that differs if a hold was added, changed or deleted since an earlier call.
+    /// Open pages ask for the text repeatedly. A store should therefore compute it without parsing
+    /// the holds if it can.
     async fn holds_version(&self) -> Result<String, StoreError> {
         let mut hasher = DefaultHasher::new();
         for hold in self.holds().await? {
@@ -49,20 +49,21 @@ pub trait GuardStore: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Records how changes of this instance ended, after the guard had allowed them. If an approved
-    /// change was written, its approval ends. A second call with the same ends changes nothing.
+    /// Records how changes of this instance ended. The guard had allowed these changes. If an
+    /// approved change was written, its approval ends. A second call with the same ends changes
+    /// nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Deletes the holds of changes that are no longer planned.
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
-    /// also makes the key due. Returns the hold, with this decision or with the earlier one that
-    /// stays in force. Returns `None` if no hold has this digest.
+    /// also makes the key due. Returns the hold with this decision. If an earlier decision stays in
+    /// force, the hold has that one. Returns `None` if no hold has this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Approves a held change without a reason, see [`GuardStore::decide`].
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
         self.decide(digest, &Decision::approve(by, None), now).await
     }
-    /// Deletes the holds of this instance that belong to other generations than `generation`.
+    /// Deletes the holds of this instance that belong to another generation than `generation`.
     /// Returns the number of deleted holds.
     async fn forget_holds(&self, instance: &str, generation: &str) -> Result<u64, StoreError>;
     /// Lists the reservations since a time, over the windows of all instances, in order.

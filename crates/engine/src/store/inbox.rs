@@ -18,11 +18,11 @@ pub struct DeliveryRow {
     pub id: String,
     /// The event of the delivery, such as `repository.created`.
     pub event: String,
-    /// The person or program that caused the event, as the sender names it.
+    /// The sender's name for the person or program that caused the event.
     pub actor: Option<String>,
     /// The configured organisation or directory that the delivery is about.
     pub instance: String,
-    /// The time at which Beadle received the delivery.
+    /// The time when Beadle received the delivery.
     pub received: Time,
     /// The keys that the delivery made due.
     pub keys: Vec<Key>,

@@ -12,8 +12,7 @@ use crate::journal::Entry;
 use crate::key::Key;
 use crate::queue::Lease;
 
-/// The number of entries that are in memory at the same time if a search must read the whole
-/// journal.
+/// The maximum number of entries in memory during a search of the whole journal.
 const PAGE: u32 = 1000;
 
 /// Stores the entries of the journal.
@@ -27,7 +26,7 @@ pub trait Journal: Send + Sync + 'static {
         entries: Vec<Entry>,
         now: Time,
     ) -> Result<Option<Vec<u64>>, StoreError>;
-    /// Lists entries in the order in which they were written.
+    /// Lists entries in the order of their numbers.
     async fn entries(&self, listing: Listing) -> Result<Vec<Entry>, StoreError>;
     /// Lists entries, with the newest entry first. The list is empty only if no entry meets the
     /// conditions.
@@ -39,8 +38,8 @@ pub trait Journal: Send + Sync + 'static {
     }
     /// Lists the intents that have no result, because the process ended during the write.
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError>;
-    /// Returns the keys whose entries have this name as their subject, as [`is_called`] compares
-    /// names. A store without an index of the subjects reads the whole journal.
+    /// Returns the keys that have an entry with this name as its subject. [`is_called`] compares
+    /// the names. A store without an index of the subjects reads the whole journal.
     async fn keys_called(&self, name: &str) -> Result<Vec<Key>, StoreError> {
         let mut found = BTreeSet::new();
         let mut after = 0;

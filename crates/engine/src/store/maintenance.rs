@@ -10,7 +10,7 @@ use crate::guard::{GuardReservation, Hold};
 use crate::journal::Entry;
 use crate::queue::Row;
 
-/// The age at which a store deletes data.
+/// The ages of the data that a store deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// The store deletes the bodies of deliveries that arrived before this time. It keeps their
@@ -30,7 +30,7 @@ pub enum StoreRecord {
     /// A key with its row in the queue.
     Row(Row),
     /// A delivery, with its body if the body is still stored. The receiving store does not make the
-    /// keys of the delivery due, because the copied rows of the keys show whether they are due.
+    /// keys of the delivery due. The copied rows of the keys already show whether the keys are due.
     Delivery(DeliveryRow, Option<Vec<u8>>),
     /// Entries of the journal, with their numbers, in order.
     Entries(Vec<Entry>),
@@ -47,10 +47,10 @@ pub trait Maintenance: Send + Sync + 'static {
     /// `retention.batch`. Returns the number of deleted rows.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
     /// Completes calls that were interrupted. A store needs this if it writes one call in several
-    /// steps. It then finds stored deliveries whose keys are not all due yet. Returns the number of
-    /// completed calls.
+    /// steps. The call then also finds stored deliveries that have not made all their keys due yet.
+    /// Returns the number of completed calls.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
-    /// Stores a record that was read from another store, without a change: see [`crate::transfer`].
+    /// Stores a record from another store without changing it: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;
     /// Makes all written data visible to a backup. For a store in a file, all data must be in that
     /// one file afterwards.
@@ -60,7 +60,8 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Checks that the store can write.
     async fn ready(&self) -> Result<(), StoreError>;
     /// Returns the time of the store's own clock, or `None` if the store has none. Processes on
-    /// several machines compare their clocks with it, because leases end by the clock.
+    /// several machines compare their own clocks with the store's clock, because the end of a lease
+    /// depends on the clock.
     async fn clock(&self) -> Result<Option<Time>, StoreError> {
         Ok(None)
     }

@@ -5,16 +5,17 @@ use futures::future::try_join_all;
 
 use super::error::StoreError;
 
-/// The number of values that a store without a call for several values reads at the same time.
+/// The number of values that are read at the same time by a store without a call for several
+/// values.
 const AT_ONCE: usize = 16;
 
 /// Stores small values by name. [`crate::Note`] gives the values a type.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
-    /// Returns the value that has this name, if there is one.
+    /// Returns the value with this name, if there is one.
     async fn get(&self, name: &str) -> Result<Option<String>, StoreError>;
-    /// Returns the values that have these names, in the order of the names. A name without a value
-    /// gives `None`.
+    /// Returns the values with these names, in the order of the names. A name without a value gives
+    /// `None`.
     async fn get_all(&self, names: &[String]) -> Result<Vec<Option<String>>, StoreError> {
         let mut values = Vec::with_capacity(names.len());
         for part in names.chunks(AT_ONCE) {
@@ -35,7 +36,7 @@ pub trait MetadataStore: Send + Sync + 'static {
         after: &str,
         limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError>;
-    /// Deletes the value that has this name.
+    /// Deletes the value with this name.
     async fn forget(&self, name: &str) -> Result<(), StoreError>;
     /// Stores a value under this name.
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;

@@ -28,12 +28,13 @@ pub use maintenance::{Maintenance, Retention, StoreRecord};
 pub use metadata::MetadataStore;
 pub use queue::{Depth, Pause, Queue};
 
-/// The traits of a store. Code imports them if it uses a concrete store type and not `dyn Store`.
+/// The traits of a store. Code imports the traits if it uses a concrete store type and not `dyn
+/// Store`.
 pub mod prelude {
     pub use super::{GuardStore, Inbox, Journal, Maintenance, MetadataStore, Queue};
 }
 
-/// A store that has all parts that the engine needs.
+/// A store with all parts that the engine needs.
 pub trait Store: Inbox + Queue + GuardStore + Journal + MetadataStore + Maintenance {}
 
 impl<T: Inbox + Queue + GuardStore + Journal + MetadataStore + Maintenance> Store for T {}

@@ -14,7 +14,7 @@ use crate::queue::{Claim, Lease, Outcome, Row, Timing};
 pub struct Pause {
     /// The paused instance or key.
     pub scope: String,
-    /// The time at which the pause ends.
+    /// The time when the pause ends.
     pub until: Time,
 }
 
@@ -34,8 +34,8 @@ pub struct Depth {
     pub leased: u64,
     /// The number of parked keys.
     pub parked: u64,
-    /// The time since which the oldest waiting key has been due. Paused keys do not count, so that
-    /// a pause causes no alarm.
+    /// The time when the oldest waiting key became due. Paused keys do not count, so that a pause
+    /// causes no alarm.
     pub oldest: Option<Time>,
 }
 
@@ -75,7 +75,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Records the end of a run. Returns `false`, and changes nothing, if another worker has
     /// claimed the key.
     async fn finish(&self, lease: &Lease, outcome: Outcome, now: Time) -> Result<bool, StoreError>;
-    /// Returns the earliest time at which a worker can claim any key.
+    /// Returns when a worker can claim a key at the earliest.
     async fn next_due(&self) -> Result<Option<Time>, StoreError>;
     /// Returns the durations that the queue uses, such as the length of a lease.
     fn timing(&self) -> &Timing;
@@ -87,11 +87,12 @@ pub trait Queue: Send + Sync + 'static {
     /// Lists the pauses that are in force at `now`.
     async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError>;
 
-    /// Lists the rows of keys that are due, claimed or parked: first the parked ones, then the others
-    /// with the most urgent ones first.
+    /// Lists the rows of keys that are due, claimed or parked. The parked ones come first, then the
+    /// others with the most urgent ones first.
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError>;
-    /// Lists the rows of keys that are parked or whose last run failed, in any order. A store with an
-    /// index of these rows does not read the other rows, of which a sweep can make thousands due.
+    /// Lists the rows of keys that are parked or failed in their last run, in any order. A sweep
+    /// can make thousands of keys due. A store with an index of the troubled rows does not read the
+    /// other rows.
     async fn troubled(&self) -> Result<Vec<Row>, StoreError> {
         let mut rows = self.rows(u32::MAX).await?;
         rows.retain(Row::is_troubled);
@@ -102,6 +103,6 @@ pub trait Queue: Send + Sync + 'static {
     /// Counts the keys of these scopes that wait for a run because of a mark made at `since` or
     /// earlier. Parked keys do not count. The count stops at `most`.
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError>;
-    /// Counts the keys in the queue, by lane and by what happens to them.
+    /// Counts the keys in the queue, by lane and by state.
     async fn depth(&self, now: Time) -> Result<Depth, StoreError>;
 }

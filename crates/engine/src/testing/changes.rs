@@ -29,8 +29,8 @@ pub fn change(aspect: &str, what: &str, risks: &[Risk]) -> Change<()> {
     }
 }
 
-/// Returns a held removal of the team engineering in the repository `acme/rN`. Its digest is `dN`, and
-/// no operator has decided about it.
+/// Returns a held removal of the team engineering in the repository `acme/rN`. Its digest is `dN`,
+/// and no operator has decided about it.
 pub fn hold(n: u64) -> Hold {
     Hold {
         digest: format!("d{n}"),

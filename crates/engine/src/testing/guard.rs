@@ -139,7 +139,7 @@ pub(super) async fn the_end_of_a_write_frees_only_its_own_room_and_only_once(sto
     let limits = Limits { removes: 9, ..Limits::default() };
     let mut intents = Vec::new();
     for _ in 0..3 {
-        // The answer to each write is lost or late, so each retry needs room of its own.
+        // The answer to each write is lost or late, so each retry needs its own room.
         let asked = vec![asked_hold(1, "a", Risk::Removes, "g")];
         assert_eq!(store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap(), [Verdict::Pass]);
         intents.push(begun(&store, 1, "a", LATER).await);
@@ -278,7 +278,8 @@ pub(super) async fn a_rejected_change_stays_held_until_it_is_approved_or_no_long
     assert_eq!(rejected.rejected, Some(expected));
     assert!(store.claim(5, LATER).await.unwrap().is_empty(), "a rejection makes no key due");
     assert_eq!(store.holds().await.unwrap(), [rejected], "the decision is stored");
-    // Even a window with room does not let the change pass, and neither does another generation.
+    // Even a window with room does not let the change pass. Another generation does not let it pass
+    // either.
     let wide = Limits { removes: 9, ..limits };
     assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 0);
     let verdicts = store.reserve(None, &wide, ask(1, "a"), LATER).await.unwrap().unwrap();

@@ -25,7 +25,7 @@ use crate::store::{Listing, Store};
 
 type SharedStore = Arc<dyn Store>;
 
-/// A time at which no key waits for its debounce any more.
+/// A time after the debounce of every key.
 const LATER: Time = Time(1_000_000);
 
 fn key(n: u64) -> Key {

@@ -15,7 +15,7 @@ use crate::store::{History, Listing, Retention};
 use crate::trace::{TraceContext, TraceId};
 use crate::transfer::{Copied, CopyError};
 
-/// Returns the place of a span; `None` for the number 0.
+/// Returns the place of a span, or `None` for the number 0.
 fn trace(n: u64) -> Option<TraceContext> {
     TraceId::new(n.into()).map(|trace| TraceContext { trace, span: n, is_sampled: n % 2 == 1 })
 }
@@ -128,8 +128,8 @@ pub(super) async fn a_note_is_replaced_only_while_it_is_as_it_was_read(store: Sh
     }
 }
 
-/// PostgreSQL cannot store the character U+0000. A delivery or a name that contains it must not stop
-/// the other keys.
+/// PostgreSQL cannot store the character U+0000. A delivery or a name that contains it must not
+/// stop the other keys.
 pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
     let odd = Key::new("group", "okta", "a\0b");
     let marks = vec![
@@ -157,7 +157,7 @@ pub(super) async fn the_character_nul_stops_nothing(store: SharedStore) {
     store.put("odd", "a\0b").await.unwrap();
     store.pause("a\0b", LATER + Duration::from_secs(60)).await.unwrap();
     assert!(store.resume("a\0b").await.unwrap());
-    // These searches find nothing, and they are no errors.
+    // These searches find nothing, and they are not errors.
     let listing = Listing { key: Some("a\0b".into()), ..all() };
     assert!(store.deliveries(listing.clone()).await.unwrap().is_empty());
     assert!(store.entries(listing).await.unwrap().is_empty());
@@ -247,8 +247,8 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     assert_eq!(to.bookings(Time(0)).await.unwrap().len(), 2, "what no longer counts is left where it was");
     assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
     assert_eq!(to.get("cursor").await.unwrap(), Some(long));
-    // The copy continues where the source ended. The next entry gets the next number, the window
-    // has the same free room, and the delivery is known.
+    // The copy continues after the last entry of the source. The next entry gets the next number,
+    // the window has the same free room, and the delivery is known.
     let next = to.journal(None, vec![entry(EntryKind::Run, Time(9), None)], LATER).await.unwrap().unwrap();
     assert!(next[0] > numbers[0] + 2, "{next:?}");
     assert!(matches!(ask(to.clone(), 3).await, Verdict::Hold(_)));
@@ -258,7 +258,8 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
 }
 
 pub(super) async fn the_journal_is_read_from_a_time_on_and_page_by_page(store: SharedStore) {
-    // The numbers are minutes. The entry of minute 55 comes from a process whose clock was behind.
+    // The numbers are minutes. The entry of minute 55 comes from a process with a clock that was
+    // behind.
     for at in [0, 20, 40, 60, 55, 80, 100].map(|minutes: i64| minutes * 60_000) {
         store.journal(None, vec![entry(EntryKind::Run, Time(at), None)], Time(at)).await.unwrap();
     }

@@ -12,7 +12,7 @@ const VERSION: &str = "00";
 /// The bit of the flags that says that the spans of the trace are exported.
 const SAMPLED: u8 = 1;
 
-/// The error for a text that is no trace.
+/// The error for a text that is not a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid trace: expected hexadecimal digits such as `4bf92f3577b34da6a3ce929d0e0e4736`")]
 pub struct InvalidTrace;
@@ -23,7 +23,7 @@ pub struct InvalidTrace;
 pub struct TraceId(u128);
 
 impl TraceId {
-    /// Creates an id from its number. The number 0 is no id.
+    /// Creates an id from its number. The number 0 is not a valid id.
     pub fn new(number: u128) -> Option<Self> {
         (number != 0).then_some(Self(number))
     }

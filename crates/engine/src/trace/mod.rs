@@ -1,7 +1,8 @@
-//! Traces: the spans of work that belong together, from a webhook to the writes that it causes.
+//! Traces. A trace consists of the spans of related work, from a webhook to the writes that it
+//! causes.
 //!
 //! The engine knows no format and no exporter. A binary can install a [`Recorder`]. Without a
-//! recorder, spans are empty and cost nothing. The current span belongs to the task of tokio that
+//! recorder, spans are empty and cost nothing. The current span belongs to the tokio task that
 //! works within [`Span::run`].
 
 mod context;
@@ -18,7 +19,7 @@ pub use recorder::{NewSpan, RecordedSpan, Recorder, SpanKind, SpanValue};
 static RECORDER: OnceLock<Box<dyn Recorder>> = OnceLock::new();
 
 tokio::task_local! {
-    /// The span in which the task works.
+    /// The span of the current task.
     static CURRENT: Option<TraceContext>;
 }
 
@@ -32,13 +33,13 @@ pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|current| *current).ok().flatten()
 }
 
-/// Returns the id of the current trace, if the trace is exported. The journal and the log have this
-/// id.
+/// Returns the id of the current trace, if the trace is exported. The journal and the log contain
+/// this id.
 pub fn current_id() -> Option<TraceId> {
     current().filter(|context| context.is_sampled).map(|context| context.trace)
 }
 
-/// Carries the current span into another task of tokio, in which `work` runs.
+/// Carries the current span into another tokio task, which runs `work`.
 pub fn carried<F: Future>(work: F) -> TaskLocalFuture<Option<TraceContext>, F> {
     CURRENT.scope(current(), work)
 }
@@ -69,7 +70,7 @@ impl Span {
         self.context
     }
 
-    /// Works within the span: it is the current span of `work`.
+    /// Works within the span. The span is then the current span of `work`.
     pub fn run<F: Future>(&self, work: F) -> TaskLocalFuture<Option<TraceContext>, F> {
         CURRENT.scope(self.context, work)
     }

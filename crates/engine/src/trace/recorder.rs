@@ -1,4 +1,4 @@
-//! What records spans, for example to export them.
+//! The interface of a recorder of spans, which exports them for example.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub enum SpanKind {
     Internal,
     /// The receipt of a request.
     Server,
-    /// A request to somebody else.
+    /// A request to another system.
     Client,
     /// Work that waited in the queue.
     Consumer,
@@ -56,15 +56,15 @@ impl From<Vec<String>> for SpanValue {
 
 /// The description of a span that begins.
 ///
-/// Spans leave the machine. An attribute must therefore never have the text of an error, a body, a
-/// header or a query.
+/// Spans are sent to other machines. An attribute must therefore never contain the text of an
+/// error, a body, a header or a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSpan {
     /// The name, which is the same for all spans of this kind of work.
     pub name: Cow<'static, str>,
     /// The side of a call that the span shows.
     pub kind: SpanKind,
-    /// The span to which this span belongs. Without it, the span begins a trace.
+    /// The span that contains this span. Without a parent, the span begins a trace.
     pub parent: Option<TraceContext>,
     /// The beginning of the span, if the work began before now.
     pub since: Option<Time>,

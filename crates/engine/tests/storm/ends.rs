@@ -1,5 +1,5 @@
-//! Checks that the guard learns the end of a write, although the store fails at that moment, and that
-//! no write follows an answer of the store that comes too late.
+//! Checks two things. The guard learns the end of a write although the store fails at that moment.
+//! No write follows an answer of the store that comes too late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,14 +90,13 @@ async fn an_approval_ends_with_its_write_although_the_store_fails_at_that_moment
     assert!(store.holds().await.unwrap().is_empty(), "the approval is used up");
 }
 
-/// A vendor that accepts each write. From the moment at which it is opened, each call of the store
-/// takes long.
+/// A vendor that accepts each write. After the writer is opened, each call of the store takes long.
 #[derive(Clone)]
 struct Slow {
     world: Arc<World>,
     clock: Clock,
     opened: Time,
-    /// How long after the opening the write was sent.
+    /// The time from the opening to the write.
     sent: Arc<Mutex<Option<Duration>>>,
 }
 

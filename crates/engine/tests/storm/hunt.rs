@@ -1,4 +1,4 @@
-//! Distributes seeds among threads, until one breaks a promise.
+//! Distributes seeds among threads, until a storm breaks a promise.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,8 +30,8 @@ pub(crate) struct Hunt {
 }
 
 impl Hunt {
-    /// Creates a hunt through `count` seeds, beginning with `from`. It ends after `time`, if there
-    /// is one.
+    /// Creates a hunt through `count` seeds, beginning with `from`. If `time` is set, the hunt ends
+    /// after it.
     #[expect(clippy::disallowed_methods, reason = "the caller of the test limits the real time")]
     pub(crate) fn new(from: u64, count: u64, time: Option<Duration>) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Hunt {
         }
     }
 
-    /// Returns the next seed, unless the hunt is over.
+    /// Returns the next seed, or `None` if the hunt is over.
     fn seed(&self) -> Option<u64> {
         let is_late = self.time.is_some_and(|time| self.began.elapsed() >= time);
         if is_late || self.caught.lock().is_some() {

@@ -1,6 +1,6 @@
-//! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers and are
-//! doubled. Processes are killed, and their clocks differ and jump. No two processes may hold the lease
-//! at the same time, and after the last fault one of them must hold it.
+//! Storms of the lease on background tasks. Calls of the store fail, hang, lose their answers and
+//! are doubled. Processes are killed, and their clocks differ and jump. No two processes may hold
+//! the lease at the same time, and after the last fault one of them must hold it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const STORMS: u64 = 200;
 /// The time between two looks of the witness, and the number of its looks.
 const LOOK: Duration = Duration::from_millis(250);
 const LOOKS: u32 = 2400;
-/// The number of looks in which one process must hold the lease after the last fault.
+/// The number of looks after the last fault. One process must hold the lease in all of these looks.
 const CALM: u32 = 400;
 
 /// A process that keeps looking at the lease until it is killed.
@@ -40,13 +40,13 @@ impl Process {
     }
 }
 
-/// The processes of a storm. A killed process may still believe that it holds the lease, as a process
-/// that hangs does.
+/// The processes of a storm. A killed process may still believe that it holds the lease, like a
+/// process that hangs.
 struct Storm {
     seed: u64,
     all: Vec<Process>,
     holder: Option<usize>,
-    /// How often another process took the lease over.
+    /// How often another process took over the lease.
     takeovers: u64,
 }
 
@@ -71,7 +71,7 @@ async fn storm(seed: u64) -> u64 {
     let clocks =
         scenario.ahead.map(|ahead| Clock::simulated(Time(START + i64::try_from(ahead).unwrap_or_default())));
     let mut storm = Storm { seed, all: Vec::new(), holder: None, takeovers: 0 };
-    // The positions of the processes that are not killed.
+    // The positions of the processes that still run.
     let mut running = [0; PROCESSES];
     for (process, clock) in clocks.iter().enumerate() {
         running[process] = storm.all.len();

@@ -1,11 +1,11 @@
 //! Storms: the engine as a whole in a deterministic simulation. The store keeps its data in memory
 //! and follows the engine's own rules. Its calls fail, hang, lose their answers and are doubled.
-//! Three processes are killed and started, and their clocks differ and jump. Other writers, policies
-//! and operators change things at the same time. A witness checks the promises of the engine after
-//! each step. After the last fault, every key must become as declared.
+//! Three processes are killed and started, and their clocks differ and jump. Other writers,
+//! policies and operators change things at the same time. A witness checks the promises of the
+//! engine after each step. After the last fault, every key must become as declared.
 //!
-//! `cargo xtask storm engine --for 10m` runs more storms, and `--seeds N --from SEED` certain ones. A
-//! broken promise is reported with its seed and with the fewest steps that still break it.
+//! `cargo xtask storm engine --for 10m` runs more storms, and `--seeds N --from SEED` certain ones.
+//! The report of a broken promise has the seed and the fewest steps that still break the promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dice;
@@ -36,7 +36,7 @@ use sabotage::Sabotage;
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 300;
-/// The number of storms in which a missing line must break its promise.
+/// The maximum number of storms until a missing line breaks its promise.
 const SOON: u64 = 5_000;
 
 fn number(name: &str) -> Option<u64> {

@@ -1,5 +1,5 @@
 //! The inbox, the queue, the journal and the notes of a store in memory. The store follows the same
-//! pure functions as the stores in SQLite and DynamoDB: it loads a row, calls the engine, and
+//! pure functions as the stores in SQLite and DynamoDB. It loads a row, calls the engine, and
 //! writes the row back. Each method is one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ pub(crate) struct Model {
     pub(crate) timing: Timing,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) rows: BTreeMap<Key, Row>,
-    /// The deliveries in the order in which they were stored.
+    /// The deliveries in the order of their arrival.
     pub(crate) inbox: Vec<(DeliveryRow, Option<Vec<u8>>)>,
     pub(crate) known: BTreeSet<(String, String)>,
     pub(crate) pauses: BTreeMap<String, Time>,

@@ -93,7 +93,7 @@ impl Process {
         }
     }
 
-    /// Ends the process at once, wherever it is.
+    /// Ends the process at once, at any point of its work.
     pub(crate) async fn kill(self) {
         end(self.worker).await;
         end(self.tasks).await;
@@ -146,7 +146,7 @@ struct Adoption {
     store: Arc<dyn Store>,
     clock: Clock,
     in_force: Arc<AtomicUsize>,
-    /// The last generation after which the old holds were deleted and the keys were marked.
+    /// The last generation that has deleted the old holds and marked the keys.
     adopted: AtomicUsize,
 }
 
@@ -205,7 +205,7 @@ impl BackgroundTask for Sweep {
     }
 }
 
-/// Makes the keys due whose writes were interrupted before this process started.
+/// Makes the keys due that have writes which were interrupted before this process started.
 struct Interrupted {
     store: Arc<dyn Store>,
     clock: Clock,

@@ -1,5 +1,5 @@
 //! The promises of the engine, and a witness that checks them. The witness keeps its own small
-//! record of what the store and the vendor were asked, and shares no code with the engine's rules.
+//! record of the requests to the store and the vendor. It shares no code with the engine's rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,22 +21,22 @@ pub(crate) enum Promise {
     Lease,
     /// A paused key is not written.
     Pause,
-    /// Within a window, no more is removed, weakened or exposed without an approval than the guard
-    /// allows.
+    /// Within a window, removals, weakenings and exposures without an approval stay within the
+    /// guard's limits.
     Window,
-    /// An approval lets exactly the shown change through, once.
+    /// An approval allows exactly the shown change, and only once.
     Approval,
     /// A held or rejected change is not written.
     Held,
-    /// Each write has an intent in the journal before it.
+    /// Before each write, the journal has an intent of the write.
     Journal,
-    /// Nothing is written that the mode of the policy does not allow.
+    /// Beadle writes nothing that the mode of the policy forbids.
     Mode,
-    /// Nothing is removed from an aspect that could not be read.
+    /// Beadle removes nothing from an aspect that it could not read.
     Doubt,
     /// When the faults have stopped, every key runs once more and becomes as declared.
     Converges,
-    /// Nothing panics.
+    /// No part of the engine panics.
     Calm,
 }
 
@@ -75,16 +75,16 @@ pub(crate) enum Ground {
     Approval,
 }
 
-/// A write for which the journal has an intent.
+/// A write with an intent in the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     ground: Ground,
-    /// The time of the world at which the write began.
+    /// The time of the world when the write began.
     at: Time,
     change: Change<()>,
 }
 
-/// A guarded write without an approval that had its effect at the vendor.
+/// A guarded write that took effect at the vendor without an approval.
 struct Landed {
     key: Key,
     at: Time,
@@ -99,16 +99,16 @@ pub(crate) struct Promises {
     leases: BTreeMap<Key, (u64, Time)>,
     /// The step of the last mark of each key.
     marked: BTreeMap<Key, u64>,
-    /// The step at which the run of a claim began to read.
+    /// The step when the run of a claim began to read.
     started: BTreeMap<(Key, u64), u64>,
-    /// The step at which the last complete run of each key began to read.
+    /// The step when the last complete run of each key began to read.
     covered: BTreeMap<Key, u64>,
     standings: BTreeMap<String, Standing>,
     /// For each approved change: what the operator saw.
     shown: BTreeMap<String, Change<()>>,
     /// For each change: the number of approvals that were not withdrawn.
     approvals: BTreeMap<String, u32>,
-    /// For each change: the number of approved writes that had their effect.
+    /// For each change: the number of approved writes that took effect.
     approved_writes: BTreeMap<String, u32>,
     grounds: BTreeMap<String, Vec<Allowed>>,
     landed: Vec<Landed>,
@@ -334,7 +334,7 @@ impl Promises {
         allowed
     }
 
-    /// A write had its effect at the vendor.
+    /// A write took effect at the vendor.
     pub(crate) fn landed(&mut self, key: &Key, allowed: Allowed) {
         let digest = allowed.change.digest(key);
         match allowed.ground {
@@ -358,7 +358,7 @@ impl Promises {
         }
     }
 
-    /// Checks every window that a write at `at` belongs to.
+    /// Checks every window that contains a write at `at`.
     fn check_window(&mut self, instance: &str, at: Time) {
         let mut exceeded = None;
         for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {
@@ -384,8 +384,8 @@ impl Promises {
         }
     }
 
-    /// Checks in how many repositories one aspect lost or weakened something, in every window that a
-    /// write at `at` belongs to.
+    /// Checks every window that contains a write at `at`: in how many repositories has one aspect
+    /// lost or weakened something?
     fn check_share(&mut self, instance: &str, at: Time) {
         let mut exceeded = None;
         for last in self.landed.iter().filter(|one| one.at >= at && one.at < at + SURE_WINDOW) {

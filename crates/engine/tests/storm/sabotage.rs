@@ -1,4 +1,5 @@
-//! Lines that a test takes out, one at a time, to prove that a storm notices each of them.
+//! Lines that a test leaves out, one at a time. The test proves that a storm notices each missing
+//! line.
 
 use crate::promises::Promise;
 
@@ -11,7 +12,7 @@ pub(crate) enum Sabotage {
     DoneIsWanted,
     /// A claim takes keys that have a valid lease.
     LeasesIgnored,
-    /// The lease of a process that was killed never ends.
+    /// The lease of a killed process never ends.
     LeasesNeverEnd,
     /// The end of a run does not compare the epoch.
     EpochIgnored,
@@ -23,19 +24,19 @@ pub(crate) enum Sabotage {
     PauseNotChecked,
     /// The beginning of a write does not check the room and the approval.
     RoomNotChecked,
-    /// The guard does not look at the share of the repositories.
+    /// The guard ignores the share of the repositories.
     ShareIgnored,
     /// The room of a written change is free again.
     RoomFreed,
     /// An approval is not used up by its write.
     ApprovalNotSpent,
-    /// The guard does not look at rejections.
+    /// The guard ignores rejections.
     RejectionIgnored,
     /// A new generation of the policy ends rejections too.
     RejectionForgotten,
     /// The beginning of a write adds no intent to the journal.
     NoIntent,
-    /// The planner does not pass the mode of the policy on.
+    /// The planner drops the mode of the policy.
     ModeIgnored,
     /// The planner does not report that it could not read an aspect.
     DoubtNotReported,
@@ -74,7 +75,7 @@ impl Sabotage {
             Self::LeasesNeverEnd => &[Promise::Converges],
             Self::PauseNotChecked => &[Promise::Pause],
             Self::RoomFreed | Self::ShareIgnored => &[Promise::Window],
-            // The second write may also look like one without an approval.
+            // The second write may also look like a write without an approval.
             Self::ApprovalNotSpent | Self::RoomNotChecked => {
                 &[Promise::Approval, Promise::Held, Promise::Window]
             }

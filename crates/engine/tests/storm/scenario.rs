@@ -1,4 +1,4 @@
-//! What happens in a storm: the faults, the clocks, and the steps. A seed decides all of it.
+//! The content of a storm: the faults, the clocks, and the steps. A seed decides all of them.
 
 use beadle_engine::Mode;
 
@@ -7,7 +7,7 @@ use crate::settings::{APART, INSTANCES, KEYS, PROCESSES};
 use crate::vendor::{FIELDS, VALUES};
 use crate::world::Faults;
 
-/// One thing that happens.
+/// One event of a storm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// Another writer changes a value at the vendor.
@@ -18,7 +18,7 @@ pub(crate) enum Act {
     Kill { process: usize },
     /// A process is asked to stop.
     Stop { process: usize },
-    /// A process starts, if it does not run.
+    /// A process starts if it does not run yet.
     Start { process: usize },
     /// The clock of a process jumps. Afterwards it is ahead of the true time by `ahead`
     /// milliseconds.
@@ -35,7 +35,7 @@ pub(crate) enum Act {
     Event { key: usize },
 }
 
-/// A step of a storm, and how long it waits before, in milliseconds.
+/// A step of a storm, and the wait before the step, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) after: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Scenario {
     pub(crate) faults: Faults,
     /// How far each clock is ahead of the true time at the start, in milliseconds.
     pub(crate) ahead: [u64; PROCESSES],
-    /// How often Beadle may make the same change within an hour; zero: as often as it likes.
+    /// How often Beadle may make the same change within an hour; zero means without a limit.
     pub(crate) repeats: u32,
     /// The time between two writes of sweeps, in milliseconds.
     pub(crate) pace: u64,
@@ -83,7 +83,7 @@ impl Scenario {
 }
 
 fn step(dice: &mut Dice, are_apart: bool) -> Step {
-    // Some steps happen at the same time, so that they meet in the same run.
+    // Some steps happen at the same time, so that they affect the same run.
     let longest = [200, 3_000, 30_000][dice.at(3)];
     let after = dice.below(longest);
     Step { after, act: act(dice, are_apart) }

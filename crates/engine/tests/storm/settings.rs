@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beadle_engine::Limits;
 
-/// The time at which each storm begins.
+/// The time when each storm begins.
 pub(crate) const START: i64 = 1_800_000_000_000;
 pub(crate) const PROCESSES: usize = 3;
 /// The instances, each with its own window of the guard.
@@ -14,9 +14,9 @@ pub(crate) const KEYS: u64 = 3;
 /// The largest difference between two clocks, in milliseconds.
 pub(crate) const APART: u64 = 1_200_000;
 const WINDOW: Duration = Duration::from_secs(3600);
-/// A window that neither the clocks nor a slow store can shorten. A process whose clock is ahead by
-/// [`APART`] sees a reservation as past the window that much earlier. A call that the store carries
-/// out late brings an old time with it; a run, and so its calls, ends after five minutes.
+/// A window that neither the clocks nor a slow store can shorten. If the clock of a process is
+/// ahead by [`APART`], a reservation leaves the window earlier by this time. A call that the store
+/// carries out late has an old time. A run and its calls end after five minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
 
 /// The limits of the guard. They are small, so that a storm reaches them.
@@ -31,13 +31,14 @@ pub(crate) const LIMITS: Limits = Limits {
     among: None,
 };
 
-/// In some storms: the number of repositories of an instance in which one aspect may lose or weaken
+/// In some storms: the number of repositories of an instance where one aspect may lose or weaken
 /// something in a window.
 pub(crate) const SHARE: u32 = 1;
 
 /// Returns the limits with a share of [`SHARE`] repositories.
 pub(crate) fn with_share(limits: Limits) -> Limits {
     let among = u32::try_from(KEYS).ok();
-    // A tenth of the repositories is less than one, so the other limit counts.
+    // A tenth of the repositories is less than one, so only the number of repositories is the
+    // limit.
     Limits { percent: 10, repositories: SHARE, among, ..limits }
 }

@@ -10,7 +10,7 @@ use crate::world::Faults;
 
 /// The maximum number of storms that are run to find a smaller one.
 const TRIES: u32 = 400;
-/// The number of lines of a report about what happened last.
+/// The number of lines in a report about the last events.
 const SHOWN: usize = 200;
 
 struct Shrink {
@@ -19,7 +19,7 @@ struct Shrink {
 }
 
 impl Shrink {
-    /// Keeps a smaller storm if it breaks the same promise.
+    /// Keeps a smaller storm if the storm breaks the same promise.
     fn keeps(&mut self, smaller: Scenario) -> bool {
         if self.tries == 0 || smaller == self.caught.scenario {
             return false;
@@ -61,7 +61,8 @@ impl Shrink {
         self.keeps(wider);
     }
 
-    /// Leaves out more and more steps: first halves, then smaller parts, then single steps.
+    /// Leaves out more and more steps: at first half of them, then smaller parts, then single
+    /// steps.
     fn steps(&mut self) {
         let mut length = self.caught.scenario.steps.len().div_ceil(2);
         while length > 0 {
@@ -79,7 +80,8 @@ impl Shrink {
     }
 }
 
-/// Returns a report of a broken promise: the smallest storm that was found, and what happened in it.
+/// Returns a report of a broken promise, with the smallest storm that breaks it and the events in
+/// that storm.
 pub(crate) fn report(caught: &Caught) -> String {
     if caught.broken.promise == Promise::Calm {
         return format!("seed {}: {}", caught.scenario.seed, caught.broken.what);

@@ -15,8 +15,8 @@ use crate::settings::{INSTANCES, LIMITS, PROCESSES, START, with_share};
 use crate::vendor::{FIELDS, Instruction, Values, keys};
 use crate::world::{Faults, World, wait};
 
-/// The number of minutes in which every key must become as declared after the last fault. The
-/// clocks may differ by 20 minutes, and a contested change may have to wait for an hour.
+/// The number of minutes after the last fault. Every key must become as declared within this time.
+/// The clocks may differ by 20 minutes, and a contested change may have to wait for an hour.
 const ROUNDS: u32 = 150;
 
 /// The result of a storm.
@@ -46,7 +46,7 @@ pub(crate) fn weather(scenario: &Scenario, sabotage: Option<Sabotage>, is_traced
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true);
     // `select!` chooses at random between branches that are ready. `cargo xtask storm` builds tokio
-    // in such a way that the seed decides this too.
+    // so that the seed also decides this choice.
     #[cfg(tokio_unstable)]
     builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&scenario.seed.to_be_bytes()));
     let runtime = builder.build().unwrap();
@@ -176,7 +176,7 @@ impl Stage {
         });
     }
 
-    /// Sends the deliveries of the vendor. Each can arrive late, twice or never.
+    /// Sends the deliveries of the vendor. Each delivery can arrive late, twice or never.
     fn send(&mut self) {
         let sent = std::mem::take(&mut self.world.lock().vendor.outbox);
         for key in sent {
@@ -196,7 +196,7 @@ impl Stage {
                 let (id, key) = (id.clone(), key.clone());
                 tokio::spawn(async move {
                     wait(late).await;
-                    // The vendor tries a delivery again if Beadle does not accept it.
+                    // The vendor retries a delivery if Beadle does not accept it.
                     for _ in 0..3 {
                         let delivery = delivery(&id, &key, clock.now());
                         let marks = vec![Mark::new(key.clone(), Lane::Event)];
@@ -254,7 +254,8 @@ impl Stage {
         Some(Broken { promise: Promise::Converges, what })
     }
 
-    /// Returns what is not as declared, apart from what the mode or a rejection keeps back.
+    /// Returns the values that are not as declared. Leaves out values that the mode or a rejection
+    /// keeps back.
     fn left(&self) -> Vec<String> {
         let state = self.world.lock();
         let uncovered = state.promises.uncovered().into_iter();

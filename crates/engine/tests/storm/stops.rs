@@ -1,4 +1,5 @@
-//! Checks that a process stops in time, and that a function runs its tasks, although the store hangs.
+//! Checks that a process stops in time, and that a function runs its tasks, although the store
+//! hangs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use crate::scenario::Scenario;
 use crate::settings::{LIMITS, START};
 use crate::world::{Faults, World, wait};
 
-/// The number of processes. Each call of the store takes another time, from half a second to seven
-/// minutes, so that many of the processes have a call that takes too long.
+/// The number of processes. Each call of the store takes a different time, from half a second to
+/// seven minutes. Many of the processes therefore have a call that takes too long.
 const PROCESSES: u64 = 30;
 
-/// Returns a world in which each call of the store hangs.
+/// Returns a world where each call of the store hangs.
 fn hanging(seed: u64) -> Arc<World> {
     let faults = Faults { hangs: 1000, ..Faults::default() };
     World::new(&Scenario { faults, ..Scenario::new(seed) }, None, false)

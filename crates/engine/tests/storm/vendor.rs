@@ -27,7 +27,7 @@ pub(crate) const FIELDS: [(&str, &str); 6] = [
     ("visibility", "visibility"),
     ("owner", "owner"),
 ];
-/// The number of values that a field can have, from 0 on.
+/// The number of possible values of a field, beginning with 0.
 pub(crate) const VALUES: u64 = 3;
 
 /// The values of one repository. A missing value is 0.
@@ -64,11 +64,11 @@ fn risk(field: &str, before: u64, after: u64) -> Risk {
     }
 }
 
-/// The values at the vendor, and the policies in the order in which they were committed.
+/// The values at the vendor, and the policies in the order of their commits.
 pub(crate) struct Vendor {
     pub(crate) values: BTreeMap<Key, Values>,
     pub(crate) generations: Vec<Generation>,
-    /// The keys whose values changed. A delivery about each of them has not been sent yet.
+    /// The keys with changed values. A delivery about each of them has not been sent yet.
     pub(crate) outbox: Vec<Key>,
     /// The number of values that Beadle wrote.
     pub(crate) writes: u64,
@@ -189,7 +189,7 @@ impl Planner for Desk {
             None => false,
         };
         if is_doubtful {
-            // The list of teams lacks a row.
+            // The observed list of teams lacks a row.
             observed.remove("team-b");
         }
         let mut plan = Plan::new(key.as_str());
@@ -273,7 +273,7 @@ impl Session<Instruction> for Pen {
             let risks = change.risks();
             let mode = vendor.generations[generation].mode;
             let guarded = risks.removes + risks.weakens + risks.exposes;
-            // The witness has a rule of its own, and does not ask the engine what a mode allows.
+            // The witness has its own rule for modes, and does not ask the engine.
             let may_write = mode == Mode::Enforce || (mode == Mode::AddOnly && guarded == 0);
             promises.break_if(!may_write, Promise::Mode, || {
                 format!("{field} of {key} was written in the mode {mode}")
@@ -294,7 +294,7 @@ impl Session<Instruction> for Pen {
             (allowed, reply, Duration::from_millis(arrives), Duration::from_millis(returns))
         };
         if matches!(reply, Reply::Written | Reply::WrittenAndLost) {
-            // A request that was sent arrives, even if its process is killed.
+            // A sent request arrives, even if its process is killed.
             let world = self.world.clone();
             tokio::spawn(async move {
                 wait(arrives).await;

@@ -94,7 +94,7 @@ impl State {
         self.model.is_sabotaged(by)
     }
 
-    /// Adds a line to the report of what happened, if somebody wants one.
+    /// Adds a line to the report of events, if somebody wants a report.
     pub(crate) fn say(&mut self, at: Time, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>9} {}", at.0, what()));
@@ -134,7 +134,7 @@ impl World {
     }
 }
 
-/// Sleeps, unless there is nothing to wait for.
+/// Sleeps if the duration is not zero.
 pub(crate) async fn wait(duration: Duration) {
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;

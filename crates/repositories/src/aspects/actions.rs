@@ -96,9 +96,9 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step, in the order in which Beadle sends them. Each has its path and its
-/// body. The order matters: GitHub accepts the list of selected actions only after
-/// `allowed_actions` is `selected`.
+/// The PUT requests of a step, in the order of sending. Each request has its path and its body. The
+/// order matters: GitHub accepts the list of selected actions only after `allowed_actions` is
+/// `selected`.
 struct Put(Vec<(&'static str, Value)>);
 
 #[async_trait]
@@ -117,7 +117,7 @@ fn wants<'a>(node: &'a Node, keys: &[&str]) -> Vec<(&'a str, &'a Node)> {
     entries.filter(|(key, _)| keys.contains(key)).collect()
 }
 
-/// Reads a path if the policy sets a value that this path contains.
+/// Reads a path if it contains a value that the policy sets.
 async fn read_if(
     is_asked: bool,
     context: &Context<'_>,
@@ -162,8 +162,8 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older GitHub server does not show a value that it does not know. The value counts as
-        // off.
+        // An older GitHub server does not show a value that it does not know. The missing value
+        // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
     });
@@ -219,8 +219,7 @@ impl AspectPlanner for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Until now, every action was allowed, so each list allows fewer actions
-                        // than before.
+                        // Every action was allowed before, so each list allows fewer actions now.
                         for field in &mut more {
                             field.risk = Risk::Changes;
                         }

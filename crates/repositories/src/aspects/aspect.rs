@@ -26,10 +26,10 @@ pub struct Aspect {
     pub(crate) repository_keys: &'static [Key],
     /// The permissions of the GitHub App that these sections need.
     pub(crate) permissions: &'static [AppPermission],
-    /// The webhook events by which GitHub reports a change of the aspect.
+    /// The webhook events that report a change of the aspect.
     pub(crate) events: &'static [&'static str],
-    /// Returns which parts of a repository a policy with these sections needs from the read of many
-    /// repositories at once. The planner of the aspect reads everything else.
+    /// Returns the parts of a repository that a policy with these sections needs. Beadle reads
+    /// these parts for many repositories at once. The planner of the aspect reads everything else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
@@ -41,19 +41,19 @@ pub struct Aspect {
 }
 
 impl Aspect {
-    /// Returns the sections of a policy of which this aspect applies at least a part.
+    /// Returns the sections of a policy that this aspect applies, completely or in part.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &'static str> {
         let repository = (!self.repository_keys.is_empty()).then_some("repository");
         self.sections.iter().map(|key| key.name).chain(repository)
     }
 
-    /// Returns whether this aspect applies at least a part of a section.
+    /// Returns whether this aspect applies a section, completely or in part.
     pub(crate) fn owns(&self, section: &str) -> bool {
         self.owned().any(|own| own == section)
     }
 }
 
-/// Finds the differences of one aspect between the policy and the repository.
+/// Finds the differences between the policy and the repository in one aspect.
 #[async_trait]
 pub(crate) trait AspectPlanner: Send + Sync {
     /// Adds a change to `plan` for each difference. The context has a reader and no writer, so a
@@ -120,7 +120,7 @@ pub(crate) struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Creates the sections of the file `root`. The sections in `left_out` are not among them.
+    /// Creates the sections of the file `root`. The sections in `left_out` are left out.
     pub(crate) fn new(root: &'a Node, left_out: &'a [&'a str]) -> Self {
         Self { root, left_out }
     }
@@ -153,9 +153,9 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     /// True if the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
-    /// Remembers which id each name in the policy stood for.
+    /// Remembers the id behind each name in the policy.
     pub names: &'a Names,
-    /// Remembers which values of secrets Beadle wrote.
+    /// Remembers the values of secrets that Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
 }
 
@@ -188,15 +188,15 @@ pub type Secrets = BTreeMap<String, SecretString>;
 /// The code that writes one planned change to GitHub.
 #[async_trait]
 pub trait Step: Send + Sync + 'static {
-    /// Writes the change. Writing it twice must do no harm, because Beadle may repeat the write.
+    /// Writes the change. A second write must do no harm, because Beadle may repeat the write.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure>;
     /// Returns when Beadle writes the change, relative to other changes.
     fn turn(&self) -> Turn {
         Turn::default()
     }
-    /// Returns what the step sends although the values of its change do not show it. A step that
-    /// creates a thing returns the whole body: a key that one of two policies leaves out is no value.
-    /// See [`Instructions::unshown`].
+    /// Returns the part of the step that the values of its change do not show. A step that creates
+    /// a thing returns the whole body. One of two policies may leave out a key of the body, and a
+    /// key that is left out is not shown as a value. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -208,7 +208,7 @@ impl Instructions for Box<dyn Step> {
     }
 }
 
-/// The repository or the organisation to which a step writes.
+/// The repository or the organisation that a step writes to.
 pub struct WriteTarget {
     /// The writer for the repository. `None` if the step writes to the organisation.
     pub(crate) named: Option<Named>,
@@ -243,7 +243,7 @@ impl WriteTarget {
         }
     }
 
-    /// Returns the id of the code security configuration that has this name.
+    /// Returns the id of the code security configuration with this name.
     pub(crate) async fn configuration(&self, name: &str) -> Result<u64, Failure> {
         let all = self
             .reader
@@ -260,14 +260,14 @@ impl WriteTarget {
     }
 }
 
-/// The stages in which Beadle writes the changes of a run, first to last.
+/// The stages of the writes of a run, first to last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Unarchives the repository. GitHub accepts no other write to an archived repository.
     Open,
     /// Changes the visibility so that fewer people see the repository.
     Narrow,
-    /// Changes settings and access. GitHub accepts some rules only after a setting is on, and
+    /// Changes settings and access. GitHub accepts some rules only after a setting is on. It
     /// accepts a person or team in a restriction only after this person or team has access.
     Access,
     /// Makes all changes that belong to no other stage.
@@ -284,11 +284,11 @@ pub enum Stage {
     Close,
 }
 
-/// A change and the stage in which Beadle writes it.
+/// A change and the stage of its write.
 pub struct PlannedChange {
     /// The change itself.
     pub change: Change<Box<dyn Step>>,
-    /// The stage in which Beadle writes the change.
+    /// The stage of the change's write.
     pub stage: Stage,
 }
 
@@ -299,7 +299,7 @@ pub struct AspectPlan {
     pub changes: Vec<PlannedChange>,
     /// The parts of the aspect that Beadle could not read or resolve.
     pub unresolved: Vec<Unresolved>,
-    /// What waits for a person, although Beadle has done its part.
+    /// What waits for a person after Beadle has done its part.
     pub waits: Vec<String>,
 }
 
@@ -314,8 +314,8 @@ pub struct Unresolved {
 }
 
 impl AspectPlan {
-    /// Creates the plan of an aspect whose planner failed: the whole aspect is unknown. If the
-    /// failure must end the whole run, the function returns the failure instead.
+    /// Creates the plan of an aspect after its planner failed. The whole aspect is then unknown. If
+    /// the failure must end the whole run, the function returns the failure instead.
     pub(crate) fn failed(failure: Failure) -> Result<Self, Failure> {
         if matches!(failure.class, Class::RateLimited { .. } | Class::Fatal) {
             return Err(failure);
@@ -325,7 +325,7 @@ impl AspectPlan {
         Ok(Self { unresolved: vec![whole], ..Self::default() })
     }
 
-    /// Returns whether the aspect is as declared, as far as Beadle knows all of it.
+    /// Returns whether the plan is empty: the aspect is completely known and is as declared.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.unresolved.is_empty() && self.waits.is_empty()
     }
@@ -358,7 +358,7 @@ impl AspectPlan {
     }
 
     /// Returns a part of the repository that the policy needs. If the part is unknown, the function
-    /// records the reason, and the whole aspect counts as unknown.
+    /// records the reason. The whole aspect is then unknown.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
         match part {
             Known::Known(_) => {}
@@ -370,13 +370,13 @@ impl AspectPlan {
         part.value()
     }
 
-    /// Records that a read failed. The whole aspect counts as unknown, and a retry can help.
+    /// Records that a read failed. The whole aspect is then unknown, and a retry can help.
     pub fn cannot_read(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: true });
     }
 
-    /// Records that a name of the policy does not exist at GitHub. The whole aspect counts as
-    /// unknown until somebody corrects the policy or the organisation.
+    /// Records that a name of the policy does not exist at GitHub. The whole aspect is then unknown
+    /// until somebody corrects the policy or the organisation.
     pub fn cannot_resolve(&mut self, reason: impl Into<String>) {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
@@ -399,14 +399,14 @@ impl AspectPlan {
     }
 
     /// Records that the read of one part failed. Beadle still plans the other parts of the aspect,
-    /// with their removals.
+    /// including removals.
     pub fn cannot_read_part(&mut self, part: &str, reason: impl Into<String>) {
         let part = Some(part.to_owned());
         self.unresolved.push(Unresolved { part, reason: reason.into(), transient: true });
     }
 
     /// Records that one part cannot be resolved. Beadle still plans the other parts of the aspect,
-    /// with their removals.
+    /// including removals.
     pub fn cannot_resolve_part(&mut self, part: &str, reason: impl Into<String>) {
         let part = Some(part.to_owned());
         self.unresolved.push(Unresolved { part, reason: reason.into(), transient: false });

@@ -120,8 +120,8 @@ enum Found<'a> {
     Another,
 }
 
-/// Finds the account that an entry of the policy means. Beadle looks for the login first. If the
-/// account was renamed, Beadle finds it by the remembered id.
+/// Finds the account that an entry of the policy names. Beadle looks for the login first. If the
+/// account was renamed, Beadle finds the account by the remembered id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
@@ -199,8 +199,8 @@ fn present(
             let login = invitation.login.as_deref().unwrap_or(&want.login);
             plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
-        // GitHub shows the base role of a custom role in an invitation. Beadle compares the role
-        // after the account has accepted the invitation.
+        // In an invitation to a custom role, GitHub shows only the base role. Beadle compares the
+        // role after the account has accepted the invitation.
         Found::Invitation(_) if want.permission.rank().is_none() || !want.is_stated => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
@@ -216,8 +216,8 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 }
 
 /// Plans an invitation for each account that exists, and returns the ids of these accounts. If a
-/// login does not exist, the whole list counts as unknown: the login may be a typing error, or the
-/// former login of somebody who has access.
+/// login does not exist, the whole list is unknown. The login may be a typing error, or the former
+/// login of somebody with access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],
@@ -271,8 +271,8 @@ fn absent(
         plan.change(format!("collaborator {}", found.login), gone(&found.permission), write);
     }
     for invitation in pending {
-        // GitHub does not show the account of a person who was invited by mail. Beadle does not
-        // change such an invitation.
+        // If a person was invited by mail, GitHub does not show the person's account. Beadle does
+        // not change such an invitation.
         let account = invitation.account.filter(|account| !paired.contains(account));
         if let (Some(_), Some(login)) = (account, &invitation.login) {
             let write = Write::Withdraw { invitation: invitation.id };

@@ -1,8 +1,8 @@
 //! The interaction limit of a public repository. GitHub ends each limit after some time, at the
-//! latest after six months. The policy declares a permanent limit, so the end of a limit is drift:
-//! Beadle sets the limit again in the next run. Beadle does not compare the time of the end, because
-//! each new limit has another end. If the policy has the section, Beadle makes one conditional REST
-//! call for each public repository.
+//! latest after six months. The policy declares a permanent limit, so the end of a limit is drift.
+//! Beadle sets the limit again in the next run. Beadle does not compare the time of the end,
+//! because each new limit has another end. If the policy has the section, Beadle makes one
+//! conditional REST call for each public repository.
 //!
 //! <https://docs.github.com/rest/interactions/repos>
 
@@ -70,7 +70,8 @@ fn strength(limit: &str) -> Option<usize> {
     LIMITS.iter().position(|known| *known == limit)
 }
 
-/// Returns the risk of a new limit. A limit that Beadle does not know counts as the stricter one.
+/// Returns the risk of a new limit. If Beadle does not know a limit, it treats the limit as the
+/// stricter one.
 fn risk(before: &str, after: &str) -> Risk {
     match (strength(before), strength(after)) {
         (Some(before), Some(after)) if after > before => Risk::Changes,

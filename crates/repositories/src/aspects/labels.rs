@@ -1,6 +1,6 @@
 //! The labels of a repository. GitHub ignores upper and lower case in the names of labels. If a
-//! label has another name than the policy declares, Beadle renames the label, so that issues keep
-//! it.
+//! label has another name than the policy declares, Beadle renames the label. The label then stays
+//! on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -128,7 +128,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // With this name, the path of the label would be the path of another object.
+                    // With this name, the label's path would be the path of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -147,8 +147,8 @@ impl AspectPlanner for Labels {
 }
 
 /// Matches the labels of the policy with live labels. A label matches by its name. If no live label
-/// has the name, the label matches by its former name. Each label has at most one match. If two
-/// labels of the policy have the same former name, the first one gets the match.
+/// has this name, the label of the policy matches by its former name. Each label has at most one
+/// match. If two labels of the policy have the same former name, the first one gets the match.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -205,8 +205,8 @@ fn change(want: &Want<'_>, found: &Label, plan: &mut AspectPlan) {
 mod tests {
     use super::*;
 
-    /// Returns, for each label of the policy, the live label that matches it. Also returns the live
-    /// labels without a match.
+    /// Returns the live label that matches each label of the policy. Also returns the live labels
+    /// without a match.
     fn matches(policy: &str, live: &[&str]) -> (Vec<Option<String>>, Vec<String>) {
         let node = Node::parse("f.yml", policy).unwrap();
         let wants: Vec<Want<'_>> = node.items().iter().filter_map(Want::read).collect();
@@ -271,8 +271,8 @@ mod tests {
             let live: Vec<&str> = live.iter().map(String::as_str).collect();
             let policy = json!(list).to_string();
             let (of, left) = matches(&policy, &live);
-            // Each label has at most one match: no label is renamed twice, and no remaining label
-            // is the match of a listed label.
+            // Each label has at most one match. No label is renamed twice, and a remaining label
+            // never matches a listed label.
             let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
             taken.sort();
             taken.dedup();

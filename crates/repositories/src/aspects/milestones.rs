@@ -1,6 +1,6 @@
 //! The milestones of a repository, by their titles. GitHub does not document whether upper and
-//! lower case of a title matter, so Beadle does not delete a milestone only because of the case of
-//! its title. Beadle reads the milestones of many repositories at once.
+//! lower case of a title matter. If only the case differs, Beadle therefore does not delete the
+//! milestone. Beadle reads the milestones of many repositories at once.
 //!
 //! <https://docs.github.com/rest/issues/milestones>
 
@@ -86,10 +86,10 @@ fn day(text: &str) -> &str {
     text.get(..10).unwrap_or(text)
 }
 
-/// Returns a value in the form in which two values can be compared.
+/// Returns a value in a form for comparisons.
 fn comparable(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
-        // GitHub keeps only the day, and shows it with a time.
+        // GitHub keeps only the day, and adds a time to it.
         ("due_on", Some(text)) => json!(day(text)),
         // GitHub shows a missing description as null.
         ("description", None) => json!(""),
@@ -97,7 +97,7 @@ fn comparable(name: &str, value: &Value) -> Value {
     }
 }
 
-/// Returns the value of a field in the form in which GitHub accepts it.
+/// Returns the value of a field in a form that GitHub accepts.
 fn sent(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
         // GitHub converts the time to its own time zone. At noon, the day stays the same.

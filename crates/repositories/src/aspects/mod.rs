@@ -1,5 +1,5 @@
-//! The aspects of a repository, one file for each. An aspect describes itself (see [`Aspect`]), and
-//! everything else is made from the list [`ALL`]. To add an aspect, add its file, and add a line to
+//! The aspects of a repository, one file for each. An aspect describes itself (see [`Aspect`]).
+//! Everything else is made from the list [`ALL`]. To add an aspect, add its file, and add a line to
 //! the list; CONTRIBUTING.md shows how.
 
 pub mod actions;
@@ -35,7 +35,7 @@ pub use aspect::{
     WriteTarget, field,
 };
 
-/// All aspects of a repository, in the order in which Beadle plans them.
+/// All aspects of a repository, in the order of planning.
 pub const ALL: &[&Aspect] = &[
     &settings::SETTINGS,
     &topics::TOPICS,

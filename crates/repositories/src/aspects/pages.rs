@@ -1,6 +1,6 @@
 //! The GitHub Pages site of a repository. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository, and one GraphQL call before it publishes another
-//! branch.
+//! conditional REST call for each repository. Before it publishes another branch, it makes one
+//! GraphQL call.
 //!
 //! <https://docs.github.com/rest/pages/pages>
 
@@ -47,7 +47,7 @@ const PATH: &str = "pages";
 
 struct Pages;
 
-/// The requests of a step, in the order in which Beadle sends them.
+/// The requests of a step, in the order of sending.
 struct Write(Vec<(Method, Option<Value>)>);
 
 #[async_trait]
@@ -69,7 +69,7 @@ fn source(want: &Node) -> Option<Value> {
     Some(json!({ "branch": branch, "path": path }))
 }
 
-/// Returns whether GitHub builds the site from a branch, and not a workflow.
+/// Returns whether GitHub itself builds the site from a branch. A workflow can build it instead.
 fn is_built_by_github(want: &Node, seen: &Value) -> bool {
     let seen = seen["build_type"].as_str();
     want.get("build_type").and_then(Node::text).or(seen) != Some("workflow")
@@ -77,17 +77,17 @@ fn is_built_by_github(want: &Node, seen: &Value) -> bool {
 
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
-        // Everybody sees what the site shows from now on.
+        // Everybody can see the new content of the site.
         "build_type" | "source" => Risk::Exposes,
         "public" if *after == json!(true) => Risk::Exposes,
         "https_enforced" if *after == json!(false) => Risk::Weakens,
-        // Somebody else can take the domain that the site no longer has.
+        // Another person can take the domain that the site gives up.
         "cname" if !before.is_null() => Risk::Weakens,
         _ => Risk::Changes,
     }
 }
 
-/// Returns each key in which a site differs from the policy, with the value that GitHub gets.
+/// Returns the keys that differ between a site and the policy, each with the value for GitHub.
 fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     let mut found = Vec::new();
     let mut add = |key: &'static str, before: &Value, after: Value| {
@@ -115,7 +115,8 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     }
     for key in ["https_enforced", "public"] {
         let wanted = want.get(key).and_then(Node::bool);
-        // What GitHub does not show is unknown, and Beadle weakens nothing on an unknown value.
+        // A value that GitHub does not show is unknown. Beadle weakens nothing because of an
+        // unknown value.
         if let Some((after, before)) = wanted.zip(seen[key].as_bool())
             && before != after
         {
@@ -125,7 +126,8 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     found
 }
 
-/// Returns what a new site does not have yet. GitHub enforces HTTPS for a new site.
+/// Returns the declared keys that a new site does not have yet. GitHub enforces HTTPS for a new
+/// site.
 fn more(want: &Node) -> Map<String, Value> {
     let mut more = Map::new();
     for key in ["cname", "public", "https_enforced"] {
@@ -139,7 +141,7 @@ fn more(want: &Node) -> Map<String, Value> {
     more
 }
 
-/// Plans a site for a repository that has none. GitHub takes the domain and the other keys only
+/// Plans a site for a repository that has none. GitHub accepts the domain and the other keys only
 /// after the site exists.
 fn create(want: &Node, plan: &mut AspectPlan) {
     let by_github = is_built_by_github(want, &Value::Null);
@@ -173,12 +175,13 @@ fn create(want: &Node, plan: &mut AspectPlan) {
     if !more.is_empty() {
         requests.push((Method::PUT, Some(Value::Object(more))));
     }
-    // Without a paid plan, only a public repository can have a site, so Beadle first changes the
-    // visibility.
+    // Without a paid plan, only a public repository can have a site. Beadle therefore changes the
+    // visibility first.
     plan.change_at(Stage::Security, "", fields, Write(requests));
 }
 
-/// Returns whether the branch of the declared source exists. If it does not, records this.
+/// Returns whether the branch of the declared source exists. If the branch does not exist, the
+/// function records this.
 async fn has_branch(context: &Context<'_>, want: &Node, plan: &mut AspectPlan) -> Result<bool, Failure> {
     let Some(source) = source(want) else { return Ok(true) };
     let branch = source["branch"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The places in which variables and secrets of a repository can be.
+//! The places of variables and secrets in a repository.
 
 use beadle_github::{Below, Path};
 
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// Returns the place in the form in which Beadle remembers secrets.
+    /// Returns the name of the place in Beadle's memory of secrets.
     pub(crate) fn remembered(&self) -> String {
         match self {
             Self::Product(product) => (*product).to_owned(),
@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Returns the name of a thing in this place, as plans show it.
+    /// Returns the name of a thing in this place for plans.
     pub(crate) fn what(&self, kind: &str, name: &str) -> String {
         match self {
             Self::Product(_) => format!("{kind} {name}"),

@@ -72,8 +72,8 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns a wanted value in the form of the observed one. A property with several values has a list
-/// at GitHub, also if it has only one value.
+/// Returns a declared value in the form of the observed one. A property with several values is a
+/// list at GitHub, even if it has only one value.
 pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     match (before, after) {
         (Value::Array(_), Value::String(text)) if !text.is_empty() => json!([text]),
@@ -85,7 +85,7 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
 }
 
 /// Returns the properties of the policy that the organisation does not define. Such a name may be
-/// the former name of a property that has a value, so the whole list counts as unknown.
+/// the former name of a property with a value. The whole list is therefore unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

@@ -1,15 +1,15 @@
 //! The secrets of a repository: those of Actions, Dependabot and Codespaces, and those of its
 //! environments. The policy names a secret of the configuration, and never contains its value.
 //!
-//! GitHub shows the name of each secret and the time of its last change, and never its value. So
-//! Beadle remembers a keyed digest of each value that it wrote (`secret_memory.rs`). Beadle writes a
-//! secret if it is missing, if its value in the configuration changed, if Beadle never wrote it, or
-//! if somebody else changed it after Beadle. Beadle keeps secrets that the policy does not list,
-//! unless the list is `exclusive`.
+//! GitHub shows the name of each secret and the time of its last change. It never shows the value.
+//! Beadle therefore remembers a keyed digest of each value that it wrote (`secret_memory.rs`).
+//! Beadle writes a secret in four cases: it is missing, its value in the configuration changed,
+//! Beadle never wrote it, or somebody else changed it after Beadle. Beadle keeps secrets that the
+//! policy does not list. If the list is `exclusive`, Beadle removes them.
 //!
-//! Beadle reads the secrets of each product with one call for 30 secrets, only if the policy has the
-//! section. If the answer has not changed, the call does not count toward the hourly limit. A write
-//! needs two more calls: for GitHub's public key, and for GitHub's time of the write.
+//! If the policy has the section, Beadle reads the secrets of each product with one call for 30
+//! secrets. A call with an unchanged answer does not count toward the hourly limit. A write needs
+//! two more calls: one for GitHub's public key, and one for GitHub's time of the write.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/repository-secrets>
@@ -70,7 +70,7 @@ pub(crate) const OF_CODESPACES: Aspect = Aspect {
     ..ASPECT
 };
 
-/// What all aspects of secrets have in common.
+/// The common part of all aspects of secrets.
 const ASPECT: Aspect = Aspect {
     name: "",
     sections: &[],
@@ -106,7 +106,7 @@ struct Secrets {
     product: &'static str,
 }
 
-/// Seals a value with GitHub's present key, sets the secret, and remembers that it did.
+/// Seals a value with GitHub's present key, sets the secret, and remembers the write.
 struct Put {
     place: Place,
     name: SecretName,
@@ -128,7 +128,7 @@ impl Step for Put {
         let body = sealed_body(&key, &self.value)?;
         let own = list.own(&self.name.name);
         named.send(Method::PUT, own.clone(), Some(body)).await?;
-        // Without an answer, Beadle uses its own clock.
+        // Without an answer, Beadle uses the time of its own clock.
         let shown = named.read(own).await.unwrap_or_default();
         let updated_at = shown["updated_at"].as_str();
         let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;
@@ -155,8 +155,8 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
     context.reader.rows_below(context.repository, place.path(LIST), LIST, &["name"]).await
 }
 
-/// Plans the changes of the secrets in one place. `seen` has the secrets at GitHub. If the list is
-/// exclusive, `exclusive` is its line.
+/// Plans the changes of the secrets in one place. `seen` contains the secrets at GitHub. If the
+/// list is exclusive, `exclusive` is its line.
 pub(crate) async fn compare(
     context: &Context<'_>,
     (place, wanted, exclusive): (&Place, &[Node], Option<&PolicyLocation>),

@@ -1,6 +1,6 @@
 //! The security features of a repository. Beadle does not use GitHub's "enable for all" of an
-//! organisation, because no API shows whether it is on. Secret scanning and push protection are not
-//! here: they are settings (`repository.security_and_analysis`).
+//! organisation, because no API shows whether it is on. Secret scanning and push protection belong
+//! to the settings (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -89,8 +89,8 @@ impl Step for Write {
     }
 }
 
-/// The features that are on or off. Each has its key in the policy, its key in safe-settings, and
-/// its path in the API.
+/// The features that can be on or off. Each has its key in the policy, its key in safe-settings,
+/// and its path in the API.
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
     ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),
@@ -108,7 +108,8 @@ impl AspectPlanner for Security {
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
             // If `security` sets the same feature in a layer of higher rank, Beadle has already
-            // removed the key of safe-settings. So a key of safe-settings that is left has priority.
+            // removed the key of safe-settings. If a key of safe-settings is still there, it has
+            // priority.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
@@ -143,7 +144,8 @@ impl AspectPlanner for Security {
     }
 }
 
-/// Returns whether a feature is on. Returns `None` if the repository cannot have the feature.
+/// Returns whether a feature is on at GitHub. Returns `None` if the repository cannot have the
+/// feature.
 async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<Option<bool>, Failure> {
     let repository = context.repository;
     if key == "dependabot_alerts"

@@ -50,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
     never("repo_names", "write `include`"),
     never("external_group", "write `external_group` of the team in teams.yml"),
 ]);
-/// The explanation for the keys with which safe-settings creates a team. Beadle does not use these
-/// keys here.
+/// The explanation for keys that belong to the creation of a team in safe-settings. Beadle does not
+/// use these keys here.
 const OF_THE_TEAM: &str =
     "this section changes only the access of a team; teams.yml declares the team itself";
 const SHAPE: Shape = listed!(ENTRY);
@@ -81,8 +81,8 @@ impl Step for Write {
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // The team gets more than before, or a custom role. Beadle does not know what the role
-        // permits.
+        // The team gets a higher permission than before, or a custom role. Beadle does not know
+        // what a custom role permits.
         _ => Risk::Exposes,
     }
 }
@@ -109,8 +109,7 @@ impl AspectPlanner for Teams {
             {
                 continue;
             }
-            // Beadle does not know what a custom role permits, so it cannot tell which of the two
-            // roles permits more.
+            // Beadle does not know what a custom role permits, so it cannot compare the two roles.
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(
@@ -145,8 +144,8 @@ impl AspectPlanner for Teams {
     }
 }
 
-/// Finds the team that an entry of the policy means. Beadle looks for the slug first. If the team
-/// was renamed, Beadle finds it by the remembered id.
+/// Finds the team that an entry of the policy names. Beadle looks for the slug first. If the team
+/// was renamed, Beadle finds the team by the remembered id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
@@ -173,9 +172,9 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the parent team's permission if it hides the permission that the team itself has on the
-/// repository. In this case GitHub does not show whether the team itself has a permission, or
-/// whether somebody changed or removed it.
+/// Returns the parent team's permission if it hides the team's own permission on the repository. In
+/// this case, GitHub does not show whether the team has a permission of its own, or whether
+/// somebody changed or removed it.
 pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -186,9 +185,9 @@ pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Op
     reaches.then_some(above)
 }
 
-/// Returns whether the parent team already has the wanted permission. If it has, GitHub would not
-/// show that the team itself has the permission. Beadle does not know what a custom role permits,
-/// so only `admin` covers a custom role.
+/// Returns whether the parent team already has the wanted permission. If the parent team has it,
+/// GitHub would not show that the team itself has the permission. Beadle does not know what a
+/// custom role permits, so only `admin` covers a custom role.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
@@ -196,8 +195,8 @@ fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permissio
 }
 
 /// Returns whether the team has the wanted permission. GraphQL and the lists of REST show the base
-/// role instead of a custom role. So if the policy declares a custom role, Beadle reads the role of
-/// this team with a separate call.
+/// role instead of a custom role. If the policy declares a custom role, Beadle therefore reads the
+/// role of this team with a separate call.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
         return Ok(true);
@@ -210,8 +209,7 @@ async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) ->
     Ok(role.as_ref().is_some_and(|role| *role == want.permission))
 }
 
-/// Plans access for the teams that exist. If a slug does not exist, the whole aspect counts as
-/// unknown.
+/// Plans access for the teams that exist. If a slug does not exist, the whole aspect is unknown.
 async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());

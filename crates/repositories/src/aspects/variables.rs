@@ -1,8 +1,8 @@
-//! The variables of Actions. A repository has variables, and so has each environment. GitHub
-//! ignores the case of a name, and shows the name in capitals.
+//! The variables of Actions. A repository has variables, and each environment of it has variables
+//! too. GitHub ignores the case of a name, and shows the name in capitals.
 //!
-//! Beadle reads the variables of a repository with one call for 30 variables. If the answer has not
-//! changed, the call does not count toward the hourly limit. GraphQL shows no variables.
+//! Beadle reads the variables of a repository with one call for 30 variables. A call with an
+//! unchanged answer does not count toward the hourly limit. GraphQL shows no variables.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -52,7 +52,7 @@ const LIST: &str = "variables";
 pub(crate) struct Wanted<'a> {
     /// The entries of the list.
     pub(crate) items: &'a [Node],
-    /// True if Beadle removes variables that the list does not have.
+    /// True if Beadle removes variables that are not in the list.
     pub(crate) is_exclusive: bool,
     /// The line of the list.
     pub(crate) asked: &'a PolicyLocation,
@@ -92,7 +92,7 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
     context.reader.rows_below(context.repository, place.path(LIST), LIST, &["name", "value"]).await
 }
 
-/// Returns the value of an entry in the form in which GitHub keeps it.
+/// Returns the value of an entry in the form of GitHub's stored value.
 fn text(node: &Node) -> String {
     match node.json() {
         Value::String(text) => text,
@@ -100,7 +100,7 @@ fn text(node: &Node) -> String {
     }
 }
 
-/// Plans the changes of the variables of one place. `seen` has the variables at GitHub.
+/// Plans the changes of the variables of one place. `seen` contains the variables at GitHub.
 pub(crate) fn compare(place: &Place, wanted: &Wanted<'_>, seen: &[Value], plan: &mut AspectPlan) {
     let matched = pair_entries(kind(LIST), wanted.items, seen);
     let mut change = |name: &str, before: Value, after: Value, asked: &PolicyLocation, call: Call| {

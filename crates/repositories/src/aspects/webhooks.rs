@@ -1,7 +1,7 @@
 //! The webhooks of a repository or an organisation, by their addresses. GitHub shows whether a
-//! webhook has a secret, but never the secret itself. So Beadle remembers a keyed digest of the
-//! secret that it wrote (`secret_memory.rs`). It writes the secret if the webhook has none, or if
-//! the value in the configuration has changed.
+//! webhook has a secret, but never the secret itself. Beadle therefore remembers a keyed digest of
+//! the secret that it wrote (`secret_memory.rs`). Beadle writes the secret if the webhook has none,
+//! or if the value in the configuration has changed.
 //!
 //! <https://docs.github.com/rest/repos/webhooks>
 
@@ -88,8 +88,8 @@ impl Remembered {
         Self { value: value.clone(), name, memory: memory.clone() }
     }
 
-    /// Returns the name of a webhook that has an id. The address is no part of the name, because it
-    /// can contain secrets.
+    /// Returns the name of a webhook that has an id. The address can contain secrets, so it is not
+    /// a part of the name.
     fn by_id(id: u64) -> String {
         id.to_string()
     }
@@ -100,9 +100,9 @@ impl Remembered {
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether Beadle wrote another value before, to this webhook or when Beadle created the
-    /// webhook with the address `url`. If Beadle does not remember any value, the webhook counts as
-    /// one that has the present value.
+    /// Returns whether Beadle wrote another value before: to this webhook, or when it created the
+    /// webhook with the address `url`. If Beadle does not remember any value, it assumes that the
+    /// webhook has the present value.
     async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
@@ -138,7 +138,7 @@ impl Step for Write {
                 body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
                 if let Some(secret) = secret {
                     // The value can change before Beadle sees the id of the webhook. Beadle
-                    // remembers it before the request, because the answer can be lost.
+                    // remembers the value before the request, because the answer can be lost.
                     secret.remember().await?;
                 }
                 to.send(Method::POST, "hooks", Some(body)).await
@@ -211,9 +211,9 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// Plans the changes of a list of webhooks. `declared` has the entries of the policy, the value that
-/// contains them, and whether Beadle removes other webhooks. The secrets come with the owner of the
-/// webhooks, and with the memory of what Beadle wrote.
+/// Plans the changes of a list of webhooks. `declared` contains the entries of the policy, the
+/// value around them, and whether Beadle removes other webhooks. The secrets come with the owner of
+/// the webhooks, and with the memory of Beadle's writes.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],
@@ -232,8 +232,8 @@ pub(crate) async fn compare(
         plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
         return Ok(());
     }
-    // If several webhooks have the same address, one of them counts as the listed webhook. The
-    // others count as not listed.
+    // If several webhooks have the same address, one of them is the listed webhook. The others are
+    // not listed.
     let matched = pair_entries(kind("webhooks"), &desired, &observed);
     for (at, want) in wants.iter().enumerate() {
         let named = want.secret.and_then(Node::text);
@@ -270,7 +270,7 @@ pub(crate) async fn compare(
 }
 
 /// Returns an address without the parts that can be secret. The result contains a hash of the
-/// hidden parts, so that two addresses can still be told apart.
+/// hidden parts, so that two addresses are still different.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));
@@ -294,7 +294,7 @@ pub(crate) fn shown(url: &str) -> String {
 }
 
 /// Returns whether a part of a path looks like a random text. The addresses of some services, such
-/// as chats, have their secret in the path.
+/// as chats, contain a secret in the path.
 fn is_token(part: &str) -> bool {
     let has = |is: fn(&char) -> bool| part.chars().any(|c| is(&c));
     let is_mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);

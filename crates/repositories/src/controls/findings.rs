@@ -1,6 +1,7 @@
-//! Finds the controls that a run did not make as declared. A change names its aspect, its thing and
-//! the line of the policy that asks for it, but not the path of a control. If several controls
-//! match, all of them count as not met, because a report must never show a failed control as met.
+//! Finds the controls that are not as declared after a run. A change names its aspect, its thing
+//! and the policy line that asks for it. It does not name the path of a control. If several
+//! controls match a change, all of them are not met, because a report must never show a failed
+//! control as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::aspects;
 use crate::policy::{NO_OTHERS, parts};
 use crate::undo::UndoneChanges;
 
-/// The controls that a run did not make as declared, each with the cause.
+/// The controls that are not as declared after a run, each with the cause.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
     /// The controls that the repository does not meet.
@@ -47,7 +48,7 @@ impl<'a> Control<'a> {
         })
     }
 
-    /// Returns whether the control is about a whole list, and not about an entry of it.
+    /// Returns whether the control is about a whole list and not about one entry.
     fn is_list(&self) -> bool {
         self.line.value == "[]" || self.line.value == format!("\"{NO_OTHERS}\"")
     }
@@ -66,8 +67,8 @@ pub(super) fn aspect_of(names: &[&str]) -> Option<&'static str> {
     owner.map(|aspect| aspect.name)
 }
 
-/// Returns the controls in `parts` that a run did not make as declared. `undone` are the changes whose
-/// values an operator undid.
+/// Returns the controls in `parts` that are not as declared after a run. `undone` contains the
+/// changes with values that an operator undid.
 pub(super) fn findings(
     declared: &[Arc<Part>],
     report: &Report,
@@ -108,7 +109,7 @@ pub(super) fn findings(
     found
 }
 
-/// Returns why a change was not written, or `None` if it was.
+/// Returns why a change was not written, or `None` if it was written.
 fn cause(outcome: &StepResult) -> Option<&'static str> {
     match outcome {
         StepResult::Written => None,
@@ -126,7 +127,7 @@ fn of_aspect<'c, 'a>(controls: &'c [Control<'a>], aspect: &str) -> Vec<&'c Contr
     controls.iter().filter(|control| control.aspect == Some(aspect)).collect()
 }
 
-/// Returns the controls for which `is_meant` is true, or all of them if it is true for none.
+/// Returns the controls that match `is_meant`, or all of them if none matches.
 fn narrowed<'c, 'a>(
     controls: &[&'c Control<'a>],
     is_meant: impl Fn(&Control<'a>) -> bool,
@@ -135,7 +136,7 @@ fn narrowed<'c, 'a>(
     if meant.is_empty() { controls.to_vec() } else { meant }
 }
 
-/// Returns the paths of the controls for which `is_meant` is true.
+/// Returns the paths of the controls that match `is_meant`.
 fn paths<'a>(controls: &[&Control<'a>], is_meant: impl Fn(&Control<'a>) -> bool) -> Vec<&'a str> {
     controls.iter().filter(|control| is_meant(control)).map(|control| control.path).collect()
 }
@@ -167,7 +168,7 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     if !exact.is_empty() {
         return exact;
     }
-    // A change of a whole entry, such as a missing rule, names the line where the entry begins.
+    // A change of a whole entry, such as a missing rule, names the first line of the entry.
     let is_in_entry = |control: &Control<'a>| {
         let (Some(asked), Some(entry)) = (&field.asked, entry_of(control.path)) else { return false };
         let lines = own.iter().filter(|other| *other.file == *asked.file && other.path.starts_with(entry));
@@ -245,7 +246,7 @@ mod tests {
             ("teams", "team Core", "access", Some(6), core.to_vec()),
             ("teams", "team webcore", "access", Some(5), vec!["teams"]),
             ("protection", "branch main", "enforce_admins", Some(11), vec![enforce]),
-            // The vendor's field has another name than the key of the policy, and can lack a line.
+            // The vendor's field has another name than the key of the policy, and may have no line.
             ("protection", "branch main", "required_status_checks", Some(12), vec![contexts]),
             ("protection", "branch main", "checks", Some(12), vec![enforce, contexts]),
             ("protection", "branch main", "checks", None, vec![enforce, contexts]),

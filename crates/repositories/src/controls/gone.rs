@@ -1,4 +1,4 @@
-//! Records that repositories are gone, so that a report about a later day does not contain them.
+//! Records that repositories are gone. A report about a later day then does not contain them.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use beadle_engine::{Store, StoreError, Time};
 
 use super::state::{ControlState, SKEW};
 
-/// The reason why the policy does not apply to a repository that a sweep did not find.
+/// The reason why the policy does not apply to a repository that the sweep did not find.
 pub(super) const GONE: &str = "the sweep did not find the repository, or the policy leaves it out";
-/// The number of notes that are in memory at the same time.
+/// The maximum number of notes that are in memory at the same time.
 const PAGE: u32 = 1000;
 
-/// Records the repositories of an organisation that a sweep did not find. `found` has the ids of
-/// the repositories that it found. The sweep listed them at the time `listed`, so it does not know
-/// the repositories that a later run found.
+/// Records the repositories of an organisation that a sweep did not find. `found` contains the ids
+/// of the repositories that the sweep found. The list of the sweep is from the time `listed`. The
+/// sweep therefore does not know the repositories that a later run found.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,
@@ -26,8 +26,8 @@ pub(crate) async fn record_gone(
         let (page, next) = notes.page(store, &begin, PAGE).await?;
         for (rest, state) in page {
             let Some((id, _)) = rest.split_once(':') else { continue };
-            // The newest state of a repository comes first. A state from the future has the time of a
-            // wrong clock.
+            // The newest state of a repository comes first. If a state is from the future, its time
+            // comes from a wrong clock.
             if id == last || state.at > now + SKEW {
                 continue;
             }

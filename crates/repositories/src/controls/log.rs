@@ -1,4 +1,4 @@
-//! Records the findings of each run, if they differ from those of the last recorded run.
+//! Records the findings of each run if they differ from the last recorded findings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
 use crate::undo::UndoneChanges;
 
-/// The maximum number of parts in memory. An organisation has far fewer at the same time. With each
-/// new generation of the policy, some of them are no longer used.
+/// The maximum number of parts in memory. An organisation has far fewer at the same time. After
+/// each new generation of the policy, some of them are no longer used.
 const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// Why a run skips a repository that it did not find. Perhaps the App cannot see it any more, so this
-/// does not mean that the policy does not apply to it.
+/// The reason of a run that skips a repository because it did not find it. However, the App may
+/// only no longer see the repository. The policy then still applies to it.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls of the repositories of one organisation.
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
-    /// The values that the last plan of each repository declared, by the id of the repository,
-    /// until its run ends.
+    /// The values that the last plan of each repository declared, by the id of the repository. They
+    /// stay until the run ends.
     found: Mutex<HashMap<u64, Declared>>,
     /// The parts that the plans declared, by their digests.
     parts: Mutex<HashMap<String, KnownPart>>,
@@ -44,11 +44,11 @@ struct Declared {
     commit: String,
     waived: Vec<Waived>,
     waits: Vec<Waiting>,
-    /// The changes whose values an operator undid.
+    /// The changes with values that an operator undid.
     undone: Option<UndoneChanges>,
 }
 
-/// A part, and whether it is certain that the store has its lines.
+/// A part, and whether the store certainly has its lines.
 struct KnownPart {
     part: Arc<Part>,
     is_stored: bool,
@@ -60,7 +60,7 @@ impl ControlLog {
         Self { store, clock: clock.clone(), found: Mutex::default(), parts: Mutex::default() }
     }
 
-    /// Keeps the values that a plan declared for a repository until [`Self::record`].
+    /// Keeps the values of a plan for a repository until [`Self::record`].
     pub(crate) fn keep<W>(
         &self,
         repository: u64,
@@ -80,14 +80,14 @@ impl ControlLog {
         self.found.lock().insert(repository, declared);
     }
 
-    /// Keeps which changes of the plan an operator undid.
+    /// Keeps the changes of the plan that an operator undid.
     pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
         if let Some(declared) = self.found.lock().get_mut(&repository) {
             declared.undone = Some(undone);
         }
     }
 
-    /// Returns the part in memory that is equal to this part, so that repositories share it.
+    /// Returns the same part from memory, so that repositories share it.
     fn shared(&self, part: Part) -> Arc<Part> {
         let mut all = self.parts.lock();
         if let Some(known) = all.get(&part.digest).filter(|known| known.part.controls == part.controls) {
@@ -111,8 +111,8 @@ impl ControlLog {
         let declared = self.found.lock().remove(&id);
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
-        // A command can wait for a person after its plan. If the plan has no changes, the command does
-        // not plan again, and a later run knows more.
+        // A command can wait for a person after its plan. If the plan has no changes, the command
+        // does not plan again. A later run then knows more.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
@@ -120,7 +120,7 @@ impl ControlLog {
         }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // The repository can have another owner now, and so another name.
+                // The repository can have another owner now, and therefore another name.
                 let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
@@ -150,7 +150,7 @@ impl ControlLog {
         };
         let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));
         for part in &parts {
-            // A new state needs the lines of its parts, and Beadle may have deleted old lines.
+            // A new state needs the lines of its parts. Beadle may have deleted old lines.
             if is_news || !self.is_stored(part) {
                 self.store_part(key.instance(), part, at).await?;
             }
@@ -159,7 +159,7 @@ impl ControlLog {
     }
 
     /// Records that a run could not check the repository. If a budget is used up, the run did not
-    /// try.
+    /// even try.
     pub(crate) async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), StoreError> {
         let Some(id) = repository(key) else { return Ok(()) };
         self.found.lock().remove(&id);
@@ -176,8 +176,8 @@ impl ControlLog {
     }
 
     /// Returns the newest state of a repository. A state from the future has the time of a wrong
-    /// clock, so it does not count. But it stays: perhaps the present clock is the wrong one, and a
-    /// record of what was found must not be lost.
+    /// clock, so the function ignores it. The store keeps such a state. The present clock may be
+    /// the wrong one, and a record of findings must not be lost.
     async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
         let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());
@@ -190,7 +190,7 @@ impl ControlLog {
         Ok(notes.page(store, later.name(), 1).await?.0.pop().map(|(_, state)| state))
     }
 
-    /// Stores a state, unless it is the same as the newest one.
+    /// Stores a state if it differs from the newest one.
     async fn append(
         &self,
         key: &Key,
@@ -213,7 +213,7 @@ impl ControlLog {
         self.parts.lock().get(&part.digest).is_some_and(|known| known.is_stored && *known.part == *part)
     }
 
-    /// Stores the lines of a part, unless the newest lines in the store are the same.
+    /// Stores the lines of a part if they differ from the newest lines in the store.
     async fn store_part(&self, instance: &str, part: &Part, at: Time) -> Result<(), StoreError> {
         let store = self.store.as_ref();
         let notes: Note<ControlLines> = ControlLines::of_part(instance, &part.digest);

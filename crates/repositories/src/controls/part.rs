@@ -1,5 +1,6 @@
-//! The parts of what the policy declares for a repository, one for each file. Repositories that get
-//! the same values from a file share the part, so that the store has it once.
+//! The declared values of a repository, divided into parts: one part for each file of the policy.
+//! Repositories with the same values from a file share the part, so the store has the part only
+//! once.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::state::ControlLine;
 use crate::policy::{BASE, DeclaredControl, Policy};
 
-/// The maximum length of a stored value, in characters. Only people read it.
+/// The maximum length of a stored value, in characters. Only people read stored values.
 const VALUE: usize = 200;
 
 /// The values that one file declares for a repository.
@@ -20,13 +21,14 @@ pub(super) struct Part {
     pub(super) digest: String,
     /// The path of the file.
     pub(super) file: Arc<str>,
-    /// The commit that has the file.
+    /// The commit that contains the file.
     pub(super) commit: String,
     /// The values, by their paths.
     pub(super) controls: BTreeMap<String, ControlLine>,
 }
 
-/// Returns the commit of a file of the policy. For a policy in a folder, returns the generation.
+/// Returns the commit of a file of the policy. For a policy in a folder, returns the generation in
+/// place of the commit.
 pub(super) fn commit_of(policy: &Policy, file: &str) -> String {
     let origin = if file.starts_with(BASE) { &policy.base } else { &policy.origin };
     origin.as_ref().map_or_else(|| policy.generation.clone(), |origin| origin.commit.id.clone())

@@ -1,5 +1,5 @@
-//! Deletes old records of controls. A report about a moment needs the newest record before it, so
-//! this record stays, however old it is.
+//! Deletes old records of controls. A report about a moment needs the newest record before that
+//! moment. Beadle keeps this record, even if it is very old.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use beadle_engine::{Store, StoreError, Time};
 use super::gone::GONE;
 use super::state::{ControlLines, ControlState};
 
-/// The number of notes that are in memory at the same time.
+/// The maximum number of notes that are in memory at the same time.
 const PAGE: u32 = 1000;
 
 /// Deletes the records that no report about a moment after `before` needs. Returns their number.
@@ -52,7 +52,7 @@ pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, Stor
     Ok(deleted)
 }
 
-/// The thing whose records are read, the newest record first.
+/// The thing with the records that are being read. The newest record comes first.
 #[derive(Default)]
 struct Newest {
     thing: String,
@@ -61,7 +61,7 @@ struct Newest {
 }
 
 impl Newest {
-    /// Returns whether a newer record of the same thing is already from before the limit.
+    /// Returns whether a newer record of the same thing is already older than the limit.
     fn is_older(&mut self, thing: &str, is_before: bool) -> bool {
         if self.thing != thing {
             thing.clone_into(&mut self.thing);

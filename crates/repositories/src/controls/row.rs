@@ -20,7 +20,7 @@ pub enum ControlStatus {
 }
 
 impl ControlStatus {
-    /// Returns the words that a report contains.
+    /// Returns the status as a report shows it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Met => "met",
@@ -43,15 +43,16 @@ impl ControlStatus {
 pub struct ControlRow {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// The path of the control. If the row is about all controls, this is `*` or the path that the
+    /// The path of the control. If the row is about all controls, this is `*`, or the path that the
     /// user asked for.
     pub control: String,
     /// The status of the control.
     pub status: ControlStatus,
-    /// The reason why the repository did not meet the control, or why this is unknown. Otherwise
-    /// empty.
+    /// The reason why the repository did not meet the control, or why this is unknown. Empty for
+    /// every other status.
     pub cause: String,
-    /// The time of the first recorded run since which the control has this status.
+    /// The time of the first recorded run with this status. The control has had this status since
+    /// then.
     pub since: Option<Time>,
     /// The end of the waiver.
     pub until: Option<String>,
@@ -61,12 +62,13 @@ pub struct ControlRow {
     pub owner: Option<String>,
     /// The value that the policy declares, as JSON.
     pub value: Option<String>,
-    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. It
-    /// is `beadle waive` for a waiver that is not in the policy.
+    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. For
+    /// a waiver that is not in the policy, this is `beadle waive`.
     pub policy: Option<String>,
-    /// The commit of the policy that has this line.
+    /// The commit of the policy that contains this line.
     pub commit: Option<String>,
-    /// The time of the last check before the moment. The real last check may be later.
+    /// The time of the last known check before the moment of the report. The real last check may be
+    /// later.
     pub last_checked: Option<Time>,
 }
 

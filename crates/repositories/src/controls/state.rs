@@ -6,11 +6,11 @@ use std::time::Duration;
 use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
-/// How much the clocks of two processes may differ. A state whose time is later than that is from the
-/// future.
+/// How much the clocks of two processes may differ. If the time of a state is further ahead, the
+/// state is from the future.
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 
-/// The findings of a run in one repository. They hold until the time of the next state.
+/// The findings of a run in one repository. They are valid until the time of the next state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlState {
     /// The time of the run.
@@ -35,8 +35,8 @@ pub struct ControlState {
     /// The reason why the policy does not apply to the repository. `None` if it applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<String>,
-    /// The reason why the run could not check the repository. The other fields are then those of
-    /// the run before.
+    /// The reason why the run could not check the repository. The other fields then come from the
+    /// run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
@@ -67,8 +67,8 @@ impl ControlState {
         Note::of(&[""])
     }
 
-    /// Returns whether two runs have the same findings. The texts of errors do not count, because
-    /// they can have the id of a request.
+    /// Returns whether two runs have the same findings. The function ignores the texts of errors,
+    /// because they can contain the id of a request.
     pub(super) fn finds_same(&self, other: &Self) -> bool {
         self.subject == other.subject
             && self.lines == other.lines
@@ -81,11 +81,11 @@ impl ControlState {
 }
 
 /// The values that one file of the policy declares for repositories, with their lines at a commit.
-/// The digest in the name of the note covers the file, the paths and the values, but no line. If
-/// only lines move, the states of the repositories stay as they are.
+/// The name of the note contains a digest. The digest covers the file, the paths and the values,
+/// but not the lines. If only lines move, the states of the repositories therefore stay the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
-    /// The time at which the values got these lines.
+    /// The time when the values got these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,
@@ -96,7 +96,7 @@ pub struct ControlLines {
     pub controls: BTreeMap<String, ControlLine>,
 }
 
-/// One value in a file of the policy.
+/// One value from a file of the policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLine {
     /// The beginning of the value, as JSON.
@@ -131,8 +131,8 @@ impl ControlLines {
     }
 }
 
-/// Returns a time as text. Later times come first if the texts are sorted, so that a store finds
-/// the newest note without a read of the others.
+/// Returns a time as text. In the order of the texts, later times come first. A store therefore
+/// finds the newest note without reading the others.
 fn moment(at: Time) -> String {
     format!("{:016x}", i64::MAX.saturating_sub(at.0))
 }

@@ -15,7 +15,7 @@ use crate::policy::{contains, exempts, parse_until, parts};
 
 /// The number of notes or entries that one call reads.
 const PAGE: u32 = 1000;
-/// The control of a row that is about all controls.
+/// The control in a row about all controls.
 const ALL: &str = "*";
 const NOT_RECORDED: &str = "the store has no record of this repository from this time or before";
 const WAIVER_ENDED: &str = "the waiver ended, and Beadle has not checked the repository since";
@@ -45,7 +45,7 @@ pub struct RecordedRepository {
     name: String,
     /// The states up to the moment, with the newest first.
     states: Vec<ControlState>,
-    /// The time since which no run looks at the repository, because its runs fail.
+    /// The time since which no run checks the repository, because its runs fail.
     parked: Option<Time>,
     /// When a sweep last read the parts that only REST shows. `None` if each run reads all parts.
     reads: Option<LastRead>,
@@ -90,7 +90,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets how old a part can be that a sweep did not read.
+    /// Sets the maximum age of a part that a sweep did not read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -102,7 +102,7 @@ impl Timeline {
     }
 
     /// Returns the rows of a repository, sorted by control. If `control` is given, returns only the
-    /// rows of this key of the policy and of the keys below it.
+    /// rows of this key of the policy and of the keys in it.
     pub fn rows(&self, repository: &RecordedRepository, control: Option<&str>) -> Vec<ControlRow> {
         let name = &repository.name;
         let all = control.unwrap_or(ALL);
@@ -184,8 +184,8 @@ impl Timeline {
         versions.iter().find(|lines| lines.at <= moment).or(versions.last())
     }
 
-    /// Returns the time of the last recorded check. A sweep that has ended has checked every
-    /// repository, except those whose runs fail.
+    /// Returns the time of the last recorded check. A completed sweep has checked every repository,
+    /// except the repositories with failing runs.
     fn last_checked(&self, repository: &RecordedRepository) -> Option<Time> {
         let states = &repository.states;
         let failed = states.first().filter(|state| state.failed.is_some()).map(|state| state.at);
@@ -193,13 +193,14 @@ impl Timeline {
         let swept = self.sweeps.iter().find(|(_, ended)| *ended <= limit).map(|(begun, _)| *begun);
         let first = states.last()?;
         let recorded = states.iter().find(|state| state.failed.is_none()).map(|state| state.at);
-        // A sweep from before the first record says nothing about the repository.
+        // A sweep before the first record does not show that the repository was checked.
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 
-    /// Returns when a control was last checked in a repository that was last checked at `checked`. A
-    /// sweep compares some parts with their last answers. Such a check counts from the time of the
-    /// answer, or from the earliest possible time if the store does not have the time.
+    /// Returns when a control of a repository was last checked. `checked` is the time of the
+    /// repository's last check. A sweep compares some parts with their last answers. The time of
+    /// such a check is the time of the answer. If the store does not have that time, it is the
+    /// earliest possible time.
     fn last_read(
         &self,
         repository: &RecordedRepository,

@@ -1,4 +1,4 @@
-//! Tests templates, and dispatches for which the answer is lost.
+//! Tests templates, and dispatches with a lost answer.
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
 use beadle_github::{Api, Asks, Credential, Endpoint};

@@ -1,9 +1,9 @@
-//! Decides which entries of two lists are the same entry at GitHub. The check of the policy, the
-//! merge of layers, the comparison and the writes all use this decision.
+//! Decides which entries of two lists are the same entry at GitHub. Four parts of Beadle use this
+//! decision: the check of the policy, the merge of layers, the comparison and the writes.
 //!
 //! The identity of an entry consists of all fields that distinguish it from other entries. An entry
 //! matches at most one entry of the other list. An entry that omits an optional field matches any
-//! value of this field. Entries that are equal in all identifying fields match first.
+//! value of this field. Entries with equal values in all identifying fields match first.
 
 mod pair;
 mod table;
@@ -23,7 +23,7 @@ pub(crate) trait Entry {
     fn value(&self, path: &str) -> Option<Value>;
     /// Returns the entry as JSON.
     fn whole(&self) -> Value;
-    /// Returns whether the entry is a block of keys, and not a single value such as a text.
+    /// Returns whether the entry is a block of keys and not a single value such as a text.
     fn is_block(&self) -> bool;
 }
 
@@ -56,7 +56,7 @@ impl Entry for Value {
 enum Identity {
     /// The identifying fields. A field is `None` if it is optional and the entry omits it.
     Fields(Vec<Option<Part>>),
-    /// The whole entry, if it has no identifying fields. Only an equal entry is the same.
+    /// The whole entry, if it has no identifying fields. Only an equal entry is the same entry.
     Whole(Value),
 }
 
@@ -64,7 +64,8 @@ enum Identity {
 /// distance match first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// With this distance or more, Beadle does not know whether the entries are the same at GitHub.
+/// With this distance or a greater one, Beadle does not know whether the entries are the same at
+/// GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -79,8 +80,8 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // Most entries already differ here, so that for most entries one comparison
-                        // is enough.
+                        // Most entries already differ in this form, so one comparison is usually
+                        // enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.written == other.written => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
@@ -100,9 +101,9 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
     entries.iter().map(|entry| Identity::of(kind, entry)).collect()
 }
 
-/// Matches the entries of a policy with the entries at GitHub. If GitHub may ignore the case of a
-/// name, entries whose names differ only in case match last. Because they match, Beadle does not
-/// delete the entry and create it again.
+/// Matches the entries of a policy with the entries at GitHub. GitHub may ignore the case of a
+/// name. If two names differ only in case, their entries match last. Without this match, Beadle
+/// would delete the entry and create it again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -137,7 +138,7 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
     let kind = kind(list);
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());
     for item in items {
-        // A list can have tens of thousands of entries, so each identity is made only once.
+        // A list can have tens of thousands of entries, so each identity is computed only once.
         let own = Identity::of(kind, item);
         let is_same = |other: &Identity| other.closeness(&own).is_some_and(|far| far < UNCERTAIN);
         if earlier.iter().any(is_same) {
@@ -152,7 +153,7 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
 /// Returns whether `named`, an entry of `without`, names an entry of a list. If `named` omits an
-/// optional field, it names the entries with every value of this field.
+/// optional field, it names entries with any value of this field.
 pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     let kind = kind(list);
     match (Identity::of(kind, named), Identity::of(kind, entry)) {
@@ -173,13 +174,13 @@ pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     }
 }
 
-/// The name by which a path identifies an entry of a list.
+/// The name of a list's entry in a path.
 pub(crate) struct Name {
-    /// The name with the spelling of the file.
+    /// The name in the spelling of the file.
     pub(crate) written: String,
-    /// The name in a form that can be compared.
+    /// The name in a form for comparisons.
     pub(crate) key: String,
-    /// The name in a form that can be compared, made only of the required fields.
+    /// The name in a form for comparisons, with only the required fields.
     pub(crate) open: String,
 }
 
@@ -198,12 +199,12 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
     })
 }
 
-/// Finds contradictions in nested lists: entries that are the same as an earlier entry but have
-/// other values. Returns each such entry with the key of its list.
+/// Finds contradictions in nested lists. A contradiction is an entry that is the same as an earlier
+/// entry but has other values. Returns each such entry with the key of its list.
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        // These keys contain the entries of a list that is written as a block.
+        // These keys contain the entries of a list in block form.
         let is_form = ["add", "replace"].contains(&key) && is_nested(list);
         contradictions(if is_form { list } else { key }, value, found);
     }
@@ -214,7 +215,7 @@ pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
         let Some(fields) = of_items.get(at) else { continue };
-        // Here an entry that omits a field is not the same as an entry that sets the field.
+        // An entry that omits a field is different here from an entry that sets the field.
         let is_same = |other: &Identity| other.closeness(fields) == Some(0);
         let first = of_items.iter().take(at).position(is_same).and_then(|first| items.get(first));
         if first.is_some_and(|other| other.json() != item.json()) {

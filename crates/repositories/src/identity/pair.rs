@@ -1,6 +1,6 @@
-//! Matches desired entries with observed entries, each entry with at most one other.
+//! Matches desired entries with observed entries. Each entry matches at most one other.
 
-/// Which entries of two lists match. An entry is named by its index in its list.
+/// Which entries of two lists match. The index of an entry in its list identifies the entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EntryPairs {
     /// The indexes of the desired and the observed entry of each match.
@@ -18,8 +18,8 @@ impl EntryPairs {
     }
 }
 
-/// Matches the entries of two lists, each entry with at most one other. `closeness` compares two
-/// entries: it returns `None` if they are different, and a lower number for a better match. The
+/// Matches the entries of two lists. Each entry matches at most one other. `closeness` compares two
+/// entries. It returns `None` if they are different, and a lower number for a better match. The
 /// best matches are made first. If two matches are equally good, the first in the list wins.
 pub(crate) fn pair<D, O>(
     desired: &[D],

@@ -1,4 +1,4 @@
-//! The table of identities. It lists for each kind of list which fields identify an entry.
+//! The table of identities. For each kind of list, it has the fields that identify an entry.
 
 use serde_json::Value;
 
@@ -7,27 +7,27 @@ use super::Entry;
 /// How Beadle compares two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
-    /// As texts, with upper and lower case.
+    /// Compares texts, with upper and lower case.
     Exact,
-    /// As texts, without case. GitHub allows only ASCII letters in these names.
+    /// Compares texts, without case. GitHub allows only ASCII letters in these names.
     Folded,
-    /// As texts, without the case of ASCII letters. GitHub does not document whether it ignores the
-    /// case of other letters.
+    /// Compares texts, without the case of ASCII letters. GitHub does not document whether it
+    /// ignores the case of other letters.
     FoldedAscii,
-    /// As texts. If two values differ only in case, Beadle does not know whether they are the same,
-    /// because GitHub does not document whether it ignores case.
+    /// Compares texts. GitHub does not document whether it ignores case. If two values differ only
+    /// in case, Beadle therefore does not know whether they are the same.
     PerhapsFolded,
-    /// As public keys, without their comments.
+    /// Compares public keys, without their comments.
     PublicKey,
-    /// As lists whose order does not matter.
+    /// Compares lists, without the order of their entries.
     Set,
-    /// As the id of an App. `null`, 0 and -1 mean any App.
+    /// Compares the ids of Apps. `null`, 0 and -1 mean any App.
     App,
-    /// As the id of a bypass actor. Some kinds of bypass actors have no id.
+    /// Compares the ids of bypass actors. Some kinds of bypass actors have no id.
     Actor,
 }
 
-/// What it means if an entry omits a field.
+/// The meaning of a field that an entry omits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
     /// The entry has no identity, so it is compared as a whole.
@@ -39,8 +39,8 @@ pub(super) enum LeftOut {
 /// A field that belongs to the identity of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// The paths at which an entry can have the field. The first path that the entry contains
-    /// counts.
+    /// The possible paths of the field in an entry. Beadle uses the first path that the entry
+    /// contains.
     paths: &'static [&'static str],
     compare: Compare,
     left_out: LeftOut,
@@ -53,7 +53,7 @@ pub(crate) struct Kind {
     key: &'static str,
     /// The identifying fields. Two entries with the same values are the same at GitHub.
     fields: &'static [Field],
-    /// The fields that have no value at GitHub if an entry does not set them.
+    /// The fields that have no value at GitHub if the entry does not set them.
     pub(crate) unset: &'static [&'static str],
     /// True if the list is inside an entry of another list.
     is_nested: bool,
@@ -77,7 +77,7 @@ const fn nested(key: &'static str, fields: &'static [Field], unset: &'static [&'
 
 use Compare::{Actor, App, Exact, Folded, FoldedAscii, PerhapsFolded, PublicKey, Set};
 
-/// All kinds of lists whose entries have an identity.
+/// All kinds of lists that have identities for their entries.
 const TABLE: &[Kind] = &[
     section("teams", &[needed(&["name"], Folded)]),
     section("collaborators", &[needed(&["username"], Folded)]),
@@ -119,13 +119,14 @@ const TABLE: &[Kind] = &[
     ),
 ];
 
-/// The fields that can identify an entry of a list that is not in [`TABLE`]. Beadle uses the first
-/// of these fields that the entry contains, as safe-settings does.
+/// Fields that can identify an entry if the list is not in [`TABLE`]. Like safe-settings, Beadle
+/// uses the first of these fields that the entry contains.
 const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// Returns the number of required fields. They are the first ones in the list of fields.
+    /// Returns the number of required fields. The required fields are the first ones in the list of
+    /// fields.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
@@ -136,17 +137,17 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// Returns the keys of lists. With `are_nested`, these are the lists inside entries of other lists;
-/// otherwise, the lists that are sections.
+/// Returns the keys of lists. If `are_nested` is true, these are the lists inside entries of other
+/// lists. If it is false, these are the lists that are sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
 }
 
-/// The value of an identifying field, in the forms that comparisons need.
+/// The value of an identifying field, in several forms for comparisons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// The value with the spelling of the file.
+    /// The value in the spelling of the file.
     pub(super) written: String,
     /// If two values are equal in this form, they are certainly the same at GitHub.
     pub(super) sure: String,
@@ -154,8 +155,7 @@ pub(super) struct Part {
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors of which there is only one actor, so the id of the actor does not
-/// matter.
+/// The kinds of bypass actors with only one actor. The id of such an actor does not matter.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 /// Returns a public key without its comment. GitHub does not keep the comment.
@@ -167,16 +167,16 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Returns a text without case, in every script. For example, `ß` becomes the same as `SS`, and the
-/// two small forms of sigma become the same.
+/// Returns a text without case, in every script. For example, `ß` becomes the same text as `SS`,
+/// and the two small forms of sigma become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
     /// Returns the value of the field in an entry. Returns `None` if the field is optional and the
-    /// entry omits it. Returns `Err` if the field is required and the entry omits it, because the
-    /// entry then has no identity.
+    /// entry omits it. Returns `Err` if the field is required and the entry omits it. The entry
+    /// then has no identity.
     fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
         if self.compare == Compare::Actor {
             let kind = entry.value("actor_type");

@@ -1,5 +1,5 @@
-//! Leaves out live values that the check of a policy refuses, such as a label whose name cannot be
-//! part of a path. GitHub can have such values from older times.
+//! Leaves out live values that the check of a policy refuses. An example is a label with a name
+//! that cannot be part of a path. GitHub can have such values from older times.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,8 +11,8 @@ use super::units::{LISTS, UNITS};
 use super::yaml::yaml;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// Leaves out the values that the check refuses. Such a value then counts as unknown. A list from
-/// which an entry is left out becomes additive.
+/// Leaves out the values that the check refuses. Beadle then treats such a value as unknown. If an
+/// entry of a list is left out, the list becomes additive.
 pub(super) fn leave_out_refused(observed: &mut Observed) {
     if refusal(observed).is_none() {
         return;
@@ -55,7 +55,7 @@ fn put(observed: &mut Observed, list: &'static str, entry: Value) {
     observed.lists.entry(list).or_default().push(entry);
 }
 
-/// Returns why the check refuses a policy that has all values of a repository.
+/// Returns why the check refuses a policy with all values of a repository.
 fn refusal(observed: &Observed) -> Option<String> {
     let sections = Content::of(observed).sections();
     if sections.is_empty() {
@@ -75,8 +75,8 @@ pub(super) fn load(files: BTreeMap<String, String>, home: &str) -> Result<Policy
     })
 }
 
-/// Returns the sections of `settings.yml` without those that the check refuses, and a note for each
-/// of them.
+/// Returns the sections of `settings.yml` that the check accepts, and a note for each other
+/// section.
 pub(super) fn without_refused(sections: Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let (mut kept, mut notes) = (Map::new(), Vec::new());
     for (name, value) in sections {

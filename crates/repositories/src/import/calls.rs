@@ -106,8 +106,7 @@ const ACTIONS: &[&str] = &["actions_enabled", "allowed_actions", "sha_pinning_re
 const TOKEN: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 
-/// Returns whether a security feature is on. GitHub answers with an empty body, with a block, or
-/// with 404.
+/// Returns whether a security feature is on. GitHub answers with an empty body, a block, or 404.
 fn is_on(read: Option<&Value>) -> bool {
     read.is_some_and(|read| read.is_null() || read["enabled"] == json!(true))
 }
@@ -123,7 +122,7 @@ async fn actions(
         // While Actions are off, the other values have no effect.
         return Ok(());
     }
-    // If an older GitHub server does not show this value, the value counts as off.
+    // If an older GitHub server does not show this value, Beadle assumes that it is off.
     let pinning = json!(permissions["sha_pinning_required"] == json!(true));
     set(observed, "sha_pinning_required", "sha_pinning_required", &pinning);
     let allowed = &permissions["allowed_actions"];
@@ -150,7 +149,7 @@ async fn actions(
 
 fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
     const UNIT: &str = "code_scanning_default_setup";
-    // Without a licence, GitHub refuses to show the setup. There is nothing to import then.
+    // Without a licence, GitHub refuses to show the setup. Beadle then imports nothing.
     let read = match read {
         Err(failure) if failure.class == Class::Rejected => Ok(None),
         read => read,
@@ -204,7 +203,8 @@ pub(super) fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observe
             return Ok(());
         };
         if rows.iter().filter(|other| other["config"]["url"] == url).count() > 1 {
-            // The address is the identity of an entry, so Beadle would remove the other webhooks.
+            // The address identifies an entry. Without this line, Beadle would remove the other
+            // webhooks.
             observed.additive.insert("webhooks");
             let note =
                 format!("webhooks: several webhooks have the address {}, so they are not listed", shown(url));

@@ -33,7 +33,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     Ok(())
 }
 
-/// Returns the rule of an App in the form of a policy.
+/// Returns an App's rule in the form of a policy.
 fn rule(row: &Value) -> Value {
     let app = &row["app"];
     if app["slug"].is_string() { json!({ "app": app["slug"] }) } else { json!({ "app_id": app["id"] }) }

@@ -1,14 +1,14 @@
-//! Divides the values of repositories into files, as a person would. `settings.yml` has the values
-//! that most repositories share. A layer has the values that the repositories with the same topic,
-//! property or team share. A file in repos/ has the values of a single repository.
+//! Divides the values of repositories into files in the way of a person. `settings.yml` contains
+//! the values that most repositories share. A layer contains the values that repositories with the
+//! same topic, property or team share. A file in repos/ contains the values of a single repository.
 //!
-//! The result declares exactly the live values, so a plan of it is empty:
+//! The result declares exactly the live values, so its plan is empty:
 //!
-//! - If `settings.yml` sets a value and a repository has another value, the file of the repository
-//!   or a layer overrides the value of `settings.yml`.
-//! - A layer sets a value only if every repository that the layer reaches has the value.
-//! - A file has an entry of a list only if every repository that the file reaches has the entry. So
-//!   the files that reach a repository together have exactly the entries of the repository.
+//! - If a repository has another value than `settings.yml`, the file of the repository or a layer
+//!   overrides the value of `settings.yml`.
+//! - A layer sets a value only if every repository of the layer has the value.
+//! - A file contains an entry of a list only if every repository of the file has the entry. All
+//!   files of a repository together therefore contain exactly the entries of the repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories, if this value would expose new repositories.
-    /// `settings.yml` then does not set it.
+    /// The visibility of most repositories, if this visibility would expose new repositories.
+    /// `settings.yml` then does not set the visibility.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -48,19 +48,19 @@ impl Part {
     }
 }
 
-/// A value that `settings.yml` does not set for every repository that has it.
+/// A value that at least one of its repositories does not get from `settings.yml`.
 struct Fact {
     part: Part,
-    /// The keys of the unit that must be written, or the entry of the list.
+    /// The keys of the unit that a file must set, or the entry of the list.
     value: Value,
-    /// The repositories that a layer with the value may reach.
+    /// The repositories that may get the value from a layer.
     reach: Members,
-    /// The repositories that have the value and do not get it from any file yet.
+    /// The repositories that have the value but do not get it from any file yet.
     left: Members,
 }
 
-/// Divides the values of all repositories. If `is_whole` is false, there are other repositories, so
-/// there are no shared files.
+/// Divides the values of all repositories. If `is_whole` is false, the organisation has other
+/// repositories too, so the function makes no shared files.
 pub(super) fn factor(all: &[Observed], is_whole: bool) -> Factored {
     let mut made = Factored { repositories: vec![Content::default(); all.len()], ..Factored::default() };
     let mut facts = Vec::new();
@@ -101,7 +101,7 @@ fn add(content: &mut Content, fact: &Fact) {
     }
 }
 
-/// Returns the keys whose values differ from `base`.
+/// Returns the keys with another value than in `base`.
 fn beyond(values: &Map<String, Value>, base: &Map<String, Value>) -> Map<String, Value> {
     let differ = values.iter().filter(|(key, value)| base.get(*key) != Some(*value));
     differ.map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -140,7 +140,7 @@ fn shared_unit(
             shared.is_some_and(|shared| shared.get(unit.name).is_some_and(|value| value == "private"))
         }
     };
-    // The value that a repository has if no other file sets the unit.
+    // The value of a repository if no other file sets the unit.
     let base = match (unit.sharing, shared) {
         (Sharing::Careful, Some(shared)) => {
             if !is_said {
@@ -149,7 +149,7 @@ fn shared_unit(
             }
             shared.clone()
         }
-        // Without a shared value, each repository states its own.
+        // Without a shared value, the file of each repository sets its own value.
         (Sharing::Careful, None) => Map::new(),
         (_, Some(shared)) if is_said && is_known => shared.clone(),
         _ => usual.clone(),
@@ -175,7 +175,7 @@ fn shared_unit(
     }));
 }
 
-/// Returns whether an entry of another file overrides every key of the entry `base`.
+/// Returns whether an entry of another file can override every key of the entry `base`.
 fn overrides(entry: &Value, base: &Value) -> bool {
     let (Value::Object(entry), Value::Object(base)) = (entry, base) else { return false };
     let is_scalar = |value: &Value| !value.is_array() && !value.is_object();
@@ -227,7 +227,7 @@ fn shared_entries(
     }));
 }
 
-/// A selector with the repositories that it matches and the facts that hold for all of them.
+/// A selector, the repositories that it matches, and the facts that are true for all of them.
 struct Candidate {
     label: Label,
     members: Members,
@@ -301,7 +301,7 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
             fact.left.retain(|member| !best.members.contains(member));
             if let Part::Unit(unit) = fact.part {
                 // The layer also reaches repositories without this value. No other layer may give
-                // them another value.
+                // these repositories another value.
                 let is_other =
                     |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);
                 for (_, other) in facts.iter_mut().enumerate().filter(|(i, fact)| *i != at && is_other(fact))

@@ -8,8 +8,8 @@ use super::factor::Factored;
 use super::observed::{Content, Observed, shared_notes};
 use super::yaml::{comment, yaml};
 
-/// Returns the texts of the files, by their paths in the policy's folder. `own` are the sections of
-/// the organisation itself. Without `own`, there is no settings.yml.
+/// Returns the texts of the files, by their paths in the policy's folder. `own` contains the
+/// sections of the organisation itself. Without `own`, there is no settings.yml.
 pub(super) fn files(
     organisation: &str,
     all: &[Observed],
@@ -33,8 +33,8 @@ pub(super) fn files(
     for (one, content) in all.iter().zip(&factored.repositories) {
         let mut notes = one.all_notes();
         notes.retain(|note| !shared.contains(note));
-        // If there is no settings.yml, the file is written even if it is empty, because a policy
-        // needs at least one file.
+        // If there is no settings.yml, the file is written even if it is empty. A policy needs at
+        // least one file.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }
@@ -79,8 +79,8 @@ fn body(content: &Content) -> String {
     with_a_value(&content.sections())
 }
 
-/// Returns the text of a file. A file that declares nothing has an empty section, because Beadle
-/// regards a file that has only comments as a mistake.
+/// Returns the text of a file. If a file declares nothing, the text has an empty section. Beadle
+/// regards a file with only comments as a mistake.
 fn with_a_value(root: &Map<String, Value>) -> String {
     if root.is_empty() { yaml(&Map::from_iter([("repository".to_owned(), json!({}))])) } else { yaml(root) }
 }

@@ -9,15 +9,15 @@ use super::observed::Observed;
 /// Indexes of repositories.
 pub(crate) type Members = BTreeSet<usize>;
 
-/// A selector of a layer. If two selectors explain the same values, the import uses the one that
-/// comes first in the order of this type.
+/// A selector of a layer. If two selectors explain the same values, the import uses the first one
+/// in the order of this type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Label {
-    /// The repositories that have a topic.
+    /// The repositories with a topic.
     Topic(String),
-    /// The repositories that have a value of a custom property.
+    /// The repositories with a value of a custom property.
     Property(String, String),
-    /// The repositories to which a team has access.
+    /// The repositories that a team can access.
     Team(String),
     /// The repositories with a visibility.
     Visibility(String),
@@ -30,9 +30,9 @@ const EXCEPTIONS: usize = 20;
 
 impl Label {
     /// Returns whether a layer with this selector may set a part. The values of a layer must not
-    /// change which repositories the layer reaches. Layers also must not depend on each other in a
-    /// circle: in a new organisation, none of them would ever reach a repository. So topics depend
-    /// only on properties, and teams depend only on properties and topics.
+    /// change which repositories the layer selects. Layers must not depend on each other in a
+    /// circle either. In a new organisation, such layers would never reach a repository. Topics
+    /// therefore depend only on properties. Teams depend only on properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],
@@ -44,7 +44,7 @@ impl Label {
         !decided.contains(&part)
     }
 
-    /// Returns the keys with which a layer selects its repositories.
+    /// Returns the keys of the layer's selector.
     pub(crate) fn selector(&self) -> Map<String, Value> {
         let (key, choice) = match self {
             Self::Topic(topic) => ("select", json!({ "topic": topic })),
@@ -90,9 +90,9 @@ impl Label {
     }
 }
 
-/// Returns the selectors that match at least two repositories and not all of them. If a list of one
-/// repository is unknown, its values are not used: Beadle could not know whether the layer reaches
-/// this repository.
+/// Returns the selectors that match at least two repositories, but not all of them. If a list of
+/// one repository is unknown, the function ignores the values of this list. Beadle could not know
+/// whether the layer selects this repository.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));
@@ -123,8 +123,8 @@ pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     labels
 }
 
-/// Returns the selector of all repositories except a few, if `reached` are so many that a person
-/// would write it like this.
+/// Returns the selector of all repositories except a few. Returns `None` if `reached` is not large
+/// enough for such a selector.
 pub(super) fn all_but(all: &[Observed], reached: &Members) -> Option<Label> {
     let excepted = all.len() - reached.len();
     let is_short = excepted <= EXCEPTIONS && excepted * 10 <= all.len();

@@ -48,7 +48,7 @@ pub(super) fn observed(seen: &Repository) -> Observed {
         observed.lists.insert("topics", topics);
     }
     if let Some(teams) = known(&seen.teams, "teams", &mut observed) {
-        // A team that has access by its parent team needs no entry.
+        // A team needs no entry if it gets its access from its parent team.
         let own = teams.iter().filter(|team| above(teams, team).is_none());
         let own = own.map(|team| json!({ "name": team.slug, "permission": team.permission.as_str() }));
         observed.lists.insert("teams", own.collect());
@@ -70,7 +70,7 @@ pub(super) fn observed(seen: &Repository) -> Observed {
     observed
 }
 
-/// Returns a part that Beadle could read. Otherwise, records why the part is unknown.
+/// Returns a part that Beadle could read. If the part is unknown, the function records the reason.
 fn known<'a, T>(part: &'a Known<T>, name: &'static str, observed: &mut Observed) -> Option<&'a T> {
     let why = match part {
         Known::Known(known) => return Some(known),
@@ -93,7 +93,7 @@ pub(super) fn ordered(value: &Value) -> Value {
     }
 }
 
-/// Returns whether a unit has no effect: Beadle changes nothing, whatever value a policy sets.
+/// Returns whether a unit has no effect. Beadle then changes nothing, for any value in a policy.
 fn is_without_effect(seen: &Repository, unit: &str) -> bool {
     let is_off = |method: &str| seen.settings.get(method) == Some(&json!(false));
     match unit {
@@ -107,7 +107,7 @@ fn is_without_effect(seen: &Repository, unit: &str) -> bool {
 }
 
 /// Returns the value of a setting. Returns `None` if a repository without a branch has no value
-/// yet. Returns `Err` with a reason if the value is unknown; the reason is empty if this GitHub
+/// yet. Returns `Err` with a reason if the value is unknown. The reason is empty if this GitHub
 /// server does not have the setting.
 fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
     let value = if is_rest_only(key) {
@@ -180,8 +180,8 @@ fn collaborators(seen: &Repository, observed: &mut Observed) {
     }
     observed.lists.insert("collaborators", entries);
     if !expired.is_empty() {
-        // If the policy listed an expired invitation, Beadle would send it again. If the list were
-        // exclusive and did not have the invitation, Beadle would withdraw it.
+        // If the policy listed an expired invitation, Beadle would send the invitation again. If
+        // the list were exclusive without the invitation, Beadle would withdraw the invitation.
         observed.additive.insert("collaborators");
         let note = format!(
             "collaborators: the invitations of {} have expired, so they are not listed",

@@ -1,5 +1,5 @@
-//! Writes a policy that declares what is live. An import reads every repository of an organisation,
-//! and divides the values into files, as a person would.
+//! Writes a policy that declares the live state. An import reads every repository of an
+//! organisation. It divides the values into files in the way of a person.
 
 mod accepted;
 mod calls;
@@ -55,20 +55,20 @@ pub(crate) const ASKS: Asks = Asks {
     properties: true,
 };
 
-/// A policy that declares what is live.
+/// A policy that declares the live state.
 #[derive(Debug)]
 pub struct Import {
     /// The texts of the files, by their paths in the policy's folder.
     pub files: BTreeMap<String, String>,
-    /// What the policy lacks, for people.
+    /// Notes for people about missing parts of the policy.
     pub notes: Vec<String>,
     /// The number of repositories that the policy describes.
     pub repositories: usize,
 }
 
-/// Reads the repositories of an organisation and returns a policy that declares what is live. If
+/// Reads the repositories of an organisation and returns a policy that declares the live state. If
 /// `names` is not empty, the policy has only the files of these repositories. `home` is the name of
-/// the repository that contains the policy files; Beadle leaves it alone.
+/// the repository that contains the policy files. Beadle leaves this repository alone.
 pub async fn import_policy(
     reader: &Reader,
     home: &str,
@@ -203,7 +203,7 @@ async fn observed(reader: &Reader, repositories: &[Repository]) -> Result<Vec<Ob
     futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await
 }
 
-/// The aspects that need no calls of their own for each repository.
+/// The aspects that need no separate calls for each repository.
 const WITHOUT_CALLS: [&str; 9] = [
     "settings",
     "topics",
@@ -221,8 +221,8 @@ pub(crate) async fn one(reader: &Reader, repository: &Repository) -> Result<Obse
     of_aspects(reader, repository, &|_| true).await
 }
 
-/// Reads what a policy can declare in some aspects of a repository. The result may have other aspects
-/// too, or not.
+/// Reads what a policy can declare in some aspects of a repository. The result may contain other
+/// aspects too.
 pub(crate) async fn of_aspects(
     reader: &Reader,
     repository: &Repository,
@@ -261,7 +261,7 @@ fn of_repositories(all: &[Observed]) -> Vec<String> {
     names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
-/// Returns the first names, and the number of the others.
+/// Returns the first names and the number of the others.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {

@@ -1,12 +1,12 @@
-//! Records what an import read of one repository, and what it could not read.
+//! Records the result of an import's reads of one repository, including the failed reads.
 
 use beadle_engine::{Class, Failure};
 use serde_json::{Map, Value};
 
 use super::observed::Observed;
 
-/// Returns what Beadle read. If a read failed, records the reason for each part in `names`. Returns
-/// `Err` only if the whole import cannot continue.
+/// Returns what Beadle read. If a read failed, the function records the reason for each part in
+/// `names`. Returns `Err` only if the whole import cannot continue.
 pub(super) fn known<T>(
     read: Result<T, Failure>,
     names: &[&'static str],

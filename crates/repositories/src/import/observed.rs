@@ -11,27 +11,26 @@ use super::units::{LISTS, UNITS};
 pub(crate) struct Observed {
     /// The name of the repository.
     pub(crate) name: String,
-    /// The values, by the names of their units. If a unit is neither here nor in `unknown`, no
-    /// value of a policy has an effect.
+    /// The values, by the names of their units. If a unit is neither here nor in `unknown`, a
+    /// policy cannot change it.
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The complete lists, by name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
     /// The units and lists that no file may declare, each with the reason.
     pub(crate) unknown: BTreeMap<&'static str, String>,
-    /// The lists that the policy can declare only in part. A file must not remove the other
-    /// entries.
+    /// The lists that the policy can declare only partly. A file must not remove the other entries.
     pub(crate) additive: BTreeSet<&'static str>,
-    /// What the policy lacks, for people.
+    /// Notes for people about missing parts of the policy.
     pub(crate) notes: Vec<String>,
     /// The addresses of the listed webhooks that have a secret.
     pub(crate) sealed_webhooks: BTreeSet<String>,
-    /// The teams that have access only by their parent team. A selector of such a team matches the
-    /// repository, but the repository needs no entry for it.
+    /// The teams that get their access only from their parent team. A selector of such a team
+    /// matches the repository. The repository needs no entry for the team.
     pub(crate) inherited_teams: Vec<String>,
 }
 
 impl Observed {
-    /// Returns what the policy lacks, with the reasons of the unknown parts.
+    /// Returns the notes about missing parts of the policy, with the reasons of the unknown parts.
     pub(crate) fn all_notes(&self) -> Vec<String> {
         let unknown = self.unknown.iter().filter(|(_, why)| !why.is_empty());
         let unknown = unknown.map(|(part, why)| format!("{part} could not be imported: {why}"));
@@ -39,7 +38,7 @@ impl Observed {
     }
 
     /// Replaces the path of this repository in the reasons, so that repositories with the same
-    /// problem have the same reason. `path` is the path below which GitHub has the repository.
+    /// problem have the same reason. `path` is GitHub's path of the repository.
     pub(crate) fn forget_path(&mut self, path: &str, placeholder: &str) {
         for why in self.unknown.values_mut() {
             *why = why.replace(path, placeholder);
@@ -64,7 +63,7 @@ pub(crate) struct Content {
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The entries of lists, by the names of the lists.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
-    /// The lists that remove no other entries.
+    /// The lists that do not remove other entries.
     pub(crate) additive: BTreeSet<&'static str>,
 }
 
@@ -110,7 +109,7 @@ impl Content {
     }
 }
 
-/// Sets a key in the block with this path. Creates the block if it does not exist.
+/// Sets a key in the block with this path. If the block does not exist, the function creates it.
 fn put(root: &mut Value, block: &[&str], key: &str, value: Value) {
     let mut at = root;
     for name in block {

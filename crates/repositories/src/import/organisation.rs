@@ -64,13 +64,13 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for row in own {
         let mut entry = json!({});
-        // GitHub shows these two in other places, and does not tell to which repositories a
-        // configuration should be attached.
+        // GitHub shows these two values in other places. It does not show which repositories a
+        // configuration should be attached to.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // `not_set` stays too. If the configuration had to be created again, GitHub would turn
-            // off most features that the policy leaves out.
+            // `not_set` stays too. If the configuration had to be created again without it, GitHub
+            // would turn off most features that the policy leaves out.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }

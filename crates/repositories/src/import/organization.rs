@@ -9,7 +9,7 @@ use super::observed::Observed;
 use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// A setting that an import leaves out, because it is not public and a policy often is.
+/// A setting that an import leaves out. The setting is not public, but a policy often is.
 const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.
@@ -25,8 +25,8 @@ const ON: &[&str] = &[
     "deploy_keys_enabled_for_repositories",
 ];
 
-/// Returns the section `organization`. It has only what differs from a new organisation. Adds a note
-/// for each part that Beadle could not read.
+/// Returns the section `organization`. The section contains only what differs from a new
+/// organisation. Adds a note for each part that Beadle could not read.
 pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
     let mut section = Map::new();
     match settings(reader).await {
@@ -107,8 +107,8 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for each
-/// call that failed.
+/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for
+/// each call that failed.
 async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();
@@ -161,7 +161,7 @@ async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
     let mut section = Map::new();
     for (key, usual) in usual {
         let value = &seen[key];
-        // A policy must not have an empty list of claims.
+        // A policy must not contain an empty list of claims.
         if !value.is_null() && *value != usual && *value != json!([]) {
             section.insert(key.to_owned(), value.clone());
         }
@@ -169,7 +169,7 @@ async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!section.is_empty()).then_some(Value::Object(section)))
 }
 
-/// Returns the definitions of custom properties that the organisation has itself.
+/// Returns the definitions of custom properties that belong to the organisation itself.
 async fn properties(reader: &Reader) -> Result<Option<Value>, Failure> {
     let rows = reader.list_of_organisation("properties/schema", &["property_name", "value_type"]).await?;
     let own = rows.iter().filter(|row| row["source_type"] != "enterprise");
@@ -205,14 +205,15 @@ fn role(row: &Value) -> Value {
     entry
 }
 
-/// Returns the custom repository roles, which have a section of their own.
+/// Returns the custom repository roles, which have their own section.
 pub(super) async fn repository_roles(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let rows =
         reader.rows_of_organisation("custom-repository-roles", "custom_roles", &["id", "name"]).await?;
     Ok(rows.iter().map(role).collect())
 }
 
-/// Returns the custom roles of the organisation, and the roles of GitHub that somebody has.
+/// Returns the custom roles of the organisation, and the roles of GitHub that have at least one
+/// holder.
 async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("organization-roles");
     let rows = reader.rows_of_organisation(at(), "roles", &["id", "name"]).await?;
@@ -239,8 +240,8 @@ async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 
-/// Returns the runner groups of the organisation, without the default group if it is as in a new
-/// organisation.
+/// Returns the runner groups of the organisation. The default group is left out if it is as in a
+/// new organisation.
 async fn runner_groups(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/runner-groups");
     let path = at().query("per_page", 100);

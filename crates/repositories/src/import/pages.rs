@@ -15,7 +15,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     Ok(())
 }
 
-/// Returns a site as a policy declares it. `None` means that the repository has no site.
+/// Returns a site in the form of a policy. `None` means that the repository has no site.
 fn site(shown: Option<&Value>) -> Map<String, Value> {
     let mut site = Map::from_iter([("enabled".to_owned(), json!(shown.is_some()))]);
     let Some(shown) = shown else { return site };

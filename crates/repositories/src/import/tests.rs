@@ -1,5 +1,5 @@
-//! Tests that the files are what a person would write, and that together they declare exactly what
-//! is live.
+//! Tests two things: the files look as if a person wrote them, and together they declare exactly
+//! the live state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::observed::Observed;
 use super::units::{LISTS, UNITS};
 use crate::policy::{Node, OverrideStatus, Verdict};
 
-/// Returns a repository with GitHub's default values, and with these sections.
+/// Returns a repository with GitHub's default values and with these sections.
 fn repository(name: &str, sections: &Value) -> Observed {
     let mut made = Observed { name: name.to_owned(), ..Observed::default() };
     for unit in UNITS {
@@ -79,8 +79,8 @@ fn declared(files: &BTreeMap<String, String>, one: &Observed) -> (Value, BTreeSe
     (root, exclusive.collect())
 }
 
-/// Checks that the files declare nothing for the repository that is not live, and every list
-/// completely.
+/// Checks that the files declare only live values for the repository, and that they declare every
+/// list completely.
 fn assert_quiet(files: &BTreeMap<String, String>, one: &Observed) {
     let (root, exclusive) = declared(files, one);
     for unit in UNITS {
@@ -153,7 +153,7 @@ fn a_topic_explains_what_its_repositories_share() {
     let layer = &files["layers/topic-rust.yml"];
     assert!(layer.contains("select: { topic: rust }") && layer.contains("has_issues: false"), "{layer}");
     assert!(layer.contains("name: crate"), "{layer}");
-    // A layer that selects by a topic does not set the topic.
+    // A layer does not set the topic that it selects by.
     assert!(!layer.contains("topics:"), "{layer}");
     assert!(files["repos/r8.yml"].contains("topics: [rust]"), "{files:#?}");
     for one in &all {

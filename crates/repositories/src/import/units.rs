@@ -1,5 +1,5 @@
-//! The parts of a policy that an import writes. A unit is a group of keys that belong together, so
-//! that they are always in the same file. A list is divided into its entries.
+//! The parts of a policy that an import writes. A unit is a group of related keys that are always
+//! in the same file. A list is divided into its entries.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub(crate) enum Usual {
     Off,
     /// The key is the setup of a feature that nobody has configured.
     NotConfigured,
-    /// The key is a block that lets no workflow run for a fork.
+    /// The key is a block that forbids all workflows of forks.
     NoForks,
 }
 
@@ -36,16 +36,16 @@ impl Usual {
     }
 }
 
-/// When an import writes a unit to a file that reaches several repositories.
+/// When an import writes a unit to a file for several repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// If most repositories have the same value, `settings.yml` has it, and other files override
-    /// it.
+    /// If most repositories have the same value, `settings.yml` contains it, and other files
+    /// override it.
     Most,
-    /// `settings.yml` has the value only if all repositories have it.
+    /// `settings.yml` contains the value only if all repositories have it.
     All,
-    /// Only `private` is in `settings.yml`. Every other value is in the file of its repository, so
-    /// that no shared file exposes a new repository.
+    /// `settings.yml` can contain only the value `private`. Every other value is in the file of its
+    /// repository. No shared file then exposes a new repository.
     Careful,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Unit {
     pub(crate) block: &'static [&'static str],
     /// The keys, each with its value in a new repository.
     pub(crate) usual: &'static [(&'static str, Usual)],
-    /// When a file that reaches several repositories has the unit.
+    /// When a file for several repositories contains the unit.
     pub(crate) sharing: Sharing,
 }
 
@@ -69,7 +69,7 @@ impl Unit {
     }
 }
 
-/// A list whose entries can be in different files.
+/// A list with entries that can be in different files.
 #[derive(Debug)]
 pub(crate) struct List {
     /// The name of the list in a policy.
@@ -78,12 +78,12 @@ pub(crate) struct List {
     pub(crate) block: &'static [&'static str],
     /// The key that identifies an entry. Empty if the entries are texts.
     pub(crate) id: &'static str,
-    /// True if `settings.yml` can have entries of the list. The section `rulesets` of
-    /// `settings.yml` has the rulesets of the organisation.
+    /// True if `settings.yml` can contain entries of the list. The section `rulesets` of
+    /// `settings.yml` contains the rulesets of the organisation.
     pub(crate) is_in_settings: bool,
-    /// True if an entry of a file overrides the entry with the same identity of `settings.yml`.
+    /// True if an entry of a file overrides the entry of `settings.yml` that has the same identity.
     pub(crate) can_override: bool,
-    /// True if Beadle removes the entries that the list does not have, unless the list is additive.
+    /// True if Beadle removes entries that are not in the list, unless the list is additive.
     pub(crate) is_exclusive: bool,
 }
 
@@ -251,7 +251,7 @@ pub(crate) const LISTS: &[List] = &[
     list("labels", "name", true),
     list("autolinks", "key_prefix", false),
     list("milestones", "title", true),
-    // A key can be in one repository only.
+    // Only one repository can have a key.
     List { is_in_settings: false, ..list("deploy_keys", "key", false) },
     list("custom_properties", "name", true),
     list("webhooks", "url", false),
@@ -261,8 +261,8 @@ pub(crate) const LISTS: &[List] = &[
     List { is_exclusive: false, ..list("secrets", "name", true) },
     List { is_exclusive: false, ..list("dependabot_secrets", "name", true) },
     List { is_exclusive: false, ..list("codespaces_secrets", "name", true) },
-    // A repository has many files, and only people know which of them the policy should keep. So an
-    // import writes no files.
+    // A repository has many files, and only people know which of them the policy should keep. An
+    // import therefore writes no files.
     List { is_exclusive: false, ..list("files", "path", true) },
 ];
 
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_section_of_an_aspect_is_imported() {
-        // GitHub has no value for a pattern that only the policy knows.
+        // GitHub has no value for a pattern that exists only in the policy.
         let sections = crate::aspects::ALL.iter().flat_map(|aspect| aspect.sections);
         for section in sections.filter(|section| section.name != "validator") {
             let is_list = LISTS.iter().any(|list| list.name == section.name);

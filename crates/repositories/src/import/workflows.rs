@@ -1,5 +1,5 @@
-//! Reads the settings of Actions that GitHub shows at addresses of their own, and whether releases
-//! are immutable. An import makes four calls for a public repository, and five for another one.
+//! Reads the settings of Actions that GitHub shows at separate addresses, and whether releases are
+//! immutable. An import makes four calls for a public repository, and five calls for any other one.
 
 use beadle_engine::Failure;
 use beadle_github::{Reader, Repository, Visibility};

@@ -1,11 +1,11 @@
-//! Writes a policy file as YAML. The order of the keys is always the same. Every text that YAML
-//! could read as something else is in quotes.
+//! Writes a policy file as YAML. The order of the keys is always the same. A text is in quotes if
+//! YAML could read it as something else.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-/// The maximum length of a line, unless a single value is longer.
+/// The maximum length of a line. A single value may be longer.
 const WIDTH: usize = 100;
 
 /// The keys that come first, in this order. All other keys follow in the order of the alphabet.
@@ -62,8 +62,7 @@ fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     entries
 }
 
-/// Writes a key and its value. At the top of a file, the keys of a section are on lines of their
-/// own.
+/// Writes a key and its value. At the top of a file, each key of a section has its own line.
 fn entry(text: &mut String, indent: usize, key: &str, value: &Value, is_top: bool) {
     let key = scalar(key);
     let start = format!("{:indent$}{key}:", "");
@@ -123,7 +122,7 @@ fn is_flat(value: &Value) -> bool {
             _ => 0,
         }
     }
-    // Each object of a list has a line of its own.
+    // Each object of a list has its own line.
     let is_table =
         value.as_array().is_some_and(|items| items.len() > 1 && items.iter().any(Value::is_object));
     depth(value) <= 2 && !is_table
@@ -144,8 +143,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Returns a text as YAML. The text is in quotes, unless every reader of YAML reads it as the same
-/// text without quotes.
+/// Returns a text as YAML. The text is without quotes only if every reader of YAML then reads the
+/// same text.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
@@ -167,7 +166,7 @@ fn is_plain(text: &str) -> bool {
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
-        // These characters are not allowed in YAML, or older readers take them as a line break.
+        // YAML does not allow these characters, or older readers take them as a line break.
         let is_odd =
             c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&c);
         match c {
@@ -185,7 +184,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Returns a text for a comment: on one line, and without characters that end a comment.
+/// Returns a text for a comment, on one line and without characters that end a comment.
 pub(super) fn comment(text: &str) -> String {
     let is_odd =
         |c: char| c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&c);

@@ -1,6 +1,7 @@
-//! The Actions permissions of the organisation: in which repositories Actions run, which actions are
-//! allowed, what the workflow token may do, and how long GitHub keeps artifacts and logs. Each of
-//! these has its own call. Beadle reads a call only if the policy has one of its keys.
+//! The Actions permissions of the organisation. They include the repositories that can run Actions,
+//! the allowed actions, the rights of the workflow token, and how long GitHub keeps artifacts and
+//! logs. Each of these settings has its own call. Beadle makes a call only if the policy has one of
+//! its keys.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -100,7 +101,7 @@ struct Call {
     list: Option<List>,
 }
 
-/// A list of repositories that counts while a value is `selected`.
+/// A list of repositories. It has an effect while a value is `selected`.
 struct List {
     /// The name of the list in the policy.
     key: &'static str,
@@ -169,7 +170,7 @@ const CALLS: &[&Call] = &[
     },
 ];
 
-/// The list of allowed actions. It counts while `allowed_actions` is `selected`.
+/// The list of allowed actions. It has an effect while `allowed_actions` is `selected`.
 const SELECTED_ACTIONS: &Call = &Call {
     what: "selected actions",
     path: "actions/permissions/selected-actions",
@@ -214,7 +215,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
         }
         "default_workflow_permissions" => after == "write",
         "sha_pinning_required" | "require_approval_for_fork_pr_workflows" => *after == json!(false),
-        // GitHub deletes what is older than the new number of days.
+        // GitHub deletes artifacts and logs that are older than the new number of days.
         "artifact_and_log_retention_days" => {
             return if after.as_i64() < before.as_i64() { Risk::Removes } else { Risk::Changes };
         }
@@ -233,8 +234,8 @@ impl Call {
         wants.collect()
     }
 
-    /// Returns the differences, and the whole body: the declared values, and the values at GitHub of
-    /// everything else.
+    /// Returns the differences and the whole body. The body contains the declared values, and
+    /// GitHub's values for everything else.
     fn differences(&self, section: &Node, seen: &Value) -> (Vec<Field>, Value) {
         let (mut fields, mut body) = (Vec::new(), Map::new());
         for (_, name) in self.keys {
@@ -278,7 +279,7 @@ async fn repositories(
         Selected::default()
     };
     if !wanted.is_same(&was) {
-        // Until now, either no repository or every repository was enabled.
+        // Before, either no repository or every repository was enabled.
         let is_wider = wanted.has_more_than(&was) && seen[list.scope] != "all";
         let risk = if is_wider { Risk::Weakens } else { Risk::Changes };
         fields.push(field(list.key, was.names(), wanted.names(), Some(&node.asked), risk));
@@ -312,7 +313,7 @@ async fn selected_actions(
     };
     let (mut more, body) = SELECTED_ACTIONS.differences(section, &list);
     if list.is_null() && seen["allowed_actions"] == "all" {
-        // Until now, every action was allowed, so each list allows fewer actions than before.
+        // Every action was allowed before, so each list allows fewer actions now.
         for field in &mut more {
             field.risk = Risk::Changes;
         }
@@ -343,7 +344,7 @@ impl OrganisationPlanner for Actions {
             let (mut fields, body) = call.differences(section.node, &seen);
             let is_off = is_permissions && body["enabled_repositories"] == "none";
             if is_off {
-                // While Actions run in no repository, GitHub does not show what is allowed.
+                // While Actions run in no repository, GitHub does not show the allowed actions.
                 fields.retain(|field| !field.before.is_null());
             }
             let mut puts = Vec::new();
@@ -410,7 +411,7 @@ mod tests {
         let section = Node::parse("settings.yml", "patterns_allowed: [b/*, a/*, b/*]").unwrap();
         let seen = json!({ "patterns_allowed": ["a/*", "b/*"] });
         assert!(SELECTED_ACTIONS.differences(&section, &seen).0.is_empty());
-        // Until now, another value was in force, so GitHub has no list.
+        // Another value was in force before, so GitHub has no list.
         assert_eq!(SELECTED_ACTIONS.differences(&section, &Value::Null).0.len(), 1);
     }
 

@@ -1,5 +1,5 @@
-//! The description of an aspect of the organisation itself. It is like [`crate::aspects::Aspect`],
-//! which describes an aspect of a repository.
+//! The description of an aspect of the organisation itself. [`crate::aspects::Aspect`] is the same
+//! for an aspect of a repository.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};
@@ -16,9 +16,9 @@ use crate::secret_memory::SecretMemory;
 pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that declares this aspect, or a key of the section
+    /// The section of `settings.yml` that declares this aspect. It can also be a key of the section
     /// `organization`, such as `organization.webhooks`. In `settings.yml`, the section belongs to
-    /// the organisation and to no repository.
+    /// the organisation and not to a repository.
     pub(crate) section: &'static str,
     /// The description of the section. It is empty if an aspect of repositories already describes
     /// the section.
@@ -27,7 +27,7 @@ pub(crate) struct OrganisationAspect {
     pub(crate) keys: &'static [Key],
     /// The permissions of the GitHub App that the section needs.
     pub(crate) permissions: &'static [AppPermission],
-    /// The webhook events by which GitHub reports a change of the aspect.
+    /// The webhook events that report a change of the aspect.
     pub(crate) events: &'static [&'static str],
     /// Compares the desired state with the observed state and plans the changes.
     pub(crate) planner: &'static dyn OrganisationPlanner,
@@ -39,7 +39,7 @@ impl OrganisationAspect {
         self.section.split_once('.').map_or(self.section, |(top, _)| top)
     }
 
-    /// Returns the value that declares the aspect, or `None` if the file does not have it.
+    /// Returns the value that declares the aspect, or `None` if the file does not contain it.
     pub(crate) fn node<'a>(&self, root: &'a Node) -> Option<&'a Node> {
         let node = self.section.split('.').try_fold(root, |node, key| node.get(key))?;
         (!node.is_null()).then_some(node)
@@ -73,8 +73,9 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Creates the section that `node` declares. A list of the section `organization` can be a block
-    /// that says whether the list is exclusive. If it is not such a block, `exclusive` counts.
+    /// Creates the section that `node` declares. A list of the section `organization` can be a
+    /// block that sets whether the list is exclusive. If it is not such a block, `exclusive`
+    /// decides.
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
         match mode {
@@ -87,11 +88,11 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The keys of a block that says whether a list of the section `organization` is exclusive.
+/// The keys of a block that sets whether a list of the section `organization` is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
-/// Describes a list of the section `organization`. Only `settings.yml` can have it, so no layer
-/// edits it.
+/// Describes a list of the section `organization`. Only `settings.yml` can contain the list, so no
+/// layer edits it.
 macro_rules! organisation_list {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -106,7 +107,7 @@ macro_rules! organisation_list {
 }
 pub(super) use organisation_list;
 
-/// An aspect, the section that declares it, and the mode in which Beadle applies it.
+/// An aspect, the section that declares it, and its mode.
 pub(crate) type DesiredSection<'a> = (&'static OrganisationAspect, Section<'a>, Mode);
 
 /// Everything that the planner of an organisation's aspect needs.
@@ -114,7 +115,7 @@ pub(crate) struct Context<'a> {
     pub(crate) reader: &'a Reader,
     /// The secrets that the policy may name.
     pub(crate) secrets: &'a Secrets,
-    /// Remembers which values of secrets Beadle wrote.
+    /// Remembers the values of secrets that Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
     index: OnceCell<Vec<IndexRow>>,
 }
@@ -135,7 +136,7 @@ impl<'a> Context<'a> {
         Ok(u32::try_from(open).unwrap_or(u32::MAX))
     }
 
-    /// Sets the number of repositories that each guarded change of a plan affects, beginning with
+    /// Sets the number of affected repositories for each guarded change of a plan, beginning with
     /// the change at index `from`. The number is `narrowed`, or the number of all repositories if
     /// `narrowed` is `None`.
     pub(crate) async fn reach(

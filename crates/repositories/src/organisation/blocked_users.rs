@@ -1,5 +1,5 @@
-//! The accounts that the organisation blocks. Beadle reads the list in one call, and only if the policy
-//! has it.
+//! The accounts that the organisation blocks. If the policy has the list, Beadle reads it in one
+//! call.
 //!
 //! <https://docs.github.com/rest/orgs/blocking>
 
@@ -64,7 +64,7 @@ impl OrganisationPlanner for BlockedUsers {
             match resolved {
                 Ok(found) => wanted.push((node, found)),
                 Err(why) => {
-                    // The account may have another login now, so nobody is unblocked.
+                    // The account may have another login now, so Beadle unblocks nobody.
                     is_complete = false;
                     plan.cannot_resolve_part("logins", format!("{why} ({})", node.asked));
                 }
@@ -72,7 +72,7 @@ impl OrganisationPlanner for BlockedUsers {
         }
         for (node, found) in &wanted {
             if !seen.iter().any(|row| row["id"] == json!(found.id)) {
-                // The account loses everything that it can do in public repositories.
+                // The account loses all its access in public repositories.
                 let fields =
                     vec![field("blocked", json!(false), json!(true), Some(&node.asked), Risk::Removes)];
                 let write = Write::Block(Grantee::resolved_user(found));

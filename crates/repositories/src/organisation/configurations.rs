@@ -122,8 +122,8 @@ enum Write {
     Attach { id: Id, repositories: Vec<u64> },
 }
 
-/// How a step finds a configuration: by its id, or by its name. If an earlier step of the same run
-/// creates the configuration, Beadle knows only its name when it plans.
+/// How a step finds a configuration: by its id or by its name. If an earlier step of the same run
+/// creates the configuration, Beadle knows only the name at the time of the plan.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -186,7 +186,7 @@ impl OrganisationPlanner for Configurations {
             if let Some(found) = found {
                 let from = plan.changes.len();
                 change(want, name, found, plan);
-                // A change of a configuration affects every repository to which it is attached.
+                // A change of a configuration affects every repository with this configuration.
                 // These can be all repositories.
                 context.reach(plan, from, None).await?;
             } else {
@@ -218,7 +218,7 @@ fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-/// Returns the declared value with the keys of GitHub's block that it does not declare.
+/// Returns the declared value. Keys that it does not declare come from GitHub's block.
 fn whole(seen: &Value, wanted: Value) -> Value {
     match (seen, wanted) {
         (Value::Object(seen), Value::Object(wanted)) => {
@@ -230,8 +230,8 @@ fn whole(seen: &Value, wanted: Value) -> Value {
     }
 }
 
-/// Returns whether GitHub has the declared value. A block declares only the keys that it has. A key
-/// with the value null is the same as a missing key.
+/// Returns whether GitHub has the declared value. A block declares only the keys in it. A key with
+/// the value null is the same as a missing key.
 fn is_kept(seen: &Value, wanted: &Value) -> bool {
     match wanted {
         Value::Object(wanted) => wanted.iter().all(|(key, value)| seen[key] == *value),
@@ -338,7 +338,7 @@ async fn attach(
                         "GitHub could not attach the configuration to {name}; the repository may need a licence"
                     );
                     plan.cannot_resolve_part(name, why);
-                    // GitHub failed to attach the configuration to this repository. Beadle counts
+                    // GitHub failed to attach the configuration to this repository. Beadle treats
                     // the repository as attached, so that it does not try again in every run.
                     attached.insert(repository);
                 }
@@ -353,11 +353,11 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // A repository loses the configuration that it has now, which may be stricter.
+    // A repository loses its present configuration, which may be stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // If a repository has no configuration, the new configuration may still turn off a feature that
-    // is on there.
+    // If a repository has no configuration, the new configuration may still turn off a feature of
+    // the repository.
     let first = if turns_off(&body(want), live) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 /// The default values in GitHub's published description (`@octokit/openapi` 23.0.2). If a new
 /// configuration does not set one of these features, GitHub gives the feature this value. The other
-/// features have no default: if a configuration does not set such a feature, GitHub does not change
-/// the feature in the repositories.
+/// features have no default. If a configuration does not set such a feature, GitHub leaves the
+/// feature of the repositories as it is.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -37,8 +37,8 @@ const TEXTS: &[&str] = &[
     "code_scanning_options",
 ];
 
-/// Returns whether a configuration can turn off a feature of a repository to which it is attached.
-/// `live` is the configuration that GitHub has, or `None` for a new one.
+/// Returns whether a configuration can turn off a feature of its repositories. `live` is the
+/// configuration at GitHub, or `None` for a new configuration.
 pub(super) fn turns_off(wanted: &Map<String, Value>, live: Option<&Value>) -> bool {
     let mut whole: Map<String, Value> = match live {
         Some(live) => live.as_object().cloned().unwrap_or_default(),
@@ -70,7 +70,8 @@ pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_weaker { Risk::Weakens } else { Risk::Changes }
 }
 
-/// Returns the products that a value of `advanced_security` turns on. It turns off the others.
+/// Returns the products that a value of `advanced_security` turns on. The value turns off the other
+/// products.
 fn halves(value: &str) -> &'static [&'static str] {
     match value {
         "enabled" => &["code_security", "secret_protection"],
@@ -81,7 +82,7 @@ fn halves(value: &str) -> &'static [&'static str] {
 }
 
 /// Returns how much a value protects. A greater number protects more. If a configuration does not
-/// set a feature, GitHub does not change the feature, so it may be on.
+/// set a feature, GitHub does not change the feature. The feature may then be on.
 fn strength(value: Option<&str>) -> u8 {
     match value {
         Some("enabled" | "enforced") => 2,
@@ -98,7 +99,7 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// Returns a value for every feature that GitHub would turn off in a new configuration.
+    /// Returns a value for every feature that a new configuration would turn off without a value.
     fn whole(value: &str) -> Map<String, Value> {
         let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
         let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn half_of_advanced_security_is_no_more_than_the_other_half() {
         let values = ["enabled", "code_security", "secret_protection", "disabled"];
-        // True if the change from the value of the row to the value of the column turns off a half.
+        // True if the change from the row's value to the column's value turns off a half.
         let table = [
             [false, true, true, true],
             [false, false, true, true],

@@ -1,6 +1,6 @@
-//! The subject of the OpenID Connect tokens of the organisation's workflows. It counts for the
-//! repositories that have no claims of their own and do not use GitHub's default form. Beadle reads
-//! it in one call, and only if the policy has it.
+//! The subject of the OpenID Connect tokens of the organisation's workflows. It applies to
+//! repositories that have no own claims and do not use GitHub's default form. If the policy has the
+//! section, Beadle reads the subject in one call.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 
@@ -52,7 +52,7 @@ impl Step for Put {
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
     let before = before.as_array().map(Vec::as_slice).unwrap_or_default();
-    // A subject without claims of its own has GitHub's form.
+    // A subject without own claims has GitHub's form.
     let is_kept = if before.is_empty() {
         DEFAULT.iter().all(|claim| after.iter().any(|other| other == claim))
     } else {

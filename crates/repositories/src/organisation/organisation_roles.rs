@@ -1,6 +1,7 @@
-//! The roles of the organisation, and the teams and people who have them. GitHub defines some roles
-//! itself, such as `security_manager`; the policy can only assign these. Beadle reads all roles in one
-//! call, and the teams and people of a role in one call each, if the policy has them.
+//! The roles of the organisation, and the teams and people who have them. GitHub itself defines
+//! some roles, such as `security_manager`. The policy can only assign these roles. If the policy
+//! has the roles, Beadle reads all of them in one call. It reads the teams and the people of each
+//! role in one more call each.
 //!
 //! <https://docs.github.com/rest/orgs/organization-roles>
 
@@ -49,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "organization-roles";
-/// The lists of the holders of a role: the key of the policy, and the key of a holder's name and the
-/// kind of the holder at GitHub.
+/// The lists of a role's holders. Each has the key of the policy, and GitHub's key and kind of a
+/// holder.
 const LISTS: &[(&str, &str, ActorKind)] =
     &[("teams", "slug", ActorKind::Team), ("users", "login", ActorKind::User)];
 
@@ -99,14 +100,14 @@ impl Step for Write {
 
     fn unshown(&self) -> Option<String> {
         match self {
-            // The values show who gets the role.
+            // The plan's values already show who gets the role.
             Self::Create { body, .. } => Some(body.to_string()),
             Self::Update { .. } | Self::Delete { .. } | Self::Assign { .. } | Self::Unassign { .. } => None,
         }
     }
 }
 
-/// Assigns a role that an earlier request created.
+/// Assigns the role that an earlier request created.
 async fn assign_new(to: &WriteTarget, name: &str, holders: &[Grantee]) -> Result<(), Failure> {
     if holders.is_empty() {
         return Ok(());
@@ -171,7 +172,7 @@ impl OrganisationPlanner for OrganisationRoles {
     }
 }
 
-/// Returns whether the organisation defines a role itself.
+/// Returns whether the organisation itself defines a role.
 fn is_custom(row: &Value) -> bool {
     row["source"] == "Organization"
 }
@@ -207,8 +208,8 @@ async fn missing(
     context.reach(plan, from, None).await
 }
 
-/// Returns the teams or the accounts that the policy names, and whether all names exist. A name that
-/// does not exist makes the part `part` of the plan unknown.
+/// Returns the teams or the accounts that the policy names, and whether all names exist. If a name
+/// does not exist, the part `part` of the plan is unknown.
 async fn resolved<'a>(
     context: &Context<'_>,
     part: &str,
@@ -235,7 +236,7 @@ async fn resolved<'a>(
     Ok((wanted, is_complete))
 }
 
-/// Returns the team or the account to which a name was resolved.
+/// Returns the team or the account of a resolved name.
 fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
     match kind {
         ActorKind::Team => Grantee::resolved_team(found),
@@ -243,7 +244,8 @@ fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
     }
 }
 
-/// Plans who gets and who loses a role. If a name does not exist, nobody of the list loses the role.
+/// Plans who gets and who loses a role. If a name does not exist, nobody in the list loses the
+/// role.
 async fn holders(
     context: &Context<'_>,
     (id, what): (u64, &str),

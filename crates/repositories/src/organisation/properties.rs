@@ -1,5 +1,5 @@
-//! The definitions of custom properties. Beadle reads all of them in one call, and only if the policy
-//! has the list. If a definition is removed, all repositories lose their values.
+//! The definitions of custom properties. If the policy has the list, Beadle reads all definitions
+//! in one call. If a definition is removed, all repositories lose their values.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -84,8 +84,8 @@ impl Step for Write {
     }
 }
 
-/// Returns a value in the form in which values are compared. GitHub may leave out a value that is
-/// `false`, empty or not set. The order of a list has no meaning.
+/// Returns a value in a form for comparisons. GitHub may leave out a value that is `false`, empty
+/// or not set. The order of a list has no meaning.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Bool(false) => Value::Null,
@@ -95,8 +95,8 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the value of a field that the policy declares. The default of a property with several
-/// values is a list at GitHub, and every other default is a text. A policy can have both forms.
+/// Returns the value of a field that the policy declares. GitHub keeps the default of a property
+/// with several values as a list, and every other default as a text. A policy can have both forms.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
     match (key, kind) {
@@ -106,10 +106,10 @@ fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. Both values are in the form of [`comparable`].
+/// Returns the risk of a change of one field. Both values have the form of [`comparable`].
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
-        // The repositories that have such a value lose it.
+        // Repositories with such a value lose it.
         "allowed_values" => {
             let kept = after.as_array().cloned().unwrap_or_default();
             let is_less = before.as_array().into_iter().flatten().any(|value| !kept.contains(value));
@@ -167,7 +167,7 @@ impl OrganisationPlanner for Properties {
     }
 }
 
-/// Returns whether the organisation defines a property itself. The enterprise can define properties
+/// Returns whether the organisation itself defines a property. The enterprise can define properties
 /// too, and the organisation cannot change them.
 fn is_own(row: &Value) -> bool {
     row["source_type"] != "enterprise"
@@ -202,7 +202,8 @@ fn change(want: &Node, found: &Value, plan: &mut AspectPlan) {
         plan.cannot_resolve_part(&what, why);
         return;
     }
-    // The request replaces the whole definition, so it carries what the policy does not declare.
+    // The request replaces the whole definition, so it also contains the values that the policy
+    // does not declare.
     let mut body = Map::from_iter([("value_type".to_owned(), found["value_type"].clone())]);
     let mut fields = Vec::new();
     for key in FIELDS {

@@ -1,5 +1,5 @@
-//! The custom repository roles of the organisation. safe-settings has this section too. Beadle reads
-//! all roles in one call, and only if the policy has the list.
+//! The custom repository roles of the organisation. safe-settings has this section too. If the
+//! policy has the list, Beadle reads all roles in one call.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/orgs/custom-roles>
 

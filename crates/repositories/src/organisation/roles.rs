@@ -1,5 +1,5 @@
-//! What the custom roles of repositories and of the organisation have in common: a name, a role on
-//! which they are based, and permissions.
+//! The common part of custom roles, for repositories and for the organisation: a name, a base role,
+//! and permissions.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
@@ -10,13 +10,13 @@ use crate::policy::Node;
 
 /// The fields of a role that can change, other than its name.
 const FIELDS: &[&str] = &["description", "base_role", "permissions"];
-/// The roles on which a role can be based, ordered from the least access to the most.
+/// The possible base roles, ordered from the least access to the most.
 const BASES: &[&str] = &["none", "read", "triage", "write", "maintain", "admin"];
 
 /// The differences of some fields, and the body that sets them.
 pub(super) type Difference = (Vec<Field>, Map<String, Value>);
 
-/// Returns a value in the form in which values are compared.
+/// Returns a value in a form for comparisons.
 fn comparable(key: &str, value: &Value) -> Value {
     match (key, value) {
         ("description", Value::Null) => json!(""),
@@ -26,8 +26,8 @@ fn comparable(key: &str, value: &Value) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. All people who have the role get or lose what the
-/// change adds or removes.
+/// Returns the risk of a change of one field. The change adds something to all people with the
+/// role, or takes something from them.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |value: &Value| BASES.iter().position(|known| value == known);
     let is_wider = match key {
@@ -41,8 +41,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_wider { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns the differences between a declared role and the role at GitHub: those that the guard does
-/// not count, and those that it counts.
+/// Returns the differences between a declared role and the role at GitHub. The first part is not
+/// guarded, the second part is.
 pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
     let (mut plain, mut guarded) = (Difference::default(), Difference::default());
     for key in FIELDS {
@@ -62,7 +62,7 @@ pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
 /// Returns the fields and the body of a new role.
 pub(super) fn new(want: &Node, name: &str) -> Difference {
     let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
-    // A new role has no base unless the request names one. GitHub accepts `none` only for a change.
+    // A new role has no base if the request names none. GitHub accepts `none` only for a change.
     let is_default = |key: &str, node: &Node| key == "base_role" && node.text() == Some("none");
     for key in FIELDS {
         let Some(node) = want.get(key).filter(|node| !node.is_null() && !is_default(key, node)) else {
@@ -82,7 +82,7 @@ pub(super) struct NamedRole<'a> {
     pub(super) found: Option<(u64, &'a Value)>,
 }
 
-/// Returns the entries of the policy with the roles that they name. Leaves out an entry whose role
+/// Returns the entries of the policy with the roles that they name. Leaves out an entry if its role
 /// has no id.
 pub(super) fn named<'a>(wants: &'a [Node], rows: &'a [Value]) -> Vec<NamedRole<'a>> {
     let role = |want: &'a Node| {
@@ -110,7 +110,7 @@ pub(super) fn removal<'a>(row: &'a Value, list: &PolicyLocation) -> (&'a str, Ve
     (row["name"].as_str().unwrap_or_default(), fields)
 }
 
-/// Returns the role that has this name. GitHub ignores the case of letters.
+/// Returns the role with this name. The comparison ignores the case of letters, as GitHub does.
 pub(super) fn called<'a>(rows: &'a [Value], name: &str) -> Option<&'a Value> {
     rows.iter().find(|row| row["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
 }

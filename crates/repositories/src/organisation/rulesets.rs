@@ -13,8 +13,8 @@ use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-/// The aspect of an organisation's rulesets. The aspect of the repositories' rulesets describes the
-/// section.
+/// The aspect of an organisation's rulesets. The description of the section belongs to the aspect
+/// of the repositories' rulesets.
 pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",
     section: "rulesets",
@@ -75,8 +75,8 @@ impl OrganisationPlanner for Rulesets {
 }
 
 /// Returns the number of repositories if the conditions of a ruleset name each repository by its
-/// full name. Returns `None` if the conditions have a pattern or a property, which can match any
-/// repository.
+/// full name. Returns `None` if the conditions contain a pattern or a property, because these can
+/// match any repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

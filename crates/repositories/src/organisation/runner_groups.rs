@@ -1,6 +1,7 @@
-//! The groups of self-hosted runners that the organisation has. Beadle reads the list in one call, and
-//! the repositories of each declared group with the visibility `selected` in one more call. It leaves
-//! the groups of the enterprise alone, and never removes the default group, which GitHub needs.
+//! The groups of self-hosted runners in the organisation. Beadle reads the list in one call. For
+//! each declared group with the visibility `selected`, it reads the repositories in one more call.
+//! Beadle leaves the groups of the enterprise alone. It never removes the default group, because
+//! GitHub needs this group.
 //!
 //! <https://docs.github.com/rest/actions/self-hosted-runner-groups>
 
@@ -104,8 +105,8 @@ impl Step for Write {
     }
 }
 
-/// Returns whether the enterprise fixes a field of this group, so that the organisation cannot change
-/// it.
+/// Returns whether the enterprise fixes a field of this group. The organisation then cannot change
+/// the field.
 fn is_read_only(row: &Value, key: &str) -> bool {
     let is_about_workflows = ["restricted_to_workflows", "selected_workflows"].contains(&key);
     is_about_workflows && row["workflow_restrictions_read_only"] == json!(true)

@@ -1,14 +1,14 @@
-//! The secrets of Actions, Dependabot and Codespaces that the organisation has. The policy names a
-//! secret of the configuration, and never contains its value. Like the secrets of repositories
-//! (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value that it wrote, and keeps
-//! secrets that the policy does not list, unless the list is `exclusive`.
+//! The organisation's secrets of Actions, Dependabot and Codespaces. The policy names a secret of
+//! the configuration, and never contains its value. Beadle remembers a keyed digest of each value
+//! that it wrote, as for the secrets of repositories (`aspects/secrets.rs`). Beadle keeps secrets
+//! that the policy does not list, unless the list is `exclusive`.
 //!
-//! Beadle reads each list in one call for 100 secrets, and the repositories of each secret with the
-//! visibility `selected` in one more call. It makes these calls only if the policy has the list. If
-//! the answer has not changed, a call does not count toward the hourly limit.
+//! Beadle reads each list in one call for 100 secrets. For each secret with the visibility
+//! `selected`, it reads the repositories in one more call. Beadle makes these calls only if the
+//! policy has the list. A call with an unchanged answer does not count toward the hourly limit.
 //!
-//! One request sets the value, the visibility and the repositories of a secret. So a change of one of
-//! them also writes the others, as the plan or GitHub has them.
+//! One request sets the value, the visibility and the repositories of a secret. A change of one of
+//! these values therefore also writes the others, from the plan or from GitHub.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/organization-secrets>
@@ -104,7 +104,7 @@ struct Secrets {
     product: &'static str,
 }
 
-/// Seals a value with GitHub's present key, sets the secret, and remembers that it did.
+/// Seals a value with GitHub's present key, sets the secret, and remembers the write.
 struct Put {
     product: &'static str,
     name: SecretName,
@@ -207,7 +207,7 @@ impl OrganisationPlanner for Secrets {
 }
 
 impl Secrets {
-    /// Returns the name under which Beadle remembers the secret.
+    /// Returns the name of the secret in Beadle's memory.
     fn remembered(&self, name: &str) -> SecretName {
         SecretName {
             owner: "organisation".to_owned(),
@@ -216,7 +216,7 @@ impl Secrets {
         }
     }
 
-    /// Plans the change of one secret. `found` is its row at GitHub.
+    /// Plans the change of one secret. `found` is the row of the secret at GitHub.
     async fn compare(
         &self,
         context: &Context<'_>,
@@ -252,7 +252,7 @@ impl Secrets {
             if fields.is_empty() {
                 return Ok(());
             }
-            // The policy leaves the repositories open, so the write must keep them.
+            // The policy does not set the repositories, so the write must keep them.
             if names.is_none() && want.visibility == SELECTED && row["visibility"] == SELECTED {
                 selected = Selected::seen(context, path().then("repositories")).await?;
             }

@@ -1,5 +1,5 @@
 //! The repositories that a variable, a secret or another setting of the organisation selects. The
-//! policy names them, and GitHub's API has their ids.
+//! policy contains their names, and GitHub's API contains their ids.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::aspect::Context;
 use crate::aspects::{AspectPlan, field};
 use crate::policy::Node;
 
-/// The visibility with which a variable or a secret selects repositories.
+/// The visibility of a variable or a secret that selects repositories.
 pub(super) const SELECTED: &str = "selected";
 /// The visibilities, ordered from the fewest repositories to the most.
 const VISIBILITIES: &[&str] = &[SELECTED, "private", "all"];
@@ -52,31 +52,32 @@ impl Selected {
         Ok(Self(named.collect()))
     }
 
-    /// Returns whether both select the same repositories. A repository can have a new name.
+    /// Returns whether both values select the same repositories. The names may differ, because a
+    /// repository can have a new name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }
 
-    /// Returns whether this selects a repository that `other` does not select.
+    /// Returns whether this value selects a repository that `other` does not select.
     pub(super) fn has_more_than(&self, other: &Self) -> bool {
         self.0.keys().any(|id| !other.0.contains_key(id))
     }
 
-    /// Returns the names, for a plan.
+    /// Returns the names for a plan.
     pub(super) fn names(&self) -> Value {
         let mut names: Vec<&String> = self.0.values().collect();
         names.sort_unstable();
         json!(names)
     }
 
-    /// Returns the ids, as GitHub expects them.
+    /// Returns the ids in GitHub's form.
     pub(super) fn ids(&self) -> Value {
         json!(self.0.keys().collect::<Vec<_>>())
     }
 }
 
-/// Adds the visibility of a variable or a secret to a body, and the repositories if there are some to
-/// select.
+/// Adds the visibility of a variable or a secret to a body. Adds the repositories too if there are
+/// some to select.
 pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected) {
     body["visibility"] = json!(visibility);
     if visibility == SELECTED {
@@ -84,8 +85,8 @@ pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected)
     }
 }
 
-/// Compares the visibility and the repositories of a variable or a secret with `found`, its row at
-/// GitHub. `path` leads to the row. Returns the fields that differ.
+/// Compares the visibility and the repositories of a variable or a secret with `found`, the row at
+/// GitHub. `path` is the path of the row. Returns the fields that differ.
 pub(super) async fn compare_reach(
     context: &Context<'_>,
     (node, visibility, selected): (&Node, &str, &Selected),

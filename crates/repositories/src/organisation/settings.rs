@@ -1,5 +1,5 @@
-//! The settings of the organisation: its profile, what its members may do, and the features of new
-//! repositories. Beadle makes one call for all of them, and only if the policy has one of the keys.
+//! The settings of the organisation: its profile, the rights of its members, and the features of
+//! new repositories. If the policy has one of the keys, Beadle makes one call for all of them.
 //!
 //! <https://docs.github.com/rest/orgs/orgs#update-an-organization>
 
@@ -120,10 +120,10 @@ const KEYS: &[Key] = &[
     ),
 ];
 
-/// The description of a setting that GitHub shows and no API can change.
+/// The description of a setting that GitHub shows but no API can change.
 const REPORTED: &str = "Beadle only reports a difference: an owner must change the value in the browser.";
 
-/// The settings that GitHub shows and no API can change.
+/// The settings that GitHub shows but no API can change.
 pub(crate) const READ_ONLY: &[&str] = &[
     "two_factor_requirement_enabled",
     "default_repository_branch",
@@ -140,7 +140,7 @@ pub(crate) const READ_ONLY: &[&str] = &[
 /// The values of `default_repository_permission`, ordered from the least access to the most.
 const PERMISSIONS: &[&str] = &["none", "read", "write", "admin"];
 
-/// The switches that allow people more when they are on. Each has the risk of turning it on.
+/// The switches that give people more rights when they are on. Each has the risk of turning it on.
 const ALLOWING: &[(&str, Risk)] = &[
     ("members_can_create_repositories", Risk::Weakens),
     ("members_can_create_public_repositories", Risk::Exposes),
@@ -177,7 +177,7 @@ const OF_ALL_REPOSITORIES: &[&str] = &[
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if key == "default_repository_permission" {
         let place = |value: &Value| PERMISSIONS.iter().position(|known| value == known);
-        // Members lose access that they have now.
+        // Members lose their present access.
         return if place(before) < place(after) { Risk::Exposes } else { Risk::Removes };
     }
     if key == "deploy_keys_enabled_for_repositories" && *after == json!(false) {
@@ -210,8 +210,7 @@ fn wants(section: &Node) -> impl Iterator<Item = (&'static str, &Node)> {
     carried.filter_map(move |key| Some((key.name, section.get(key.name).filter(|node| !node.is_null())?)))
 }
 
-/// Returns a value in the form in which values are compared. A text that is not set is the same as
-/// an empty text.
+/// Returns a value in a form for comparisons. A text that is not set is the same as an empty text.
 fn comparable(value: &Value, wanted: &Value) -> Value {
     match value {
         Value::Null if wanted.is_string() => json!(""),

@@ -1,6 +1,6 @@
-//! The variables of Actions that the organisation has. Beadle reads the list in one call, and the
-//! repositories of each variable with the visibility `selected` in one more call. It makes these calls
-//! only if the policy has the list.
+//! The organisation's variables of Actions. Beadle reads the list in one call. For each variable
+//! with the visibility `selected`, it reads the repositories in one more call. Beadle makes these
+//! calls only if the policy has the list.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 

@@ -1,5 +1,5 @@
-//! The webhooks of the organisation, by their addresses. Beadle reads the list in one call, and only if
-//! the policy has it.
+//! The webhooks of the organisation, by their addresses. If the policy has the list, Beadle reads
+//! it in one call.
 //!
 //! <https://docs.github.com/rest/orgs/webhooks>
 

@@ -3,8 +3,8 @@ use std::path::Path;
 use super::*;
 use crate::policy::{Node, repository};
 
-/// Calls `lead` with a simulated GitHub. Each element of `called` is a name, the id of the
-/// repository that GitHub returns for this name, and the present name of the repository.
+/// Calls `lead` with a simulated GitHub. Each element of `called` contains a name, the id of
+/// GitHub's repository for this name, and the present name of this repository.
 fn leads(name: &str, given: Option<&str>, called: &[(&str, u64, &str)], files: &[&str]) -> Lead {
     let find = |wanted: &str| {
         let found = called.iter().find(|(name, ..)| *name == wanted);
@@ -110,7 +110,7 @@ async fn the_name_of_another_repository_takes_no_file_away() {
     assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
 }
 
-/// Makes it uncertain which of two repositories owns a file.
+/// Makes two repositories possible owners of a file.
 fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
     let doubt = || (file.to_owned(), "it may be of either".to_owned());
     *overrides.doubts.lock() = ids.into_iter().map(|id| (id, doubt())).collect();

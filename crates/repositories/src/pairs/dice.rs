@@ -1,4 +1,4 @@
-//! Makes random values that fit the description of a policy's files.
+//! Makes random values for the description of a policy's files.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -12,7 +12,7 @@ pub(super) const APPS: &[(&str, u64)] = &[("ci", 15_368), ("deployer", 777)];
 pub(super) const BRANCHES: &[&str] = &["main", "develop", "release/1.0", "früh"];
 pub(super) const PROPERTIES: &[&str] = &["tier", "Team", "cost-centre_2", "level$"];
 pub(super) const TOPICS: &[&str] = &["rust", "c-plus-plus", "3d", "infra", "legacy", "team-a"];
-/// Names that a live label can have although the path of the API cannot contain them.
+/// Names of live labels that the path of the API cannot contain.
 pub(super) const UNREACHABLE: &[&str] = &["..", "."];
 const PATTERNS: &[&str] = &["default", "release/*", "*-lts", "feature/[0-9]*"];
 const LABELS: &[&str] = &[
@@ -75,12 +75,12 @@ impl Dice {
     }
 
     /// Returns a random selection of values, in their original order. `percent` is the probability
-    /// with which each value is selected.
+    /// of each value.
     pub(super) fn some<T: Clone>(&mut self, of: &[T], percent: u32) -> Vec<T> {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }
 
-    /// Returns the name, sometimes with other upper and lower case.
+    /// Returns the name, sometimes with a different case of its letters.
     pub(super) fn cased(&mut self, name: &str) -> String {
         match self.below(12) {
             0 => name.to_uppercase(),

@@ -1,4 +1,4 @@
-//! Makes random sections of a policy that could come from people. A section contains some live
+//! Makes random sections of a policy, as people could write them. A section contains some live
 //! values without a change, some live values with a change, and some new values.
 
 use serde_json::{Map, Value, json};
@@ -51,7 +51,7 @@ pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "na
 pub(super) const BLOCKS: &[&str] =
     &["repository", "actions", "oidc_subject", "pages", "interaction_limit", "security"];
 
-/// The keys that say how Beadle creates a repository or a branch.
+/// The keys for the creation of a repository or a branch.
 const OF_CREATION: &[&str] = &[
     "force_create",
     "template",
@@ -79,7 +79,7 @@ fn shape_of(section: &str) -> &'static Shape {
     &SETTINGS.iter().find(|key| key.name == section).unwrap().shape
 }
 
-/// Returns the keys that a block can have, or that the entries of a list can have.
+/// Returns the keys of a block, or the keys of a list's entries.
 pub(super) fn keys_of(section: &str) -> &'static [Key] {
     if section == "repository" {
         return REPOSITORY;
@@ -97,16 +97,16 @@ pub(super) fn keys_of(section: &str) -> &'static [Key] {
     }
 }
 
-/// For which place the test makes a section.
+/// The place of the section that the test makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// For a live repository.
+    /// A live repository.
     Live,
-    /// For a policy file that can reach many repositories.
+    /// A policy file for many repositories.
     Layer,
-    /// For `settings.yml`.
+    /// The file `settings.yml`.
     Settings,
-    /// For a file in repos/, which reaches one repository.
+    /// A file in repos/ for one repository.
     Repository,
 }
 
@@ -145,7 +145,7 @@ fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
 
 /// Removes values of the section `repository` that contradict each other.
 fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
-    // The pairs have no repository and no branch to create.
+    // The tests have no repository and no branch to create.
     for key in OF_CREATION {
         block.remove(*key);
     }
@@ -184,7 +184,7 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
         }
         Place::Layer | Place::Settings => {
             block.remove("name");
-            // With this value, the check would refuse the whole policy, and the test would test
+            // With this value, the check would refuse the whole policy. The test would then test
             // nothing else.
             block.remove("archived");
         }
@@ -215,8 +215,8 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only once, without regard to case. The check refuses duplicates, and
-        // GitHub cannot have them.
+        // Each name appears only once, without distinction of case. The check refuses duplicates,
+        // and GitHub cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -304,8 +304,8 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// Returns a list either as a plain list, or as a block that says whether the list is exclusive or
-/// additive, or what happens to the list of the layers of lower rank.
+/// Returns a list in a random form. The form can be a plain list or a block. A block sets whether
+/// the list is exclusive or additive, or what happens to the list of lower layers.
 fn worded(dice: &mut Dice, list: &List, mut entries: Vec<Value>) -> Value {
     let section = list.section;
     let word = match dice.below(11) {
@@ -417,8 +417,8 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
-/// Returns a random ruleset. For `settings.yml`, the ruleset belongs to the organisation, so it
-/// also names the repositories to which it applies.
+/// Returns a random ruleset. For `settings.yml`, the ruleset belongs to the organisation. It then
+/// also names its repositories.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
     let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());

@@ -6,7 +6,7 @@ use super::dice::{APPS, Dice, TEAMS, USERS};
 
 /// Gives an environment values that fit together. A live environment has only teams as reviewers,
 /// because the state does not know the ids of people. All layers together have at most six
-/// reviewers, because GitHub allows no more.
+/// reviewers, because this is GitHub's maximum.
 pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_live: bool) {
     let mut reviewers: Vec<Value> =
         dice.some(&TEAMS[..4], 30).iter().map(|slug| json!({ "type": "Team", "slug": slug })).collect();
@@ -53,7 +53,7 @@ pub(super) fn variables(list: &Value) -> Value {
     Value::Object(variables.collect())
 }
 
-/// Returns secrets in the form of the simulator's state. Nobody knows their values.
+/// Returns secrets in the form of the simulator's state. The values of the secrets are unknown.
 pub(super) fn secrets(list: &Value) -> Value {
     let names = list.as_array().into_iter().flatten().filter_map(|secret| secret["name"].as_str());
     Value::Object(names.map(|name| (name.to_ascii_uppercase(), json!({ "value": "unknown" }))).collect())

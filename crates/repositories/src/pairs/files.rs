@@ -48,8 +48,8 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     }
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
-        // Sometimes two layers have the same rank and can contradict each other. In this case
-        // Beadle does not decide about the section, or the check refuses the policy.
+        // Sometimes two layers have the same rank and can contradict each other. Beadle then makes
+        // no decision about the section, or the check refuses the policy.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             let chosen = choice(dice);
@@ -119,9 +119,9 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// Makes the sections of a file set the same values by which the file selects repositories. Without
-/// this, a file could change a repository so that the file no longer selects it. Every apply would
-/// then change something.
+/// The selector of a file has some values. This function makes the sections of the file set the
+/// same values. Without this function, a file could change a repository so that the file no longer
+/// selects it. Every apply would then change something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -163,9 +163,8 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that some file sets. In this case, each
-/// apply can lead to further changes. In all other cases, the applies of a pair must come to an
-/// end.
+/// Returns whether a file selects repositories by a value that a file sets. Each apply can then
+/// cause further changes. In all other cases, the applies of a pair must come to an end.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

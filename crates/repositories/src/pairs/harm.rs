@@ -1,6 +1,6 @@
-//! Judges what an apply changed. An apply may change only values that a file names, and may remove
-//! nothing from an unknown list. The judgement uses only the files and the state of the simulator.
-//! It uses no code of the planner, because that is the code under test.
+//! Checks the changes of an apply. An apply may change only values that a file names. It must not
+//! remove anything from an unknown list. The check uses only the files and the state of the
+//! simulator. It uses no code of the planner, because the test is about that code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Returns whether an apply changed a value by which a layer can select repositories.
+/// Returns whether an apply changed a value that layers can use to select repositories.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -56,7 +56,7 @@ pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
         .any(|(id, old)| after.get(id).is_some_and(|new| facts.iter().any(|fact| old[*fact] != new[*fact])))
 }
 
-/// Returns the changes for which no file has a value.
+/// Returns the changes of values that no file names.
 pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (mut doc, mut doc_after) = (before.clone(), after.clone());
@@ -67,7 +67,7 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
         let (old, new) = (take(&mut doc), take(&mut doc_after));
         list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
     }
-    // The repositories are compared one by one below.
+    // The code below compares the repositories one by one.
     for doc in [&mut doc, &mut doc_after] {
         doc["orgs"][ORGANISATION]["repos"].take();
     }
@@ -162,7 +162,7 @@ impl<'a> AskedSections<'a> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
 
-    /// Returns whether Beadle may remove entries of a list that no file names.
+    /// Returns whether Beadle may remove entries from a list if no file names the entries.
     fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
@@ -178,7 +178,7 @@ impl<'a> AskedSections<'a> {
     }
 }
 
-/// Returns the entries of a list, which can be written as a plain list or as a block.
+/// Returns the entries of a list. The list can be a plain list or a block.
 fn entries(list: &Value) -> &[Value] {
     let words = ["exclusive", "additive", "include", "add", "replace"];
     let inner = words.into_iter().find_map(|word| list.get(word));
@@ -290,7 +290,7 @@ fn list(
     let (mut old, mut new) = (named(before, of), named(after, of));
     let mut all = said.iter().flat_map(|list| entries(list));
     if all.any(|entry| entry.get("attach_to").is_some()) {
-        // A repository has at most one configuration, so attaching one detaches the other.
+        // A repository has at most one configuration. To attach one therefore detaches the other.
         for entry in old.values_mut().chain(new.values_mut()).filter_map(Value::as_object_mut) {
             entry.remove("repositories");
         }
@@ -305,7 +305,7 @@ fn list(
         let is_named = |entry: &&Value| {
             let names = [entry[of.id].as_str(), entry["oldname"].as_str()];
             names.into_iter().flatten().any(|name| {
-                // The entry `default` can mean any branch, because any branch may be the default
+                // The entry `default` can mean any branch, because any branch can be the default
                 // branch.
                 (section == "branches" && name == "default")
                     || if of.is_folded { name.to_lowercase() == id.to_lowercase() } else { name == id }
@@ -328,15 +328,15 @@ fn list(
     }
 }
 
-/// Compares two blocks in as much detail as the files do. Each difference that no file names is
-/// added to `found`.
+/// Compares two blocks. The comparison has as much detail as the files have. If no file names a
+/// difference, the function adds it to `found`.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;
     }
     if said.is_empty() {
-        // Whenever a rule changes, GitHub removes actors without write access from the rule's
-        // restriction.
+        // Whenever a rule changes, GitHub removes actors without write access from the restriction
+        // of the rule.
         let drops = place.ends_with(".restrictions") && is_part(after, before);
         if !drops {
             found.push(format!("{place}: {before} became {after}"));
@@ -348,7 +348,7 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
         return;
     }
     // If a file sets a value as a whole, every part of the value may change. This is also true for
-    // a value that is new, and for a value that was removed.
+    // a new value and for a removed value.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
@@ -361,8 +361,7 @@ fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &
     }
 }
 
-/// Returns whether each list in `part` contains only entries that the same list in `whole` also
-/// contains.
+/// Returns whether each list in `part` contains only entries of the same list in `whole`.
 fn is_part(part: &Value, whole: &Value) -> bool {
     let mut lists = part.as_object().into_iter().flatten();
     lists.all(|(key, list)| {

@@ -1,5 +1,5 @@
-//! Imports random organisations. The plan of an imported policy must be empty, and an import must
-//! write nothing.
+//! Imports random organisations. The plan of an imported policy must be empty. An import must write
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::state::{ORGANISATION, state};
 use super::{Stage, folder, number, simulated};
 use crate::{Policy, Shard, import_policy};
 
-/// The number of organisations that the test tries if `PAIRS` is not set.
+/// The number of organisations in a test run if `PAIRS` is not set.
 const USUAL: u64 = 60;
 
 fn load(files: BTreeMap<String, String>) -> Result<Policy, String> {

@@ -1,5 +1,5 @@
-//! Tests random lists of every kind whose entries have an identity. After an apply, the plan must
-//! be empty. If somebody then adds, removes or changes a single entry, the plan must show this
+//! Tests random lists of every kind that has identities for its entries. After an apply, the plan
+//! must be empty. A single entry is then added, removed or changed by hand. The plan must show this
 //! difference.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,8 @@ const KEPT: &[(&str, &str)] = &[
     ("environments", "environments"),
     ("variables", "variables"),
 ];
-/// The lists that this test skips because other tests cover them. Each has the file of those tests.
+/// The lists that this test skips because other tests cover them. Each list has the file of those
+/// tests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),
@@ -42,7 +43,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The number of random lists for each kind of list.
 const SEEDS: u64 = 4;
 
-/// Completes an entry, so that it has a value for every key that a mutation can change. Returns
+/// Completes an entry. The entry then has a value for every key that a mutation can change. Returns
 /// `None` if the entry names something that does not exist.
 fn stated(section: &str, mut entry: Value) -> Option<Value> {
     for key in ["include", "exclude", "oldname", "secret"] {
@@ -131,8 +132,8 @@ fn changed(section: &str, entry: &Value) -> Value {
     other
 }
 
-/// Returns copies of the list `live` in which one entry is added, removed or changed. Each copy has
-/// a description of its difference.
+/// Returns copies of the list `live`. In each copy, one entry is added, removed or changed. Each
+/// copy has a description of its difference.
 fn mutations(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, entry) in live.iter().filter(|(name, _)| names.contains(&name.to_lowercase())) {
@@ -158,8 +159,8 @@ async fn changes(stage: &Stage) -> Result<usize, String> {
     Ok(whole.plans.iter().map(|(_, plan)| plan.changes.len()).sum())
 }
 
-/// Tests one random list, and returns the number of mutations that were tested. Returns 0 if the
-/// check or GitHub refuses the list, or if a part of the list is unknown.
+/// Tests one random list, and returns the number of tested mutations. Returns 0 if the check or
+/// GitHub refuses the list, or if a part of the list is unknown.
 async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Path) -> Result<usize, String> {
     let mut dice = Dice::new(seed);
     let made = state::state(&mut dice);
@@ -178,7 +179,7 @@ async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Pat
     let Ok(policy) = Policy::from_sources(sources, "admin", Path::new("policy")) else { return Ok(0) };
     let mut doc = made.doc.clone();
     if section == "deploy_keys" {
-        // GitHub would refuse a key that another repository has.
+        // GitHub would refuse a key that another repository already has.
         for (name, repository) in doc["orgs"][ORGANISATION]["repos"].as_object_mut().into_iter().flatten() {
             if *name != live.name {
                 repository["deploy_keys"] = json!({});
@@ -237,7 +238,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Adds to `found` the keys of all lists in a value that are not empty.
+/// Adds the keys of all lists in a value to `found`, if the lists are not empty.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

@@ -6,12 +6,12 @@
 //! - Beadle changed only values that a file names.
 //! - Beadle removed nothing from a list that was unknown.
 //!
-//! In some pairs, the first reads fail or are incomplete. In some pairs, somebody renames, deletes
-//! or adds things by hand after the first applies.
+//! In some pairs, the first reads fail or are incomplete. In some pairs, things are renamed,
+//! deleted or added by hand after the first applies.
 //!
 //! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tests more pairs.
-//! `PAIRS_FROM=42 PAIRS=1` tests the pair with one seed. The message of a failure contains the seed
-//! and the files.
+//! `PAIRS_FROM=42 PAIRS=1` tests only the pair with the seed 42. The message of a failure contains
+//! the seed and the files.
 
 mod dice;
 mod entries;
@@ -48,15 +48,15 @@ use self::state::ORGANISATION;
 use self::weather::Act;
 use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, RepositoryWriter, Secrets, Shard};
 
-/// The number of pairs that the test tries if `PAIRS` is not set.
+/// The number of pairs in a test run if `PAIRS` is not set.
 const USUAL: u64 = 150;
-/// The maximum number of applies until an apply of a pair must write nothing.
+/// The maximum number of applies for a pair. The last one must write nothing.
 const ROUNDS: usize = 5;
-/// The budget of the simulated GitHub. It is so large that it is never used up.
+/// The budget of the simulated GitHub. It is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// The messages with which GitHub may refuse a write although the policy is valid, because the
-/// check cannot know the live state. Each has the reason of the refusal.
+/// The messages of GitHub's refusals that can happen with a valid policy, because the check does
+/// not know the live state. Each message has the reason of the refusal.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -75,10 +75,10 @@ impl Wire for InProcess {
     }
 }
 
-/// What happened with a pair.
+/// The result of a pair.
 #[derive(Debug)]
 enum Outcome {
-    /// The check refused the policy. The text is the first problem that it found.
+    /// The check refused the policy. The text is the first problem of the check.
     Refused(String),
     /// Beadle applied the policy.
     Applied(Counts),
@@ -89,20 +89,20 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// The number of pairs in which every apply wrote something, because layers select repositories
-    /// by values that other files set.
+    /// The number of pairs with a write in every apply, because layers select repositories by
+    /// values that other files set.
     moved: usize,
-    /// The number of times that more than two applies wrote something. An apply that writes what
-    /// somebody approved does not count.
+    /// The number of times that more than two applies wrote something. An apply that writes an
+    /// approved change does not count.
     slow: usize,
 }
 
-/// What one apply of the whole policy did.
+/// The result of one apply of the whole policy.
 #[derive(Default)]
 struct Round {
     /// The aspects that were unknown as a whole, by the id of the repository.
     doubts: BTreeMap<String, BTreeSet<String>>,
-    /// The changes that Beadle still plans, without those that are unknown or refused.
+    /// The changes that Beadle still plans. Unknown and refused changes are left out.
     left: Vec<String>,
     /// The changes that GitHub refused, each with GitHub's reason.
     refusals: Vec<String>,
@@ -155,7 +155,7 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies the policy. Then it approves the changes that the guard held, so that the next apply
+    /// Applies the policy. It then approves the changes that the guard held, so that the next apply
     /// writes them.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
@@ -192,7 +192,8 @@ impl Stage {
                     || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
-                    // The change depends on another change, which is judged by itself.
+                    // The change depends on another change. The test judges that other change by
+                    // itself.
                     StepResult::Blocked => {}
                     outcome => {
                         round.written += usize::from(*outcome == StepResult::Written);
@@ -258,8 +259,8 @@ impl Stage {
     }
 }
 
-/// Tests a pair: applies its policy and judges the result. For some pairs, somebody then changes
-/// something by hand, and the test applies the policy and judges the result again.
+/// Tests a pair: applies its policy and judges the result. For some pairs, something is then
+/// changed by hand. The test then applies the policy and judges the result again.
 async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
     let fault = dice.chance(20).then(|| weather::fault(dice));
     let is_faulty = fault.is_some();
@@ -287,13 +288,13 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
     Ok(counts)
 }
 
-/// Applies the policy until an apply writes nothing. If a read is made to fail, it fails only in
-/// the first apply.
+/// Applies the policy until an apply writes nothing. If the test makes a read fail, the read fails
+/// only in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // A file does not change which repositories the same file selects (`files::agree`). But a value
-    // of another file can change this. The check cannot find this out, because the other file may
-    // not reach the repository.
+    // A file does not change its own selection of repositories (`files::agree`). However, a value
+    // of another file can change it. The check cannot find this out, because the other file may not
+    // reach the repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)
@@ -335,7 +336,7 @@ async fn settle_once(
         counts.refused += round.refusals.len();
         writing += usize::from(round.calls > 0 && last.held == 0 && !faulty);
         last = round;
-        // At this point, the test has approved all changes that were held.
+        // The test has approved all held changes before this point.
         if last.calls == 0 && last.held == 0 && !faulty {
             break;
         }
@@ -417,8 +418,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     })
 }
 
-/// Returns a finding without the names in it, so that findings of the same kind are counted
-/// together.
+/// Returns a finding without its names, so that findings of the same kind are counted together.
 fn kind(message: &str) -> String {
     message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
 }
@@ -429,7 +429,7 @@ fn number(name: &str, usual: u64) -> u64 {
     said.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-/// Returns a simulated GitHub whose budgets are never used up.
+/// Returns a simulated GitHub with budgets that are never used up.
 async fn simulated() -> Arc<Sim> {
     let limits = beadle_sim::Limits {
         core: PLENTY,
@@ -442,7 +442,7 @@ async fn simulated() -> Arc<Sim> {
     Arc::new(Sim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap())
 }
 
-/// Returns a new folder for the stores. It is in memory if the system allows this.
+/// Returns a new folder for the stores. The folder is in memory if the system allows this.
 fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()

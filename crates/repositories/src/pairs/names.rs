@@ -1,6 +1,7 @@
 //! Tests every place of a policy that can name a team, an account, an App, a role, a property, a
-//! branch or a repository. In the tests, the name does not exist, or its owner was renamed, or the
-//! name now belongs to something else. In none of these cases may an apply change a repository.
+//! branch or a repository. In the tests, the name does not exist, the owner of the name was
+//! renamed, or the name now belongs to something else. An apply must not change a repository in any
+//! of these cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -53,8 +54,8 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
 /// The reason for the places of names in the section `organization`.
 const OF_ORGANISATION: &str = "no repository has it: planner/tests/organization.rs";
 
-/// The places that this test skips. Each has the reason: the name need not exist, or another test
-/// covers it.
+/// The places that this test skips. Each place has the reason: the name need not exist, or another
+/// test covers the place.
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
     ("branches[].protection.required_deployment_environments[]", "GitHub takes any name"),
@@ -74,8 +75,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether only the name decides at this place. If it does, it is right that Beadle uses
-/// the new owner of the name.
+/// Returns whether only the name decides in this place. Beadle then correctly uses the new owner of
+/// the name.
 fn is_by_name(place: &Place) -> bool {
     // The slug of an App gets another owner only if the App's owner gives it away. If `except`
     // contains the name, the file reaches all other repositories.
@@ -168,7 +169,7 @@ fn places() -> Vec<Place> {
                 "secret_scanning_delegated_bypass_options": { "reviewers": [{ "team": OLD }] },
             } } }),
         ),
-        // The name of a file is not a key of the policy, so the walk does not find it.
+        // The name of a file is not a key of the policy, so `walk` does not find it.
         place("repos/*.yml", Kind::Repository, "repos/nametoday.yml", json!({ "labels": labels() })),
     ];
     for key in ["select", "except"] {
@@ -197,7 +198,7 @@ fn places() -> Vec<Place> {
     places
 }
 
-/// Finds the paths of all keys whose values are names of things at GitHub.
+/// Finds the paths of all keys with values that are names of things at GitHub.
 fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
     const NAMES: &[&str] = &[
         "a slug",
@@ -223,7 +224,7 @@ fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
 }
 
 fn walk_keys(path: &str, keys: &[Key], found: &mut BTreeSet<String>) {
-    // An entry of `first_match` has the same keys as a layer, so the walk skips it.
+    // An entry of `first_match` has the same keys as a layer, so `walk` skips it.
     for key in keys.iter().filter(|key| key.status == Status::Carried && key.name != "first_match") {
         let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
         walk(&path, &key.shape, found);
@@ -247,7 +248,7 @@ fn every_place_of_a_name_is_tried() {
     }
 }
 
-/// Returns an organisation in which the name exists for every kind of thing.
+/// Returns an organisation that has the name for every kind of thing.
 fn organisation() -> Value {
     let repository = |id: u64| {
         json!({
@@ -269,12 +270,12 @@ fn organisation() -> Value {
     })
 }
 
-/// Returns the state in which everything with the old name has the new name.
+/// Returns the state with the new name in place of the old name.
 fn renamed(state: &Value) -> Result<Value, String> {
     serde_json::from_str(&state.to_string().replace(OLD, NEW)).map_err(|error| error.to_string())
 }
 
-/// Creates new things that have the old name.
+/// Creates new things with the old name.
 fn take(state: &mut Value, kind: Kind) {
     let organisation = &mut state["orgs"][ORGANISATION];
     match kind {

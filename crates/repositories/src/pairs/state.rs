@@ -1,5 +1,5 @@
-//! Makes a random organisation. The test needs it in two forms: as sections of a policy, from which
-//! it makes policies, and as the state of the simulator.
+//! Makes a random organisation. The test needs the organisation in two forms: as sections for
+//! policies, and as the state of the simulator.
 
 use std::collections::BTreeSet;
 
@@ -150,7 +150,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Returns GitHub's defaults, in which the values of a section replace the defaults.
+/// Returns GitHub's defaults, with the values of a section in place of the defaults.
 fn over(mut defaults: Value, section: &Value) -> Value {
     for (key, value) in section.as_object().into_iter().flatten() {
         defaults[key] = value.clone();
@@ -221,7 +221,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     let subject = json!({ "use_default": true, "include_claim_keys": [], "use_immutable_subject": false });
     made["oidc_subject"] = over(subject, &sections["oidc_subject"]);
     if made["oidc_subject"]["include_claim_keys"] == json!([]) {
-        // GitHub refuses another form than the default one without claims.
+        // GitHub refuses a form without claims unless it is the default form.
         made["oidc_subject"]["use_default"] = json!(true);
     }
     let site = &sections["pages"];
@@ -250,7 +250,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     made
 }
 
-/// Returns the value of a property in the form in which GitHub returns it.
+/// Returns the value of a property in the form of GitHub's answer.
 fn text(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(text).collect(),

@@ -1,30 +1,31 @@
-//! Storms of GitHub: Beadle applies a random policy to a random organisation while GitHub refuses
-//! requests for hours, fails, breaks connections, loses the answers of writes, answers late, shows
-//! wrong lists and shows earlier states (`beadle_sim::storm`). Time is simulated, so a storm of hours
-//! takes a moment.
+//! Storms of GitHub (`beadle_sim::storm`). Beadle applies a random policy to a random organisation.
+//! Meanwhile GitHub refuses requests for hours, fails, breaks connections, loses the answers of
+//! writes, answers late, shows wrong lists and shows earlier states. Time is simulated, so a storm
+//! of hours takes a moment.
 //!
 //! First, a calm run applies the same policy to the same organisation. The storm must then fulfil
 //! these conditions:
 //!
-//! - No write of the storm, at any time, leads to a value that the calm run never had, or removes an
-//!   entry that the calm run kept. So the storm removes, weakens and exposes nothing because of an
-//!   unknown value, and creates nothing twice.
+//! - No write of the storm sets a value that the calm run never had, or removes an entry that the
+//!   calm run kept. The storm therefore removes, weakens and exposes nothing because of an unknown
+//!   value. It creates nothing twice.
 //! - Beadle exceeds no secondary limit of GitHub, and waits as long as GitHub asks.
-//! - After the last fault, the plan becomes empty, and the organisation is the same as after the calm run.
+//! - After the last fault, the plan becomes empty, and the organisation is the same as after the
+//!   calm run.
 //!
-//! The test leaves out pairs whose calm run is not simple, for example because GitHub refuses a
-//! change, or because a layer selects repositories by a value that another file sets.
+//! The test leaves out a pair if its calm run is not simple. For example, GitHub refuses a change,
+//! or a layer selects repositories by a value that another file sets.
 //!
-//! `cargo xtask storm vendors --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one.
+//! `cargo xtask storm vendors --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!
 //! To see the test fail, remove one of these lines and run 2,000 storms:
 //!
-//! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle waits a
-//!   minute, and GitHub asked for more;
-//! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle sends requests
-//!   while GitHub refuses them;
-//! - in `github/src/read.rs`, the call of `unique` in `identified`: Beadle removes the entry whose id a
-//!   wrong row shows.
+//! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle then
+//!   waits a minute although GitHub asked for more;
+//! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle then sends
+//!   requests while GitHub refuses them;
+//! - in `github/src/read.rs`, the call of `unique` in `identified`: Beadle then removes an entry
+//!   because a wrong row shows its id.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,21 +52,21 @@ use crate::{Modes, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Se
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 10;
-/// The maximum number of seeds that the test tries to find a pair that it can use.
+/// The maximum number of seeds that the test tries to find a simple pair.
 const TRIES: u64 = 40;
-/// The maximum number of applies until an apply must write nothing.
+/// The maximum number of applies. After them, an apply must write nothing.
 const ROUNDS: usize = 12;
 /// The limits of requests that create content.
 const CONTENT: Option<ContentLimits> = Some(ContentLimits::GITHUB);
-/// A wait that is a little longer than the longest one that GitHub names in a storm.
+/// A wait that is a little longer than the longest wait of GitHub in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
-/// What the simulated GitHub's state was, or may be, after each write.
+/// The states of the simulated GitHub, certain or possible, after each write.
 #[derive(Default)]
 struct Book {
     ledger: Ledger,
     is_filled: bool,
     writes: usize,
-    /// What a write led to although the calm run did not.
+    /// The effects of writes that the calm run did not have.
     strange: Vec<String>,
 }
 
@@ -113,7 +114,7 @@ impl Wire for Stormy {
     }
 }
 
-/// What one apply of the whole policy did.
+/// The result of one apply of the whole policy.
 #[derive(Debug, Default)]
 struct Round {
     errors: Vec<String>,
@@ -165,7 +166,8 @@ impl<'a> Service<'a> {
         (self.planner, self.writer) = parts(self.stage, &self.api);
     }
 
-    /// Plans everything and applies the plans. Runs of the lane `manual` do not wait between writes.
+    /// Plans everything and applies the plans. Runs of the lane `manual` do not wait between
+    /// writes.
     async fn round(&self, lane: Lane) -> Round {
         let mut round = Round::default();
         let before = self.book.lock().writes;
@@ -219,7 +221,7 @@ impl<'a> Service<'a> {
         Ok(plans)
     }
 
-    /// Applies the policy until an apply has nothing to do. Approves what is held.
+    /// Applies the policy until an apply has nothing to do. Approves the held changes.
     async fn settle(&self) -> Result<bool, String> {
         let (mut last, mut is_odd) = (Round::default(), false);
         for _ in 0..ROUNDS {
@@ -249,7 +251,7 @@ fn parts(stage: &Stage, api: &Api) -> (RepositoryPlanner, RepositoryWriter) {
     (planner, RepositoryWriter::new(Writer::new(api.clone()), reader))
 }
 
-/// What happened in a storm.
+/// The result of a storm.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weathered {
     storms: u64,
@@ -264,7 +266,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weathere
     let weathered = Box::pin(weather(seed, sim, folder)).await;
     for name in [format!("{seed}-calm.db"), format!("{seed}.db")] {
         for ending in ["", "-wal", "-shm"] {
-            // A file that does not exist needs no deletion.
+            // If a file does not exist, it needs no deletion.
             let _ = std::fs::remove_file(folder.join(format!("{name}{ending}")));
         }
     }
@@ -287,7 +289,7 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     let calm = Arc::new(Storm::of_github(seed, SecondaryLimits::GITHUB));
     calm.end();
     let stage = Stage::open(sim, &folder.join(format!("{seed}-calm.db")), policy.clone())?;
-    // A calm run that never becomes quiet is a failure of the pairs' own test.
+    // If a calm run never becomes quiet, the test of the pairs itself fails.
     if !matches!(Service::start(&stage, &calm, &book, CONTENT)?.settle().await, Ok(true)) {
         return Ok(None);
     }
@@ -361,8 +363,8 @@ async fn no_storm_of_github_breaks_a_promise() {
     assert!(!is_whole_run || all.lost_writes > 0, "no answer of a write was lost: {all:?}");
 }
 
-/// Applies a policy with more new labels than GitHub accepts in a minute, as runs for events. Returns
-/// the limit that Beadle passed.
+/// Applies a policy in runs for events. The policy has more new labels than GitHub accepts in a
+/// minute. Returns the limit that Beadle exceeded.
 async fn many_labels(content: Option<ContentLimits>) -> Option<String> {
     let (sim, folder) = (simulated().await, folder());
     let shop = json!({ "id": 101, "created_at": "2026-01-01T00:00:00Z", "branches": { "main": {} } });

@@ -1,5 +1,5 @@
-//! Makes disturbances for the test: reads that fail or are incomplete, and people who rename,
-//! delete or add things by hand.
+//! Makes disturbances for the test: failed or incomplete reads, and changes by hand that rename,
+//! delete or add things.
 
 use beadle_sim::Fault;
 use http::Method;
@@ -14,7 +14,7 @@ const CONNECTIONS: &[&str] =
 /// Paths below a repository that Beadle reads by REST.
 const PLACES: &[&str] = &["/autolinks", "/hooks", "/actions/permissions", "/automated-security-fixes"];
 
-/// Returns a random way in which reads fail.
+/// Returns a random kind of failure for reads.
 pub(super) fn fault(dice: &mut Dice) -> Fault {
     if dice.chance(50) {
         Fault { path: "/graphql".into(), shorten: Some(dice.one(CONNECTIONS).into()), ..Fault::default() }
@@ -24,7 +24,7 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
     }
 }
 
-/// A change that somebody makes by hand through the API.
+/// A change by hand through the API.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) method: Method,

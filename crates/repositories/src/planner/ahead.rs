@@ -1,6 +1,7 @@
-//! Protects a repository by the layers that it enters when more people see it. A layer can select a
-//! repository by its visibility, or by a topic, a team or a property that the same run writes. Such
-//! a layer reaches the repository only in the next run, which would be too late.
+//! Protects a repository early. When more people see the repository, it may enter other layers, and
+//! these layers may protect it. A layer can select a repository by its visibility, or by a topic, a
+//! team or a property that the same run writes. Such a layer would reach the repository only in the
+//! next run. That would be too late.
 
 use beadle_engine::{Change, Failure, Unknown};
 use beadle_github::Repository;
@@ -19,8 +20,8 @@ fn widens(planned: &PlannedChange) -> bool {
 
 impl RepositoryPlanner {
     /// Plans the protection of a repository again if this run lets more people see the repository
-    /// and if the policy then declares another protection. The next run plans what the other
-    /// protection removes or weakens.
+    /// and the policy then declares another protection. The next run plans the removals and
+    /// weakenings of that protection.
     pub(super) async fn protect_ahead(
         &self,
         policy: &Policy,

@@ -1,4 +1,4 @@
-//! Compares an aspect with what Beadle reads now, or with what it saw last.
+//! Compares an aspect with the results of reads in this run, or with the results of earlier reads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::looks::{Looks, declared, is_spread};
 use crate::reread::{LOADED, Reread};
 
 impl RepositoryPlanner {
-    /// Makes the runs of sweeps read the parts that only REST shows by this rule. All other runs read
-    /// all parts.
+    /// Sets the rule for sweeps: when their runs read the parts that only REST shows. All other
+    /// runs read all parts.
     #[must_use]
     pub fn rereading(mut self, rule: Reread) -> Self {
         self.reread = Some(rule);
@@ -34,12 +34,12 @@ impl RepositoryPlanner {
         Ok(Self { looks, ..self.clone() })
     }
 
-    /// Makes the next sweep read the parts that a run found different or unknown. The run read all
-    /// parts and recorded no read. With an earlier agreement, or with an answer that the store did not
-    /// replace, a sweep would release the holds of this run. The run of a command has no rule for
-    /// sweeps, and the service that sweeps can have its holds too.
+    /// Makes the next sweep read the parts that are different or unknown after a run. The run read
+    /// all parts and recorded no read. With an old agreement, or with an old answer in the store, a
+    /// sweep would release the holds of this run. The run of a command has no rule for sweeps. A
+    /// service that sweeps can have holds of such a run.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
-        // A planner that only looks records nothing, and leaves no hold.
+        // A planner that only looks records nothing and leaves no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);
         let Some(store) = self.reader.store().filter(|_| is_recorded) else { return Ok(()) };
         let different = plan.changes.iter().map(|change| change.aspect.as_str());
@@ -48,9 +48,10 @@ impl RepositoryPlanner {
         LastRead::expire(store.as_ref(), key, &open).await
     }
 
-    /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as declared,
-    /// no call is needed. If the store must not keep the answers, it has the agreement instead. If the
-    /// last answers differ, Beadle reads the aspect, so that it plans no change because of an old value.
+    /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as
+    /// declared, Beadle makes no call. If the store must not keep the answers, Beadle uses the
+    /// agreement in their place. If the last answers differ, Beadle reads the aspect. It therefore
+    /// never plans a change because of an old value.
     pub(super) async fn compare(
         &self,
         aspect: &Aspect,
@@ -92,12 +93,12 @@ impl RepositoryPlanner {
     }
 }
 
-/// Returns whether a key stands for a repository that exists.
+/// Returns whether a key belongs to a repository that exists.
 fn is_repository(key: &Key) -> bool {
     key.kind() == "repository" && name_in(key).is_none()
 }
 
-/// Plans an aspect with what the reader of the context returns.
+/// Plans an aspect with the answers of the context's reader.
 async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, Failure> {
     let mut plan = AspectPlan::default();
     match aspect.planner.plan(context, &mut plan).await {
@@ -106,16 +107,16 @@ async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, F
     }
 }
 
-/// Returns the empty plan of an aspect if its answers of the reads since `since` are as declared. Returns
-/// `None` if the aspect must be read.
+/// Returns the empty plan of an aspect if the answers since `since` are as declared. Returns `None`
+/// if the aspect must be read.
 async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Time) -> Option<AspectPlan> {
     let reader = context.reader.as_last_seen(since);
     let context = Context { reader: &reader, ..*context };
     planned(aspect, &context).await.ok().filter(AspectPlan::is_empty)
 }
 
-/// Records that the run read an aspect, with what the policy declared and with the agreement. If a part
-/// of the aspect is unknown, the next sweep reads the aspect too.
+/// Records that the run read an aspect. The record contains the digest of the declared values and
+/// the agreement. If a part of the aspect is unknown, the next sweep reads the aspect too.
 fn record(
     looks: &Looks,
     aspect: &Aspect,

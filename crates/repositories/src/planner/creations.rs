@@ -11,9 +11,9 @@ use crate::policy::{Creation, Policy};
 
 /// Why Beadle does not create a repository.
 enum Obstacle {
-    /// The repository of the file exists.
+    /// The repository of the file already exists.
     Exists(String),
-    /// Somebody must decide.
+    /// A person must decide.
     Undecided(String),
 }
 
@@ -49,9 +49,9 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Returns the visibility that a fork has after its creation. GitHub makes a fork of a public
-    /// repository public, and the visibility of a fork cannot change. The result is an error if the
-    /// policy does not want that.
+    /// Returns the visibility of a fork after its creation. GitHub makes a fork of a public
+    /// repository public. The visibility of a fork cannot change. The result is an error if the
+    /// policy declares another visibility.
     async fn forked(&self, fork: &str, creation: &Creation) -> Result<Result<Visibility, String>, Failure> {
         let (owner, name) = fork.split_once('/').unwrap_or((self.reader.organisation(), fork));
         let asked = &creation.asked;

@@ -10,7 +10,7 @@ use crate::controls::NOT_FOUND;
 use crate::creation::name_in;
 use crate::policy::Policy;
 
-/// The maximum number of attempts to plan a repository whose reads take too long.
+/// The maximum number of attempts to plan a repository if its reads take too long.
 const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
@@ -50,8 +50,8 @@ impl RepositoryPlanner {
             (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id decides which repository the key means. The hint may lead to another
-            // repository or to none. The list of all repositories has the node id for every id.
+            // The id of the key identifies the repository. The hint may identify another repository
+            // or none. The list of all repositories contains the node id for every id.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -71,8 +71,8 @@ impl RepositoryPlanner {
 impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
-    /// Some writes replace a whole object with a body that Beadle builds from its reads. If the
-    /// reads took too long, somebody may have changed the object in the meantime, so Beadle plans
+    /// Some writes replace a whole object with a body. Beadle builds this body from its reads. If
+    /// the reads took too long, somebody may have changed the object meanwhile. Beadle then plans
     /// again.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
         let in_lane = self.in_lane(lane);
@@ -85,7 +85,8 @@ impl Planner for RepositoryPlanner {
             let mut plan = planner.read_and_plan(&policy, key, hint).await?;
             plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
-                // A write of this run clears what is stored here, so it must be stored before.
+                // A write of this run clears the stored reads. The planner must therefore store
+                // them before the write.
                 match &planner.looks {
                     Some(looks) if plan.skipped.is_none() => looks.end().await?,
                     Some(_) => {}

@@ -1,4 +1,4 @@
-//! Plans the organisation itself. The `settings.yml` of the policy and the one of its base can both
+//! Plans the organisation itself. Both the `settings.yml` of the policy and the one of its base can
 //! declare it.
 
 use beadle_engine::{Failure, Plan};
@@ -9,7 +9,7 @@ use crate::organisation::{self, DesiredSection, OrganisationAspect, Section};
 use crate::policy::{Kind, LayerKind, Node, Policy, merge};
 use crate::undo::{ORGANISATION, split};
 
-/// What all files together declare about an aspect of the organisation.
+/// The declaration of an aspect of the organisation, from all files together.
 pub(super) struct Declared {
     pub(super) aspect: &'static OrganisationAspect,
     /// The value that declares the aspect.
@@ -20,7 +20,7 @@ pub(super) struct Declared {
     pub(super) says_exclusive: bool,
 }
 
-/// Returns what the policy declares about the organisation itself.
+/// Returns the declarations of a policy about the organisation itself.
 pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
     let mut found = Vec::new();
     for aspect in organisation::ALL.iter().copied() {
@@ -37,7 +37,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
             let Section { node, exclusive, says_exclusive } = Section::new(node, exclusive);
             all = Some(match all {
                 None => Declared { aspect, node: node.clone(), exclusive, says_exclusive },
-                // If one of the files lets other entries stay, nothing is removed.
+                // If one of the files lets other entries stay, Beadle removes nothing.
                 Some(below) => Declared {
                     aspect,
                     node: joined(aspect, &below.node, node),
@@ -51,9 +51,9 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
     found
 }
 
-/// Joins the values of two files. The values of `over` win, and entries of lists are joined.
+/// Joins the values of two files. The values of `over` win. The entries of lists are joined.
 fn joined(aspect: &OrganisationAspect, under: &Node, over: &Node) -> Node {
-    // The name of the list says by which keys its entries are matched.
+    // The name of the list determines the keys that identify its entries.
     let name = aspect.section.rsplit('.').next().unwrap_or(aspect.section);
     let key = Node { kind: Kind::Text(name.to_owned()), ..over.clone() };
     let block = |node: &Node| Node { kind: Kind::Map(vec![(key.clone(), node.clone())]), ..node.clone() };

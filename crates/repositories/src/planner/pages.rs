@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use beadle_engine::Failure;
 use beadle_github::{Cursor, Page, Reader, Repository};
 
-/// The list of all repositories, of which one page at a time is in memory.
+/// The list of all repositories. Only one page at a time is in memory.
 pub(crate) struct Pages {
     page: Page,
-    /// The names of the repositories of all pages until now, by id. If a repository appears twice
-    /// in the list, another repository may be missing. So a repository counts only once.
+    /// The names of the repositories of all pages so far, by id. If a repository appears twice in
+    /// the list, another repository may be missing. A repository therefore counts only once.
     names: BTreeMap<u64, String>,
-    /// The number of pages until now.
+    /// The number of pages so far.
     taken: u64,
     total: u64,
     short: Option<String>,
@@ -23,19 +23,19 @@ impl Pages {
         Self::at(&Cursor::default(), reader).await
     }
 
-    /// Reads the first page, with the size of the pages that the cursor has.
+    /// Reads the first page, with the page size of the cursor.
     pub(crate) async fn at(cursor: &Cursor, reader: &Reader) -> Result<Self, Failure> {
         let page = reader.page(cursor).await?;
         let total = page.total;
         Ok(Self { page, names: BTreeMap::new(), taken: 0, total, short: None })
     }
 
-    /// Returns the number of repositories that the organisation has, as GitHub reports it.
+    /// Returns GitHub's number of repositories in the organisation.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Returns the number of repositories of all pages until now.
+    /// Returns the number of repositories of all pages so far.
     pub(crate) fn seen(&self) -> u64 {
         self.names.len() as u64
     }
@@ -50,7 +50,7 @@ impl Pages {
         let is_endless =
             (came > 0 && self.names.len() == before) || self.taken > self.total.saturating_add(1);
         if self.page.next.is_some() && is_endless {
-            // Without this check, Beadle would read pages that contain nothing new without end.
+            // Without this check, Beadle would read pages without new repositories forever.
             self.page.next = None;
             let text = "the list has no end: a page repeats the repositories of other pages";
             self.short.get_or_insert_with(|| text.to_owned());
@@ -65,8 +65,8 @@ impl Pages {
         Ok(true)
     }
 
-    /// Returns the names of all repositories by id, and why the list is incomplete. The reason is
-    /// `None` if the list is complete.
+    /// Returns the names of all repositories by id, and the reason why the list is incomplete. The
+    /// reason is `None` if the list is complete.
     pub(crate) fn end(self) -> (BTreeMap<u64, String>, Option<String>) {
         let missing = || {
             let found = self.names.len() as u64;

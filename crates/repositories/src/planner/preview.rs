@@ -1,5 +1,5 @@
 //! Plans what a new policy would change, compared with the policy before it. A preview writes
-//! nothing, and it changes nothing that the planner remembers.
+//! nothing and does not change the planner's memory.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,43 +21,43 @@ use crate::planner::own_sections::declared;
 use crate::planner::pages::Pages;
 use crate::policy::{Creation, Policy};
 
-/// The number of repositories that Beadle reads one by one. If more repositories are affected, it
-/// reads the pages of the whole list.
+/// The maximum number of repositories that Beadle reads one by one. If more repositories are
+/// affected, Beadle reads the pages of the whole list.
 const FEW: usize = 40;
 
 /// The maximum number of successive plans of one repository that a preview makes.
 const ROUNDS: usize = 3;
 
-/// Reports how many repositories of how many are done.
+/// Reports the number of completed repositories and the number of all repositories.
 type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
-/// What a new policy would change.
+/// The changes that a new policy would cause.
 #[derive(Debug, Default)]
 pub struct Preview {
-    /// The plans with the values for which only the new policy asks. A plan has at least one change
+    /// The plans with the values that only the new policy asks for. A plan has at least one change
     /// or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that an approval of `plans` lets pass, each with all values of its write. See
+    /// The changes that an approval of `plans` allows, each with all values of its write. See
     /// [`Caused::approvable`].
     pub approvable: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that the policy before plans as well.
+    /// The number of planned values that the earlier policy plans as well.
     pub drift: usize,
-    /// The number of repositories whose resolved policy differs.
+    /// The number of repositories with another resolved policy.
     pub affected: usize,
     /// The number of repositories in the organisation.
     pub total: u64,
     /// Why parts could not be planned.
     pub incomplete: Vec<String>,
-    /// The keys whose resolved policy differs, each with GitHub's node id as a hint.
+    /// The keys with another resolved policy, each with GitHub's node id as a hint.
     pub due: Vec<(Key, Option<String>)>,
 }
 
-/// The keys whose resolved policy differs between two generations.
+/// The keys that have different resolved policies in two generations.
 #[derive(Debug, Default)]
 pub struct Affected {
     /// The keys of the repositories, each with GitHub's node id.
     pub repositories: BTreeMap<Key, String>,
-    /// The keys of the repositories that the new policy creates. Each has the name of its
+    /// The keys of the repositories that the new policy creates. Each key contains the name of its
     /// repository.
     pub creations: Vec<Key>,
     /// The key of the organisation, if the sections about the organisation itself differ.
@@ -66,11 +66,11 @@ pub struct Affected {
     pub total: u64,
     /// Why the list of repositories is incomplete. `None` if it is complete.
     pub short: Option<String>,
-    /// The owners of the files in repos/, so that a preview does not ask GitHub again.
+    /// The owners of the files in repos/. Because of them, a preview does not ask GitHub again.
     pub owners: FileOwners,
 }
 
-/// The owners of the files in repos/ of two policies: of the one before and of the new one.
+/// The owners of the files in repos/, for the earlier policy and for the new one.
 #[derive(Default)]
 pub struct FileOwners(Option<(Overrides, Overrides)>);
 
@@ -81,8 +81,8 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories for which two policies declare different things. The function reads
-    /// only the parts of a repository by which the policies select repositories.
+    /// Finds the repositories with different declarations in two policies. The function reads only
+    /// the parts of a repository that the policies select by.
     pub async fn affected(
         &self,
         before: &Policy,
@@ -137,9 +137,9 @@ impl RepositoryPlanner {
         Ok(affected)
     }
 
-    /// Plans the repositories and the sections of the organisation that `after` declares in another
-    /// way than `before`. Without `before`, the function plans everything. The result contains only
-    /// the values for which `before` does not ask.
+    /// Plans the repositories and the sections of the organisation with different declarations in
+    /// `before` and `after`. Without `before`, the function plans everything. The result contains
+    /// only the values that `before` does not ask for.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -153,7 +153,7 @@ impl RepositoryPlanner {
         Box::pin(self.preview_of(before, after, affected.as_ref(), progress)).await
     }
 
-    /// Plans like [`Self::preview`], for affected keys that are already known. Without `affected`,
+    /// Plans like [`Self::preview`] for affected keys that are already known. Without `affected`,
     /// the function plans everything.
     pub async fn preview_of(
         &self,
@@ -183,7 +183,7 @@ impl RepositoryPlanner {
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
-        // A repository that the list did not have may be affected too.
+        // A repository that the list lacks may be affected too.
         preview.incomplete.extend(affected.and_then(|affected| affected.short.clone()));
         match affected {
             Some(affected) if affected.repositories.len() <= FEW => {
@@ -209,7 +209,7 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
-            // A preview shows what the policy changes, whatever an operator undid.
+            // A preview shows the changes of the policy. It ignores the undone values of operators.
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
@@ -242,7 +242,7 @@ fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
     sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
-/// Returns the names by which the layers of both policies select repositories.
+/// Returns the names that the layers of both policies select by.
 fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
     let mut names = after.selected_by();
     if let Some(other) = before.map(Policy::selected_by) {
@@ -327,8 +327,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Plans the creation of repositories. The preview does not have the changes that follow, since
-    /// GitHub decides how a new repository looks.
+    /// Plans the creation of repositories. The preview does not contain the later changes, because
+    /// GitHub decides what a new repository looks like.
     async fn creations(&self, keys: &[Key], preview: &mut Preview) -> Result<(), Failure> {
         for (key, name) in keys.iter().filter_map(|key| Some((key, name_in(key)?))) {
             let plan = self.new.creation(self.after, name).await?;
@@ -370,9 +370,9 @@ impl Comparison<'_> {
     }
 }
 
-/// Plans one repository. If the writes of the plan change what the policy declares for the
-/// repository, the function also plans the repository as it will be then. Otherwise the gate would
-/// not see what the second run of a key removes.
+/// Plans one repository. The writes of the plan can change what the policy declares for the
+/// repository. The function then also plans the repository in its later state. Without this second
+/// plan, the gate would not see the removals of a key's second run.
 async fn rounds(
     planner: &RepositoryPlanner,
     policy: &Policy,
@@ -395,15 +395,15 @@ async fn rounds(
     Ok(plans)
 }
 
-/// Returns what the successive plans of a policy have and the successive plans of the policy before
+/// Returns the part of a policy's successive plans that the successive plans of the earlier policy
 /// (`earlier`) do not have. Returns `None` if there are no plans.
 fn caused_by<W: Instructions>(plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
     let mut known = PlannedValues::default();
     let mut all: Option<Caused> = None;
     for (round, plan) in plans.iter().enumerate() {
-        // The guard can hold the earlier writes of the policy before for ever, and then its later plan
-        // never comes. If the new policy brings the same later changes about in another way, it is
-        // the reason for them.
+        // The guard can hold the earlier writes of the earlier policy forever. Its later plan then
+        // never comes. If the new policy causes the same later changes in another way, the new
+        // policy is the reason for them.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         let is_same_way = all.as_ref().is_none_or(|all| all.plan.changes.is_empty());
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
@@ -424,7 +424,8 @@ fn can_be_held<W>(plan: &Plan<W>) -> bool {
     plan.changes.iter().any(|change| change.risks().is_guarded() || change.stop.is_some())
 }
 
-/// Adds the changes of a later plan. Its drift is in the first plan too, so it does not count again.
+/// Adds the changes of a later plan. The first plan already contains its drift, so the drift does
+/// not count again.
 fn append(all: &mut Caused, later: Caused) {
     let first = all.plan.changes.len();
     all.writes.extend(later.writes);
@@ -474,13 +475,13 @@ mod tests {
         let team = change("teams", "team core", &[Risk::Removes]);
         let issue = change("settings", "", &[Risk::Changes]);
         let before = [plan(&[&held]), plan(&[&team])];
-        // Both policies take the same way.
+        // Both policies cause the same changes in the same way.
         assert_eq!(shown(&before, &before), Vec::<String>::new());
-        // The new policy removes the team now, or by another way that no guard holds.
+        // The new policy removes the team now, or in another way that no guard holds.
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If nothing holds the policy before back, its later plan comes too.
+        // If nothing holds the earlier policy, its later plan comes too.
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];
         assert_eq!(shown(&after, &before), ["settings "]);

@@ -1,5 +1,5 @@
-//! What applies to a repository besides the layers that reach it: which files in repos/ belong to it,
-//! and the waivers that cover it.
+//! The facts about a repository besides its layers: the files in repos/ that belong to it, and the
+//! waivers that cover it.
 
 use beadle_engine::StoreError;
 use beadle_github::Repository;
@@ -15,7 +15,7 @@ impl RepositoryPlanner {
         self
     }
 
-    /// Returns what applies to a repository besides the layers.
+    /// Returns the facts about a repository besides its layers.
     pub(super) async fn standing<'a>(
         &self,
         policy: &'a Policy,

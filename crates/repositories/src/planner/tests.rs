@@ -124,7 +124,7 @@ fn shop() -> Key {
     Key::new("repository", "acme", 101)
 }
 
-/// Returns an organisation in which the login has the id `mona` and the slug has the id `platform`.
+/// Returns an organisation with the id `mona` for the login and the id `platform` for the slug.
 fn acme(mona: u64, platform: u64) -> Value {
     let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
     json!({
@@ -151,7 +151,8 @@ async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_una
         let plan = stage.plan().await;
         let (guarded, plain): (Vec<_>, Vec<_>) =
             plan.changes.iter().partition(|change| change.risks().is_guarded());
-        // A blank file in repos/ also makes lists additive: only the visibility is left to guard.
+        // A blank file in repos/ also makes lists additive. Only the visibility then still needs an
+        // approval.
         assert!(!guarded.is_empty(), "{file}: {text:?}: {:?}", plan.unknowns);
         assert!(guarded.iter().all(|change| change.stop.is_some() == waits), "{file}: {text:?}");
         assert!(plain.iter().all(|change| change.stop.is_none()), "{file}: {text:?}");
@@ -216,7 +217,8 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
         assert_eq!(failure.class, Class::Conflict, "{failure}");
         assert!(failure.text.contains("the plan has the id"), "{failure}");
         assert_eq!(stage.writes(), 0, "{policy}");
-        // The names belong to the planned account and team again, so the write gives them access.
+        // The names belong to the planned account and team again, so the write gives access to
+        // them.
         stage.sim.begin_with(acme(501, 601));
         stage.write(&plan).await.unwrap();
         assert_eq!(stage.writes(), 1, "{policy}");

@@ -10,8 +10,8 @@ use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
     /// Makes Beadle only observe the undone values in the plan of a repository. If such a value
-    /// shares a change with others, Beadle writes the others with a second plan that leaves out the
-    /// undone values.
+    /// shares a change with other values, Beadle writes the other values with a second plan. That
+    /// plan leaves out the undone values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,
@@ -25,8 +25,9 @@ impl RepositoryPlanner {
         let others = if paths.is_empty() {
             Plan::new("")
         } else {
-            // The second plan does not declare the undone values, so it must not become the record of
-            // what the policy declares. It reads all parts, because only a change needs it.
+            // The second plan does not declare the undone values, so Beadle must not record it as
+            // the declared values. The second plan reads all parts. Beadle makes it only for a
+            // change.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
@@ -39,7 +40,7 @@ impl RepositoryPlanner {
         Ok(())
     }
 
-    /// Forgets the undone values of a key with which the policy of the last plan agreed.
+    /// Forgets the undone values of a key if the policy of the last plan agreed with them.
     pub(super) async fn forget_agreed(&self, key: &Key) -> Result<(), Failure> {
         let Some(memory) = &self.undone else { return Ok(()) };
         let id = if key.kind() == "organisation" { ORGANISATION } else { key.id() };

@@ -1,5 +1,4 @@
-//! Keeps a repository from becoming visible to more people while Beadle does not know whether the
-//! repository is protected.
+//! Keeps a repository from becoming visible to more people while its protection is unknown.
 
 use beadle_engine::Unknown;
 
@@ -8,8 +7,8 @@ use crate::aspects::{PlannedChange, Stage};
 /// The aspects that protect a repository.
 pub(super) const PROTECT: &[&str] = &["protection", "rulesets"];
 
-/// Removes the changes that make a repository more visible, if an aspect that protects it is
-/// unknown. Beadle plans them again when the aspect is known.
+/// Removes the changes that make a repository more visible if a protecting aspect is unknown.
+/// Beadle plans these changes again when the aspect is known.
 pub(super) fn wait_for_protection(changes: &mut Vec<PlannedChange>, unknowns: &mut Vec<Unknown>) {
     let Some(unknown) = unknowns.iter().find(|unknown| PROTECT.contains(&unknown.aspect.as_str())) else {
         return;

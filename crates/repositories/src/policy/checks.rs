@@ -1,4 +1,4 @@
-//! Checks rules that the shape of a file cannot express: no entry may appear twice, certain keys
+//! Checks rules that the shape of a file cannot express. No entry may appear twice, certain keys
 //! must not be missing, and values must not contradict each other.
 
 use super::contradictions;
@@ -16,10 +16,10 @@ use crate::identity;
 
 /// The maximum number of reviewers of an environment.
 const REVIEWERS: usize = 6;
-/// The lists of an environment whose entries GitHub tells apart by their names.
+/// The lists of an environment that identify their entries by name.
 const OF_ENVIRONMENT: [&str; 2] = ["variables", "secrets"];
 
-/// Returns the names of the sections whose entries have an identity (`crate::identity`).
+/// Returns the names of the sections that have identities for their entries (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
     ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
 }
@@ -37,7 +37,7 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
             _ => false,
         };
         for (name, value) in node.get("property").map(Node::entries).unwrap_or_default() {
-            // Beadle could not compare such a property, and the selector would not have it.
+            // Beadle cannot compare such a property, so the selector would ignore it.
             if name.text().is_none() || !is_comparable(value) {
                 let name = name.text().map_or_else(|| name.json().to_string(), str::to_owned);
                 let text = format!(
@@ -99,7 +99,8 @@ fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks the parts of environments that GitHub refuses together, and that no name is there twice.
+/// Checks the parts of environments that GitHub refuses together, and that each name appears only
+/// once.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =
@@ -139,7 +140,7 @@ fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks that no repository gets two code security configurations, because GitHub attaches only
-/// one, and that no new repository gets two by default.
+/// one. Also checks that no new repository gets two by default.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     let of_one = [
         ("attach_to", "a repository can have only one"),
@@ -159,7 +160,7 @@ fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a file, or one entry of `first_match`, for the rules that its shape cannot express.
+/// Checks a file, or one entry of `first_match`, against the rules that its shape cannot express.
 pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     let single = kind == FileKind::Repo;
     for case in root.get("first_match").map(Node::items).unwrap_or_default() {
@@ -196,8 +197,8 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
                 item.get(key).map(|node| globs(node, problems));
             }
         }
-        // Several entries for the same team are valid if they have `include` or `exclude`, because
-        // they can then apply to different repositories.
+        // Several entries for the same team are valid if they have `include` or `exclude`. They can
+        // then apply to different repositories.
         let everywhere = |node: &&Node| node.get("include").is_none() && node.get("exclude").is_none();
         for item in identity::repeated(list, items.iter().filter(everywhere)) {
             let text = format!("`{list}` has {} twice", named_entry(list, item));
@@ -241,8 +242,8 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         problems.push(problem.severity(Severity::Warning));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        // safe-settings ignores the name. But the file may be for one repository only, so Beadle
-        // writes nothing because of it.
+        // safe-settings ignores the name. The file may be for one repository only, so Beadle writes
+        // nothing because of the name.
         let text = "`repository.name` has an effect only in repos/NAME.yml: only mode `observe` accepts this file for all \
                     repositories";
         let problem = Problem::error(value.asked.clone(), value.column, text);

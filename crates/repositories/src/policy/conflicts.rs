@@ -1,5 +1,5 @@
-//! Finds values about which two layers of equal rank disagree. The layers have no order, so their
-//! values must have the same result in both orders.
+//! Finds values with a disagreement between two layers of equal rank. The layers have no order, so
+//! their values must have the same result in both orders.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::identity::{pair_layers, same};
 /// A path, and the two lines that disagree about its value.
 type Conflict = (String, PolicyLocation, PolicyLocation);
 
-/// Finds the paths about which two blocks disagree. Returns for each path the two lines.
+/// Finds the paths with a disagreement between two blocks. Returns the two lines of each path.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<Conflict> {
     let mut found = values(one, other);
     walk("", "", one, other, &mut found);
@@ -23,17 +23,17 @@ pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<Conflict> {
     found
 }
 
-/// Finds the paths for which two blocks set different values.
+/// Finds the paths with different values in two blocks.
 fn values(one: &Node, other: &Node) -> Vec<Conflict> {
     let (one, other) = (leaves(one), leaves(other));
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
-            // Of two minimums, the greater one counts in any order.
+            // The greater one of two minimums wins in any order.
             let is_minimum = leaf.key.rsplit('.').next() == Some(AT_LEAST);
             let same = leaf.key == against.key && leaf.value != against.value && !is_minimum;
-            // A null in one layer conflicts with a value in the other layer, because it removes the
-            // whole block that contains the value.
+            // A null in one layer removes a whole block. It conflicts with a value of the other
+            // layer in this block.
             let removes = |null: &Value, path: &str, inner: &str| {
                 let below = inner.strip_prefix(path).filter(|_| null.is_null());
                 below.is_some_and(|below| below.starts_with(['.', '[']))
@@ -48,8 +48,8 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
     found
 }
 
-/// Finds the lists and numbers whose result depends on the order of two layers. `path` is the path
-/// of the two values, and `list` is the key of the list to which they belong.
+/// Finds the lists and numbers with a result that depends on the order of two layers. `path` is the
+/// path of the two values. `list` is the key of the list that they belong to.
 fn walk(path: &str, list: &str, one: &Node, other: &Node, found: &mut Vec<Conflict>) {
     let disagree = || (path.to_owned(), one.asked.clone(), other.asked.clone());
     match (&one.kind, &other.kind) {

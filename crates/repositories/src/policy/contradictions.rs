@@ -1,5 +1,5 @@
-//! Finds values that contradict each other. Each of these values is valid, but GitHub refuses them
-//! together.
+//! Finds values that contradict each other. Each of these values is valid, but GitHub refuses the
+//! combination.
 
 mod across;
 mod incomplete;
@@ -19,8 +19,8 @@ use super::schema::FileKind;
 /// The maximum number of topics that GitHub accepts for a repository.
 const TOPICS: usize = 20;
 
-/// For one kind of merge commit: the key of the title, the key of the message, the key of the merge
-/// method, and the messages that GitHub accepts with each title.
+/// The data of one kind of merge commit: the key of the title, the key of the message, the key of
+/// the merge method, and the messages that GitHub accepts with each title.
 type TitleAndMessage =
     (&'static str, &'static str, &'static str, &'static [(&'static str, &'static [&'static str])]);
 
@@ -43,16 +43,16 @@ const PAIRS: &[TitleAndMessage] = &[
     ),
 ];
 
-/// The keys of the merge methods. GitHub requires that at least one method is on.
+/// The keys of the merge methods. At GitHub, at least one method must be on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Values that GitHub refuses together, although each of them is valid.
+/// Values that GitHub refuses together although each of them is valid.
 pub(super) struct Contradiction<'a> {
     /// If `disable_plugins` contains one of these names, Beadle does not use the values. The names
-    /// are the section, and in some cases a part of the section.
+    /// are the section and sometimes a part of the section.
     pub(super) names: &'static [&'static str],
-    /// The keys of the section that contradict each other. If it is empty, Beadle cannot use the
-    /// whole section.
+    /// The keys of the section that contradict each other. If the list is empty, Beadle cannot use
+    /// the whole section.
     pub(super) keys: Vec<&'static str>,
     /// The contradicting values. Beadle reports the problem at the line of the first value.
     values: Vec<&'a Node>,
@@ -65,8 +65,8 @@ impl<'a> Contradiction<'a> {
         Self { names, keys: Vec::new(), values, text: text.into(), hint: None }
     }
 
-    /// Restricts the contradiction to these keys of the section. Without this, the whole section is
-    /// affected.
+    /// Restricts the contradiction to these keys of the section. Without this call, the whole
+    /// section is affected.
     fn only(mut self, keys: &[&'static str]) -> Self {
         self.keys = keys.to_vec();
         self
@@ -77,7 +77,7 @@ impl<'a> Contradiction<'a> {
         self
     }
 
-    /// Returns the problem to report for a file that contains all of the values.
+    /// Returns the problem of a file that contains all of the values.
     fn problem(self) -> Option<Problem> {
         let problem = error(self.values.first()?, self.text);
         Some(match self.hint {
@@ -86,7 +86,7 @@ impl<'a> Contradiction<'a> {
         })
     }
 
-    /// Returns the lines of the values. No line appears twice.
+    /// Returns the lines of the values. Each line appears only once.
     pub(super) fn places(&self) -> Vec<&'a PolicyLocation> {
         let mut places: Vec<&PolicyLocation> = self.values.iter().map(|value| &value.asked).collect();
         places.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
@@ -94,7 +94,7 @@ impl<'a> Contradiction<'a> {
         places
     }
 
-    /// Returns the message for values that come from several files.
+    /// Returns the message about values from several files.
     pub(super) fn why(&self) -> String {
         let places: Vec<String> = self.places().into_iter().map(ToString::to_string).collect();
         format!("{} ({})", self.text, places.join(", "))
@@ -164,8 +164,8 @@ pub(super) fn check(kind: FileKind, root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns for each merge method the value that turns it off, or `None` if the block does not turn
-/// it off.
+/// Returns the value that turns off each merge method. For a method that the block does not turn
+/// off, returns `None`.
 pub(super) fn off(repository: &Node) -> [Option<&Node>; 3] {
     METHODS.map(|key| repository.get(key).filter(|value| value.bool() == Some(false)))
 }
@@ -178,8 +178,8 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
         found.push(Contradiction::new(&["repository"], values, text).only(&METHODS));
     }
     for (title, message, method, pairs) in PAIRS {
-        // If a merge method is off, Beadle does not send its title and message. But if the policy
-        // turns all methods off, Beadle does not change the methods, and sends the titles and
+        // If a merge method is off, Beadle does not send its title and message. If the policy turns
+        // all methods off, Beadle does not change the methods. It then sends the titles and
         // messages.
         let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
         if is_off && off.contains(&None) {
@@ -231,7 +231,7 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as the actors who can push. GitHub refuses it too, and Beadle cannot know whether
+/// Refuses `{}` as the actors who can push. GitHub refuses `{}` too, and Beadle cannot know whether
 /// the author means nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let found = protection.get("restrictions");
@@ -279,8 +279,8 @@ fn targets<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks the actors that may bypass a ruleset only by a pull request. GitHub accepts this only in
-/// a ruleset for branches, and not for a deploy key.
+/// Checks the actors that may bypass a ruleset only by a pull request. GitHub accepts such actors
+/// only in a ruleset for branches, and never accepts a deploy key as such an actor.
 fn requests<'a>(ruleset: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     for actor in entries(ruleset, "bypass_actors") {
         let Some(mode) = actor.get("bypass_mode").filter(|mode| mode.text() == Some("pull_request")) else {
@@ -327,9 +327,9 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     let mut remark = |node: &Node, text: String| problems.push(error(node, text).severity(Severity::NotYet));
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
-        // `topics` is a list inside `repository`. And Beadle never removes a branch rule, a file or a
-        // configuration that the policy does not list, so these lists are always additive. The custom
-        // roles are a list of the organisation, which can be additive.
+        // `topics` is a list in the section `repository`. Beadle never removes a branch rule, a
+        // file or a configuration that the policy does not list. These lists are therefore always
+        // additive. The custom roles are a list of the organisation. This list can be additive.
         let always = ["topics", "branches", "files", "code_security_configurations"];
         let is_kept = always.contains(&name) || name == "custom_repository_roles";
         if name == "app_installations" {

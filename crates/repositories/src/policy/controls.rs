@@ -1,5 +1,5 @@
-//! The controls of a repository: every single value that the policy declares for it, and the rule
-//! that a list has no other entries.
+//! The controls of a repository. A control is a single value that the policy declares for the
+//! repository, or the rule that a list has no other entries.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::Repository;
@@ -15,7 +15,7 @@ use super::waived_key::parts;
 use super::wants::Desired;
 use crate::aspects;
 
-/// The value of a control that allows no other entry in a list.
+/// The value of a control for a list that must have no other entries.
 pub(crate) const NO_OTHERS: &str = "no other entries";
 
 /// One value that the policy declares for a repository.
@@ -23,16 +23,16 @@ pub(crate) const NO_OTHERS: &str = "no other entries";
 pub(crate) struct DeclaredControl {
     /// The path of the value, such as `branches[main].protection.enforce_admins`.
     pub(crate) path: String,
-    /// The value. For a list that allows no other entries, this is [`NO_OTHERS`].
+    /// The value. For a list that must have no other entries, this is [`NO_OTHERS`].
     pub(crate) value: Value,
     /// The line that sets the value.
     pub(crate) asked: PolicyLocation,
 }
 
 impl Policy {
-    /// Returns what the policy declares for a repository and what Beadle compares. `desired` are the
-    /// values that the aspects get. Keys that a waiver exempts are not in the result, because the
-    /// merged layers do not have them.
+    /// Returns the values that the policy declares for a repository and that Beadle compares.
+    /// `desired` contains the values for the aspects. The result lacks keys that a waiver exempts,
+    /// because the merged layers do not contain them.
     pub(crate) fn controls(
         &self,
         target: &MergedLayers,
@@ -52,7 +52,7 @@ impl Policy {
         let sections = lists().into_iter();
         let sections = sections.filter_map(|name| Some((name, name.to_owned(), root.get(name)?)));
         for (name, path, node) in sections.chain(topics) {
-            // An empty list is already a value of its own.
+            // An empty list is already a control itself.
             if node.is_null() || !is_exclusive(target, name) || controls.iter().any(|one| one.path == path) {
                 continue;
             }
@@ -63,7 +63,7 @@ impl Policy {
 }
 
 /// Returns whether Beadle compares a key with the repository. A report must not show a key as met
-/// if nobody compares the key.
+/// if Beadle does not compare the key.
 fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
     let Some(names) = parts(path) else { return true };
     match names.as_slice() {
@@ -71,8 +71,8 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
         ["repository", "security", key, ..] => {
             desired.security.as_ref().is_some_and(|node| node.get(key).is_some())
         }
-        // If layers set both `private` and `visibility`, Beadle compares one of them. The keys about
-        // the creation of a repository are no settings either.
+        // If layers set both `private` and `visibility`, Beadle compares one of them. The keys for
+        // the creation of a repository are not settings either.
         ["repository", key, ..] => {
             let is_setting = desired.settings.iter().any(|want| want.key == *key);
             is_setting && aspects::settings::is_compared(desired, repository, key)
@@ -84,7 +84,7 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
     }
 }
 
-/// Returns whether Beadle carries out a key of a block, and all keys on the way to it.
+/// Returns whether Beadle applies a key of a block, and all keys on the path to it.
 fn is_carried(keys: &[Key], names: &[&str]) -> bool {
     let Some((name, rest)) = names.split_first() else { return true };
     let known = keys.iter().find(|key| key.name == *name);

@@ -1,4 +1,4 @@
-//! The repositories that a policy creates: each has a file in repos/, and its merged layers set
+//! The repositories that a policy creates. Each has a file in repos/, and its merged layers set
 //! `repository.force_create`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,11 @@ use super::targeting::{OverrideStatus, Verdict};
 pub struct Creation {
     /// The name of the repository: the name of its file.
     pub name: String,
-    /// The template, as `owner/name` or as the name of a repository of the organisation. `None` if
+    /// The template, as `owner/name`, or as the name of a repository in the organisation. `None` if
     /// the repository is not made from a template.
     pub template: Option<String>,
-    /// The repository of which this one is a fork, as `owner/name`. `None` if it is no fork.
+    /// The repository that GitHub forks, as `owner/name`. `None` if the new repository is not a
+    /// fork.
     pub fork: Option<String>,
     /// True if GitHub copies all branches of the template or of the forked repository, not only the
     /// default branch.
@@ -36,13 +37,13 @@ pub struct Creation {
     pub asked: PolicyLocation,
     /// True if the policy declares that the repository is public.
     pub is_public: bool,
-    /// Why Beadle cannot decide about the section `repository`. `None` if it can.
+    /// Why Beadle cannot decide about the section `repository`. `None` if it can decide.
     pub doubt: Option<String>,
 }
 
 impl Policy {
-    /// Returns how the policy creates the repository with this name. Returns `None` if the policy
-    /// has no file for the name, or if no layer sets `force_create` for it.
+    /// Returns how the policy creates a repository. `name` is the name of the repository. Returns
+    /// `None` if the policy has no file for the name, or if no layer sets `force_create` for it.
     pub fn creation(&self, name: &str) -> Option<Creation> {
         let LayerKind::Repository(name) = &self.file_of(name)?.kind else { return None };
         if self.disabled.iter().any(|section| section == "repository") {
@@ -76,9 +77,9 @@ impl Policy {
         })
     }
 
-    /// Returns the repositories that the policy creates, if these are the names of all repositories
-    /// of the organisation. If a repository has the name that a file gives to its repository, or
-    /// the former name in the file, the file is meant for this repository.
+    /// Returns the repositories that the policy creates. `names` must contain the names of all
+    /// repositories of the organisation. A file may give its repository a name, or contain its
+    /// former name. If a repository has one of these names, the file belongs to this repository.
     pub fn creations(&self, names: &[&str]) -> Vec<Creation> {
         let sets = |layer: &Layer| {
             let sets =
@@ -102,7 +103,7 @@ impl Policy {
     }
 }
 
-/// Returns a repository as it is directly after its creation, for the selectors of the layers.
+/// Returns a repository in its state directly after the creation, for the selectors of the layers.
 fn not_created_yet(name: &str) -> Repository {
     Repository {
         id: 0,

@@ -15,13 +15,13 @@ use super::wants::{
 };
 use crate::aspects;
 
-/// The keys of safe-settings for which the section `security` has a key with the same meaning.
+/// The keys of safe-settings that have the same meaning as a key in the section `security`.
 const SAME: &[(&str, &str)] = &[
     ("enableVulnerabilityAlerts", "dependabot_alerts"),
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
 ];
 
-/// The sections for which [`Desired`] has a field with a type of its own.
+/// The sections that have a typed field in [`Desired`].
 const TYPED: &[&str] = &["teams", "collaborators", "branches"];
 
 impl Policy {
@@ -32,7 +32,7 @@ impl Policy {
             let disabled = self.disabled.iter().any(|other| other == name);
             root.get(name).filter(|node| !disabled && !node.is_null())
         };
-        // Beadle keeps secrets that the policy does not list, unless the list says otherwise.
+        // Beadle keeps secrets that the policy does not list, unless the list is exclusive.
         let exclusive = |name: &str| {
             let mode = target.list_modes.get(name).map(|word| word.exclusive);
             mode.unwrap_or(!aspects::secrets::SECTIONS.contains(&name))
@@ -136,13 +136,13 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
 }
 
 impl Policy {
-    /// Returns the values of `target`. Disabled sections are removed, and also entries of lists
-    /// that apply only to other repositories.
+    /// Returns the values of `target`. Disabled sections are removed. Entries of lists that apply
+    /// only to other repositories are removed too.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
         if let Some(repository) = root.child("repository") {
-            // A null here means that Beadle does not change the value, as in the function
-            // `settings`.
+            // As in the function `settings`, a null here means that Beadle does not change the
+            // value.
             if repository.get("archived").is_some_and(Node::is_null) {
                 *repository = repository.without(&["archived"]);
             }

@@ -21,8 +21,8 @@ pub enum PolicyError {
     #[error("{}: no policy found: the folder must have settings.yml, suborgs/, layers/ or repos/", .0.display())]
     Empty(PathBuf),
     /// The folder contains no policy file, but its subfolder `.github` does. Beadle does not switch
-    /// to the subfolder by itself, because the `settings.yml` there may belong to another tool, for
-    /// one repository.
+    /// to the subfolder by itself. The `settings.yml` there may belong to another tool and to one
+    /// repository.
     #[error("{}: no policy found: {} has files of a policy\n  hint: set `policy` to that folder", folder.display(), inner.display())]
     Inside {
         /// The folder that the configuration names.
@@ -39,7 +39,7 @@ pub enum PolicyError {
     Invalid {
         /// All findings, including warnings.
         problems: Vec<Problem>,
-        /// The texts of the files, from which messages show excerpts.
+        /// The texts of the files. Messages show excerpts from them.
         sources: BTreeMap<String, String>,
     },
 }

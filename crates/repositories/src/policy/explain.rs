@@ -1,6 +1,6 @@
-//! Explains where the values of a repository come from. For each value, it shows the line that set
-//! the value, the values of other layers that were overridden, and what each layer did to the
-//! value. It also shows the values that a layer removed.
+//! Explains the sources of a repository's values. For each value, it shows the line that set the
+//! value, the overridden values of other layers, and the effect of each layer. It also shows the
+//! values that a layer removed.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::merge::{merge, settle};
 use super::node::{AT_LEAST, Kind, Node};
 use super::targeting::{MergedLayers, Reached};
 
-/// One value of a repository, and where it comes from.
+/// One value of a repository, and its source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
     /// The path of the value, such as `teams[platform].permission`.
@@ -26,10 +26,10 @@ pub struct Explained {
     pub value: Value,
     /// The line that sets the value.
     pub set_by: String,
-    /// The values that were overridden, from the layer of the highest rank to the lowest.
+    /// The overridden values, from the highest rank of their layers to the lowest.
     pub overrode: Vec<Overridden>,
-    /// What each layer did to the value, from the lowest rank to the highest. Layers that did
-    /// nothing to it are not in the list.
+    /// The effect of each layer on the value, from the lowest rank to the highest. The list leaves
+    /// out layers without an effect on the value.
     pub layers: Vec<LayerStep>,
 }
 
@@ -42,34 +42,34 @@ pub struct Overridden {
     pub said_by: String,
 }
 
-/// What a layer did to a value.
+/// The effect of a layer on a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Did {
-    /// The layer is the first one that sets the value, or it sets the value again after another
-    /// layer removed it.
+    /// The layer is the first one that sets the value. It may also set the value again after
+    /// another layer removed it.
     Sets,
     /// The layer sets another value than the layers of lower rank.
     Changes,
-    /// The layer sets the same value as the layers of lower rank, or a minimum that this value
-    /// already fulfils.
+    /// The layer sets the same value as the layers of lower rank. It may also set a minimum that
+    /// this value already fulfils.
     Keeps,
     /// The layer removes the value that the layers of lower rank set.
     Removes,
 }
 
-/// What one layer did to one value.
+/// The effect of one layer on one value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerStep {
     /// The file of the layer.
     pub file: String,
     /// The rank of the layer.
     pub rank: i64,
-    /// What the layer did.
+    /// The effect of the layer.
     pub did: Did,
     /// The value after the layer. `None` if the layer removed it.
     pub value: Option<Value>,
-    /// The line of the layer that did it.
+    /// The line of the layer with this effect.
     pub line: String,
 }
 
@@ -88,7 +88,7 @@ pub struct Removed {
     pub by: &'static str,
 }
 
-/// A layer, and the values of the repository after the layers up to this one were merged.
+/// A layer, and the values of the repository after the merge of all layers up to this one.
 struct Step<'a> {
     layer: &'a Reached,
     /// The values by their keys.
@@ -97,8 +97,8 @@ struct Step<'a> {
     minimums: BTreeMap<String, PolicyLocation>,
 }
 
-/// Returns the values of a repository whose paths begin with `key`, each with its explanation, and
-/// the values that a layer removed.
+/// Returns the values of a repository with paths that begin with `key`, each with its explanation.
+/// Also returns the values that a layer removed.
 pub fn explain(
     policy: &Policy,
     target: &MergedLayers,
@@ -131,7 +131,7 @@ pub fn explain(
     (found, removed)
 }
 
-/// Merges the layers one after the other, and returns the values after each layer.
+/// Merges the layers one after the other. Returns the values after each layer.
 fn steps<'a>(policy: &Policy, target: &'a MergedLayers, repository: &Repository) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     let mut merged: Option<Node> = None;
@@ -159,7 +159,7 @@ fn steps<'a>(policy: &Policy, target: &'a MergedLayers, repository: &Repository)
     steps
 }
 
-/// Returns what each layer did to a value, from the lowest rank to the highest.
+/// Returns the effect of each layer on a value, from the lowest rank to the highest.
 fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     let mut history = Vec::new();
     let mut before: Option<&Leaf> = None;
@@ -185,8 +185,8 @@ fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     history
 }
 
-/// Returns the values that a layer removed and that the repository does not have in the end. `left`
-/// are the values that the repository has.
+/// Returns the removed values that the repository does not have in the end. `left` contains the
+/// values that the repository has.
 fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     let mut removed = BTreeMap::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1)) {
@@ -243,7 +243,8 @@ pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     }
 }
 
-/// Removes these secret parts from a path. The path of a webhook contains the webhook's address.
+/// Removes these secret parts of an address from a path. The path of a webhook contains the
+/// webhook's address.
 pub(super) fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

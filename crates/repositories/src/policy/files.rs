@@ -1,5 +1,6 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. Of `groups.toml`, it keeps the text.
+//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. For `groups.toml`, it keeps only the
+//! text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -47,32 +48,32 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The name of the generation: a hash of all files, or the first digits of the commit if the
-    /// policy comes from a repository.
+    /// The name of the generation. It is a hash of all files. If the policy comes from a
+    /// repository, it is the first digits of the commit.
     pub generation: String,
     /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
     /// The repositories that Beadle skips because `restrictedRepos` restricts them.
     pub(super) restricted: Restricted,
-    /// The name of the repository that contains the policy files. Beadle skips this repository
-    /// unless a file in repos/ has its name.
+    /// The name of the repository that contains the policy files. Beadle skips this repository if
+    /// no file in repos/ has its name.
     pub home: String,
     /// The sections that Beadle does not apply, because `disable_plugins` names them.
     pub disabled: Vec<String>,
     /// The rules of `rules/*.yml`.
     pub rules: Vec<PolicyRule>,
-    /// The waivers of `waivers.yml`, whether they are in force or not.
+    /// The waivers of `waivers.yml`, including those that are not in force.
     pub waivers: Vec<Waiver>,
     /// The keys of `deployment-settings.yml` that contain JavaScript validators of safe-settings.
     /// Beadle does not run them.
     pub validators: Vec<Node>,
     /// The findings that are not errors: warnings, and keys that Beadle does not support.
     pub remarks: Vec<Problem>,
-    /// The texts of the files, from which messages show excerpts.
+    /// The texts of the files. Messages show excerpts from them.
     pub sources: BTreeMap<String, String>,
-    /// The commit that has the files. `None` if the policy comes from a folder.
+    /// The commit with the files. `None` if the policy comes from a folder.
     pub origin: Option<PolicyOrigin>,
-    /// The commit that has the files of the base; `None` if the policy has no base.
+    /// The commit with the files of the base; `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
     /// Finds the layers that can reach a repository.
     pub(super) index: LayerIndex,
@@ -85,18 +86,19 @@ impl Policy {
         Self::load_noting(folder, home, &ReadingAt::default())
     }
 
-    /// Loads a folder like [`Self::load`], and records in `at` which file it reads at the moment.
+    /// Loads a folder like [`Self::load`], and records in `at` the file that it reads at the
+    /// moment.
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
         // If a library panics because of the files of one organisation, Beadle must still serve the
-        // other organisations. After a panic nothing uses what the closure has changed, except the
-        // path in `at`, which is always whole.
+        // other organisations. After a panic, the caller uses nothing that the closure has changed,
+        // except for the path in `at`. This path is always complete.
         std::panic::catch_unwind(AssertUnwindSafe(read))
             .unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
-    /// Creates a policy from the texts of its files. Each text has the path of its file, relative
-    /// to the folder.
+    /// Creates a policy from the texts of its files. Each text has the path of its file as its key,
+    /// relative to the folder.
     pub fn from_sources(
         sources: BTreeMap<String, String>,
         home: &str,
@@ -205,7 +207,7 @@ impl Policy {
         if root.is_null() {
             let asked = root.asked.clone();
             if kind == FileKind::Deployment && is_blank {
-                // With an empty list, Beadle would change the repositories that the file restricted
+                // With an empty list, Beadle would change the repositories that the list restricted
                 // before.
                 let text = format!("{EMPTY}: it restricts no repository");
                 problems.push(Problem::error(asked, 1, text).hint("if that is right, delete the file"));
@@ -232,8 +234,8 @@ impl Policy {
         }
         let root = &root;
         if part.is_some() && kind == FileKind::Repo {
-            // Beadle remembers to which repository such a file belongs, and two files cannot belong
-            // to the same repository.
+            // Beadle remembers the repository of such a file, and two files cannot belong to the
+            // same repository.
             let text = "a base must not have files in repos/";
             let problem = Problem::error(root.asked.clone(), 1, text);
             return problems.push(problem.hint("move the file to the policy of the organisation"));
@@ -246,7 +248,7 @@ impl Policy {
             FileKind::Deployment => {
                 self.disabled.extend(disabled(root, &["children", "all"]));
                 self.validators.extend(validators(root));
-                // The file of a policy replaces what the file of its base restricts.
+                // The list in a file of the policy replaces the list in the file of its base.
                 let value = root.get("restrictedRepos");
                 if let Some(restricted) = value.and_then(|value| Restricted::read(value, problems)) {
                     self.restricted = restricted;
@@ -315,9 +317,9 @@ impl Policy {
         found
     }
 
-    /// Returns the names of the sections that at least one layer sets, and the parts of the section
-    /// `organization`, such as `organization.webhooks`. A key of `repository` that needs a permission
-    /// of its own is also in the result.
+    /// Returns the names of the sections that at least one layer sets. The parts of the section
+    /// `organization`, such as `organization.webhooks`, are included. The result also contains the
+    /// keys of `repository` that need a separate permission.
     pub fn sections(&self) -> BTreeSet<&str> {
         let roots = || self.layers.iter().flat_map(Layer::roots);
         let names = roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
@@ -336,7 +338,7 @@ impl Policy {
         sections
     }
 
-    /// Returns the names of the teams and custom properties by which layers select repositories.
+    /// Returns the names of the teams and custom properties that layers select by.
     pub fn selected_by(&self) -> SelectedBy {
         let mut selected_by = SelectedBy::default();
         for layer in &self.layers {
@@ -373,7 +375,7 @@ impl Policy {
         asks.union(self.selection_asks())
     }
 
-    /// Returns the parts of a repository by which the layers select repositories.
+    /// Returns the parts of a repository that the layers select by.
     pub(crate) fn selection_asks(&self) -> Asks {
         let of_layer = |layer: &Layer| {
             let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
@@ -426,8 +428,8 @@ const EMPTY: &str = "the file is empty";
 const ONLY_COMMENTS: &str = "the file has only comments";
 
 /// Returns the block that replaces an empty file. A file that is completely blank may be the result
-/// of a failed write. So the block makes all lists additive, and Beadle removes no entry because of
-/// the file.
+/// of a failed write. The block therefore makes all lists additive, and Beadle removes no entry
+/// because of the file.
 fn nothing(at: &Node, is_blank: bool) -> Node {
     let text = |name: &str| Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
     let names = lists().into_iter().chain(["topics"]).map(text).collect();

@@ -18,14 +18,14 @@ const LARGEST: u64 = 4 << 20;
 /// The extensions that the files of a policy can have.
 const ENDINGS: [&str; 2] = ["yml", "yaml"];
 
-/// The names, without the extension, of the policy files that are in no subfolder.
+/// The names, without the extension, of the policy files outside of subfolders.
 const ROOT_STEMS: [&str; 5] = ["settings", "deployment-settings", "teams", "members", "waivers"];
 
-/// The file of a policy that has mappings of groups. It is a file of TOML, and Beadle does not read
-/// it as a layer.
+/// The file of a policy with the mappings of groups. The file has the format TOML. Beadle does not
+/// read it as a layer.
 pub const MAPPINGS: &str = "groups.toml";
 
-/// The folder of a policy that has the templates of files. The names of these files can have any
+/// The folder of a policy with the templates of files. The names of these files can have any
 /// extension.
 pub(super) const TEMPLATES: &str = "templates";
 
@@ -35,7 +35,7 @@ pub(super) const TEMPLATES: &str = "templates";
 pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 
 impl ReadingAt {
-    /// Records the path that Beadle reads next.
+    /// Records the path of the next read.
     pub fn note(&self, path: &Path) {
         path.clone_into(&mut self.0.lock());
     }
@@ -61,8 +61,8 @@ pub(super) fn read_folder(
     Ok(sources)
 }
 
-/// Returns whether a file of a repository is part of a policy, by its path relative to the folder
-/// of the policy.
+/// Returns whether a file of a repository is part of a policy. `file` is the path relative to the
+/// folder of the policy.
 pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     let (part, name) = file.rsplit_once('/').unwrap_or(("", file));
     let stems: &[&str] = match part {
@@ -74,8 +74,8 @@ pub fn is_policy_file(file: &str) -> std::result::Result<bool, PolicyError> {
     is_read(Path::new(name), stems).map_err(unreadable(Path::new(file)))
 }
 
-/// Returns whether a file of a repository has tests of the policy, by its path relative to the
-/// folder of the policy.
+/// Returns whether a file of a repository has tests of the policy. `file` is the path relative to
+/// the folder of the policy.
 pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     match file.strip_prefix("tests/") {
         Some(name) if !name.contains('/') => {
@@ -86,7 +86,7 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
 }
 
 /// Returns whether Beadle reads a file of a folder. `stems` has names only for the root of the
-/// policy, where the mappings are.
+/// policy. The file with the mappings is there too.
 fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {
@@ -99,16 +99,16 @@ fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     Err(refused(format!("the name must be `{MAPPINGS}`, found `{name}`; rename the file")))
 }
 
-/// Returns whether Beadle reads a file of the folder with the templates. The links that Kubernetes
-/// makes in the folder of a `ConfigMap` begin with a dot.
+/// Returns whether Beadle reads a file in the folder of the templates. Kubernetes makes links in
+/// the folder of a `ConfigMap`. Their names begin with a dot.
 fn is_template(path: &Path) -> Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| refused("the name of a policy file must be UTF-8"))?;
     Ok(!name.starts_with('.'))
 }
 
-/// Returns whether a file has one of the extensions of a policy, and one of the names in `stems` if
-/// this list is not empty.
+/// Returns whether a file has one of the extensions of a policy. If `stems` is not empty, the file
+/// must also have one of these names.
 fn is_yaml(path: &Path, stems: &[&str]) -> Result<bool> {
     let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
     let Some(right) = ENDINGS.into_iter().find(|right| ending.eq_ignore_ascii_case(right)) else {
@@ -130,7 +130,8 @@ fn is_yaml(path: &Path, stems: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the subfolder `.github` if it contains policy files. safe-settings has its files there.
+/// Returns the subfolder `.github` if it contains policy files. safe-settings keeps its files
+/// there.
 pub(super) fn inner_policy(folder: &Path) -> Option<PathBuf> {
     let inner = folder.join(".github");
     let names = ["settings.yml", "settings.yaml", "suborgs", "layers", "repos"];
@@ -149,8 +150,8 @@ pub(super) fn read_part(
     let root = folder.canonicalize().map_err(unreadable(folder))?;
     let path = folder.join(part);
     at.note(&path);
-    // If a symbolic link has no target, this is an error: the files cannot be read, but this does
-    // not mean that somebody deleted them.
+    // A symbolic link without a target is an error. Beadle cannot read its files, but this does not
+    // mean that somebody deleted them.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
         found => found.map_err(unreadable(&path))?,
@@ -164,35 +165,36 @@ pub(super) fn read_part(
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
-        // A policy in a repository leaves out the folders below its templates too.
+        // A policy in a repository also leaves out the folders inside its folder of templates.
         if part == TEMPLATES && real.is_dir() {
             continue;
         }
         let text = read_text(&real).map_err(unreadable(&path))?;
-        // The name is UTF-8, because no other name is accepted above.
+        // The name is UTF-8, because the code above accepts no other name.
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sources.insert(if part.is_empty() { file } else { format!("{part}/{file}") }, text);
     }
     Ok(sources)
 }
 
-/// Reads the text of a regular file that is not too large. It refuses pipes and devices, because
-/// they can block the reader forever.
+/// Reads the text of a regular file that is not too large. The function refuses pipes and devices,
+/// because they can block the reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // Opening a device can already have an effect, so this check comes before the file is opened.
+    // The opening of a device can already have an effect. This check therefore comes before the
+    // file is opened.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without waiting. The path may lead to a pipe by now, and opening a pipe in the
-/// usual way waits for a writer.
+/// Opens a file without waiting. The path may be a pipe by now, and opening a pipe in the usual way
+/// waits for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 /// Reads the text of an open file if the file is regular. It checks the open file and not the path,
-/// because the path may lead to another file by now.
+/// because the path may belong to another file by now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
     // Files in /proc report no size, so the text is limited while it is read.
@@ -212,7 +214,7 @@ fn check_regular(found: &Metadata) -> Result<()> {
 }
 
 /// Resolves the links in a path and checks that the result is inside the folder. Without this
-/// check, a link could lead to another file of the machine, and an error message could show the
+/// check, a link could point to another file of the machine. An error message could then show the
 /// content of that file.
 fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
     let real = path.canonicalize()?;
@@ -318,8 +320,8 @@ mod tests {
         let folder = folder();
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // The test simulates this case: the path led to a regular file during the check, but leads
-        // to a pipe when it is opened.
+        // The test simulates this case: the path was a regular file during the check, but is a pipe
+        // at the time of the opening.
         let (sender, read) = std::sync::mpsc::channel();
         let _reader = std::thread::spawn(move || sender.send(open(&pipe).and_then(read_opened)));
         let read = read.recv_timeout(std::time::Duration::from_secs(60)).expect("the pipe was waited for");

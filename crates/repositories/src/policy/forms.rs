@@ -1,5 +1,5 @@
-//! Describes which names and texts GitHub accepts. If GitHub would refuse a value, or if the value
-//! cannot be part of a path, Beadle reports it before Beadle writes anything.
+//! Describes which names and texts GitHub accepts. GitHub may refuse a value, or the value cannot
+//! be part of a path. Beadle then reports the value before it writes anything.
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 
@@ -8,7 +8,7 @@ use beadle_github::segment;
 /// The rules that a kind of text must follow.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
-    /// What the text is, for error messages.
+    /// The name of this kind of text in error messages.
     pub what: &'static str,
     check: fn(&str) -> Result<(), Misfit>,
 }
@@ -19,7 +19,7 @@ pub struct Misfit {
     /// The rule that the text breaks. It continues an error message after the word `must`, for
     /// example `have at most 50 characters`.
     pub must: String,
-    /// A hint for the author that shows a valid text.
+    /// A hint for the author, with a valid text.
     pub hint: Option<String>,
 }
 
@@ -69,9 +69,9 @@ pub const LOGIN: Form = Form { what: "a login", check: login };
 pub const REPOSITORY: Form = Form { what: "a repository's name", check: repository };
 /// The name that a repository had before a rename, without its owner.
 pub const FORMER_NAME: Form = Form { what: "a former repository name", check: repository };
-/// A repository from which others are made: `owner/name`, or only the name.
+/// A template for other repositories: `owner/name`, or only the name.
 pub const TEMPLATE: Form = Form { what: "a template repository", check: template };
-/// A repository from which a fork is made: `owner/name`.
+/// A repository to fork: `owner/name`.
 pub const FORKED: Form = Form { what: "a repository to fork", check: forked };
 /// The name of a branch, or a pattern of branch names.
 pub const BRANCHES: Form = Form { what: "a branch or a pattern", check: branches };
@@ -101,8 +101,8 @@ pub const DATE: Form = Form { what: "a date", check: date };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
-/// Checks the rules that every name must follow: it is not empty, it is not `.` or `..`, and it
-/// contains no control characters.
+/// Checks the rules for every name: it is not empty, it is not `.` or `..`, and it contains no
+/// control characters.
 fn plain(text: &str) -> Result<(), Misfit> {
     if text.trim().is_empty() {
         return Err(Misfit::new("not be empty"));
@@ -182,8 +182,9 @@ fn repository(text: &str) -> Result<(), Misfit> {
     }
     let must = "have only letters, digits, hyphens, underscores and dots";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
-    // GitHub removes `.git` from a name, so the repository would get another name than the policy
-    // declares. It refuses `.wiki`, because the wiki of a repository has this ending.
+    // GitHub removes `.git` from a name. The repository would then get another name than the policy
+    // declares. GitHub refuses a name that ends with `.wiki`, because the wiki of a repository has
+    // this ending.
     let lower = text.to_ascii_lowercase();
     if let Some(reserved) = [".git", ".wiki"].into_iter().find(|reserved| lower.ends_with(reserved)) {
         return Err(Misfit::new(format!("not end with `{reserved}`, which GitHub reserves")));
@@ -228,7 +229,7 @@ fn variable(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Checks the path of a file in a repository. The characters are those that are safe in a path, in
+/// Checks the path of a file in a repository. It allows only characters that are safe in a path, in
 /// an expression of git and in Markdown.
 fn file(text: &str) -> Result<(), Misfit> {
     plain(text)?;
@@ -340,7 +341,7 @@ fn claim(text: &str) -> Result<(), Misfit> {
 }
 
 fn date(text: &str) -> Result<(), Misfit> {
-    // A day that does not exist, such as 31 February, is no date.
+    // A day that does not exist, such as 31 February, is not a valid date.
     let is_day = text.get(..10).is_some_and(|day| day.parse::<jiff::civil::Date>().is_ok());
     let has_hyphens = text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
     let is_date = is_day && has_hyphens && (text.len() == 10 || text.get(10..11) == Some("T"));

@@ -12,8 +12,9 @@ use super::template_files::is_template_file;
 use super::waivers_file::is_waiver_file;
 
 impl Policy {
-    /// Creates a policy from files of a repository, by their paths relative to the folder of the
-    /// policy. Files that are not part of a policy are ignored. The generation is the commit.
+    /// Creates a policy from files of a repository. Their paths are relative to the folder of the
+    /// policy. The function ignores files that are not part of a policy. The generation is the
+    /// commit.
     pub fn from_files(
         files: BTreeMap<String, String>,
         home: &str,
@@ -23,7 +24,7 @@ impl Policy {
     }
 
     /// Creates a policy like [`Self::from_files`], on a base from another repository. The paths of
-    /// the files of the base begin with [`BASE`].
+    /// the base's files begin with [`BASE`].
     pub fn on_base(
         files: BTreeMap<String, String>,
         home: &str,
@@ -38,8 +39,8 @@ impl Policy {
             }
         }
         let folder = PathBuf::from(origin.shown());
-        // Without this check, `from_sources` would look for another policy on the disk to name it
-        // in the error.
+        // Without this check, `from_sources` would search the disk for another policy to name in
+        // the error.
         let is_no_layer = |file: &String| {
             let is_about_groups = is_mapping_file(file) || is_people_file(file);
             let is_other = is_rule_file(file) || is_waiver_file(file) || is_template_file(file);

@@ -14,8 +14,8 @@ use crate::organisation;
 /// A list of a layer, or an edit of a list.
 struct Placed<'a> {
     layer: &'a Layer,
-    /// The index of the block that contains the list. 0 is the block of the file, and the others are
-    /// the entries of `first_match`.
+    /// The index of the block that contains the list. The index 0 is the block of the file. The
+    /// other indexes are the entries of `first_match`.
     block: usize,
     list: ListAt<'a>,
 }
@@ -27,8 +27,8 @@ impl Placed<'_> {
             // The entries of `first_match` edit the lists of their file too.
             return self.block == 0 && edit.block > 0;
         }
-        // The files of an equal rank count too, because their lists are merged as well. But two
-        // files in repos/ never reach the same repository.
+        // The files of equal rank count too, because their lists are merged as well. Two files in
+        // repos/ never reach the same repository.
         self.layer.rank <= edit.layer.rank && !matches!(self.layer.kind, LayerKind::Repository(_))
     }
 
@@ -62,7 +62,7 @@ pub(super) fn idle_edits(layers: &[Layer]) -> Vec<Problem> {
             .filter(|placed| placed.is_below(edit))
             .flat_map(|placed| placed.list.node.items())
             .collect();
-        // An edit of one list can be an edit of another list too (`list_forms.rs`).
+        // An edit of one list can also edit another list (`list_forms.rs`).
         let found = idle(&edit.list, change, &below).into_iter();
         problems.extend(found.filter(|problem| {
             let place = &problem.asked;
@@ -83,7 +83,7 @@ fn keys_of(key: &str, edit: &ListEdit) -> Vec<String> {
     }
 }
 
-/// Returns the findings about one edit. `below` are the entries that it can edit.
+/// Returns the findings about one edit. `below` contains the entries that the edit can change.
 fn idle(list: &ListAt<'_>, edit: &ListEdit, below: &[&Node]) -> Vec<Problem> {
     if below.is_empty() {
         let is_idle = !edit.without.is_empty() || (edit.drops && edit.entries.is_none());
@@ -93,8 +93,7 @@ fn idle(list: &ListAt<'_>, edit: &ListEdit, below: &[&Node]) -> Vec<Problem> {
     edit.without.iter().filter(is_missing).map(|named| not_listed(list, named, below)).collect()
 }
 
-/// Returns a key in a form that is equal for `checks` and `contexts`, because they are one list at
-/// GitHub.
+/// Returns a key in a form that is equal for `checks` and `contexts`. At GitHub, both are one list.
 fn one_list(key: &str) -> String {
     match key.strip_suffix(".contexts") {
         Some(block) => format!("{block}.checks"),

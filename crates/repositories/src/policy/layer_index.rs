@@ -1,5 +1,5 @@
-//! Finds the layers that can reach a repository. A policy can have thousands of files in repos/, and
-//! at most a few of them are about one repository.
+//! Finds the layers that can reach a repository. A policy can have thousands of files in repos/. At
+//! most a few of them are about the same repository.
 
 use std::collections::BTreeMap;
 
@@ -36,13 +36,13 @@ impl LayerIndex {
         self.named.get(&name.to_ascii_lowercase()).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Returns the file in repos/ that has this name.
+    /// Returns the file in repos/ with this name.
     pub(super) fn named<'a>(&self, layers: &'a [Layer], name: &str) -> Option<&'a Layer> {
         layers.get(*self.places(name).first()?)
     }
 
-    /// Returns, in their order, the layers that can apply to a repository: the layers that are not
-    /// files in repos/, the file in repos/ that has this name, and the files that `files` names.
+    /// Returns, in their order, the layers that can apply to a repository. These are the layers
+    /// outside of repos/, the file in repos/ with this name, and the files in `files`.
     pub(super) fn candidates<'a, 'b>(
         &self,
         layers: &'a [Layer],

@@ -1,5 +1,5 @@
-//! A layer: one settings file, the repositories that it reaches, and its rank. If two layers set
-//! different values, the layer of higher rank wins.
+//! A layer. It consists of one settings file, the repositories that it reaches, and its rank. If
+//! two layers set different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use super::selector::{Selector, incumbent};
 use super::shape::{Key, Shape};
 use crate::organisation;
 
-/// Which repositories a layer reaches.
+/// The repositories that a layer reaches.
 #[derive(Clone, Debug)]
 pub enum LayerKind {
     /// The layer reaches every repository.
@@ -34,9 +34,9 @@ pub enum LayerKind {
         /// Values of custom properties that the repository can have.
         properties: Vec<Selector>,
     },
-    /// The layer reaches the repositories that `select` matches and `except` does not match.
+    /// The layer reaches the repositories that match `select` but not `except`.
     Selected(Choice),
-    /// The layer reaches one repository: the one with the name of the file.
+    /// The layer reaches one repository, which has the name of the file.
     Repository(String),
 }
 
@@ -45,22 +45,22 @@ pub enum LayerKind {
 pub struct Choice {
     /// The repositories that the layer selects.
     pub select: Selector,
-    /// The repositories that the layer does not reach although it selects them.
+    /// The selected repositories that the layer nevertheless does not reach.
     pub except: Option<Selector>,
 }
 
 /// One entry of `first_match` in a layer.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The repositories to which this entry applies.
+    /// The repositories that this entry applies to.
     pub choice: Choice,
     /// The values that the entry sets.
     pub root: Node,
-    /// The modes that the entry itself sets for its lists, as in [`Layer::list_modes`].
+    /// The modes that the entry itself sets for its lists, see [`Layer::list_modes`].
     pub list_modes: ListModes,
 }
 
-/// Whether a list is `exclusive` or `additive`, and where this is set.
+/// The mode of a list, `exclusive` or `additive`, and the place that sets the mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListMode {
     /// True if Beadle removes entries that the list does not contain.
@@ -77,40 +77,39 @@ pub type ListModes = BTreeMap<String, ListMode>;
 pub struct Layer {
     /// The path of the file, relative to the policy's folder.
     pub file: String,
-    /// Which repositories the layer reaches.
+    /// The repositories that the layer reaches.
     pub kind: LayerKind,
     /// The rank. It is 0 for settings.yml and 1000 for a file in repos/.
     pub rank: i64,
     /// The values that the file sets.
     pub root: Node,
-    /// The entries of `first_match`. Of all entries that match a repository, only the first one
-    /// applies.
+    /// The entries of `first_match`. Only the first entry that matches a repository applies to it.
     pub cases: Vec<Case>,
     /// The modes that the file itself sets for its lists.
     pub list_modes: ListModes,
     /// The lists that `additive_plugins` of the file names.
     pub additive: Vec<String>,
-    /// The sections that `disable_plugins` of the file removes from the layers of a higher rank.
+    /// The sections that the file removes from layers of higher rank with `disable_plugins`.
     pub disabled_above: Vec<String>,
     /// True if the file has no text at all. Such a file may be the result of a failed write.
     pub is_blank: bool,
 }
 
-/// The rank of a file in suborgs/ or layers/ that sets no `rank`.
+/// The rank of a file in suborgs/ or layers/ that does not set `rank`.
 const SUBORG_RANK: i64 = 100;
 /// The rank of a file in repos/.
 const REPOSITORY_RANK: i64 = 1000;
 
 /// Returns the names in a list of plugins. An entry of the list is a string, or a block with a
 /// `target`. For `additive_plugins`, Beadle ignores the `target` and applies the entry to every
-/// layer. This is safer, because Beadle then removes nothing.
+/// layer. This is safer, because Beadle then removes nothing in any layer.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     let items = root.get(key).map(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
 }
 
-/// Returns the names in `disable_plugins` whose target is one of `targets`. An entry without a
-/// target has the target `all`.
+/// Returns the names in `disable_plugins` that have one of `targets` as their target. An entry
+/// without a target has the target `all`.
 pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
     let items = root.get("disable_plugins").map(Node::items).unwrap_or_default();
     let applies = |item: &&Node| {
@@ -121,8 +120,7 @@ pub(super) fn disabled(root: &Node, targets: &[&str]) -> Vec<String> {
     items.iter().filter(applies).filter_map(name).collect()
 }
 
-/// Returns a block without the sections in `names`, and without the parts of `repository` that are
-/// in `names`.
+/// Returns a block without the sections and the parts of `repository` in `names`.
 pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let root = root.without(&names);
@@ -135,8 +133,8 @@ pub(super) fn without_plugins(root: &Node, names: &[String]) -> Node {
     root.with("repository", &repository.without(&parts))
 }
 
-/// Removes the modes of the lists whose names are in `names`. The mode of an additive list stays,
-/// because an additive list removes nothing.
+/// Removes the modes of the lists in `names`. The mode of an additive list stays, because an
+/// additive list removes nothing.
 pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
     let has = |name: &str| names.iter().any(|other| other == name);
     let is_disabled = |list: &str| has(list) || (list == "topics" && has("repository"));
@@ -144,7 +142,7 @@ pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
 }
 
 /// Returns the mode of a list, if the list sets one, and the list itself. If the file edits the
-/// list of the layers of lower rank, the list is this edit. `shape` is the shape of the list.
+/// list of lower layers, the returned list is this edit. `shape` is the shape of the list.
 fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     let modes = [("exclusive", true), ("additive", false)];
     let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));
@@ -155,7 +153,7 @@ fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
 }
 
 /// Removes the keys for the mode of a list, such as `exclusive`, from all lists of a block. Returns
-/// the new block, and the modes that these keys set.
+/// the new block and the modes from these keys.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
@@ -167,7 +165,7 @@ fn plain(root: &Node) -> (Node, ListModes) {
             one_name(&mut list);
         }
         let new = match node.get("exclude").cloned() {
-            // `exclude` contains patterns. Beadle keeps the entries that match them.
+            // `exclude` contains patterns. Beadle keeps the entries that match one of the patterns.
             Some(exclude) => block(node, &[("include", list), ("exclude", exclude)]),
             None if ["labels", "custom_properties"].contains(section) => block(node, &[("include", list)]),
             None => list,
@@ -186,7 +184,7 @@ fn plain(root: &Node) -> (Node, ListModes) {
     (root, list_modes)
 }
 
-/// Applies the edits of some sections of a file. Removes the sections that are empty after that.
+/// Applies the edits of some sections of a file. Then removes the sections that have become empty.
 fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Problem>) {
     for section in sections.iter().copied() {
         let Some(node) = root.get(section).cloned() else { continue };
@@ -204,8 +202,8 @@ fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Proble
     }
 }
 
-/// Renames the key `property_name` to `name`. So the entries of two layers can be matched by the
-/// same key.
+/// Renames the key `property_name` to `name`. The entries of two layers then have the same
+/// identifying key.
 fn one_name(list: &mut Node) {
     let keys = list.children().filter_map(|item| match &mut item.kind {
         Kind::Map(entries) => Some(entries),
@@ -248,7 +246,7 @@ impl Choice {
         std::iter::once(&self.select).chain(&self.except)
     }
 
-    /// Returns whether there is no condition, so that every repository matches.
+    /// Returns whether there is no condition. Every repository then matches.
     pub(super) fn is_empty(&self) -> bool {
         self.except.is_none() && self.select.is_empty()
     }
@@ -273,7 +271,7 @@ impl Layer {
         }
         let root = &root;
         // In settings.yml, an entry of `disable_plugins` with the target `all` applies to the whole
-        // policy, so it is handled elsewhere.
+        // policy. Other code handles such an entry.
         let (own, above): (&[&str], &[&str]) = match kind {
             FileKind::Settings => (&["self"], &["children"]),
             FileKind::Repo => (&["self", "all"], &[]),
@@ -340,8 +338,8 @@ impl Layer {
         std::iter::once(&self.root).chain(self.cases.iter().map(|case| &case.root))
     }
 
-    /// Returns the names of the sections for which the layer sets anything. This includes a layer
-    /// that only sets the mode of a list, or only removes the section from other layers.
+    /// Returns the names of the sections that the layer affects. A layer also affects a section if
+    /// it only sets the mode of a list, or only removes the section from other layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =
@@ -367,15 +365,15 @@ impl Layer {
         self.root.get("repository")?.get("name")?.text()
     }
 
-    /// Returns the former name of the repository of the file. A repository that has this name gets
-    /// the name of the file.
+    /// Returns the former name of the repository of the file. A repository with this former name
+    /// gets the name of the file.
     pub fn old_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("oldname")?.text()
     }
 }
 
-/// Finds the lists that one layer makes exclusive and the other layer makes additive. Returns for
-/// each list its name and the two lines.
+/// Finds the lists that one layer makes exclusive and the other layer makes additive. Returns the
+/// name of each such list and its two lines.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,

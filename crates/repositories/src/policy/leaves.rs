@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::node::{Kind, Node};
 use crate::identity::{self, Name};
 
-/// One single value of a policy.
+/// A single value of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leaf {
     /// The path of the value, such as `teams[platform].permission`.
     pub path: String,
-    /// The path in a form that can be compared.
+    /// The path in a form for comparisons.
     pub key: String,
-    /// The path in a form that can be compared, made without the optional fields of identities.
+    /// The path in a form for comparisons, without the optional fields of identities.
     pub open: String,
     /// The line that sets the value.
     pub asked: PolicyLocation,
@@ -26,7 +26,7 @@ pub struct Leaf {
 pub struct ListAt<'a> {
     /// The path of the list, such as `branches[main].protection.restrictions.users`.
     pub path: String,
-    /// The path in a form that can be compared.
+    /// The path in a form for comparisons.
     pub key: String,
     /// The key of the list, such as `users`.
     pub name: String,
@@ -54,7 +54,7 @@ struct Place {
     path: String,
     key: String,
     open: String,
-    /// The key of the list to which the node belongs. If the node is a list, it is the key of the
+    /// The key of the list that the node belongs to. If the node is a list, this is the key of the
     /// node.
     list: String,
 }
@@ -74,7 +74,7 @@ impl Place {
         }
     }
 
-    /// Returns the place of an entry that has a text or an index as its name.
+    /// Returns the place of an entry with a text or an index as its name.
     fn plain(&self, name: &str) -> Self {
         self.item(&Name { written: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
     }
@@ -102,7 +102,7 @@ fn walk<'a>(place: &Place, node: &'a Node, found: &mut Vec<Leaf>, lists: &mut Ve
                 walk(&place.below(key), value, found, lists);
             }
         }
-        // An edit has no value of its own. Only its entries have values.
+        // An edit itself has no value. Only its entries have values.
         Kind::Edit(edit) if edit.entries.as_ref().is_none_or(Vec::is_empty) => {}
         Kind::List(_) | Kind::Edit(_) if !node.items().is_empty() => {
             for (at, item) in node.items().iter().enumerate() {

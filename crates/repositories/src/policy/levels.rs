@@ -1,5 +1,5 @@
-//! Checks the keys of a file. If an unknown key is valid at another level of the file, the hint
-//! names this level.
+//! Checks the keys of a file. An unknown key may be valid at another level of the file. The hint
+//! then names this level.
 
 use super::keys::{REPOSITORY, SECTIONS};
 use super::node::Node;

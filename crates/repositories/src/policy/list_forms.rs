@@ -1,5 +1,5 @@
-//! Reads the forms with which a layer edits a list of the layers of lower rank: `replace`,
-//! `without`, `add` and `null`. The result is a [`ListEdit`], which the merge of layers applies.
+//! Reads the forms that edit a list of lower layers: `replace`, `without`, `add` and `null`. The
+//! result is a [`ListEdit`]. The merge of layers applies it.
 
 use super::keys::ALL_SECTIONS;
 use super::lists::{ENTRIES, list_of, removed};
@@ -9,10 +9,10 @@ use super::rules;
 use super::shape::{Key, Shape};
 use crate::identity;
 
-/// The lists of actors in a branch protection rule. Together they are one list at GitHub.
+/// The lists of actors in a branch protection rule. At GitHub, they are one list.
 pub(super) const ACTORS: [&str; 3] = ["users", "teams", "apps"];
 
-/// Returns a file, or one entry of `first_match`, in which each edit of an inner list is a
+/// Returns a file, or one entry of `first_match`, with each edit of an inner list as a
 /// [`Kind::Edit`]. The lists that can be exclusive or additive stay as they are, because
 /// `layers.rs` also reads their modes.
 pub(super) fn edits(root: &Node) -> Node {
@@ -21,8 +21,8 @@ pub(super) fn edits(root: &Node) -> Node {
     root
 }
 
-/// Returns what a value does to a list, or `None` if the value is the list itself. `item` is the
-/// shape of the entries.
+/// Returns the effect of a value on a list, or `None` if the value is the list itself. `item` is
+/// the shape of the entries.
 pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
     let edit = |drops, without, entries| Kind::Edit(Box::new(ListEdit { drops, without, entries }));
     match &node.kind {
@@ -44,7 +44,7 @@ pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
 }
 
 /// Returns an entry of `without` in the form of an entry of the list. If the author wrote only a
-/// name, it is the value of the first key of an entry.
+/// name, the name is the value of the first key of an entry.
 fn entry(item: &Shape, named: &Node) -> Node {
     match item {
         Shape::Map([first, ..]) if named.is_scalar() => {
@@ -104,8 +104,8 @@ fn within(shape: &Shape, node: &mut Node) {
     }
 }
 
-/// Converts the parameters of a rule. Here, null means that the parameter is not specified, so null
-/// drops a list of the layers of lower rank.
+/// Converts the parameters of a rule. Null here means that the parameter is not specified. It
+/// therefore drops a list of lower layers.
 fn parameters(keys: &[Key], node: &mut Node) {
     for key in keys {
         let Some(value) = node.child(key.name) else { continue };
@@ -118,8 +118,8 @@ fn parameters(keys: &[Key], node: &mut Node) {
     }
 }
 
-/// Applies an edit of the list `checks` to the list `contexts` too, and the other way round,
-/// because they are one list at GitHub.
+/// Applies an edit of the list `checks` also to the list `contexts`, and the other way round. At
+/// GitHub, both are one list.
 fn couple(block: &mut Node) {
     let (checks, contexts) = (block.get("checks").cloned(), block.get("contexts").cloned());
     for (from, name, own) in [(&checks, "contexts", &contexts), (&contexts, "checks", &checks)] {
@@ -143,9 +143,9 @@ fn couple(block: &mut Node) {
     }
 }
 
-/// If a layer sets one of the lists of actors to null, it removes all lists of actors that layers
-/// of lower rank set. At GitHub, these lists are one list: without `users`, `teams` alone would
-/// remove every user.
+/// If a layer sets one of the lists of actors to null, it removes all lists of actors of lower
+/// layers. At GitHub, these lists are one list. Without `users`, `teams` alone would remove every
+/// user.
 fn drop_together(block: &mut Node) {
     let is_null =
         |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
@@ -175,7 +175,7 @@ fn put(block: &mut Node, name: &str, node: Node) {
 }
 
 /// Converts an entry of `without` between the lists `checks` and `contexts`. The list `contexts`
-/// cannot express a check of one certain App.
+/// cannot express that only one certain App may report a check.
 fn other_form(named: &Node) -> Option<Node> {
     if named.text().is_some() {
         let key = Node { kind: Kind::Text("context".to_owned()), ..named.clone() };
@@ -189,7 +189,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
     check_names("", root, problems);
 }
 
-/// Creates the warning about an edit of a list that no file of a lower rank has.
+/// Creates the warning about an edit of a list that no file of lower rank has.
 pub(super) fn nothing_below(path: &str, node: &Node) -> Problem {
     let path = if path.starts_with("webhooks[") { "webhooks" } else { path };
     let text = format!("`{path}`: this has no effect, because no file of a lower rank lists entries there");

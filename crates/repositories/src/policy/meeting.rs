@@ -1,5 +1,5 @@
-//! Decides whether several parts of a policy can reach the same repository. It uses only the files
-//! of the policy, not the repositories.
+//! Decides whether several parts of a policy can reach the same repository. The decision uses only
+//! the files of the policy and not the repositories.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,22 @@ use super::node::Node;
 use super::pattern::Pattern;
 use super::selector::Selector;
 
-/// A part of a policy that applies to a repository either completely or not at all. It is a file
+/// A part of a policy. It applies to a repository either completely or not at all. A part is a file
 /// without its `first_match`, or one entry of `first_match`.
 pub(super) struct Part<'a> {
-    /// The layer that contains the part. `None` if the part only stands for a name that a selector
-    /// mentions.
+    /// The layer that contains the part. `None` if the part only represents a name in a selector.
     pub(super) layer: Option<&'a Layer>,
     /// The index of the entry in `first_match`. `None` if the part is not such an entry.
     pub(super) case: Option<usize>,
     /// The values that the part sets.
     pub(super) root: Option<&'a Node>,
-    /// The conditions under which the part applies. All of them must match.
+    /// The conditions of the part. The part applies if all of them match.
     conditions: Vec<Condition<'a>>,
 }
 
 enum Condition<'a> {
-    /// Matches one repository. It has the name of the file in lower case, and the name that the
-    /// file gives to the repository.
+    /// Matches one repository. The condition has the name of the file in lower case, and the name
+    /// that the file gives to the repository.
     Named(String, Option<&'a str>),
     /// Matches if one of the lists of a suborg matches.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
@@ -32,8 +31,8 @@ enum Condition<'a> {
     Choice(&'a Choice),
 }
 
-/// Returns all parts of the layers, in the order of the layers. After them, it returns a part for
-/// each name that a selector mentions.
+/// Returns all parts of the layers, in the order of the layers. The result also contains a part for
+/// each name in a selector, after the other parts.
 pub(super) fn parts(layers: &[Layer]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut names = BTreeSet::new();
@@ -78,8 +77,8 @@ impl Part<'_> {
         self.single_name().is_some()
     }
 
-    /// Returns the name of the only repository to which the part applies, in lower case. Returns
-    /// `None` if the part can apply to several repositories.
+    /// Returns the name of the repository, in lower case, if the part applies to only one
+    /// repository. Returns `None` if the part can apply to several repositories.
     pub(super) fn single_name(&self) -> Option<&str> {
         match self.conditions.first() {
             Some(Condition::Named(name, _)) => Some(name),
@@ -102,20 +101,20 @@ impl Part<'_> {
 
     /// Returns whether this part certainly reaches every repository that `narrow` reaches.
     pub(super) fn covers(&self, narrow: &Self) -> bool {
-        // A later entry of `first_match` applies only if no earlier entry matches, so it is never
-        // certain.
+        // A later entry of `first_match` applies only if no earlier entry matches. It is therefore
+        // never certain.
         let is_certain = self.case.is_none_or(|case| case == 0);
         let is_implied = |wide: &Condition<'_>| narrow.conditions.iter().any(|own| own.is_within(wide));
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
     }
 
-    /// Returns whether it is certain that the two parts never reach the same repository.
+    /// Returns whether the two parts certainly never reach the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let is_same_layer = match (self.layer, other.layer) {
             (Some(one), Some(two)) => one.file == two.file,
             _ => false,
         };
-        // Of all entries of one `first_match`, only one applies to a repository.
+        // Only one entry of a `first_match` applies to a repository.
         let is_another_case = is_same_layer && self.case.is_some() && other.case.is_some();
         let apart = |one: &Condition<'_>| other.conditions.iter().any(|two| one.is_apart_from(two));
         is_another_case || self.conditions.iter().any(apart)
@@ -135,8 +134,8 @@ fn all_known(own: &[String], wide: &[String]) -> bool {
 }
 
 impl Condition<'_> {
-    /// Returns whether the condition matches a repository with this name, which is in lower case.
-    /// Returns `None` if the name alone does not decide this.
+    /// Returns whether the condition matches a repository with this name. The name is in lower
+    /// case. Returns `None` if the name alone does not decide this.
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),

@@ -48,8 +48,8 @@ fn wrong(at: &Node, text: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text)
 }
 
-/// Returns the logins below a key. `lines` has the line of each login that the file has so far, in
-/// lower case.
+/// Returns the logins below a key. `lines` contains the lines of the file's earlier logins, by
+/// login in lower case.
 fn logins(
     root: &Node,
     key: &str,
@@ -57,7 +57,7 @@ fn logins(
     problems: &mut Vec<Problem>,
 ) -> Vec<String> {
     let Some(list) = root.get(key) else {
-        // Without this error, a file that is being written would look like a file without members.
+        // Without this error, an incompletely written file would look like a file without members.
         problems.push(wrong(root, &format!("the file must have the key `{key}` with a list of logins")));
         return Vec::new();
     };

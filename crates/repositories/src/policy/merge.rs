@@ -12,8 +12,8 @@ pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-/// Merges two values. `list` is the key of the list to which the values belong. If the values are
-/// lists, it is their own key.
+/// Merges two values. `list` is the key of the list that the values belong to. If the values are
+/// lists, `list` is their own key.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     if let Some(least) = over.at_least() {
         return raised(under, over, least);
@@ -21,15 +21,16 @@ fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),
         (Kind::List(_) | Kind::Edit(_), Kind::List(_) | Kind::Edit(_)) => edited(list, under, over),
-        // There is no list from which the layer could remove entries.
+        // There is no list with entries to remove.
         (_, Kind::Edit(edit)) if !edit.drops && edit.entries.is_none() => return under.clone(),
         _ => return over.clone(),
     };
     Node { kind, ..over.clone() }
 }
 
-/// Raises a number of a lower rank to the minimum `least`, which `over` sets. The result is never
-/// less than either of them. If there is no such number, the result is the minimum.
+/// Raises a number of lower rank to the minimum `least`. `over` sets this minimum. The result is
+/// never less than the number or the minimum. If there is no such number, the result is the
+/// minimum.
 fn raised(under: &Node, over: &Node, least: i64) -> Node {
     if under.int().or(under.at_least()).is_some_and(|number| number >= least) {
         return under.clone();
@@ -45,8 +46,7 @@ fn as_edit(node: &Node) -> ListEdit {
     }
 }
 
-/// Returns the list, or the edit of a list, that has the same effect as first `under` and then
-/// `over`.
+/// Returns one list, or one edit of a list, with the same effect as `under` followed by `over`.
 pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     let (mut under, over) = (as_edit(under), as_edit(over));
     if over.drops {
@@ -68,8 +68,9 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
     }
 }
 
-/// Applies the edits that are left in the merged layers: no layer of lower rank has these lists. If
-/// no layer lists an entry of such a list, the list is removed, so that Beadle does not manage it.
+/// Applies the remaining edits in the merged layers. No layer of lower rank has the lists of these
+/// edits. If no layer lists an entry of such a list, the function removes the list. Beadle then
+/// does not manage it.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
         // Without its list, a section with `exclude` would mean an empty list.
@@ -82,8 +83,8 @@ fn is_unmanaged(node: &Node) -> bool {
     matches!(&node.kind, Kind::Edit(edit) if edit.entries.is_none())
 }
 
-/// Applies the edits in a value. Returns true if nothing of the value is left. The value must then
-/// be removed, because an empty block can have a meaning of its own.
+/// Applies the edits in a value. Returns true if nothing of the value is left. The caller must then
+/// remove the value, because an empty block can have its own meaning.
 fn settle_value(node: &mut Node) -> bool {
     if let Kind::Edit(edit) = &mut node.kind {
         match edit.entries.take() {
@@ -141,7 +142,7 @@ pub(super) fn has_edits(node: &Node) -> bool {
     }
 }
 
-/// Returns the list `root` without the entries that the list `removed` contains.
+/// Returns the list `root` without the entries of the list `removed`.
 pub(super) fn without_entries(list: &str, root: &Node, removed: &Node) -> Node {
     let kept = pair_layers(list, removed.items(), root.items()).only_observed;
     Node {

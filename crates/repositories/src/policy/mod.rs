@@ -1,5 +1,4 @@
-//! Reads and checks the files of a policy, and finds out what the policy declares for one
-//! repository.
+//! Reads and checks the files of a policy. Determines what the policy declares for one repository.
 
 mod assertions;
 mod checks;
@@ -96,7 +95,7 @@ pub use waivers_file::WAIVERS;
 pub(crate) use wants::WHEN_MISSING;
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
 
-/// Gives tests access to the description of the policy's files, from which they generate files.
+/// Gives tests access to the description of the policy's files. The tests generate files from it.
 #[cfg(test)]
 pub(crate) mod described {
     pub(crate) use super::keys::{LAYER, REPO, REPOSITORY, SETTINGS, SUBORG};

@@ -1,19 +1,19 @@
 //! The key `validator.pattern`, a regular expression for the names of repositories. As in
-//! safe-settings, it can match any part of a name, and upper and lower case matter.
+//! safe-settings, the expression can match any part of a name, and the case of letters matters.
 
 use regex::{Regex, RegexBuilder};
 
 use super::node::Node;
 use super::pattern::short;
 
-/// The section that has the pattern.
+/// The section that contains the pattern.
 pub(crate) const SECTION: &str = "validator";
 
 /// The maximum size of a compiled pattern, in bytes.
 const SIZE: usize = 1 << 20;
 
-/// The pattern that was compiled last, with its text. Thousands of repositories mostly have the
-/// same pattern, and to compile it takes longer than to match it.
+/// The last compiled pattern, with its text. Thousands of repositories usually have the same
+/// pattern, and its compilation takes longer than a match.
 #[derive(Default)]
 pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 
@@ -29,8 +29,8 @@ impl LastPattern {
     }
 }
 
-/// Returns why a name does not match the pattern of the section. Returns `None` if the name matches,
-/// or if the section has no pattern.
+/// Returns why a name does not match the pattern of the section. Returns `None` if the name
+/// matches, or if the section has no pattern.
 pub(crate) fn mismatch(section: &Node, name: &str, last: &mut LastPattern) -> Option<String> {
     let pattern = section.get("pattern")?;
     let text = pattern.text()?;

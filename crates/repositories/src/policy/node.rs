@@ -15,7 +15,7 @@ use super::problem::Problem;
 pub struct Node {
     /// The file and line of the value.
     pub asked: PolicyLocation,
-    /// The column in which the value begins. The first column is 1.
+    /// The column of the value's first character. The first column is 1.
     pub column: u32,
     /// The value itself.
     pub kind: Kind,
@@ -28,36 +28,37 @@ pub enum Kind {
     Null,
     /// A key without a value.
     Blank,
-    /// `true` or `false`. `yes` and `on`, which are booleans in YAML 1.1, are strings here.
+    /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, they are booleans.
     Bool(bool),
     /// A whole number in the usual spelling. A number with another spelling, such as `0042`, `1.50`
-    /// or `1e3`, is a string. So a property, a label or a version keeps the spelling of the file.
+    /// or `1e3`, is a string. A property, a label or a version therefore keeps the spelling of the
+    /// file.
     Int(i64),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A block of keys and values, in the order of the file. A key is also a node, because it has a
-    /// line.
+    /// A block of keys and values, in the order of the file. A key is a node too, because it also
+    /// has a line.
     Map(Vec<(Node, Node)>),
-    /// How a layer changes a list that the layers of lower rank set. `list_forms.rs` makes this
-    /// kind, and the merge of the layers applies it. A parsed file has a block of keys instead.
+    /// A layer's change of a list that lower layers set. `list_forms.rs` creates this kind. The
+    /// merge of the layers applies it. A parsed file contains a block of keys in its place.
     Edit(Box<ListEdit>),
 }
 
-/// How a layer changes a list that the layers of lower rank set.
+/// A layer's change of a list that lower layers set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListEdit {
-    /// True if the layer drops the list of the layers of lower rank.
+    /// True if the layer drops the list of lower layers.
     pub drops: bool,
-    /// The entries that the layer removes from the list of the layers of lower rank.
+    /// The entries that the layer removes from the list of lower layers.
     pub without: Vec<Node>,
-    /// The entries that the layer adds or overrides. `None` if the layer lists no entries. With
-    /// `drops`, Beadle then does not manage the list.
+    /// The entries that the layer adds or overrides. `None` if the layer lists no entries. If
+    /// `drops` is also true, Beadle then does not manage the list.
     pub entries: Option<Vec<Node>>,
 }
 
-/// The key with which a layer raises a number to a minimum.
+/// The key that raises a number to a minimum.
 pub(crate) const AT_LEAST: &str = "at_least";
 
 /// Returns the minimum if a value has the form `{ at_least: N }`.
@@ -66,8 +67,8 @@ pub(crate) fn at_least(value: &Value) -> Option<i64> {
 }
 
 impl Node {
-    /// Parses one document. A duplicate key is an error. Aliases that would make the document
-    /// extremely large are an error too.
+    /// Parses one document. A duplicate key is an error. Aliases are an error too if they would
+    /// make the document extremely large.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
         // The document has no value, for example because it contains only comments.
@@ -82,13 +83,13 @@ impl Node {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
             strict_booleans: true,
             with_snippet: false,
-            // If this were true, the parser would collect the comments before a value, and would
-            // fail at the 33rd comment.
+            // With `true`, the parser would collect the comments before a value and fail at the
+            // 33rd comment.
             emit_comments: false,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
-            // A colour such as `12e456` looks like a number that is too large, so it must be passed
-            // on as text.
+            // A colour such as `12e456` looks like a number that is too large. The parser must
+            // therefore return it as text.
             non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         };
         let lines: Vec<&str> = text.split('\n').collect();
@@ -96,9 +97,9 @@ impl Node {
         parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            // The library's message repeats the place of the error, and has hints about the options
-            // of the library, which do not help the author of the policy. So both are removed from
-            // the message.
+            // The library's message repeats the place of the error. It also has hints about the
+            // library's options, which do not help the author of the policy. Beadle therefore
+            // removes both from the message.
             let message = text.lines().next().unwrap_or_default();
             let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
                 .iter()
@@ -139,8 +140,8 @@ impl Node {
         matches!(self.kind, Kind::Null | Kind::Blank)
     }
 
-    /// Returns the items if the value is a list, otherwise no items. If a layer edits a list, the
-    /// items are the entries that the layer adds or overrides.
+    /// Returns the items if the value is a list. For any other value, returns no items. If a layer
+    /// edits a list, the items are the entries that the layer adds or overrides.
     pub fn items(&self) -> &[Node] {
         match &self.kind {
             Kind::List(items) => items,
@@ -154,12 +155,12 @@ impl Node {
         self.get(AT_LEAST).filter(|_| self.entries().len() == 1)?.int()
     }
 
-    /// Returns the keys and values if the value is a map, otherwise nothing.
+    /// Returns the keys and values if the value is a map. For any other value, returns nothing.
     pub fn entries(&self) -> &[(Node, Node)] {
         if let Kind::Map(entries) = &self.kind { entries } else { &[] }
     }
 
-    /// Returns the value of a key, if the value is a map that has the key.
+    /// Returns the value of a key if the value is a map with this key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
@@ -172,7 +173,7 @@ impl Node {
         Self { kind: Kind::Map(kept.cloned().collect()), ..self.clone() }
     }
 
-    /// Returns a copy of the map in which an existing key has another value.
+    /// Returns a copy of the map with another value for an existing key.
     #[must_use]
     pub fn with(&self, key: &str, value: &Self) -> Self {
         let Kind::Map(entries) = &self.kind else { return self.clone() };
@@ -183,12 +184,12 @@ impl Node {
         Self { kind: Kind::Map(entries.collect()), ..self.clone() }
     }
 
-    /// Returns the strings in a list. Other items are skipped.
+    /// Returns the strings in a list. The function skips other items.
     pub fn texts(&self) -> Vec<String> {
         self.items().iter().filter_map(|item| item.text().map(str::to_owned)).collect()
     }
 
-    /// Returns the value as JSON. The result does not contain the lines.
+    /// Returns the value as JSON. The result does not contain the lines of the values.
     pub fn json(&self) -> Value {
         match &self.kind {
             Kind::Null | Kind::Blank => Value::Null,
@@ -225,19 +226,19 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// A number that is not a small whole number, as the parser returns it.
+    /// A number as the parser returns it, if it is not a small whole number.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-/// Returns the text of a file from a value to the end of the line.
+/// Returns the text of the file from the start of a value to the end of the line.
 fn from_value(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
     let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();
     if rest.peek() == Some(&'&') {
-        // The value can have an anchor. The name of the anchor comes before the value.
+        // The value can have an anchor before it. The loop skips the name of the anchor.
         while rest.next_if(|c| *c != ' ').is_some() {}
         while rest.next_if_eq(&' ').is_some() {}
     }
@@ -253,7 +254,7 @@ fn is_word(at: &serde_saphyr::Location, lines: &[&str]) -> bool {
     word.is_some_and(|word| ["null", "Null", "NULL", "~"].contains(&word))
 }
 
-/// Returns a number as it is written in the file.
+/// Returns a number in the spelling of the file.
 fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let rest = from_value(at, lines)?;
     let text: String =
@@ -262,7 +263,7 @@ fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
 }
 
 fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
-    // The parser knows no place of some values that it makes itself.
+    // The parser creates some values itself and has no place for them.
     let (line, column) = (small(raw.referenced.line()).max(1), small(raw.referenced.column()).max(1));
     let asked = PolicyLocation { file: file.clone(), line };
     let kind = match raw.value {
@@ -409,8 +410,8 @@ mod tests {
         for text in ["", "\u{feff}", "# a\r# b\r", "---\r\n# a\r\n"] {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
-        // It does not matter how the parser reads this line. But the file must not count as a file
-        // that has only comments.
+        // The parser may read this line in any way. However, the file must not count as a file with
+        // only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

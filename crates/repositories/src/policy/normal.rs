@@ -1,10 +1,10 @@
-//! Converts fields to one normal form when a file is read. So all other code needs to know only one
-//! form of each field.
+//! Converts fields to one normal form when a file is read. All other code therefore needs to know
+//! only one form of each field.
 //!
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
-//! - `null` as the description of a label becomes an empty text, as GitHub shows a label without a
-//!   description.
-//! - A file in repos/ that has `repository.oldname` gets `repository.name`: the name of the file.
+//! - `null` as the description of a label becomes an empty text. GitHub also shows a label without
+//!   a description in this form.
+//! - A file in repos/ with `repository.oldname` gets `repository.name`, with the name of the file.
 //! - `archived: false` in a file for several repositories becomes null.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties` becomes `{ Team: [a] }`.
 
@@ -34,7 +34,7 @@ pub(super) fn normal(root: &Node) -> Node {
     root
 }
 
-/// Calls `change` for each entry of a section's list. The list can also be in a block with
+/// Calls `change` for each entry of a section's list. The list can also be inside a block, in
 /// `include`, `exclusive` or `additive`.
 pub(super) fn each(root: &mut Node, section: &str, mut change: impl FnMut(&mut Node)) {
     let Some(node) = root.child(section) else { return };
@@ -74,8 +74,8 @@ impl Node {
 }
 
 /// Replaces `archived: false` with null in a layer for several repositories. The null still
-/// overrides `archived: true` of a layer of lower rank, but Beadle unarchives no repository because
-/// of it.
+/// overrides `archived: true` of a lower layer. However, Beadle unarchives no repository because of
+/// it.
 pub(super) fn unarchives_nothing(root: &mut Node) {
     let archived = root.child("repository").and_then(|repository| repository.child("archived"));
     if let Some(archived) = archived.filter(|archived| archived.bool() == Some(false)) {
@@ -83,8 +83,8 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
-/// Adds `repository.name` with the name of the file, if the file has `oldname` and no `name`. So
-/// the repository with the former name gets the name of the file.
+/// Adds `repository.name` with the name of the file if the file has `oldname` and no `name`. The
+/// repository with the former name therefore gets the name of the file.
 pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     let Some(repository) = root.child("repository") else { return };
     let Some(old) = repository.get("oldname").filter(|_| repository.get("name").is_none()).cloned() else {
@@ -96,15 +96,15 @@ pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     }
 }
 
-/// Returns whether Beadle must not change the bypass actors of a ruleset at GitHub. This is so if
-/// the policy names an actor without its id.
+/// Returns whether Beadle must not change the bypass actors of a ruleset at GitHub. Beadle must not
+/// change them if the policy names an actor without its id.
 pub(crate) fn leaves_actors(ruleset: &Node) -> bool {
     let actors = ruleset.get("bypass_actors").map(Node::items).unwrap_or_default();
     actors.iter().any(|actor| actor.get("name").is_some())
 }
 
-/// Converts the entries of `suborgproperties` to the form of safe-settings, in which the name of
-/// the property is the key.
+/// Converts the entries of `suborgproperties` to the form of safe-settings. In this form, the name
+/// of the property is the key.
 pub(super) fn suborg_properties(list: &Node) -> Node {
     let entry = |item: &Node| {
         let name = ["property_name", "name"].into_iter().find_map(|key| item.get(key));

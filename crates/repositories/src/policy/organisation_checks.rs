@@ -1,4 +1,5 @@
-//! Checks the sections of the organisation itself for rules that their shapes cannot express.
+//! Checks the sections of the organisation itself against the rules that their shapes cannot
+//! express.
 
 use super::keys::ORGANIZATION;
 use super::lists::list_of;
@@ -56,7 +57,7 @@ fn error(node: &Node, text: String) -> Problem {
     Problem::error(node.asked.clone(), node.column, text)
 }
 
-/// Returns why the claims of a subject are invalid, if they are.
+/// Returns why the claims of a subject are invalid, or `None` if they are valid.
 fn subject(claims: &Node) -> Option<&'static str> {
     let texts = claims.texts();
     let is_twice = |(at, claim): (usize, &String)| texts[..at].contains(claim);
@@ -92,7 +93,7 @@ fn creation(section: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks that an entry lists workflows only if they restrict the group of runners. GitHub ignores
-/// the list otherwise.
+/// the list in all other cases.
 fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     let is_open = item.get("restricted_to_workflows").and_then(Node::bool) == Some(false);
     if let Some(node) = item.get("selected_workflows").filter(|node| is_open && !node.items().is_empty()) {
@@ -115,8 +116,8 @@ fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks a list: the form of its block, the keys that its entries must have, and that no entry is
-/// there twice.
+/// Checks a list: the form of its block and the required keys of its entries. Also checks that each
+/// entry appears only once.
 fn list(path: &str, name: &str, required: &[&str], node: &Node, problems: &mut Vec<Problem>) {
     if matches!(node.kind, Kind::Map(_)) && node.entries().len() != 1 {
         problems.push(error(node, format!("`{path}` must have exactly one of `exclusive` and `additive`")));
@@ -154,7 +155,7 @@ fn definition(property: &Node) -> Option<&'static str> {
     }
 }
 
-/// Returns whether a key has the shape of a list of the section `organization`.
+/// Returns whether a key has the shape of a list in the section `organization`.
 fn is_list(shape: &Shape) -> bool {
     matches!(shape, Shape::Either(Shape::List(_), Shape::Map(_)))
 }

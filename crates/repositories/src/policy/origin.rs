@@ -1,4 +1,4 @@
-//! The place in Git from which a policy comes.
+//! The place of a policy in Git.
 
 use beadle_engine::PolicyLocation;
 use beadle_github::Commit;
@@ -11,13 +11,13 @@ const DIGITS: usize = 12;
 /// The first part of the path of every file of a base.
 pub const BASE: &str = "base/";
 
-/// Returns the rank of a file of a base that sets no rank itself. It is lower than the ranks of the
-/// organisation's own files.
+/// Returns the rank of a base's file if the file itself sets no rank. It is lower than the ranks of
+/// the organisation's own files.
 pub(super) fn base_rank(kind: FileKind) -> i64 {
     if kind == FileKind::Settings { -200 } else { -100 }
 }
 
-/// The commit that has the files of a policy.
+/// The commit with the files of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyOrigin {
     /// The repository, as `owner/name`.

@@ -10,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use super::node::Node;
 use super::problem::{Problem, Severity};
 
-/// A glob or a regular expression, with the text from which it was parsed.
+/// A glob or a regular expression, with its original text.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
@@ -23,9 +23,9 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows only the text of the pattern. The matcher would also show its caches, and these change
-/// with each use. Beadle uses this output to remember selectors between runs, so the output must
-/// not change.
+/// Shows only the text of the pattern. The matcher would also show its caches. The caches change
+/// with each use. Beadle uses this output to remember selectors between runs. The output must
+/// therefore not change.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -50,8 +50,8 @@ impl Pattern {
     }
 
     /// Parses a glob or a regular expression. If the text can only be a regular expression, it is
-    /// parsed as one, and it can match any part of a name. `restrictedRepos` of safe-settings works
-    /// in the same way.
+    /// parsed as a regular expression. It can then match any part of a name. `restrictedRepos` of
+    /// safe-settings works in the same way.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }
@@ -88,8 +88,7 @@ impl Pattern {
         (is_glob && !self.text.contains(META)).then(|| self.text.to_lowercase())
     }
 
-    /// Returns the text with which every matching name begins, and the text with which it ends,
-    /// both in lower case.
+    /// Returns the common beginning and the common end of all matching names, both in lower case.
     fn ends(&self) -> (String, String) {
         if matches!(self.matcher, Matcher::Regex(_)) {
             return (String::new(), String::new());
@@ -134,7 +133,7 @@ impl Pattern {
         })
     }
 
-    /// Returns whether it is certain that the two patterns never match the same name.
+    /// Returns whether the two patterns certainly never match the same name.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         match (self.literal(), other.literal()) {
             (Some(name), _) => !other.is_match(&name),
@@ -208,7 +207,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Parses the patterns in a list. An invalid pattern is reported and is not in the result.
+/// Parses the patterns in a list. The function reports an invalid pattern and leaves it out.
 pub(crate) fn patterns(
     list: &Node,
     make: fn(&str) -> Result<Pattern, String>,
@@ -226,9 +225,9 @@ pub(crate) fn patterns(
 }
 
 /// Parses the globs in a list of a selector. Reports the globs that are probably meant as regular
-/// expressions, because such a selector reaches other repositories than its author expects.
+/// expressions. Such a selector reaches other repositories than the author expects.
 pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
-    // With `*`, the list matches every name, whatever its other entries mean.
+    // With `*`, the list matches every name. The other entries then do not matter.
     let matches_all = list.items().iter().any(|item| item.text() == Some("*"));
     for item in list.items().iter().filter(|_| !matches_all) {
         if let Some(text) = item.text()
@@ -272,7 +271,7 @@ pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<cha
 /// Returns what a regular expression means if it is read as a glob. Returns `None` if the text is
 /// probably a glob.
 fn regex_as_glob(text: &str) -> Option<String> {
-    // In a glob, `[^ab]` stands for a character other than these.
+    // In a glob, `[^ab]` matches any character except these.
     let is_anchored = text.replace("[^", "[").contains(['^', '$']);
     if is_anchored {
         return Some("`^` and `$` are ordinary characters: it matches no name".to_owned());
@@ -288,8 +287,8 @@ fn regex_as_glob(text: &str) -> Option<String> {
     text.contains('\\').then(|| "`\\` only marks the next character as an ordinary one".to_owned())
 }
 
-/// Returns the glob for a regular expression with an anchor, if the expression has only names,
-/// `.*` and `\.`. Without an anchor, it is not certain that the text is a regular expression.
+/// Returns the glob for a regular expression with an anchor. The expression must contain only
+/// names, `.*` and `\.`. Without an anchor, the text may not be a regular expression.
 fn glob_of_regex(text: &str) -> Option<String> {
     let (start, text) = text.strip_prefix('^').map_or(("*", text), |rest| ("", rest));
     let (text, end) = text.strip_suffix('$').map_or((text, "*"), |rest| (rest, ""));

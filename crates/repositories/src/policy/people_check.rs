@@ -1,5 +1,5 @@
-//! Finds people whom `teams.yml` names although `members.yml` does not have them. A person who
-//! leaves the organisation is then reported in each team that still names the person.
+//! Finds people in `teams.yml` who are not in `members.yml`. If a person leaves the organisation,
+//! each team that still names the person is then reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::teams_file::TEAMS;
 
-/// Returns a warning for each login of a team that is not a declared member. `sources` has the texts
-/// of the policy's files.
+/// Returns a warning for each login in a team that is not a declared member. `sources` contains the
+/// texts of the policy's files.
 pub(super) fn strangers(sources: &BTreeMap<String, String>) -> Vec<Problem> {
     let (Some(teams), Some(members)) = (sources.get(TEAMS), sources.get(MEMBERS)) else { return Vec::new() };
-    // Other checks report a file that cannot be read.
+    // Other checks report unreadable files.
     let (Ok(teams), Ok(declared)) = (Node::parse(TEAMS, teams), read_members(MEMBERS, members)) else {
         return Vec::new();
     };

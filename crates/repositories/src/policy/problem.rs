@@ -17,10 +17,10 @@ pub enum Severity {
     Warning,
 }
 
-/// The key whose value may be a secret. An excerpt does not show this value.
+/// The key with a value that may be a secret. An excerpt does not show this value.
 const SECRET: &str = "secret";
 
-/// What an excerpt shows in place of a value that may be a secret.
+/// The text in an excerpt in place of a value that may be a secret.
 const NOT_SHOWN: &str = "(not shown)";
 
 /// The maximum width of an excerpt, in characters.
@@ -102,8 +102,9 @@ impl Problem {
     }
 }
 
-/// Returns a line of a file as an excerpt may show it, by its position in the file. The author may
-/// have written a secret itself instead of its name, and the secret must not get into a log.
+/// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
+/// file. The author may have written a secret itself in place of its name. The secret must not get
+/// into a log.
 fn shown(source: &str, at: usize) -> Option<String> {
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {
@@ -125,14 +126,14 @@ fn secret_in(line: &str) -> Option<usize> {
     })
 }
 
-/// Returns whether a line can belong to the value of a key `secret` in an earlier line: it is
-/// indented more than the key, and so is each line between them.
+/// Returns whether a line can belong to the value of a key `secret` in an earlier line. This line
+/// and each line in between must be indented more than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();
     for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
-        // The first line is the one of the finding.
+        // The first line is the line of the finding.
         if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
             return true;
         }
@@ -147,7 +148,7 @@ fn is_below_secret(source: &str, at: usize) -> bool {
 /// Returns the known name that is most similar to a wrong name. Returns `None` if no known name is
 /// similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No known name is this long, and comparing long texts takes much time.
+    // No known name is this long, and a comparison of long texts takes much time.
     if name.len() > EXCERPT {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Finds layers that select repositories by a value that the policy itself sets. With such a layer,
-//! an apply can change which repositories the layer reaches, and each apply may change something
-//! again. All findings are warnings, because some of these policies change nothing more after one
+//! an apply can change which repositories the layer reaches. Each apply may then change something
+//! again. All findings are warnings, because some of these policies cause no more changes after one
 //! apply.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use super::lists::{entries, list_of, removed};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
-/// A kind of value by which layers can select repositories.
+/// A kind of value that layers can select by.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fact {
     Visibility,
@@ -19,7 +19,7 @@ pub(super) enum Fact {
 }
 
 impl Fact {
-    /// Returns the sections that can set the value. `disable_plugins` can disable them.
+    /// Returns the sections that can set the value. `disable_plugins` can disable these sections.
     fn sections(&self) -> &'static [&'static str] {
         match self {
             Self::Visibility => &["repository"],
@@ -35,38 +35,38 @@ impl Fact {
     }
 }
 
-/// A condition by which a file selects repositories. It is about one kind of value.
+/// A condition of a file's selector. The condition is about one kind of value.
 pub(super) struct Pick<'a> {
     pub(super) fact: Fact,
     /// The values that match the condition.
     values: Vec<String>,
     /// The place of the condition in the file.
     pub(super) at: &'a Node,
-    /// True if the condition is in `except`. If it is, the file reaches only repositories that have
-    /// none of the values.
+    /// True if the condition is in `except`. The file then reaches only repositories with none of
+    /// the values.
     pub(super) is_excepted: bool,
 }
 
-/// Sections of a file that apply together, and the conditions under which they apply.
+/// Sections of a file that apply together, and the conditions for them.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
     root: &'a Node,
 }
 
-/// What some sections of a file do to a condition.
+/// The effect of some sections of a file on a condition.
 pub(super) struct Effect<'a> {
-    /// True if a repository matches the condition after Beadle applied the sections.
+    /// True if a repository matches the condition after Beadle has applied the sections.
     pub(super) matches: bool,
-    /// The place in the file that has this effect.
+    /// The place in the file with this effect.
     pub(super) at: &'a Node,
     /// True if the sections set the value. If it is false, a list removes the value.
     pub(super) is_written: bool,
 }
 
-/// Finds files whose own values change which repositories they select, and groups of files that
-/// change each other's selections in a circle. `files` are the parsed files. `disabled` are the
-/// sections that Beadle does not apply.
+/// Finds files with values that change the file's own selection. Also finds groups of files that
+/// change each other's selections in a circle. `files` contains the parsed files. `disabled`
+/// contains the sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
@@ -74,7 +74,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     // the second part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
-    // Most files of a large policy are in repos/, and select by no value.
+    // Most files of a large policy are in repos/ and do not select by a value.
     let readers: Vec<(usize, &Part<'_>)> =
         parts.iter().enumerate().filter(|(_, part)| !part.picks.is_empty()).collect();
     for (at, writer) in parts.iter().enumerate() {
@@ -82,7 +82,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
             for pick in reader.picks.iter().filter(|pick| !pick.fact.is_disabled(disabled)) {
                 let Some(effect) = effect(writer.root, pick) else { continue };
                 let applies = effect.matches != pick.is_excepted;
-                // A file that has no selector always applies, so it cannot be in a circle.
+                // A file without a selector always applies, so it cannot be in a circle.
                 let is_other = writer.file != reader.file && !writer.picks.is_empty();
                 if at == place {
                     let is_kept = applies || (!effect.is_written && is_listed(files, pick));
@@ -114,7 +114,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file whose own values change which repositories it selects.
+/// Creates the warning about a file with values that change the file's own selection.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",
@@ -127,7 +127,7 @@ fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     problem.hint("change the selector, or select by a value that the file does not set")
 }
 
-/// Returns whether part `from` decides whether part `to` applies. It can do this directly, or
+/// Returns whether part `from` decides whether part `to` applies. The decision can be direct or
 /// through other parts.
 fn leads(decides: &[(usize, usize)], from: usize, to: usize) -> bool {
     let mut reached = vec![from];
@@ -151,8 +151,8 @@ fn parts<'a>(file: &'a str, root: &'a Node) -> Vec<Part<'a>> {
     parts
 }
 
-/// Returns the conditions under which a file applies, or under which one entry of its `first_match`
-/// applies. `case` is the index of the entry.
+/// Returns the conditions of a file, or of one entry of its `first_match`. `case` is the index of
+/// the entry.
 pub(super) fn picks(root: &Node, case: Option<usize>) -> Vec<Pick<'_>> {
     let mut picks = chosen(root);
     picks.extend(of_suborg(root));
@@ -202,8 +202,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     picks
 }
 
-/// Returns the condition of a suborg that has exactly one list. If there are several lists, a
-/// repository needs to match only one of them, so no single list decides.
+/// Returns the condition of a suborg with exactly one list. If there are several lists, a
+/// repository needs to match only one of them. No single list then decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -221,8 +221,8 @@ fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     }
 }
 
-/// Returns what some sections do to a condition, or `None` if they do not change whether a
-/// repository matches.
+/// Returns the effect of some sections on a condition. Returns `None` if they do not change whether
+/// a repository matches.
 pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> {
     let is_picked = |text: &str| pick.values.iter().any(|value| value.eq_ignore_ascii_case(text));
     let written = |at: &'a Node, matches: bool| Effect { matches, at, is_written: true };
@@ -246,8 +246,8 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
         }
         Fact::Team => {
             let list = root.get("teams")?;
-            // An entry with `include` or `exclude` applies only to some repositories, so its effect
-            // is not certain.
+            // An entry with `include` or `exclude` applies only to some repositories. Its effect is
+            // therefore not certain.
             let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
             let item = team(root, pick);
             if item.is_some_and(for_some) { None } else { listed(list, item, &is_picked) }
@@ -260,9 +260,9 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
             };
             let item = entries(root, "custom_properties").iter().find(|item| name(item));
             match item.and_then(|item| item.get("value")) {
-                // The value depends on a file of a lower rank.
+                // The value depends on a file of lower rank.
                 Some(value) if !removed(value).is_empty() => None,
-                // For the values of a property, upper and lower case matter.
+                // For the values of a property, the case of letters matters.
                 Some(value) => {
                     let value = list_of(value);
                     let matches = texts(value).iter().any(|text| pick.values.contains(text));
@@ -274,7 +274,7 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
     }
 }
 
-/// Returns the entry of a team that the condition names, if the sections contain one.
+/// Returns the sections' entry for a team that the condition names, if there is one.
 fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     entries(root, "teams").iter().find(|item| {
         let name = item.get("name").and_then(Node::text);
@@ -282,9 +282,9 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns what a list does to a condition. `item` is the entry of the list that has the selected
-/// value, if there is one. `is_picked` returns whether the condition selects a name. If the list is
-/// null, it removes nothing.
+/// Returns the effect of a list on a condition. `item` is the list's entry with the selected value,
+/// if there is one. `is_picked` returns whether the condition selects a name. If the list is null,
+/// it removes nothing.
 fn listed<'a>(
     list: &'a Node,
     item: Option<&'a Node>,
@@ -302,8 +302,8 @@ fn listed<'a>(
     }
 }
 
-/// Returns whether any file adds a value that the condition names, or makes the list additive. The
-/// value is then not removed.
+/// Returns whether any file adds a value of the condition, or makes the list additive. Beadle then
+/// does not remove the value.
 pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {
         Fact::Visibility => return false,
@@ -318,8 +318,8 @@ pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool
             root.get(section)
         };
         let mut additive = super::layers::plugins(root, "additive_plugins").into_iter();
-        // An entry of the team counts even if it has `include` or `exclude`, because it may apply
-        // to the repository.
+        // An entry of the team counts even with `include` or `exclude`, because it may apply to the
+        // repository.
         let has_team = pick.fact == Fact::Team && team(root, pick).is_some();
         has_team
             || list.is_some_and(|list| list.get("additive").is_some())
@@ -340,7 +340,8 @@ mod tests {
         found_without(files, &[])
     }
 
-    /// Returns the warnings about files. `disabled` are the sections that Beadle does not apply.
+    /// Returns the warnings about files. `disabled` contains the sections that Beadle does not
+    /// apply.
     fn found_without(files: &[(&str, &str)], disabled: &[&str]) -> Vec<(Severity, String)> {
         let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
         let files: BTreeMap<String, Node> =

@@ -9,8 +9,8 @@ use super::problem::{Problem, Severity};
 pub(super) struct Restricted {
     /// Beadle skips the repositories that match one of these patterns.
     excluded: Vec<Pattern>,
-    /// Beadle skips the repositories that match none of these patterns. So it skips every repository
-    /// if the list is empty. `None` if the file has no such list.
+    /// Beadle skips the repositories that match none of these patterns. If the list is empty,
+    /// Beadle therefore skips every repository. `None` if the file has no such list.
     included: Option<Vec<Pattern>>,
 }
 
@@ -101,7 +101,7 @@ fn idle(include: &Node, excluded: &[Pattern]) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    /// Returns what the value of the key restricts, and the lines and messages of the findings.
+    /// Returns the restricted repositories, and the lines and messages of the findings.
     fn read(value: &str) -> (Restricted, Vec<(u32, String)>) {
         let value = Node::parse("deployment-settings.yml", value).unwrap();
         let mut problems = Vec::new();

@@ -24,9 +24,9 @@ pub(super) struct Violation<'a> {
     pub(super) why: String,
 }
 
-/// Finds the layers that break a rule. The files alone do not show all layers that reach a
-/// repository, so a layer is compared with the layers that certainly reach the same repositories.
-/// `layers` must be sorted by rank. `disabled` are the sections that Beadle does not apply.
+/// Finds the layers that break a rule. The files alone do not show all layers of a repository. A
+/// layer is therefore compared with the layers that certainly reach the same repositories. `layers`
+/// must be sorted by rank. `disabled` contains the sections that Beadle does not apply.
 pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     if !rules.iter().any(|rule| rule.is_about_layers) {
@@ -54,8 +54,8 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
         let base = merged(below.iter().map(|(_, root)| root));
         for violation in of_layer(rules, base.as_ref(), &own) {
             let problem = Problem::error(violation.asked, violation.column, violation.why);
-            // An entry of `first_match` also contains the values of its file, so the same problem
-            // can occur twice.
+            // An entry of `first_match` also contains the values of its file. The same problem can
+            // therefore occur twice.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
@@ -64,8 +64,8 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
     problems
 }
 
-/// Returns whether a layer overrides others. The lowest layer that reaches every repository, which
-/// is `settings.yml`, overrides nothing. `layers` must be sorted by rank.
+/// Returns whether a layer overrides other layers. The lowest layer that reaches every repository
+/// overrides nothing. This layer is `settings.yml`. `layers` must be sorted by rank.
 pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
     let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
     lowest.is_none_or(|lowest| lowest.file != file)
@@ -82,7 +82,8 @@ fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
     Some(without_plugins(&if is_case { merge(&own, root) } else { own }, disabled))
 }
 
-/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by rank.
+/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by
+/// rank.
 pub(super) fn merged<'a>(roots: impl Iterator<Item = &'a Node>) -> Option<Node> {
     let root = roots.fold(None, |under: Option<Node>, over| {
         Some(match under {
@@ -101,8 +102,8 @@ fn is_about(rule: &PolicyRule, root: &Node) -> bool {
     rule.sections.is_empty() || rule.sections.iter().any(|section| root.get(section).is_some())
 }
 
-/// Checks a layer against the rules about layers. `base` are the merged values of the layers of
-/// lower rank. A rule applies only if the layer sets a section that the rule names.
+/// Checks a layer against the rules about layers. `base` contains the merged values of the lower
+/// layers. A rule applies only if the layer sets a section that the rule names.
 pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &Node) -> Vec<Violation<'a>> {
     let mut found = Vec::new();
     let mut resolved = None;
@@ -121,8 +122,8 @@ pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &N
     found
 }
 
-/// Checks the entries of a list one by one. `values` are the values of the layers of lower rank,
-/// the values of the layer, and both merged.
+/// Checks the entries of a list one by one. `values` contains the values of the lower layers, the
+/// values of the layer, and the merge of both.
 fn of_entries<'a>(
     rule: &'a PolicyRule,
     list: &str,
@@ -175,7 +176,7 @@ fn judged<'a>(rule: &'a PolicyRule, values: &Value, at: &Node) -> Option<Violati
     Some(Violation { rule, asked: place.asked.clone(), column: place.column, why })
 }
 
-/// Returns the value that the rule names in a block. If the block has no such value, returns the
+/// Returns the value in a block that the rule names. If the block has no such value, returns the
 /// block.
 fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     let mut found = rule.paths.iter().rev().filter_map(|path| {
@@ -190,8 +191,9 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     found.next().unwrap_or(at)
 }
 
-/// Returns a value as the rules see it. A minimum is its number, because Beadle keeps a live number
-/// that is equal to it. As a block, it would be greater than every number.
+/// Returns a value in the form for rules. A minimum becomes its number, because Beadle keeps a live
+/// number that is equal to the minimum. In the form of a block, a minimum would be greater than
+/// every number.
 fn seen(node: &Node) -> Value {
     let mut value = node.json();
     minimums(&mut value);

@@ -15,17 +15,18 @@ use super::node::{Kind, Node};
 use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
 
-/// The environment that evaluates rules. Values are often missing in a policy, so a path that leads
-/// to no value is not an error. The check of the file refuses names that no policy can have.
+/// The environment that evaluates rules. Values are often missing in a policy. A path without a
+/// value is therefore not an error. The check of the file refuses names that cannot be in a policy.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
-/// The variables of a rule: the values of the layers of lower rank, the values of the layer itself,
-/// and both merged. In a rule that names only `resolved`, this variable has all merged values of a
+/// The variables of a rule: the values of the lower layers, the values of the layer itself, and the
+/// merge of both. If a rule names only `resolved`, this variable contains all merged values of a
 /// repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
-/// The variables of rules about layers. A rule that names one of them is not about repositories.
+/// The variables of rules about layers. A rule with one of these variables is not about
+/// repositories.
 const OF_LAYERS: [&str; 2] = ["base", "override"];
 
 /// One rule of the policy.
@@ -35,10 +36,10 @@ pub struct PolicyRule {
     pub name: String,
     /// The line of the rule.
     pub asked: PolicyLocation,
-    /// What the author of the rule says about a violation.
+    /// The author's message about a violation.
     pub message: String,
-    /// The list whose entries the rule checks one by one. `None` if the rule checks all values
-    /// together.
+    /// The list with the entries that the rule checks one by one. `None` if the rule checks all
+    /// values together.
     pub(super) each: Option<String>,
     /// True if the rule is about the values of a layer. If it is false, the rule is about the
     /// merged values of a repository.
@@ -81,8 +82,8 @@ impl Condition {
 }
 
 impl PolicyRule {
-    /// Returns why values break the rule, or `None` if they meet it. `values` has the variables of
-    /// the rule.
+    /// Returns why values break the rule, or `None` if they meet it. `values` contains the
+    /// variables of the rule.
     pub(super) fn broken_by(&self, values: &Value) -> Option<String> {
         let judged = match &self.when {
             Some(when) => when.is_true(values).and_then(|is_for| Ok(!is_for || self.expect.is_true(values)?)),
@@ -91,8 +92,8 @@ impl PolicyRule {
         match judged {
             Ok(true) => None,
             Ok(false) => Some(format!("{} (rule `{}`, {})", self.message, self.name, self.asked)),
-            // A rule that cannot be evaluated counts as broken. Otherwise a value of an unexpected
-            // type would pass the rule.
+            // If a rule cannot be evaluated, it counts as broken. A value of an unexpected type
+            // would otherwise pass the rule.
             Err(why) => Some(format!("the rule `{}` cannot be evaluated ({}): {why}", self.name, self.asked)),
         }
     }
@@ -173,15 +174,15 @@ fn one(rule: &Node, problems: &mut Vec<Problem>) -> Option<PolicyRule> {
     })
 }
 
-/// Returns the sections that paths name. Returns none if a path names a variable as a whole.
+/// Returns the sections that paths name. Returns no section if a path names a whole variable.
 fn sections(paths: &BTreeSet<String>) -> Vec<String> {
     let named: Option<BTreeSet<String>> =
         paths.iter().map(|path| path.split('.').nth(1).map(str::to_owned)).collect();
     named.unwrap_or_default().into_iter().collect()
 }
 
-/// Returns the error in a path of an expression, and a hint. `each` is the list whose entries the
-/// variables stand for.
+/// Returns the error in a path of an expression, and a hint. `each` is the list that the entries in
+/// the variables come from.
 fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
     let mut names = path.split('.');
     let variable = names.next().unwrap_or_default();
@@ -210,12 +211,12 @@ fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
     })
 }
 
-/// Why a path cannot lead to a value.
+/// Why a path cannot have a value.
 enum Wrong<'a> {
-    /// No block of the policy has this key in this place. The block may have the similar key
+    /// No block of the policy can have this key in this place. The block may have the similar key
     /// `near`.
     Key { name: &'a str, near: Option<&'static str> },
-    /// The value of this key is a list, and the path goes on below it.
+    /// The value of this key is a list, but the path continues inside the list.
     List(&'a str),
 }
 

@@ -1,5 +1,5 @@
-//! Describes the rules that a ruleset can have: the parameters of each type of rule, the shapes of
-//! the parameters, and the parameters that GitHub requires.
+//! Describes the possible rules of a ruleset: the parameters of each type of rule, their shapes,
+//! and the parameters that GitHub requires.
 //!
 //! <https://docs.github.com/rest/repos/rules#create-a-repository-ruleset>
 
@@ -7,18 +7,18 @@ use super::forms;
 use super::shape::{Key, Shape, key};
 use super::shapes::layered;
 
-/// The types of rules that GitHub accepts only in rulesets of repositories.
+/// The types of rules that GitHub accepts only in the rulesets of repositories.
 pub(crate) const OF_REPOSITORIES: &[&str] = &["merge_queue", "license_compliance_scanning"];
 
-/// The description of a type of rule. The check of the policy, the JSON Schema and the comparison
-/// use the types in [`RULES`].
+/// The description of a type of rule. Three parts use the types in [`RULES`]: the check of the
+/// policy, the JSON Schema and the comparison.
 pub(crate) struct Rule {
     pub(crate) kind: &'static str,
     /// True if the rule is valid only in a ruleset with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// The parameters that GitHub requires and that the policy must set. Some required parameters
-    /// of reviews and of checks are not in the list, because Beadle adds them itself.
+    /// The parameters that GitHub requires and the policy must set. Some required parameters of
+    /// reviews and checks are not in the list, because Beadle adds them itself.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -113,7 +113,8 @@ const PROPERTY: Shape = Shape::Map(&[
 const PROPERTY_LIST: Shape = layered!(PROPERTY);
 const PROPERTIES: Shape = Shape::OrNull(&PROPERTY_LIST);
 
-/// The conditions that only a ruleset of the organisation can have. It must have one of them.
+/// The conditions that only a ruleset of the organisation can have. Such a ruleset must have one of
+/// them.
 pub(crate) const CONDITIONS_OF_ORGANISATIONS: &[&str] =
     &["repository_name", "repository_id", "repository_property"];
 
@@ -231,8 +232,8 @@ pub(crate) const RULES: &[Rule] = &[
     push("max_file_size", &[count("max_file_size", &MEGABYTES)], &["max_file_size"]),
 ];
 
-/// Types of rules that GitHub has and that its published description does not have yet. Beadle does
-/// not carry them out, and keeps such rules at GitHub.
+/// Types of rules that GitHub has but does not describe yet. Beadle does not support these types.
+/// It keeps such rules at GitHub.
 pub(crate) const UNDESCRIBED: &[&str] = &[
     "code_quality",
     "code_coverage",
@@ -244,7 +245,7 @@ pub(crate) const UNDESCRIBED: &[&str] = &[
     "repository_visibility",
 ];
 
-/// Parameters of the rule `pull_request` that the published description does not have yet.
+/// Parameters of the rule `pull_request` that GitHub does not describe yet.
 pub(crate) const UNDESCRIBED_OF_REVIEWS: &[&str] = &["require_extra_approval_for_unattributed_changes"];
 
 /// Returns the description of a type of rule, if Beadle knows the type.

@@ -1,5 +1,5 @@
-//! Makes the JSON Schema, with which an editor can check policy files. It is made from the same
-//! description that the check of the policy uses.
+//! Makes the JSON Schema. An editor can use it to check policy files. The JSON Schema and the check
+//! of the policy use the same description.
 
 use serde_json::{Map, Value, json};
 

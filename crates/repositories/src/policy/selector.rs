@@ -24,7 +24,7 @@ pub struct Selector {
     before: Option<Date>,
 }
 
-/// Returns the texts in a list. A single text counts as a list of one text.
+/// Returns the texts in a list. A single text is treated as a list of one text.
 fn texts(node: &Node) -> Vec<String> {
     let text = |node: &Node| match &node.kind {
         Kind::Text(text) => Some(text.clone()),
@@ -49,8 +49,8 @@ fn date(node: &Node, problems: &mut Vec<Problem>) -> Option<Date> {
     parsed
 }
 
-/// Reads `suborgproperties` by the rules of safe-settings: Beadle uses only the first key of each
-/// entry, and a repository needs to match only one entry.
+/// Reads `suborgproperties` by the rules of safe-settings. Beadle uses only the first key of each
+/// entry. A repository needs to match only one entry.
 pub(super) fn incumbent(node: &Node) -> Vec<Selector> {
     let entries = node.items().iter().filter_map(|item| {
         let (name, value) = item.entries().first()?;
@@ -87,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Returns whether the selector has no condition, so that every repository matches.
+    /// Returns whether the selector has no condition. Every repository then matches.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -131,7 +131,7 @@ impl Selector {
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // One condition certainly does not match, so the unknown values do not matter.
+            // One condition certainly does not match. The unknown values then do not matter.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -143,9 +143,9 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // If a team or property of the selector does not exist, somebody may have renamed it, and
-        // the repository may have it under the new name. So the result is unknown, unless another
-        // condition does not match.
+        // If a team or property of the selector does not exist, somebody may have renamed it. The
+        // repository may then have it under the new name. The result is therefore unknown. If
+        // another condition certainly does not match, the unknown value does not matter.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -187,7 +187,7 @@ impl Selector {
     }
 }
 
-/// Comparisons of selectors that do not need a repository.
+/// Comparisons of selectors without a repository.
 impl Selector {
     /// Returns whether the selector matches a repository with this name. Returns `None` if the name
     /// alone does not decide this.
@@ -198,14 +198,13 @@ impl Selector {
         self.only_names().map(|_| true)
     }
 
-    /// Returns the globs for the name, if the selector has no other condition.
+    /// Returns the globs for the name if the selector has no other condition.
     pub(super) fn only_names(&self) -> Option<&[Pattern]> {
         let others = Self { names: Vec::new(), ..self.clone() };
         others.is_empty().then_some(self.names.as_slice())
     }
 
-    /// Returns whether it is certain that `other` matches every repository that this selector
-    /// matches.
+    /// Returns whether `other` certainly matches every repository that this selector matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         let names = || {
             !self.names.is_empty()
@@ -227,7 +226,7 @@ impl Selector {
             && other.before.is_none_or(|wide| self.before.is_some_and(|own| own <= wide))
     }
 
-    /// Returns whether it is certain that the two selectors never match the same repository.
+    /// Returns whether the two selectors certainly never match the same repository.
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let names = !self.names.is_empty()
             && !other.names.is_empty()
@@ -236,8 +235,9 @@ impl Selector {
             && !other.visibilities.is_empty()
             && !self.visibilities.iter().any(|one| other.visibilities.contains(one));
         let forks = self.fork.is_some() && other.fork.is_some() && self.fork != other.fork;
-        // A property can have several values, so a repository could match both selectors. Beadle
-        // accepts this, because it is rare and a plan still finds the contradiction.
+        // A property can have several values. A repository could therefore match both selectors.
+        // Beadle accepts this inaccuracy, because the case is rare and a plan still finds the
+        // contradiction.
         let properties = self.properties.iter().any(|(name, own)| {
             other.values(name).is_some_and(|values| !own.iter().any(|value| values.contains(value)))
         });
@@ -248,7 +248,7 @@ impl Selector {
         names || visibilities || forks || properties || dates
     }
 
-    /// Returns the values of a custom property that the selector matches, if it names the property.
+    /// Returns the values of a custom property that match, if the selector names the property.
     pub(super) fn values(&self, property: &str) -> Option<&[String]> {
         let found = self.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(property));
         found.map(|(_, values)| values.as_slice())

@@ -1,5 +1,5 @@
-//! Describes what a policy file can contain. The check of the policy, the hints in its messages and
-//! the JSON Schema are made from this description.
+//! Describes the possible content of a policy file. Three things are made from this description:
+//! the check of the policy, the hints in its messages and the JSON Schema.
 
 use super::forms::Form;
 use super::lists::ENTRIES;
@@ -19,19 +19,19 @@ pub(crate) enum Shape {
     Bool,
     /// A whole number between a minimum and a maximum.
     Int(i64, i64),
-    /// A whole number like [`Self::Int`]. A greater number is stricter. A layer can set the number,
-    /// or raise the number of the layers of lower rank with `at_least`.
+    /// A whole number like [`Self::Int`]. A greater number is stricter. A layer can set the number.
+    /// With `at_least`, it can raise the number of lower layers.
     Count(i64, i64),
     Text,
-    /// A text that follows the rules of GitHub for this form.
+    /// A text in a form that GitHub accepts.
     Form(&'static Form),
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
     /// A list that layers merge. A layer can write the list itself, `null`, or a block with these
-    /// keys. The block says what happens to the list of the layers of lower rank.
+    /// keys. The keys of the block decide what happens to the list of lower layers.
     Layered(&'static Shape, &'static [Key]),
-    /// An entry of a list, or only the value of the entry's first key, which is its name.
+    /// An entry of a list, or only its name. The name is the value of the entry's first key.
     Named(&'static Shape),
     Map(&'static [Key]),
     /// Either `null`, or a value of this shape.
@@ -44,19 +44,19 @@ pub(crate) enum Shape {
     Regex,
     /// A text, a number or a boolean.
     Scalar,
-    /// A block whose keys are checked by other code.
+    /// A block with keys that other code checks.
     Free,
     /// Any value. Beadle does not use the value, because it does not support the key.
     Any,
 }
 
-/// A key that a block can have.
+/// A possible key of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) status: Status,
-    /// True if the key must not be missing in an entry of a list.
+    /// True if an entry of a list must contain the key.
     pub(crate) is_required: bool,
     /// The description that editors show.
     pub(crate) doc: &'static str,
@@ -66,7 +66,7 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Carried,
-    /// Beadle does not support the key, for this reason.
+    /// Beadle does not support the key. The text has the reason.
     Not(&'static str),
 }
 
@@ -74,7 +74,7 @@ pub(crate) const fn key(name: &'static str, shape: Shape, doc: &'static str) -> 
     Key { name, shape, status: Status::Carried, is_required: false, doc }
 }
 
-/// Marks a key as one that must not be missing in an entry of a list.
+/// Marks a key that an entry of a list must contain.
 pub(crate) const fn required(key: Key) -> Key {
     Key { is_required: true, ..key }
 }
@@ -110,8 +110,8 @@ impl Shape {
         }
     }
 
-    /// Returns whether a value has this shape. It does not check the values inside a list or a
-    /// block.
+    /// Returns whether a value has this shape. The function does not check the values inside a list
+    /// or a block.
     pub(super) fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
             (Self::Bool, Kind::Bool(_))
@@ -207,7 +207,7 @@ impl Shape {
         }
     }
 
-    /// Returns the keys that the entries of a list can have.
+    /// Returns the possible keys of a list's entries.
     pub(crate) fn entry_keys(&self) -> &'static [Key] {
         match self {
             Self::List(Self::Map(keys)) => keys,
@@ -216,7 +216,7 @@ impl Shape {
         }
     }
 
-    /// Returns the shape of the entries if the shape is a list.
+    /// Returns the shape of the entries if this shape is a list.
     pub(super) fn item(&self) -> Option<&'static Shape> {
         match self {
             Self::List(item) => Some(item),
@@ -225,13 +225,13 @@ impl Shape {
         }
     }
 
-    /// Returns whether the shape is a list that can be exclusive or additive.
+    /// Returns whether this shape is a list that can be exclusive or additive.
     pub(crate) fn has_list_mode(&self) -> bool {
         matches!(self, Self::Layered(_, keys) if keys.iter().any(|key| key.name == "exclusive"))
     }
 
-    /// Returns the shape of an entry's name. It is the shape of the first key if the entry is a
-    /// block.
+    /// Returns the shape of an entry's name. If the entry is a block, it is the shape of the first
+    /// key.
     fn name(&self) -> &Self {
         match self {
             Self::Map([first, ..]) => &first.shape,
@@ -239,8 +239,8 @@ impl Shape {
         }
     }
 
-    /// Returns whether the shape accepts a text. If it does, the author can correct a number or a
-    /// boolean by putting it into quotes.
+    /// Returns whether the shape accepts a text. If the shape accepts a text, the author can
+    /// correct a number or a boolean with quotes.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,
@@ -279,8 +279,8 @@ impl Shape {
     }
 }
 
-/// Returns the word that the author probably meant. It is the same word in other upper or lower
-/// case, or else the most similar word.
+/// Returns the word that the author probably meant. It is the same word in another case or, if
+/// there is none, the most similar word.
 fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
     let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
     same.or_else(|| nearest(text, texts.iter().copied()))
@@ -316,8 +316,7 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
     }
 }
 
-/// Checks the keys of a list that is written as a block. `keys` are the keys that such a block can
-/// have.
+/// Checks the keys of a list in block form. `keys` contains the possible keys of the block.
 fn check_form(keys: &[Key], path: &str, node: &Node, problems: &mut Vec<Problem>) {
     let count = ENTRIES.into_iter().filter(|key| node.get(key).is_some()).count();
     let is_without = node.get("without").is_some();
@@ -335,7 +334,7 @@ fn check_form(keys: &[Key], path: &str, node: &Node, problems: &mut Vec<Problem>
     problems.push(Problem::error(node.asked.clone(), node.column, text));
 }
 
-/// Checks a block that has the key `at_least`.
+/// Checks a block with the key `at_least`.
 fn check_minimum(number: &Shape, path: &str, node: &Node, problems: &mut Vec<Problem>) {
     for (key, value) in node.entries() {
         let name = key.text().unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::forms;
 use super::shape::{Key, Shape, key};
 
-/// Describes a list that layers merge, and that can be exclusive or additive.
+/// Describes a list that layers merge and that can be exclusive or additive.
 macro_rules! listed {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -19,7 +19,8 @@ macro_rules! listed {
             ],
         )
     }};
-    // `exclude` contains patterns, as in safe-settings. Beadle keeps the entries that match them.
+    // `exclude` contains patterns, as in safe-settings. Beadle keeps the entries that match one of
+    // the patterns.
     ($item:expr, $exclude:expr) => {{
         use $crate::policy::shape::{Shape, key};
         use $crate::policy::shapes::{ADD, REPLACE, WITHOUT};
@@ -37,8 +38,8 @@ macro_rules! listed {
         )
     }};
 }
-/// Describes a list that layers merge. The list has no mode of its own, because it is a part of
-/// another value.
+/// Describes a list that layers merge. The list has no own mode, because it is a part of another
+/// value.
 macro_rules! layered {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -56,7 +57,7 @@ macro_rules! layered {
 pub(crate) use layered;
 pub(crate) use listed;
 
-/// The descriptions of the keys with which a layer edits a list of the layers of lower rank.
+/// The descriptions of the keys for edits of a lower layer's list.
 pub(crate) const ADD: &str = "These entries, in addition to the entries of lower rank.";
 pub(crate) const REPLACE: &str = "Only these entries, without the entries of lower rank.";
 pub(crate) const WITHOUT: &str = "Entries of lower rank that Beadle leaves out, by name or as entries.";
@@ -76,7 +77,7 @@ pub(crate) const PERMISSION: Key = key(
     NAME,
     "pull, triage, push, maintain, admin, or a custom role's name. Default: no change.",
 );
-/// A regular expression for names, which `exclude` of a list can contain.
+/// A regular expression for names. `exclude` of a list can contain it.
 pub(crate) const BY_REGEX: Shape = Shape::Either(
     &Shape::Regex,
     &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),

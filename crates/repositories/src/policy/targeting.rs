@@ -16,21 +16,21 @@ use super::waiver::Waiver;
 use crate::organisation;
 
 /// The names of two repositories with a special purpose: `.github` contains the defaults of an
-/// organisation, and `safe-settings` contains a policy. Beadle skips them unless a file in repos/
-/// has their name.
+/// organisation, and `safe-settings` contains a policy. If no file in repos/ has their name, Beadle
+/// skips them.
 const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
-/// Returns whether Beadle skips the repositories with this name that have no file in repos/. `home`
-/// is the name of the repository that contains the policy files.
+/// Returns whether Beadle skips a repository with this name if it has no file in repos/. `home` is
+/// the name of the repository that contains the policy files.
 pub(crate) fn is_skipped_by_name(name: &str, home: &str) -> bool {
     SKIPPED.iter().copied().chain([home]).any(|other| name.eq_ignore_ascii_case(other))
 }
 
-/// What the policy decides for one repository.
+/// The policy's decision about one repository.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a verdict is taken apart at once, and never stored")]
 pub enum Verdict {
-    /// Beadle skips the repository, for this reason.
+    /// Beadle skips the repository. The text has the reason.
     Skipped(String),
     /// Beadle applies these layers to the repository.
     Reached(MergedLayers),
@@ -41,25 +41,27 @@ pub enum Verdict {
 pub struct MergedLayers {
     /// The merged values of all layers. `None` if no layer reaches the repository.
     pub root: Option<Node>,
-    /// The sections that Beadle does not change, each with the reason. Either it is unknown whether
-    /// a layer reaches the repository, or two layers contradict each other.
+    /// The sections that Beadle does not change, each with the reason. There are two possible
+    /// causes: a layer may or may not reach the repository, or two layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that reach the repository, from the lowest rank to the highest.
     pub layers: Vec<Reached>,
-    /// The files of layers that may reach the repository. Beadle does not know whether they do.
+    /// The files of layers that may reach the repository. Beadle does not know whether they reach
+    /// it.
     pub undecided_files: Vec<String>,
-    /// The sections that Beadle changes only in part, each with the reason. Either only a suspended
-    /// file sets the other part, or values of the section `repository` contradict each other.
+    /// The sections that Beadle changes only partly, each with the reason. There are two possible
+    /// causes: only a suspended file sets the other part, or values of the section `repository`
+    /// contradict each other.
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. If several layers set a mode, the layer of the highest rank wins.
     pub list_modes: ListModes,
-    /// The waivers that exempt something of the repository, each with only the keys that it exempts.
+    /// The waivers with an effect on the repository, each with only the keys that it exempts there.
     pub waivers: Vec<Waiver>,
-    /// The sections that a layer removes from the layers of higher rank with `disable_plugins`.
-    /// Each has the rank of the layer that removes it.
+    /// The sections that a layer removes from higher layers with `disable_plugins`. Each section
+    /// has the rank of the layer that removes it.
     disabled_above: Vec<(i64, String)>,
-    /// A file without any text that may apply to the repository. If its values are lost, each
-    /// removal, weakening and exposure may be only a consequence of the loss.
+    /// A file without any text. It may apply to the repository. If the file lost its values, a
+    /// removal, weakening or exposure may be only a consequence of the loss.
     pub(crate) emptied: Option<String>,
 }
 
@@ -79,8 +81,8 @@ pub struct Reached {
 }
 
 impl Policy {
-    /// Decides what the policy declares for a repository. `status` says which files in repos/
-    /// belong to the repository.
+    /// Decides what the policy declares for a repository. `status` contains the files in repos/
+    /// that belong to the repository.
     pub fn resolve(&self, repository: &Repository, status: &OverrideStatus<'_>) -> Verdict {
         let name = repository.name.as_str();
         let suspended = &status.waits;
@@ -107,7 +109,8 @@ impl Policy {
             disabled_above: Vec::new(),
             emptied: None,
         };
-        // If a file has no text, its selectors are lost too, so it may apply to this repository.
+        // If a file has no text, its selectors are lost too. It may therefore apply to this
+        // repository.
         let may_reach = |layer: &&Layer| {
             let layer: &Layer = layer;
             let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
@@ -135,8 +138,8 @@ impl Policy {
         target.waive(&status.waivers, repository.default_branch.as_deref());
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
-            // If Beadle may not change `archived`, it cannot unarchive the repository, and GitHub
-            // accepts no other write to an archived repository.
+            // Without the right to change `archived`, Beadle cannot unarchive the repository.
+            // GitHub accepts no other write to an archived repository.
             let leaves = |name: &str| ["repository", "archive"].contains(&name);
             let mut disabled = self.disabled.iter().chain(target.disabled_above.iter().map(|(_, name)| name));
             let is_left = disabled.any(|name| leaves(name)) || target.waives_archived();
@@ -148,18 +151,18 @@ impl Policy {
     }
 
     /// Returns whether plans and sweeps of all repositories skip the repository with this name.
-    /// They skip the repository of the policy and the names in `SKIPPED`, unless a file in repos/
-    /// has the name.
+    /// They skip the repository of the policy and the names in `SKIPPED`. They do not skip a
+    /// repository with a file in repos/.
     pub fn leaves_out(&self, name: &str) -> bool {
         is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
 
-    /// Returns the file in repos/ that has this name.
+    /// Returns the file in repos/ with this name.
     pub fn file_of(&self, name: &str) -> Option<&Layer> {
         self.index.named(&self.layers, name)
     }
 
-    /// Returns messages about the files and patterns of the policy that match none of these names.
+    /// Returns messages about the files and patterns of the policy that match none of `names`.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let mut unmatched = Vec::new();
         // Both lists can have thousands of entries.
@@ -245,9 +248,9 @@ impl MergedLayers {
         });
     }
 
-    /// Removes values that GitHub would refuse together, so that Beadle does not change them. In
-    /// the section `repository`, only the contradicting keys are removed. Otherwise, the whole
-    /// section is removed.
+    /// Removes values that GitHub would refuse together. Beadle then does not change them. In the
+    /// section `repository`, the function removes only the contradicting keys. For other sections,
+    /// it removes the whole section.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
         let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
@@ -273,8 +276,8 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
-    /// Returns the values of a layer and the modes of its lists. Sections that layers of lower rank
-    /// disable are not in the result. The function also records which sections this layer disables.
+    /// Returns the values of a layer and the modes of its lists. The function leaves out sections
+    /// that lower layers disable. It also records the sections that this layer disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
@@ -292,8 +295,9 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Merges the layers again for an assumed state of the repository: a selection applies if
-    /// `held` returns true for its name. See [`MergedLayers::holds`] for the names of selections.
+    /// Merges the layers again for an assumed state of the repository. In this state, a selection
+    /// applies if `held` returns true for its name. [`MergedLayers::holds`] explains the names of
+    /// selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other =
             Self { root: None, list_modes: ListModes::new(), disabled_above: Vec::new(), ..self.clone() };
@@ -326,7 +330,7 @@ impl MergedLayers {
         self.layers.iter().any(holds)
     }
 
-    /// Suspends a file that may belong to another repository: removes the values of the file from
+    /// Suspends a file that may belong to another repository. Removes the values of the file from
     /// the merged layers. If no other file sets such a value, Beadle does not change the value at
     /// GitHub.
     fn suspend(&mut self, layer: &Layer, why: &str) {
@@ -345,7 +349,7 @@ impl MergedLayers {
         }
     }
 
-    /// Marks all sections of a layer as undecided, so that Beadle does not change them.
+    /// Marks all sections of a layer as undecided. Beadle then does not change them.
     fn leave_undecided(&mut self, layer: &Layer, why: &Unsure) {
         self.undecided_files.push(layer.file.clone());
         self.undecided.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
@@ -357,12 +361,12 @@ impl MergedLayers {
     }
 }
 
-/// Which files in repos/ apply to a repository, and which ones wait for somebody to decide.
+/// The files in repos/ that apply to a repository, and the files that wait for a person's decision.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files, each with the reason. There are three possible reasons: the file
-    /// belonged to another repository that had this name, or the file belonged to this repository
-    /// under another name, or another file already belongs to the repository.
+    /// The suspended files, each with the reason. There are three possible reasons. The file
+    /// belonged to another repository with the same name, it belonged to this repository under
+    /// another name, or another file already belongs to the repository.
     pub waits: Vec<(&'a Layer, String)>,
     /// The file that belongs to this repository although it has another name.
     pub own: Option<&'a Layer>,
@@ -393,7 +397,7 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
 }
 
 /// Removes from `root` all values and all list entries that `removed` also contains. `section` is
-/// the section to which a list in `include` belongs.
+/// the section that a list in `include` belongs to.
 fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
@@ -402,9 +406,9 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
                 let list = key.text().filter(|key| *key != "include").unwrap_or(section);
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
-                    // The removed values edit a list of other files, so no entry of the list is
-                    // certain. Beadle cannot leave out a single list inside a block, so it leaves
-                    // out the whole block.
+                    // The removed values edit a list of other files. No entry of the list is then
+                    // certain. Beadle cannot leave out a single list inside a block. It therefore
+                    // leaves out the whole block.
                     (_, Some(other)) if key.text() != Some("repository") && has_edits(other) => None,
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
                         Some((key.clone(), without_values(list, value, other)))
@@ -422,7 +426,7 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     Node { kind, ..root.clone() }
 }
 
-/// Returns whether a layer is the file in repos/ that has this name.
+/// Returns whether a layer is the file in repos/ with this name.
 fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }

@@ -24,12 +24,12 @@ const KEYS: [&str; 9] = [
     "maintainers",
 ];
 
-/// The key of a team's privacy in [`DeclaredTeam::settings`].
+/// The key of a team's privacy setting in [`DeclaredTeam::settings`].
 const PRIVACY: &str = "privacy";
-/// The key of the team above a team in [`DeclaredTeam::settings`].
+/// The key of a team's parent team in [`DeclaredTeam::settings`].
 const PARENT: &str = "parent";
-/// The key of the group of the identity provider that sets the members of a team, in
-/// [`DeclaredTeam::settings`].
+/// The key of a team's group at the identity provider in [`DeclaredTeam::settings`]. This group
+/// sets the members of the team.
 const EXTERNAL_GROUP: &str = "external_group";
 
 /// A team that `teams.yml` declares.
@@ -42,26 +42,26 @@ pub struct DeclaredTeam {
     /// The description, if the file sets one.
     pub description: Option<String>,
     /// The settings that the file sets, by their name in GitHub's REST API: `privacy` and
-    /// `notification_setting`. `parent` is the slug of the team above, or null. `external_group` is
-    /// the name of a group of the identity provider, or null.
+    /// `notification_setting`. `parent` is the slug of the parent team, or null. `external_group`
+    /// is the name of a group of the identity provider, or null.
     pub settings: BTreeMap<&'static str, Value>,
     /// The logins of the members.
     pub members: Vec<String>,
-    /// The logins of the maintainers, who are members too. `None` if the file does not set who is a
-    /// maintainer.
+    /// The logins of the maintainers, who are members too. `None` if the file does not set the
+    /// maintainers.
     pub maintainers: Option<Vec<String>>,
 }
 
 impl DeclaredTeam {
-    /// Returns the identity of the team: the address that its oldest name has at GitHub. A renamed
-    /// team keeps its identity while the file has its former names.
+    /// Returns the identity of the team. It is GitHub's address for the oldest name of the team. A
+    /// renamed team keeps its identity as long as the file contains its former names.
     pub fn id(&self) -> String {
         address(self.previously.first().unwrap_or(&self.name))
     }
 }
 
-/// Returns the address that GitHub derives from the name of a team. Two names with one address mean
-/// the same team.
+/// Returns the address that GitHub derives from the name of a team. Two names with the same address
+/// mean the same team.
 fn address(name: &str) -> String {
     let kept = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
     let text: String = name.to_lowercase().chars().map(kept).collect();
@@ -83,7 +83,7 @@ pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Probl
     let mut teams = Vec::new();
     for entry in list.items() {
         let Some(team) = team(entry, &mut problems) else { continue };
-        // A former name also belongs to the team: another team with this name would be renamed.
+        // A former name also belongs to the team. Another team with this name would be renamed.
         for name in team.previously.iter().chain([&team.name]) {
             if let Some(line) = names.insert(address(name), entry.asked.line) {
                 let text = format!("line {line} has a team with the name `{name}` too");
@@ -92,7 +92,8 @@ pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Probl
         }
         teams.push(team);
     }
-    // If an entry has no name, the lists differ in length. The problems then include that entry.
+    // If an entry has no name, the two lists have different lengths. The problems then already
+    // include that entry.
     for (entry, team) in list.items().iter().zip(&teams).filter(|_| teams.len() == list.items().len()) {
         if let Some(text) = wrong_parent(team, &teams) {
             problems.push(wrong(entry, &text));
@@ -121,7 +122,7 @@ fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
             return Some(format!("team {}: the `parent` has the name `{}` now", team.name, other.name));
         }
     }
-    // A circle has at most as many teams as the file.
+    // A circle has at most as many teams as the file has.
     for _ in 0..=all.len() {
         if above == own {
             return Some(format!("team {}: the team would be above itself", team.name));

@@ -12,11 +12,11 @@ use super::problem::{Problem, Severity, nearest};
 
 /// The key that names a file in `templates/`.
 const NAME: &str = "template_file";
-/// The key that has the text of a template.
+/// The key with the text of a template.
 const TEXT: &str = "template";
-/// The maximum size in bytes of all texts that the entries of a policy get from templates. Each
-/// entry has its own copy, so a small file that names a large template in each line could use all
-/// memory.
+/// The maximum total size, in bytes, of the texts that a policy's entries get from templates. Each
+/// entry has its own copy. A small file that names a large template in each line could therefore
+/// use all memory.
 const FILLED: usize = 64 << 20;
 
 /// Returns whether a file is a template of a policy or of its base.
@@ -30,7 +30,7 @@ pub(super) struct Templates<'a> {
     sources: &'a BTreeMap<String, String>,
     /// The templates that entries name.
     used: BTreeSet<&'a str>,
-    /// The size of the texts that entries have from templates, in bytes.
+    /// The size, in bytes, of the texts that entries got from templates.
     filled: usize,
 }
 
@@ -39,8 +39,8 @@ impl<'a> Templates<'a> {
         Self { sources, used: BTreeSet::new(), filled: 0 }
     }
 
-    /// Puts the texts of the templates into the entries of a file that name them. All other code then
-    /// sees only texts, so a change of a template is a change of these entries.
+    /// Puts the texts of templates into the entries that name the templates. All other code then
+    /// sees only texts. A change of a template is therefore a change of these entries.
     pub(super) fn fill(&mut self, file: &str, root: &mut Node, problems: &mut Vec<Problem>) {
         let base = if file.starts_with(BASE) { BASE } else { "" };
         each(root, "files", |entry| self.fill_entry(base, entry, problems));

@@ -1,8 +1,8 @@
 //! Finds layers that select repositories by a value that other files remove from exactly these
 //! repositories. The first apply adds the values of such a layer, and the second apply removes
-//! them. `rest.rs` finds a file that does this to itself, and files that do it to each other in a
-//! circle. All findings are warnings, because the files do not show whether a repository has the
-//! value.
+//! them. `rest.rs` finds a file with this effect on itself, and files with this effect on each
+//! other in a circle. All findings are warnings, because the files do not show whether a repository
+//! has the value.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,9 @@ use super::node::Node;
 use super::problem::{Problem, Severity};
 use super::rest::{Effect, Fact, Pick, effect, is_listed, picks};
 
-/// Finds the layers that lose their repositories because of other files. `files` are the parsed
-/// files. `layers` must be sorted by rank. `disabled` are the sections that Beadle does not apply.
+/// Finds the layers that lose their repositories because of other files. `files` contains the
+/// parsed files. `layers` must be sorted by rank. `disabled` contains the sections that Beadle does
+/// not apply.
 pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let parts = parts(layers);
     let mut problems: Vec<Problem> = Vec::new();
@@ -34,7 +35,7 @@ pub(super) fn undone(files: &BTreeMap<String, Node>, layers: &[Layer], disabled:
                 continue;
             }
             let problem = problem(pick, &effect);
-            // An entry of `first_match` has the conditions of its file too.
+            // An entry of `first_match` also has the conditions of its file.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
@@ -68,8 +69,8 @@ fn certain(parts: &[Part<'_>], part: &Part<'_>) -> Option<(Node, ListModes)> {
     })
 }
 
-/// Returns whether the value of a condition is not removed: its list is additive, or some file that
-/// may reach the repositories sets it.
+/// Returns whether the value of a condition stays. It stays if its list is additive, or if a file
+/// that may reach the repositories sets it.
 fn is_kept(
     files: &BTreeMap<String, Node>,
     pick: &Pick<'_>,
@@ -184,8 +185,7 @@ mod tests {
             ],
             vec![("settings.yml", "repository: { topics: [infra] }\n"), ("layers/a.yml", topic.as_str())],
             vec![("settings.yml", rust), ("layers/a.yml", own.as_str())],
-            // The file may not reach the same repositories, so it is possible that its list removes
-            // nothing.
+            // The file may not reach the same repositories. Its list then removes nothing.
             vec![("repos/shop.yml", rust), ("layers/a.yml", topic.as_str())],
             vec![
                 ("layers/b.yml", "select: { name: 'web-*' }\nrepository: { topics: [rust] }\n"),

@@ -1,5 +1,5 @@
-//! Removes the keys of waivers from the merged layers of a repository. Beadle does not compare a key
-//! that the layers do not declare.
+//! Removes the keys of waivers from the merged layers of a repository. Beadle does not compare a
+//! key that the layers do not declare.
 //!
 //! | a waiver of | has this effect |
 //! |---|---|
@@ -26,7 +26,7 @@ enum Left {
     Same,
     /// The value is without the key now.
     Changed,
-    /// Nothing is left of the value, so its block must be without it.
+    /// Nothing is left of the value, so its block must not contain the value any more.
     Nothing,
 }
 
@@ -39,7 +39,7 @@ enum Place<'a> {
     Section(&'a str),
     /// An entry of the section with this name.
     Entry(&'a str),
-    /// Any other value. It has this key, or belongs to the list with this key.
+    /// Any other value. The value has this key, or belongs to the list with this key.
     Inner(&'a str),
 }
 
@@ -61,14 +61,14 @@ impl MergedLayers {
         self.waivers = effective;
     }
 
-    /// Returns whether a waiver exempts whether the repository is archived.
+    /// Returns whether a waiver exempts the archived state of the repository.
     pub(super) fn waives_archived(&self) -> bool {
         let is_archived = |key: &String| ["repository", "repository.archived"].contains(&key.as_str());
         self.waivers.iter().any(|waiver| waiver.keys.iter().any(is_archived))
     }
 }
 
-/// Returns the path of a key with the name that the policy gives to the default branch.
+/// Returns the path of a key with the policy's name of the default branch.
 fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String {
     let (Some(parts), Some(branch)) = (parts(path), default_branch) else { return path.to_owned() };
     let [section, name, rest @ ..] = parts.as_slice() else { return path.to_owned() };
@@ -100,7 +100,7 @@ fn waive_key(root: &mut Node, modes: &mut ListModes, path: &str, asked: &PolicyL
     has_effect
 }
 
-/// Removes a key from a value. Adds to `kept` the sections from which Beadle must remove no entry.
+/// Removes a key from a value. Adds sections to `kept` if Beadle must not remove entries from them.
 fn walk(place: Place<'_>, node: &mut Node, parts: &[&str], kept: &mut Vec<String>) -> Left {
     let Some((&part, rest)) = parts.split_first() else { return Left::Nothing };
     let is_form = has_include(node);
@@ -123,7 +123,7 @@ fn has_include(section: &Node) -> bool {
     section.get("include").is_some_and(|list| matches!(list.kind, Kind::List(_)))
 }
 
-/// Returns where a key is in a block of keys.
+/// Returns the position of a key in a block of keys.
 fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
@@ -175,13 +175,13 @@ fn in_block(
         entries.remove(at);
         // Both keys set the same value at GitHub.
         entries.retain(|(key, _)| twin.is_none() || key.text() != twin);
-        // An empty block can have a meaning of its own, such as a branch without protection.
+        // An empty block can have its own meaning, such as a branch without protection.
         return if entries.is_empty() { Left::Nothing } else { Left::Changed };
     }
     left
 }
 
-/// Removes an entry of a section, or a key of it.
+/// Removes an entry of a section, or a key of the entry.
 fn in_section(
     section: &str,
     items: &mut Vec<Node>,
@@ -209,8 +209,8 @@ fn in_section(
             }
         }
     });
-    // Beadle would remove the entry from GitHub, because the policy does not list it any more. The
-    // entry can also be one that the policy never listed.
+    // Beadle would remove the entry at GitHub, because the policy does not list it any more. The
+    // entry can also be one that was never in the policy.
     let has_mode = section == "topics" || lists().contains(&section);
     if is_entry_waived && has_mode {
         kept.push(section.to_owned());
@@ -219,7 +219,8 @@ fn in_section(
 }
 
 /// Removes a key from the entries of a list inside a block. GitHub replaces such a list as a whole,
-/// so Beadle cannot leave one entry alone. Only a rule of a ruleset can lose some of its parameters.
+/// so Beadle cannot leave one entry alone. Only a rule of a ruleset can lose some of its
+/// parameters.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {
         return Left::Nothing;
@@ -239,7 +240,7 @@ fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: 
     left
 }
 
-/// Returns whether a part of a path names an entry of a list.
+/// Returns whether a part of a path is the name of a list's entry.
 fn is_called(list: &str, item: &Node, at: usize, part: &str) -> bool {
     if part == EVERY {
         return true;
@@ -251,7 +252,7 @@ fn is_called(list: &str, item: &Node, at: usize, part: &str) -> bool {
         }
         (Kind::Map(_) | Kind::List(_), _) => part == at.to_string(),
         _ => {
-            // A number is compared with its text.
+            // The function compares a number by its text.
             let shown = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
             shown.eq_ignore_ascii_case(part)
         }

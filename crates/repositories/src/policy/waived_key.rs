@@ -1,7 +1,7 @@
-//! The paths by which waivers name keys of a policy, such as `branches[main].protection` or
-//! `teams[core]`. They are the paths that `beadle explain` shows. `*` stands for every entry of a
-//! list. In a path without brackets, such as `branches.main.enforce_admins`, the name of an entry
-//! and the word `protection` need no more than a dot.
+//! The paths of waivers to keys of a policy, such as `branches[main].protection` or `teams[core]`.
+//! They are the paths that `beadle explain` shows. `*` stands for every entry of a list. A path can
+//! also have no brackets, such as `branches.main.enforce_admins`. The name of an entry then follows
+//! a dot, and the word `protection` is left out.
 
 use super::keys::SECTIONS;
 use super::pattern::META;
@@ -14,17 +14,17 @@ pub(super) const EVERY: &str = "*";
 pub(super) const BRANCHES: &str = "branches";
 /// The name of an entry of `branches` for the default branch.
 pub(super) const DEFAULT: &str = "default";
-/// The list of topics in the section `repository`. It has entries as a section has them.
+/// The list of topics in the section `repository`. It has entries like a section.
 const TOPICS: &str = "topics";
-/// The block in an entry of `branches` that a path can leave out.
+/// The block in an entry of `branches` that a path may omit.
 pub(super) const PROTECTION: &str = "protection";
 
 /// The keys of the lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
-/// The keys that Beadle cannot leave alone by themselves, by the list or the block that has them. If
-/// the policy does not have such a key, Beadle writes a default, empties a list, or takes the entry
-/// for another one. So a waiver of the key exempts the whole entry or block.
+/// The keys that Beadle cannot leave alone separately, by their list or block. If the policy does
+/// not contain such a key, Beadle writes a default, empties a list, or confuses the entry with
+/// another one. A waiver of the key therefore exempts the whole entry or block.
 const INSEPARABLE: &[(&str, &[&str])] = &[
     ("autolinks", &["is_alphanumeric"]),
     ("bypass_pull_request_allowances", ACTORS),
@@ -46,12 +46,13 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("webhooks", &["events", "active", "content_type", "insecure_ssl", "secret"]),
 ];
 
-/// Returns whether a list or a block has a key that Beadle cannot leave alone by itself.
+/// Returns whether a list or a block has a key that Beadle cannot leave alone separately.
 pub(super) fn is_needed(place: &str, key: &str) -> bool {
     INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
 }
 
-/// Returns whether an entry of a section must have a key. Without it, the entry would not be valid.
+/// Returns whether an entry of a section must have a key. An entry without this key would not be
+/// valid.
 pub(super) fn is_required(section: &str, name: &str) -> bool {
     let section = SECTIONS.iter().find(|key| key.name == section);
     let keys = section.map(|key| key.shape.entry_keys()).unwrap_or_default();
@@ -84,8 +85,8 @@ pub(crate) fn parts(path: &str) -> Option<Vec<&str>> {
     }
 }
 
-/// Returns where the name of an entry ends. The name itself can contain brackets, because a branch
-/// can be a pattern.
+/// Returns the end of an entry's name. The name itself can contain brackets, because a branch can
+/// be a pattern.
 fn end_of_name(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     for (at, char) in text.char_indices() {
@@ -99,7 +100,7 @@ fn end_of_name(text: &str) -> Option<usize> {
     None
 }
 
-/// Checks that a waiver can name a key by this path. The error says what the path must be.
+/// Checks that a waiver can use this path for a key. The error describes a valid path.
 pub fn check_waived_key(path: &str) -> Result<(), String> {
     let Some(parts) = parts(path) else {
         return Err("be a path such as `teams[core].permission`".to_owned());
@@ -135,8 +136,8 @@ fn below(shape: &Shape, parts: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Returns whether a path names the key `other` or a block or list that contains it. If one of them
-/// is not a path, only equal texts match.
+/// Returns whether a path names the key `other`, or a block or list that contains this key. If one
+/// of them is not a path, only equal texts match.
 pub(crate) fn contains(path: &str, other: &str) -> bool {
     match (parts(path).map(canonical), parts(other).map(canonical)) {
         (Some(path), Some(other)) => path.len() <= other.len() && is_equal_so_far(&path, &other),
@@ -144,8 +145,8 @@ pub(crate) fn contains(path: &str, other: &str) -> bool {
     }
 }
 
-/// Returns whether a waiver of the key `waived` exempts the key `other`, a part of it, or a block that
-/// contains it. If one of the two is not a path, the result is `true`.
+/// Returns whether a waiver of the key `waived` exempts the key `other`, a part of `other`, or a
+/// block that contains `other`. If one of the two is not a path, the result is `true`.
 pub(crate) fn exempts(waived: &str, other: &str) -> bool {
     let (Some(mut waived), Some(other)) = (parts(waived), parts(other)) else { return true };
     if let Some((section, rest)) = waived.split_first()
@@ -170,8 +171,8 @@ fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     pairs.all(|(at, (one, other))| is_same(one, other) || is_any(one, at) || is_any(other, at))
 }
 
-/// Returns how many of the parts name what a waiver exempts: it can be more than the last part names.
-/// `name` is the name of the list or the block that has this shape.
+/// Returns how many parts of the path name the exempt value. The waiver can exempt more than the
+/// last part names. `name` is the name of the list or the block with this shape.
 fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str]) -> usize {
     let Some((part, rest)) = parts.split_first() else { return 0 };
     match shape {
@@ -197,7 +198,7 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
                 inner.map_or(0, |key| exempt_parts(&key.shape, (PROTECTION, false), parts))
             }
         }
-        // Beadle does not know what is in such a value.
+        // Beadle does not know the content of such a value.
         Shape::Free | Shape::Any => 1,
         _ => 0,
     }
@@ -209,13 +210,14 @@ fn is_same_name(one: &str, other: &str) -> bool {
     fold(one) == fold(other)
 }
 
-/// Returns whether two parts name the same deploy key: with its comment or without it.
+/// Returns whether two parts name the same deploy key. The comment of a key does not matter.
 fn is_same_key(one: &str, other: &str) -> bool {
     let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(' '));
     is_same_name(one, other) || begins(one, other) || begins(other, one)
 }
 
-/// Returns the parts of a path in its shortest form. Two keys that set the same value have one name.
+/// Returns the parts of a path in its shortest form. If two keys set the same value, both have the
+/// same name in this form.
 fn canonical(mut parts: Vec<&str>) -> Vec<&str> {
     if let [section, key, ..] = parts.as_mut_slice()
         && (*section, *key) == ("repository", "private")

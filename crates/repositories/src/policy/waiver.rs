@@ -1,5 +1,5 @@
-//! A waiver: an exemption of some keys of some repositories until a time. Beadle does not compare
-//! the keys of a waiver that is in force.
+//! A waiver. It exempts some keys of some repositories until a time. While a waiver is in force,
+//! Beadle does not compare its keys.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 use super::pattern::{META, Pattern};
 use super::waived_key::exempts;
 
-/// The maximum duration of a waiver, if the configuration sets no other. A waiver with a later end
-/// comes into force this long before its end.
+/// The maximum duration of a waiver if the configuration sets none. A waiver with a later end comes
+/// into force this long before its end.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The length of a date, such as `2026-12-01`.
 const DATE: usize = 10;
 
-/// An exemption of some keys of some repositories until a time.
+/// An exemption of some keys of some repositories until a certain time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiver {
     /// The paths of the keys, such as `branches[main].protection.enforce_admins`.
@@ -36,7 +36,7 @@ pub struct Waiver {
     pub asked: Option<PolicyLocation>,
 }
 
-/// The limits that the configuration of an organisation sets for its waivers.
+/// The limits of an organisation's waivers, from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRules {
     /// The maximum duration of a waiver. A waiver with a later end comes into force this long
@@ -61,13 +61,13 @@ pub enum WaiverState {
     Ended,
     /// The end is too far away. The waiver comes into force at this time.
     From(Time),
-    /// No waiver may exempt this key of the waiver.
+    /// No waiver may exempt this key. The waiver contains it.
     Never(String),
 }
 
 impl Waiver {
-    /// Returns a short code for the keys and the repositories of the waiver. Two waivers that differ
-    /// only in the end, the reason or the owner have the same code.
+    /// Returns a short code for the keys and the repositories of the waiver. Two waivers that
+    /// differ only in the end, the reason or the owner have the same code.
     pub fn id(&self) -> String {
         let mut hash = Sha256::new();
         for list in [&self.keys, &self.repositories] {
@@ -88,8 +88,8 @@ impl Waiver {
     /// Returns whether the waiver exempts keys of the repository with this name.
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
-            // Most waivers have plain names, and compiling a glob takes longer than comparing one. The
-            // check of the waiver has already refused invalid globs.
+            // Most waivers have plain names. To compile a glob takes longer than to compare a name.
+            // The check of the waiver has already refused invalid globs.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);
             }
@@ -98,8 +98,8 @@ impl Waiver {
         self.repositories.iter().any(is_match)
     }
 
-    /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits and
-    /// the time. If the clock jumps over the end and back, the waiver is in force again.
+    /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits
+    /// and the time. If the clock jumps over the end and back, the waiver is in force again.
     pub fn state(&self, rules: &WaiverRules, now: Time) -> WaiverState {
         if let Some(key) = self.keys.iter().find(|key| rules.never.iter().any(|never| exempts(key, never))) {
             return WaiverState::Never(key.clone());
@@ -118,7 +118,7 @@ impl Waiver {
         self.state(rules, now) == WaiverState::InForce
     }
 
-    /// Returns where the waiver comes from, for messages.
+    /// Returns the source of the waiver, for messages.
     pub fn place(&self) -> String {
         self.asked.as_ref().map_or_else(|| "beadle waive".to_owned(), ToString::to_string)
     }
@@ -135,8 +135,9 @@ impl Waiver {
     }
 }
 
-/// Parses the end of a waiver: a date such as `2026-12-01`, whose last moment in UTC is the end, or
-/// a time such as `2026-12-01T18:00:00Z`. The error says what the text must be.
+/// Parses the end of a waiver: a date such as `2026-12-01`, or a time such as
+/// `2026-12-01T18:00:00Z`. For a date, the end is its last moment in UTC. The error describes a
+/// valid text.
 pub fn parse_until(text: &str) -> Result<Time, String> {
     let wrong = || "be a date such as `2026-12-01` or a time such as `2026-12-01T18:00:00Z`".to_owned();
     let time = if text.len() == DATE {

@@ -1,4 +1,4 @@
-//! The file `waivers.yml` of a policy. It is no layer.
+//! The file `waivers.yml` of a policy. This file is not a layer.
 
 use beadle_engine::PolicyLocation;
 
@@ -10,21 +10,22 @@ use super::problem::Problem;
 use super::waived_key::check_waived_key;
 use super::waiver::{Waiver, parse_until};
 
-/// The file of a policy that has the waivers.
+/// The file of a policy with the waivers.
 pub const WAIVERS: &str = "waivers.yml";
 
-/// Returns whether a file has the waivers of a policy or of its base.
+/// Returns whether a file contains the waivers of a policy or of its base.
 pub(super) fn is_waiver_file(file: &str) -> bool {
     let file = file.strip_prefix(BASE).unwrap_or(file);
     ["waivers.yml", "waivers.yaml"].contains(&file)
 }
 
-/// Reads the waivers in a file. Adds its mistakes to `problems`.
+/// Reads the waivers in a file. Adds the mistakes of the file to `problems`.
 pub(super) fn read_waivers(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Waiver> {
     let whole = |text: &str, hint: &str| {
         Problem::error(PolicyLocation { file: file.into(), line: 1 }, 1, text).hint(hint)
     };
-    // Several organisations can share a base, and a waiver names repositories of one of them.
+    // Several organisations can share a base, but a waiver names repositories of only one
+    // organisation.
     if file.starts_with(BASE) {
         let hint = "move the file to the policy of one organisation";
         problems.push(whole("a base must not have waivers", hint));

@@ -32,7 +32,7 @@ pub struct Listed<T> {
     pub items: Vec<T>,
 }
 
-/// A team to which the policy gives access.
+/// A team that gets access from the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TeamWant {
     /// The slug of the team.
@@ -46,7 +46,7 @@ pub struct TeamWant {
     pub asked: PolicyLocation,
 }
 
-/// A person to whom the policy gives direct access.
+/// A person who gets direct access from the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CollaboratorWant {
     /// The login of the person.
@@ -60,13 +60,13 @@ pub struct CollaboratorWant {
     pub asked: PolicyLocation,
 }
 
-/// The key of the section `repository` that has a [`MissingBranch`].
+/// The key of the section `repository` with a [`MissingBranch`] as its value.
 pub(crate) const WHEN_MISSING: &str = "default_branch_when_missing";
 
-/// What Beadle does if the declared default branch does not exist.
+/// Beadle's action if the declared default branch does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingBranch {
-    /// Beadle reports it.
+    /// Beadle reports the missing branch.
     #[default]
     Report,
     /// Beadle renames the present default branch.
@@ -76,7 +76,7 @@ pub enum MissingBranch {
 }
 
 impl MissingBranch {
-    /// Returns the value with this text. Any other text means that Beadle only reports.
+    /// Returns the value with this text. Any other text means [`Self::Report`].
     pub(crate) fn of(text: Option<&str>) -> Self {
         match text {
             Some("rename") => Self::Rename,
@@ -91,7 +91,7 @@ impl MissingBranch {
 pub struct BranchWant {
     /// The name of a branch, or a pattern. `None` if the rule is for the default branch.
     pub pattern: Option<String>,
-    /// The content of the rule. `None` if the policy says that Beadle must remove the rule.
+    /// The content of the rule. `None` if Beadle must remove the rule.
     pub protection: Option<Node>,
     /// The line of the policy that declares the rule.
     pub asked: PolicyLocation,
@@ -100,12 +100,12 @@ pub struct BranchWant {
 }
 
 /// Everything that a policy declares for one repository. If the policy does not declare a part, the
-/// field of the part is `None`, and Beadle does not read the part.
+/// field of this part is `None`. Beadle then does not read the part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// The settings of the repository.
     pub settings: Vec<Want>,
-    /// What Beadle does if the declared default branch does not exist.
+    /// Beadle's action if the declared default branch does not exist.
     pub missing_branch: MissingBranch,
     /// The topics of the repository.
     pub topics: Option<Listed<String>>,
@@ -115,10 +115,10 @@ pub struct Desired {
     pub collaborators: Option<Listed<CollaboratorWant>>,
     /// The branch protection rules. Beadle keeps rules that the policy does not list.
     pub branches: Vec<BranchWant>,
-    /// The security features as safe-settings declares them, in `repository.security`.
+    /// The security features in `repository.security`, the form of safe-settings.
     pub security: Option<Node>,
-    /// The sections that have no field of their own here, by name. The aspect of a section
-    /// interprets it.
+    /// The sections without a separate field here, by name. The aspect of a section interprets the
+    /// section.
     pub sections: BTreeMap<&'static str, Section>,
 }
 
@@ -132,14 +132,14 @@ pub struct Section {
 }
 
 impl Section {
-    /// Returns the entries of the section. The section is a list, or a block that has the list in
+    /// Returns the entries of the section. The section is a list, or a block with the list in
     /// `include`.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
     }
 
-    /// Returns the patterns in `exclude`. Beadle keeps entries whose names match one of them,
-    /// although the policy does not list these entries.
+    /// Returns the patterns in `exclude`. Beadle keeps entries with names that match a pattern,
+    /// even if the policy does not list these entries.
     pub(crate) fn kept(&self) -> Vec<Pattern> {
         let exclude = self.node.get("exclude").map(Node::items).unwrap_or_default();
         let texts = exclude.iter().filter_map(|item| item.get("name").unwrap_or(item).text());

@@ -1,4 +1,5 @@
-//! Finds the files that the policy declares for repositories, so that webhooks about them count.
+//! Finds the files that the policy declares for repositories. Webhooks about these files make a
+//! repository due.
 
 use beadle_github::FILES_BRANCH;
 use beadle_hooks::github::WatchedFiles;

@@ -1,5 +1,5 @@
-//! Reads GitHub's log of webhook deliveries. The code does not rely on the order of the log: a row
-//! can appear late, appear twice, or be on another page than expected.
+//! Reads GitHub's log of webhook deliveries. The code does not rely on the order of the log. A row
+//! can appear late, appear twice, or be on an unexpected page.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// How late a row can appear after its delivery, and how far a row can be from its place in the
-/// order of time.
+/// The maximum delay of a row after its delivery, and the maximum distance of a row from its place
+/// in the order of time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
-/// The statuses that the log shows with the filter `status=failure`. If a delivery got no answer,
-/// it can have another status. Only a reading of the whole log shows such a delivery.
+/// The statuses that the log shows with the filter `status=failure`. A delivery without an answer
+/// can have another status. Only a reading of the whole log shows such a delivery.
 const FAILURES: Range<u16> = 400..600;
 /// The statuses of a delivery that Beadle accepted.
 const ACCEPTED: Range<u16> = 200..300;
@@ -24,7 +24,7 @@ fn moment(row: &HookDelivery) -> Option<Time> {
 
 /// One reading of the log, page by page, back to a start time.
 pub(super) struct Reading {
-    /// The time back to which the log is read. It is earlier than the wanted time by the overlap.
+    /// The reading goes back to this time. It is earlier than the requested time by the overlap.
     from: Time,
     /// The attempts that were read, by their ids.
     attempts: BTreeMap<u64, HookDelivery>,
@@ -44,9 +44,9 @@ impl Reading {
     }
 
     /// Adds a page, and returns the link to the page to read next. The reading ends only at a page
-    /// on which all rows are too old, because a single old row can come before newer rows.
+    /// with only old rows, because a single old row can come before newer rows.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
-        // A row whose time is invalid counts as new.
+        // A row with an invalid time counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
         let is_past = !rows.is_empty() && rows.iter().all(is_older);
         let newer: Vec<HookDelivery> = rows.into_iter().filter(|row| !is_older(row)).collect();
@@ -56,32 +56,32 @@ impl Reading {
             self.whole = true;
             return None;
         };
-        // A link that was already followed leads to no new page. The reading then ends, and is
+        // A link that was already followed has no new page. The reading then ends, and is
         // incomplete.
         self.followed.insert(next.clone()).then_some(next)
     }
 
-    /// Returns the ids of the attempts that were made before `until` and have a wanted status.
+    /// Returns the ids of the attempts before `until` that have a wanted status.
     fn ids(&self, until: Time, is_wanted: impl Fn(u16) -> bool) -> BTreeSet<u64> {
         let of = |row: &&HookDelivery| is_wanted(row.status_code) && moment(row).is_none_or(|at| at < until);
         self.attempts.values().filter(of).map(|row| row.id).collect()
     }
 
-    /// Returns the ids of the attempts that were made before `until` and failed.
+    /// Returns the ids of the failed attempts before `until`.
     fn failures(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| FAILURES.contains(&status))
     }
 
-    /// Returns the ids of the attempts that were made before `until` and were not accepted. It does
-    /// not matter whether Beadle answered.
+    /// Returns the ids of the attempts before `until` that were not accepted. An attempt counts
+    /// even if Beadle did not answer it.
     fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| !ACCEPTED.contains(&status))
     }
 
-    /// Returns whether Beadle must read the whole log once more. The two `looks` show only
+    /// Returns whether Beadle must read the whole log once more. The two `looks` contain only
     /// failures. If the first reading missed an attempt without an answer, only another reading of
-    /// the whole log can show it. Usually no further call is necessary. This is so if all wanted
-    /// rows are on one page, all of them were accepted, and the looks show no other row.
+    /// the whole log can show it. No further call is necessary in the usual case. In that case, all
+    /// wanted rows are on one page, all of them were accepted, and the looks show no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -90,7 +90,7 @@ impl Reading {
     }
 }
 
-/// A delivery of which Beadle accepted no attempt.
+/// A delivery without an attempt that Beadle accepted.
 #[derive(Debug)]
 pub(super) struct Lost {
     /// The newest attempt to send the delivery.
@@ -99,7 +99,7 @@ pub(super) struct Lost {
     pub(super) attempts: usize,
 }
 
-/// What all readings of the log together show.
+/// The combined result of all readings of the log.
 #[derive(Debug)]
 pub(super) struct Findings {
     /// The deliveries that Beadle missed, by the id of the delivery.
@@ -108,15 +108,15 @@ pub(super) struct Findings {
     pub(super) seen: usize,
     /// True if every reading reached its start time.
     pub(super) whole: bool,
-    /// The time up to which the readings agree, so that they need not be repeated. `None` if they
-    /// do not agree.
+    /// The readings agree up to this time, so Beadle need not repeat them. `None` if they do not
+    /// agree.
     pub(super) closed: Option<Time>,
 }
 
 /// Compares the readings of the whole log with each other, and with two looks at the failures.
-/// Beadle made the looks after the first reading, and `begun` is when the first reading began. The
+/// Beadle made the looks after the first reading. `begun` is the start of the first reading. The
 /// readings agree under three conditions. The looks show the same failures. No reading shows
-/// another failure. And all readings show the same attempts that were not accepted.
+/// another failure. All readings show the same attempts that were not accepted.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
     // The next run reads the rows after this time again.
     let until = begun - OVERLAP;
@@ -168,8 +168,8 @@ mod tests {
         }
     }
 
-    /// Returns a log with 100 deliveries. Every third one failed. Every sixth one failed first and
-    /// was accepted when GitHub sent it again.
+    /// Returns a log with 100 deliveries. Every third one failed. Every sixth one failed at first,
+    /// and was accepted when GitHub sent it again.
     fn rows() -> Vec<HookDelivery> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {
@@ -217,7 +217,7 @@ mod tests {
             let mut rows = rows();
             let repeated = rows[..20].to_vec();
             rows.extend(repeated);
-            // Some rows that are much older stand between the other rows.
+            // Some much older rows are between the other rows.
             rows.extend((0..3).map(|n| row(5000 + n, &format!("old{n}"), 10, 502)));
             let rows = shuffled(rows, seed);
             let failures = failed(&rows);

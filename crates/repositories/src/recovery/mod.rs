@@ -30,18 +30,18 @@ const ALL: &str = "app/hook/deliveries?per_page=100";
 /// The path of the log with only the failed attempts. A server that does not know the filter
 /// returns all attempts.
 const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
-/// How long Beadle waits until a requested redelivery appears in the log. After this time, Beadle
-/// requests it again.
+/// How long a requested redelivery may need to appear in the log. After this time, Beadle requests
+/// it again.
 const UNSEEN: Duration = Duration::from_secs(600);
 /// The maximum number of redeliveries that Beadle requests for one delivery. After that, Beadle
 /// gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
-/// The number that stands for "Beadle gave up" in the stored number of requests for a delivery.
+/// The stored number of requests for a delivery after Beadle gave up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
 /// The maximum number of pages of one reading. It is enough for more than three days of webhooks.
 const MOST_PAGES: usize = 2000;
 
-/// An organisation in which the App is installed.
+/// An organisation with an installation of the App.
 pub struct Installed {
     /// The name of the organisation in keys.
     pub instance: String,
@@ -49,17 +49,18 @@ pub struct Installed {
     pub installation: u64,
     /// The id of the organisation.
     pub organisation: u64,
-    /// The events for which Beadle dispatches a workflow. Beadle needs the payload of these events.
+    /// The events that make Beadle dispatch a workflow. Beadle needs the payload of these events.
     pub dispatches: Vec<Dispatched>,
 }
 
-/// What Beadle remembers about an organisation from one reading of the log to the next.
+/// Beadle's memory of an organisation from one reading of the log to the next.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     until: Time,
     /// The number of redeliveries that Beadle requested, by the id of the delivery.
     tries: BTreeMap<String, u32>,
-    /// The last request for each delivery: its time, and how many attempts the log showed then.
+    /// The last request for each delivery: the time of the request, and the number of attempts in
+    /// the log at that time.
     #[serde(default)]
     asked: BTreeMap<String, AskedAgain>,
 }
@@ -75,8 +76,7 @@ impl Note {
         Self { until, tries: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// Returns what Beadle remembers about an organisation. Returns `None` if nothing is stored
-    /// yet.
+    /// Returns Beadle's memory of an organisation. Returns `None` if nothing is stored yet.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
         // If the stored text is invalid, or comes from a clock that was ahead, Beadle reads the
@@ -85,12 +85,12 @@ impl Note {
     }
 
     /// Returns whether Beadle requested a redelivery that is not in the log yet. If Beadle gave up
-    /// a delivery, the delivery does not count, because a sweep checks its repository.
+    /// a delivery, the function ignores the delivery, because a sweep checks its repository.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
 
-    /// Returns whether the redelivery that Beadle last requested may still arrive.
+    /// Returns whether Beadle's last requested redelivery may still arrive.
     fn is_under_way(&self, guid: &str, attempts: usize, now: Time) -> bool {
         self.asked.get(guid).is_some_and(|asked| asked.attempts >= attempts && now.since(asked.at) < UNSEEN)
     }
@@ -102,19 +102,19 @@ pub struct Recovery {
     pub reader: Reader,
     /// Requests redeliveries.
     pub writer: Writer,
-    /// Contains the inbox, and what Beadle remembers between two readings.
+    /// Contains the inbox and the memory between two readings.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Clock,
     /// The id of the App.
     pub app: u64,
-    /// The organisations in which the App is installed.
+    /// The organisations with an installation of the App.
     pub installed: Vec<Installed>,
 }
 
 impl Recovery {
-    /// Reads the log from the end of the last reading, and recovers missed deliveries. At the first
-    /// start there is nothing to recover, because the first sweep checks everything.
+    /// Reads the log from the end of the last reading on, and recovers missed deliveries. The first
+    /// start has nothing to recover, because the first sweep checks everything.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -145,8 +145,7 @@ impl Recovery {
                         sweeps.insert(&of.instance);
                     }
                     Err(error) => {
-                        // Beadle stores the requests that it made so far, so that it does not
-                        // repeat them.
+                        // Beadle stores its requests so far, so that it does not repeat them.
                         failure = Some(error);
                         break 'all;
                     }
@@ -159,7 +158,8 @@ impl Recovery {
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
         self.say(&recovered, since, now).await?;
-        // A sweep checks the repositories of deliveries that an incomplete reading did not reach.
+        // If an incomplete reading did not reach some deliveries, a sweep checks their
+        // repositories.
         let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
         for (of, note) in &mut looked {
             let closed = closed.filter(|_| !note.is_waiting());
@@ -214,7 +214,7 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
             }
-            // If the request for a redelivery fails, it does not count as a try.
+            // A failed request for a redelivery does not count as a try.
             Err(failure) => return Err(failure),
         }
         Ok(true)
@@ -252,7 +252,7 @@ impl Recovery {
         Ok(reading)
     }
 
-    /// Stores the delivery in the inbox by its id, without its payload, and marks its repository as
+    /// Stores the id of the delivery in the inbox, without a payload, and marks its repository as
     /// due. If GitHub sends the delivery again later, Beadle already knows it and changes nothing.
     async fn mark(
         &self,
@@ -279,8 +279,8 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "GitHub's log of webhook deliveries read");
-        // If the inbox already knows the delivery, an earlier run recovered it, or only the answer
-        // to GitHub was lost.
+        // If the inbox already has the delivery, an earlier run recovered it, or only the answer to
+        // GitHub was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "GitHub's log of webhook deliveries changed between two reads, reading again");

@@ -1,5 +1,6 @@
-//! Takes undone values out of changes that also have other values. Otherwise Beadle would only
-//! observe the other values too, such as a protection that somebody switched off since the undo.
+//! Takes undone values out of changes that also have other values. Without this, Beadle would only
+//! observe the other values too. An example is a protection that somebody switched off after the
+//! undo.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +10,12 @@ use super::memory::Undone;
 use super::paths::path_of;
 use super::reversal;
 
-/// The aspects whose writes replace a whole list or ruleset at GitHub. The write of a change also
-/// sets the values of the change before it.
+/// The aspects with writes that replace a whole list or ruleset at GitHub. The write of a change
+/// then also sets the values of the change before it.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
-/// Returns the paths of the undone values that share a change with other values. They are paths as
-/// waivers have them. If no path can name a value, the value is not in the result.
+/// Returns the paths of the undone values that share a change with other values. The paths have the
+/// form of waivers. If no path can name a value, the value is left out.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {
@@ -26,9 +27,9 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Splits the changes that would write undone values together with others. `others` is the plan of
-/// a policy without the undone values. If `others` has no change that is a part of such a change,
-/// Beadle only observes the whole change.
+/// Splits the changes that would write undone values together with other values. `others` is the
+/// plan of a policy without the undone values. If `others` has no change that is a part of the
+/// whole change, Beadle only observes the whole change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();
     let mixed: Vec<usize> = places.filter(|at| is_mixed(undone, plan, &plan.changes[*at])).collect();
@@ -56,7 +57,7 @@ pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>)
     }
 }
 
-/// Returns whether a change would write undone values and others.
+/// Returns whether a change would write both undone values and other values.
 fn is_mixed<W>(undone: &Undone, plan: &Plan<W>, change: &Change<W>) -> bool {
     let has_undone = |one: &Change<W>| one.fields.iter().any(|field| undone.has(one, field));
     let has_others = change.fields.iter().any(|field| !undone.has(change, field));

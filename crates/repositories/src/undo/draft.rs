@@ -1,6 +1,5 @@
-//! The sections of the policy file that an undo uses for its plan. A list begins with the entries
-//! that the repository has now. A key begins with the other keys that a policy needs together with
-//! this key.
+//! The sections of an undo's policy file. A list begins with the present entries of the repository.
+//! A key begins with the other keys that a policy needs together with it.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +26,7 @@ impl<'a> Draft<'a> {
         Self { observed, sections: json!({}), lists: BTreeMap::new() }
     }
 
-    /// Returns the entries of a list. At first, they are the entries that the repository has now.
+    /// Returns the entries of a list. At first, they are the present entries of the repository.
     pub(super) fn list(&mut self, name: &str) -> Result<&mut Vec<Value>, String> {
         let list = LISTS.iter().find(|list| list.name == name);
         let list = list.ok_or_else(|| "Beadle cannot restore values of this aspect".to_owned())?;
@@ -44,8 +43,8 @@ impl<'a> Draft<'a> {
         self.lists.entry(name).or_default()
     }
 
-    /// Returns whether the policy may lack entries of a list. Then the policy removes no entry of the
-    /// list.
+    /// Returns whether the policy may lack entries of a list. The policy then removes no entry of
+    /// the list.
     pub(super) fn is_incomplete(&self, list: &str) -> bool {
         self.observed.additive.contains(list)
     }
@@ -60,7 +59,8 @@ impl<'a> Draft<'a> {
         at[key] = value;
     }
 
-    /// Sets the keys that a policy needs beside `key` to the values that the repository has now.
+    /// Sets the keys that a policy needs together with `key` to the present values of the
+    /// repository.
     fn begin(&mut self, block: &[&str], key: &str) {
         let observed = self.observed;
         let mut own = UNITS.iter().filter(|unit| unit.block == block);
@@ -98,7 +98,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns the sections of the file. The file leaves out keys that have no effect beside
+    /// Returns the sections of the file. The file leaves out keys that have no effect together with
     /// another value, because a policy must not contain them.
     pub(super) fn sections(self) -> Map<String, Value> {
         let mut sections = self.sections;
@@ -129,7 +129,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Removes all other keys of a block if a key has a value with which the others have no effect.
+/// Removes all other keys of a block if the value of `key` makes them ineffective.
 fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
     let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
     if let Some(block) = block.and_then(Value::as_object_mut)

@@ -1,5 +1,4 @@
-//! Puts the earlier values into the lists of a policy file, one entry for each thing that the lists
-//! name.
+//! Puts the earlier values into the lists of a policy file. Each thing in the lists has one entry.
 
 use serde_json::{Value, json};
 
@@ -9,8 +8,8 @@ use super::nested;
 use super::reversal::{DELETED, Reversal, deleted};
 use super::whole::changed_since;
 
-/// The lists whose removed entries Beadle can create again, although the journal does not have all
-/// of their values. The missing values get GitHub's defaults.
+/// The lists with removed entries that Beadle can create again although the journal lacks some of
+/// their values. The missing values get GitHub's defaults.
 const PARTLY: [(&str, &str); 4] = [
     ("labels", "the description of the label is not in the journal"),
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
@@ -18,7 +17,8 @@ const PARTLY: [(&str, &str); 4] = [
     ("deploy_keys", "the journal does not show whether the key could write, so it can only read"),
 ];
 
-/// The parts that an undo does not restore of an entry whose values are in the journal.
+/// The parts of an entry that an undo does not restore, although the journal has the values of the
+/// entry.
 const LOST: [(&str, &str); 2] = [
     ("labels", "its issues and pull requests have lost it"),
     ("milestones", "its issues and pull requests have lost it"),
@@ -30,17 +30,18 @@ pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
     what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
 }
 
-/// Puts the earlier value into its list. `all` are all values that the undo restores. Returns
-/// `None` if the aspect has no list, and otherwise a remark about what the undo does not restore.
+/// Puts the earlier value into its list. `all` contains all values that the undo restores. Returns
+/// `None` if the aspect has no list. For a list, returns a remark about the parts that the undo
+/// does not restore.
 pub(super) fn put(
     draft: &mut Draft<'_>,
     one: &Reversal,
     all: &[Reversal],
 ) -> Option<Result<Option<String>, String>> {
-    // A file of the organisation has its rulesets in the same list as the file of a repository.
+    // A file of the organisation uses the same list for its rulesets as the file of a repository.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
-    // These values belong to the entry that another value names.
+    // These values belong to an entry that another value names.
     if one.name == DELETED {
         return Some(Ok(None));
     }
@@ -102,7 +103,7 @@ impl Entries {
         Ok(None)
     }
 
-    /// Removes an entry that Beadle created, unless somebody changed it since.
+    /// Removes an entry that Beadle created if nobody has changed it since.
     fn remove(
         &self,
         draft: &mut Draft<'_>,
@@ -123,7 +124,7 @@ impl Entries {
         Ok(None)
     }
 
-    /// Creates an entry again whose values are in the journal.
+    /// Creates an entry again from its values in the journal.
     fn create_again(
         &self,
         draft: &mut Draft<'_>,
@@ -137,7 +138,7 @@ impl Entries {
         }
         let entries = draft.list(self.list)?;
         match entries.iter().find(|live| is(live, id, thing)) {
-            // The undo is complete already.
+            // In this case, the undo is complete already.
             Some(live) if live == entry => {}
             Some(_) => return Err("somebody created it again with other values".to_owned()),
             None => entries.push(entry.clone()),
@@ -180,8 +181,8 @@ impl Entries {
     }
 }
 
-/// Returns whether an entry has this name. GitHub ignores the case of most names, and no list has
-/// two entries whose names differ only in case.
+/// Returns whether an entry has this name. GitHub ignores the case of most names. No list has two
+/// entries with names that differ only in case.
 fn is(entry: &Value, id: &str, thing: &str) -> bool {
     entry[id].as_str().is_some_and(|name| name.eq_ignore_ascii_case(thing))
 }

@@ -1,5 +1,5 @@
 //! The values that an undo must not restore, because the configuration lists their keys in
-//! `never_waive`. Beadle only observes an undone value, so an undo would exempt the key without an end.
+//! `never_waive`. Beadle only observes an undone value, so an undo would exempt the key forever.
 
 use super::entries;
 use super::past::section;
@@ -10,8 +10,8 @@ use crate::policy::exempts;
 /// The reason why an undo does not restore such a value.
 pub(crate) const KEPT: &str = "`never_waive` in [org.waivers] has its key, so change the policy";
 
-/// Returns whether one of the keys of `never_waive` names a value, or a part of what the undo of this
-/// value removes.
+/// Returns whether one of the keys of `never_waive` names a value. The undo of the value may also
+/// remove other parts, and a key may name one of these parts.
 pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
     // If a list entry had no value before the write, the entry may be new. The undo then removes
     // the whole entry.
@@ -19,8 +19,8 @@ pub(crate) fn is_kept(one: &Reversal, never: &[String]) -> bool {
     is_never_exempt(never, (&one.aspect, &one.what, &one.name), is_whole)
 }
 
-/// Returns whether one of the keys of `never_waive` names a value, by its aspect, its part and its name,
-/// or a part of the whole entry of the value.
+/// Returns whether one of the keys of `never_waive` names a value, or a part of the value's whole
+/// entry. `value` is its aspect, its part and its name.
 pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_whole: bool) -> bool {
     let path = path(value, is_whole);
     never.iter().any(|never| exempts(&path, never))
@@ -28,7 +28,7 @@ pub(super) fn is_never_exempt(never: &[String], value: (&str, &str, &str), is_wh
 
 fn path((aspect, what, name): (&str, &str, &str), is_whole: bool) -> String {
     let section = || section(aspect).to_owned();
-    // The part is inside another one, such as a variable of an environment.
+    // The part is inside another part, such as a variable of an environment.
     if what.contains(": ") {
         return section();
     }

@@ -1,14 +1,15 @@
-//! The lists of a policy whose entries an undo restores, and how plans name the entries.
+//! The lists of a policy with entries that an undo restores, and the names of these entries in
+//! plans.
 
-/// A list of a policy, and how plans name its entries.
+/// A list of a policy, and the names of its entries in plans.
 pub(super) struct Entries {
-    /// The aspect, which has the name of the list.
+    /// The aspect. It has the name of the list.
     pub(super) list: &'static str,
     /// The first word of the names of entries in plans.
     pub(super) prefix: &'static str,
-    /// The key of an entry that has the name of the thing.
+    /// The key of an entry that contains the name of the thing.
     pub(super) id: &'static str,
-    /// The value that a plan shows if it creates or removes an entry.
+    /// The value in a plan that creates or removes an entry.
     pub(super) primary: &'static str,
     /// True if a removed entry has no other values than its name and the shown value.
     pub(super) is_whole: bool,

@@ -1,6 +1,6 @@
-//! Remembers which values of a repository an operator undid. Beadle only observes such a value
-//! until the policy agrees with it, or until an operator resumes it. Otherwise the next run would
-//! undo the undo.
+//! Remembers the values of a repository that an operator undid. Beadle only observes such a value
+//! until the policy agrees with it, or until an operator resumes it. Without this memory, the next
+//! run would undo the undo.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::kept::is_never_exempt;
 use super::reversal;
 use crate::aspects;
 
-/// The time after an undo during which Beadle forgets no undone value. During this time, GitHub may
-/// still show the value from before the undo, with which the policy agrees.
+/// How long after an undo Beadle forgets no undone value. During this time, GitHub may still show
+/// the value from before the undo. The policy agrees with that value.
 const SETTLE: Duration = Duration::from_secs(600);
 
 /// The number of keys that become due at once.
@@ -59,8 +59,8 @@ impl Undone {
         self.values.iter().any(|known| known.covers(&value))
     }
 
-    /// Leaves out the values that no waiver may exempt: Beadle compares them again. An operator may have
-    /// undone them before the configuration had these keys.
+    /// Leaves out the values that no waiver may exempt. Beadle compares these values again. An
+    /// operator may have undone them before the configuration had these keys.
     fn without(mut self, never: &[String]) -> Self {
         let is_exempt =
             |one: &UndoneValue| !is_never_exempt(never, (&one.aspect, &one.what, &one.name), false);
@@ -89,8 +89,8 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Undone::KIND, &[&organisation.to_lowercase(), id])
 }
 
-/// Returns the note about a key. The organisation itself has no id here, because an id without a
-/// repository is the id of a repository that is gone.
+/// Returns the note about a key. The organisation itself has no id here. In other notes, an id
+/// without a repository belongs to a repository that is gone.
 fn of_key(key: &Key) -> Note<Undone> {
     own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
 }
@@ -111,8 +111,8 @@ fn concerns(path: &str, aspect: &str) -> bool {
     aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
 
-/// Remembers that `by` undoes the values of a change. Beadle stores the note before it writes, so that
-/// no run repairs the values in between.
+/// Remembers that `by` undoes the values of a change. Beadle stores the note before the write, so
+/// that no run repairs the values in between.
 pub(crate) async fn keep<W>(
     store: &dyn Store,
     key: &Key,
@@ -172,8 +172,9 @@ pub async fn undone_ids(store: &dyn Store, organisation: &str) -> Result<BTreeSe
     Ok(notes.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.to_owned())).collect())
 }
 
-/// Forgets the undone values of a scope, so that Beadle changes them again as the policy declares,
-/// and makes the repositories due. Returns the same number as [`count`] before.
+/// Forgets the undone values of a scope, and makes the repositories due. Beadle then changes the
+/// values again as the policy declares. Returns the number that [`count`] would have returned
+/// before.
 pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let notes = of_scope(store, scope).await?;
     for (name, _) in &notes {
@@ -221,9 +222,10 @@ pub(crate) struct UndoneChanges {
 pub(crate) struct Memory {
     store: Arc<dyn Store>,
     organisation: String,
-    /// True if Beadle only reads what is remembered, and forgets nothing.
+    /// True if Beadle only reads its memory, and forgets nothing.
     looks_only: bool,
-    /// The values that stay undone, by the id of the repository, if the last plan agreed with others.
+    /// The values that stay undone after the last plan agreed with other undone values, by the id
+    /// of the repository.
     agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 
@@ -237,16 +239,16 @@ impl Memory {
         self.looks_only = true;
     }
 
-    /// Returns the undone values of a repository, if there are any. `never` are the keys that stay
-    /// compared.
+    /// Returns the undone values of a repository, if there are any. `never` contains the keys that
+    /// Beadle still compares.
     pub(crate) async fn of(&self, id: &str, never: &[String]) -> Result<Option<Undone>, StoreError> {
         let stored = own(&self.organisation, id).get(self.store.as_ref()).await?;
         Ok(stored.map(|undone| undone.without(never)))
     }
 
-    /// Makes Beadle only observe the undone values of a repository. For the organisation itself, `id`
-    /// is [`ORGANISATION`]. `never` are the keys that stay compared. Returns the changes that Beadle only
-    /// observes.
+    /// Makes Beadle only observe the undone values of a repository. For the organisation itself,
+    /// `id` is [`ORGANISATION`]. `never` contains the keys that Beadle still compares. Returns the
+    /// changes that Beadle only observes.
     pub(crate) async fn observe<W>(
         &self,
         (id, never): (&str, &[String]),
@@ -302,14 +304,14 @@ impl Memory {
         Ok(Some(found))
     }
 
-    /// Forgets the values with which the policy of the last plan agreed. Beadle calls this function
-    /// only after it has carried out the plan: a plan that an operator declined can be the plan of
-    /// another policy.
+    /// Forgets the undone values that agree with the policy of the last plan. Beadle calls this
+    /// function only after it has carried out the plan. A plan that an operator declined can belong
+    /// to another policy.
     pub(crate) async fn forget_agreed(&self, id: &str) -> Result<(), StoreError> {
         let agreed = self.agreed.lock().remove(id);
         let Some(left) = agreed else { return Ok(()) };
         let (store, note) = (self.store.as_ref(), own(&self.organisation, id));
-        // The plan knew nothing of a later undo.
+        // The plan did not know of a later undo.
         if note.get(store).await?.is_none_or(|undone| undone.at != left.at) {
             return Ok(());
         }

@@ -1,6 +1,6 @@
-//! Undoes what Beadle wrote to repositories. The journal has the values before each write. From
-//! these values, Beadle makes a policy of one repository, and the planner compares this policy with
-//! GitHub. So no aspect needs other code to undo a write.
+//! Undoes Beadle's writes to repositories. The journal has the values before each write. Beadle
+//! makes a policy of one repository from these values. The planner compares this policy with
+//! GitHub. An aspect therefore needs no separate code to undo a write.
 
 mod apart;
 mod draft;

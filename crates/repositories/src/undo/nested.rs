@@ -1,5 +1,5 @@
-//! Puts the earlier values into an entry of `rulesets` or `environments`, whose values are in
-//! blocks and lists of the entry.
+//! Puts the earlier values into an entry of `rulesets` or `environments`. The values are in blocks
+//! and lists of the entry.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn environment(entry: &mut Value, one: &Reversal) -> Result<(), String> {
     }
 }
 
-/// Puts a value into a ruleset. The name of a value has the form `enforcement`,
+/// Puts a value into a ruleset. The name of a value has one of these forms: `enforcement`,
 /// `conditions.ref_name.include`, `rules.deletion` or
 /// `rules.pull_request.required_approving_review_count`.
 fn ruleset(entry: &mut Value, name: &str, before: &Value) -> Result<(), String> {

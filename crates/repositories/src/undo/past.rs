@@ -1,4 +1,4 @@
-//! Makes the policy of one repository that declares the values before the undone writes.
+//! Makes the policy of one repository with the values before the undone writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::{entries, protection};
 use crate::import::Observed;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// The values that GitHub and a policy can have as null.
+/// The values that can be null at GitHub and in a policy.
 const NULLABLE: [&str; 2] = ["description", "homepage"];
 /// The start of the names of security features in plans.
 const FEATURE: &str = "security_and_analysis.";
@@ -21,16 +21,15 @@ const FEATURE: &str = "security_and_analysis.";
 pub(crate) struct Past {
     /// The policy. `None` if there is nothing to restore.
     pub(crate) policy: Option<Policy>,
-    /// The values that Beadle cannot restore, by their positions, each with the reason.
+    /// The values that Beadle cannot restore, by position, each with the reason.
     pub(crate) left: BTreeMap<usize, String>,
-    /// The values that Beadle restores only in part, by their positions, each with the missing
-    /// part.
+    /// The values that Beadle restores only partly, by position, each with the missing part.
     pub(crate) remarks: BTreeMap<usize, String>,
 }
 
 impl Past {
     /// Makes the policy of a repository, or of the organisation itself if `seen` is `None`. `all`
-    /// are the values of the undo, and `open` are the positions of those values that the policy
+    /// contains the values of the undo. `open` contains the positions of the values that the policy
     /// must declare.
     pub(crate) fn of(
         seen: Option<&Repository>,
@@ -63,8 +62,8 @@ impl Past {
         past
     }
 
-    /// Returns the policy of these sections. If the check of policies refuses a section, the values
-    /// of this section are left.
+    /// Returns the policy of these sections. If the check of policies refuses a section, Beadle
+    /// does not restore the values of this section.
     fn accepted(
         &mut self,
         file: &str,
@@ -96,7 +95,7 @@ impl Past {
         }
         match load(file, &good) {
             Ok(policy) => Some(policy),
-            // Each section is valid alone, and they contradict each other.
+            // Each section alone is valid, but the sections contradict each other.
             Err(why) => {
                 let why = format!("a policy cannot declare the earlier values together: {why}");
                 let open = places.keys().copied().filter(|at| !self.left.contains_key(at));
@@ -131,8 +130,8 @@ pub(super) fn section(aspect: &str) -> &str {
     }
 }
 
-/// Puts the earlier value of one field into the file. Returns a remark about what the undo does not
-/// restore.
+/// Puts the earlier value of one field into the file. Returns a remark about the parts that the
+/// undo does not restore.
 fn put(
     draft: &mut Draft<'_>,
     one: &Reversal,
@@ -171,7 +170,7 @@ fn put(
             None => draft.put(&["security"], name, declared()?),
         },
         "immutable_releases" => draft.put(&[], "immutable_releases", declared()?),
-        // Without claims of its own, the subject has GitHub's default claims.
+        // Without own claims, the subject has GitHub's default claims.
         "oidc_subject" if before.is_null() && name == "include_claim_keys" => {}
         "pages" => pages(draft, one, all)?,
         "interaction_limit" | "oidc_subject" => draft.put(&[one.aspect.as_str()], name, declared()?),
@@ -189,8 +188,8 @@ fn put(
     Ok(None)
 }
 
-/// Puts the earlier value of a Pages site into the file. All values of a site that Beadle created
-/// end with the site.
+/// Puts the earlier value of a Pages site into the file. If Beadle created the site, the undo
+/// removes the site with all of its values.
 fn pages(draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<(), String> {
     let is_created = |other: &Reversal| other.is_beside(one) && other.name == SITE && other.before == false;
     if all.iter().any(is_created) {

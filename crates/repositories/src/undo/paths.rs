@@ -1,10 +1,10 @@
-//! The paths of values in the policy, as waivers have them.
+//! The paths of values in the policy, in the form of waivers.
 
 use super::{entries, protection};
 use crate::policy::check_waived_key;
 
-/// Returns the path of a value in the policy, by its aspect, its part and its name. Returns `None` if
-/// no path can name the value.
+/// Returns the path of a value in the policy, by its aspect, its part and its name. Returns `None`
+/// if no path can name the value.
 pub(super) fn path_of(aspect: &str, what: &str, name: &str) -> Option<String> {
     let path = match aspect {
         "settings" => format!("repository.{name}"),

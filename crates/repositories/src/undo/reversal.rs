@@ -3,29 +3,30 @@
 use beadle_engine::{Change, Field};
 use serde_json::{Value, json};
 
-/// The value of the aspect `pages` that says whether there is a site.
+/// The value of the aspect `pages` that shows whether the site exists.
 pub(super) const SITE: &str = "enabled";
 
-/// The key of the values of a deleted thing, in the value before the change that deletes it.
+/// The key for the values of a deleted thing. It is in the value before the change that deletes the
+/// thing.
 pub(super) const DELETED: &str = "declared";
 
-/// One value that Beadle wrote and that an undo restores.
+/// One value that Beadle wrote and an undo restores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reversal {
     /// The aspect of the change.
     pub(crate) aspect: String,
-    /// The part of the aspect, such as `team platform`, with the name that it has after the writes.
+    /// The part of the aspect, such as `team platform`, under its name after the writes.
     pub(crate) what: String,
     /// The name of the value.
     pub(crate) name: String,
-    /// The value before the writes, which the undo restores.
+    /// The value before the writes. The undo restores it.
     pub(crate) before: Value,
-    /// The value after the writes. If GitHub has another value now, somebody changed it since.
+    /// The value after the writes. If GitHub has another value now, somebody has changed it since.
     pub(crate) after: Value,
 }
 
 impl Reversal {
-    /// Returns the value as messages name it.
+    /// Returns the name of the value for messages.
     pub(crate) fn called(&self) -> String {
         if self.what.is_empty() { self.name.clone() } else { format!("{}: {}", self.what, self.name) }
     }
@@ -36,14 +37,14 @@ impl Reversal {
     }
 }
 
-/// Returns whether a value stands for a whole thing: a branch rule, a ruleset or an environment. It is
-/// null if there is no such thing.
+/// Returns whether a value represents a whole thing: a branch rule, a ruleset or an environment.
+/// The value is null if the thing does not exist.
 pub(super) fn is_whole(name: &str) -> bool {
     matches!(name, "rule" | "ruleset" | "environment")
 }
 
-/// Returns the values that a deleted thing had, in the form of a policy, if the journal has them.
-/// `one` is the value that shows whether there is the thing, and `all` are all values of the undo.
+/// Returns the values of a deleted thing in the form of a policy, if the journal has them. `one` is
+/// the value that shows whether the thing exists. `all` contains all values of the undo.
 pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a Value> {
     if !one.after.is_null() {
         return None;
@@ -57,8 +58,8 @@ pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a 
     values.filter(|values| values.is_object())
 }
 
-/// Returns whether a part is inside a thing that the undo creates again, such as a variable of an
-/// environment.
+/// Returns whether a part belongs to a thing that the undo creates again. An example is a variable
+/// of an environment.
 fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
     let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
     deleted(one, all).is_some()
@@ -67,8 +68,8 @@ fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool
         && inner.is_some_and(|inner| inner.starts_with(": "))
 }
 
-/// Returns a secret or a variable of an environment that Beadle deletes together with the
-/// environment, although the undone changes did not write it.
+/// Returns a secret or a variable that Beadle deletes together with its environment, although the
+/// undone changes did not write it.
 fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
     for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
         for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -82,8 +83,8 @@ fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<Strin
     None
 }
 
-/// Returns the values to restore, so that these changes are undone. The changes belong to one
-/// repository and are in the order in which Beadle wrote them.
+/// Returns the values to restore for the undo of these changes. The changes belong to one
+/// repository. They have the order of Beadle's writes.
 pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<Reversal> {
     let mut all: Vec<Reversal> = Vec::new();
     for change in changes {
@@ -96,8 +97,8 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
         for (name, before, after) in fields {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
-                // Somebody changed the value between the two writes. The undo restores their value,
-                // because it undoes no changes of other people.
+                // Somebody changed the value between the two writes. The undo restores that
+                // person's value, because it does not undo the changes of other people.
                 Some(known) if !is_same(&new.name, &known.after, &new.before) => *known = new,
                 Some(known) => known.after = new.after,
                 None => all.push(new),
@@ -112,15 +113,15 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
     all
 }
 
-/// Returns whether a change creates a Pages site. A plan shows the values of the new site, and not
-/// that there is one.
+/// Returns whether a change creates a Pages site. A plan shows the values of the new site, but not
+/// the creation itself.
 fn creates_site<W>(change: &Change<W>) -> bool {
     let is_new = change.fields.iter().all(|field| field.before.is_null());
     change.aspect == "pages" && change.what.is_empty() && is_new
 }
 
-/// Returns the part of an aspect that a change is about, with the name that it has before the
-/// change. A person who accepts an invitation becomes a collaborator, so both have the same part.
+/// Returns the part of an aspect that a change is about, under its name before the change. A person
+/// who accepts an invitation becomes a collaborator, so both have the same part.
 fn part<W>(change: &Change<W>) -> String {
     if let Some((old, _)) = renamed(change) {
         return old;
@@ -129,7 +130,7 @@ fn part<W>(change: &Change<W>) -> String {
     match change.aspect.as_str() {
         // The settings of the organisation have another part if the guard can hold the change.
         "organization" => return change.aspect.clone(),
-        // The part says whether Beadle renames or creates the branch.
+        // The part shows whether Beadle renames or creates the branch.
         "settings" if change.fields.iter().any(is_branch) => return String::new(),
         _ => {}
     }
@@ -154,7 +155,7 @@ pub(super) fn named<W>(change: &Change<W>, field: &Field) -> (String, String) {
 }
 
 /// Returns the part and the name of each value that a change sets or removes. If the change renames
-/// the part, the result has both names.
+/// the part, the result contains both names.
 pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     let mut parts = vec![part(change)];
     parts.extend(renamed(change).map(|(_, new)| new));
@@ -170,8 +171,8 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     all
 }
 
-/// Returns the name of a value, and the value before and after a change. A plan shows the creation
-/// and the removal of some things with different words. Here both have the same words.
+/// Returns the name of a value, and the value before and after a change. A plan uses different
+/// words for the creation and the removal of some things. The result uses the same words for both.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
         ("protection", "new rule") => ("rule".to_owned(), Value::Null, json!(true)),
@@ -217,13 +218,13 @@ pub(crate) enum Planned {
     Restores,
     /// The change has nothing to do with the undo.
     Other,
-    /// The change is about values that the undo must restore, and the undo must not write it. The
-    /// list has the positions of these values, each with the reason.
+    /// The change is about values that the undo must restore, but the undo must not write this
+    /// change. The list contains the positions of these values, each with the reason.
     Leaves(Vec<(usize, String)>),
 }
 
-/// Compares a planned change with the values that the undo must restore. `open` are the positions
-/// of the values that the plan can contain.
+/// Compares a planned change with the values that the undo must restore. `open` contains the
+/// positions of the values that the plan can contain.
 pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> Planned {
     let what = part(change);
     let only_adds = change.fields.iter().all(|field| plain(&change.aspect, field).1.is_null());
@@ -240,7 +241,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             })
         });
         match found.and_then(|at| Some((at, all.get(at)?))) {
-            // A new deploy key that can only read has this value anyway.
+            // A new deploy key that can only read always has this value.
             None if name == "read_only" && before.is_null() && after == json!(true) => {}
             None => other = Some(name),
             Some((at, one)) if !is_same(&name, &one.after, &before) => {
@@ -258,7 +259,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             Some((at, _)) => exact.push(at),
         }
     }
-    // The change that creates a thing again also has the values of the thing.
+    // A change that creates a thing again also contains the values of the thing.
     let is_again = |one: &Reversal| deleted(one, all).is_some();
     let creates_again = exact.iter().any(|at| all.get(*at).is_some_and(is_again));
     let other = other.filter(|_| !(only_adds && creates_again));
@@ -319,7 +320,7 @@ mod tests {
         let changes = [
             permission(json!(null), json!("push")),
             permission(json!("admin"), json!("push")),
-            // The writes of another run are in between.
+            // Another run wrote in between.
             change("settings", "", &[("description", json!("a"), json!("b"))]),
             change("settings", "", &[("description", json!("c"), json!("d"))]),
             change("settings", "", &[("description", json!("d"), json!("e"))]),
@@ -433,7 +434,7 @@ mod tests {
             &[("permission", json!("push"), json!("pull")), ("colour", json!("a"), json!("b"))],
         );
         assert!(matches!(judged(&more), Planned::Leaves(left) if left[0].1.contains("`colour`")));
-        // A value that the undo already leaves alone is not restored by accident.
+        // The undo already leaves this value alone. It must not restore the value by accident.
         assert_eq!(judge(&back, &all, &[1]), Planned::Other);
     }
 }

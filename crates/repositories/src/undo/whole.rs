@@ -1,6 +1,6 @@
-//! Things that an undo deletes or creates as a whole. An undo deletes a thing only if the thing still
-//! has the values that Beadle wrote. The change that deletes the thing has its values, so that an undo
-//! of the undo can create it again.
+//! Things that an undo deletes or creates completely. An undo deletes a thing only if the thing
+//! still has the values that Beadle wrote. The change that deletes the thing contains its values.
+//! An undo of the undo can then create the thing again.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::aspects::protection::declared;
 use crate::import::Observed;
 use crate::policy::known_rule;
 
-/// The maximum length of the values of a deleted thing, as JSON. Entries of the journal and holds must
-/// stay small.
+/// The maximum length of the values of a deleted thing, as JSON. Entries of the journal and holds
+/// must stay small.
 const MOST: usize = 32_000;
 
-/// Adds the values that a thing has now to the change that deletes it.
+/// Adds the present values of a thing to the change that deletes it.
 pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen: Option<&Repository>) {
     if let Some(values) = entry(change, observed) {
         // The plan shows only one value of such an entry.
@@ -35,8 +35,8 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
     }
 }
 
-/// Returns the entry of a list that a change deletes. Nobody can read the secret of a webhook, so
-/// Beadle does not create a webhook again that had one.
+/// Returns the entry of a list that a change deletes. Nobody can read the secret of a webhook. If a
+/// webhook had a secret, Beadle therefore does not create it again.
 fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     const LISTS: [&str; 5] = ["labels", "milestones", "autolinks", "deploy_keys", "webhooks"];
     let is_simple = LISTS.contains(&change.aspect.as_str());
@@ -50,8 +50,8 @@ fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
 }
 
-/// Returns the values of the thing of a change in the form of a policy. Returns `None` if Beadle does
-/// not know all of them.
+/// Returns the values of the thing of a change in the form of a policy. Returns `None` if Beadle
+/// does not know all of them.
 fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -> Option<Value> {
     let named = |list: &str, name: &str| {
         let mut entries = observed.lists.get(list)?.iter();
@@ -71,9 +71,9 @@ fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -
     (values.to_string().len() <= MOST).then_some(values)
 }
 
-/// Returns what somebody changed in a thing that Beadle created, as far as the journal shows it.
-/// `primary` is the creation, `live` is the entry of the thing, and `all` are all values that the undo
-/// restores.
+/// Returns what has changed in a thing since Beadle created it, as far as the journal shows it.
+/// `primary` is the creation, and `live` is the entry of the thing. `all` contains all values that
+/// the undo restores.
 pub(super) fn changed_since(
     list: &str,
     primary: &Reversal,
@@ -91,9 +91,9 @@ pub(super) fn changed_since(
     }
 }
 
-/// Compares the values of an entry that a policy has in the same form.
+/// Compares the values that a policy has in the same form.
 fn value(live: &Value, own: &[&Reversal]) -> Option<String> {
-    // A policy has the ids of bypass actors, and no value of a secret.
+    // A policy contains the ids of bypass actors, but no value of a secret.
     let is_in_policy = |one: &&&Reversal| !matches!(one.name.as_str(), "secret" | "bypass_actors");
     let differs = |one: &&&Reversal| {
         let found = one.name.split('.').try_fold(live, |at, key| at.get(key));
@@ -117,15 +117,15 @@ fn ruleset(primary: &Reversal, live: &Value, own: &[&Reversal]) -> Option<String
             expected.insert(kind);
         }
     }
-    // A policy does not have the rules of unknown types.
+    // A policy does not contain rules of unknown types.
     expected.retain(|kind| known_rule(kind).is_some());
     let rules = live["rules"].as_array().into_iter().flatten();
     let found: BTreeSet<&str> = rules.filter_map(|rule| rule["type"].as_str()).collect();
     (found != expected).then(|| "the types of its rules".to_owned())
 }
 
-/// Compares the settings and the variables. The journal has the ids of the reviewers and a policy has
-/// their names, so only their numbers can be compared.
+/// Compares the settings and the variables. The journal has the ids of the reviewers, but a policy
+/// has their names. The function can therefore compare only their numbers.
 fn environment(primary: &Reversal, live: &Value, all: &[Reversal]) -> Option<String> {
     let after = |name: &str| {
         let changed = all.iter().find(|one| one.is_beside(primary) && one.name == name);

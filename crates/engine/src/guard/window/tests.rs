@@ -63,8 +63,8 @@ fn three_lost_answers_fill_a_window_of_three() {
     let mut made = 0;
     for second in 0..36 {
         let now = NOW + Duration::from_secs(second);
-        // Another writer grants the team its access again after each removal, and the answer to
-        // each removal is lost.
+        // After each removal, another writer gives the team its access again, and the answer to the
+        // removal is lost.
         if ask(&mut window, &limits, &change, now) == Verdict::Pass {
             made += 1;
             assert!(begin(&mut window, None, &change.digest, limits.window, made, now));
@@ -103,8 +103,8 @@ fn a_share_of_the_repositories_is_kept_for_each_aspect() {
     assert_eq!(passed("teams", Risk::Removes), 12);
     assert_eq!(passed("labels", Risk::Removes), 12, "each aspect has its own");
     assert_eq!(passed("topics", Risk::Adds), 60);
-    // A change that reaches 60 repositories counts 60 times for the share, however high the limit
-    // of weakenings is.
+    // A change that reaches 60 repositories counts 60 times for the share, even if the limit of
+    // weakenings is high.
     let limits = Limits { weakens: 1000, ..limits };
     let verdict = ask(&mut Vec::new(), &limits, &hold(1, "organisation_rulesets", Risk::Weakens, 60), NOW);
     assert!(matches!(verdict, Verdict::Hold(_)));
@@ -202,8 +202,9 @@ fn room_that_was_reserved_long_ago_begins_no_write() {
     assert!(begin(&mut window, None, &change.digest, limits.window, 1, late));
 }
 
-/// Two runs write the same change. Each of them asks, begins, and records its end twice, as a store
-/// does that repeats a call whose answer was lost. The test tries every order of these steps.
+/// Two runs write the same change. Each run asks, begins, and records its end twice. A store
+/// records the end twice if it repeats a call after a lost answer. The test tries every order of
+/// these steps.
 #[test]
 fn each_write_keeps_its_own_room_whatever_the_order_of_two_runs() {
     let limits = Limits { removes: 9, ..Limits::default() };

@@ -1,10 +1,10 @@
 use super::*;
 use crate::journal::{Entry, EntryKind};
 
-/// A stored text, and a function that tests the detail that is read from the text.
+/// A stored text, and a function that tests the detail from this text.
 type Stored = (&'static str, fn(&Detail) -> bool);
 
-/// One example of every shape, as it was stored by the last version that had no types for them.
+/// One example of every shape. The last version without types for the details stored them.
 const STORED: &[Stored] = &[
     (
         r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,

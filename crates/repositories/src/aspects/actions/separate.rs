@@ -1,6 +1,6 @@
-//! The settings of Actions that GitHub shows and changes at addresses of their own. For each key
-//! that the policy declares, Beadle makes one conditional REST call for each repository. For a key
-//! that the policy does not declare, it makes none.
+//! The settings of Actions that GitHub shows and changes at separate addresses. For each declared
+//! key, Beadle makes one conditional REST call for each repository. For other keys, Beadle makes no
+//! call.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-the-level-of-access-for-workflows-outside-of-the-repository>,
 //! <https://docs.github.com/rest/actions/permissions#get-artifact-and-log-retention-settings-for-a-repository>,
@@ -32,14 +32,14 @@ struct Setting {
     key: &'static str,
     /// The path below the repository.
     path: &'static str,
-    /// The field of the body that has the value.
+    /// The field of the body that contains the value.
     field: &'static str,
     of: Of,
 }
 
 /// The key of the settings for forks of private repositories. Its value has the fields of the body.
 const FORKS: &str = "fork_pr_workflows_private_repos";
-/// The field of [`FORKS`] without which the other fields have no effect.
+/// The field of [`FORKS`] that the other fields need to have an effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";
 /// The field of [`FORKS`] that gives secrets to workflows of forks.
 const SEND_SECRETS: &str = "send_secrets_and_variables";

@@ -2,10 +2,10 @@
 //! the case of an environment's name.
 //!
 //! Beadle reads the environments of a repository with one call for 30 environments. GraphQL shows
-//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. Each of these
-//! parts of an environment needs one more call, which Beadle makes only if the policy declares the
-//! part: the patterns of branches, the Apps, the variables and the secrets. If an answer has not
-//! changed, its call does not count toward the hourly limit.
+//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. Beadle needs
+//! one more call for each of these parts, and only if the policy declares the part: the patterns of
+//! branches, the Apps, the variables and the secrets. A call with an unchanged answer does not
+//! count toward the hourly limit.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,
@@ -93,12 +93,13 @@ impl AspectPlanner for Environments {
     }
 }
 
-/// Returns the name of an environment as plans show it.
+/// Returns the name of an environment in plans.
 fn part(name: &str) -> String {
     format!("environment {name}")
 }
 
-/// Plans the changes of one declared environment. `seen` is `None` if GitHub does not have it yet.
+/// Plans the changes of one declared environment. `seen` is `None` if GitHub does not have the
+/// environment yet.
 async fn environment(
     context: &Context<'_>,
     want: &Node,
@@ -182,7 +183,7 @@ impl Change<'_> {
                     all.sort();
                     json!(all)
                 };
-                // One approval is enough. So with one more reviewer, somebody can approve who could
+                // One approval is enough. With one more reviewer, a person can approve who could
                 // not approve before.
                 let is_weaker = !seen.reviewers.is_empty();
                 self.differs("reviewers", shown(&seen.reviewers), shown(&wanted), &list.asked, is_weaker);
@@ -199,7 +200,7 @@ impl Change<'_> {
             want.get("prevent_self_review").and_then(|node| Some((node, node.bool()?)))
         {
             if self.wanted.reviewers.is_empty() {
-                // GitHub keeps this setting together with the reviewers.
+                // GitHub stores this setting together with the reviewers.
                 if prevents {
                     let why =
                         format!("`prevent_self_review` has an effect only with reviewers ({})", node.asked);

@@ -13,7 +13,7 @@ pub(crate) struct Reviewer {
 }
 
 impl Reviewer {
-    /// Returns whether both are the same team or user.
+    /// Returns whether both reviewers are the same team or user.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.kind == other.kind && self.id == other.id
     }
@@ -23,7 +23,7 @@ impl Reviewer {
         json!({ "type": self.kind, "id": self.id })
     }
 
-    /// Returns the reviewer as plans show it.
+    /// Returns the name of the reviewer in plans.
     pub(super) fn shown(&self) -> String {
         let name = self.name.clone().unwrap_or_else(|| self.id.to_string());
         format!("{} {name}", self.kind)
@@ -35,7 +35,7 @@ impl Reviewer {
 pub(crate) enum Deployers {
     All,
     Protected,
-    /// Those that match one of the environment's patterns.
+    /// The branches and tags that match one of the environment's patterns.
     Matching,
 }
 
@@ -53,7 +53,7 @@ impl Deployers {
 /// The settings of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// The name as GitHub spells it.
+    /// The name in GitHub's spelling.
     pub(crate) name: String,
     pub(crate) wait_timer: u64,
     pub(crate) prevent_self_review: bool,
@@ -74,7 +74,7 @@ impl Observed {
     }
 
     /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown. A
-    /// missing part is not an empty part: Beadle would send the empty one, and GitHub would remove
+    /// missing part is not an empty part. Beadle would send the empty part, and GitHub would remove
     /// the reviewers or let all branches deploy.
     pub(crate) fn read(row: &Value) -> Option<Self> {
         let mut seen = Self::new(row["name"].as_str()?);
@@ -86,7 +86,7 @@ impl Observed {
                     let reviewers = rule["reviewers"].as_array()?.iter().map(reviewer);
                     seen.reviewers = reviewers.collect::<Option<_>>()?;
                 }
-                // `deployment_branch_policy` has the branches, and another list has the Apps.
+                // `deployment_branch_policy` contains the branches. Another list contains the Apps.
                 _ => {}
             }
         }
@@ -101,8 +101,8 @@ impl Observed {
         Some(seen)
     }
 
-    /// Returns the body that gives an environment these settings. GitHub resets what a body leaves
-    /// out, so the body has all of them.
+    /// Returns the body that gives an environment these settings. GitHub resets each setting that a
+    /// body leaves out, so the body contains all of them.
     pub(super) fn body(&self) -> Value {
         let reviewers: Vec<Value> = self.reviewers.iter().map(Reviewer::body).collect();
         json!({

@@ -9,9 +9,9 @@ use crate::aspects::aspect::{AspectPlan, Context};
 use crate::names::Named;
 use crate::policy::Node;
 
-/// Returns the reviewers that a list of the policy means. If a name does not exist, or belongs to
-/// another team or user than before, the function records the reason and returns `None`. A name that
-/// GitHub shows among the present reviewers needs no call.
+/// Returns the reviewers that a list of the policy names. If a name does not exist, or now belongs
+/// to another team or user, the function records the reason and returns `None`. If GitHub shows the
+/// name among the present reviewers, no call is necessary.
 pub(super) async fn reviewers(
     context: &Context<'_>,
     part: &str,
@@ -93,8 +93,8 @@ pub(super) fn is_whole(rule: &Value) -> bool {
     rule["id"].is_u64() && rule["app"]["id"].is_u64()
 }
 
-/// Returns the ids of the Apps that a list of the policy means. If an App does not exist, the
-/// function records the reason and returns `None`. `seen` has the rules at GitHub.
+/// Returns the ids of the Apps that a list of the policy names. If an App does not exist, the
+/// function records the reason and returns `None`. `seen` contains the rules at GitHub.
 pub(super) async fn apps(
     context: &Context<'_>,
     part: &str,

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::aspects::aspect::{Step, WriteTarget};
 
 /// The writes of one environment, in their order: the settings, then the new patterns and rules,
-/// then the removals. So at every moment, a branch can deploy only if the old or the new patterns
-/// allow it.
+/// then the removals. At every moment, a branch can therefore deploy only if the old or the new
+/// patterns allow it.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,
-    /// The body of the settings. `None` if they stay.
+    /// The body of the settings. `None` if the settings stay.
     pub(super) settings: Option<Value>,
-    /// The patterns that are new, each with its type.
+    /// The new patterns, each with its type.
     pub(super) new_patterns: Vec<(String, String)>,
     pub(super) old_patterns: Vec<u64>,
     /// The ids of the Apps that get a rule.

@@ -1,4 +1,5 @@
-//! Decides what Beadle writes: nothing, a pull request, a commit, or the end of a pull request.
+//! Decides what Beadle writes: nothing, a pull request or a commit. Beadle can also close a pull
+//! request.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use super::write::{Onto, OwnBranch, Pull, Write};
 /// What the pull request needs.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision<'a> {
-    /// Nothing.
+    /// The pull request needs nothing.
     Nothing,
-    /// Beadle has done its part, and waits for a person.
+    /// Beadle has done its part and waits for a person.
     Wait(String),
     /// Somebody else uses the branch, so Beadle cannot do its part.
     Blocked(String),
@@ -44,14 +45,14 @@ pub(super) fn differing<'a>(wanted: &'a [Wanted], seen: &KeptFiles) -> Vec<&'a W
     wanted.iter().filter(|file| file.differs(found(&seen.files, file))).collect()
 }
 
-/// Returns the files whose contents a person refused, each with the number of the closed pull
+/// Returns the files with contents that a person refused, each with the number of the closed pull
 /// request.
 pub(super) fn refused<'a>(differing: &[&'a Wanted], seen: &KeptFiles) -> Vec<(&'a Wanted, u64)> {
     differing.iter().filter_map(|file| Some((*file, refusal(file, &seen.pulls)?))).collect()
 }
 
-/// Returns the number of the pull request with which a person refused this content. Only the newest
-/// pull request that lists the file counts.
+/// Returns the number of the closed pull request if a person refused this content. Only the newest
+/// pull request that lists the file matters.
 fn refusal(file: &Wanted, pulls: &[FilesPull]) -> Option<u64> {
     let mut own = pulls.iter().filter(|pull| pull.is_own);
     let (pull, id) = own.find_map(|pull| Some((pull, *listed(&pull.body).get(file.path.as_str())?)))?;
@@ -171,10 +172,10 @@ fn propose<'a>(
     Decision::Propose { what, files, write }
 }
 
-/// Decides what is left to do if the default branch needs no file.
+/// Decides what Beadle must still do if the default branch needs no file.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // A person who only reserved the name of the branch has no commit there.
+    // A person who only reserved the name of the branch has no commit on the branch.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

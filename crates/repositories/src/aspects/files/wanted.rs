@@ -13,7 +13,7 @@ pub(super) struct Wanted {
     pub(super) content: String,
     /// The id that git gives to the content.
     pub(super) id: String,
-    /// True if Beadle leaves a file that exists as it is.
+    /// True if Beadle never changes an existing file.
     pub(super) keeps: bool,
     /// True if Beadle commits the file to the default branch, without a pull request.
     pub(super) is_pushed: bool,

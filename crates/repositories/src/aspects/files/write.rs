@@ -7,7 +7,7 @@ use beadle_github::{FILES_BRANCH, FilesCommit};
 use super::text::{CLOSED, TITLE};
 use crate::aspects::{Step, WriteTarget};
 
-/// The branch of Beadle, as the plan saw it.
+/// The branch of Beadle in its state at the time of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnBranch {
     /// The node id of the branch.
@@ -17,8 +17,8 @@ pub(super) struct OwnBranch {
 }
 
 impl OwnBranch {
-    /// Checks that nobody has committed to the branch since the plan. Nothing else keeps such a commit
-    /// from being lost, because GitHub moves and deletes a branch whatever its last commit is.
+    /// Checks that nobody has committed to the branch since the plan. Without this check, such a
+    /// commit would be lost: GitHub moves and deletes a branch with any last commit.
     async fn check(&self, repository: &str, to: &WriteTarget) -> Result<(), Failure> {
         let now = to.reader.kept_files(repository, &[]).await?;
         if now.branch.is_some_and(|branch| branch.id == self.id && branch.head == self.head) {
@@ -29,12 +29,12 @@ impl OwnBranch {
     }
 }
 
-/// The branch to which Beadle commits the files of a pull request.
+/// The branch that gets the commit of a pull request's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Onto {
     /// A new branch.
     New,
-    /// The branch, which first moves to the head of the default branch.
+    /// The branch. It first moves to the head of the default branch.
     Reset(OwnBranch),
     /// The branch as it is.
     Present(OwnBranch),
@@ -43,8 +43,8 @@ pub(super) enum Onto {
 /// What happens to the pull request of the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pull {
-    /// Beadle opens one to the default branch. If there is an id, Beadle first closes the pull
-    /// request with this node id.
+    /// Beadle opens a pull request to the default branch. If `instead_of` has a node id, Beadle
+    /// first closes the pull request with this id.
     Open { base: String, instead_of: Option<String> },
     /// Beadle changes the text of the pull request with this node id.
     Update(String),
@@ -60,7 +60,8 @@ pub(super) enum Write {
         /// The node id of the repository.
         repository: String,
         onto: Onto,
-        /// The commit and its files. The write sets the branch and the commit that it follows.
+        /// The commit and its files. The write sets two of its fields: the branch, and the commit
+        /// before it.
         commit: FilesCommit,
         pull: Pull,
         body: String,

@@ -1,5 +1,5 @@
-//! The status checks that a branch rule requires. A check is identified by its name and by the App
-//! that must report it.
+//! The status checks that a branch rule requires. The name of a check and the App that must report
+//! it identify the check.
 
 use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
@@ -26,8 +26,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
     // The rule does not become weaker if it still requires every live check. If only one App may
-    // report a live check, this App must stay the only one. If any App may report the check, the
-    // policy may name one App.
+    // report a live check, the policy must name the same App. If any App may report the live check,
+    // the policy may name one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -56,8 +56,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
 }
 
 /// Returns a reason if Beadle cannot write the list of checks. GitHub rejects the whole rule if a
-/// check names an App that does not exist. An App in a live rule exists. Beadle resolves all other
-/// Apps with one call.
+/// check names an App that does not exist. An App exists if a live rule contains it. Beadle
+/// resolves all other Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -80,8 +80,8 @@ pub(super) async fn missing_apps(
     Ok(Some(format!("{} ({asked}); Beadle leaves the list of required checks as it is", missing.join(", "))))
 }
 
-/// Returns the Apps that the declared checks name but that no live rule shows. Each App appears
-/// once, with the first check that names it.
+/// Returns the Apps that the declared checks name and no live rule shows. Each App appears once,
+/// with the first check that names the App.
 fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a WantedCheck)> {
     let mut unseen: Vec<(i64, &WantedCheck)> = Vec::new();
     for check in checks {
@@ -214,8 +214,8 @@ mod tests {
         assert_eq!(apps, [&json!(app_node(15368)), &json!("any"), &Value::Null]);
     }
 
-    /// Returns the checks that GitHub has after the write. GitHub binds a check that names no App
-    /// to the App that reported it last.
+    /// Returns the checks that GitHub has after the write. If a check names no App, GitHub binds
+    /// the check to the App that reported it last.
     fn written(input: &Value) -> Vec<(String, Option<i64>)> {
         let bound = |check: &Value| match check["appId"].as_str() {
             Some("any") => None,

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::differences::labels;
 use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
-/// Returns the rule as a policy declares it. Values that a new rule has anyway are left out. The
-/// second part of the result has the lists of actors that GitHub does not show completely.
+/// Returns the rule in the form of a policy. The function leaves out values that a new rule has
+/// anyway. The second part of the result has the lists of actors that GitHub does not show
+/// completely.
 pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     let seen = |rest: &str| {
         let flag = FLAGS.iter().find(|flag| flag.rest == rest);
@@ -62,8 +63,8 @@ pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     (Value::Object(protection), hidden)
 }
 
-/// Returns the live flags, numbers and lists of a rule, by the names that plans have for them. The
-/// names of lists end with ` list`. Returns `None` if GitHub does not show everybody in a list.
+/// Returns the live flags, numbers and lists of a rule, by their names in plans. The names of lists
+/// end with ` list`. Returns `None` if GitHub hides a member of a list.
 pub(crate) fn shown(rule: &Rule) -> Option<Vec<(String, Value)>> {
     let flag = |flag: &Flag| rule.fields.get(flag.graphql).cloned().unwrap_or_default();
     let flags = FLAGS.iter().map(|one| (one.rest.to_owned(), flag(one)));
@@ -92,8 +93,8 @@ fn nobody() -> Value {
     json!({ "users": [], "teams": [] })
 }
 
-/// Returns a list of actors. Returns `None` and adds the list to `hidden` if GitHub does not show
-/// all of them.
+/// Returns a list of actors. If GitHub does not show all actors, the function returns `None` and
+/// adds the list to `hidden`.
 fn actors(rule: &Rule, rest: &str, hidden: &mut Vec<&'static str>) -> Option<Value> {
     let list = LISTS.iter().find(|list| list.rest == rest)?;
     if rule.hidden.iter().any(|name| name == list.connection) {

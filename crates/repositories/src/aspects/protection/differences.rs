@@ -22,7 +22,7 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    /// Returns whether the difference counts against the limits of the guard.
+    /// Returns whether the guard limits the difference.
     pub(super) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
     }
@@ -35,7 +35,7 @@ pub(super) type UnresolvedList = (String, bool);
 pub(super) type Compared = (Vec<Difference>, Vec<UnresolvedList>);
 
 /// Returns the differences between the policy and the live `rule`, and the lists that Beadle could
-/// not plan. `rules` are all live rules of the repository.
+/// not plan. `rules` contains all live rules of the repository.
 pub(super) async fn differences(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -177,7 +177,7 @@ fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
 
-/// Returns whether the policy gives write access to an actor. An App has its access from its
+/// Returns whether the policy gives write access to an actor. An App gets its access from its
 /// installation.
 fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     let is =
@@ -204,7 +204,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
 }
 
 /// Returns the new exceptions of a push restriction that have no write access. GitHub silently
-/// removes such actors, so without this check Beadle would try to add them in every run.
+/// removes such actors. Without this check, Beadle would try to add them in every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -229,14 +229,14 @@ async fn powerless(
     if powerless.is_empty() {
         return Ok(powerless);
     }
-    // The resolver reports an actor that does not exist, so this function omits such actors.
+    // The resolver reports actors that do not exist, so this function omits them.
     let exist = context.reader.resolve(&powerless).await?;
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
 /// Compares one list of actors, and the flag that turns the list on. Returns `Err` with the actor
-/// if an actor does not exist. Beadle omits actors without write access, as GitHub does. If no
-/// actor remains, Beadle does not write the restriction.
+/// if an actor does not exist. Like GitHub, Beadle omits actors without write access. If no actor
+/// remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -255,7 +255,7 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule restricts nothing at first, so there is nothing to turn off.
+            // A new rule has no restrictions at first, so there is nothing to turn off.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
@@ -269,8 +269,8 @@ async fn actors(
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Beadle also remembers the ids of actors that the list already contains, because another
-        // account can get the name before the next run.
+        // Beadle also remembers the ids of actors that the list already contains. Another account
+        // can get such a name before the next run.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);
@@ -302,8 +302,8 @@ async fn actors(
     Ok(Ok((!difference.fields.is_empty()).then_some(difference)))
 }
 
-/// Returns the node ids of actors. The ids of actors in a live rule are known. GitHub resolves the
-/// names of all other actors.
+/// Returns the node ids of actors. Beadle knows the ids of actors in a live rule. GitHub resolves
+/// the names of all other actors.
 async fn ids(
     context: &Context<'_>,
     actors: &[Actor],
@@ -351,7 +351,7 @@ async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<
     Ok(context.names.another_owner(named, &actor.name, id, None).await?)
 }
 
-/// Returns actors as plans show them.
+/// Returns the names of actors in plans.
 pub(super) fn labels(actors: &[Actor]) -> Vec<String> {
     sorted(actors.iter().map(|actor| format!("{:?} {}", actor.kind, actor.name).to_lowercase()))
 }

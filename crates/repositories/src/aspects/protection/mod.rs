@@ -1,6 +1,6 @@
 //! The branch protection rules of a repository, by the pattern of branch names. Beadle writes them
-//! by GraphQL. With GraphQL, Beadle can protect a branch that does not exist yet, and can update a
-//! rule without deleting it first.
+//! by GraphQL. GraphQL can protect a branch that does not exist yet, and can update a rule without
+//! deleting it first.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -73,8 +73,8 @@ impl Step for Write {
     }
 }
 
-/// The declared protection of one pattern. It is merged from all layers, and from the entry
-/// `default` if that entry means the same branch.
+/// The merged protection of one pattern, as the policy declares it. It comes from all layers. It
+/// includes the entry `default` if that entry means the same branch.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -108,10 +108,10 @@ impl AspectPlanner for Protection {
 
 /// Returns the branches that the entry `default` means. Usually this is the present default branch.
 /// If the policy declares another default branch and this branch exists, the same run makes it the
-/// default branch. Then `default` means only the declared branch. If it also meant the present
-/// branch, and somebody had changed the default branch by hand, Beadle would create a rule for the
-/// wrong branch. If the mode does not let the run change the default branch, `default` means both
-/// branches.
+/// default branch. `default` then means only the declared branch. Without this rule, `default`
+/// would also mean the present branch. If somebody had changed the default branch by hand, Beadle
+/// would create a rule for the wrong branch. If the mode does not let the run change the default
+/// branch, `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -195,7 +195,7 @@ fn plan_rule(
 ) {
     let what = format!("rule {}", want.pattern);
     for (why, transient) in unresolved {
-        // Beadle still writes the parts of the rule that are known.
+        // Beadle still writes the known parts of the rule.
         if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
     }
     let Some(rule) = rule else {
@@ -216,16 +216,16 @@ fn plan_rule(
         let mut fields = vec![rule];
         for difference in found {
             input.extend(difference.input.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            // All flags of a new rule are off at first, so a plan does not show flags that stay
-            // off.
+            // All flags of a new rule are off at first. A plan therefore does not show flags that
+            // stay off.
             let added = difference.fields.into_iter().filter(|field| field.after != json!(false));
             fields.extend(added.map(|field| Field { before: Value::Null, risk: Risk::Adds, ..field }));
         }
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can hold some of these changes. They are separate from the other changes, so that
-    // the other changes do not have to wait.
+    // The guard can hold some of these changes. Beadle separates them from the other changes, so
+    // that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -243,7 +243,8 @@ fn plan_rule(
 
 /// Returns whether a new rule for the branch `name` would replace an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // Somebody else may have written the live pattern, so it may have a form that Beadle rejects.
+    // Another tool may have written the live pattern, so the pattern may have a form that Beadle
+    // rejects.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

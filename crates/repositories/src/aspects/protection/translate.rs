@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::policy::{Kind, Node, at_least};
 
-/// A value of a rule that is true or false, or a number.
+/// A value of a rule: a flag (`true` or `false`) or a number.
 pub(super) struct Flag {
     /// The name of the key in the policy.
     pub(super) rest: &'static str,
@@ -55,7 +55,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("required_deployment_environments", "requiresDeployments", true),
 ];
 
-/// The flags that are keys of the rule itself, not of one of its blocks.
+/// The flags that are keys of the rule itself and not of a block in the rule.
 pub(super) const OWN: &[&str] = &[
     "enforce_admins",
     "required_linear_history",
@@ -125,8 +125,8 @@ pub(super) const LISTS: &[List] = &[
 /// Which App must report a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The policy does not say which App. GitHub binds the check to the App that reported it last,
-    /// so Beadle accepts every App.
+    /// The policy names no App. GitHub binds the check to the App that reported it last. Beadle
+    /// therefore accepts every App.
     Unsaid,
     /// Any App may report the check.
     Any,
@@ -141,7 +141,7 @@ pub(super) struct WantedCheck {
     pub(super) binding: Binding,
 }
 
-/// The marker with which a policy of safe-settings says that somebody else manages the checks.
+/// The marker for checks that are managed outside of the policy. Policies of safe-settings use it.
 /// Beadle then keeps the live checks.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
@@ -222,8 +222,8 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // If both lists name the same check, Beadle uses the entry of `checks`, because it also
-            // contains the App.
+            // If both lists name the same check, Beadle uses the entry of `checks`. Only that entry
+            // also contains the App.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
@@ -260,7 +260,7 @@ pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     json!(seen.as_i64().map_or(least, |seen| seen.max(least)))
 }
 
-/// Returns whether `wanted` is at least as strict as `seen`. `strict` says whether a greater value
+/// Returns whether `wanted` is at least as strict as `seen`. If `strict` is true, a greater value
 /// is stricter.
 pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
     let number = |value: &Value| value.as_i64().or(value.as_bool().map(i64::from)).unwrap_or(0);

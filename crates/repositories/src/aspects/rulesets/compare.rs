@@ -1,6 +1,6 @@
 //! Compares a live ruleset with the declared ruleset, and builds the body for the write. A PUT
-//! request replaces the whole ruleset. So Beadle starts from the ruleset that REST returned, and
-//! keeps the parts that the policy does not set.
+//! request replaces the whole ruleset. Beadle therefore starts from the ruleset that REST returned,
+//! and keeps the parts that the policy does not set.
 //!
 //! <https://docs.github.com/rest/repos/rules#update-a-repository-ruleset>
 
@@ -35,14 +35,14 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
-    /// Returns whether the difference counts against the limits of the guard.
+    /// Returns whether the guard limits the difference.
     pub(crate) fn is_guarded(&self) -> bool {
         self.fields.iter().any(|field| field.risk.is_guarded())
     }
 }
 
-/// Returns a bypass actor in a form that can be compared. GitHub shows an id for some kinds of
-/// actors that need none, so for these kinds the form has the same id in every case.
+/// Returns a bypass actor in a form for comparisons. GitHub shows an id for some kinds of actors
+/// that need none. For these kinds, the form always has the same id.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -69,7 +69,7 @@ fn label(actor: &Value) -> Value {
     json!(format!("{}{id} ({})", text("actor_type"), text("bypass_mode")))
 }
 
-/// Returns whether a parameter of a rule is at least as strict with the value `after` as with
+/// Returns whether the value `after` of a rule's parameter is at least as strict as the value
 /// `before`.
 fn stricter(key: &str, before: &Value, after: &Value) -> bool {
     const LAX: &[&str] = &["update_allows_fetch_and_merge", "do_not_enforce_on_create"];
@@ -83,8 +83,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
-        // A check that one certain App must report is at least as strict as the same check from any
-        // App.
+        // The same check is stricter if only one certain App may report it than if any App may.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
             let keeps = |new: &Value| {
@@ -113,7 +112,7 @@ fn risk(stricter: bool) -> Risk {
     if stricter { Risk::Changes } else { Risk::Weakens }
 }
 
-/// Returns each part in which the live ruleset `seen` differs from the declared ruleset. `seen`
+/// Returns each part that differs between the live ruleset `seen` and the declared ruleset. `seen`
 /// must have the form of a REST answer.
 pub(crate) fn differences(wanted: &Node, seen: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -154,7 +153,7 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
         return None;
     }
     // The new list is not weaker if each of its actors could already bypass the ruleset before, in
-    // at least as many cases.
+    // the same cases or more.
     let known = |actor: &Value| {
         before.iter().any(|old| {
             let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];
@@ -199,7 +198,7 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        // If the ruleset selects repositories in another way than before, it may lose any of them.
+        // If the ruleset now selects repositories in another way, it may lose any of them.
         let wider = if gone.is_empty() {
             within(&before["include"], &after["include"])
                 && within(&after["exclude"], &before["exclude"])
@@ -280,8 +279,8 @@ fn is_known(kind: &str) -> bool {
     crate::policy::known_rule(kind).is_some()
 }
 
-/// Completes a new rule for REST. It adds the parameters that GitHub requires, and removes the
-/// marker for checks that somebody else manages.
+/// Completes a new rule for REST. It adds the parameters that GitHub requires. It removes the
+/// marker for checks that are managed outside of the policy.
 fn complete(rule: &mut Value) {
     let demanded = match rule["type"].as_str() {
         Some("pull_request") => json!({
@@ -313,15 +312,14 @@ fn complete(rule: &mut Value) {
     }
 }
 
-/// Returns whether a new rule would require no check. GitHub refuses the whole ruleset then, so
-/// Beadle leaves the rule out. This is the case if the policy keeps the checks that somebody else
-/// manages, and nobody has added one yet.
+/// Returns whether a new rule would require no check. GitHub refuses a ruleset with such a rule, so
+/// Beadle leaves the rule out. This happens if the checks are managed outside of the policy, and
+/// nobody has added one yet.
 fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }
 
-/// Returns the body of a PUT request: the live ruleset, in which the given parts have their
-/// declared values.
+/// Returns the body of a PUT request: the live ruleset with the declared values of the given parts.
 pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>) -> Value {
     let kept = BODY.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone())));
     let mut body: Map<String, Value> = kept.collect();

@@ -138,7 +138,7 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // The layer with the rest of the ruleset does not reach this repository.
+                // The repository does not get the layer with the rest of the ruleset.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -153,8 +153,8 @@ impl AspectPlanner for Rulesets {
             if is_as_wanted(context, want, found) {
                 continue;
             }
-            // Only REST shows the whole ruleset, so Beadle compares the ruleset in the answer of
-            // REST, and builds the body of a PUT from this answer.
+            // Only REST shows the whole ruleset. Beadle therefore compares the answer of REST, and
+            // builds the body of a PUT from this answer.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
                 Some(whole) if change(want, name, &whole, plan) => {}
@@ -172,8 +172,7 @@ impl AspectPlanner for Rulesets {
     }
 }
 
-/// Returns why Beadle does not plan a ruleset: the layers that reach the repository set only a part
-/// of the ruleset.
+/// Returns why Beadle does not plan a ruleset: the layers of this repository set only a part of it.
 fn without_base(want: &Node) -> String {
     format!(
         "no file that reaches this repository sets `enforcement` of the ruleset ({}): Beadle leaves the ruleset alone",
@@ -222,12 +221,12 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
-/// Parameters that Beadle does not read by GraphQL, because some GitHub servers do not have them in
-/// GraphQL.
+/// Parameters that Beadle does not read by GraphQL, because the GraphQL of some GitHub servers
+/// lacks them.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
 /// Returns whether the policy sets a value that Beadle cannot compare by GraphQL. Some GitHub
-/// servers show the bypass modes `always` and `exempt` as the same value, and GraphQL does not show
+/// servers show the bypass modes `always` and `exempt` as the same value. GraphQL does not show
 /// some parameters at all.
 fn is_blurred(want: &Node, seen: &Value) -> bool {
     let actors = seen["bypass_actors"].as_array().into_iter().flatten();
@@ -246,9 +245,9 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Adds the changes that make a ruleset as declared, and returns whether there are any. The guard
-/// can hold some of these changes. They are separate, so that the other changes do not have to
-/// wait.
+/// Adds the changes that make a ruleset as declared. Returns whether there are any changes. The
+/// guard can hold some of these changes. Beadle separates them from the other changes, so that the
+/// other changes do not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

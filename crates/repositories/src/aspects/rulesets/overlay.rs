@@ -1,12 +1,12 @@
-//! Merges the declared ruleset into the live ruleset, and converts values to a form that can be
-//! compared.
+//! Merges the declared ruleset into the live ruleset, and converts values to a form for
+//! comparisons.
 
 use serde_json::{Map, Value, json};
 
 use crate::identity::{Kind, kind, pair_entries};
 use crate::policy::at_least;
 
-/// The marker with which a policy of safe-settings says that somebody else manages the checks.
+/// The marker for checks that are managed outside of the policy. Policies of safe-settings use it.
 /// Beadle then keeps the live checks.
 pub(super) const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
@@ -26,8 +26,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Returns a value in a form that can be compared. In this form, the order and the repetition of
-/// list entries do not matter, and values that mean the same as a missing value are removed.
+/// Returns a value in a form for comparisons. This form ignores the order and the repetition of
+/// list entries. It has no values that mean the same as a missing value.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -66,7 +66,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
             .into_iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| (key, without_nulls(value)))
-            // GitHub expects a rule either with all of its parameters, or without the field
+            // GitHub expects a rule either with all of its parameters or without the field
             // `parameters`.
             .filter(|(key, value)| key != "parameters" || *value != json!({}))
             .collect(),
@@ -75,8 +75,8 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Merges the declared value of `key` into the live value `seen`. The result keeps the fields that
-/// the declared value does not have. The entries of a list become those that the policy declares.
+/// Merges the declared value of `key` into the live value `seen`. The result keeps live fields that
+/// the declared value does not have. A list gets exactly the entries that the policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
         // The policy declares only a minimum, so a greater number at GitHub stays.
@@ -99,8 +99,8 @@ fn overlay_block(wanted: &Map<String, Value>, seen: &Map<String, Value>) -> Map<
     merged
 }
 
-/// Merges two lists. Each declared entry is merged into at most one live entry, and each live entry
-/// is used at most once.
+/// Merges two lists. Each declared entry is merged into at most one live entry. Each live entry is
+/// used at most once.
 fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     let kind = kind(key);
     let is_external = wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED);

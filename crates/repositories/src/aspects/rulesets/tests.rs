@@ -18,7 +18,7 @@ fn ruleset(kind: &str, key: &str, entries: &Value) -> Value {
     json!({ "name": "main", "rules": [{ "type": kind, "parameters": { key: entries } }] })
 }
 
-/// Returns the ruleset that GitHub has after Beadle applied `wanted` to `live`.
+/// Returns the ruleset at GitHub after Beadle applied `wanted` to `live`.
 fn applied(wanted: &Value, live: &Value) -> Value {
     body(live, differences(&node(wanted), live).iter())
 }
@@ -79,7 +79,8 @@ fn a_check_that_gets_a_source_is_no_weaker_and_one_that_loses_it_is() {
     assert_eq!((risk(&bound, &any), risk(&any, &bound)), (Risk::Changes, Risk::Weakens));
 }
 
-/// Returns one condition of each kind that selects repositories, and one that selects all of them.
+/// Returns one condition of each kind that selects repositories, and one condition that selects all
+/// of them.
 fn selections() -> [(&'static str, Value); 5] {
     let property = json!({ "name": "tier", "property_values": ["gold"], "source": "custom" });
     [

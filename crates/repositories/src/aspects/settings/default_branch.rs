@@ -1,8 +1,8 @@
 //! A declared default branch that does not exist.
 //!
-//! Beadle renames or creates the branch after all other changes. So the present default branch has
-//! its protection before the rename, and the protection follows it. A new branch has its protection
-//! before it exists.
+//! Beadle renames or creates the branch after all other changes. The present default branch
+//! therefore has its protection before the rename, and keeps the protection under the new name. A
+//! new branch has its protection before it exists.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
 //! <https://docs.github.com/rest/git/refs#create-a-reference>
@@ -30,15 +30,16 @@ impl Step for Write {
             Self::Rename { from, to } => named.rename_branch(from, to).await,
             Self::Create { from, to } => {
                 named.create_branch(to, from).await?;
-                // If this write fails, the branch exists, and the next plan only has this write.
+                // If this write fails, the branch already exists. The next plan then has only this
+                // write.
                 named.update(json!({ "default_branch": to })).await.map_err(Failure::after_a_part)
             }
         }
     }
 }
 
-/// Plans what the policy asks for if the declared default branch does not exist. A rename counts as
-/// a weakening: rulesets and patterns that name the former branch do not protect it any more.
+/// Plans the declared action for a default branch that does not exist. A rename is a weakening,
+/// because rulesets and patterns with the former name do not protect the branch any more.
 pub(super) fn missing(what: MissingBranch, want: &Want, seen: &Value, plan: &mut AspectPlan) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (from, to) = (text(seen), text(&want.value));

@@ -1,5 +1,5 @@
-//! The settings of a repository. They are the fields in the body of `PATCH /repos/{owner}/{repo}`,
-//! and Beadle writes them in a safe order.
+//! The settings of a repository. They are the fields in the body of `PATCH /repos/{owner}/{repo}`.
+//! Beadle writes them in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -20,7 +20,7 @@ use crate::policy::{Desired, Node, Want};
 /// Whether a setting makes the repository safer or less safe when it is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
-    /// The setting does not change the safety.
+    /// The setting does not change how safe the repository is.
     Plain,
     /// With `true`, the repository is better protected.
     Protects,
@@ -30,7 +30,8 @@ enum Direction {
 
 use Direction::{Opens, Plain, Protects};
 
-/// All settings. Each has its direction, and `true` if only REST shows it.
+/// All settings. Each setting has its direction. The last value is `true` if only REST shows the
+/// setting.
 const KEYS: &[(&str, Direction, bool)] = &[
     ("name", Plain, false),
     ("description", Plain, false),
@@ -118,8 +119,8 @@ impl Step for Patch {
     }
 }
 
-/// The merge methods, with their titles and messages. Beadle writes them together, because at least
-/// one method must stay on, and because a message needs its title.
+/// The merge methods, with their titles and messages. Beadle writes them together for two reasons:
+/// at least one method must stay on, and a message needs its title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",
@@ -172,7 +173,7 @@ impl AspectPlanner for Settings {
                     plan.change_at(Stage::Rename, "", fields, patch("name", want.value.clone()));
                 }
                 // An empty repository gets its default branch with the first push, so Beadle does
-                // not set it.
+                // not set the default branch.
                 "default_branch" if seen.is_null() || seen == want.value => {}
                 "default_branch" => default_branch(context, want, seen, plan).await?,
                 // Everybody can fork a public repository, so Beadle does not set this value.
@@ -248,8 +249,8 @@ fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     wanted.or(repository.settings.get(method)) == Some(&json!(false))
 }
 
-/// Returns whether Beadle compares a setting with this repository. It leaves a setting alone that the
-/// repository cannot have.
+/// Returns whether Beadle compares a setting with this repository. Beadle leaves a setting alone if
+/// the repository cannot have it.
 pub(crate) fn is_compared(desired: &Desired, repository: &Repository, key: &str) -> bool {
     match key {
         "allow_forking" => repository.visibility != Visibility::Public,
@@ -361,8 +362,8 @@ fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
 }
 
 fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
-    // Nobody can write to an archived repository. When Beadle unarchives it, everybody who could
-    // write before can write again.
+    // Nobody can write to an archived repository. When Beadle unarchives the repository, everybody
+    // who could write before can write again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
     let fields = vec![field("archived", seen, want.value.clone(), Some(&want.asked), risk)];
@@ -395,8 +396,8 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
         let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
-        // Some features are available only after the repository is public, so Beadle writes them in
-        // a later stage. No other change waits for them.
+        // Some features are available only after the repository is public. Beadle writes them in a
+        // later stage. No other change waits for them.
         plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }

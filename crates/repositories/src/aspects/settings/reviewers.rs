@@ -16,7 +16,7 @@ const FEATURE: &str = "secret_scanning_delegated_bypass";
 /// The key of the feature's options.
 pub(super) const OPTIONS: &str = "secret_scanning_delegated_bypass_options";
 
-/// Returns the reviewers in a form that can be compared: without an order, and with the defaults.
+/// Returns the reviewers in a form for comparisons, without an order and with the defaults.
 fn normal(reviewers: impl Iterator<Item = Value>) -> Vec<Value> {
     let mut all: Vec<Value> = reviewers
         .map(|reviewer| {
@@ -44,8 +44,8 @@ fn risk(before: &[Value], after: &[Value]) -> Risk {
     if after.iter().all(could_before) { Risk::Changes } else { Risk::Weakens }
 }
 
-/// Returns the declared reviewers with their ids. If a team cannot be resolved, records the reason
-/// and returns `None`.
+/// Returns the declared reviewers with their ids. If a team cannot be resolved, the function
+/// records the reason and returns `None`.
 async fn resolved(
     context: &Context<'_>,
     want: &Want,
@@ -95,7 +95,7 @@ pub(super) async fn change(
     let Some(wanted) = want.value[OPTIONS]["reviewers"].as_array() else { return Ok(None) };
     let (declared, live) = (&want.value[FEATURE]["status"], &seen[FEATURE]["status"]);
     if live.is_null() && !declared.is_null() {
-        // The plan already says that this repository does not have the feature.
+        // The plan already reports that this repository does not have the feature.
         return Ok(None);
     }
     let status = if declared.is_null() { live } else { declared };

@@ -1,4 +1,4 @@
-//! Converts the files of other tools to a policy of Beadle, and says line by line what it could not
+//! Converts the files of other tools to a policy of Beadle. It reports each line that it could not
 //! convert.
 
 mod peribolos;
@@ -15,10 +15,10 @@ pub use result::Conversion;
 use super::accepted::load;
 use crate::policy::Severity;
 
-/// A tool whose files Beadle can convert.
+/// A tool with files that Beadle can convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incumbent {
-    /// The Probot settings app, with a file for each repository.
+    /// The Probot settings app. It has one file for each repository.
     Probot,
     /// safe-settings.
     SafeSettings,
@@ -26,7 +26,7 @@ pub enum Incumbent {
     Peribolos,
 }
 
-/// Converts files. `sources` are their texts by their paths. `organisation` chooses an organisation
+/// Converts files. `sources` contains their texts, by path. `organisation` chooses an organisation
 /// if the files can have several. Returns an error if Beadle would not accept its own result.
 pub fn convert(
     from: Incumbent,

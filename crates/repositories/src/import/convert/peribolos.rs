@@ -30,7 +30,8 @@ const SETTINGS: &[&str] = &[
 /// The sections of the repositories, by name.
 type Repositories = BTreeMap<String, Node>;
 
-/// Converts the organisation with this name. Without a name, the files must have one organisation.
+/// Converts the organisation with this name. If no name is given, the files must have exactly one
+/// organisation.
 pub(super) fn peribolos(
     organisation: Option<&str>,
     sources: &BTreeMap<String, String>,
@@ -107,7 +108,7 @@ fn settings(repos: &Node, repositories: &mut Repositories, made: &mut Conversion
     }
 }
 
-/// Adds the access of the teams. peribolos may not know every team, so the lists are additive.
+/// Adds the access of the teams. The lists are additive, because peribolos may not know every team.
 fn access(teams: &Node, repositories: &mut Repositories, made: &mut Conversion) {
     for (name, team) in teams.entries() {
         let slug = slug(name.text().unwrap_or_default());
@@ -164,7 +165,7 @@ fn grant(
     repositories.insert(repository.to_owned(), put(&sections, "teams", teams));
 }
 
-/// Returns the slug that GitHub gives to a team with this name.
+/// Returns GitHub's slug for a team with this name.
 fn slug(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let words: Vec<&str> = name.split(|c: char| !fits(c)).filter(|word| !word.is_empty()).collect();

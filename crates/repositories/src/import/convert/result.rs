@@ -1,4 +1,4 @@
-//! The files that a conversion makes, and what it could not convert.
+//! The result of a conversion: the files, and a report of what Beadle could not convert.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,10 @@ use crate::policy::{FileKind, Kind, Node, Problem, Severity, UNKNOWN_KEY, examin
 pub struct Conversion {
     /// The texts of the files, by their paths in the policy's folder.
     pub files: BTreeMap<String, String>,
-    /// What Beadle could not convert, and what it understood in its own way, with the lines of the
-    /// original files.
+    /// What Beadle could not convert or had to interpret, with the lines of the original files.
     pub problems: Vec<Problem>,
-    /// True if Beadle leaves out keys that it does not know. The Probot settings app sends such keys
-    /// to GitHub, which ignores most of them.
+    /// True if Beadle leaves out keys that it does not know. The Probot settings app sends such
+    /// keys to GitHub. GitHub ignores most of them.
     pub(super) leaves_unknown: bool,
 }
 
@@ -39,8 +38,8 @@ impl Conversion {
         }
     }
 
-    /// Returns whether a name can be the name of a repository, and so of a file. If it cannot, adds
-    /// an error.
+    /// Returns whether a name can be the name of a repository and of its file. If it cannot be such
+    /// a name, the function adds an error.
     pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
         match forms::REPOSITORY.check(repository) {
             Ok(()) => true,
@@ -52,8 +51,8 @@ impl Conversion {
         }
     }
 
-    /// Adds a file to the policy. `from` is the original file, and `selector` has the keys that the
-    /// original file does not have.
+    /// Adds a file to the policy. `from` is the original file. `selector` contains the keys that
+    /// the original file does not have.
     pub(super) fn add(
         &mut self,
         from: &str,

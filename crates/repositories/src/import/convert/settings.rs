@@ -11,7 +11,7 @@ use super::result::{Conversion, problem, unconverted};
 use super::tree::{put, text};
 use crate::policy::{FileKind, Node, Severity};
 
-/// Converts files of safe-settings. They keep their paths.
+/// Converts files of safe-settings. The files keep their paths.
 pub(super) fn safe_settings(sources: &BTreeMap<String, String>, made: &mut Conversion) {
     for (file, source) in sources {
         let Some(root) = made.parsed(file, source) else { continue };
@@ -41,8 +41,8 @@ struct Settings<'a> {
     root: Node,
 }
 
-/// Converts files of the Probot settings app. Each file has the settings of one repository. A file
-/// that other files extend becomes a layer.
+/// Converts files of the Probot settings app. Each file contains the settings of one repository. If
+/// other files extend a file, the file becomes a layer.
 pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) {
     made.leaves_unknown = true;
     let mut all: Vec<Settings<'_>> = Vec::new();
@@ -94,8 +94,8 @@ pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) 
     }
 }
 
-/// Returns the file in which the name of the repository has hyphens in place of spaces, as GitHub
-/// would name the repository.
+/// Returns the file with hyphens in place of spaces in the name of the repository. GitHub makes the
+/// same change.
 fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };
     let Some((name, old)) = block.get("name").and_then(|name| Some((name, name.text()?))) else {
@@ -110,7 +110,8 @@ fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     root.with("repository", &block.with("name", &text(name, &new)))
 }
 
-/// Returns the repository of a file: the folder that contains `.github`, or the name in the file.
+/// Returns the repository of a file. It is the folder that contains `.github`, or the name in the
+/// file.
 fn repository_of(file: &str, root: &Node) -> Option<String> {
     let folder =
         Path::new(file).parent().filter(|folder| folder.file_name().is_some_and(|name| name == ".github"));
@@ -139,7 +140,7 @@ const SECURITY: &[(&str, &str)] = &[
     ("enable_automated_security_fixes", "dependabot_security_updates"),
 ];
 
-/// Returns the file with the names that the keys have in Beadle.
+/// Returns the file with Beadle's names of the keys.
 fn renamed(root: &Node) -> Node {
     let mut root = root.clone();
     if let Some(mut repository) = root.get("repository").cloned() {

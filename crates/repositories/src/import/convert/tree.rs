@@ -1,5 +1,5 @@
-//! Changes the tree of a file. Each value keeps the line of the file from which it comes, so that
-//! messages are about the original files.
+//! Changes the tree of a file. Each value keeps its line in the original file, so that messages are
+//! about the original files.
 
 use crate::policy::{Kind, Node};
 
@@ -19,7 +19,7 @@ pub(super) fn block(at: &Node, entries: Vec<(&str, Node)>) -> Node {
     Node { kind: Kind::Map(entries), ..at.clone() }
 }
 
-/// Returns a copy of a block in which a key has this value.
+/// Returns a copy of a block with this value of the key.
 pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
     if block.get(key).is_some() {
         return block.with(key, &value);
@@ -29,8 +29,8 @@ pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
     Node { kind: Kind::Map(entries), ..block.clone() }
 }
 
-/// Returns a copy without the keys at these places. A place is a line and a column. Blocks and lists
-/// of which nothing is left are removed too, because an empty one has a meaning of its own: an empty
+/// Returns a copy without the keys at these places. A place is a line and a column. If nothing is
+/// left of a block or list, it is removed too, because an empty one has its own meaning. An empty
 /// `protection` removes the rule of the branch, and an empty list removes all entries.
 pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     let kind = match &node.kind {
@@ -44,7 +44,7 @@ pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     Node { kind, ..node.clone() }
 }
 
-/// Returns what is left of a value, or `None` if it lost everything that it had.
+/// Returns the rest of a value, or `None` if nothing is left of it.
 fn left(value: &Node, places: &[(u32, u32)]) -> Option<Node> {
     let has_content = |node: &Node| !node.entries().is_empty() || !node.items().is_empty();
     let left = without_places(value, places);

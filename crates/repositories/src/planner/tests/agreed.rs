@@ -1,4 +1,4 @@
-//! When a sweep reads a list of webhooks. The store keeps no such list.
+//! When a sweep reads a list of webhooks. The store does not keep such a list.
 
 use beadle_engine::swept_hint;
 
@@ -14,7 +14,7 @@ repository: { topics: [a] }
 webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
 ";
 
-/// Returns an organisation whose only repository is as declared, after a sweep.
+/// Returns an organisation after a sweep. Its only repository is as declared.
 async fn world() -> World {
     let shop = json!({ "id": 501, "branches": { "main": {} } });
     let mut world = World::new(json!({ "orgs": { "acme": { "repos": { "shop": shop } } } }), POLICY).await;
@@ -25,14 +25,14 @@ async fn world() -> World {
     world
 }
 
-/// Runs a sweep in a new process that writes nothing. Returns how often it read the list of webhooks,
-/// and the number of planned changes.
+/// Runs a sweep in a new process. The sweep writes nothing. Returns how often the sweep read the
+/// list of webhooks, and the number of planned changes.
 async fn swept(world: &World) -> (usize, usize) {
     let done = run(world, &world.rereading_parts(rule()), (Lane::Sweep, false), swept_hint).await;
     (done.calls_to("/hooks"), done.changes.len())
 }
 
-/// Sets whether the webhook is active at GitHub. No event reports it.
+/// Sets whether the webhook is active at GitHub. No event reports the change.
 async fn set_active(world: &World, active: bool) {
     let shop = json!({ "hooks": { HOOK: { "active": active } } });
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": shop } } } })).await;

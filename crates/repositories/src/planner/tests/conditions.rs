@@ -1,4 +1,4 @@
-//! What happens if a ruleset of the organisation selects its repositories in another way.
+//! Tests a ruleset of the organisation that now selects its repositories in another way.
 
 use beadle_engine::{Limits, StepResult};
 

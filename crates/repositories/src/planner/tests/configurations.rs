@@ -1,4 +1,4 @@
-//! What a code security configuration does to the repositories that it reaches, and to the other
+//! Tests the effect of a code security configuration on its repositories and on the other
 //! configurations.
 
 use beadle_engine::{Limits, StepResult};
@@ -8,7 +8,7 @@ use super::*;
 
 /// The number of repositories.
 const REPOSITORIES: u64 = 60;
-/// Every feature but secret scanning that GitHub turns off in a configuration that leaves it out.
+/// The features, except secret scanning, that GitHub turns off if a configuration leaves them out.
 const OTHER_FEATURES: &[&str] = &[
     "code_scanning_default_setup",
     "dependabot_alerts",
@@ -23,8 +23,8 @@ const OTHER_FEATURES: &[&str] = &[
     "secret_scanning_validity_checks",
 ];
 
-/// Returns the features other than secret scanning, so that the configuration turns off none of
-/// them.
+/// Returns all features except secret scanning. With them, the configuration turns none of these
+/// features off.
 fn others() -> Value {
     let mut others: Value = OTHER_FEATURES.iter().map(|feature| (*feature, "not_set")).collect();
     others["advanced_security"] = json!("enabled");
@@ -122,7 +122,7 @@ async fn a_configuration_that_turns_off_a_feature_counts_every_repository_that_i
     }
 }
 
-/// Returns the new repositories for which a configuration is the default.
+/// Returns the kinds of new repositories that get a configuration by default.
 fn default_of(world: &World, name: &str) -> Value {
     world.sim.state()["orgs"]["acme"]["security_configurations"][name]["default_for_new_repos"].clone()
 }
@@ -130,9 +130,9 @@ fn default_of(world: &World, name: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_configuration_that_takes_over_a_default_names_the_one_that_loses_it() {
     let stricter = |value: &str| json!({ "stricter": { "default_for_new_repos": value } });
-    // Each row has the live default of the configuration `stricter`, the default that the policy
-    // sets for `baseline`, the kinds of new repositories that `stricter` loses, and the default of
-    // `stricter` after that.
+    // Each row has four values: the live default of the configuration `stricter`, the default that
+    // the policy sets for `baseline`, the kinds of new repositories that `stricter` loses, and the
+    // later default of `stricter`.
     let table: [(&str, &str, &[&str], &str); 7] = [
         ("all", "all", &["private and internal", "public"], "none"),
         ("all", "public", &["public"], "private_and_internal"),

@@ -206,7 +206,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     for (at, status) in [(first, "not met"), (second, "met"), (second + Duration::from_secs(1), "not met")] {
         assert_eq!(statuses(&world, at, wiki).await, expected(&[("repository.has_wiki", status)]), "{at}");
     }
-    // A clock that is far behind does not delete what was recorded.
+    // A clock that is far behind does not delete earlier records.
     world.clock.jump(-100 * DAY);
     run(&world).await;
     run(&world).await;

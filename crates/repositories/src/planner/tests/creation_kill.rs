@@ -1,9 +1,9 @@
-//! The creation of a repository under kill. The process ends before or after any call to GitHub or
-//! to the store, and the next process goes on. There is never a second repository, and the new one
-//! is never public before it is protected.
+//! The creation of a repository while processes are killed. A process ends before or after any call
+//! to GitHub or to the store. The next process continues its work. A second repository never
+//! appears. The new repository is never public before it is protected.
 //!
 //! `CREATION_KILLS=200 cargo test -p beadle-repositories creation_kill -- --nocapture` spreads 200
-//! kills over all points, for a plain repository and for one from a template.
+//! kills over all points. It tests a plain repository and one from a template.
 
 use beadle_engine::{Mark, Outcome, Reconcile as _, Reconciler, Run, WritePace};
 
@@ -47,7 +47,7 @@ fn is_protected(repository: &Value) -> bool {
         && repository["protection"]["main"]["enforce_admins"] == json!(true)
 }
 
-/// Checks what must hold after every call to GitHub.
+/// Checks the conditions that must be true after every call to GitHub.
 fn check(state: &Value) {
     let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap();
     assert!(repositories.len() <= 3, "a second repository: {:?}", repositories.keys());
@@ -57,7 +57,7 @@ fn check(state: &Value) {
     }
 }
 
-/// Works as a service does, until no key is due.
+/// Works like a service until no key is due.
 async fn process(world: &World, life: &Arc<Life>) {
     let (sim, life) = (world.sim.clone(), life.clone());
     let store: Arc<dyn Store> = Arc::new(MortalStore { inner: world.store.clone(), life: life.clone() });
@@ -81,8 +81,8 @@ async fn process(world: &World, life: &Arc<Life>) {
     }
 }
 
-/// Lets a process work to its end. Then checks that the new repository is as declared. Returns the
-/// number of points that the process passed.
+/// Lets a process work to its end. It then checks that the new repository is as declared. Returns
+/// the number of points that the process passed.
 async fn finish(world: &World, what: &str) -> usize {
     let life = Life::of(usize::MAX);
     assert!(!life.run(Box::pin(process(world, &life))).await);

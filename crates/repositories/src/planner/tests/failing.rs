@@ -1,4 +1,4 @@
-//! Tests reads that fail. Beadle repeats the read, and if it still fails, the plan fails.
+//! Tests failing reads. Beadle repeats a failed read. If the read still fails, the plan fails.
 
 use super::world::World;
 use super::*;

@@ -1,4 +1,4 @@
-//! Files that Beadle keeps by a pull request.
+//! Files that Beadle keeps up to date by a pull request.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ async fn waits(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Returns what the changes are about.
+/// Returns the things that the changes are about.
 async fn planned(world: &World) -> Vec<String> {
     let (planner, _) = world.parts();
     let plans = Box::pin(plans(&planner)).await;
@@ -76,7 +76,8 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["1"]["contents"]["CODEOWNERS"], "* @mona\n");
 
-    // The policy drops the file and declares another one: the first pull request would still add it.
+    // The policy drops the file and declares another one. The first pull request would still add
+    // the dropped file.
     let other = BTreeMap::from([("settings.yml".to_owned(), policy("LICENSE", "MIT\n", ""))]);
     world.replace_policy(&other);
     Box::pin(world.apply()).await;
@@ -88,7 +89,7 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     change(&world, json!({ "contents": { "LICENSE": "MIT\n" } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["2"]["state"], "closed");
-    // Beadle closed it, and not a person: the same file is proposed again.
+    // Beadle, not a person, closed the pull request. The same file is proposed again.
     change(&world, json!({ "contents": { "LICENSE": null } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["3"]["state"], "open");

@@ -1,8 +1,9 @@
-//! The forms table: whatever accepted form a value has in the policy, it means the same, and Beadle
-//! writes nothing. Each row has a policy that is applied once, and other forms of it: another order
-//! of keys and entries, another case, defaults given or left out, `null`, empty, ids and names.
-//! After Beadle has applied the first policy, the plan of each other form must be empty.
-//! `environments.rs` has the forms of environments.
+//! The table of forms. A value can have several accepted forms in the policy. All of them mean the
+//! same, and Beadle writes nothing for another form. Each row has a policy that is applied once,
+//! and other forms of this policy. They differ in the order of keys and entries, in case, in
+//! omitted defaults, in `null` and empty values, and in ids and names. After Beadle has applied the
+//! first policy, the plan of each other form must be empty. The forms of environments are in
+//! `environments.rs`.
 
 use super::world::World;
 use super::*;
@@ -127,7 +128,7 @@ const OF_REPOSITORIES: &[Row] = &[
     ),
 ];
 
-/// The forms of what only private and internal repositories have.
+/// The forms of values that only private and internal repositories can have.
 const OF_HIDDEN_REPOSITORIES: &[Row] = &[(
     "actions:
   access_level: organization
@@ -141,7 +142,7 @@ const OF_HIDDEN_REPOSITORIES: &[Row] = &[(
     ],
 )];
 
-/// The forms of what only public repositories have.
+/// The forms of values that only public repositories can have.
 const OF_PUBLIC_REPOSITORIES: &[Row] = &[(
     "actions: { fork_pr_contributor_approval: all_external_contributors }",
     &["actions: { access_level: none, fork_pr_contributor_approval: all_external_contributors }"],
@@ -191,7 +192,7 @@ const OF_THE_ORGANISATION: &[&str] = &[
     "custom_repository_roles: { additive: [] }",
 ];
 
-/// Forms of values that a new organisation has.
+/// Forms of the values of a new organisation.
 const OF_A_NEW_ORGANISATION: &[&str] = &[
     "organization: { email: '', company: '', name: '' }",
     "organization: { default_repository_permission: read, web_commit_signoff_required: false }",
@@ -211,7 +212,7 @@ fn state(visibility: &str) -> Value {
     state
 }
 
-/// Plans each form on the state that a policy made.
+/// Plans each form against the state that a policy made.
 async fn expect_no_change(settled: &Value, what: &str, forms: &[&str]) {
     for form in forms {
         let world = World::new(settled.clone(), &format!("{form}\n")).await;
@@ -227,7 +228,7 @@ async fn check(rows: &[Row], visibility: &str) {
         let settled = world.sim.state();
         expect_no_change(&settled, policy, &[*policy]).await;
         expect_no_change(&settled, policy, forms).await;
-        // A table whose policies change nothing would prove nothing.
+        // Policies that change nothing would prove nothing.
         let is_new = ["enabled: false", "limit: none", "use_default: true", "releases: false"];
         let writes = world.sim.calls_that(|call| call["writes"] == true).len();
         assert_eq!(writes == 0, is_new.iter().any(|part| policy.contains(part)), "{policy}");

@@ -1,6 +1,6 @@
-//! Tests that an import declares exactly what is live: the imported policy changes nothing, and makes
-//! an empty copy of the organisation equal. The end-to-end tests of `beadle import` have an
-//! organisation with every aspect.
+//! Tests that an import declares exactly the live state. The imported policy changes nothing, and
+//! makes an empty copy of the organisation equal to the original. The end-to-end tests of `beadle
+//! import` use an organisation with every aspect.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::world::World;
 use super::*;
 use crate::import_policy;
 
-/// The policy before an import, which does not matter.
+/// The policy before an import. Its content does not matter.
 const SETTINGS: &str = "repository: { has_wiki: false }\n";
 
 /// Returns an organisation with a number of teams and these repositories.
@@ -29,8 +29,8 @@ pub(super) async fn imported(world: &World) -> BTreeMap<String, String> {
     read.unwrap().files
 }
 
-/// Imports the organisation, expects an empty plan, and applies the policy to an empty copy. Returns
-/// the files of the policy.
+/// Imports the organisation, expects an empty plan, and applies the policy to an empty copy.
+/// Returns the files of the policy.
 async fn import(teams: usize, repositories: &Value) -> BTreeMap<String, String> {
     let mut world = World::new(organisation(teams, repositories), SETTINGS).await;
     let files = Box::pin(imported(&world)).await;

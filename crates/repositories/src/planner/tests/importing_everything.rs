@@ -1,4 +1,4 @@
-//! Tests an import of an organisation in which every aspect has a value, of the repositories and of
+//! Tests the import of an organisation that has a value in every aspect of the repositories and of
 //! the organisation itself. Secrets are the exception, because GitHub does not show their values.
 
 use std::collections::BTreeMap;
@@ -8,10 +8,11 @@ use super::world::World;
 use super::*;
 use crate::policy::shape::Shape;
 
-/// The sections whose values GitHub does not show, and the files, of which an import writes none.
+/// The sections that an import does not write: secrets, because GitHub does not show their values,
+/// and files.
 const NOT_IMPORTED: &[&str] = &["secrets", "dependabot_secrets", "codespaces_secrets", "files"];
 
-/// What only the public repository can have, and what only one repository can have.
+/// The values that only the public repository can have, or that only one repository can have.
 pub(super) const GADGETS: &str = "
 repository: { visibility: public }
 security:
@@ -29,8 +30,8 @@ rulesets:
 
 /// Returns the files of a policy that declares every aspect.
 pub(super) fn everything() -> BTreeMap<String, String> {
-    // The address for bills is not public, so an import leaves it out. GitHub does not tell to which
-    // repositories a configuration should be attached, and shows no secret.
+    // The address for bills is not public, so an import leaves it out. GitHub does not show which
+    // repositories a configuration should be attached to, and shows no secret.
     let organization =
         include_str!("organization.yml").replace("  billing_email: bills@acme.example.com\n", "");
     let (before, secrets) = organization.split_once("  secrets:\n").unwrap();
@@ -44,7 +45,7 @@ pub(super) fn everything() -> BTreeMap<String, String> {
     ])
 }
 
-/// Returns a world with an organisation that has only what a policy cannot make: repositories,
+/// Returns a world with an organisation. It has only what a policy cannot create: repositories,
 /// teams, accounts, Apps and the types of custom properties.
 pub(super) async fn world(files: &BTreeMap<String, String>) -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
@@ -91,7 +92,7 @@ async fn with_every_aspect_the_plan_is_empty_and_an_empty_copy_becomes_equal() {
     let mut copy = Box::pin(self::world(&files)).await;
     Box::pin(copy.apply()).await;
     assert_eq!(Box::pin(imported(&copy)).await, files);
-    // The import left out nothing that the first policy declares.
+    // The import left out no value that the first policy declares.
     copy.replace_policy(&whole);
     assert_eq!(Box::pin(copy.changes()).await, Vec::<String>::new(), "{files:#?}");
 }

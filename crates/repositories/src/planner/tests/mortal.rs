@@ -1,6 +1,6 @@
-//! Simulated kills. A process of a test has a life that ends at a chosen point: before or after a
-//! call to GitHub, or before or after a call to the store. At this point the process stops for
-//! ever, and the test drops it. The simulated GitHub and the store stay as they are.
+//! Simulated kills. A process of a test has a life that ends at a chosen point. The point is before
+//! or after a call to GitHub or to the store. The process stops forever at this point, and the test
+//! drops it. The simulated GitHub and the store stay as they are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,8 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Creates the life of a process that passes this number of points, and dies at the next point.
+    /// Creates the life of a process. The process passes this number of points, and dies at the
+    /// next point.
     pub(super) fn of(points: usize) -> Arc<Self> {
         Arc::new(Self { passed: AtomicUsize::new(0), last: points, died: Notify::new() })
     }
@@ -54,7 +55,8 @@ impl Life {
     }
 }
 
-/// The network of a simulated process. After each call that reached GitHub, it checks the state.
+/// The network of a simulated process. After each call that reached GitHub, the network checks the
+/// state.
 pub(super) struct MortalWire {
     pub(super) sim: Arc<Sim>,
     pub(super) life: Arc<Life>,

@@ -13,8 +13,8 @@ fn own(state: &Value) -> Value {
     json!({ "rulesets": org["rulesets"], "security_configurations": org["security_configurations"] })
 }
 
-/// Returns the state in a form that can be compared: in a fixed order, and without the ids and
-/// times that differ for a new object.
+/// Returns the state in a form for comparisons: in a fixed order, and without the ids and times of
+/// new objects.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -99,7 +99,7 @@ async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let declared = own(&world.sim.state());
     let attached = declared["security_configurations"]["baseline"]["repositories"].as_array().unwrap().len();
     assert_eq!(attached, 2, "an archived repository takes no writes");
-    // The table below changes what the apply wrote: a key that nothing carries out would be missing.
+    // The table below changes what the apply wrote. It would lack a key that no aspect applies.
     assert_eq!(declared["security_configurations"]["baseline"]["default_for_new_repos"], "all");
     let mut table = Vec::new();
     for part in ["rulesets", "security_configurations"] {

@@ -1,5 +1,5 @@
-//! Changes every value that the section `organization` declares, one at a time. Beadle must find and
-//! undo each change.
+//! Changes every value that the section `organization` declares, one at a time. Beadle must find
+//! and undo each change.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ const PARTS: &[&str] = &[
     "blocks",
 ];
 
-/// The values that GitHub shows but lets no API change, and the values that differ for a new object.
+/// The values that GitHub shows but no API can change, and the values that differ for a new object.
 const SKIPPED: &[&str] = &[
     "id",
     "url",
@@ -45,7 +45,7 @@ const SKIPPED: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
-/// The test checks the calls of one in this number of changes.
+/// The test checks the calls of only one out of this number of changes.
 const CHECKED: usize = 8;
 
 /// Returns another valid text in place of a text of the state.
@@ -69,7 +69,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
     if path.rsplit('/').next().is_some_and(|last| SKIPPED.contains(&last)) {
         return;
     }
-    // GitHub shows no value of a secret. Other tests change the values.
+    // GitHub shows no value of a secret. Other tests change the values of secrets.
     if path.ends_with("/value") && path.contains("secrets/") {
         return;
     }
@@ -105,7 +105,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
     }
 }
 
-/// Returns the state without the ids of objects, which differ for a new object.
+/// Returns the state without the ids of objects, because a new object has another id.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
@@ -202,7 +202,7 @@ async fn a_name_that_does_not_exist_is_unknown_and_removes_nothing() {
         "variable TIER",
     ];
     assert_eq!(parts, BTreeSet::from(expected));
-    // The team that exists gets the role, and nothing is removed.
+    // The existing team gets the role, and Beadle removes nothing.
     let planned: Vec<&str> = plan.changes.iter().map(|change| change.what.as_str()).collect();
     assert_eq!(planned, ["organization role security_manager"]);
     assert_eq!(plan.changes[0].fields[0].after, json!("core"));

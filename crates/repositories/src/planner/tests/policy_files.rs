@@ -3,7 +3,7 @@
 use super::world::World;
 use super::*;
 
-/// Returns an organisation whose repository `admin` has these files.
+/// Returns an organisation with these files in the repository `admin`.
 async fn admin(contents: &Value, more: &Value) -> World {
     let mut admin = json!({ "branches": { "main": {} }, "contents": contents });
     for (key, value) in more.as_object().unwrap() {

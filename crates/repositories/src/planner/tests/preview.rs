@@ -1,5 +1,5 @@
-//! Tests the preview of a new policy: which repositories it affects, and which changes only the new
-//! policy asks for.
+//! Tests the preview of a new policy: the repositories that it affects, and the changes that only
+//! the new policy asks for.
 
 use super::world::{World, policy_of};
 use super::*;
@@ -19,8 +19,8 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with one repository that is not in the layer, and `web` ones that are.
-/// Each repository has an undeclared wiki.
+/// Creates an organisation with one repository outside the layer and `web` repositories in it. Each
+/// repository has a wiki that the policy does not declare.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {
@@ -44,7 +44,7 @@ async fn preview(world: &World, before: Option<&Policy>, after: &Policy) -> Prev
 #[tokio::test(start_paused = true)]
 async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
     let (before, after) = (policy(&teams(&["platform", "engineering"])), policy(&teams(&["platform"])));
-    // 50 repositories are read page by page, and 2 one by one.
+    // Beadle reads 50 repositories page by page, and 2 repositories one by one.
     for web in [2, 50] {
         let world = world(web).await;
         let preview = preview(&world, Some(&before), &after).await;
@@ -84,7 +84,7 @@ async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy(
     );
     let settled = json!({ "has_wiki": false, "has_issues": true, "has_projects": true });
     let mut found = Vec::new();
-    // Each drift is in a section that the new policy changes, and in another value of it.
+    // Each drift is in a section that the new policy changes, but in another value of the section.
     for (drift, count) in [
         (json!({}), 0),
         (json!({ "has_wiki": true }), 1),
@@ -173,7 +173,7 @@ async fn a_preview_has_what_the_policy_changes_after_its_own_writes() {
     let changes = &plan.unwrap().changes;
     let changes: Vec<(&str, &str)> =
         changes.iter().map(|change| (change.aspect.as_str(), change.what.as_str())).collect();
-    // The new topic brings the repository into the layer, which removes a team.
+    // The new topic adds the repository to the layer, and the layer removes a team.
     assert_eq!(changes, [("topics", ""), ("topics", ""), ("teams", "team engineering")]);
     assert_eq!(preview.drift, 2, "each wiki is drift");
     world.check_calls();
@@ -209,7 +209,7 @@ async fn of_1000_repositories_only_those_whose_policy_changed_become_due() {
         affected.repositories.keys().map(|key| json!(key.id().parse::<u64>().unwrap())).collect();
     assert!(due.len() == 3 && expected.iter().all(|id| due.contains(id)), "{due:?} {expected:?}");
     assert_eq!((affected.total, affected.organisation, affected.short), (1000, None, None));
-    // 100 repositories are on a page.
+    // A page has 100 repositories.
     let calls = world.sim.call_count();
     assert!(calls <= 30, "{calls} calls");
 }
@@ -233,7 +233,7 @@ async fn a_preview_stores_nothing_and_does_not_change_what_the_planner_reads() {
     let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
     planner.preview(Some(&before), &after, &|_, _| {}).await.unwrap();
     assert!(world.notes().await.is_empty());
-    // The policy in force asks for no teams, and the preview did.
+    // The policy in force needs no teams. The preview needed them.
     let page = planner.reader().page(&beadle_github::Cursor::default()).await.unwrap();
     let is_asked = page.repositories.iter().any(|repository| repository.topics.value().is_some());
     assert!(!is_asked, "the preview reads topics, the planner does not");

@@ -1,4 +1,4 @@
-//! Which parts a sweep reads, and which it compares with the last answers.
+//! Tests which parts a sweep reads, and which parts it compares with the last answers.
 
 use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
 
@@ -9,8 +9,8 @@ pub(super) const EVERY: Duration = Duration::from_secs(2 * 3600);
 const PERIOD: Duration = Duration::from_secs(22 * 3600);
 /// The number of sweeps in a period.
 pub(super) const SHARE: usize = 11;
-/// The number of repositories. From 20 repositories on, Beadle reads the teams of all repositories
-/// together.
+/// The number of repositories. For 20 or more repositories, Beadle reads the teams of all
+/// repositories together.
 const MANY: usize = 24;
 const EVERYTHING: &str = include_str!("everything.yml");
 
@@ -20,8 +20,7 @@ pub(super) fn rule() -> Reread {
     Reread::new(PERIOD, |now| now + EVERY)
 }
 
-/// Returns an organisation in which every repository is as a policy declares that declares
-/// everything.
+/// Returns an organisation with every repository as declared. The policy declares everything.
 async fn organisation() -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     let mut repositories = json!({});
@@ -46,7 +45,7 @@ fn name(n: usize) -> String {
     format!("r{n:02}")
 }
 
-/// What the runs of all repositories did.
+/// The results of the runs of all repositories.
 pub(super) struct Done {
     /// The paths of the REST calls.
     paths: Vec<String>,
@@ -57,7 +56,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Returns the number of REST calls to paths that end like this.
+    /// Returns the number of REST calls to paths with this end.
     pub(super) fn calls_to(&self, end: &str) -> usize {
         self.paths.iter().filter(|path| path.ends_with(end)).count()
     }
@@ -68,7 +67,7 @@ impl Done {
     }
 }
 
-/// Runs all repositories. `hint` returns the hint of a node id.
+/// Runs all repositories. `hint` returns the hint for a node id.
 pub(super) async fn run(
     world: &World,
     (planner, writer): &Parts,
@@ -122,7 +121,7 @@ pub(super) async fn sweep(world: &World, parts: &Parts) -> Done {
     run(world, parts, (Lane::Sweep, true), swept_hint).await
 }
 
-/// Sets the address of the autolink of every repository at GitHub. No webhook reports it.
+/// Sets the address of the autolink of every repository at GitHub. No webhook reports the change.
 async fn set_autolinks(world: &World, host: &str) {
     let autolinks = json!({ "APO-": { "url_template": format!("https://{host}.example.com/APO-<num>") } });
     let changed: serde_json::Map<String, Value> =
@@ -203,7 +202,7 @@ async fn only_a_sweep_uses_the_last_answers() {
         let done = run(&world, &parts, (lane, false), hint).await;
         assert_eq!(done.changes.len(), if is_seen { MANY } else { 0 }, "{lane} {is_seen}");
     }
-    // A command that a person runs has no rule.
+    // A person's command has no rule for sweeps.
     assert_eq!(world.changes().await.len(), MANY);
 }
 
@@ -218,15 +217,15 @@ async fn a_changed_line_of_the_policy_makes_its_list_due() {
     assert_eq!(planned.changes.len(), MANY);
     assert_eq!(planned.calls_to("/autolinks"), MANY, "a change is planned on a new read");
     assert_eq!(planned.calls_to("/actions/variables"), 0, "{:?}", planned.paths);
-    // The change was not written, so the list is read until it is.
+    // The change was not written. Each sweep therefore reads the list until the change is written.
     let again = sweep(&world, &parts).await;
     assert_eq!((again.changes.len(), again.calls_to("/actions/variables")), (MANY, 0));
-    // After a write, the last answers do not show what Beadle wrote.
+    // After a write, the last answers do not show the written value.
     let after = sweep(&world, &parts).await;
     assert_eq!((after.changes.len(), after.calls_to("/actions/variables")), (0, MANY));
     let unchanged = sweep(&world, &parts).await;
     assert_eq!((unchanged.calls_to("/autolinks"), unchanged.calls_to("/actions/variables")), (0, 0));
-    // The value at GitHub is already as the policy now declares.
+    // The value at GitHub already agrees with the new policy.
     parts.0.policy.replace(policy_of(&[("settings.yml", EVERYTHING)]));
     set_autolinks(&world, "tickets").await;
     let agreed = sweep(&world, &parts).await;
@@ -295,7 +294,7 @@ async fn what_is_gone_at_github_does_not_come_back_from_the_store() {
     world.control("PATCH", &gone).await;
     let event = run(&world, &world.rereading_parts(rule()), (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The store has no other answer than the one of the first sweep.
+    // The store has only the answer of the first sweep.
     let swept = run(&world, &world.rereading_parts(rule()), (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }
@@ -313,7 +312,7 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     // The guard holds the removal, or the mode does not allow it.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The store has the time at which the first process read that there is no site.
+    // The store has the time when the first process read that there is no site.
     let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }
@@ -338,7 +337,7 @@ async fn a_sweep_sees_the_page_after_an_unchanged_full_page() {
     world.control("PATCH", &more).await;
     let event = run(&world, &parts, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop collaborators"]);
-    // The first of these sweeps reads the list, and the second one compares the last answers.
+    // The first of these sweeps reads the list. The second one compares the last answers.
     for _ in 0..2 {
         let swept = run(&world, &parts, (Lane::Sweep, false), swept_hint).await;
         assert_eq!(swept.changes, ["acme/shop collaborators"]);
@@ -386,7 +385,8 @@ async fn the_answer_of_another_repository_with_the_name_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // The other repository has the name for a time, and its events are the last reads of the path.
+    // The other repository has this name for a time. The last reads of the path come from the
+    // events of that repository.
     world.rename("shop", "old").await;
     world.rename("other", "shop").await;
     run(&world, &parts, (Lane::Event, false), str::to_owned).await;
@@ -405,7 +405,7 @@ async fn an_answer_that_is_older_than_the_last_read_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // A run that failed before it read the path leaves such an answer.
+    // A run that fails before it reads the path leaves such an answer.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         note["read"] = json!((world.clock.now() - Duration::from_secs(48 * 3600)).0);
@@ -422,7 +422,7 @@ async fn an_answer_that_nothing_exists_is_read_again_with_other_permissions() {
     let world = World::new(state, "pages: { enabled: false }\n").await;
     let parts = world.rereading_parts(rule());
     assert_eq!(sweep(&world, &parts).await.calls_to("/pages"), 1);
-    // The credential of the answer lacked the permission, and GitHub answers 404 then too.
+    // GitHub also answers 404 if the credential lacks the permission, as for this answer.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         if note["absent"] == true {

@@ -1,4 +1,4 @@
-//! Undoes what Beadle wrote, and checks what GitHub has afterwards.
+//! Undoes Beadle's writes, and checks the state at GitHub afterwards.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::stored_waiver;
 use crate::undo::{count, forget, reversals};
 use crate::undo_writer::UndoWriter;
 
-/// A policy that changes values which the repository already has.
+/// A policy that changes values of an existing repository.
 const POLICY: &str = "
 repository: { description: Sells, has_wiki: false, topics: [kept, new] }
 teams: [{ name: core, permission: push }, { name: fresh, permission: pull }]
@@ -60,7 +60,7 @@ pub(super) fn live(world: &World) -> Value {
     })
 }
 
-/// Returns what Beadle wrote to repositories after this entry of the journal, and the number of the
+/// Returns Beadle's writes to repositories after this entry of the journal, and the number of the
 /// last entry.
 pub(super) async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
@@ -76,16 +76,16 @@ pub(super) async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Cha
     (changes, last)
 }
 
-/// Undoes what Beadle wrote between two entries of the journal. Returns the changes of the undo,
-/// and what it does not restore.
+/// Undoes Beadle's writes between two entries of the journal. Returns the changes of the undo, and
+/// the values that the undo does not restore.
 pub(super) async fn undo(world: &World, after: u64, until: u64) -> (Vec<String>, Vec<String>) {
     let (done, left) = Box::pin(undo_within(world, after, until, UNLIMITED)).await;
     assert!(done.iter().all(|(_, result)| *result == StepResult::Written), "{done:?}");
     (done.into_iter().map(|(what, _)| what).collect(), left)
 }
 
-/// Undoes what Beadle wrote between two entries of the journal, within limits of the guard. Returns
-/// the changes of the undo with their results, and what it does not restore.
+/// Undoes Beadle's writes between two entries of the journal, within limits of the guard. Returns
+/// the changes of the undo with their results, and the values that the undo does not restore.
 pub(super) async fn undo_within(
     world: &World,
     after: u64,
@@ -142,7 +142,7 @@ async fn an_undone_run_leaves_the_values_from_before_it() {
     assert_eq!(live(&world), before);
     // There is nothing left to undo.
     assert_eq!(Box::pin(undo(&world, 0, first)).await, (Vec::new(), Vec::new()));
-    // The undo of an undo brings the values of the policy back.
+    // The undo of an undo restores the values of the policy.
     let (_, second) = written(&world, first).await;
     let (_, left) = Box::pin(undo(&world, first, second)).await;
     assert_eq!(left, Vec::<String>::new());
@@ -328,7 +328,7 @@ async fn with_every_aspect_an_undone_run_leaves_what_was_there_before() {
     let (_, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!(left, Vec::<String>::new());
     assert_eq!(Box::pin(imported(&world)).await, before);
-    // Beadle only observes every one of the values.
+    // Beadle only observes all of these values.
     let steps = Box::pin(world.apply_once(UNLIMITED)).await;
     assert!(!steps.is_empty());
     for (what, _, result) in &steps {
@@ -358,7 +358,7 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);
-    // The plan has no change, but the policy does not agree.
+    // The plan has no change, but the policy does not agree with the undone value.
     world.clock.jump(3_600_000);
     Box::pin(world.apply()).await;
     world.clock.jump(3 * 86_400_000);

@@ -7,7 +7,7 @@ use super::undo::{shop_with, undo, written};
 use super::world::World;
 use super::*;
 
-/// A policy that creates things which the repository does not have.
+/// A policy that creates new things in the repository.
 const CREATES: &str = "
 branches:
 - name: release/*
@@ -33,8 +33,8 @@ deploy_keys: [{ key: ssh-ed25519 AAAA, title: CI, read_only: false }]
 webhooks: [{ url: 'https://ci.example.com/hook', events: [push, pull_request], active: false }]
 ";
 
-/// Applies the policy that creates the things. Returns the world, what an import saw before and
-/// after, and the number of the last entry of the journal.
+/// Applies the policy that creates the things. Returns the world, the results of an import before
+/// and after, and the number of the last entry of the journal.
 async fn created() -> (World, [BTreeMap<String, String>; 2], u64) {
     let mut world = shop_with("repository: { has_wiki: true }\n").await;
     let before = Box::pin(imported(&world)).await;
@@ -54,7 +54,7 @@ async fn twice_undone_is_as_never_undone() {
     assert_eq!(Box::pin(imported(&world)).await, before);
     let (_, second) = written(&world, first).await;
     let (_, left) = Box::pin(undo(&world, first, second)).await;
-    // Nobody can give the label back to its issues.
+    // The label cannot get its issues back.
     assert!(left.len() == 1 && left[0].starts_with("labels: label triage"), "{left:?}");
     assert_eq!(Box::pin(imported(&world)).await, after);
     assert_eq!(Box::pin(world.changes()).await, Vec::<String>::new());

@@ -19,14 +19,15 @@ fn waivers(keys: &str) -> String {
     )
 }
 
-/// Returns an organisation whose repository has a wiki, another topic, a team and no protection.
+/// Returns an organisation with one repository. The repository has a wiki, another topic, a team
+/// and no protection.
 fn state() -> Value {
     let mut state = acme(501, 601);
     state["orgs"]["acme"]["repos"]["shop"]["teams"] = json!({ "platform": "push" });
     state
 }
 
-/// Returns the aspects in which the planner finds changes.
+/// Returns the aspects with planned changes.
 async fn aspects_of(planner: &RepositoryPlanner) -> BTreeSet<String> {
     let plans = plans(planner).await;
     plans.iter().flat_map(|(_, plan)| &plan.changes).map(|change| change.aspect.clone()).collect()
@@ -45,7 +46,7 @@ async fn a_waived_key_is_no_drift_until_the_waiver_ends() {
     let waived: Vec<&str> =
         plans.iter().flat_map(|(_, plan)| &plan.waived).map(|one| one.key.as_str()).collect();
     assert_eq!(waived, ["repository.has_wiki", "teams[platform]", "branches.main.enforce_admins"]);
-    // The clock jumps over the end, and back.
+    // The clock jumps past the end of the waiver, and back.
     world.clock.jump(5 * DAY);
     assert_eq!(aspects(&world).await.len(), 4);
     world.clock.jump(-5 * DAY);
@@ -105,7 +106,7 @@ async fn the_repositories_of_a_removed_waiver_are_affected() {
     assert_eq!((preview.affected, preview.plans.len(), preview.drift), (1, 1, 0));
     let preview = planner.preview(Some(&without), &with, &|_, _| {}).await.unwrap();
     assert_eq!((preview.affected, preview.plans.len()), (1, 0));
-    // After its end, the waiver makes no difference.
+    // After its end, the waiver has no effect.
     world.clock.jump(5 * DAY);
     let preview = planner.preview(Some(&with), &without, &|_, _| {}).await.unwrap();
     assert_eq!(preview.affected, 0);

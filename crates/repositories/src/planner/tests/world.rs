@@ -11,7 +11,7 @@ use super::*;
 const PLENTY: u64 = 1_000_000_000;
 /// A limit of the guard that is never reached.
 const MOST: u32 = 1_000_000;
-/// Limits of the guard under which it holds nothing.
+/// Limits of the guard that never hold a change.
 pub(super) const UNLIMITED: Limits = Limits {
     window: Duration::from_secs(3600),
     removes: MOST,
@@ -22,7 +22,7 @@ pub(super) const UNLIMITED: Limits = Limits {
     repositories: MOST,
     among: None,
 };
-/// The maximum number of applies until everything must be written.
+/// The maximum number of applies until everything is written.
 const ROUNDS: usize = 5;
 
 /// A simulated GitHub in this process, with a store and a policy.
@@ -97,13 +97,14 @@ impl World {
         self.parts_of(self.api(wire), store)
     }
 
-    /// Creates a planner and a writer as a command has them: they keep GitHub's answers in the store.
+    /// Creates a planner and a writer like those of a command. They keep GitHub's answers in the
+    /// store.
     pub(super) fn keeping_parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
         self.parts_of(api, &self.store)
     }
 
-    /// Creates a planner and a writer as the service has them: they keep GitHub's answers in the
+    /// Creates a planner and a writer like those of the service. They keep GitHub's answers in the
     /// store, and sweeps read again by a rule.
     pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
         let (planner, writer) = self.keeping_parts();
@@ -148,8 +149,8 @@ impl World {
         changes.map(|change| format!("{} {:?}", change.what, change.fields)).collect()
     }
 
-    /// Plans everything, although a part is unknown. Returns the planned changes, and why parts are
-    /// unknown, as texts.
+    /// Plans everything, even if a part is unknown. Returns the planned changes, and the reasons of
+    /// unknown parts, as texts.
     pub(super) async fn changes_and_doubts(&self) -> (Vec<String>, Vec<String>) {
         let (planner, _) = self.parts();
         let whole = planner.organisation("acme", &[], Shard::default(), &|_, _| {}).await.unwrap();

@@ -1,7 +1,7 @@
 //! Finds contradictions between files. Every finding is a warning, because the files alone do not
-//! show whether they reach the same repository. This also depends on renames, on skipped
-//! repositories and on `first_match`. When Beadle plans a repository, it looks for contradictions
-//! again (`MergedLayers::contradict`).
+//! show whether they reach the same repository. Renames, skipped repositories and `first_match`
+//! also affect this. When Beadle plans a repository, it looks for contradictions again
+//! (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +31,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             None => shared.push(*at),
         }
     }
-    // Returns the parts that certainly reach every repository that part `at` reaches. A policy can
-    // have thousands of files in repos/, and each of them covers only parts of its own repository.
+    // Returns the parts that certainly reach every repository of part `at`. A policy can have
+    // thousands of files in repos/. Each of them covers only parts of its own repository.
     let covering = |at: usize| -> Vec<usize> {
         let part = &parts[at];
         let own = part.single_name().and_then(|name| single.get(name)).into_iter().flatten();
@@ -73,8 +73,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             }
         }
     }
-    // Three files can each turn off one of the three merge methods. For all other contradictions,
-    // it is enough to compare two files.
+    // Three files can each turn off one of the three merge methods. For all other contradictions, a
+    // comparison of two files is enough.
     let methods = |at: &usize| {
         let repository = values[*at].as_ref()?.get("repository")?;
         let off = off(repository).map(|value| value.is_some());
@@ -97,9 +97,9 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
-/// Returns a number for each part. If two parts have the same number, the parts that cover them
-/// have the same values and ranks. So both contradict a third part, or none of them does. Thousands
-/// of files in repos/ often set the same few values.
+/// Returns a number for each part. If two parts have the same number, their covering parts have the
+/// same values and ranks. Therefore both of them contradict a third part, or neither does. Such
+/// numbers help because thousands of files in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
     let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(parts.len());
@@ -132,9 +132,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks for contradictions between parts that reach the same repository. `is_certain` says
-    /// whether this is certain or only possible. Returns true if there is certainly no
-    /// contradiction.
+    /// Looks for contradictions between parts that reach the same repository. `is_certain` is true
+    /// if the parts certainly apply to the same repository, and false if this is only possible.
+    /// Returns true if the parts certainly have no contradiction.
     fn look(&mut self, mut members: Vec<usize>, is_certain: bool) -> bool {
         members.sort_unstable();
         members.dedup();

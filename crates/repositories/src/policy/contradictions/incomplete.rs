@@ -1,5 +1,5 @@
-//! Finds rulesets and rules that lack a required value in all files. A file may declare only a part
-//! of a ruleset if another file adds the rest.
+//! Finds rulesets and rules with a required value that is missing in all files. A file may declare
+//! only a part of a ruleset if another file adds the rest.
 
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;
@@ -9,7 +9,7 @@ use crate::policy::problem::{Problem, Severity};
 use crate::policy::rules;
 
 /// The keys that a ruleset must have at GitHub and that have no default. The name is not in the
-/// list, because without a name, Beadle cannot merge the entry.
+/// list. Without a name, Beadle cannot merge the entry.
 const REQUIRED: &[&str] = &["enforcement"];
 
 /// The type of the rules that require checks, and the parameter with the checks.
@@ -102,8 +102,8 @@ fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Op
     (is_first && others.is_empty()).then(|| unlisted(rule))
 }
 
-/// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or a
-/// rule is complete if any layer adds the value.
+/// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or
+/// a rule is complete if any layer adds the value.
 pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {

@@ -9,8 +9,8 @@ use super::super::problem::Problem;
 use super::super::rules::{self, CONDITIONS_OF_ORGANISATIONS};
 use super::super::shape::Shape;
 
-/// Checks a ruleset. `path` is its path in the file. `is_organisations` says whether the ruleset
-/// belongs to the organisation.
+/// Checks a ruleset. `path` is the path of the ruleset in the file. `is_organisations` is true if
+/// the ruleset belongs to the organisation.
 pub(super) fn check(path: &str, ruleset: &Node, is_organisations: bool, problems: &mut Vec<Problem>) {
     rules_of(path, ruleset, problems);
     if is_organisations {
@@ -49,8 +49,8 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("required_reviewers", &["reviewer"]),
 ];
 
-/// Checks that a ruleset of a repository has nothing that GitHub accepts only in a ruleset of the
-/// organisation.
+/// Checks that a ruleset of a repository contains no key that GitHub accepts only in rulesets of
+/// the organisation.
 fn of_organisations(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let hint = "put the ruleset into settings.yml, where rulesets are those of the organisation";
     if let Some(target) = ruleset.get("target").filter(|target| target.text() == Some("repository")) {
@@ -65,8 +65,8 @@ fn of_organisations(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation has no rule that GitHub accepts only in a ruleset of a
-/// repository.
+/// Checks that a ruleset of the organisation contains no rule that GitHub accepts only in rulesets
+/// of a repository.
 fn of_repositories(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     for rule in entries(ruleset, "rules") {
         let Some(node) = rule.get("type") else { continue };
@@ -108,8 +108,7 @@ fn rules_of(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a ruleset of the organisation says to which repositories and to which branches or
-/// tags it applies.
+/// Checks that a ruleset of the organisation names its repositories, and its branches or tags.
 fn reach(path: &str, ruleset: &Node, problems: &mut Vec<Problem>) {
     let conditions = ruleset.get("conditions");
     let has = |key: &str| conditions.is_some_and(|conditions| conditions.get(key).is_some());

@@ -266,7 +266,7 @@ fn a_layer_may_add_a_rule_to_a_ruleset_of_another() {
         repository_name: { include: [~ALL], exclude: [] } } }]\n";
     for (file, text, expected) in [
         ("layers/a.yml", base, ""),
-        // Whether the two files reach the same repository is clear only in a plan.
+        // Only a plan shows whether the two files reach the same repository.
         ("suborgs/a.yml", suborg.as_str(), ""),
         ("layers/a.yml", "repository: { has_wiki: false }\n", "or in another file"),
         ("layers/a.yml", "rulesets: [{ name: other, enforcement: active }]\n", "must have `enforcement`"),

@@ -16,7 +16,7 @@ fn accepted(files: &[(&str, &str)]) -> Policy {
     load(files).unwrap_or_else(|error| panic!("{files:?}\n{error}"))
 }
 
-/// Returns the findings of a policy, each with its severity and as `file:line message`.
+/// Returns the findings of a policy, each with its severity, in the form `file:line message`.
 fn remarks(policy: &Policy) -> Vec<(Severity, String)> {
     let text = |problem: &crate::policy::Problem| format!("{} {}", problem.asked, problem.message);
     policy.remarks.iter().map(|problem| (problem.severity, text(problem))).collect()
@@ -106,8 +106,8 @@ fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
             Verdict::Skipped(why) => panic!("{why}"),
         }
     };
-    // If the text of a suborg or of a layer is lost, its selectors are lost too. So the file may
-    // apply to any repository.
+    // If the text of a suborg or of a layer is lost, its selectors are lost too. The file may
+    // therefore apply to any repository.
     for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
         for text in ["", " \n", "\u{feff}\n"] {
             assert!(doubt(file, text, "shop").is_some_and(|why| why.starts_with(file)), "{file}: {text:?}");

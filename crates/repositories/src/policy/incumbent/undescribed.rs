@@ -1,5 +1,5 @@
-//! Leaves out rules and parameters of rulesets that GitHub has and that Beadle does not carry out.
-//! Beadle then keeps them at GitHub as they are.
+//! Leaves out rules and parameters of rulesets that GitHub has but Beadle does not support. Beadle
+//! then keeps them at GitHub as they are.
 
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};
@@ -11,11 +11,11 @@ fn not_yet(at: &Node, what: &str, name: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::NotYet)
 }
 
-/// Removes from a ruleset what Beadle does not carry out, and reports each line.
+/// Removes the parts of a ruleset that Beadle does not support, and reports each line.
 pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) {
     let Some(rules) = ruleset.child("rules") else { return };
     let is_list = matches!(rules.kind, Kind::List(_));
-    // If it is not a list, it is an edit of a list, such as the block `add`.
+    // A value that is not a list is an edit of a list, such as the block `add`.
     let lists: Vec<&mut Node> = if is_list { vec![rules] } else { rules.children().collect() };
     for list in lists {
         if let Kind::List(rules) = &mut list.kind {
@@ -24,7 +24,7 @@ pub(super) fn drop_undescribed(ruleset: &mut Node, problems: &mut Vec<Problem>) 
     }
 }
 
-/// Returns whether Beadle carries out a rule. Removes the parameters that it does not carry out.
+/// Returns whether Beadle supports a rule. Removes the parameters that Beadle does not support.
 fn is_carried(rule: &mut Node, problems: &mut Vec<Problem>) -> bool {
     // An entry of `without` can be only the type of the rule.
     let kind = rule.get("type").unwrap_or(rule);

@@ -1,5 +1,5 @@
-//! Checks that the page about the keys of other tools names only keys that a policy can have, and that
-//! Beadle carries out.
+//! Checks the page about the keys of other tools. The page must name only keys that a policy can
+//! have and that Beadle supports.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::policy::shape::{Key, Shape, Status};
 
 const PAGE: &str = "docs/coverage.md";
 
-/// The first words of the cells that need no key of a policy.
+/// The first words of the cells without a key of a policy.
 const WITHOUT_KEY: &[&str] =
     &["no: ", "the same key", "[`teams.yml`]", "[`members.yml`]", "a file in `repos/`"];
 
-/// Returns whether Beadle carries out the key at this path.
+/// Returns whether Beadle supports the key at this path.
 fn is_carried(keys: &[Key], path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     keys.iter().any(|key| key.name == *first && key.status == Status::Carried && has(&key.shape, rest))
@@ -39,7 +39,7 @@ fn the_page_of_other_tools_names_only_keys_that_beadle_carries_out() {
     for (key, cell) in rows {
         count += 1;
         let quoted = cell.split('`').skip(1).step_by(2).map(|path| path.split('.').collect::<Vec<_>>());
-        // `teams.yml` is a file, and no key of the section `teams`.
+        // `teams.yml` is a file and not a key of the section `teams`.
         let is_key = |path: &Vec<&str>| {
             path.last() != Some(&"yml") && ALL_SECTIONS.iter().any(|section| section.name == path[0])
         };

@@ -1,9 +1,9 @@
-//! Joins lists of keys at compile time. So the keys of a policy file can be made from the lists of
-//! the aspects.
+//! Joins lists of keys at compile time. The keys of a policy file can therefore be made from the
+//! lists of the aspects.
 
 use super::super::shape::{Key, Shape, key};
 
-/// Returns the number of keys in all lists together.
+/// Returns the total number of keys in all lists.
 pub(super) const fn count(lists: &[&[Key]]) -> usize {
     let (mut sum, mut list) = (0, 0);
     while list < lists.len() {
@@ -13,7 +13,7 @@ pub(super) const fn count(lists: &[&[Key]]) -> usize {
     sum
 }
 
-/// Joins lists of keys to one array. `N` must be the number of all keys, as [`count`] returns it.
+/// Joins lists of keys to one array. `N` must be the number of all keys, see [`count`].
 pub(super) const fn join<const N: usize>(lists: &[&[Key]]) -> [Key; N] {
     let mut joined = [key("", Shape::Any, ""); N];
     let (mut at, mut list) = (0, 0);

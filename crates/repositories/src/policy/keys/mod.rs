@@ -16,7 +16,7 @@ use joined::{count, join, joined, names};
 use selectors::{CHOICE, RANK};
 pub(crate) use waivers::{WAIVER, WAIVERS_FILE};
 
-/// For each aspect, the keys that it adds to the section `repository`.
+/// The keys that each aspect adds to the section `repository`.
 const OF_REPOSITORY: [&[Key]; aspects::ALL.len()] = {
     let mut lists: [&[Key]; aspects::ALL.len()] = [&[]; aspects::ALL.len()];
     let mut at = 0;
@@ -27,7 +27,7 @@ const OF_REPOSITORY: [&[Key]; aspects::ALL.len()] = {
     lists
 };
 
-/// For each aspect of a repository, the sections that it adds.
+/// The sections that each aspect of a repository adds.
 const OF_ASPECTS: [&[Key]; aspects::ALL.len()] = {
     let mut lists: [&[Key]; aspects::ALL.len()] = [&[]; aspects::ALL.len()];
     let mut at = 0;
@@ -38,7 +38,7 @@ const OF_ASPECTS: [&[Key]; aspects::ALL.len()] = {
     lists
 };
 
-/// For each aspect of the organisation, the sections that it adds to `settings.yml`.
+/// The sections that each aspect of the organisation adds to `settings.yml`.
 const OF_ORGANISATION: [&[Key]; organisation::ALL.len()] = {
     let mut lists: [&[Key]; organisation::ALL.len()] = [&[]; organisation::ALL.len()];
     let mut at = 0;
@@ -49,7 +49,7 @@ const OF_ORGANISATION: [&[Key]; organisation::ALL.len()] = {
     lists
 };
 
-/// For each aspect of the organisation, the keys that it adds to the section `organization`.
+/// The keys that each aspect of the organisation adds to the section `organization`.
 const IN_ORGANIZATION: [&[Key]; organisation::ALL.len()] = {
     let mut lists: [&[Key]; organisation::ALL.len()] = [&[]; organisation::ALL.len()];
     let mut at = 0;
@@ -68,11 +68,11 @@ const KEYS_OF_ORGANIZATION: [Key; count(&IN_ORGANIZATION)] = join(&IN_ORGANIZATI
 /// The keys of the section `organization`.
 pub(crate) const ORGANIZATION: &[Key] = &KEYS_OF_ORGANIZATION;
 
-/// The section of the organisation itself. Only `settings.yml` can have it.
+/// The section of the organisation itself. Only `settings.yml` can contain this section.
 const OF_THE_ORGANIZATION: Key =
     key("organization", Shape::Map(ORGANIZATION), "Settings and lists of the organisation itself.");
 
-/// The keys of the section `repository`. They are the keys of the aspects, the keys about the
+/// The keys of the section `repository`. They are the keys of the aspects, the keys for the
 /// creation of a repository, and keys that Beadle knows but does not support.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
@@ -100,7 +100,7 @@ pub(crate) const REPOSITORY: &[Key] = joined![
 pub(crate) const SECTIONS: &[Key] =
     joined![&[key("repository", Shape::Map(REPOSITORY), "Settings.")], &SECTIONS_OF_ASPECTS];
 
-/// Returns the names of the sections whose lists can be exclusive or additive.
+/// Returns the names of the sections with lists that can be exclusive or additive.
 pub(crate) fn lists() -> Vec<&'static str> {
     SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
 }
@@ -108,19 +108,19 @@ pub(crate) fn lists() -> Vec<&'static str> {
 /// All sections, those of repositories and those of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION, &[OF_THE_ORGANIZATION]];
 
-/// Returns the names of the keys of the section `organization` that Beadle carries out.
+/// Returns the names of the keys in the section `organization` that Beadle supports.
 pub(crate) fn organization_keys() -> impl Iterator<Item = &'static str> {
     ORGANIZATION.iter().filter(|key| key.status == Status::Carried).map(|key| key.name)
 }
 
-/// Returns the keys that the entries of a section can have.
+/// Returns the possible keys of a section's entries.
 pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
     let section = ALL_SECTIONS.iter().find(|known| known.name == section);
     section.map(|known| known.shape.entry_keys()).unwrap_or_default().iter().map(|key| key.name)
 }
 
-/// The names that a list of plugins can contain in addition to the sections. `topics` and `archive`
-/// are parts of the section `repository`. Beadle does not support the other one.
+/// The names that a list of plugins can contain in addition to sections. `topics` and `archive` are
+/// parts of the section `repository`. Beadle does not support the third name.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
@@ -147,20 +147,20 @@ const ADDITIVE: Shape = Shape::List(&Shape::Either(
 /// The description of `disable_plugins` for all files except settings.yml.
 const DISABLED: &str = "Sections that Beadle ignores in this file, in files of a higher rank, or in both.";
 
-/// The key with which the Probot settings app reads settings of another repository.
+/// The key of the Probot settings app for the settings of another repository.
 const EXTENDS: Key = never("_extends", "Beadle reads no settings of other repositories");
 
-/// The name that the schemas of safe-settings give to the section `repository`. safe-settings
-/// itself ignores it.
+/// Another name of the section `repository`, from the schemas of safe-settings. safe-settings
+/// itself ignores this name.
 const REPOSITORIES: Key = never("repositories", "safe-settings ignores it; write the section `repository`");
 
-/// The key with which safe-settings limits rulesets.
+/// The key of safe-settings that limits rulesets.
 const RULESET_SCOPE: Key = never(
     "ruleset_scope",
     "GitHub has no such value; write the ruleset in settings.yml, and select repositories with `conditions`",
 );
 
-/// The key with which safe-settings chooses the repositories of Apps. The API is for Apps that are
+/// The key of safe-settings that chooses the repositories of Apps. The API is for Apps that are
 /// installed on an enterprise:
 /// <https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/organization-installations>.
 const APP_INSTALLATIONS: Key = never("app_installations", OF_ENTERPRISE);
@@ -267,7 +267,7 @@ pub(crate) const TEST: Shape = Shape::Map(&[
     key("skipped", Shape::Bool, "Whether Beadle must skip the repository."),
 ]);
 
-/// The lists whose entries a rule can check one by one.
+/// The lists with entries that a rule can check one by one.
 pub(crate) const EACH: &[&str] = &[
     "teams",
     "collaborators",
@@ -308,7 +308,7 @@ const RESTRICTED: Shape = Shape::Either(
     ]),
 );
 
-/// The explanation for the validators of safe-settings, which Beadle does not run.
+/// The explanation for the validators of safe-settings. Beadle does not run them.
 const VALIDATORS: &str = "Beadle runs no JavaScript; write the validator as a rule in rules/*.yml";
 
 /// The keys of `deployment-settings.yml`.

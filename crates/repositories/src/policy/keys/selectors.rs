@@ -1,4 +1,4 @@
-//! The keys by which a layer selects repositories.
+//! The keys that a layer uses to select repositories.
 
 use super::super::shape::{Key, Shape, key};
 use super::super::shapes::{SLUG, SLUGS, TEXTS, VISIBILITY};

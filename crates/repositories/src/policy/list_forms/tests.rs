@@ -50,7 +50,7 @@ fn warnings(policy: &Policy) -> Vec<String> {
     warnings.map(text).collect()
 }
 
-/// Writes a policy file that has a value in this form.
+/// Writes a policy file that contains a value in this form.
 type Written<'a> = &'a dyn Fn(&str) -> String;
 
 const MAIN: &str = "/branches/0/protection";
@@ -143,7 +143,7 @@ fn a_list_without_a_value_is_not_specified_and_the_word_null_drops_the_list() {
     let word = with("teams: null\nrepository:\n  topics: ~\n  has_wiki: true\n");
     assert_eq!((desired(&word).teams.is_none(), desired(&word).topics.is_none()), (true, true));
     assert_eq!(warnings(&word), Vec::<String>::new());
-    // A section that is no list has no entries that it could drop.
+    // A section that is not a list has no entries to drop.
     let actions = with("actions: null\n");
     assert!(warnings(&actions)[0].contains("`actions` has no value"));
 }

@@ -36,7 +36,7 @@ fn undecided(files: &[(&str, &str)], given: &str) -> Vec<(String, String)> {
     }
 }
 
-/// Returns the text of a file that requires a number of approvals on the default branch.
+/// Returns the text of a file that requires this number of approvals on the default branch.
 fn approvals(count: &str) -> String {
     format!(
         "branches:\n- name: default\n  protection:\n    required_pull_request_reviews:\n      \

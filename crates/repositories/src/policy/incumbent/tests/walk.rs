@@ -1,5 +1,5 @@
-//! Walks the published schemas of safe-settings. For most sections, they refer to GitHub's
-//! published description, so the walk reads the bodies of these calls.
+//! Walks the published schemas of safe-settings. For most sections, the schemas refer to GitHub's
+//! published description. The test therefore also reads the bodies of these calls.
 //!
 //! <https://github.com/github/safe-settings/tree/main-enterprise/schema>
 
@@ -8,8 +8,7 @@ use serde_json::Value;
 use crate::policy::keys::{ALL_SECTIONS, REPO, REPOSITORY, SETTINGS, SUBORG};
 use crate::policy::shape::{Key, Shape, Status};
 
-/// The sections that the schemas describe, and the keys of each section that they describe
-/// themselves.
+/// The sections in the schemas. Each has the keys that the schemas themselves describe.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("repositories", &[]),
     ("labels", &["name", "color", "description", "oldname"]),
@@ -36,7 +35,7 @@ const OF_REPOSITORY: &[&str] = &[
     "template",
 ];
 
-/// The calls to whose bodies the schemas and the documentation refer, each with the section. For
+/// The calls that the schemas and the documentation refer to, each with the section. For
 /// `repository`, the section is a block. For all others, it is a list.
 const BODIES: &[(&str, &str)] = &[
     ("PATCH /repos/{owner}/{repo}", "repository"),
@@ -60,7 +59,7 @@ fn has(keys: &[Key], name: &str) -> bool {
     keys.iter().any(|key| key.name == name)
 }
 
-/// Returns the keys of a block with this shape, or of the entries of a list with this shape.
+/// Returns the keys of a block with this shape, or the keys of a list's entries with this shape.
 fn keys_of(shape: &Shape) -> Option<&'static [Key]> {
     match shape {
         Shape::Map(keys) => Some(keys),
@@ -70,7 +69,7 @@ fn keys_of(shape: &Shape) -> Option<&'static [Key]> {
     }
 }
 
-/// Collects the paths of all keys of a schema that Beadle does not know.
+/// Collects the paths of all keys in a schema that Beadle does not know.
 fn unknown(table: &Value, schema: &Value, keys: &[Key], path: &str, found: &mut Vec<String>) {
     let schema = schema["$ref"].as_str().map_or(schema, |name| &table["schemas"][name]);
     for choice in ["allOf", "oneOf", "anyOf"] {
@@ -85,7 +84,7 @@ fn unknown(table: &Value, schema: &Value, keys: &[Key], path: &str, found: &mut 
         let path = format!("{path}.{name}");
         match keys.iter().find(|key| key.name == name) {
             None => found.push(path),
-            // Beadle does not look inside a key that it does not support.
+            // If Beadle does not support a key, the test does not look inside it.
             Some(Key { status: Status::Not(_), .. }) => {}
             Some(key) => {
                 if let Some(keys) = keys_of(&key.shape) {

@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 use super::{accepted, declared, lowest, warnings};
 use crate::policy::Node;
 
-/// What null means for a list.
+/// The meaning of null for a list.
 #[derive(Clone, Copy, PartialEq)]
 enum Null {
     /// Beadle does not manage the list.
     Unmanaged,
     /// The value that GitHub understands as null.
     OfGitHub,
-    /// The value is not specified, so the value of a lower rank counts.
+    /// The value is not specified, so Beadle uses the value of lower rank.
     NotSpecified,
 }
 
-/// A kind of list: a file in which `LIST` stands for the list, two entries, the name of the first
-/// entry, and the place of the list in the declared values.
+/// A kind of list. It has a file with `LIST` in the place of the list, two entries, the name of the
+/// first entry, and the place of the list in the declared values.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, Null);
 
 const ROWS: &[Row] = &[

@@ -33,7 +33,7 @@ impl Text {
     }
 }
 
-/// Returns the heading of a topic. It has no value from outside the configuration and the program.
+/// Returns the heading of a topic. All its values come from the configuration or the program.
 fn title(item: &Item) -> String {
     let Item { topic, state, new, .. } = item;
     let instance = escape::escaped(&topic.instance);
@@ -155,7 +155,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Returns a message about held changes, with names that try to leave their place.
+    /// Returns a message about held changes. Its names contain markup that must have no effect.
     pub(in super::super) fn hostile() -> Outgoing {
         let problem = |n: u32| Problem {
             topic: Topic::new(ProblemKind::Held, "acme").of_aspect("teams"),

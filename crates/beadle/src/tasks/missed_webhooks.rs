@@ -17,7 +17,8 @@ use crate::app::service::Service;
 const LEAST: Duration = Duration::from_secs(1);
 /// The wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);
-/// The list of the deliveries of a busy App has many pages, so a run can take long.
+/// The timeout for each run. The list of a busy App's deliveries has many pages, so a run can take
+/// long.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 fn period(every: Duration) -> Duration {

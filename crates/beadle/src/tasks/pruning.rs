@@ -17,8 +17,8 @@ const BATCH: u32 = 2000;
 /// The time to wait between two batches, so that other writes can use the store.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// Returns the number by which the durations of the retention are divided. The number is 1, except
-/// in a test in which a week lasts an hour.
+/// Returns the divisor of the retention times. It is 1, except in a test that shortens a week to an
+/// hour.
 pub(super) fn divisor() -> u32 {
     fail::fail_point!("retention", |number: Option<String>| {
         number.and_then(|number| number.parse().ok()).unwrap_or(1)

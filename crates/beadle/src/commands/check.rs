@@ -37,7 +37,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
 }
 
 /// Returns the YAML files of the folder that Beadle does not read as part of the policy. For
-/// example, a folder with a misspelled name would otherwise disable a layer without notice.
+/// example, if the name of a folder is misspelled, a layer is missing, and nobody would notice it
+/// without this check.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -61,8 +62,8 @@ const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overri
 
 /// Returns warnings about unread files with the deployment settings of safe-settings, and adds the
 /// texts of these files to `sources`. safe-settings reads the settings from the path in
-/// `DEPLOYMENT_CONFIG_FILE`, so the file can have any name. Without the file, Beadle changes the
-/// repositories that safe-settings leaves alone.
+/// `DEPLOYMENT_CONFIG_FILE`, so the file can have any name. If Beadle does not read this file, it
+/// changes the repositories that safe-settings leaves alone.
 fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
     let is_read = |file: &String| file.starts_with("deployment-settings.");
     if sources.keys().any(is_read) {
@@ -71,7 +72,7 @@ fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, Str
     let mut problems = Vec::new();
     for file in unread.iter().filter(|file| !file.contains('/')) {
         let path = folder.join(file);
-        // A link can lead out of the folder, and the warning shows a line of the file.
+        // The warning shows a line of the file, so Beadle does not follow a link out of the folder.
         let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         let Some(text) = is_file.then(|| read_text(&path).ok()).flatten() else { continue };
         if let Some(problem) = of_deployment(file, &text) {
@@ -230,7 +231,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
 mod tests {
     use super::*;
 
-    /// Returns the warnings about a folder with these files. Beadle reads the files in `read`.
+    /// Returns the warnings about a folder with these files. `read` has the files that Beadle
+    /// reads.
     fn warnings(files: &[(&str, &str)], read: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in files {

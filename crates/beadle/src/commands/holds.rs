@@ -164,7 +164,7 @@ fn source(group: &HoldGroup) -> String {
     }
 }
 
-/// Returns the first repositories or groups, and the number of the other ones.
+/// Returns the first repositories or groups, and the number of the others.
 fn subjects(group: &HoldGroup) -> String {
     let all = group.subjects();
     let shown = all.iter().take(EXAMPLES).copied().collect::<Vec<_>>().join(", ");

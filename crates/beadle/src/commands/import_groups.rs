@@ -13,10 +13,10 @@ use crate::app::application::App;
 /// The name of the file.
 pub(super) const FILE: &str = "groups.toml";
 
-/// How a mapping makes the name of the target's group.
+/// How a mapping forms the name of the target's group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Naming {
-    /// The mapping removes this prefix, which can be empty.
+    /// The mapping removes this prefix. The prefix can be empty.
     WithoutPrefix(String),
     /// The mapping names the group.
     Into(String),

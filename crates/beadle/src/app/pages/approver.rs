@@ -1,4 +1,4 @@
-//! The rules for a person who approves on a page what a policy causes, or a held policy itself.
+//! The rules for a person who approves a held policy or its changes on a page.
 
 use beadle_server::sign_in::DecisionRefusal;
 
@@ -25,11 +25,11 @@ pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
 /// A hold with the name of its note.
 type Noted = (String, HeldGeneration);
 
-/// Returns the holds of the generation that a person saw, with the plan that the person saw. The first
-/// one still waits for an approval, if one of them does.
+/// Returns the holds of the generation that a person saw, with the plan that the person saw. If one
+/// of them still waits for an approval, it comes first.
 ///
-/// The code of a plan alone is not enough: another generation can have the same plan and other effects
-/// later, and another person can be its author.
+/// The code of a plan alone does not identify a generation. Another generation with the same plan
+/// can have another author, and other effects later.
 pub(crate) fn shown_policy<'a>(
     all: &'a [Noted],
     (plan, generation): (&str, &str),

@@ -36,7 +36,7 @@ fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String
     accepted.map(|accepted| accepted.generation)
 }
 
-/// The mappings to a target, which come from the configuration and from policies.
+/// The mappings to a target. They come from the configuration and from policies.
 pub(super) struct MappingsToTarget {
     pub(super) store: Arc<dyn Store>,
     pub(super) target: String,
@@ -54,7 +54,8 @@ impl InForce for MappingsToTarget {
         if other.is_some() {
             return Ok(other);
         }
-        // Another generation of a policy can have the first mapping to this target.
+        // All organisations count, because another generation of a policy can have the first
+        // mapping to this target.
         let accepted = AcceptedPolicy::of_all(store, &self.orgs).await?;
         let mut accepted = self.orgs.iter().zip(accepted);
         Ok(accepted.find_map(|(file, accepted)| {

@@ -27,7 +27,7 @@ impl LastSweep {
         Note::of(&[instance])
     }
 
-    /// Returns the modes that the service had when it started the sweep.
+    /// Returns the modes of the service at the start of the sweep.
     pub(crate) fn modes(&self) -> Option<&str> {
         self.swept.split_once(' ').map(|(_, modes)| modes)
     }
@@ -62,7 +62,7 @@ impl From<String> for LastSweep {
     }
 }
 
-/// Returns the generation and the modes of an organisation as the text that is stored.
+/// Returns the generation and the modes of an organisation as the stored text.
 pub(crate) fn swept(generation: &str, file: &OrgConfig) -> String {
     format!("{generation} {}", modes(file))
 }

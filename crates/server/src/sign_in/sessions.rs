@@ -161,8 +161,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Returns the person of the session with this id. Returns `None` if there is no such session,
-    /// or if it ended.
+    /// Returns the person of the session with this id. Returns `None` if the session does not exist
+    /// or has ended.
     pub(super) async fn visitor(&self, id: &str, asker: Asker) -> Result<Option<Visitor>, Denied> {
         if !is_value(id) {
             return Ok(None);
@@ -181,7 +181,7 @@ impl Sessions {
     }
 
     /// Returns the session with this digest of its id. Checks its age and its role. Returns `None`
-    /// if there is no such session, or if it ended.
+    /// if the session does not exist or has ended.
     async fn confirmed(&self, name: &str, asker: Asker, now: Time) -> Result<Option<Session>, Denied> {
         let store = self.store.as_ref();
         let Some(session) = Note::<Session>::of(&[name]).get(store).await? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The signal SIGHUP. It makes the service read its configuration again.
+//! The signal SIGHUP makes the service read its configuration again.
 
 /// The signal to read the configuration again.
 #[cfg(unix)]

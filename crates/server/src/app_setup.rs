@@ -20,7 +20,7 @@ const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'non
 
 /// A code that the owner's browser brought back from GitHub.
 pub struct ReturnedCode {
-    /// The code. It is valid once.
+    /// The code, valid only once.
     pub code: String,
     /// The channel for the answer to the browser: the address of the next page, or the text of an
     /// error.
@@ -68,7 +68,7 @@ impl AppSetup {
     }
 
     /// Returns whether a request names this machine. Without this check, a website could give its
-    /// own name the address of this machine. Its scripts could then read the page.
+    /// own name the address of this machine. The scripts of the website could then read the page.
     fn admits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))

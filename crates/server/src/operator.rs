@@ -41,7 +41,7 @@ pub struct Operator {
     pub stop: CancellationToken,
     /// Sends requests to read the configuration again.
     pub reloads: Reloads,
-    /// The pages and the API. Their rules for callers apply to the whole listener.
+    /// The pages and the API. The rules for callers of the pages apply to the whole listener.
     pub pages: Arc<Pages>,
 }
 

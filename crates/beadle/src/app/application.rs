@@ -27,8 +27,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Creates an application. It passes `options` to every client that it opens. The function
-    /// itself opens nothing.
+    /// Creates an application. The application passes `options` to each of its clients. The
+    /// function itself opens nothing.
     pub(crate) fn new(config: &Arc<Config>, options: OpenOptions) -> Self {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }

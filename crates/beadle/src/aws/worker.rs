@@ -1,5 +1,5 @@
-//! The worker as a Lambda function. It runs the worker and the background tasks of `beadle serve`.
-//! A message or the schedule (once a minute) starts it.
+//! The worker as a Lambda function. The function runs the worker and the background tasks of
+//! `beadle serve`. A message or the schedule (once a minute) starts it.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -43,8 +43,8 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// How long a key waits if its organisation or directory is not open, as a number of leases. Each
-/// wait costs one message.
+/// How many leases long a key waits if its organisation or directory is not open. Each wait costs
+/// one message.
 const NOT_OPEN: u32 = 5;
 /// The background tasks must end this long before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
@@ -290,8 +290,7 @@ impl Minute<'_> {
         // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
-        // This check is the last step. It makes the invocation fail, and the failure raises an
-        // alarm.
+        // This check is the last step. If it fails, the invocation fails and raises an alarm.
         ensure!(
             service.is_open(),
             "an organisation, directory or target is unavailable; the log has the reason"

@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::output::printer::Printer;
 use crate::output::render::WholePlan;
 
-/// Returns whether the gate holds the plan of a command. It does if no service has accepted the
-/// policy and the plan needs an approval. Prints how to approve the plan. If the operator named
-/// single repositories, only the guard checks the plan.
+/// Returns whether the gate holds the plan of a command. The gate holds the plan if no service has
+/// accepted the policy and the plan needs an approval. Prints how to approve the plan. If the
+/// operator named single repositories, only the guard checks the plan.
 pub(super) async fn is_held(
     org: &GithubOrganisation,
     shown: &WholePlan,

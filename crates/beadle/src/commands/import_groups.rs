@@ -40,7 +40,8 @@ pub(super) async fn mappings(app: &App) -> anyhow::Result<Option<(String, usize)
     Ok(Some((text, count)))
 }
 
-/// Returns the mappings to one target. Groups whose names change in the same way share a mapping.
+/// Returns the mappings to one target. If the names of several groups change in the same way, these
+/// groups share a mapping.
 fn rendered(target: &str, pairs: &[GroupPair], doubts: &[String]) -> String {
     let mut text = String::new();
     let mut mappings: BTreeMap<(&str, Naming, Option<&str>), Vec<&str>> = BTreeMap::new();

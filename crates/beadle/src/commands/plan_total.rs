@@ -56,8 +56,8 @@ struct Total {
     /// The number of values that Beadle does not write because of the mode, by risk.
     kept: Risks,
     incomplete: Vec<String>,
-    /// The changes that the guard limits and an operator can approve. Each has its digest, its
-    /// subject and the change.
+    /// The changes that the guard limits and an operator can approve. Each entry has the digest,
+    /// the subject and the change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 

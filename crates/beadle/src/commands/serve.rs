@@ -45,8 +45,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     if !store::is_shared(&config.place)
         && let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await
     {
-        // The service starts although the store is unavailable. It answers 503 until the store
-        // accepts writes again.
+        // The service starts although the store is unavailable. The service answers 503 until the
+        // store accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
     // The service catches signals before it listens, because an operator may stop it as soon as it

@@ -219,8 +219,8 @@ impl Config {
     }
 }
 
-/// Reads the file of `users_from`. It maps a login, an address or an id at the directory to a login
-/// at GitHub.
+/// Reads the file of `users_from`. The file maps a login, an address or an id at the directory to a
+/// login at GitHub.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = read_text(path).with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     Ok(Source::new(path, text).parse()?)

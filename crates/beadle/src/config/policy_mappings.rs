@@ -63,9 +63,9 @@ impl Config {
     }
 }
 
-/// Returns whether two mappings of different files exclude each other. They do if they select
-/// groups with the same patterns, or if they belong to one union. A union of two files would lose
-/// members while Beadle knows only one of the files.
+/// Returns whether two mappings of different files exclude each other. Two mappings exclude each
+/// other if they select groups with the same patterns, or if they belong to one union. A union of
+/// two files would lose members while Beadle knows only one of the files.
 fn overlaps(one: &Mapping, other: &Mapping) -> bool {
     let patterns = |mapping: &Mapping| {
         let mut texts: Vec<String> = mapping.include.iter().map(ToString::to_string).collect();

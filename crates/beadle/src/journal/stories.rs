@@ -30,8 +30,8 @@ pub(crate) struct Stories {
 }
 
 impl Stories {
-    /// Creates a reader of stories. Their entries meet the conditions of `history`. Without keys,
-    /// it reads the stories of all keys.
+    /// Creates a reader of stories with entries that meet the conditions of `history`. Without
+    /// keys, it reads the stories of all keys.
     pub(crate) fn new(store: &Arc<dyn Store>, keys: &[Key], history: &History) -> Self {
         Self {
             store: store.clone(),

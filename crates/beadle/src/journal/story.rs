@@ -7,7 +7,7 @@ use beadle_engine::{Change, Detail, Entry};
 /// A write with its result and its causes, or another event of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Story {
-    /// For a write, the intent. Otherwise, the only entry of the event.
+    /// The intent of a write, or the only entry of another event.
     pub(crate) entry: Entry,
     /// The result of the write; `None` if the write has no result yet.
     pub(crate) result: Option<Detail>,
@@ -29,7 +29,7 @@ pub(crate) enum WriteEnd<'a> {
 }
 
 impl Story {
-    /// Creates the story of a single entry. Its result and its causes are not known yet.
+    /// Creates the story of a single entry. The result and the causes are not known yet.
     pub(crate) fn of(entry: Entry) -> Self {
         let causes = match &entry.detail {
             Detail::Run(run) => run.after.clone().unwrap_or_default(),

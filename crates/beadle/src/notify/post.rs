@@ -71,8 +71,8 @@ pub(crate) async fn send(
     })
 }
 
-/// Returns whether the receiver refuses the content of the message. It may then accept a message
-/// with other content.
+/// Returns whether the receiver refuses the content of the message. In that case, the receiver may
+/// accept a message with other content.
 fn refuses_content(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 413 | 422)
 }

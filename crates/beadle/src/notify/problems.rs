@@ -21,7 +21,8 @@ use crate::notify::troubles::Place;
 const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
-/// The numbers of remaining days of a credential. Each of them makes a new problem.
+/// The numbers of remaining days of a credential. When the credential reaches one of these numbers,
+/// there is a new problem.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
 /// How many more keys Beadle lists than it counted, because keys can become parked in between.
 const JUST_PARKED: u32 = 100;
@@ -31,7 +32,8 @@ const NAMES: usize = 50;
 const NEWEST: u32 = 20;
 /// The maximum number of names to remember.
 const KNOWN: usize = 10_000;
-/// The name of the background task that reads the mappings. Its problems belong to no instance.
+/// The name of the background task that reads the mappings. The problems of this task belong to no
+/// instance.
 const MAPPINGS: &str = "mappings";
 
 /// The names of parked keys.
@@ -94,9 +96,9 @@ fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: 
     }
 }
 
-/// Returns the problems of a group of held changes. Their texts have the names of things and no
-/// values, because a value can be confidential. So they do not use the title of the group, which
-/// contains values.
+/// Returns the problems of a group of held changes. The texts have names but no values, because a
+/// value can be confidential. So the texts do not contain the title of the group, because the title
+/// has values.
 fn held(group: &HoldGroup) -> Vec<Problem> {
     let why = match &group.asked {
         Some(asked) => format!("{}; {asked} at {} asks for it", group.why(), group.generation),

@@ -15,7 +15,8 @@ use crate::journal::story::{Story, WriteEnd};
 const ENTRIES: u32 = 500;
 /// The maximum number of people that a text names.
 const PEOPLE: usize = 3;
-/// The event about a new repository. It has no earlier state that Beadle could change back.
+/// The event about a new repository. A new repository has no earlier state that Beadle could
+/// restore.
 const CREATED: &str = "repository.created";
 
 /// A change of a person that Beadle changed back.

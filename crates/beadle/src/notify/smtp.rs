@@ -59,8 +59,8 @@ pub(super) async fn send(
     sent
 }
 
-/// Connects to the server. The connection is encrypted, unless the configuration of the channel
-/// turns the encryption off. The configuration may do this only for a server on this machine.
+/// Connects to the server. The connection is encrypted. The configuration of the channel can turn
+/// the encryption off, but only for a server on this machine.
 async fn connect(channel: &NotifyEmailFile) -> Result<AsyncSmtpConnection, SendFailure> {
     let server = channel.server.as_str();
     let failed = |error: Error| failure("cannot connect to the server", &error);

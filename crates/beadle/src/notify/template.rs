@@ -1,4 +1,5 @@
-//! The templates of a channel: the title and the body of each topic, in place of Beadle's own texts.
+//! The templates of a channel: the title and the body of each topic. The templates replace Beadle's
+//! own texts.
 
 use std::fmt::Write as _;
 
@@ -24,7 +25,7 @@ const TITLE: usize = 250;
 const BODY: usize = 6_000;
 const LINES: usize = 50;
 
-/// The place of a text. It decides how Beadle encodes the values in the text.
+/// The place of a text. The place decides how Beadle encodes the values in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Plain text. The channel encodes the whole text for its own place.
@@ -166,8 +167,8 @@ fn values(item: &Item) -> Value {
 }
 
 /// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The template
-/// decides what stands next to the value, so a fence of backticks would not be safe. This function
-/// encodes each character that could have a meaning.
+/// decides what comes before and after the value, so a fence of backticks would not be safe. This
+/// function encodes each character that could have a meaning.
 fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();

@@ -305,10 +305,10 @@ impl Troubles {
     }
 }
 
-/// Returns the number up to which the journal is complete. `entries` are the entries after `after`.
-/// The next pass reads the entries after a gap again, because another process can still write the
-/// missing entry. Beadle does not wait for an old gap, because the missing entry was never written
-/// or is deleted.
+/// Returns the number of the last entry before a gap in the journal. `entries` are the entries
+/// after `after`. The next pass reads the entries after a gap again, because another process can
+/// still write the missing entry. Beadle does not wait for an old gap, because the missing entry
+/// was never written or is deleted.
 fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
     let mut until = after;

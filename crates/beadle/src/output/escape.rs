@@ -30,8 +30,7 @@ pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
-/// Returns the text if it is short enough. Otherwise returns its beginning, followed by the number
-/// of characters that are missing.
+/// Returns a short text as it is. Cuts a long text, and adds how many characters are missing.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),

@@ -9,7 +9,7 @@ use std::fmt::{Display, Write as _};
 use crate::output::count::counted;
 use crate::output::escape;
 
-/// An encoded piece of a page. It fits into a heading, a quotation or a table cell.
+/// An encoded piece of a page that fits into a heading, a quotation or a table cell.
 pub(crate) struct Piece(String);
 
 impl Piece {

@@ -3,7 +3,7 @@
 use beadle_engine::PolicyLocation;
 use beadle_repositories::policy::{BASE, PolicyOrigin};
 
-/// The place of a policy at GitHub. It gives the address of each line of the policy.
+/// The place of a policy at GitHub, to compute the address of each line.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.

@@ -37,7 +37,7 @@ pub struct Printer {
     stderr: bool,
 }
 
-/// The meaning of a text, which decides its colour.
+/// The meaning of a text. It decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A title.

@@ -20,7 +20,7 @@ use crate::output::printer::{Printer, Tone};
 pub(crate) enum PlanScope {
     /// The repositories of an organisation, with the organisation's mode.
     Repositories(Mode),
-    /// The groups of a target. Their mappings set the modes.
+    /// The groups of a target. The mappings set the modes.
     Groups,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct WholePlan {
 
 impl WholePlan {
     /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name can belong to
-    /// another repository. So the function identifies a plan by its key. It keeps the plan of a
-    /// repository that Beadle created in the meantime: that plan had the key of the creation
-    /// before.
+    /// another repository. So the function identifies a plan by its key. If Beadle created a
+    /// repository in the meantime, its plan had the key of the creation before. The function keeps
+    /// this plan.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();

@@ -54,7 +54,7 @@ pub(crate) struct PolicyCheck {
     pub(crate) writer: CheckWriter,
     /// The id of the App that writes the check runs and comments.
     pub(crate) app: u64,
-    /// Plans the repositories of the organisation. It has no secrets.
+    /// The planner of the organisation's repositories. The planner has no secrets.
     pub(crate) planner: RepositoryPlanner,
     /// The policy in force.
     pub(crate) policy: PolicyHandle,
@@ -62,9 +62,9 @@ pub(crate) struct PolicyCheck {
     pub(crate) secrets: BTreeSet<String>,
     /// The slug of the team that can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// The configuration of the organisation. It decides what the service refuses.
+    /// The configuration of the organisation, with the parts of a policy that the service refuses.
     pub(crate) file: Arc<OrgConfig>,
-    /// The whole configuration. It has the directories and targets of the policy's mappings.
+    /// The whole configuration, with the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,
     /// The open directories and targets.
     pub(crate) directories: Arc<Directories>,
@@ -118,7 +118,7 @@ impl PolicyCheck {
         format!("{}/{}", self.reader.organisation(), self.source.repository)
     }
 
-    /// Returns whether a pull request changes a part. It does if the part is in the same repository
+    /// Returns whether a pull request can change a part. The part must be in the same repository
     /// and at the base branch of the pull request.
     fn is_changed(&self, part: &Part, pull: &Pull) -> bool {
         self.is_in(part) && is_branch(&part.source.reference, &pull.base)
@@ -460,7 +460,8 @@ impl PolicyCheck {
     }
 }
 
-/// Returns whether the `ref` of a policy is this branch. It can be written as `refs/heads/main`.
+/// Returns whether the `ref` of a policy is this branch. The `ref` can also have the form
+/// `refs/heads/main`.
 fn is_branch(reference: &str, branch: &str) -> bool {
     let name = reference.strip_prefix("refs/").unwrap_or(reference);
     name.strip_prefix("heads/").unwrap_or(name) == branch

@@ -103,7 +103,7 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// The number of the policy's tests.
     pub(super) tests: usize,
-    /// The failures of the policy's tests, which are also findings.
+    /// The failures of the policy's tests. These failures are findings too.
     pub(super) failures: Vec<Problem>,
     /// What the policy changes; `None` if the policy is invalid.
     pub(super) preview: Option<Previewed>,
@@ -280,7 +280,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Returns a preview in which each repository has these changes.
+    /// Returns a preview. Each repository in it has these changes.
     pub(in crate::pull_request) fn preview(names: &[String], changes: &[Change<()>]) -> Previewed {
         let plan = |(id, name): (usize, &String)| {
             let plan = Plan { changes: changes.to_vec(), ..Plan::new(format!("acme/{name}")) };

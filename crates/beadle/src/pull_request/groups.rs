@@ -36,9 +36,9 @@ pub(super) struct Group<'a> {
 
 /// Returns the groups of all changes, the gravest risk and the largest group first. The names of
 /// repositories have no owner. If everybody can read the result (`is_public`), the result has only
-/// names from the policy. It has no names of repositories, and no name that the policy does not
-/// contain, such as the name of a removed team. If the members of another organisation read the
-/// result (`is_foreign`), the result has only names from the base. They may not read the rest of
+/// names from the policy. The result then has no names of repositories and no other names, such as
+/// the name of a removed team. If the members of another organisation read the result
+/// (`is_foreign`), the result has only names from the base. These members may not read the rest of
 /// the policy.
 pub(super) fn groups<'a>(
     organisation: &str,

@@ -106,7 +106,7 @@ pub(super) async fn sides(
 }
 
 /// Reads the texts of all files that `known` does not have. `known` has the texts of the policy in
-/// force. Both maps have the texts by the ids of their contents.
+/// force. Both `known` and the result have the texts by the ids of their contents.
 pub(super) async fn texts(
     parts: &[Part],
     lane: Lane,

@@ -63,8 +63,8 @@ impl Side {
     }
 }
 
-/// Reads the texts of several sides. Beadle reads equal contents only once. It does not read the
-/// contents that `known` already has. `known` has the texts of the policy in force, by the ids of
+/// Reads the texts of several sides. Beadle reads equal contents only once. Beadle does not read a
+/// content that `known` already has. `known` has the texts of the policy in force, by the ids of
 /// their contents.
 pub(super) async fn texts(
     reader: &Reader,

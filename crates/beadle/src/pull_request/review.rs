@@ -44,9 +44,9 @@ pub(super) struct ByReview<'a> {
     pub(super) team: &'a str,
 }
 
-/// Returns the last review of each reviewer who approves the shown plan and is not the author. An
-/// older review does not approve this plan, because its reviewer saw another one: a check can run
-/// again at the same commit, and then show another plan.
+/// Returns the last review of each reviewer who approves the shown plan and is not the author. A
+/// review is valid only if the check already showed this plan at that time. A check can run again
+/// at the same commit, and then show another plan.
 fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };

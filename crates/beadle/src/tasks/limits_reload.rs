@@ -30,8 +30,8 @@ impl LimitsReload {
         Self { service, waits: Mutex::default(), planned: Mutex::default() }
     }
 
-    /// Returns the organisations and targets that the worker works on. The others have no limits in
-    /// force yet.
+    /// Returns the organisations and targets that the worker works on. The other organisations and
+    /// targets have no limits in force yet.
     fn all(&self) -> Vec<Limited> {
         let orgs = self.service.orgs.iter().filter(|org| !org.is_first()).filter_map(|org| org.open());
         let targets = self.service.directories.targets.values();

@@ -94,8 +94,8 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items. The
-    /// function itself reads its secrets again and writes the figures for the alarms.
+    /// The worker function on AWS. The function has fewer tasks, because DynamoDB deletes old
+    /// items. The function itself reads its secrets again and writes the figures for the alarms.
     #[cfg(feature = "aws")]
     Function,
 }

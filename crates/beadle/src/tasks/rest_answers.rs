@@ -100,8 +100,8 @@ impl Search {
     }
 
     /// Returns whether Beadle has not read an answer for 30 days. An answer of an older version of
-    /// Beadle has no time of its last read. A time in the future comes from a wrong clock. In both
-    /// cases, the function uses the time of the first search instead.
+    /// Beadle has no time of its last read. A time in the future comes from a wrong clock. For such
+    /// an answer, the function uses the time of the first search instead.
     fn is_unread(&self, answer: &str, now: Time) -> bool {
         // The clocks of two processes can differ slightly, so a time that is a little in the future
         // is valid.

@@ -22,7 +22,7 @@ pub(super) fn name_of(instance: &str) -> String {
 }
 
 /// Returns a warning if the running service uses other modes than the configuration file now has.
-/// They can differ because the service reads the modes only at its start.
+/// The modes can differ because the service reads them only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,

@@ -78,8 +78,8 @@ impl BackgroundTask for TargetProbe {
         if !had_agreed && let Some(why) = self.agree().await? {
             return Ok(TaskStatus::Unfinished(format!("target held: {why}; see `beadle holds`")));
         }
-        // This step comes last. It reads every row of the queue, and the target works without this
-        // step.
+        // This step comes last, because it reads every row of the queue, and the target works
+        // without it.
         if !has_revived.load(Ordering::SeqCst) {
             target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
             has_revived.store(true, Ordering::SeqCst);
@@ -94,7 +94,7 @@ impl BackgroundTask for TargetProbe {
 
 impl TargetProbe {
     /// Compares the target with its configuration. If they agree and the gate lets the target pass,
-    /// begins to work on the target's keys. Otherwise returns why the gate holds the target.
+    /// begins to work on the target's keys. If the gate holds the target, returns the reason.
     async fn agree(&self) -> Result<Option<String>, Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;

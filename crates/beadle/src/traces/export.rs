@@ -51,7 +51,7 @@ impl SpanProcessor for Queue {
     }
 }
 
-/// The export of spans, which runs in the background.
+/// The background task that exports spans.
 pub(crate) struct Export {
     stop: CancellationToken,
     sending: JoinHandle<()>,

@@ -24,7 +24,7 @@ const UNNAMED: &str = "unknown_service";
 /// Begins to record and export traces. The variables of OpenTelemetry set what the configuration
 /// leaves out: the endpoint, further headers, the sampler and the resource.
 pub(crate) fn start(file: &TracesFile, clock: &Clock) -> anyhow::Result<Export> {
-    // A redirect could send the headers, which may have a token, to another server.
+    // The headers may contain a token. A redirect could send them to another server.
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)

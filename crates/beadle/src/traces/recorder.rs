@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 
 /// Begins spans with a tracer of the SDK.
 pub(super) struct OtelRecorder {
-    /// The tracer, which passes each ended span to the queue of the export.
+    /// The tracer that passes each ended span to the queue of the export.
     pub(super) tracer: SdkTracer,
 }
 

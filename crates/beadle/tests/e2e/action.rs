@@ -193,8 +193,8 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
     assert_ne!(hash(), before, "another pin has another key");
 }
 
-/// A replacement for `gh`. It copies an archive. It accepts the provenance of one tag and one
-/// commit, if the caller asks for the workflow of releases.
+/// A replacement for `gh`. The script copies an archive. The script accepts the provenance of one
+/// tag and one commit, if the caller asks for the workflow of releases.
 const GH: &str = r#"#!/usr/bin/env bash
 case "$1 $2" in
   "release download")

@@ -7,7 +7,7 @@ use crate::world::{World, acme};
 const OWNERS: &str = "files:\n- { path: CODEOWNERS, content: \"* @acme/platform\\n\" }\n";
 const WORKFLOW: &str = "- { path: .github/workflows/ci.yml, content: \"on: push\\n\" }\n";
 
-/// Creates an organisation. Its App can write files but no workflows.
+/// Creates an organisation. The App of the organisation can write files but no workflows.
 async fn world() -> World {
     let mut state = acme(json!({
         "shop": { "branches": { "main": {} }, "contents": { "README.md": "hello\n" } },

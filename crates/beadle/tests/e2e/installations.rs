@@ -85,7 +85,7 @@ async fn until_reloaded(serving: &Serving, times: usize) {
     panic!("the service did not open its organisations again:\n{}", serving.log());
 }
 
-/// Returns the number of calls about an organisation, except those of the App itself.
+/// Returns the number of calls about an organisation, without the calls of the App itself.
 fn calls_about(world: &World, login: &str) -> usize {
     let (org, repository) = (format!("/orgs/{login}"), format!("/repos/{login}/"));
     world

@@ -1,4 +1,4 @@
-//! E-mail: conversations with an SMTP server. It refuses the same things as a real server.
+//! E-mail: conversations with an SMTP server. The server refuses the same things as a real server.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

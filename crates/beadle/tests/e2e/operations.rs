@@ -1,5 +1,5 @@
-//! Signed-in people pause, retry, run tasks, approve a held policy and undo writes. They use the
-//! pages and the API.
+//! Signed-in people pause, retry, run tasks, approve a held policy and undo writes. The requests
+//! come through the pages and the API.
 
 use std::time::Duration;
 

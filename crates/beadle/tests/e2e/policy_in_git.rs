@@ -10,7 +10,7 @@ use crate::world::{Serving, World, acme};
 
 const SETTINGS: &str = ".github/settings.yml";
 
-/// Returns an organisation. Its repository `admin` has these files of the policy.
+/// Returns an organisation with a policy. The repository `admin` has the files of the policy.
 async fn world(files: Value) -> World {
     let admin = json!({ "branches": { "main": {} }, "contents": files });
     let mut world = World::unlimited(acme(json!({ "widgets": declared(), "admin": admin }))).await;

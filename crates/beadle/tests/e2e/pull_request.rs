@@ -13,7 +13,8 @@ const SETTINGS: &str = ".github/settings.yml";
 /// these calls.
 const COMPARE: &str = "/repos/acme/admin/compare";
 
-/// Returns an organisation with its policy in the repository `admin`. Its App can write checks.
+/// Returns an organisation with its policy in the repository `admin`. The App of the organisation
+/// can write checks.
 async fn world() -> World {
     let admin = json!({ "branches": { "main": {} }, "contents": { SETTINGS: POLICY } });
     let mut state = acme(json!({ "widgets": declared(), "admin": admin }));

@@ -1,10 +1,10 @@
 //! The state of an older version of Beadle. Every part of it opens, has the same meaning, and can
 //! be used.
 //!
-//! The program of November 2026 wrote the files in `stored/`. It was killed while it worked.
-//! `sqlite.sql` is its SQLite file as text. `dynamodb.jsonl` has the same state as the items of a
-//! table, and was copied by the same program. Do not update these files when the form of stored
-//! data changes.
+//! The program of November 2026 wrote the files in `stored/`. The program was killed while it
+//! worked. `sqlite.sql` is its SQLite file as text. `dynamodb.jsonl` has the same state as the
+//! items of a table, and was copied by the same program. Do not update these files when the form of
+//! stored data changes.
 
 use std::process::Command;
 

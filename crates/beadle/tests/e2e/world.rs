@@ -244,7 +244,7 @@ impl World {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    /// Waits until a fault with `hold` holds a call. `no_faults` lets it go on.
+    /// Waits until a fault with `hold` holds a call. `no_faults` lets the call continue.
     pub(crate) async fn until_held(&self) {
         for _ in 0..PATIENCE.as_millis() / 20 {
             if self.sim.is_holding() {
@@ -378,7 +378,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts `serve` without waiting. Its log is in the folder.
+    /// Starts `serve` without waiting. The log of the service is in the folder.
     pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
         let path = folder.join("serve.log");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();

@@ -1,10 +1,10 @@
-//! The span of a delivery. It begins the trace of the runs that the delivery causes.
+//! The span of a delivery. This span begins the trace of the runs that the delivery causes.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use beadle_engine::{Accepted, Delivery, Mark, Time};
 
-/// Begins the span of a verified delivery. The delivery marks these keys. Its request began at
-/// `since`.
+/// Begins the span of a verified delivery. The delivery marks these keys. The request of the
+/// delivery began at `since`.
 ///
 /// The span always begins a new trace. No signature covers the header `traceparent`. So its sender
 /// must not choose the id of the trace, and must not decide whether Beadle exports the trace.

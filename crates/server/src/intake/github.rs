@@ -1,4 +1,4 @@
-//! The route `POST /hooks/github`. It receives deliveries of GitHub.
+//! The route `POST /hooks/github` for the deliveries of GitHub.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The public listener. It verifies and stores webhooks. It answers with 2xx only after the
+//! The public listener verifies and stores webhooks. The listener answers with 2xx only after the
 //! delivery is stored durably.
 
 mod delivery_span;
@@ -87,8 +87,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Creates an intake that accepts the webhooks of `senders`. It notifies `bell` whenever a
-    /// webhook makes a key due.
+    /// Creates an intake that accepts the webhooks of `senders`. The intake notifies `bell`
+    /// whenever a webhook makes a key due.
     pub fn new(
         senders: Senders,
         store: Arc<dyn Store>,

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A policy for the browser: the pages can have a style sheet and forms of this listener. They have
-/// no scripts, no images and no frames.
+/// A policy for the browser: the pages can have a style sheet and forms of this listener. The pages
+/// have no scripts, no images and no frames.
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -69,8 +69,8 @@ impl Access {
                 is_missing.then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
             }
             // If no token is needed, a website could give its own name the address of this machine.
-            // It could then read the answers in the operator's browser. So the function checks the
-            // name in the header.
+            // The website could then read the answers in the operator's browser. So the function
+            // checks the name in the header.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }

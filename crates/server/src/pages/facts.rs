@@ -1,5 +1,5 @@
-//! The facts on the pages that are not in the store. They come from the process that serves the
-//! pages.
+//! The facts on the pages that are not in the store. The process that serves the pages knows these
+//! facts.
 
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
@@ -57,7 +57,7 @@ pub struct WaiverFacts {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// What Beadle does about the installation, as a sentence without its subject.
+    /// A sentence without a subject about the work of Beadle on the installation.
     pub standing: String,
     /// Since when GitHub reports the present state of the installation.
     pub since: Time,
@@ -101,7 +101,7 @@ pub struct HeldPolicy {
     pub groups: Vec<HeldChanges>,
     /// The number of groups that are left out.
     pub more_groups: usize,
-    /// The number of values of drift. They are not part of the sums.
+    /// The number of values of drift. The sums do not include these values.
     pub drift: u64,
     /// The operator who approved the generation; `None` without an approval.
     pub approved_by: Option<String>,

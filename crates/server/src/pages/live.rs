@@ -65,9 +65,9 @@ impl Versions {
         format!("{version:016x}")
     }
 
-    /// Reads the values of the pages that are cheap to read. It reads no state of a repository and
-    /// no held change. This is enough, because a run that changes a state also changes the journal
-    /// or the queue.
+    /// Reads the values of the pages that are cheap to read. The function reads no state of a
+    /// repository and no held change. This is enough, because a run that changes a state also
+    /// changes the journal or the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {
         let holds = store.holds_version().await?;
         let rows = store.rows(ROWS).await?;
@@ -132,7 +132,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Creates a watcher. It looks at the store only when somebody asks, and `stop` ends all events.
+    /// Creates a watcher. The watcher looks at the store only when somebody asks. `stop` ends all
+    /// events.
     pub fn new(store: Arc<dyn Store>, clock: Clock, driver: Driver, stop: CancellationToken) -> Self {
         Self { store, clock, driver, stop, places: Arc::default(), last: Mutex::default() }
     }

@@ -43,8 +43,8 @@ pub(super) async fn newest_of(
     let before = before.map(|before| before.min(i64::MAX.unsigned_abs()));
     // Without an index, the store would read the whole journal for a kind with few entries.
     let of_store = kind.filter(|_| store.has_index_of_kinds());
-    // Most searches want all entries, so one small read is enough. It reads one further entry to
-    // find out whether there are older entries.
+    // Most searches want all entries, so one small read is enough. This read includes one further
+    // entry to find out whether there are older entries.
     let first = u32::try_from(limit.saturating_add(1)).map_or(WINDOW, |first| first.min(WINDOW));
     let mut history = History { before, key, kind: of_store, limit: first, ..History::default() };
     let mut newest = Newest::default();

@@ -41,7 +41,7 @@ fn may(visitor: Option<&Visitor>, role: Role) -> Option<&Visitor> {
     visitor.filter(|visitor| visitor.role >= role)
 }
 
-/// Returns a form that changes something. Its only button has this name.
+/// Returns a form that changes something. `button` is the name of the only button.
 fn post(action: &'static str, visitor: &Visitor, fields: Vec<Html>, button: &'static str) -> Html {
     let token = hidden("token", &visitor.token);
     let button = element(Tag::Button, &[], [text(button)]);

@@ -16,8 +16,8 @@ const TOKEN_HEADER: &str = "x-beadle-token";
 
 /// The sign-in of the pages.
 pub(super) type Shared = State<Arc<SignIn>>;
-/// The person who sent a request. It is missing if a program sent the request with the operator
-/// token.
+/// The person who sent a request. There is no person if a program sent the request with the
+/// operator token.
 pub(super) type Sender = Option<Extension<Visitor>>;
 /// Returns the person who sent a request.
 pub(super) fn visitor(sender: Sender) -> Option<Visitor> {

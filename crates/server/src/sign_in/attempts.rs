@@ -34,8 +34,8 @@ impl Metadata for AttemptKey {
     const IS_PLAIN: bool = true;
 }
 
-/// A note about a state that came back. It has the time when the sign-in began. The name of the
-/// note has the digest of the state.
+/// A note about a state that came back. The note has the time when the sign-in began. The name of
+/// the note has the digest of the state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct UsedState(Time);

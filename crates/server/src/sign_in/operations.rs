@@ -1,4 +1,4 @@
-//! The operations of signed-in people, in addition to their decisions about held changes. They
+//! The operations of signed-in people, in addition to their decisions about held changes. People
 //! pause and resume, retry keys, begin sweeps, run background tasks, approve held policies, end
 //! waivers and undo writes.
 
@@ -140,8 +140,8 @@ pub struct UndoPreview {
     pub name: String,
     /// The code of the changes of the plans. A confirmation is valid only for this code.
     pub plan: String,
-    /// The writes that Beadle would undo. Its time is fixed, so that the same request has the same
-    /// plan later.
+    /// The writes that Beadle would undo. The time in the request is fixed, so that the same
+    /// request has the same plan later.
     pub request: UndoRequest,
     /// The plans, each with its key.
     pub plans: Vec<KeyPlan>,

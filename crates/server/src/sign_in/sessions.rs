@@ -32,8 +32,8 @@ const TOUCHED: Duration = Duration::from_secs(60);
 /// a person with a script could make the sign-ins of all people slow.
 const MOST: usize = 10;
 
-/// A session. It never changes. So if a request ends while the person signs out, the request cannot
-/// store the session again.
+/// A session. A stored session never changes. So if a request ends while the person signs out, the
+/// request cannot store the session again.
 #[derive(Debug, Serialize, Deserialize)]
 struct Session {
     person: Person,

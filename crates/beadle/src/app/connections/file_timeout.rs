@@ -50,7 +50,8 @@ impl FileReader {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // The earlier read has ended. Its result is out of date, and its caller is gone.
+            // The earlier read has ended. The result is out of date, and nobody waits for it any
+            // more.
             self.under_way = None;
         }
         let at = ReadingAt::default();

@@ -28,12 +28,12 @@ const AT_ONCE: usize = 8;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// An organisation or a target. The guard of each has limits.
+/// An organisation or a target with limits of the guard.
 #[derive(Clone)]
 pub(crate) enum Limited {
-    /// An organisation. Its guard limits the changes of repositories.
+    /// An organisation. The guard limits the changes of its repositories.
     Organisation(Arc<GithubOrganisation>),
-    /// A target. Its guard limits the changes of groups.
+    /// A target. The guard limits the changes of its groups.
     Target(Arc<GroupTarget>),
 }
 

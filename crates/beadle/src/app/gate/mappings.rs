@@ -28,8 +28,8 @@ pub(in crate::app) struct MappingPreview {
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks of the groups with different mappings. They make these groups due. A task marks
-    /// the groups with different files.
+    /// The marks that make the groups with different mappings due. A task marks the groups with
+    /// different files.
     marks: Vec<Mark>,
 }
 

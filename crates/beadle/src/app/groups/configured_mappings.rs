@@ -48,8 +48,8 @@ pub(crate) async fn adopt(
     let accepted = accepted_mappings::stored(store, name).await?;
     let is_used = generation_of(&in_force.configured_of(name)) == generation;
     // A process with another configuration can accept its mappings and then end, for example in an
-    // upgrade that somebody undoes. The fence then stops the runs of this process. They continue
-    // after the mappings of its own configuration are accepted again.
+    // upgrade that somebody undoes. The fence then stops the runs of this process. The runs
+    // continue after the mappings of this process are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
     let mut other = other.filter(|_| is_used && service.is_chosen());
     if other.is_some() && has_newer(service).await? {
@@ -88,7 +88,7 @@ pub(crate) async fn adopt(
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
     // The plan takes minutes, and another process can have put the same approved mappings in force.
-    // Their changes must not pass twice.
+    // The changes of the mappings must not pass twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);

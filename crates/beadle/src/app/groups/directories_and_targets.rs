@@ -23,15 +23,15 @@ use crate::app::groups::target::GroupTarget;
 use crate::app::groups::team_file;
 use crate::config::{self, Config};
 
-/// A file of a policy that is a source, together with the target of the groups in the file.
+/// A source: a file of a policy, together with the target of the groups in this file.
 #[derive(Clone)]
 pub(crate) struct TeamSource {
     pub(crate) target: String,
     pub(crate) source: FileSource,
 }
 
-/// Returns the files of the policy that declare groups of a target. Each has the name of its source,
-/// the name of the file, and the function that reads its text.
+/// Returns the files of the policy that declare groups of a target. Each entry has the name of the
+/// source, the name of the file, and the function that reads the text.
 pub(in crate::app) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,
@@ -206,8 +206,8 @@ impl Directories {
         self.in_force.all()
     }
 
-    /// Returns the reconciler of a directory's events. It marks the affected groups of the targets
-    /// as due.
+    /// Returns the reconciler of a directory's events. The reconciler marks the affected groups of
+    /// the targets as due.
     pub(crate) fn marker(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> Marker {
         Marker {
             source: source.to_owned(),
@@ -217,8 +217,8 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler of the events of an organisation's teams. It marks the affected
-    /// groups as due. Returns `None` if no target has the teams of this organisation.
+    /// Returns the reconciler of the events of an organisation's teams. The reconciler marks the
+    /// affected groups as due. Returns `None` if no target has the teams of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
         let targets: Vec<String> = its.map(|(target, _)| target.clone()).collect();

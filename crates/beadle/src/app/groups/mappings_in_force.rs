@@ -1,4 +1,4 @@
-//! The mappings in force. They come from the configuration and from the policies of organisations.
+//! The mappings in force, from the configuration and from the policies of organisations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ struct Parts {
     configured: ByTarget,
     /// The mappings of each organisation's policy.
     of_policies: BTreeMap<String, OfPolicy>,
-    /// The organisations whose mappings are unknown, each with the targets that wait for them.
+    /// The organisations with unknown mappings, each with the targets that wait for these mappings.
     unknown: BTreeMap<String, Vec<String>>,
 }
 

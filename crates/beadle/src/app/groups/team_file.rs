@@ -56,8 +56,7 @@ struct State {
 }
 
 impl State {
-    /// Returns the teams in use if they stay in use. They do if `version` is the version in use, or
-    /// if `version` is too new.
+    /// Returns the teams in use if `version` is the version in use, or if `version` is too new.
     fn in_use(&mut self, version: &str, settled: Duration, now: Time) -> Option<Arc<Vec<FileTeam>>> {
         let (known, teams) = self.last.as_ref()?;
         if known == version {

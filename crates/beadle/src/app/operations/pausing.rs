@@ -15,7 +15,7 @@ use crate::config::{Config, OrgConfig, TargetConfig};
 /// The maximum length of a pause. So a pause ends even if everybody forgets it.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The scope of a pause, as the operator names it.
+/// The operator's names for the scope of a pause.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeNames<'a> {
     /// An organisation.
@@ -35,7 +35,7 @@ pub(crate) enum NamedScope {
     Repository {
         /// The organisation.
         org: Arc<OrgConfig>,
-        /// The owner and the name, as the operator wrote them.
+        /// The owner and the name in the spelling of the operator.
         full_name: String,
         /// The name.
         name: String,

@@ -88,8 +88,8 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     Ok(found.into_values().collect())
 }
 
-/// Returns the digests of the changes of each code. A code can be a digest itself. It can also be
-/// the code of a group that an operator approved.
+/// Returns the digests of the changes of each code. A code is either a digest itself, or the code
+/// of a group that an operator approved.
 async fn digests(
     store: &dyn Store,
     codes: Vec<String>,

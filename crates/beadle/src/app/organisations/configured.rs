@@ -28,7 +28,8 @@ use crate::app::service::last_sweep::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
-/// The log text for an organisation that Beadle cannot open. It tells the operator the consequence.
+/// The log text for an organisation that Beadle cannot open. The text tells the operator the
+/// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
 /// How long the work on the keys waits at most for the first attempt to put another generation in
 /// force. After this time, the work begins with the last accepted policy. An attempt can take long

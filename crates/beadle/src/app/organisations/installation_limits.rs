@@ -16,8 +16,8 @@ const STRANGERS: usize = 100;
 /// The maximum number of stored installations that have ended.
 const ENDED: usize = 100;
 
-/// The maximum number of missing installations that one look asks GitHub about. If more
-/// installations are missing from the list, the next looks ask about the others.
+/// How many missing installations one look checks at GitHub at most. If more installations are
+/// missing from the list, the next looks check the others.
 pub(crate) const ASKED: usize = 100;
 
 /// How long Beadle waits before it lists the installations again, for each request of the list

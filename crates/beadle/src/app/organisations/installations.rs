@@ -95,8 +95,8 @@ impl Installations {
         for one in &changes {
             let standings = config.file.standings(std::slice::from_ref(one));
             if standings.iter().any(|(_, standing)| *standing == Standing::TakenIn) {
-                // Without a last sweep, a sweep is due. It finds what changed while Beadle did not
-                // work on the organisation.
+                // Without a last sweep, a sweep is due. The sweep finds what changed while Beadle
+                // did not work on the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
             let (organisation, state) = (&one.login, one.state.describe());
@@ -133,7 +133,7 @@ impl Installations {
     }
 }
 
-/// Returns an installation in the form in which Beadle stores it.
+/// Returns an installation in its stored form.
 pub(crate) fn observed(one: &Installation, now: Time) -> Installed {
     Installed {
         login: one.login.clone(),

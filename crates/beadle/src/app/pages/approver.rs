@@ -15,7 +15,8 @@ pub(crate) fn forbidden(why: &str) -> DecisionRefusal {
     DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"))
 }
 
-/// Returns the GitHub server at which people sign in; `None` if they sign in with another provider.
+/// Returns the GitHub server for the sign-in of people; `None` if they sign in with another
+/// provider.
 pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
     let github = service.config().file.server.sign_in.as_ref()?.github.as_ref()?;
     let org = service.orgs.iter().find(|org| org.file.name == github.org)?;

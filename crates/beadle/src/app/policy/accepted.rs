@@ -69,7 +69,7 @@ fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
 }
 
-/// A generation that is not accepted yet. Its texts are already stored.
+/// A generation with stored texts that is not accepted yet.
 pub(crate) struct PreparedPolicy {
     accepted: AcceptedPolicy,
     /// The codes of stored parts that no file of the generation has.

@@ -22,7 +22,7 @@ use crate::output::count::counted;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// The failure of a caller whose organisation is not open yet.
+/// The failure if the organisation of the caller is not open yet.
 const NOT_OPEN: &str = "the organisation is not open";
 
 /// The plans of keys.

@@ -11,7 +11,7 @@ use crate::app::service::Service;
 
 /// Reads the policy of one organisation, and puts a new generation of the policy in force.
 struct PolicyReading {
-    /// The service. It owns this reconciler.
+    /// The service that owns this reconciler.
     service: Weak<Service>,
     organisation: Arc<ServedOrganisation>,
 }

@@ -56,7 +56,7 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) home: String,
     /// The parts that Beadle must refuse in the policy.
     pub(crate) refusals: Refusals,
-    /// The configuration. It has the directories and targets of the policy's mappings.
+    /// The configuration with the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,
     pub(crate) store: Option<Arc<dyn Store>>,
 }

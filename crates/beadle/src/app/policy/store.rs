@@ -288,7 +288,7 @@ fn of_sources(
     (kept, all)
 }
 
-/// Returns the commit of a policy, as the journal and the hold of a generation name it.
+/// Returns the commit of a policy in the form of the journal and of held generations.
 pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     PolicyCommitted {
         repository: origin.repository.clone(),
@@ -298,8 +298,8 @@ pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     }
 }
 
-/// Deletes all stored policies except those with these names. Also deletes all files that are not
-/// in one of the spared policies.
+/// Deletes all stored policies except the policies with these names. Also deletes all files that
+/// are not in one of the spared policies.
 async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String]) -> Result<(), StoreError> {
     let (mut blobs, mut others) = (BTreeSet::new(), Vec::new());
     for (name, kept) in commit_note(organisation, "").list(store).await? {

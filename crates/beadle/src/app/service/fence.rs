@@ -41,7 +41,7 @@ async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
     }
 }
 
-/// A reconciler. Its runs begin only with the accepted generation.
+/// A reconciler that begins a run only with the accepted generation.
 pub(crate) struct FencedReconciler<R> {
     pub(crate) inner: R,
     /// `None` if no other process uses the store.

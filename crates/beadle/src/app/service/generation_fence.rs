@@ -36,7 +36,7 @@ fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String
     accepted.map(|accepted| accepted.generation)
 }
 
-/// The mappings to a target. They come from the configuration and from policies.
+/// The mappings to a target, from the configuration and from policies.
 pub(super) struct MappingsToTarget {
     pub(super) store: Arc<dyn Store>,
     pub(super) target: String,

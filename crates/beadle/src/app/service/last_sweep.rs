@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::OrgConfig;
 
-/// The last sweep of an organisation or a directory. It is stored as `TIME SWEPT`.
+/// The last sweep of an organisation or a directory. The stored form is `TIME SWEPT`.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub(crate) struct LastSweep {

@@ -140,7 +140,7 @@ impl ReconcilerRegistry {
         self.sweeps.add(&org.file.name, sweep);
     }
 
-    /// Adds the reconciler of an organisation's dispatches. They do not depend on the policy.
+    /// Adds the reconciler of an organisation's dispatches. Dispatches do not depend on the policy.
     pub(crate) fn add_dispatch(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         self.dispatches.add(&org.file.name, org.dispatches(store, clock));
     }
@@ -191,8 +191,8 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// Adds the reconcilers for the events and the sweeps of a directory. They serve only the
-    /// targets that are open.
+    /// Adds the reconcilers for the events and the sweeps of a directory. The reconcilers work only
+    /// for open targets.
     pub(crate) fn add_directory(&self, name: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));

@@ -1,5 +1,6 @@
-//! The record of a running service. It shows what the service uses: its version, its configuration,
-//! and the modes and generations in force. Commands compare the record with the configuration file.
+//! The record of a running service. The record has the version and the configuration of the
+//! service, and the modes and generations in force. Commands compare the record with the
+//! configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

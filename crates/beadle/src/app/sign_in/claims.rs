@@ -9,7 +9,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
 
-/// The algorithms that Beadle accepts. Each of them needs a key pair, so a client cannot sign a
+/// The algorithms that Beadle accepts. Each algorithm needs a key pair, so a client cannot sign a
 /// token itself.
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 /// The maximum difference between the clocks, in seconds.

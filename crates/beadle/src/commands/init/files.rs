@@ -25,7 +25,7 @@ const PRIVATE: u32 = 0o600;
 /// The permissions of other files.
 const SHARED: u32 = 0o644;
 
-/// The first policy. Its changes are safe in every repository.
+/// The first policy. The policy makes only changes that are safe in every repository.
 const FIRST_POLICY: &str = "\
 # The declared state of every repository of the organisation. `beadle plan` shows what differs.
 # docs/policy/sections.md lists all sections. `beadle schema settings` prints a schema for editors.

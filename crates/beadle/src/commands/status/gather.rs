@@ -216,7 +216,7 @@ async fn target(
     Ok(status)
 }
 
-/// Returns the modes of the mappings to a target, as the configuration has them.
+/// Returns the configured modes of the mappings to a target.
 fn configured_modes(config: &Config, target: &str) -> Option<String> {
     let its = config.mappings.all.iter().filter(|mapping| mapping.target == target);
     let modes: BTreeSet<_> = its.map(|mapping| mapping.mode).collect();

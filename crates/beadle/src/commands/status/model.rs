@@ -202,7 +202,7 @@ pub(super) struct Budget {
 #[derive(Debug, Serialize)]
 pub(super) struct Token {
     pub(super) instance: String,
-    /// The number of days until the token ends. It is negative after the end.
+    /// The number of days until the token ends. The number is negative after the end.
     pub(super) days: i64,
 }
 

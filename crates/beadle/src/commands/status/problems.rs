@@ -29,8 +29,8 @@ struct Problems(BTreeMap<Group, Members>);
 impl Problems {
     fn add(&mut self, kind: ProblemKind, (key, name): (&Key, &str), cause: &str, since: Time) {
         // If a cause names the repository itself, the function replaces this name, so that all
-        // repositories have the same cause. It replaces only names with an owner, because a name
-        // without an owner can be an ordinary word of the cause.
+        // repositories have the same cause. The function replaces only names with an owner, because
+        // a name without an owner can be an ordinary word.
         let cause = cause.replace(key.as_str(), "this one");
         let cause = if name.contains('/') { cause.replace(name, "this one") } else { cause };
         let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());

@@ -40,7 +40,8 @@ fn shortened(reason: &str) -> &str {
 /// Returns the login of the person who wrote a comment. If the comment can never approve anything,
 /// returns the reason.
 pub(super) fn sender(comment: &IssueComment) -> Result<&str, &'static str> {
-    // Some people may edit the comments of others. They could approve in the name of the others.
+    // Some people may edit the comments of others. With an edit, they could approve in the name of
+    // the other person.
     if comment.is_edited {
         return Err("the comment was edited");
     }

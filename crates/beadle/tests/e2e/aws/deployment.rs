@@ -226,9 +226,9 @@ impl Deployment {
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
     }
 
-    /// Waits until no key is due or running. The list of waiting keys comes from an index, which
-    /// can be out of date. A row that moves in the index can be missing for a moment, so one read
-    /// is not enough.
+    /// Waits until no key is due or running. The list of waiting keys comes from an index, and the
+    /// index can be out of date. A row that moves in the index can be missing for a moment, so one
+    /// read is not enough.
     pub(crate) async fn until_idle(&self) {
         const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";
         const LOOKS: usize = 3;

@@ -37,8 +37,8 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
         deployed.directory.until_holds("Ops", 0..4).await;
-        // The test sends the same delivery twice, as an operator can do it at GitHub. It also sends
-        // a delivery for an unknown organisation.
+        // The test sends the same delivery twice. An operator can do this at GitHub. The test also
+        // sends a delivery for an unknown organisation.
         let body = |org: &str| {
             let repository = json!({ "id": 1, "name": "x", "owner": { "login": org } });
             json!({ "action": "created", "repository": repository, "organization": { "login": org } })
@@ -165,7 +165,7 @@ async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
 async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.directory.until_holds("Ops", 0..3).await;
-    // At first, everything is open and swept, and no work is left. Then a new instance begins. It
+    // At first, everything is open and swept, and no work is left. Then a new instance begins that
     // cannot read the token of the target.
     deployed.until_idle().await;
     let token = deployed.directory.aws.token();

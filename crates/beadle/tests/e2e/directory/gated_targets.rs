@@ -22,7 +22,8 @@ async fn world() -> World {
     world
 }
 
-/// Starts another server, and makes it the target. Its group `All` has these people.
+/// Starts another server, and makes it the target. The group `All` of the new target has these
+/// people.
 async fn move_to_another_server(world: &mut World, count: usize) -> ScimSim {
     let group = json!({ "displayName": "All", "externalId": "beadle:into/All", "members": members((22 - count)..22) });
     let state = json!({ "users": accounts(22), "groups": { "other1": group } });

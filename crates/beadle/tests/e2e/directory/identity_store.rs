@@ -1,4 +1,5 @@
-//! Tests with the Identity Store of moto. It has the members of the groups of the simulated AWS.
+//! Tests with the Identity Store of moto. The store has the members of the groups of the simulated
+//! AWS.
 
 use beadle_emulate::Moto;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::world::Ran;
 
 const STORE: &str = "d-1234567890";
 
-/// Calls the Identity Store of moto. It has the same ids as the simulated SCIM server.
+/// Calls the Identity Store of moto. The store has the same ids as the simulated SCIM server.
 async fn call(moto: &Moto, operation: &str, mut body: Value) -> Value {
     body["IdentityStoreId"] = json!(STORE);
     moto.call("identitystore", &format!("AWSIdentityStore.{operation}"), &body).await

@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// Creates a directory. Its groups are teams of the organisation `acme`.
+    /// Creates a directory with teams of the organisation `acme` as the target.
     pub(crate) async fn of_teams(directory: Value, acme: Value) -> Self {
         let mut world = Self::new([directory, json!({})]).await;
         let any = ([127, 0, 0, 1], 0).into();

@@ -23,7 +23,7 @@ const DRIFTING: usize = 16;
 /// remove.
 const GUARDED: usize = 12;
 const REMOVES: usize = 5;
-/// How long one process has no connection. It is longer than each lease.
+/// How long one process has no connection. This time is longer than each lease.
 const PARTITION: Duration = Duration::from_secs(20);
 
 /// The points where a process ends itself. `n*off` skips the first n passes.

@@ -84,8 +84,8 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     until_idle(&world, &url).await;
     let ids: BTreeSet<String> = stored(&world, &url).await.into_iter().collect();
     assert!(sent.is_subset(&ids), "lost: {:?}", sent.difference(&ids));
-    // When a process stops, another process takes over the tasks. It knows what was already
-    // reported.
+    // When a process stops, another process takes over the tasks. The new process knows what was
+    // already reported.
     until_logged(&world, CHOSEN, 2).await;
     let kinds: Vec<Value> =
         receiver.messages().iter().map(|(_, topics)| topics[0]["state"].clone()).collect();

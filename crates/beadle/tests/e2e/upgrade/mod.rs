@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-/// A service of one of the versions. It has its own ports. The rest of its configuration comes from
+/// A service of one of the versions with its own ports. The rest of its configuration comes from
 /// the world.
 struct Process {
     ports: [u16; 2],

@@ -141,8 +141,8 @@ async fn no_old_rows(week: &Week) {
     assert_eq!(count(OLD_BODIES, week.size.bodies_kept()), 0, "bodies are older than the retention");
 }
 
-/// Checks the tables without a retention. They grow with the organisation, and not with the number
-/// of events.
+/// Checks the tables without a retention. These tables grow with the organisation, and not with the
+/// number of events.
 fn bounded(week: &Week, events: &Events, rows: &BTreeMap<String, usize>) {
     let of = |table: &str| rows.get(table).copied().unwrap_or_default();
     let repositories = week.size.repositories + events.created.len();

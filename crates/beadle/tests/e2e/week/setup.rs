@@ -15,11 +15,12 @@ use crate::world::{Serving, WIDE_GATE, World, acme};
 
 use super::traffic::Traffic;
 
-/// The number of repositories in the layer of the policy. Their names begin with `r0000`.
+/// The number of repositories in the layer of the policy. The names of these repositories begin
+/// with `r0000`.
 pub(super) const LAYER: usize = 10;
 /// The number of people who never leave a group.
 pub(super) const STAYING: usize = 4;
-/// `ids` and `journal` of the retention in the configuration. It is the shortest valid value.
+/// `ids` and `journal` of the retention in the configuration. This is the shortest valid value.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
 /// The shortest retention of a test. A process deletes old rows at its start, but the check of a
 /// short day still needs these rows.
@@ -65,7 +66,7 @@ impl Size {
         2 * self.groups + 20
     }
 
-    /// Returns the number of days with kills. They are the first days of the week.
+    /// Returns the number of days with kills. The first days of the week are the days with kills.
     pub(super) fn days_with_kills(&self) -> usize {
         self.days / 2
     }
@@ -188,8 +189,8 @@ impl Week {
     }
 }
 
-/// Writes the configuration of the service. Its periods fit into short days, and a busy week does
-/// not reach its limits.
+/// Writes the configuration of the service. The periods fit into short days, and a busy week does
+/// not reach the limits.
 fn configure(world: &mut World, size: &Size, [okta, target]: [&str; 2]) {
     // A sweep of a large organisation needs a part of its period.
     let sweep = (size.day.as_millis() / 2).max(1000);

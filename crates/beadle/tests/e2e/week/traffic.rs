@@ -1,5 +1,6 @@
-//! The network between the vendors and the service. It delays some deliveries, so that later
-//! deliveries overtake them. It delivers some of them twice, and measures the answers.
+//! The network between the vendors and the service. The network delays some deliveries, so that
+//! later deliveries overtake them. The network delivers some of them twice, and measures the
+//! answers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -45,7 +45,7 @@ struct Group {
     changes: usize,
     /// The first changes of the group.
     examples: Vec<Hold>,
-    /// An earlier approval of one of the examples. It ended because the plan changed.
+    /// An earlier approval of one of the examples that ended because the plan changed.
     void: Option<VoidApproval>,
 }
 

@@ -33,9 +33,8 @@ impl Figure {
 }
 
 /// Returns the figures of the queue and of the guard. `oldest_due` is how long the oldest due key
-/// has been due, in seconds. `held` is the number of changes that the guard holds plus the number
-/// of policies that the gate holds. `token_days` is the number of days until the first token of a
-/// target expires.
+/// has been due, in seconds. `held` is the number of all held changes and held policies.
+/// `token_days` is the number of days until the first token of a target expires.
 pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) -> Vec<Figure> {
     let mut figures = vec![Figure::seconds("OldestDueSeconds", oldest_due), Figure::count("Held", held)];
     figures.extend(token_days.map(|days| Figure::count("TokenDays", days)));

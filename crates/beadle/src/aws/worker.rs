@@ -268,9 +268,9 @@ struct Minute<'a> {
 }
 
 impl Minute<'_> {
-    /// Sends a message for every due key that has no message, and runs the background tasks that
-    /// are due. If a step fails, the function logs the error and continues with the next step. At
-    /// the end, the function returns the first error.
+    /// Sends a message for every due key without a message, and runs the due background tasks. If a
+    /// step fails, the function logs the error and continues with the next step. At the end, the
+    /// function returns the first error.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
         let clock = service.clock();

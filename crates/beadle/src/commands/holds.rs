@@ -1,5 +1,4 @@
-//! `beadle holds`: lists the changes that the guard holds, in groups, and the generations of a policy
-//! that the gate holds.
+//! `beadle holds`: lists the held changes in groups, and the held generations of a policy.
 
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};

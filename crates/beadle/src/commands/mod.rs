@@ -67,7 +67,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     // The configuration with the organisations that the service took in. The store has these
     // organisations.
     let whole = async || anyhow::Ok(Arc::new(installations::with_stored(read()?).await?));
-    // A command that calls a vendor also needs the secrets that are stored at AWS.
+    // If a command calls a vendor, it also needs the secrets that are stored at AWS.
     let armed = async || {
         let config = whole().await?;
         config.fetch_secrets().await;

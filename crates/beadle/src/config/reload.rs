@@ -36,8 +36,8 @@ impl ConfigPlace {
 }
 
 impl Config {
-    /// Takes over the values that need a restart from the configuration in use. Returns the keys
-    /// that changed, and the keys among them that need a restart.
+    /// Takes over the values that need a restart from the configuration in use. Returns all changed
+    /// keys, and the changed keys that need a restart.
     pub(crate) fn follow(&mut self, in_use: &Self) -> (Vec<String>, Vec<String>) {
         let keys: std::collections::BTreeSet<&String> =
             in_use.values.keys().chain(self.values.keys()).collect();

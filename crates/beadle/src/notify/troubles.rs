@@ -25,8 +25,8 @@ const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes of one key that are remembered.
 const REMEMBERED: usize = 20;
-/// How far back Beadle reads the journal when it follows the journal for the first time, or for the
-/// first time after a long interruption.
+/// How far back the first pass reads the journal, and also the first pass after a long
+/// interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
@@ -264,8 +264,8 @@ impl Troubles {
         Ok(())
     }
 
-    /// Returns the problems: parts that have been unknown for long, contested changes, and changes of
-    /// people that Beadle changed back.
+    /// Returns the problems: parts that were unknown for a long time, contested changes, and
+    /// reverted changes of people.
     pub(crate) fn problems(&self, now: Time) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, trouble) in &self.keys {

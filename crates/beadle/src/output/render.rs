@@ -87,8 +87,8 @@ impl WholePlan {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
-    /// Returns the number of repositories that Beadle can write, or `None` if the plan does not
-    /// cover all repositories of the organisation or of a shard.
+    /// Returns the number of repositories that Beadle can write. If the plan does not cover a whole
+    /// organisation or a whole shard, returns `None`.
     pub(crate) fn among(&self) -> Option<u32> {
         if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;

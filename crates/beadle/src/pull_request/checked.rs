@@ -113,7 +113,7 @@ impl CheckedPull {
         }
     }
 
-    /// Deletes the result of a pull request that is not open any more, or that changes no policy.
+    /// Deletes the result of a pull request, because it is closed or changes no policy.
     pub(super) async fn forget(key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).forget(store).await
     }

@@ -89,10 +89,10 @@ pub(super) struct Parsed {
 /// The turns of the threads that check policies.
 static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
-/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names the
-/// pull request. Each entry of `parts` has the beginning of its paths in the policy, the name of its
-/// repository and the folder in the repository. `home` is the repository that the policy leaves
-/// alone, because it contains the policy.
+/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names
+/// the pull request. Each entry of `parts` has three texts: the beginning of the part's paths in
+/// the policy, the name of the repository, and the folder in the repository. `home` is the
+/// repository that the policy leaves alone, because it contains the policy.
 pub(super) async fn parse(
     key: &str,
     parts: &[(&'static str, String, &str)],

@@ -1,6 +1,5 @@
-//! Shows the state of each commit of a policy at the commit: in force, held by the gate, or
-//! rejected. Each commit has one check run. Beadle concludes the check run once for each of these
-//! states.
+//! Shows at each commit of a policy whether the commit is in force, held by the gate, or rejected.
+//! Each commit has one check run. Beadle concludes the check run once for each of these states.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,5 @@
-//! Deletes the stored answers of GitHub that Beadle has not read for 30 days. Such answers belong
-//! to repositories that were deleted or renamed, to aspects that the policy no longer has, or to
-//! organisations that the configuration no longer has.
+//! Deletes the stored answers of GitHub that Beadle has not read for 30 days. For example, the
+//! repository of the answer was deleted or renamed, or the policy or the configuration changed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -445,8 +445,7 @@ impl Drop for Serving {
     }
 }
 
-/// Replaces a file in one step, so that a command that runs at the same time never reads a part of
-/// the text.
+/// Replaces a file in one step. So a command never reads only a part of the text.
 pub(crate) fn replace_file(path: &Path, text: &str) {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();

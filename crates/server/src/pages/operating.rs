@@ -28,9 +28,8 @@ use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invali
 use super::undo_plan;
 use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
 
-/// The paths of the API for operations: the approval of a held policy, a pause, the end of a pause, a
-/// retry, a sweep, the end of a waiver, a reload, a run of a task, the plan of an undo, an undo, and the
-/// end of an undo.
+/// The paths of the API for operations: approval of a held policy, pause, end of a pause, retry,
+/// sweep, end of a waiver, reload, run of a task, plan of an undo, undo, and end of an undo.
 pub(super) const API: [&str; 11] = [
     "/api/v1/policy/{plan}/approve",
     "/api/v1/pauses",

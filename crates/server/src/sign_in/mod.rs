@@ -241,8 +241,8 @@ impl SignIn {
         Ok(self.cookies.clear(SESSION))
     }
 
-    /// Checks that a request comes from a form of the session, that the person does not ask too often, and
-    /// that the person has a role at this moment.
+    /// Checks three things: the request comes from a form of the session, the person does not ask
+    /// too often, and the person has the role at this moment.
     async fn admit(&self, visitor: &Visitor, token: &str, needed: Role) -> Result<(), DecisionRefusal> {
         check_token(visitor, token)?;
         if !self.asked.admits(&visitor.person.id, self.now()) {

@@ -43,8 +43,8 @@ impl BudgetShare {
         }
     }
 
-    /// Reports to the store how much of the budget this process spent, and adapts this process's
-    /// budget and pace to the spending of the other processes.
+    /// Reports to the store how much of the budget this process spent. Adapts this process's budget
+    /// and pace to the spending of the other processes.
     pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
         let processes = self.sharing.look(self.store.as_ref()).await?;
         self.pace.share(processes);
@@ -58,9 +58,9 @@ impl BudgetShare {
         }
     }
 
-    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
-    /// other processes still notice that this process has ended, because nobody updates its share
-    /// any more.
+    /// Leaves the whole budget to the other processes. Even if the store does not answer in time,
+    /// the other processes notice the end of this process, because its share is not updated any
+    /// more.
     pub(crate) async fn leave(&mut self) {
         let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
         let error = match left {

@@ -98,7 +98,7 @@ impl Limited {
     }
 
     /// Plans the keys of held changes. Returns the planned changes that the configured limits
-    /// release, and the generation of the policy or the mappings that asks for the changes.
+    /// release. Also returns the generation of the policy or the mappings behind these changes.
     async fn plan(
         &self,
         service: &Service,

@@ -241,8 +241,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
         }
         report.steps.splice(0..0, written.into_iter().take(before));
         if !is_all {
-            // The summary and the exit code must show that this plan differs from the plan that was
-            // shown.
+            // The summary and the exit code must show the difference between this plan and the
+            // shown plan.
             let why = CHANGED.to_owned();
             report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
         }

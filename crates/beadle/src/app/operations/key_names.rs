@@ -88,8 +88,8 @@ pub(crate) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// Returns the name of a key for people. The key of a dispatch or of the check of a pull request
-/// begins with the id of a repository, and gets the name of this repository.
+/// Returns the name of a key for people. The key of a dispatch or a check begins with the id of a
+/// repository. Its name is the name of this repository.
 pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     if let Some(name) = subject(store, key).await? {
         return Ok(Some(name));

@@ -77,8 +77,8 @@ impl PageOperations {
         done
     }
 
-    /// Approves the held generation that a person saw, with the plan that the person saw. A service and
-    /// a command can hold the same plan.
+    /// Approves the shown generation with the shown plan, if a hold still has both. A service and a
+    /// command can hold the same plan.
     async fn approve_policy(
         &self,
         (plan, generation): (&str, &str),

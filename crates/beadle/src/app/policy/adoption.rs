@@ -116,8 +116,8 @@ async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candi
     }
 }
 
-/// Reads the policy of an organisation from its repository if the commit has changed, and puts a
-/// new generation in force if the gate lets it pass. Returns `None` if there is nothing new.
+/// Reads the policy of an organisation from its repository, if the commit has changed. Puts a new
+/// generation in force, if the gate lets it pass. Returns `None` if there is nothing new.
 pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,

@@ -12,7 +12,8 @@ use crate::output::policy_links::PolicyLinks;
 
 /// Returns the logins of the authors and the committers of the commits that the policy of an
 /// organisation comes from. Beadle reads the commits again, because authors can change their logins
-/// after the policy came into force, and could then approve their own policy.
+/// after the policy came into force. With an old login in the list, they could approve their own
+/// policy.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is not known there, returns an empty list.

@@ -167,8 +167,8 @@ pub(crate) async fn texts(
 
 /// Stores the texts `new` by the ids of their contents, and then the policy with these texts. Keeps
 /// this policy, the policy in force and the accepted policy, and deletes all others. The accepted
-/// policy can differ from the policy in force, because a process can end after the acceptance and
-/// before the record of the policy in force.
+/// policy can differ from the policy in force. A process can end after it accepted a policy and
+/// before it recorded this policy as the policy in force.
 pub(crate) async fn keep(
     store: &dyn Store,
     organisation: &str,

@@ -12,7 +12,8 @@ use super::traffic::Seen;
 /// KiB. The allocator keeps a part of the memory of each sweep, and the size of this part changes
 /// from sweep to sweep. The cache of SQLite and the pools of connections also grow until they are
 /// full. If the service kept the body of each delivery, the second half of
-/// `cargo xtask storm week --for 1h` would add about 90 MiB: 10 events in a second, with 6 KB each.
+/// `cargo xtask storm week --for 1h` would need about 90 MiB more. It has 10 events in a second,
+/// with 6 KB each.
 const ALLOWED_KIB: u64 = 16 * 1024;
 const ALLOWED_SHARE: u64 = 5;
 

@@ -1,5 +1,5 @@
-//! Renamed people, teams, repositories and branches. Others take their old names. Beadle follows
-//! the id, and the new owner of a name gets nothing without an approval.
+//! Renamed people, teams, repositories and branches, and new owners of the old names. Beadle
+//! follows the id, and the new owner of a name gets nothing without an approval.
 
 use std::time::Duration;
 

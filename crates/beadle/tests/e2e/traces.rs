@@ -166,7 +166,7 @@ fn text(bytes: &[u8], field: u64) -> String {
     messages(bytes, field).first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 
-/// Returns a repository with a description. GitHub sends a webhook when it changes.
+/// Returns a repository with a description. GitHub sends a webhook when the description changes.
 fn repository(description: &str) -> Value {
     json!({ "description": description })
 }

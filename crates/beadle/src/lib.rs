@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Exit code 2 means that changes are pending. So an error on the command line has exit
-            // code 1, like every other error.
+            // code 1 like every other error.
             let _ = error.print(); // a closed pipe needs no message
             return ExitCode::from(u8::from(error.use_stderr()));
         }

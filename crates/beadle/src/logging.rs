@@ -52,7 +52,7 @@ pub(crate) fn start(cli: &Cli) {
 
 /// Writes one field of a log line for people. A value can come from outside. So the function
 /// escapes the characters that a terminal acts on, escapes line breaks, and cuts long values.
-/// Without that, a value could begin a line that looks like another log entry.
+/// Without the escapes, a value could begin a line that looks like another log entry.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{}", message(&format!("{value:?}"))),

@@ -1,4 +1,4 @@
-//! The signal with which an operator makes the service read its configuration again: SIGHUP.
+//! The signal SIGHUP makes the service read its configuration again.
 
 /// The signal to read the configuration again.
 #[cfg(unix)]

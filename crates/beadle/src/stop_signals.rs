@@ -1,4 +1,4 @@
-//! The signals with which an operator stops the program: SIGINT (Ctrl-C) and SIGTERM.
+//! The signals that stop the program: SIGINT (Ctrl-C) and SIGTERM.
 
 /// The signals that stop the program.
 #[cfg(unix)]

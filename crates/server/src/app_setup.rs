@@ -1,5 +1,5 @@
 //! The local page of `beadle init`. The page sends the owner's browser to GitHub with the manifest
-//! of the App, and receives the code with which GitHub sends the browser back.
+//! of the App. GitHub sends the browser back with a code, and the page receives this code.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,27 +13,28 @@ use http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 
-/// The path to which GitHub sends the browser back.
+/// The path of the page after the browser returns from GitHub.
 const RETURN: &str = "/created";
 /// A policy for the browser: the pages have no scripts, no images and no frames.
 const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'";
 
 /// A code that the owner's browser brought back from GitHub.
 pub struct ReturnedCode {
-    /// The code, which is valid once.
+    /// The code, valid only once.
     pub code: String,
-    /// Takes the answer to the browser: the address of the next page, or the text of an error.
+    /// The channel for the answer to the browser: the address of the next page, or the text of an
+    /// error.
     pub next: oneshot::Sender<Result<String, String>>,
 }
 
-/// The text of the page, and where its form leads.
+/// The text of the page, and the address that receives its form.
 #[derive(Clone, Debug)]
 pub struct AppForm {
     /// The address of GitHub's page that takes the manifest.
     pub action: String,
     /// The manifest of the App, as JSON.
     pub manifest: String,
-    /// The organisation for which the App is created.
+    /// The organisation of the new App.
     pub organisation: String,
     /// The lines that describe what the App may do.
     pub rights: Vec<String>,
@@ -48,7 +49,7 @@ pub struct AppSetup {
 }
 
 impl AppSetup {
-    /// Creates the page that is served at `addr`. The browser must bring `state` back, so that no
+    /// Creates the page for the listener at `addr`. The browser must bring `state` back, so that no
     /// other website can pass a code to the setup. The receiver gets the codes.
     pub fn new(form: AppForm, state: String, addr: SocketAddr) -> (Arc<Self>, mpsc::Receiver<ReturnedCode>) {
         let (codes, returned) = mpsc::channel(1);
@@ -56,7 +57,7 @@ impl AppSetup {
         (Arc::new(Self { form, state, hosts, codes }), returned)
     }
 
-    /// Returns the address to which GitHub must send the browser back.
+    /// Returns the address of the page after the browser returns from GitHub.
     pub fn return_address(addr: SocketAddr) -> String {
         format!("http://{addr}{RETURN}")
     }
@@ -66,8 +67,8 @@ impl AppSetup {
         axum::Router::new().route("/", get(start)).route(RETURN, get(created)).with_state(self)
     }
 
-    /// Returns whether a request names this machine. A website can give its own name the address of
-    /// this machine, and its scripts could then read the page.
+    /// Returns whether a request names this machine. Without this check, a website could give its
+    /// own name the address of this machine. The scripts of the website could then read the page.
     fn admits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)))
@@ -144,7 +145,7 @@ fn page(status: StatusCode, body: &str) -> Response {
     (status, headers, text).into_response()
 }
 
-/// Returns a text that has no meaning in HTML, also in an attribute.
+/// Encodes a text for HTML. The result is safe in an attribute too.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {

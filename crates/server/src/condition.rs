@@ -1,5 +1,5 @@
 //! The condition of the organisations, directories and targets, as metrics. A background task sets
-//! it, so that a scrape does not read the state of every repository.
+//! the metrics, so that a scrape does not need to read the state of every repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The modes that a series exists for.
+/// The modes that have a series.
 const MODES: [Mode; 3] = [Mode::Observe, Mode::AddOnly, Mode::Enforce];
 
-/// The condition of everything that the configuration names.
+/// The condition of all organisations, directories and targets of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     /// The condition of each organisation, directory and target, by its name.
@@ -24,14 +24,14 @@ pub struct Condition {
 /// The condition of an organisation, a directory or a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceCondition {
-    /// The number of repositories and groups with a change that is not written, by the aspect and
-    /// by the most severe cause.
+    /// The number of repositories and groups with an unwritten change, by the aspect and by the
+    /// most severe cause.
     pub drifted: BTreeMap<(String, DriftCause), u64>,
     /// The number of repositories and groups with an unknown part, by the aspect.
     pub unknown: BTreeMap<String, u64>,
     /// The number of repositories and groups with a contested change, by the aspect.
     pub contested: BTreeMap<String, u64>,
-    /// The modes. A target has the modes of its mappings, and a directory has none.
+    /// The modes. A target has the modes of its mappings. A directory has no mode.
     pub modes: BTreeSet<Mode>,
     /// True if a pause applies to the whole instance.
     pub is_paused: bool,
@@ -39,11 +39,11 @@ pub struct InstanceCondition {
     pub paused_keys: u64,
     /// The start of the last sweep.
     pub last_sweep: Option<Time>,
-    /// The time at which the next sweep is due.
+    /// When the next sweep is due.
     pub next_sweep: Option<Time>,
-    /// The time since which the generation of the policy is in force.
+    /// Since when the generation of the policy is in force.
     pub in_force_since: Option<Time>,
-    /// True if Beadle does not accept the newest policy, so that an older one stays in force.
+    /// True if Beadle rejects the newest policy. In that case, an older policy stays in force.
     /// `None` if the instance has no policy.
     pub is_rejected: Option<bool>,
     /// The number of policies and mappings that the gate holds.
@@ -51,31 +51,31 @@ pub struct InstanceCondition {
 }
 
 impl Condition {
-    /// Returns the number of repositories and groups with an unknown part. If several aspects have
-    /// one, a repository counts for each of them.
+    /// Returns the number of repositories and groups with an unknown part. A repository counts once
+    /// for each aspect with an unknown part.
     pub fn unknown(&self) -> u64 {
         self.instances.values().flat_map(|instance| instance.unknown.values()).sum()
     }
 
-    /// Returns the number of repositories and groups with a contested change. If several aspects
-    /// have one, a repository counts for each of them.
+    /// Returns the number of repositories and groups with a contested change. A repository counts
+    /// once for each aspect with a contested change.
     pub fn contested(&self) -> u64 {
         self.instances.values().flat_map(|instance| instance.contested.values()).sum()
     }
 
-    /// Returns the number of repositories and groups with a change that failed. If several aspects
-    /// have one, a repository counts for each of them.
+    /// Returns the number of repositories and groups with a failed change. A repository counts once
+    /// for each aspect with a failed change.
     pub fn failed(&self) -> u64 {
         let all = self.instances.values().flat_map(|instance| &instance.drifted);
         all.filter(|((_, cause), _)| *cause == DriftCause::Failed).map(|(_, count)| count).sum()
     }
 
-    /// Returns the number of organisations whose newest policy Beadle does not accept.
+    /// Returns the number of organisations with a rejected newest policy.
     pub fn rejected(&self) -> usize {
         self.instances.values().filter(|instance| instance.is_rejected == Some(true)).count()
     }
 
-    /// Returns the number of seconds for which the latest sweep is overdue, or 0 if none is.
+    /// Returns how long the latest sweep is overdue, in seconds, or 0 if no sweep is overdue.
     pub fn sweep_overdue(&self, now: Time) -> u64 {
         let overdue = self.instances.values().filter_map(|instance| instance.next_sweep);
         overdue.map(|next| now.since(next).as_secs()).max().unwrap_or_default()

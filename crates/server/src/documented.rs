@@ -1,5 +1,5 @@
 //! Tests that docs/metrics.md describes exactly the metrics of the registry. The rules, the
-//! dashboard and the page about alerts must have only metrics and labels that exist.
+//! dashboard and the page about alerts must not use other metrics and labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const ALERTS: &str = include_str!("../../../docs/how-to/alert.md");
 const RULES: &str = include_str!("../../../deploy/prometheus/rules.yml");
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/beadle.json");
 
-/// Returns a scrape in which every metric has a series.
+/// Returns a scrape with at least one series of every metric.
 fn scraped() -> String {
     let metrics = Metrics::default();
     metrics.delivery(StatusCode::ACCEPTED, Duration::from_millis(3));
@@ -71,7 +71,7 @@ fn all_series() -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// Returns the metrics of the registry. Each has the name by which a query finds it.
+/// Returns the metrics of the registry. The names are the names in queries.
 fn registered() -> Described {
     let (text, all) = (scraped(), all_series());
     let mut found = Described::new();
@@ -109,13 +109,13 @@ fn documented() -> Described {
     found
 }
 
-/// Returns the part of a text that is a name.
+/// Returns the name at the beginning of a text.
 fn leading_name(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     end.map_or(text, |end| &text[..end])
 }
 
-/// Returns the metrics of Beadle in a query, each with the labels by which the query selects.
+/// Returns the metrics of Beadle in a query. Each metric has the labels that the query selects by.
 fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
     let starts = query.match_indices("beadle_").map(|(at, _)| &query[at..]);
     starts
@@ -128,7 +128,7 @@ fn selected(query: &str) -> Vec<(&str, BTreeSet<&str>)> {
         .collect()
 }
 
-/// Returns the labels by which a query groups.
+/// Returns the labels that a query groups by.
 fn grouped(query: &str) -> BTreeSet<&str> {
     let lists = query.split("by (").skip(1).filter_map(|rest| rest.split_once(')'));
     lists.flat_map(|(labels, _)| labels.split(", ")).collect()
@@ -171,7 +171,7 @@ fn the_page_has_exactly_the_metrics_of_the_registry() {
 
 #[test]
 fn names_follow_the_rules_of_openmetrics() {
-    // A metric has a base unit. A count of things has none.
+    // A metric has a base unit. A count of things has no unit.
     let others = ["milliseconds", "minutes", "hours", "days", "percent", "megabytes"];
     for (name, (kind, labels)) in registered() {
         assert!(!others.iter().any(|unit| name.contains(unit)), "{name} has no base unit");
@@ -211,7 +211,7 @@ fn each_query_of_the_dashboard_has_only_metrics_and_labels_that_exist() {
         let query = target["expr"].as_str().unwrap();
         check(query, &all);
         shown.push_str(query);
-        // The name of a line has only labels by which the query groups.
+        // The name of a line may contain only labels that the query groups by.
         let legend = target["legendFormat"].as_str().unwrap();
         for label in legend.split("{{").skip(1).filter_map(|rest| rest.split_once("}}")) {
             assert!(grouped(query).contains(label.0), "{legend} of {query}");

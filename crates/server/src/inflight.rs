@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The number of bytes that one permit of the semaphore stands for. Sizes are rounded to kibibytes,
-/// which is exact enough.
+/// The number of bytes of one permit of the semaphore. Sizes are rounded to kibibytes, and this is
+/// exact enough.
 const GRAIN: u64 = 1024;
 
 /// The maximum size of a small body, in bytes. Most webhooks are smaller.
 const SMALL: u64 = 64 * 1024;
 
-/// The memory that bodies may occupy. A quarter of it is only for small bodies, so that large
-/// bodies can never occupy all of it.
+/// The memory that bodies may occupy. A quarter of the memory is only for small bodies, so that
+/// large bodies can never occupy all of it.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     small: Pool,
@@ -26,7 +26,7 @@ struct Pool {
     whole: u32,
 }
 
-/// The memory that one body occupies. It becomes free when this value is dropped.
+/// The memory that one body occupies. The memory becomes free when this value is dropped.
 #[derive(Debug)]
 pub struct Taken(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
@@ -40,8 +40,8 @@ impl InFlight {
         Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
-    /// Reserves memory for a body of this size, and waits at most `patience` until enough is free.
-    /// Returns `None` if not enough becomes free in this time.
+    /// Reserves memory for a body of this size. If there is not enough free memory, waits at most
+    /// `patience`. Returns `None` if there is still not enough free memory after this time.
     pub async fn take(&self, bytes: u64, patience: Duration) -> Option<Taken> {
         let pool = if bytes <= SMALL { &self.small } else { &self.large };
         let wanted = grains(bytes).min(pool.whole);

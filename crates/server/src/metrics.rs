@@ -65,12 +65,12 @@ struct TaskOutcome {
     outcome: &'static str,
 }
 
-/// The outcomes of a try to send a notification.
+/// The results of a try to send a notification.
 const SENT: &str = "sent";
 const FAILED: &str = "failed";
-/// The statuses of answers to webhooks for which a series exists from the start. The function
-/// `increase` of Prometheus does not see the first value of a series, so an alert would miss the first
-/// failures.
+/// The statuses of answers to webhooks that have a series from the start. The function `increase`
+/// of Prometheus does not see the first value of a series. Without this, an alert would miss the
+/// first failures.
 const STATUSES: [StatusCode; 3] =
     [StatusCode::ACCEPTED, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
 
@@ -98,7 +98,7 @@ pub struct Metrics {
     task_took: Family<OfTask, Gauge<f64, AtomicU64>>,
     condition: ConditionMetrics,
     /// A lock that allows only one scrape at a time. Two scrapes at the same time would count the
-    /// same runs twice, and a scrape must not see a condition of which only a part is set.
+    /// same runs twice. Also, a scrape must not see an incomplete condition.
     scraping: Mutex<()>,
 }
 
@@ -224,7 +224,7 @@ impl Metrics {
         self.answered.observe(took.as_secs_f64());
     }
 
-    /// Sets the time at which the token of a target expires.
+    /// Sets when the token of a target expires.
     pub fn token_end(&self, target: &str, at: Time) {
         self.token_end.get_or_create(&TargetLabel { target: target.to_owned() }).set(at.seconds());
     }
@@ -235,7 +235,8 @@ impl Metrics {
         self.condition.set(condition);
     }
 
-    /// Sets the number of an organisation's waivers in force, and the number of those that end soon.
+    /// Sets the number of an organisation's waivers in force, and the number of its waivers that
+    /// end soon.
     pub fn waivers(&self, organisation: &str, in_force: usize, ending: usize) {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let label = OrganisationLabel { organisation: organisation.to_owned() };

@@ -19,12 +19,12 @@ use crate::metrics::Metrics;
 use crate::pages::{Pages, hardened};
 use crate::reloads::Reloads;
 
-/// How long the listener waits for the store. Most callers end their requests soon after this time.
+/// How long the listener waits for the store. Most callers do not wait much longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everything that the operator listener shows.
 pub struct Operator {
-    /// The store whose queue and holds are shown.
+    /// The store with the queue and the holds.
     pub store: Arc<dyn Store>,
     /// The source of the current time.
     pub clock: Clock,
@@ -32,16 +32,16 @@ pub struct Operator {
     pub metrics: Arc<Metrics>,
     /// The counts of the worker's results.
     pub counts: Arc<WorkerCounts>,
-    /// The budgets of the credentials of all opened organisations.
+    /// The budgets of all credentials that are in use.
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// Ends the runs of tasks that an operator asked for. After a reload of the configuration, such
-    /// a run must not go on with the previous configuration.
+    /// Ends the runs of tasks that an operator asked for. After a reload of the configuration, a
+    /// run must not continue with the previous configuration.
     pub stop: CancellationToken,
     /// Sends requests to read the configuration again.
     pub reloads: Reloads,
-    /// The pages and the API. Their rules for callers are those of the whole listener.
+    /// The pages and the API. The rules for callers of the pages apply to the whole listener.
     pub pages: Arc<Pages>,
 }
 
@@ -73,7 +73,7 @@ const RELOAD_FROM_A_PAGE: (StatusCode, &str) =
     (StatusCode::FORBIDDEN, "a web page must not reload the configuration: use `beadle reload`\n");
 
 /// Returns whether a web page in a browser sent the request. A web page can send requests to the
-/// machine of its browser, and on that machine the listener may require no token.
+/// machine of its browser. On that machine, the listener may require no token.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     // Not every browser sends `Origin` with every request.
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
@@ -100,8 +100,7 @@ fn failure_line(task: &TaskRecord) -> Option<String> {
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
 }
 
-/// Answers with the status of all background tasks: with a page for a browser, and with JSON for a
-/// program.
+/// Answers with the status of all background tasks: a browser gets a page, and a program gets JSON.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if let Some(page) = operator.pages.tasks_page(&headers).await {
         return page;
@@ -133,7 +132,7 @@ async fn run_task(
     }
 }
 
-/// Makes the service read its configuration again, and answers with what the reload did.
+/// Makes the service read its configuration again, and answers with the changes of the reload.
 async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if let Some(refused) = operator.pages.program_refusal(&headers) {
         return refused;
@@ -150,8 +149,8 @@ async fn reload(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Re
 /// The status and the text of an answer that refuses a request.
 type Refused = (StatusCode, String);
 
-/// Waits for the answer of the store. If there is no answer in time, or if it is an error, the
-/// function returns a refusal.
+/// Waits for the answer of the store. If there is no answer in time, or if the answer is an error,
+/// returns a refusal.
 async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refused> {
     let why = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -161,9 +160,9 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
     Err((StatusCode::SERVICE_UNAVAILABLE, why))
 }
 
-/// Returns the number of keys in the queue, and the number of held changes and policies. Approved and
-/// rejected changes do not count, because they wait for nobody: a pause can delay the write of an
-/// approved change for days.
+/// Returns the number of keys in the queue, and the number of held changes and policies. Approved
+/// and rejected changes do not count, because they wait for nobody. For example, a pause can delay
+/// the write of an approved change for days.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
@@ -239,14 +238,14 @@ mod tests {
         }
     }
 
-    /// Sends a request to an operator listener whose token is `secret`. Returns the status and the
+    /// Sends a request to an operator listener with the token `secret`. Returns the status and the
     /// text of the answer.
     async fn answer(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let (head, text) = listener(Some("secret"), method, path, headers).await;
         (head.status.as_u16(), text)
     }
 
-    /// Sends a request to an operator listener that has this token. Returns the head and the text of
+    /// Sends a request to an operator listener with this token. Returns the head and the text of
     /// the answer.
     async fn listener(
         token: Option<&str>,

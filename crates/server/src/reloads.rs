@@ -4,8 +4,8 @@
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-/// A request for a reload, which takes the answer: what the reload did, or why the service keeps its
-/// configuration.
+/// A request for a reload. The answer has the changes of the reload, or the reason why the service
+/// keeps its configuration.
 pub type ReloadRequest = oneshot::Sender<Result<Value, String>>;
 
 /// Sends requests for a reload to the service.

@@ -1,5 +1,5 @@
-//! The application: the configuration, and the store, the clients and the targets that a process
-//! opens for the configuration.
+//! The application: the configuration of a process, with the store, the clients and the targets
+//! that the process opens for it.
 
 use std::sync::Arc;
 
@@ -27,20 +27,20 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Makes an application that passes `options` to every client that it opens. The function
-    /// itself opens nothing.
+    /// Creates an application. The application passes `options` to each of its clients. The
+    /// function itself opens nothing.
     pub(crate) fn new(config: &Arc<Config>, options: OpenOptions) -> Self {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }
 
-    /// Returns the store in which the clients keep answers, if there is one.
+    /// Returns the store for the answers that clients keep, if there is one.
     pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
         self.options.store.as_ref()
     }
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
-    /// requests only if the policy is in a repository. If a process opens one organisation twice,
-    /// both share a client, but each reads its own answers.
+    /// requests only if the policy is in a repository. If a process opens an organisation twice,
+    /// both results share a client, but each of them reads its own answers.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)
@@ -58,7 +58,7 @@ impl App {
         }
     }
 
-    /// Returns the policy of an organisation that is in a repository. Sends no request.
+    /// Returns the policy of an organisation if the policy is in a repository. Sends no request.
     pub(crate) fn repository_policy(
         &self,
         file: &OrgConfig,
@@ -124,7 +124,7 @@ impl App {
     }
 
     /// Opens every directory and target, and reads the mappings in the policies of all
-    /// organisations. Sends requests only if such a policy is in a repository.
+    /// organisations. Sends requests only if one of these policies is in a repository.
     pub(crate) async fn directories_with_policies(&self) -> anyhow::Result<Directories> {
         let directories = self.directories()?;
         self.read_mappings(&directories, None).await?;
@@ -171,7 +171,7 @@ impl App {
         Some(SpawnedShare::begin(&org.file, client, self.store()?).await)
     }
 
-    /// Shares the budgets of the organisations whose teams are targets.
+    /// Shares the budgets of the organisations that have teams as targets.
     pub(crate) async fn share_team_budgets(&self) -> Vec<SpawnedShare> {
         let mut shares = Vec::new();
         let Some(store) = self.store() else { return shares };

@@ -1,4 +1,5 @@
-//! Figures for alarms. They are written to the log in a format that CloudWatch converts to metrics.
+//! Figures for alarms. Beadle writes them to the log in a format that CloudWatch converts to
+//! metrics.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -31,10 +32,9 @@ impl Figure {
     }
 }
 
-/// Returns the figures of the queue and of the guard. `oldest_due` is the number of seconds for
-/// which the oldest due key has been due. `held` is the number of changes that the guard holds, and
-/// of policies that the gate holds. `token_days` is the number of days until a token of a target
-/// ends, for the token that ends first.
+/// Returns the figures of the queue and of the guard. `oldest_due` is how long the oldest due key
+/// has been due, in seconds. `held` is the number of all held changes and held policies.
+/// `token_days` is the number of days until the first token of a target expires.
 pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) -> Vec<Figure> {
     let mut figures = vec![Figure::seconds("OldestDueSeconds", oldest_due), Figure::count("Held", held)];
     figures.extend(token_days.map(|days| Figure::count("TokenDays", days)));
@@ -94,7 +94,7 @@ mod tests {
         all
     }
 
-    /// Returns the names after a word, at the beginnings of lines that have it.
+    /// Returns the names that follow a word at the beginning of a line.
     fn named<'a>(text: &'a str, word: &str) -> BTreeSet<&'a str> {
         let values = text.lines().filter_map(|line| line.trim_start().strip_prefix(word));
         values.map(|value| value.trim_matches([' ', '=', '"'])).collect()
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn no_alarm_has_a_figure_that_is_not_written() {
         let written: BTreeSet<&str> = all().iter().map(|figure| figure.name).collect();
-        // The metrics of AWS itself.
+        // AWS itself writes these metrics.
         let of_aws = BTreeSet::from(["ApproximateNumberOfMessagesVisible", "Errors", "5xx"]);
         for (text, word) in [(SAM, "MetricName:"), (TERRAFORM, "metric ")] {
             let unknown: Vec<&str> =

@@ -1,5 +1,5 @@
-//! The worker as a Lambda function. It runs the worker and the background tasks of `beadle serve`.
-//! A message or the schedule (once a minute) starts it.
+//! The worker as a Lambda function. The function runs the worker and the background tasks of
+//! `beadle serve`. A message or the schedule (once a minute) starts it.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -39,31 +39,30 @@ use crate::logging;
 use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 use beadle_config::StoreLocation;
 
-/// The time after which the function reads its secrets again, if everything is open. If a part is
-/// not open, the shorter time `MISSING` applies.
+/// The time between two reads of the secrets if everything is open. If a part is not open, the
+/// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The time that a key waits if its organisation or directory is not open, as a number of leases.
-/// Each wait costs one message.
+/// How many leases long a key waits if its organisation or directory is not open. Each wait costs
+/// one message.
 const NOT_OPEN: u32 = 5;
-/// The time before the end of the function at which the background tasks must have ended.
+/// The background tasks must end this long before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
-/// The time that a key must be due before the function sends a second message for it.
+/// How long a key must be due before the function sends a second message for the key.
 const WAITED: Duration = Duration::from_secs(60);
-/// The maximum number of keys of one lane for which the function sends a second message in one
-/// minute.
+/// The maximum number of second messages in one minute and one lane. Each message is for one key.
 const MOST: usize = 500;
-/// The time between two reads of the condition of the repositories. A read of 10,000 repositories
-/// reads 3 MB of the table or more.
+/// The time between two reads of the condition of the repositories. With 10,000 repositories, one
+/// read takes 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
-/// The maximum time of the probes before the function works on messages. The gate can plan a new
-/// target for minutes, and the keys of other organisations and targets must not wait for it. The
-/// invocation of each minute gives the probes more time.
+/// The maximum time of the probes before the function works on messages. The gate can need minutes
+/// to plan a new target. The keys of other organisations and targets must not wait for this plan.
+/// Each minute, the next invocation gives the probes more time.
 const PROBING: Duration = Duration::from_secs(30);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
-/// The time at which the last pass ended in which every task ran. `beadle aws doctor` reads it.
+/// The end of the last pass that ran every task. `beadle aws doctor` reads this time.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Looked(pub(crate) Time);
@@ -101,7 +100,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The invocations of the function. They are answered one after the other.
+/// The invocations of the function. The function answers them one after the other.
 struct Calls {
     /// An invocation that waits until the function has opened everything again.
     next: Option<Call>,
@@ -137,12 +136,13 @@ async fn run() -> anyhow::Result<()> {
         loop {
             if let Err(error) = Box::pin(serve(&config, &environment, &aws, &mut calls)).await {
                 let Some(call) = calls.take().await else { return };
-                // The error may come from a secret that was corrected since the last read.
+                // A secret may be the cause of the error, and somebody may have corrected the
+                // secret since the last read.
                 if config.fetch_vendor_secrets().await {
                     calls.next = Some(call);
                     continue;
                 }
-                // The invocation fails, so that an alarm shows the error. The next invocation opens
+                // The invocation fails, and the failure raises an alarm. The next invocation opens
                 // everything again.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
@@ -154,8 +154,8 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Answers invocations until a secret is replaced, or until the worker must work on other
-/// organisations. After that, the caller must open everything again.
+/// Answers invocations until a secret or the list of organisations changes. After that, the caller
+/// must open everything again.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -248,8 +248,8 @@ async fn share_budgets(driver: Driver, clock: Clock) {
     }
 }
 
-/// Returns the time at which AWS ends the function. AWS passes that time, but `cargo lambda watch`
-/// passes the remaining time, which this function converts.
+/// Returns when AWS ends the function. AWS passes this time itself. `cargo lambda watch` passes the
+/// remaining time, so this function converts it.
 fn deadline(given: u64, now: Time) -> Time {
     let at = Time(i64::try_from(given).unwrap_or(i64::MAX));
     if at < now { now + Duration::from_millis(given) } else { at }
@@ -261,16 +261,16 @@ struct Minute<'a> {
     environment: &'a Environment,
     service: &'a Service,
     driver: &'a Driver,
-    /// The facts about each organisation that this function stored for the intake last.
+    /// The last facts about each organisation that this function stored for the intake.
     told: HashMap<String, String>,
-    /// The condition that this function read last, and the time of the read.
+    /// The last condition that this function read, and the time of the read.
     condition: Option<(Time, Condition)>,
 }
 
 impl Minute<'_> {
-    /// Sends a message for every due key that has no message, and runs the background tasks that
-    /// are due. If a step fails, the function logs the error and continues with the next step. At
-    /// the end, the function returns the first error.
+    /// Sends a message for every due key without a message, and runs the due background tasks. If a
+    /// step fails, the function logs the error and continues with the next step. At the end, the
+    /// function returns the first error.
     async fn pass(&mut self, deadline: Time) -> anyhow::Result<()> {
         let service = self.service;
         let clock = service.clock();
@@ -290,18 +290,17 @@ impl Minute<'_> {
         // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
-        // This check is the last step. It makes the invocation fail, so that an alarm shows the
-        // error.
+        // This check is the last step. If it fails, the invocation fails and raises an alarm.
         ensure!(
             service.is_open(),
             "an organisation, directory or target is unavailable; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // A task that failed earlier and is not due yet also counts, so that the alarm stays on
-        // until the task succeeds.
+        // A failed task makes the invocation fail even while the task is not due. So the alarm
+        // stays on until the task succeeds.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
-        // An error of a shared budget does not count: AWS may have frozen the function during the
-        // update, and the next update follows soon.
+        // A failed update of a shared budget does not make the invocation fail. AWS may have frozen
+        // the function during the update, and the next update follows soon.
         match failing.into_iter().chain(before).find(|(task, _)| !is_shared_budget(task)) {
             Some((task, why)) => Err(anyhow!(why).context(format!("background task `{task}`"))),
             None => Ok(()),

@@ -45,8 +45,8 @@ async fn all(
         for file in app.config.orgs(selection.org.as_deref())? {
             let mut rounds = Rounds::default();
             loop {
-                // Beadle opens the organisation again for every round, so that the round does not
-                // use an answer from before the last writes.
+                // Beadle opens the organisation again for every round. So no round uses an answer
+                // from before the last writes.
                 let org = app.organisation(file).await?;
                 limit_organisation(&org, store, printer).await?;
                 if rounds.is_first() {
@@ -135,8 +135,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     say: &dyn Fn(),
     (rounds, printer): (&mut Rounds, &Printer),
 ) -> anyhow::Result<Went> {
-    // Only the first round reports names without a repository. A later round would also report a
-    // repository that an earlier round deleted.
+    // Only the first round reports names without a repository. After an earlier round deleted a
+    // repository, a later round would report its name too.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {
@@ -176,8 +176,8 @@ pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Asks the operator for confirmation on a terminal. Without a terminal, Beadle asks nothing, but
-/// it needs `--yes` for changes that remove, weaken or expose something.
+/// Asks the operator for confirmation on a terminal. Without a terminal, Beadle does not ask. In
+/// that case, changes that remove, weaken or expose something need `--yes`.
 pub(super) fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
     let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
     let allowed = changes.filter(|change| change.mode.allows(&change.risks()));

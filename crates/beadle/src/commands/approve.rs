@@ -1,5 +1,4 @@
-//! `beadle approve`: approves changes that the guard holds, and generations of a policy that the gate
-//! holds.
+//! `beadle approve`: approves held changes and held generations of a policy.
 
 use beadle_engine::Clock;
 use beadle_engine::guard::{Decision, group_holds};

@@ -48,7 +48,7 @@ async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     Ok(format!("a worker ran its tasks {ago} s ago"))
 }
 
-/// Checks that no key is due for longer than the workers normally need to begin with it.
+/// Checks that no key has been due for too long. Workers normally begin with a key earlier.
 async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let now = clock.now();

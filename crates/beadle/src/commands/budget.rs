@@ -30,7 +30,8 @@ pub(crate) async fn run(
         let mut processes = Vec::new();
         if let Some(store) = &store {
             let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
-            // A report stays longer if its process created content, and then has old points.
+            // If a process created content, its report stays longer. The points of such a report
+            // can be too old.
             let window: Duration = file.budget.minute.into();
             let is_recent = |usage: &ProcessUsage| usage.at + window > clock.now();
             processes.extend(usages.into_iter().map(|(_, usage)| usage).filter(is_recent));

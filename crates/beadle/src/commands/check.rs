@@ -37,7 +37,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
 }
 
 /// Returns the YAML files of the folder that Beadle does not read as part of the policy. For
-/// example, a folder with a misspelled name would otherwise disable a layer without notice.
+/// example, if the name of a folder is misspelled, a layer is missing, and nobody would notice it
+/// without this check.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -76,7 +77,7 @@ fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, Str
     let inside = unread.iter().map(String::as_str).filter(|file| !file.contains('/'));
     for file in inside.chain(BESIDE) {
         let path = folder.join(file);
-        // A link can lead out of the folder, and the warning shows a line of the file.
+        // The warning shows a line of the file, so Beadle does not follow a link out of the folder.
         let is_file = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         let Some(text) = is_file.then(|| read_text(&path).ok()).flatten() else { continue };
         if let Some(problem) = of_deployment(file, &text) {
@@ -236,7 +237,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
 mod tests {
     use super::*;
 
-    /// Returns the warnings about a folder with these files. Beadle reads the files in `read`.
+    /// Returns the warnings about a folder with these files. `read` has the files that Beadle
+    /// reads.
     fn warnings(files: &[(&str, &str)], read: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (file, text) in files {

@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::printer::Printer;
 
-/// Returns the name of the operator for the journal. A name of `--as` does not replace the system
-/// user. If the store is a table, AWS names the caller, and no option may give another name.
+/// Returns the name of the operator for the journal. A name of `--as` comes before the name of the
+/// system user, and does not replace it. If the store is a table, AWS names the caller, and no
+/// option may give another name.
 pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Result<String> {
     let Some(person) = &args.person else { return Ok(operator(config).await) };
     anyhow::ensure!(
@@ -22,7 +23,7 @@ pub(super) async fn decider(config: &Config, args: &DecideArgs) -> anyhow::Resul
 }
 
 /// Decides about the held changes that `codes` name. If the options do not fit the changes, or if a
-/// reason is missing, nothing is decided. Returns the exit code.
+/// reason is missing, stores no decision. Returns the exit code.
 pub(super) async fn decide_changes(
     store: &dyn Store,
     (groups, codes): (&[HoldGroup], &[&String]),
@@ -123,7 +124,7 @@ fn past(ruling: Ruling) -> &'static str {
     }
 }
 
-/// Returns the line that tells what was decided. Returns `None` if nothing was.
+/// Returns the line about the decision. Returns `None` if nothing was decided.
 fn summary(done: &[Hold], ruling: Ruling) -> Option<String> {
     let text = match (done, ruling) {
         ([], _) => return None,

@@ -1,4 +1,4 @@
-//! `beadle deliveries`: lists webhook deliveries, or prints the body of one.
+//! `beadle deliveries`: lists webhook deliveries, or prints the body of one delivery.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -92,8 +92,8 @@ async fn body(store: &dyn Store, id: &str) -> anyhow::Result<Vec<u8>> {
     )
 }
 
-/// Returns the body of the Okta delivery that contained this event. The event is found because the
-/// store has the same time for an event and its delivery.
+/// Returns the body of the Okta delivery that contained this event. The store has the same time for
+/// an event and its delivery. The function finds the delivery by this time.
 async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let mut event: Option<DeliveryRow> = None;
     let mut brought = Vec::new();
@@ -116,8 +116,8 @@ async fn body_around(store: &dyn Store, id: &str) -> anyhow::Result<Option<Vec<u
     let Some(event) = event else { return Ok(None) };
     brought.retain(|row| row.received == event.received && row.instance == event.instance);
     for delivery in brought {
-        // If an event has no uuid, its id is the delivery's id and the position of the event in the
-        // delivery.
+        // If an event has no uuid, its id consists of the delivery's id and the position of the
+        // event.
         let is_place = id.strip_prefix(&delivery.id).is_some_and(|rest| rest.starts_with('-'));
         if let Some(body) = store.body(SOURCE, &delivery.id).await?
             && !body.is_empty()

@@ -26,14 +26,13 @@ use crate::tasks::other_modes;
 const DISPATCH: (&str, &str) = ("actions", "write");
 /// The permission that the App needs if it reads the policy from a repository.
 const POLICY: (&str, &str) = ("contents", "read");
-/// The permission that the App needs if a target is teams of the organisation.
+/// The permission that the App needs if the teams of the organisation are a target.
 const TEAMS: (&str, &str) = ("members", "write");
-/// The event that the App must subscribe to if a target is teams of the organisation, in addition
-/// to the events about repositories.
+/// A further event that the App must subscribe to, if the teams of the organisation are a target.
 const TEAMS_EVENT: &str = "membership";
-/// The permissions with which the App shows what a pull request would do to the policy.
+/// The permissions that the App needs to check the pull requests of a policy.
 const CHECKS: [(&str, &str); 2] = [("checks", "write"), ("pull_requests", "write")];
-/// The events by which Beadle learns of these pull requests.
+/// The events that report these pull requests to Beadle.
 const CHECK_EVENTS: [&str; 3] = ["check_run", "check_suite", "pull_request"];
 /// The largest accepted difference between this machine's clock and GitHub's clock, in seconds.
 /// With a larger difference, GitHub rejects tokens.
@@ -84,7 +83,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     Ok(doctor.code())
 }
 
-/// Diagnoses everything except the delivery of webhooks, which needs a running service.
+/// Diagnoses everything except the delivery of webhooks. That diagnosis needs a running service.
 pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> anyhow::Result<Doctor<'a>> {
     let app = App::new(config, OpenOptions::default());
     let mut doctor = Doctor::new(printer);
@@ -122,7 +121,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
     Ok(doctor)
 }
 
-/// Reports a policy that can change without a review, if Beadle enforces it.
+/// Reports if the policy can change without a review and Beadle enforces the policy.
 async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
     let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
     let name = &file.name;

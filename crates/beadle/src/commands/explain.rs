@@ -1,5 +1,5 @@
-//! `beadle explain`: shows each declared value, the line that sets the value, and the lines that it
-//! overrides. It also shows the values that a layer removes.
+//! `beadle explain`: shows each declared value, the line that sets the value, and the overridden
+//! lines. The command also shows the values that a layer removes.
 
 use std::sync::Arc;
 

@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::output::printer::Printer;
 use crate::output::render::WholePlan;
 
-/// Returns whether the gate holds the plan of a command, because no service has accepted the policy
-/// and the plan needs an approval. Prints how to approve it. If the operator named single
-/// repositories, only the guard checks them.
+/// Returns whether the gate holds the plan of a command. The gate holds the plan if no service has
+/// accepted the policy and the plan needs an approval. Prints how to approve the plan. If the
+/// operator named single repositories, only the guard checks the plan.
 pub(super) async fn is_held(
     org: &GithubOrganisation,
     shown: &WholePlan,
@@ -42,7 +42,7 @@ pub(super) async fn is_held(
     Ok(true)
 }
 
-/// Returns the limits of the guard for a command. Raised limits count only after a service has
+/// Returns the limits of the guard for a command. Raised limits are valid only after a service has
 /// accepted them.
 async fn usable_limits(
     of: &str,
@@ -59,7 +59,7 @@ async fn usable_limits(
     Ok(usable)
 }
 
-/// Puts the limits in force with which a command may write to an organisation.
+/// Puts the limits of a command for an organisation in force.
 pub(super) async fn limit_organisation(
     org: &GithubOrganisation,
     store: &Arc<dyn Store>,
@@ -70,7 +70,7 @@ pub(super) async fn limit_organisation(
     Ok(())
 }
 
-/// Puts the limits in force with which a command may write to a target.
+/// Puts the limits of a command for a target in force.
 pub(super) async fn limit_target(
     target: &GroupTarget,
     store: &Arc<dyn Store>,
@@ -87,8 +87,8 @@ fn may_write(directories: &Directories, target: &str) -> bool {
     mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
 }
 
-/// Returns whether a service holds a target, or the mappings that a command would use for it. Prints
-/// how to approve them.
+/// Returns whether a service holds a target or its mappings for a command. Prints how to approve
+/// them.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -125,8 +125,9 @@ pub(super) async fn are_mappings_held(
     Ok(true)
 }
 
-/// Records that the policy of an organisation was applied to all of its repositories. A plan with an
-/// unknown part did not show all changes, so the next plan must pass the gate too.
+/// Records that the policy of an organisation was applied to all of its repositories. If a part of
+/// the plan was unknown, the plan did not show all changes. In that case the next plan must pass
+/// the gate too.
 pub(super) async fn accept(
     org: &GithubOrganisation,
     shown: &WholePlan,

@@ -99,7 +99,7 @@ fn add(settings: &mut Settings, story: &Story) {
     }
 }
 
-/// Returns whether the user asked for a setting. Upper and lower case are equal.
+/// Returns whether the user asked for a setting. Upper and lower case do not matter.
 fn is_wanted(setting: &str, wanted: Option<&str>) -> bool {
     wanted.is_none_or(|wanted| setting.to_lowercase().contains(&wanted.to_lowercase()))
 }

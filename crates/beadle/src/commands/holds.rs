@@ -1,5 +1,4 @@
-//! `beadle holds`: lists the changes that the guard holds, in groups, and the generations of a policy
-//! that the gate holds.
+//! `beadle holds`: lists the held changes in groups, and the held generations of a policy.
 
 use beadle_engine::gate::Holder;
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
@@ -164,7 +163,7 @@ fn source(group: &HoldGroup) -> String {
     }
 }
 
-/// Returns the first repositories or groups, and the number of the other ones.
+/// Returns the first repositories or groups, and the number of the others.
 fn subjects(group: &HoldGroup) -> String {
     let all = group.subjects();
     let shown = all.iter().take(EXAMPLES).copied().collect::<Vec<_>>().join(", ");

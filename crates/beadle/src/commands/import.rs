@@ -1,5 +1,5 @@
-//! `beadle import`: writes a policy that declares what is live, or converts the files of another
-//! tool.
+//! `beadle import`: writes a policy that declares the present state, or converts the files of
+//! another tool.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // This check comes before the read of the whole organisation, which takes many calls.
+    // This check comes first, because the read of the whole organisation takes many calls.
     ensure_empty(&args.into)?;
     let app = App::new(config, OpenOptions::PATIENT);
     let reader = app.reader(file)?;
@@ -138,7 +138,7 @@ fn wrote(folder: &Path, files: &BTreeMap<String, String>, printer: &Printer) -> 
     format!("{wrote}: {} with {}", counted(files.len(), "file", "files"), counted(lines, "line", "lines"))
 }
 
-/// Returns an error if the folder has anything in it.
+/// Returns an error if the folder is not empty.
 fn ensure_empty(folder: &Path) -> anyhow::Result<()> {
     let mut entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -166,7 +166,7 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Loads the policy that was written, as every other command does.
+/// Loads the written policy in the same way as every other command.
 fn ensure_valid(folder: &Path, home: &str) -> anyhow::Result<()> {
     match Policy::load(folder, home) {
         Ok(_) => Ok(()),

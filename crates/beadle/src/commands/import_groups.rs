@@ -13,10 +13,10 @@ use crate::app::application::App;
 /// The name of the file.
 pub(super) const FILE: &str = "groups.toml";
 
-/// How a mapping makes the name of the target's group.
+/// How a mapping forms the name of the target's group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Naming {
-    /// The mapping removes this prefix, which can be empty.
+    /// The mapping removes this prefix. The prefix can be empty.
     WithoutPrefix(String),
     /// The mapping names the group.
     Into(String),
@@ -40,7 +40,8 @@ pub(super) async fn mappings(app: &App) -> anyhow::Result<Option<(String, usize)
     Ok(Some((text, count)))
 }
 
-/// Returns the mappings to one target. Groups whose names change in the same way share a mapping.
+/// Returns the mappings to one target. If the names of several groups change in the same way, these
+/// groups share a mapping.
 fn rendered(target: &str, pairs: &[GroupPair], doubts: &[String]) -> String {
     let mut text = String::new();
     let mut mappings: BTreeMap<(&str, Naming, Option<&str>), Vec<&str>> = BTreeMap::new();

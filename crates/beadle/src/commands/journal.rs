@@ -17,7 +17,7 @@ use crate::journal::story::Story;
 use crate::output::journal_line::{is_shown, line};
 use crate::output::printer::Printer;
 
-/// The time between two looks of `--follow` for new entries.
+/// How long `--follow` waits before it looks for new entries again.
 const POLL: Duration = Duration::from_secs(1);
 /// How long `--follow` waits for the end of a run before it shows the writes of the run.
 const RUN: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ impl Search<'_> {
         if self.args.numbers { format!("{}  {line}", story.entry.seq) } else { line }
     }
 
-    /// Replaces the key in a story by a name, if the entry has no name of its own.
+    /// Replaces the key in a story with a name, if the entry has no name of its own.
     async fn named(&self, mut story: Story) -> anyhow::Result<Story> {
         let entry = &mut story.entry;
         if (entry.subject.is_empty() || entry.subject == entry.key)
@@ -160,7 +160,8 @@ impl Search<'_> {
         Ok(shown)
     }
 
-    /// Returns the next entries in the order of the journal, and raises `after` to the last of them.
+    /// Returns the next entries in the order of the journal. Sets `after` to the number of the last
+    /// entry.
     async fn page(&self, after: &mut u64) -> anyhow::Result<Vec<Entry>> {
         // The store can filter by one key only.
         let key = self.keys.first().filter(|_| self.keys.len() == 1).map(ToString::to_string);

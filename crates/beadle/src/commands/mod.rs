@@ -64,9 +64,10 @@ pub(crate) const PENDING: u8 = 2;
 pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
     let read = || Config::load(&cli.config).map(|config| config.stored_at(cli.store.clone()));
     let config = || read().map(Arc::new);
-    // With the organisations that the service took in, which are in the store.
+    // The configuration with the organisations that the service took in. The store has these
+    // organisations.
     let whole = async || anyhow::Ok(Arc::new(installations::with_stored(read()?).await?));
-    // A command that calls a vendor also needs the secrets that are stored at AWS.
+    // If a command calls a vendor, it also needs the secrets that are stored at AWS.
     let armed = async || {
         let config = whole().await?;
         config.fetch_secrets().await;
@@ -132,7 +133,7 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
             // To list tasks, the command reads the store. To run a task, it calls the service, and
-            // needs the operator token for that.
+            // this call needs the operator token.
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }

@@ -1,6 +1,6 @@
 //! `beadle pause` and `beadle resume`: a pause stops all writes to an organisation, a repository or
-//! a target for a time. Without a pause, `beadle resume` applies the policy again to the values
-//! that `beadle undo` restored.
+//! a target for a time. If there is no pause, `beadle resume` applies the policy again to the
+//! values that `beadle undo` restored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub(crate) async fn resume(config: &Arc<Config>, scope: &Scope, printer: &Printe
     Ok(FINE)
 }
 
-/// Returns the scope that the options name. For a repository, this function asks GitHub for the id.
+/// Returns the scope that the options name. Asks GitHub for the id of a repository.
 pub(super) async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Result<PauseScope> {
     let names = ScopeNames {
         org: scope.org.as_deref(),

@@ -1,4 +1,5 @@
-//! `beadle plan`: shows the changes that are needed to make repositories and groups as declared.
+//! `beadle plan`: shows the differences between the repositories and groups and the policy, as
+//! planned changes.
 
 use std::sync::Arc;
 
@@ -98,7 +99,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
         Format::Markdown => plans.iter().for_each(|plan| printer.lines(render::markdown(plan).trim_end())),
     }
     let misnamed = selection.is_by_name() && plans.iter().any(|plan| !plan.unmatched.is_empty());
-    // A plan with an unknown part is counted like a plan with a change, because the unknown part
+    // Beadle counts a plan with an unknown part like a plan with a change, because the unknown part
     // may need a change.
     let left = plans.iter().filter(|plan| plan.is_pending()).count();
     Ok(code(usize::from(misnamed), left))
@@ -134,8 +135,8 @@ pub(crate) async fn plan(
     Ok((shown, planned.plans.into_iter().map(|(_, plan)| plan).collect()))
 }
 
-/// Plans the groups of one target. All reads use this lane. Returns the plan for printing, and the
-/// plans for writing.
+/// Plans the groups of one target. `lane` is the lane of all reads. Returns the plan for printing,
+/// and the plans for writing.
 pub(crate) async fn plan_groups(
     target: &GroupTarget,
     selection: &Selection,
@@ -156,8 +157,8 @@ pub(crate) async fn plan_groups(
                 failure.text
             ));
         }
-        // `beadle sweep` reads all groups of the directory once and plans from that. Other commands
-        // read each group alone.
+        // `beadle sweep` reads all groups of the directory once, and uses them for all plans. Other
+        // commands read each group alone.
         let hint = sweep_hint(clock.now());
         let mut found = Vec::new();
         for source in target.directory.sources.keys() {
@@ -172,7 +173,8 @@ pub(crate) async fn plan_groups(
             .collect();
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
-        // If a union has groups of several directories, each directory returns the same key for it.
+        // If a union has groups of several directories, each directory returns the key of the
+        // union.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);

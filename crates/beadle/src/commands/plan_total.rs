@@ -1,4 +1,4 @@
-//! `beadle plan-total`: adds up the plans of all shards, so that the total is checked before any
+//! `beadle plan-total`: adds up the plans of all shards. So Beadle can check the total before a
 //! shard writes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
 
-/// The parts of the JSON output of `beadle plan` that this command reads.
+/// The JSON output of `beadle plan`, reduced to the parts that this command needs.
 #[derive(Deserialize)]
 struct Plans {
     shard: String,
@@ -25,7 +25,7 @@ struct Plans {
     targets: Vec<PrintedPlan>,
 }
 
-/// The plan of one organisation or one target in that output.
+/// The plan of one organisation or one target in the output of `beadle plan`.
 #[derive(Deserialize)]
 struct PrintedPlan {
     #[serde(rename = "organisation", alias = "target")]
@@ -56,14 +56,14 @@ struct Total {
     /// The number of values that Beadle does not write because of the mode, by risk.
     kept: Risks,
     incomplete: Vec<String>,
-    /// The changes that the guard limits and an operator can approve. Each has its digest, its
-    /// subject and the change.
+    /// The changes that the guard limits and an operator can approve. Each entry has the digest,
+    /// the subject and the change.
     guarded: Vec<(String, String, Change<()>)>,
 }
 
 impl Total {
-    /// Adds a plan to the total. If the plan has a change whose digest is approved, the digest is
-    /// removed from `unknown`.
+    /// Adds a plan to the total. If the plan has an approved change, removes the digest of this
+    /// change from `unknown`.
     fn count(&mut self, plan: PrintedPlan, approved: &[String], unknown: &mut BTreeSet<&String>) {
         self.incomplete.extend(plan.incomplete);
         for one in plan.plans {
@@ -152,7 +152,7 @@ fn limits(config: &Config, kind: Kind, name: &str) -> anyhow::Result<Limits> {
 /// Prints the total of one organisation or target, and adds the total to the Markdown page. Returns
 /// whether the total exceeds a limit.
 fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut Page) -> bool {
-    // The guard counts values, but `beadle plan` counts changes, so both numbers are shown.
+    // The guard counts values, but `beadle plan` counts changes, so the text has both numbers.
     let mut text = format!("values to write: {}", counts(&total.risks));
     if total.kept.total() > 0 {
         text = format!("{text}; skipped by the mode: {}", counts(&total.kept));

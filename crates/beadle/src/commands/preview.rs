@@ -1,4 +1,4 @@
-//! `beadle plan --base`: shows what a policy changes, compared with another version of it.
+//! `beadle plan --base`: shows the changes between two versions of a policy.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::output::printer::{Printer, Tone};
 use crate::output::progress::Progress;
 use crate::output::render::{self, PlanScope, WholePlan};
 
-/// Plans what the configured policy changes, compared with the policy in the folder `base`.
+/// Plans the changes from the policy in the folder `base` to the configured policy.
 pub(crate) async fn run(
     app: &App,
     base: &Path,
@@ -119,8 +119,8 @@ pub(crate) async fn run(
     Ok(code(0, left))
 }
 
-/// Returns the verdict of the gate as a text. A part that could not be planned can have changes that
-/// exceed a limit.
+/// Returns the verdict of the gate as a text. If the plan is incomplete, the missing part can have
+/// changes that exceed a limit.
 fn stated(verdict: &GateVerdict, is_incomplete: bool) -> String {
     match verdict {
         GateVerdict::Held { .. } => format!("{verdict}; the service would hold this policy"),
@@ -131,8 +131,8 @@ fn stated(verdict: &GateVerdict, is_incomplete: bool) -> String {
     }
 }
 
-/// Returns the limits of the gate of a service: raised limits of the guard count only after a service
-/// has accepted them.
+/// Returns the gate's limits of a service. Raised limits of the guard are valid only after a
+/// service has accepted them.
 async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow::Result<GateLimits> {
     let Some(store) = store else { return Ok(file.gate_limits()) };
     let configured = GuardLimits::of_organisation(file);
@@ -140,8 +140,8 @@ async fn gate_limits(file: &OrgConfig, store: Option<&Arc<dyn Store>>) -> anyhow
     Ok(file.gate_limits_with(&usable.guard))
 }
 
-/// Plans the groups whose mappings, teams or members differ between two versions of the policy. A
-/// directory or a target that cannot be opened makes only its own groups unknown.
+/// Plans the groups that have different mappings, teams or members in two versions of the policy.
+/// If a directory or a target cannot open, only its own groups are unknown.
 async fn groups(
     app: &App,
     file: &Arc<OrgConfig>,
@@ -181,9 +181,9 @@ fn held(changed: &ChangedGroups) -> Vec<String> {
     lines
 }
 
-/// Returns the plan of a target's groups, for printing. A group whose mapping and whose declared
-/// members both differ has the changes of both. A group without a change is in the plan if a part of
-/// the group is unknown.
+/// Returns the plan of a target's groups, for printing. If the mapping and the declared members of
+/// a group differ, the plan has the changes of both. If a part of a group is unknown, the plan has
+/// the group even without a change.
 fn of_groups(changed: ChangedGroups) -> WholePlan {
     let mut plans: BTreeMap<Key, Plan<()>> = BTreeMap::new();
     for (key, mut plan) in changed.mapped.into_iter().chain(changed.declared).chain(changed.unknown) {

@@ -1,5 +1,5 @@
-//! `beadle previews`: shows what merging each open pull request of a policy would change, as the last
-//! check of the pull request found it.
+//! `beadle previews`: shows the open pull requests of a policy, and what each merge would change.
+//! The command uses the results of the last checks.
 
 use beadle_engine::{Clock, Risk, Time};
 

@@ -1,4 +1,4 @@
-//! `beadle queue`: lists keys, or makes one parked key due again.
+//! `beadle queue`: lists keys, or makes a parked key due again.
 
 use std::sync::Arc;
 
@@ -83,12 +83,12 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
     Ok(FINE)
 }
 
-/// Returns the keys that a key or a name means.
+/// Returns the keys that match a key or a name.
 async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str) -> anyhow::Result<Vec<Key>> {
     match retrying::keys_to_retry(config, store, name).await {
         Ok(found) => Ok(found),
         Err(unknown) => {
-            // The journal has no entry about a repository that was always as declared.
+            // If a repository was always as declared, the journal has no entry about it.
             let scope = Scope { org: None, repo: Some(name.to_owned()), target: None };
             let Ok(found) = pause::resolve(config, &scope).await else { return Err(unknown) };
             Ok(vec![found.scope.parse()?])
@@ -96,8 +96,8 @@ async fn keys_to_retry(config: &Arc<Config>, store: &Arc<dyn Store>, name: &str)
     }
 }
 
-/// Returns the name of a key for people, and the key for programs. An organisation, a target, and a
-/// key that the journal does not know have no other name.
+/// Returns the name of a key for people, and the key for programs. Organisations and targets have
+/// only one name. If the journal does not know a key, the key has only one name too.
 async fn named(store: &dyn Store, scope: &str, printer: &Printer) -> anyhow::Result<String> {
     let name = match scope.parse::<Key>() {
         Ok(key) => names::name(store, &key).await?,

@@ -1,4 +1,4 @@
-//! `beadle reject`: decides that changes that the guard holds stay held.
+//! `beadle reject`: rejects changes that the guard holds, so that they stay held.
 
 use beadle_engine::Clock;
 use beadle_engine::guard::{Decision, group_holds};

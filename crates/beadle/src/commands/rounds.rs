@@ -1,6 +1,6 @@
-//! The rounds of `beadle apply`. A write can change which repositories a layer selects, and so what
-//! is declared for a repository. So Beadle plans again after the writes, until a plan has only
-//! changes that Beadle has already tried to write.
+//! The rounds of `beadle apply`. A write can change which repositories a layer selects. The
+//! declared values of a repository can then change too. So Beadle plans again after the writes,
+//! until a plan has only changes that Beadle has already tried to write.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::output::render::WholePlan;
 /// The maximum number of rounds for one organisation or target. Without a maximum, two layers could
 /// undo each other's changes for ever.
 pub(super) const MOST: usize = 5;
-/// The time between the writes and the next read. The vendor may need this time until its answers
-/// show the writes.
+/// The time between the writes and the next read. The answers of the vendor may show the writes
+/// only after this time.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Waits before the writes are read back.
+/// Waits before Beadle reads the written values.
 pub(super) async fn settle(clock: &Clock) {
-    // The simulated GitHub shows a write at once, and the tests apply some hundred times. So the
-    // tests do not wait.
+    // The simulated GitHub shows a write at once, and the tests run `apply` hundreds of times. So
+    // the tests do not wait.
     fail::fail_point!("settle", |_| ());
     clock.sleep(SETTLE).await;
 }
@@ -36,7 +36,7 @@ pub(crate) enum Went {
     Quiet,
 }
 
-/// The rounds of `beadle apply` for one organisation or target, and what they wrote.
+/// The rounds of `beadle apply` for one organisation or target, with the results of their writes.
 #[derive(Default)]
 pub(crate) struct Rounds {
     /// The number of rounds that have ended.
@@ -55,8 +55,8 @@ impl Rounds {
         self.done == 0
     }
 
-    /// Removes from a later plan all keys that the first round did not have, because the operator
-    /// confirmed only the keys of the first round.
+    /// Keeps only the keys of the first round in a later plan, because the operator confirmed only
+    /// these keys.
     pub(crate) fn keep<W>(&mut self, shown: &mut WholePlan, plans: &mut Vec<Plan<W>>) {
         match &self.keys {
             Some(keys) => shown.keep(plans, keys),
@@ -73,8 +73,8 @@ impl Rounds {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// Counts the changes that are still in the last plan: those that Beadle wrote without effect,
-    /// and those that it never tried to write.
+    /// Counts the changes in the last plan. Beadle wrote some of them without effect, and never
+    /// tried to write the others.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();
@@ -82,11 +82,11 @@ impl Rounds {
     }
 
     /// Counts the results of a round that has ended. The held and failed changes of this round
-    /// replace those of the previous round.
+    /// replace the held and failed changes of the previous round.
     ///
-    /// `is_changed` is whether a plan changed between its confirmation and its write. `asks` is
-    /// whether the next round asks for confirmation. If it asks, the operator can still confirm the
-    /// changed plan there.
+    /// `is_changed` is true if a plan changed between its confirmation and its write. `asks` is
+    /// true if the next round asks for confirmation. In that case, the operator can still confirm
+    /// the changed plan.
     pub(crate) fn count(
         &mut self,
         reports: &[(Key, Report)],

@@ -1,5 +1,5 @@
 //! `beadle self check`: compares this version of Beadle with the stored data and with the running
-//! services. The command changes nothing, so that it can run before an upgrade.
+//! services. The command changes nothing, so an operator can run it before an upgrade.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -29,7 +29,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
         let format = format_of(&path)?;
         printer.lines(sentence(&path, format)?);
         if format.stored != format.supported {
-            // To read more, the command would have to open the store, and so change its format.
+            // To read more, the command would have to open the store. This would change the format
+            // of the store.
             return Ok(PENDING);
         }
     } else if let StoreLocation::Postgres(url) = &config.place {
@@ -42,7 +43,8 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
             return Ok(PENDING);
         }
     } else {
-        // The items of a table have no common version. Each version reads what older ones wrote.
+        // The items of a table have no common version. Each version of Beadle can read the items of
+        // older versions.
         printer.line(format!("the store is {}, which has no version of its format", config.place));
     }
     let store = store::open_existing(config).await?;
@@ -57,8 +59,7 @@ pub(crate) async fn run(config: &Config, printer: &Printer) -> anyhow::Result<u8
     Ok(if others.is_empty() { FINE } else { PENDING })
 }
 
-/// Returns what the version of a file means for this program, or an error if the program cannot use
-/// the file.
+/// Returns a sentence about the version of a file, or an error if this program cannot use the file.
 fn sentence(path: &Path, format: FormatVersion) -> anyhow::Result<String> {
     let FormatVersion { stored, supported } = format;
     let path = path.display();
@@ -75,8 +76,8 @@ fn sentence(path: &Path, format: FormatVersion) -> anyhow::Result<String> {
     }
 }
 
-/// Returns what the version of a schema means for this program, or an error if the program cannot use
-/// the schema. `oldest` is the oldest version whose programs can work with the schema.
+/// Returns a sentence about the version of a schema, or an error if this program cannot use the
+/// schema. `oldest` is the version of the oldest program that can work with the schema.
 fn schema_sentence(place: &str, stored: i32, oldest: i32, supported: i32) -> anyhow::Result<String> {
     if oldest > supported {
         bail!(

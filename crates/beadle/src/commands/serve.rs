@@ -41,12 +41,12 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     let (reloads, mut requests) = Reloads::channel();
     let prepared = Prepared::new(&config, &store, &reloads)?;
     // In a shared store, another process may have begun a write a moment ago. A background task
-    // checks the writes that are old.
+    // checks only old writes.
     if !store::is_shared(&config.place)
         && let Err(error) = recover_interrupted_writes(store.as_ref(), clock.now(), clock.now()).await
     {
-        // The service starts although the store is unavailable. It answers 503 until the store
-        // accepts writes again.
+        // The service starts although the store is unavailable. The service answers 503 until the
+        // store accepts writes again.
         tracing::error!(%error, "store unavailable, a background task checks interrupted writes later");
     }
     // The service catches signals before it listens, because an operator may stop it as soon as it
@@ -61,7 +61,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         .with_context(|| format!("cannot listen on {operator_address}"))?;
 
     let routes = Routes::default();
-    // A stop does not wait for a vendor or a store that hangs.
+    // If a vendor or a store hangs, a stop does not wait for it.
     let mut in_use = tokio::select! {
         started = prepared.start(&routes) => started,
         signal = signals.next() => {
@@ -85,12 +85,12 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             }
             signal = signals.next() => break Some(signal),
             request = next_request(&mut reload_signal, &mut requests) => (request, None),
-            // The file may have changes that an operator has not reloaded yet, so the service does
-            // not read it.
+            // The file may have changes that no operator has reloaded yet, so the service does not
+            // read the file.
             () = installations_changed(&in_use, &pace, &clock) => (None, Some(Config::clone(&config))),
         };
         let is_of_installations = kept.is_some();
-        // A stop does not wait for a file system or a store of secrets that does not answer.
+        // If a file system or a store of secrets does not answer, a stop does not wait for it.
         let read = tokio::select! {
             read = prepare((place, kept), &config, (&store, &reloads)) => read,
             signal = signals.next() => break Some(signal),
@@ -137,7 +137,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     damaged
 }
 
-/// Waits until other organisations are to be taken in, and until the service may reload for them.
+/// Waits until the service must take in other organisations and may reload for them.
 async fn installations_changed(in_use: &InUse, pace: &ReloadPace, clock: &Clock) {
     in_use.installations_changed().await;
     let at = pace.next(clock.now());
@@ -165,8 +165,9 @@ fn answer(request: Option<ReloadRequest>, answer: Result<Value, String>) {
     }
 }
 
-/// Takes the installed organisations into the configuration that was read, and prepares a service
-/// with it. Also returns what the reload changes. The service in use goes on meanwhile.
+/// Adds the installed organisations to the new configuration, and prepares a service with this
+/// configuration. Also returns the changes of the reload. During this time, the service in use
+/// continues.
 async fn prepare(
     (place, kept): (&ConfigPlace, Option<Config>),
     in_use: &Config,
@@ -184,7 +185,7 @@ async fn prepare(
 }
 
 /// Logs when the store stops accepting writes, and when it accepts them again. Returns only if the
-/// store is damaged, because an operator must repair a damaged store.
+/// store is damaged, because then an operator must repair the store.
 async fn damage(store: &dyn Store, clock: &Clock) -> StoreError {
     let mut last_logged = String::new();
     loop {

@@ -34,8 +34,8 @@ pub(crate) async fn copy(
     progress.end();
     let Copied { keys, deliveries, entries, holds, notes, pauses } =
         copied.with_context(|| format!("cannot copy {from} into {to}"))?;
-    // After this step, the file alone is the complete copy. Its write-ahead log is not needed any
-    // more.
+    // After this step, the file alone is the complete copy. The copy does not need its write-ahead
+    // log any more.
     target.flush().await.with_context(|| format!("the copy {to} is incomplete"))?;
     printer.line(format!(
         "copied {from} to {to}: {}, {}, {}, {}, {}, {}",
@@ -50,14 +50,15 @@ pub(crate) async fn copy(
 }
 
 /// Creates the table if it does not exist, and enables the expiry of items and point-in-time
-/// recovery. Other stores need no such step, because opening them creates the file or the schema.
+/// recovery. Other stores do not need this step, because Beadle creates the file or the schema when
+/// it opens them.
 #[cfg(feature = "aws")]
 async fn make(config: &Config, place: &StoreLocation, printer: &Printer) -> anyhow::Result<()> {
     if let StoreLocation::Table { .. } = place {
         let table = store::open_table(config, place).await?;
         table.create_table().await?;
-        // A caller who may only read and write items can still copy, so an error here is only a
-        // warning.
+        // An error here is only a warning, because the copy works even if the caller may only read
+        // and write items.
         for done in [table.expire().await, table.protect().await] {
             if let Err(error) = done {
                 printer.note(format!("{place}: {error}; change this setting where you create tables"));

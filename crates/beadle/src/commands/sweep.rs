@@ -41,7 +41,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &SweepArgs, printer: &Printe
     Box::pin(sweep(config, args, printer)).await
 }
 
-/// The arguments of the command, and the operator who approves the digests in the arguments.
+/// The arguments of the command, and the operator. The operator approves the digests in the
+/// arguments.
 struct SweepRequest<'a> {
     args: &'a SweepArgs,
     by: String,
@@ -106,8 +107,8 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     Ok(tally.code())
 }
 
-/// Sweeps the groups of the targets. Also returns the number of targets whose mappings the service
-/// holds.
+/// Sweeps the groups of the targets. Also returns the number of targets with mappings that the
+/// service holds.
 async fn groups(
     app: &App,
     directories: &Directories,
@@ -131,7 +132,7 @@ async fn groups(
     Ok((all, held))
 }
 
-/// What the sweep of one organisation or target wrote, and what it could not write.
+/// The results of the sweep of one organisation or target.
 struct Swept {
     summary: Summary,
     tally: Tally,
@@ -148,8 +149,7 @@ impl Swept {
         subjects.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// Returns the number of changes in this plan that Beadle wrote without effect or never tried
-    /// to write.
+    /// Returns how many changes of this plan Beadle wrote without effect or never tried to write.
     fn left(&self, shown: &WholePlan, tried: &BTreeSet<String>) -> usize {
         let is_written = |subject: &str, change: &Change<()>| {
             let mut own = self.reports.iter().filter(|report| report.subject == subject);
@@ -169,7 +169,8 @@ impl Swept {
     /// Adds the results of the next round.
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
-        // A repository that could not be planned has no report, so its error is counted here.
+        // If Beadle could not plan a repository, the repository has no report. So this line counts
+        // its error.
         let errors = next.summary.failed.saturating_sub(failed(&next.reports));
         self.tally.add(next.tally);
         for report in next.reports {
@@ -177,7 +178,7 @@ impl Swept {
                 continue;
             };
             for step in report.steps {
-                // A change that the guard held in both rounds counts once.
+                // If the guard held a change in both rounds, the change counts once.
                 if !own.steps.iter().any(|known| known.change == step.change) {
                     own.steps.push(step);
                 }
@@ -223,8 +224,8 @@ async fn one(
         (shown, plans) = plan(org, &planner(), &asked.args.selection, printer).await?;
     }
     limit_organisation(org, store, printer).await?;
-    // Without a store, Beadle cannot know which policy was accepted. Then `beadle plan-total`
-    // checks the sum of all shards.
+    // Without a store, Beadle cannot know which policy was accepted. In that case,
+    // `beadle plan-total` checks the sum of all shards.
     let is_gated = !asked.args.without_store;
     if is_gated && is_held(org, &shown, &asked.args.selection, (store, clock), printer).await? {
         return Ok(None);
@@ -246,7 +247,7 @@ async fn one(
         settle(clock).await;
         let (mut shown, mut plans) = plan(org, &planner(), &args.selection, printer).await?;
         shown.keep(&mut plans, &keys);
-        // A repository that was renamed since the first round is left for the next sweep.
+        // If a repository was renamed since the first round, the next sweep works on it.
         shown.unmatched.clear();
         let planned = digests(&shown);
         if ends(round, &planned, &tried) {
@@ -276,8 +277,8 @@ fn next_round(args: &SweepArgs, names: Vec<String>, tried: &BTreeSet<String>) ->
     args
 }
 
-/// Returns whether the sweep ends before it writes this plan. It ends if the plan has no new
-/// change, or after the maximum number of rounds. The changes of such a plan count for the exit
+/// Returns whether the sweep ends before it writes this plan. The sweep ends if the plan has no new
+/// change, or after the maximum number of rounds. The changes of the last plan count for the exit
 /// code.
 fn ends(round: usize, planned: &BTreeSet<String>, tried: &BTreeSet<String>) -> bool {
     round >= MOST || planned.is_subset(tried)
@@ -302,12 +303,12 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         applier.counts(&shown.of, shown.among()).await?;
     }
     // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
-    // For example, that plan has an account for a member after the run of another group has created
-    // the account.
+    // That plan can contain more. For example, the run of another group has created the account of
+    // a member in the meantime.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {
-        // Without a store, a shard cannot see what the other shards wrote. So each shard gets a
+        // Without a store, a shard cannot see the writes of the other shards. So each shard gets a
         // part of the limits.
         let (shard, limits) = (args.selection.shard, applier.limits);
         applier.limits = Limits {
@@ -349,15 +350,15 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     Ok(Swept { summary, tally, shown, reports })
 }
 
-/// Removes the digests of this plan from the digests without a change. A digest that remains at the
-/// end is misspelled, or belongs to another shard.
+/// Removes the digests of this plan from the digests without a change. If a digest remains at the
+/// end, it is misspelled or belongs to another shard.
 fn strike(unknown: &mut BTreeSet<&String>, shown: &WholePlan) {
     for digest in digests(shown) {
         unknown.remove(&digest);
     }
 }
 
-/// Approves the changes of the plan whose digests are on the command line.
+/// Approves the changes of the plan that have their digests on the command line.
 async fn approve<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     shown: &WholePlan,

@@ -12,12 +12,11 @@ pub(crate) struct Tally {
     /// The number of policies that the gate holds. Beadle wrote none of their changes.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
-    /// The number of changes that were not written because another change, on which they depend,
-    /// was skipped or held.
+    /// The number of unwritten changes that depend on a skipped or held change.
     pub(crate) waiting: usize,
     pub(crate) failed: usize,
     pub(crate) unknown: usize,
-    /// The number of changes that Beadle wrote and that the next plan still has.
+    /// The number of written changes that are still in the next plan.
     pub(crate) again: usize,
 }
 
@@ -46,14 +45,14 @@ impl Tally {
         self.code_with(0)
     }
 
-    /// Returns the exit code, counting `more` further changes that are not written.
+    /// Returns the exit code. `more` is the number of further changes that are not written.
     pub(crate) fn code_with(&self, more: usize) -> u8 {
         let left = self.held + self.held_policies + self.withheld + self.waiting + self.again + more;
         code(self.failed + self.unknown, left)
     }
 }
 
-/// Returns the exit code: 1 after an error, 2 if changes are not written, and 0 otherwise.
+/// Returns the exit code: 1 after an error, 2 if changes are not written, or 0.
 pub(crate) fn code(wrong: usize, left: usize) -> u8 {
     match (wrong, left) {
         (0, 0) => FINE,

@@ -19,10 +19,10 @@ use crate::output::printer::{Printer, Tone};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if one exists. The store remembers how each server behaved earlier.
+    /// The store, if one exists. The store remembers the earlier behaviour of each server.
     store: Option<Arc<dyn Store>>,
-    /// The name of a stopped target to which the operator wants Beadle to write again, even if the
-    /// probe made no writes.
+    /// The name of a stopped target. The operator wants Beadle to write to this target again, even
+    /// if the probe made no writes.
     release: Option<&'a str>,
     failed: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) async fn probe(
         anyhow::bail!("the configuration has no target `{name}`");
     }
     let store = match release {
-        // The store has the reason why Beadle stopped the target.
+        // The store has the reason why Beadle stopped the target, so it must exist.
         Some(_) => Some(store::open_existing(config).await?),
         None => store::open_if_there(config).await?,
     };
@@ -146,8 +146,8 @@ impl Probe<'_> {
         }
     }
 
-    /// Reports each difference between the server's present and earlier behaviour. Then it stores
-    /// the present behaviour, because the operator has now seen the differences.
+    /// Reports each difference between the server's present and earlier behaviour. Then stores the
+    /// present behaviour, because the operator has now seen the differences.
     async fn compare(&mut self, target: &GroupTarget, probed: &Probed) -> anyhow::Result<()> {
         let Some(store) = self.store.clone().filter(|_| target.file.scim.is_some()) else { return Ok(()) };
         let before = match target.seen_before(&store).await {

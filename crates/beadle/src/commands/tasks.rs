@@ -1,4 +1,4 @@
-//! `beadle tasks`: lists the background tasks of the service, or runs one.
+//! `beadle tasks`: lists the background tasks of the service, or runs one task.
 
 use anyhow::{Context as _, bail};
 use beadle_engine::{Clock, TaskRecord, TaskStatus, Time, background};

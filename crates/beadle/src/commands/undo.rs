@@ -1,4 +1,4 @@
-//! `beadle undo`: restores the values from before writes of Beadle.
+//! `beadle undo`: undoes writes of Beadle by restoring the earlier values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl UndoCommand<'_> {
         changes: &BTreeMap<Key, Vec<&Change<()>>>,
     ) -> anyhow::Result<Option<(Tally, usize)>> {
         let (undo, printer) = (&self.undo, self.printer);
-        // An undo must not pass limits that a run of the policy may not pass yet.
+        // An undo must not use raised limits before a run of the policy may use them.
         limit_organisation(org, undo.store, printer).await?;
         let planned = undo.plan(org, changes).await?;
         let shown = WholePlan {
@@ -125,7 +125,7 @@ impl UndoCommand<'_> {
         Ok(Some((tally, left)))
     }
 
-    /// Prints how to undo the undo of a key. `number` is its run in the journal.
+    /// Prints how to undo the undo of a key. `number` is the run of the undo in the journal.
     fn hint(&self, key: &Key, subject: &str, number: u64) {
         let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
         self.printer.note(format!(

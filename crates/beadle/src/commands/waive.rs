@@ -1,4 +1,4 @@
-//! `beadle waive`: exempts keys of repositories until a time. The waiver is in the store.
+//! `beadle waive`: exempts keys of repositories until a time. The command stores the waiver.
 
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
         waiver.id()
     ));
     if let Some(row) = rows.first() {
-        // The waiver is stored, so a policy that cannot be read is no failure of the command.
+        // The waiver is already stored. So if Beadle cannot read the policy, the command does not
+        // fail.
         let noted = Box::pin(note_idle_keys(&app, file, (row.name.as_str(), &waiver), printer)).await;
         if let Err(error) = noted {
             printer.note(format!("the keys were not compared with the policy: {error:#}"));
@@ -66,7 +67,7 @@ fn reason(text: &str) -> anyhow::Result<String> {
 }
 
 /// Prints a note if the policy does not declare some of the exempt keys for a repository. The
-/// operator may have written the name of an entry wrong.
+/// operator may have misspelled the name of an entry.
 async fn note_idle_keys(
     app: &App,
     file: &Arc<OrgConfig>,

@@ -81,12 +81,12 @@ pub(crate) fn rules(org: &OrgFile) -> Vec<DispatchRule> {
     rules.collect()
 }
 
-/// Returns the Okta statuses of the people whose access Beadle must remove.
+/// Returns the Okta statuses that make Beadle remove the access of a person.
 pub(crate) fn leaving(okta: &OktaFile) -> Vec<Status> {
     okta.leaving.iter().cloned().map(Status::from).collect()
 }
 
-/// Returns the Okta statuses of the people for whom Beadle may create accounts.
+/// Returns the Okta statuses that allow Beadle to create an account for a person.
 pub(crate) fn provisioned(okta: &OktaFile) -> Vec<Status> {
     let stay = okta.provisioned.iter().filter(|status| !okta.leaving.contains(status));
     stay.cloned().map(Status::from).collect()
@@ -107,8 +107,8 @@ pub(crate) fn dialect(scim: &ScimFile) -> Option<Dialect> {
     })
 }
 
-/// An entry of `[target.attributes]` that is invalid: the table and the key of the entry, and what
-/// the entry must be.
+/// An invalid entry of `[target.attributes]`: the table and the key of the entry, and what the
+/// entry must be.
 pub(super) struct InvalidAttribute {
     pub(super) is_custom: bool,
     pub(super) key: String,
@@ -147,14 +147,13 @@ pub(super) fn checked_attributes(
     }
 }
 
-/// Returns the mapped attributes of a SCIM server's accounts. If an entry is invalid, returns none.
-/// In that case the check of the file has already failed.
+/// Returns the mapped attributes of a SCIM server's accounts. If an entry is invalid, returns no
+/// attributes. In that case the check of the file has already failed.
 pub(crate) fn attributes(file: &AttributesFile) -> Attributes {
     checked_attributes(file).map(|(_, attributes)| attributes).unwrap_or_default()
 }
 
-/// Returns the ways in which Beadle finds a person's account at GitHub, the most reliable way
-/// first.
+/// Returns the ways to find a person's account at GitHub, the most reliable way first.
 pub(crate) fn found_by(teams: &TeamsFile) -> Vec<Match> {
     teams.found_by.iter().copied().map(Choice::domain).collect()
 }

@@ -87,8 +87,8 @@ impl Config {
         self.file.groups_from.iter().map(|path| self.base.join(path)).collect()
     }
 
-    /// Returns all mappings: those of `beadle.toml`, and those of the files of `groups_from`, whose
-    /// texts are in `further`.
+    /// Returns all mappings of `beadle.toml` and of the files of `groups_from`. `further` has the
+    /// texts of these files.
     pub(crate) fn mappings_of(&self, further: &[(PathBuf, String)]) -> anyhow::Result<Mappings> {
         let mut all = self.own.clone();
         for (path, text) in further {
@@ -139,7 +139,7 @@ impl Config {
         senders.chain(self.file.notify_references()).collect()
     }
 
-    /// Reads those secrets from AWS that Beadle has not read yet. All reads run at the same time.
+    /// Reads the missing secrets from AWS. All reads run at the same time.
     pub(crate) async fn fetch_secrets(&self) {
         self.secrets.fetch(&self.references()).await;
     }
@@ -204,13 +204,13 @@ impl Config {
         self
     }
 
-    /// Returns whether the store is a table at AWS. Then the worker is a function, or AWS names the
-    /// caller of a command.
+    /// Returns whether the store is a table at AWS. In that case the worker is a Lambda function,
+    /// or AWS names the caller of a command.
     pub(crate) fn is_at_aws(&self) -> bool {
         matches!(self.place, StoreLocation::Table { .. })
     }
 
-    /// Returns the path of the file that contains the store, or `None` if the store is no file.
+    /// Returns the path of the file that contains the store, or `None` if the store is not a file.
     pub(crate) fn database(&self) -> Option<PathBuf> {
         match &self.place {
             StoreLocation::File(path) => Some(self.base.join(path)),
@@ -219,8 +219,8 @@ impl Config {
     }
 }
 
-/// Reads the file of `users_from`. It maps a login, an address or an id at the directory to a login
-/// at GitHub.
+/// Reads the file of `users_from`. The file maps a login, an address or an id at the directory to a
+/// login at GitHub.
 pub(crate) fn users(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = read_text(path).with_context(|| format!("cannot read {} (users_from)", path.display()))?;
     Ok(Source::new(path, text).parse()?)

@@ -13,8 +13,9 @@ use super::mappings::mappings_alone;
 use super::{Config, OrgConfig, waiver_check};
 
 impl Config {
-    /// Returns the mappings of an organisation's policy. They must not be in `beadle.toml` or in a
-    /// file of `groups_from` too, and the policy must waive no key of `never_waive`.
+    /// Returns the mappings of an organisation's policy. `beadle.toml` and the files of
+    /// `groups_from` must not contain the same mappings. The policy must not waive a key of
+    /// `never_waive`.
     pub(crate) fn mappings_of_policy(
         &self,
         org: &OrgConfig,
@@ -40,8 +41,8 @@ impl Config {
             }
         }
         for mapping in &mut found {
-            // The policy of an organisation in mode `observe` does not pass the gate, so it must
-            // not write.
+            // The policy of an organisation in mode `observe` does not pass the gate, so its
+            // mappings must not write.
             mapping.mode = mapping.mode.min(org.mode);
         }
         Ok(found)
@@ -62,9 +63,9 @@ impl Config {
     }
 }
 
-/// Returns whether two mappings of different files cannot both be in force: they select groups with
-/// the same patterns, or they belong to one union. While Beadle knows only one of the files, a
-/// union of both would lose members.
+/// Returns whether two mappings of different files exclude each other. Two mappings exclude each
+/// other if they select groups with the same patterns, or if they belong to one union. A union of
+/// two files would lose members while Beadle knows only one of the files.
 fn overlaps(one: &Mapping, other: &Mapping) -> bool {
     let patterns = |mapping: &Mapping| {
         let mut texts: Vec<String> = mapping.include.iter().map(ToString::to_string).collect();

@@ -6,8 +6,9 @@ use beadle_config::StoreLocation;
 
 use super::Config;
 
-/// The keys that the service reads only when its process starts: the listeners are open, the store
-/// is in use, and a process has one export of traces. The name of a table means all of its keys.
+/// The keys that the service reads only when its process starts. After the start, the listeners are
+/// open, the store is in use, and the export of traces runs. The name of a table means all of its
+/// keys.
 const RESTART: &[&str] = &["server.listen", "server.operator", "store", "traces", "worker.lease"];
 
 /// Returns whether a new value of this key needs a restart of the service.
@@ -17,7 +18,7 @@ pub(crate) fn needs_restart(key: &str) -> bool {
         .any(|fixed| key.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-/// The place from which a process reads its configuration.
+/// The place of a process's configuration.
 pub(crate) struct ConfigPlace {
     /// The path of the configuration file.
     pub(crate) file: PathBuf,
@@ -35,8 +36,8 @@ impl ConfigPlace {
 }
 
 impl Config {
-    /// Takes over the values that need a restart from the configuration in use. Returns the keys
-    /// that changed, and the keys among them that need a restart.
+    /// Takes over the values that need a restart from the configuration in use. Returns all changed
+    /// keys, and the changed keys that need a restart.
     pub(crate) fn follow(&mut self, in_use: &Self) -> (Vec<String>, Vec<String>) {
         let keys: std::collections::BTreeSet<&String> =
             in_use.values.keys().chain(self.values.keys()).collect();

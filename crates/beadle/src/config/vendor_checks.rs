@@ -14,7 +14,7 @@ use super::domain::{InvalidAttribute, checked_attributes, rules};
 use super::mail::address;
 use crate::notify::template::{FIELDS, Templates};
 
-/// Checks those rules of the configuration file that need the crate of a vendor or a feature.
+/// Checks the rules of the configuration file that need the crate of a vendor or a feature.
 pub(super) fn check(file: &File) -> Result<(), Invalid> {
     if file.traces.is_some() && cfg!(not(feature = "otel")) {
         let what = "`traces` needs a Beadle built with `--features otel`";

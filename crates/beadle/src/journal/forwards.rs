@@ -1,4 +1,4 @@
-//! Joins the entries of the journal that belong together, in the order in which they arrive.
+//! Joins the entries of the journal that belong together, from the oldest to the newest.
 
 use std::mem::take;
 
@@ -6,10 +6,10 @@ use beadle_engine::{Detail, Entry, EntryKind, Time};
 
 use super::story::Story;
 
-/// Collects the entries of writes until their run has ended.
+/// Collects the entries of each write until the run of the write has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Forwards {
-    /// The writes whose run has not ended.
+    /// The writes of runs that have not ended.
     open: Vec<Story>,
 }
 
@@ -45,8 +45,8 @@ impl Forwards {
         ended
     }
 
-    /// Returns the writes that began before a time and whose run has no end in the journal, for
-    /// example because its process was killed.
+    /// Returns the writes that began before `time` in a run without an end in the journal. For
+    /// example, the process of the run was killed.
     pub(crate) fn older_than(&mut self, time: Time) -> Vec<Story> {
         let (old, open) = take(&mut self.open).into_iter().partition(|story| story.entry.at < time);
         self.open = open;

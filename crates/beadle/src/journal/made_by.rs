@@ -1,5 +1,5 @@
-//! Finds who made the state that Beadle changed back, as far as webhooks and the directory report
-//! it.
+//! Finds who made the state that Beadle changed back, if webhooks or the directory report the
+//! person.
 
 use beadle_engine::Key;
 use beadle_engine::journal::Cause;
@@ -10,8 +10,8 @@ use super::story::Story;
 /// The maximum number of causes that a text names.
 const SHOWN: usize = 3;
 
-/// Returns the causes that can have made the state of an aspect. A webhook about a repository
-/// counts only if its event reports changes of the aspect.
+/// Returns the causes that can be responsible for the state of an aspect. A webhook about a
+/// repository counts only if its event reports changes of the aspect.
 pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
     let Some(change) = story.change() else { return Vec::new() };
     let kind = story.entry.key.parse::<Key>().ok().map(|key| key.kind().to_owned());
@@ -31,8 +31,8 @@ pub(crate) fn makers(story: &Story) -> Vec<&Cause> {
 }
 
 /// Returns who made the state that Beadle changed, such as `made by ann (team.edited)`. If no
-/// webhook names a person, returns the webhooks after which Beadle looked at the key. For the write
-/// of an undo, returns the name of the undo.
+/// webhook names a person, returns the webhooks that made Beadle look at the key. For the write of
+/// an undo, returns the name of the undo.
 pub(crate) fn text(story: &Story) -> Option<String> {
     if let Some(undo) = story.undo() {
         return Some(undo.to_owned());

@@ -13,23 +13,24 @@ use super::story::Story;
 /// The maximum time between a write and the entry about the end of its run. If a run was killed, the
 /// next entry about a run belongs to another run, with other causes.
 const RUN: Duration = Duration::from_secs(600);
-/// The number of later entries of a key in which the result of a write is looked for.
+/// How many later entries of a key Beadle searches for the result of a write.
 const LATER: u32 = 200;
 
 /// Reads the journal backwards and joins each write with its result and its causes.
 pub(crate) struct Stories {
     store: Arc<dyn Store>,
     entries: Backwards,
-    /// True if the entries are intents only, so that the rest of each story must be looked up.
+    /// True if the entries are intents only. Then each story must look up its result and its
+    /// causes.
     has_intents_only: bool,
-    /// The results whose intents are further back.
+    /// The results that have no intent yet, because the intent is further back.
     results: HashMap<u64, Detail>,
     /// The next run of each key, as seen from the entries that are further back.
     runs: HashMap<String, Entry>,
 }
 
 impl Stories {
-    /// Creates a reader of the stories whose entries meet the conditions of `history`. Without
+    /// Creates a reader of stories with entries that meet the conditions of `history`. Without
     /// keys, it reads the stories of all keys.
     pub(crate) fn new(store: &Arc<dyn Store>, keys: &[Key], history: &History) -> Self {
         Self {
@@ -124,7 +125,7 @@ mod tests {
         })
     }
 
-    /// Two keys, whose runs overlap, and a write without a result.
+    /// Returns a store with two keys and a write without a result. The runs of the keys overlap.
     async fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
         let path = folder.path().join("beadle.db");
         let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();

@@ -7,7 +7,7 @@ use beadle_engine::{Change, Detail, Entry};
 /// A write with its result and its causes, or another event of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Story {
-    /// For a write, the intent. Otherwise, the only entry of the event.
+    /// The intent of a write, or the only entry of another event.
     pub(crate) entry: Entry,
     /// The result of the write; `None` if the write has no result yet.
     pub(crate) result: Option<Detail>,
@@ -29,7 +29,7 @@ pub(crate) enum WriteEnd<'a> {
 }
 
 impl Story {
-    /// Creates the story of an entry about which nothing else is known yet.
+    /// Creates the story of a single entry. The result and the causes are not known yet.
     pub(crate) fn of(entry: Entry) -> Self {
         let causes = match &entry.detail {
             Detail::Run(run) => run.after.clone().unwrap_or_default(),
@@ -54,7 +54,7 @@ impl Story {
         }
     }
 
-    /// Returns what became of the write.
+    /// Returns the end of the write.
     pub(crate) fn end(&self) -> WriteEnd<'_> {
         match &self.result {
             None => WriteEnd::Open,
@@ -76,7 +76,8 @@ impl Story {
         }
     }
 
-    /// Returns whether a person or program had a part in the event. Upper and lower case are equal.
+    /// Returns whether a person or program had a part in the event. Upper and lower case do not
+    /// matter.
     pub(crate) fn is_about(&self, who: &str) -> bool {
         let is = |name: &str| is_named(name, who);
         let of_causes = self.causes.iter().filter_map(|cause| cause.by.as_deref());
@@ -91,8 +92,9 @@ impl Story {
     }
 }
 
-/// Returns whether a name of the journal is the name of a person. The name of a decision with `--as`
-/// is both that of the person and that of the system user, such as `mona (system user beadle)`.
+/// Returns whether a name of the journal is the name of a person. A decision with `--as` has the
+/// name of the person together with the name of the system user, such as
+/// `mona (system user beadle)`.
 fn is_named(name: &str, who: &str) -> bool {
     let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" (system user "));
     let is = |name: &str| name.eq_ignore_ascii_case(who);

@@ -1,5 +1,5 @@
-//! Adds the id of the current trace to each line of the log, so that an operator finds the trace of a
-//! line and the lines of a trace.
+//! Adds the id of the current trace to each line of the log. With this id, an operator finds the
+//! trace of a line and the lines of a trace.
 
 use std::fmt;
 

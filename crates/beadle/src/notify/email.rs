@@ -48,7 +48,7 @@ fn seconds(at: Time) -> u64 {
     u64::try_from(at.seconds()).unwrap_or(0).min(LAST)
 }
 
-/// Returns the title of the first topic, and the number of the others.
+/// Returns the title of the first topic, and the number of the other topics.
 fn subject(texts: &[Text]) -> String {
     let first = texts.first().map_or("", |text| text.title.as_str());
     let text = match texts.len() {
@@ -59,8 +59,8 @@ fn subject(texts: &[Text]) -> String {
     header(&text)
 }
 
-/// Returns a text as the value of a header: one line, without control characters. A program that
-/// shows the header would decode `=?`.
+/// Returns a text as the value of a header: one line, without control characters. The value does
+/// not contain `=?`, because a mail program would decode it.
 fn header(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cut(&line.replace("=?", "= ?"), SUBJECT)
@@ -82,7 +82,8 @@ fn plain(texts: &[Text]) -> String {
 fn html(texts: &[Text]) -> String {
     let mut all = String::from("<!DOCTYPE html>\n<html lang=\"en\"><body>\n");
     for text in texts {
-        // The lines of a template are one paragraph, because their form belongs to the template.
+        // The lines of a template are one paragraph, because the template decides about its line
+        // breaks.
         let (open, close, before, after) = if text.body.is_some() {
             ("<p>", "</p>", "", "<br>")
         } else {
@@ -98,7 +99,7 @@ fn html(texts: &[Text]) -> String {
     all
 }
 
-/// Returns a text in which no character has a meaning in HTML.
+/// Encodes a text for HTML, so that no character has a meaning there.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for c in text.chars() {

@@ -14,7 +14,7 @@ use crate::app::application::App;
 use crate::output::markdown::{Page, Piece};
 
 /// Brings the issues of all topics of a message up to date. A second try finds the issues of the
-/// first one by their markers, so it opens no issue twice.
+/// first try by their markers, so Beadle opens no issue twice.
 pub(super) async fn send(
     app: &App,
     channel: &str,
@@ -38,7 +38,7 @@ pub(super) async fn send(
         let body = format!("{marker}\n{}", content(item, text, outgoing.at));
         let done = match (issue, item.state) {
             (None, State::Recovered) => Ok(()),
-            // An earlier try wrote it. A message with many topics comes to its end in several tries.
+            // An earlier try wrote this issue. A message with many topics can need several tries.
             (Some(issue), State::Opened | State::Updated) if issue.body == body => Ok(()),
             (Some(issue), State::Recovered) => writer.close(issue.number, &body).await,
             (Some(issue), _) => writer.update(issue.number, &text.title, &body).await,
@@ -57,7 +57,7 @@ fn open(app: &App, place: &NotifyIssuesFile) -> anyhow::Result<(Reader, IssueWri
     Ok((reader, writer, id))
 }
 
-/// Returns the first line of an issue, by which Beadle finds the issue of a topic.
+/// Returns the first line of an issue. Beadle finds the issue of a topic by this line.
 fn marker(channel: &str, item: &Item) -> String {
     let topic = &item.topic;
     let hash = Sha256::digest(format!("{channel}\0{}\0{}\0{}", topic.kind, topic.instance, topic.aspect));

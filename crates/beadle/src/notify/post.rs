@@ -8,20 +8,20 @@ use reqwest::{StatusCode, Url};
 /// The maximum duration of one request.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The reason why a channel did not get a message. The text has at most the name of the host of the
-/// address, because the rest of the address can be a secret.
+/// The reason why a channel did not get a message. The text contains no part of the address except
+/// the name of the host, because the rest can be a secret.
 #[derive(Debug)]
 pub(crate) struct SendFailure {
     /// The cause, and the advice for a person.
     pub(crate) text: String,
-    /// The wait that the receiver asks for.
+    /// How long the receiver asks Beadle to wait.
     pub(crate) retry_after: Option<Duration>,
     /// True if the receiver refuses the content of the message.
     pub(crate) refuses_content: bool,
 }
 
 impl SendFailure {
-    /// Creates a failure whose receiver named no time for the next try.
+    /// Creates a failure without a time for the next try.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), retry_after: None, refuses_content: false }
     }
@@ -33,8 +33,8 @@ pub(crate) struct Post {
     pub(crate) body: String,
 }
 
-/// Returns the client for all channels. It follows no redirect, so that no message goes to another
-/// address than the configured one.
+/// Returns the client for all channels. The client follows no redirect, so a message goes only to
+/// the configured address.
 pub(crate) fn client() -> Result<reqwest::Client, SendFailure> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -71,8 +71,8 @@ pub(crate) async fn send(
     })
 }
 
-/// Returns whether the receiver refuses the content of the message. It may then accept a message
-/// with other content.
+/// Returns whether the receiver refuses the content of the message. In that case, the receiver may
+/// accept a message with other content.
 fn refuses_content(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 413 | 422)
 }
@@ -97,8 +97,8 @@ fn refusal(status: StatusCode) -> String {
     format!("the receiver answered {status}{hint}")
 }
 
-/// Returns the message of an error together with its causes, because the message of reqwest names
-/// no cause.
+/// Returns the message of an error and of all its causes, because reqwest's own message names no
+/// cause.
 fn causes(error: reqwest::Error) -> String {
     format!("{:#}", anyhow::Error::from(error))
 }

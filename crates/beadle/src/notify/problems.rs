@@ -16,22 +16,24 @@ use crate::app::service::Service;
 use crate::app::service::last_sweep::LastSweep;
 use crate::notify::troubles::Place;
 
-/// The time for which a background task must fail before its failure counts as a problem. A vendor
-/// that is unavailable for a moment needs no person.
+/// How long a background task must fail before Beadle reports a problem. If a vendor is unavailable
+/// only for a moment, no person must act.
 const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
-/// The numbers of days before the end of a credential at which it becomes a new problem.
+/// The numbers of remaining days of a credential. When the credential reaches one of these numbers,
+/// there is a new problem.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
-/// The number of keys that can become parked between their count and their list.
+/// How many more keys Beadle lists than it counted, because keys can become parked in between.
 const JUST_PARKED: u32 = 100;
-/// The maximum number of keys whose names one call looks up.
+/// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
-/// The number of entries of the journal in which Beadle looks for the name of a key.
+/// How many entries of the journal Beadle searches for the name of a key.
 const NEWEST: u32 = 20;
 /// The maximum number of names to remember.
 const KNOWN: usize = 10_000;
-/// The name of the background task that reads the mappings. Its problems belong to no instance.
+/// The name of the background task that reads the mappings. The problems of this task belong to no
+/// instance.
 const MAPPINGS: &str = "mappings";
 
 /// The names of parked keys.
@@ -72,8 +74,8 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// Returns the instances whose problems count. The store can still have problems of an instance
-/// that is no longer in the configuration.
+/// Returns the instances of the configuration. Beadle reports only their problems. The store can
+/// still have problems of an instance that is no longer in the configuration.
 pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let file = &service.config().file;
     let orgs = file.org.iter().map(|org| org.name.as_str());
@@ -94,8 +96,9 @@ fn problem(topic: Topic, id: &str, subject: &str, what: impl Into<String>, why: 
     }
 }
 
-/// Returns the problems of a group of held changes. Their texts have the names of things and no
-/// values, because a value can be confidential. The title of the group has values.
+/// Returns the problems of a group of held changes. The texts have names but no values, because a
+/// value can be confidential. So the texts do not contain the title of the group, because the title
+/// has values.
 fn held(group: &HoldGroup) -> Vec<Problem> {
     let why = match &group.asked {
         Some(asked) => format!("{}; {asked} at {} asks for it", group.why(), group.generation),
@@ -119,17 +122,17 @@ fn held(group: &HoldGroup) -> Vec<Problem> {
 }
 
 /// Returns the problem of a held policy. If the plan of the policy changes while the gate holds the
-/// policy, it stays the same problem.
+/// policy, the problem stays the same.
 fn held_policy(held: &HeldGeneration) -> Problem {
     let topic = Topic::new(ProblemKind::PolicyHeld, &held.organisation);
     problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
 }
 
-/// Returns the problems of the parked keys, which were `count` a moment ago.
+/// Returns the problems of the parked keys. `count` was their number a moment ago.
 async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Problem>, StoreError> {
     let mut found = Vec::new();
     let mut looked_up = 0;
-    // Parked rows come first, so the other rows of a long queue are not read.
+    // Parked rows come first, so Beadle does not read the other rows of a long queue.
     let limit = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(JUST_PARKED);
     for row in store.rows(limit).await? {
         let Some(parked) = &row.parked else { continue };
@@ -162,7 +165,7 @@ async fn name(store: &dyn Store, key: &Key) -> Result<String, StoreError> {
     Ok(named.unwrap_or_else(|| key.to_string()))
 }
 
-/// Returns the problems of policies and sweeps whose background task fails.
+/// Returns the problems of failing background tasks for policies and sweeps.
 async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreError> {
     let mut found = Vec::new();
     for (name, record) in stored_records(store).await? {
@@ -170,8 +173,8 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
         // A time in the future was stored while the clock was ahead.
         let is_long = since > now || now.since(since) >= FAILING;
         let Some(topic) = of_task(&name).filter(|_| is_long) else { continue };
-        // The text of a failure can change with each run: a vendor that is unavailable fails in
-        // several ways. So the text does not identify the problem.
+        // The text of a failure can change with each run, because an unavailable vendor causes
+        // different errors. So the text does not identify the problem.
         found.push(problem(topic, &name, &name, failure.replace('\n', "; "), ""));
     }
     Ok(found)
@@ -192,7 +195,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     let orgs = service.orgs.iter().map(|org| (&org.file.name, org.file.schedule()));
     let oktas = service.directories.okta.iter().map(|(file, _)| (&file.name, file.schedule()));
     let mut found = Vec::new();
-    // A list has no closures. A future cannot keep closures while it waits for the store.
+    // The list is necessary: an iterator with closures cannot stay in the future while it waits for
+    // the store.
     for (name, schedule) in orgs.chain(oktas).collect::<Vec<_>>() {
         let Some(last) = LastSweep::note(name).get(service.store.as_ref()).await? else { continue };
         let Some(due) = schedule.next(last.at).filter(|due| *due + LATE <= now) else { continue };
@@ -202,8 +206,8 @@ async fn overdue(service: &Service, now: Time) -> Result<Vec<Problem>, StoreErro
     Ok(found)
 }
 
-/// Returns the problem of a credential that ends in this number of days. It is a new problem each
-/// time that it reaches one of [`DAYS`].
+/// Returns the problem of a credential that ends in this number of days. Each number of [`DAYS`]
+/// makes a new problem.
 fn ending(target: &str, days: i64) -> Option<Problem> {
     let reached = DAYS.into_iter().find(|reached| days <= *reached)?;
     let what = match days {

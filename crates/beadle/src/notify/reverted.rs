@@ -11,11 +11,12 @@ use crate::journal::forwards::Forwards;
 use crate::journal::made_by::makers;
 use crate::journal::story::{Story, WriteEnd};
 
-/// The maximum number of entries of the journal that one run can have here.
+/// The maximum number of journal entries of one run that Beadle reads here.
 const ENTRIES: u32 = 500;
 /// The maximum number of people that a text names.
 const PEOPLE: usize = 3;
-/// The event about a new repository. It has no earlier state that Beadle could change back.
+/// The event about a new repository. A new repository has no earlier state that Beadle could
+/// restore.
 const CREATED: &str = "repository.created";
 
 /// A change of a person that Beadle changed back.
@@ -30,8 +31,9 @@ pub(super) struct RevertedPart {
     pub(super) at: Time,
 }
 
-/// Returns what a run changed back. `end` is the last entry of the run. Groups are left out: there,
-/// a person in the directory causes a change and does not make one that Beadle changes back.
+/// Returns what a run changed back. `end` is the last entry of the run. Groups are left out. A
+/// change in the directory makes Beadle write a change of the group. Beadle does not change back
+/// the change in the directory.
 pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<RevertedPart>, StoreError> {
     let Detail::Run(run) = &end.detail else { return Ok(Vec::new()) };
     let is_named = run.after.iter().flatten().any(|cause| cause.by.is_some());
@@ -52,7 +54,8 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     Ok(stories.iter().filter_map(reverted).collect())
 }
 
-/// Returns what a write changed back; `None` if it changed back nothing of a known person.
+/// Returns what a write changed back; `None` if the write changed back nothing that a known person
+/// did.
 fn reverted(story: &Story) -> Option<RevertedPart> {
     let Detail::Change(IntendedChange { change, generation }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {
@@ -69,8 +72,8 @@ fn reverted(story: &Story) -> Option<RevertedPart> {
     let asked = its().chain(&change.fields).find_map(|field| field.asked.as_ref());
     Some(RevertedPart {
         aspect: change.aspect.clone(),
-        // Another person or the policy can have made this difference at the same time, so the text
-        // does not say that these people made it.
+        // Another person or the policy can have caused the difference at the same time. So the text
+        // does not say that these people caused it.
         what: format!("{risk} {what}, after a change by {by}"),
         why: asked.map_or_else(String::new, |asked| format!("{asked} at {generation} asks for it")),
         at: story.entry.at,
@@ -132,7 +135,7 @@ mod tests {
         entry(EntryKind::Run, key, None, Detail::Run(counts))
     }
 
-    /// Returns what the second of two equal runs changed back.
+    /// Returns what the second of two equal runs changed back, for a test.
     async fn found(
         key: &str,
         generation: &str,

@@ -10,8 +10,8 @@ use super::text::{Text, cut};
 /// The maximum size of the text of a section. Slack allows 3,000 characters.
 const SECTION: usize = 2900;
 
-/// Returns a message with one section for each topic. The sections are plain text, in which Slack
-/// interprets no formatting, no mention and no emoji.
+/// Returns a message with one section for each topic. The sections are plain text: Slack interprets
+/// no formatting, no mention and no emoji in them.
 pub(super) fn message(texts: &[Text]) -> Post {
     let section = |text: &Text| {
         let text = format!("{}\n{}", text.title, text.below().join("\n"));
@@ -21,7 +21,7 @@ pub(super) fn message(texts: &[Text]) -> Post {
         })
     };
     let sections: Vec<_> = texts.iter().map(section).collect();
-    // Slack shows this text in notifications, and interprets these three characters in it.
+    // Slack shows this text in notifications, and interprets three characters in the text.
     let titles: Vec<&str> = texts.iter().map(|text| text.title.as_str()).collect();
     let text = titles.join("; ").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let body = json!({ "text": text, "blocks": sections });

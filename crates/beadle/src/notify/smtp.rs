@@ -22,9 +22,10 @@ use crate::output::escape;
 
 /// The maximum duration of the connection.
 const CONNECTING: Duration = Duration::from_secs(15);
-/// The maximum wait for the end of the conversation. The server has the message by then.
+/// The maximum wait for the end of the conversation. At that point the server already has the
+/// message.
 const LEAVING: Duration = Duration::from_secs(2);
-/// The only code with which a server accepts the command DATA.
+/// The only code that accepts the command DATA.
 const GO_ON: u16 = 354;
 /// The maximum length of an error of the server, in characters.
 const ERROR: usize = 300;
@@ -53,13 +54,13 @@ pub(super) async fn send(
     let message = message(outgoing, texts, &from, &to)?;
     let mut connection = connect(channel).await?;
     let sent = transmit(&mut connection, sign_in, &message, &from, &to).await;
-    // The answer to the last command changes nothing.
+    // The message is already sent, so the answer to the last command does not matter.
     let _ = tokio::time::timeout(LEAVING, connection.abort()).await;
     sent
 }
 
-/// Connects to the server. The connection is encrypted, unless the configuration of the channel
-/// turns the encryption off. The configuration may do this only for a server on this machine.
+/// Connects to the server. The connection is encrypted. The configuration of the channel can turn
+/// the encryption off, but only for a server on this machine.
 async fn connect(channel: &NotifyEmailFile) -> Result<AsyncSmtpConnection, SendFailure> {
     let server = channel.server.as_str();
     let failed = |error: Error| failure("cannot connect to the server", &error);
@@ -105,7 +106,7 @@ async fn transmit(
     for one in to {
         if let Err(error) = connection.command(Rcpt::new(one.clone(), Vec::new())).await {
             let why = failure(&format!("the server refuses the recipient {one}"), &error);
-            // A recipient without a mailbox must not keep the message from all others for ever.
+            // If one recipient has no mailbox, the other recipients must still get the message.
             if !error.is_permanent() || refused.len() + 1 == to.len() {
                 return Err(why);
             }
@@ -114,8 +115,9 @@ async fn transmit(
     }
     let ready = connection.command(Data).await;
     let ready = ready.map_err(|error| failure("the server refuses the message", &error))?;
-    // Somebody in the network can add an answer before TLS begins. Each later command would then
-    // get the answer of the command before it, and a refused message would seem to be accepted.
+    // An attacker in the network can add an answer before TLS begins. Each later command would then
+    // get the answer to the command before. Beadle would take a refused message for an accepted
+    // one.
     if !ready.has_code(GO_ON) {
         let why = format!("the server answers DATA with {}, expected {GO_ON}", ready.code());
         return Err(SendFailure::new(why));
@@ -135,8 +137,8 @@ async fn transmit(
     }
 }
 
-/// Returns the failure of the sign-in. It has no text of the server, which could repeat what Beadle
-/// sent.
+/// Returns the failure of the sign-in. The failure has no text of the server, because the server
+/// could repeat the password in its text.
 fn refused_sign_in(error: &Error) -> SendFailure {
     SendFailure::new(match error.status() {
         Some(code) => format!("the server refuses the sign-in with {code}: check `user` and `password`"),

@@ -15,8 +15,8 @@ const BLOCK: usize = 100;
 /// The maximum size of one line.
 const LINE: usize = 900;
 
-/// Returns a message with the topics one below the other. Each text is a text run, in which Teams
-/// interprets no Markdown.
+/// Returns a message with the topics one below the other. Each text is a text run. Teams interprets
+/// no Markdown in a text run.
 pub(super) fn message(all: &[Text]) -> Post {
     let (mut blocks, mut used, mut shown) = (Vec::new(), 0, 0);
     for text in all {
@@ -47,7 +47,7 @@ pub(super) fn message(all: &[Text]) -> Post {
     Post { headers: Vec::new(), body: body.to_string() }
 }
 
-/// Returns the title of a topic, and then its lines. A run of Teams must have a text.
+/// Returns the title and the lines of a topic. A run of Teams must have a text.
 fn texts(text: &Text) -> Vec<String> {
     let lines = text.below().into_iter().filter(|line| !line.trim().is_empty());
     [text.title.clone()].into_iter().chain(lines).map(|text| cut(&text, LINE)).collect()

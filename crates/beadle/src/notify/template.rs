@@ -1,4 +1,5 @@
-//! The templates of a channel: the title and the body of each topic, in place of Beadle's own texts.
+//! The templates of a channel: the title and the body of each topic. The templates replace Beadle's
+//! own texts.
 
 use std::fmt::Write as _;
 
@@ -19,12 +20,12 @@ pub(crate) const FIELDS: &str = "`kind`, `instance`, `aspect`, `state`, `count`,
                                  `advice`, `problems` and `more`";
 /// The maximum size of a title in bytes.
 const TITLE: usize = 250;
-/// The maximum size of a body in bytes, and its maximum number of lines. A card of Teams has room
-/// for such a topic.
+/// The maximum size of a body in bytes, and its maximum number of lines. A topic of this size fits
+/// into a card of Teams.
 const BODY: usize = 6_000;
 const LINES: usize = 50;
 
-/// The place of a text, which decides how the values in it are encoded.
+/// The place of a text. The place decides how Beadle encodes the values in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Plain text. The channel encodes the whole text for its own place.
@@ -113,15 +114,15 @@ fn samples(kind: ProblemKind) -> Vec<Item> {
     opened.into_iter().chain(ended).collect()
 }
 
-/// Renders a template. `name` is its key, which an error names together with the line in the
-/// template.
+/// Renders a template. `name` is the key of the template. An error names this key and the line in
+/// the template.
 fn render(name: &str, template: &str, place: Place, item: &Item) -> Result<String, String> {
     let rendered = engine(place).render_named_str(name, template, values(item));
     rendered.map_err(|error| wrong(&format!("`{name}`"), &error))
 }
 
 /// Returns the environment for templates at a place. Each value goes through the encoder of the
-/// place. A template that names a value that does not exist is invalid.
+/// place. If a template names an unknown value, the template is invalid.
 fn engine(place: Place) -> Environment<'static> {
     let mut engine = environment(UndefinedBehavior::Strict);
     // A line that has only a block, such as the beginning of a loop, leaves no empty line.
@@ -165,9 +166,9 @@ fn values(item: &Item) -> Value {
     })))
 }
 
-/// Returns a value as code of GitHub's Markdown, in which GitHub interprets nothing. The template
-/// decides what is next to the value, even another value, so a fence of backticks would not be safe:
-/// this function encodes each character that could have a meaning.
+/// Returns a value as code in GitHub's Markdown. GitHub interprets nothing in code. The template
+/// decides what comes before and after the value, so a fence of backticks would not be safe. This
+/// function encodes each character that could have a meaning.
 fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();

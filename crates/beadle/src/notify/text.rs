@@ -7,11 +7,11 @@ use crate::output::escape;
 
 /// The texts of one topic of a message.
 pub(crate) struct Text {
-    /// The heading, which is one line.
+    /// The heading, in one line.
     pub(super) title: String,
     /// The lines of Beadle's own text.
     pub(super) lines: Vec<String>,
-    /// The text of a template, in place of the lines.
+    /// The text of a template that replaces the lines.
     pub(super) body: Option<String>,
     /// The reason why templates failed.
     pub(super) failures: Vec<String>,
@@ -33,7 +33,7 @@ impl Text {
     }
 }
 
-/// Returns the heading of a topic. It has no value from outside the configuration and the program.
+/// Returns the heading of a topic. All its values come from the configuration or the program.
 fn title(item: &Item) -> String {
     let Item { topic, state, new, .. } = item;
     let instance = escape::escaped(&topic.instance);
@@ -155,7 +155,8 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Returns a message about held changes, with names that try to leave their place.
+    /// Returns a message about held changes. The names in the message contain markup that must have
+    /// no effect.
     pub(in super::super) fn hostile() -> Outgoing {
         let problem = |n: u32| Problem {
             topic: Topic::new(ProblemKind::Held, "acme").of_aspect("teams"),

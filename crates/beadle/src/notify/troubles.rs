@@ -1,6 +1,6 @@
 //! Follows the journal, and remembers the unknown parts, the contested changes and the reverted
-//! changes of each key. The states of the keys and the holds show only the present, but a problem
-//! must last for some time before Beadle reports it.
+//! changes of each key. Beadle reports a problem only after some time. The states of the keys and
+//! the holds do not show this time, because they show only the present.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,28 +16,28 @@ use super::reverted::{RevertedPart, reverted_by};
 #[cfg(test)]
 mod reverted_tests;
 
-/// The time for which a part must be unknown before it counts as a problem.
+/// How long a part must be unknown before Beadle reports a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// The time for which a change counts as contested after the journal reported it. While a change
+/// How long a change is a problem after the journal reported it as contested. While the change
 /// stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// How long a change of a person counts as reverted after Beadle changed it back.
+/// How long Beadle reports a change of a person after it changed the change back.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes of one key that are remembered.
 const REMEMBERED: usize = 20;
-/// How far back Beadle reads the journal when it follows the journal for the first time, or for the
-/// first time after a long interruption.
+/// How far back the first pass reads the journal, and also the first pass after a long
+/// interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;
 const PAGES: usize = 20;
-/// The maximum number of keys whose states a pass reads.
+/// The maximum number of key states that one pass reads.
 const STATES: usize = 500;
-/// The maximum number of unknown parts, and of contested changes, to remember of one key. A note must
-/// stay small.
+/// The maximum number of unknown parts to remember of one key, and of contested changes. The note
+/// of the key must stay small.
 const PARTS: usize = 50;
-/// How long a writer of the journal needs at most after it has reserved a number. In DynamoDB, an
-/// entry can become visible later than an entry with a larger number.
+/// How long a writer of the journal needs at most after it has reserved a number for its entry. In
+/// DynamoDB, an entry can become visible later than an entry with a larger number.
 const WRITING: Duration = Duration::from_secs(60);
 
 /// The unknown parts, the contested changes and the reverted changes of one key.
@@ -83,7 +83,8 @@ impl Metadata for Trouble {
 #[serde(default)]
 pub(crate) struct Place {
     after: u64,
-    /// The numbers of checked and of failed keys in the last sweep, by organisation or directory.
+    /// How many keys the last sweep checked, and how many of them failed. The key of the map is the
+    /// organisation or directory.
     pub(crate) sweeps: BTreeMap<String, (u64, u64)>,
 }
 
@@ -100,14 +101,14 @@ pub(crate) struct Troubles {
 }
 
 impl Troubles {
-    /// Reads the new entries of the journal. `turn` is the number of the pass: with many keys, each
-    /// pass looks at the states of other keys.
+    /// Reads the new entries of the journal. `turn` is the number of the pass. If there are many
+    /// keys, each pass looks at the states of other keys.
     pub(crate) async fn follow(store: &dyn Store, turn: usize, now: Time) -> Result<Self, StoreError> {
         let place = Note::<Place>::of(&[]).get(store).await?.unwrap_or_default();
         let keys = Note::<Trouble>::of(&[""]).list(store).await?.into_iter().collect();
         let mut all = Self { keys, place, touched: BTreeSet::new() };
-        // A run stores the state of its key before it writes its entry. So the states are read
-        // before the journal: the entry of a run that ended in between is newer than the state.
+        // A run stores the state of its key before it writes its entry. So Beadle reads the states
+        // before the journal. If a run ends in between, its entry is newer than the state.
         let mut known = all.known(store, turn).await?;
         let (mut after, mut has_gap) = (all.place.after, false);
         for _ in 0..PAGES {
@@ -115,8 +116,8 @@ impl Troubles {
             let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
             let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
             if since.is_none() && now.since(first.at) > FIRST {
-                // There was no channel for a long time. What is known of the keys and the sweeps is out
-                // of date.
+                // There was no channel for a long time. So the known facts about the keys and the
+                // sweeps are out of date.
                 all.place.sweeps.clear();
                 all.touched.extend(std::mem::take(&mut all.keys).into_keys());
                 all.keep(store).await?;
@@ -149,9 +150,9 @@ impl Troubles {
         Ok(all)
     }
 
-    /// Looks at some of the keys with unknown parts. Returns those whose last run could read and
-    /// resolve all parts. A run without anything to do leaves no entry in the journal. A sweep
-    /// deletes the state of a key that does not exist any more.
+    /// Looks at some of the keys with unknown parts. Returns a key if its last run could read and
+    /// resolve all parts. A run without a change writes no entry to the journal. A sweep deletes
+    /// the state of a key that does not exist any more.
     async fn known(&self, store: &dyn Store, turn: usize) -> Result<Vec<Key>, StoreError> {
         let unknown = self.keys.iter().filter(|(_, trouble)| !trouble.unknown.is_empty());
         let keys: Vec<Key> = unknown.filter_map(|(key, _)| key.parse().ok()).collect();
@@ -182,7 +183,7 @@ impl Troubles {
                     .map(|unknown| unknown_part(unknown, &trouble.unknown, entry.at))
                     .collect();
             }
-            // The guard holds the other contested changes, so they are holds.
+            // The guard holds all other contested changes, so Beadle reports them as holds.
             Detail::Contested(contested) if contested.held && !self.keys.contains_key(&entry.key) => return,
             Detail::Contested(contested) => {
                 let trouble = self.keys.entry(entry.key.clone()).or_default();
@@ -206,7 +207,7 @@ impl Troubles {
     }
 
     /// Takes over what the run of an entry changed back. If the same person makes the same change
-    /// again, it stays the same problem.
+    /// again, the problem stays the same.
     fn add_reverted(&mut self, entry: &Entry, parts: Vec<RevertedPart>) {
         if parts.is_empty() {
             return;
@@ -263,8 +264,8 @@ impl Troubles {
         Ok(())
     }
 
-    /// Returns the problems: parts that have been unknown for long, contested changes, and changes of
-    /// people that Beadle changed back.
+    /// Returns the problems: parts that were unknown for a long time, contested changes, and
+    /// reverted changes of people.
     pub(crate) fn problems(&self, now: Time) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (key, trouble) in &self.keys {
@@ -304,9 +305,10 @@ impl Troubles {
     }
 }
 
-/// Returns the number up to which the journal is complete. `entries` are the entries after `after`.
-/// The next pass reads the entries after a gap again, because another process can still write the
-/// missing entry. An old gap stays: its entry was never written, or Beadle deleted it.
+/// Returns the number of the last entry before a gap in the journal. `entries` are the entries
+/// after `after`. The next pass reads the entries after a gap again, because another process can
+/// still write the missing entry. Beadle does not wait for an old gap, because the missing entry
+/// was never written or is deleted.
 fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     let is_recent = |entry: &Entry| entry.at <= now && now.since(entry.at) < WRITING;
     let mut until = after;
@@ -319,7 +321,7 @@ fn complete_until(after: u64, entries: &[Entry], now: Time) -> u64 {
     until
 }
 
-/// Returns the part, with the time since which it has been unknown.
+/// Returns the part together with the time when it became unknown.
 fn unknown_part(unknown: &Unknown, before: &[UnknownPart], at: Time) -> UnknownPart {
     let is_same = |part: &&UnknownPart| part.aspect == unknown.aspect && part.part == unknown.part;
     UnknownPart {

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use super::post::{Post, SendFailure};
 use super::text::Text;
 
-/// The beginning of a secret whose rest is base64.
+/// The beginning of a secret. The rest of the secret is base64.
 const ENCODED: &str = "whsec_";
 
 /// Returns a message with its signatures, one for each secret. `now` is the time of this try.
@@ -72,7 +72,7 @@ fn signature(secret: &SecretString, signed: &str) -> Result<String, SendFailure>
             .map_err(|_| SendFailure::new("a secret that begins with `whsec_` must be base64 after that"))?,
         None => secret.as_bytes().to_vec(),
     };
-    // With an empty key, everybody can sign.
+    // If the key is empty, everybody can sign.
     if key.is_empty() {
         return Err(SendFailure::new("the secret of the channel is empty after `whsec_`"));
     }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_the_one_of_the_specification() {
-        // The example of the specification's reference libraries.
+        // This example comes from the reference libraries of the specification.
         let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let signed = "msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{\"test\": 2432232314}";
         assert_eq!(signature(&secret, signed).unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");

@@ -8,7 +8,7 @@ use beadle_engine::is_deceptive;
 /// value and adds how many characters are missing.
 pub(crate) const VALUE: usize = 512;
 
-/// Writes one character, escaped if a terminal acts on it.
+/// Writes one character. Escapes the character if a terminal acts on it.
 pub(crate) fn put(out: &mut String, c: char) {
     if is_deceptive(c) {
         out.extend(c.escape_default());
@@ -17,8 +17,7 @@ pub(crate) fn put(out: &mut String, c: char) {
     }
 }
 
-/// Returns the text in which every character that a terminal acts on is escaped, including line
-/// breaks.
+/// Escapes every character of the text that a terminal acts on, including line breaks.
 pub(crate) fn escaped(text: impl Display) -> String {
     let mut out = String::new();
     text.to_string().chars().for_each(|c| put(&mut out, c));
@@ -31,8 +30,7 @@ pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
-/// Returns the text if it is short enough. Otherwise returns its beginning, followed by the number
-/// of characters that are missing.
+/// Returns a short text as it is. Cuts a long text, and adds how many characters are missing.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -40,8 +38,8 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Formats a text, and returns it escaped and cut. The part after the cut is never stored in
-/// memory.
+/// Formats a text, and returns it escaped and cut. The function never stores the part after the cut
+/// in memory.
 pub(crate) fn value(text: fmt::Arguments<'_>) -> String {
     let mut bounded = Bounded { text: String::new(), left: VALUE, more: 0 };
     let _ = bounded.write_fmt(text); // writing to a string cannot fail
@@ -72,12 +70,13 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Returns JSON with the same meaning, in which every character that a terminal acts on is written
-/// as a JSON escape.
+/// Returns JSON with the same meaning. Writes every character that a terminal acts on as a JSON
+/// escape.
 pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // These three characters are white space between the values of the JSON, and must stay.
+        // These three characters are white space between the JSON values. They must stay as they
+        // are.
         if is_deceptive(c) && !matches!(c, '\n' | '\t' | '\r') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}"); // writing to a string cannot fail

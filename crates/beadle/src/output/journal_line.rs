@@ -1,4 +1,5 @@
-//! Shows one story of the journal as one line for people: when, where, what, and who caused it.
+//! Shows one story of the journal as one line for people: the time, the place, the change and its
+//! cause.
 
 use beadle_engine::Detail;
 use beadle_engine::journal::{Happened, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
@@ -14,7 +15,7 @@ use crate::output::printer::{Printer, Tone};
 /// The maximum number of characters of a sentence. `--format ndjson` prints the whole detail.
 const SENTENCE: usize = 4 * VALUE;
 
-/// Returns whether a line tells more than the lines about the writes of the same run.
+/// Returns whether the line of a story adds facts to the lines about the writes of the same run.
 pub(crate) fn is_shown(story: &Story) -> bool {
     match &story.entry.detail {
         Detail::Run(RunCounts { changes, written, unknown, .. }) => changes != written || !unknown.is_empty(),

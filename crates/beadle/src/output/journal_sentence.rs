@@ -9,7 +9,7 @@ use beadle_engine::journal::{
 
 use crate::output::count::counted;
 
-/// The number of digits of a commit that a sentence shows.
+/// How many digits of a commit's id a sentence shows.
 const DIGITS: usize = 12;
 /// The maximum number of deliveries that a sentence names.
 const CAUSES: usize = 3;

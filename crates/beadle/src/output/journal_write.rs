@@ -1,5 +1,5 @@
-//! Shows the writes of the journal as sentences: what Beadle changed, which line of the policy asked
-//! for it, and what became of it.
+//! Shows the writes of the journal as sentences: the change, the line of the policy that asked for
+//! it, and the result of the write.
 
 use beadle_engine::journal::IntendedDispatch;
 use beadle_engine::{Change, Field, Risk};

@@ -1,7 +1,7 @@
 //! Pages in Markdown, for pull requests and job summaries.
 //!
 //! A page consists of [`Piece`]s. A piece is either a text of this program or a value from outside.
-//! A value from outside is always written as code, because GitHub does not interpret mentions,
+//! Beadle always writes a value from outside as code, because GitHub does not interpret mentions,
 //! references, links and HTML in code.
 
 use std::fmt::{Display, Write as _};
@@ -9,8 +9,7 @@ use std::fmt::{Display, Write as _};
 use crate::output::count::counted;
 use crate::output::escape;
 
-/// A piece of a page, already encoded so that it can stand in a heading, a quotation or a table
-/// cell.
+/// An encoded piece of a page that fits into a heading, a quotation or a table cell.
 pub(crate) struct Piece(String);
 
 impl Piece {
@@ -24,7 +23,7 @@ impl Piece {
         Self(number.to_string())
     }
 
-    /// Creates a piece from a value from outside. The value is written as code, so GitHub does not
+    /// Creates a piece from a value from outside. Writes the value as code, so that GitHub does not
     /// interpret it.
     pub(crate) fn value(text: impl Display) -> Self {
         let text = escape::value(format_args!("{text}"));
@@ -35,12 +34,13 @@ impl Piece {
         Self(parts.join("&#124;"))
     }
 
-    /// Makes the piece a link. The address must be encoded: a bracket or a blank would end it.
+    /// Makes the piece a link. The caller must encode the address, because a bracket or a blank
+    /// would end it.
     pub(crate) fn link(self, address: &str) -> Self {
         Self(format!("[{}]({address})", self.0))
     }
 
-    /// Creates a piece from several values, which commas separate.
+    /// Creates a piece from several values, separated by commas.
     pub(crate) fn values(texts: &[&str]) -> Self {
         let parts: Vec<String> = texts.iter().map(|text| Self::value(text).0).collect();
         Self(parts.join(", "))
@@ -102,8 +102,8 @@ impl Page {
         let _ = writeln!(self.0, "- {}", joined(pieces, " "));
     }
 
-    /// Adds a paragraph that is folded until the reader opens it. GitHub does not interpret the
-    /// text of the summary as Markdown, so the summary must be a text of this program or a number.
+    /// Adds a folded paragraph. The reader can open it. GitHub does not interpret the text of the
+    /// summary as Markdown, so the summary must be a text of this program or a number.
     pub(crate) fn folded(&mut self, summary: &Piece, content: &Piece) {
         let _ =
             writeln!(self.0, "\n<details><summary>{}</summary>\n\n{}\n\n</details>\n", summary.0, content.0);
@@ -149,8 +149,8 @@ mod tests {
         Piece::value(text).0
     }
 
-    /// Returns the text that a reader sees. Returns `None` if a part of the text is not code, so that
-    /// GitHub would interpret it.
+    /// Returns the text that a reader sees. Returns `None` if a part of the text is not code,
+    /// because GitHub would interpret that part.
     ///
     /// <https://spec.commonmark.org/0.31.2/#code-spans>
     fn shown(mut rest: &str) -> Option<String> {
@@ -166,7 +166,7 @@ mod tests {
                 return None;
             }
             let inner = &rest[fence..];
-            // The code ends at the first sequence of backticks that has the length of the fence.
+            // The code ends at the first sequence of backticks with the length of the fence.
             let mut at = 0;
             let end = loop {
                 let start = at + inner[at..].find('`')?;
@@ -189,7 +189,8 @@ mod tests {
         ) {
             let encoded = encoded(&text);
             prop_assert!(!encoded.contains(['|', '\n', '\r']), "{encoded}");
-            // Spaces at the ends of code can be added or removed.
+            // Spaces do not count, because the code and GitHub can add or remove them at the ends
+            // of code.
             let without_spaces = |text: &str| text.replace(' ', "");
             let seen = shown(&encoded).map(|text| without_spaces(&text));
             prop_assert_eq!(seen, Some(without_spaces(&escape::value(format_args!("{text}")))));

@@ -3,7 +3,7 @@
 use beadle_engine::PolicyLocation;
 use beadle_repositories::policy::{BASE, PolicyOrigin};
 
-/// The place of a policy at GitHub, from which the address of each line is made.
+/// The place of a policy at GitHub, to compute the address of each line.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.
@@ -24,7 +24,7 @@ impl PolicyLinks {
         }
     }
 
-    /// Returns the address of a line that is given as text, such as `repos/shop.yml:7`.
+    /// Returns the address of a line from its text, such as `repos/shop.yml:7`.
     pub(crate) fn link_of(&self, shown: &str) -> Option<String> {
         let (file, line) = shown.rsplit_once(':')?;
         Some(self.link(&PolicyLocation { file: file.into(), line: line.parse().ok()? }))

@@ -17,7 +17,7 @@ use crate::output::escape;
 
 /// Whether a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
-/// True if the reader of standard output has closed the pipe, as `head` does.
+/// True if the reader of standard output has closed the pipe. For example, `head` does this.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The maximum length of a line for people, in characters.
@@ -37,18 +37,18 @@ pub struct Printer {
     stderr: bool,
 }
 
-/// The meaning of a text, which decides its colour.
+/// The meaning of a text. It decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A title.
     Heading,
-    /// A detail, which is less important than the text around it.
+    /// A detail. It is less important than the text around it.
     Faint,
     /// A success.
     Good,
     /// A text that the reader should notice.
     Notice,
-    /// A failure, or a change that takes something away.
+    /// A failure or a removal.
     Danger,
 }
 
@@ -90,8 +90,8 @@ impl Printer {
         Self { stdout: false, stderr: false }
     }
 
-    /// Prints one line of a result for people. Line breaks in the text are escaped, so it stays one
-    /// line.
+    /// Prints one line of a result for people. Escapes line breaks in the text, so that the result
+    /// is always one line.
     pub fn line(&self, text: impl Display) {
         to_stdout(&self.shown(&text.to_string(), self.stdout));
     }
@@ -107,8 +107,8 @@ impl Printer {
         to_stdout(&escape::json(text));
     }
 
-    /// Prints text that contains no value from outside, such as the completions of a shell. The
-    /// text is not escaped.
+    /// Prints text that contains no value from outside, such as the completions of a shell. Does
+    /// not escape the text.
     pub fn own(&self, text: &str) {
         to_stdout(text);
     }
@@ -119,8 +119,8 @@ impl Printer {
         LOST.load(Ordering::Relaxed)
     }
 
-    /// Returns whether nobody reads standard output any more. A command that prints for a long time
-    /// then ends.
+    /// Returns whether nobody reads standard output any more. In that case a command with long
+    /// output ends.
     pub fn is_closed(&self) -> bool {
         CLOSED.load(Ordering::Relaxed)
     }
@@ -135,7 +135,7 @@ impl Printer {
         let _ = write!(std::io::stderr().lock(), "{} ", self.shown(&text.to_string(), self.stderr));
     }
 
-    /// Prints an error. A hint, and each problem of a policy, is printed on a separate line.
+    /// Prints an error. The hint and each problem of a policy have a line of their own.
     pub fn error(&self, text: &str) {
         let label = if text.starts_with("error") {
             String::new()
@@ -145,18 +145,18 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Returns whether [`Self::paint`] adds marks. It does if standard output or standard error
-    /// gets colour.
+    /// Returns whether [`Self::paint`] adds marks. It adds marks if standard output or standard
+    /// error has colour.
     fn marks(&self) -> bool {
         self.stdout || self.stderr
     }
 
-    /// Marks a text for colour, if colour is on. The output must be complete without colour too.
+    /// Marks a text for colour, if colour is on. The output must also be complete without colour.
     pub fn paint(&self, tone: Tone, text: impl Display) -> String {
         if self.marks() { format!("{}{text}{END}", tone.mark()) } else { text.to_string() }
     }
 
-    /// Returns the text for a terminal: escaped and cut, with colour codes in place of the marks.
+    /// Escapes and cuts a text for a terminal, and replaces the marks with colour codes.
     fn shown(&self, text: &str, color: bool) -> String {
         let mut out = String::with_capacity(text.len());
         let mut is_open = false;

@@ -19,7 +19,7 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     what: String,
     printer: Printer,
-    /// The progress that was printed last, in tenths of the work.
+    /// The last printed progress, in tenths of the work.
     printed: AtomicU64,
     /// The number of steps that have ended.
     moves: Arc<AtomicU64>,
@@ -72,7 +72,7 @@ impl Drop for Progress {
     }
 }
 
-/// Calls `report` repeatedly while no step ends, so that the user learns what Beadle waits for.
+/// Calls `report` repeatedly while no step ends. So the user learns what Beadle waits for.
 async fn watch(what: String, moves: Arc<AtomicU64>, report: impl Fn(String)) {
     let (mut seen, mut waited) = (0, Duration::ZERO);
     loop {

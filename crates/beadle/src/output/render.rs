@@ -20,7 +20,7 @@ use crate::output::printer::{Printer, Tone};
 pub(crate) enum PlanScope {
     /// The repositories of an organisation, with the organisation's mode.
     Repositories(Mode),
-    /// The groups of a target. Their mappings set the modes.
+    /// The groups of a target. The mappings set the modes.
     Groups,
 }
 
@@ -42,7 +42,7 @@ impl PlanScope {
     }
 }
 
-/// The plans of one organisation or target, for printing only: they do not contain the steps that
+/// The plans of one organisation or target, for printing only. They do not contain the steps that
 /// write.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
@@ -50,14 +50,15 @@ pub(crate) struct WholePlan {
     pub(crate) plans: Vec<(Key, Plan<()>)>,
     pub(crate) short: Option<String>,
     pub(crate) unmatched: Vec<String>,
-    /// Where the lines of the policy are at GitHub. `None` if the policy comes from a folder.
+    /// The place of the policy's lines at GitHub. `None` if the policy comes from a folder.
     pub(crate) links: Option<PolicyLinks>,
 }
 
 impl WholePlan {
-    /// Removes all plans whose key is not in `keys`. When Beadle plans again, a name can belong to
-    /// another repository, so a plan must be identified by its key. A repository that Beadle
-    /// created in the meantime stays: its key was the key of its creation.
+    /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name can belong to
+    /// another repository. So the function identifies a plan by its key. If Beadle created a
+    /// repository in the meantime, its plan had the key of the creation before. The function keeps
+    /// this plan.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();
@@ -86,8 +87,8 @@ impl WholePlan {
         self.plans.iter().filter(|(key, _)| key.kind() != "organisation").count()
     }
 
-    /// Returns the number of repositories that Beadle can write, or `None` if the plan does not
-    /// cover all repositories of the organisation or of a shard.
+    /// Returns the number of repositories that Beadle can write. If the plan does not cover a whole
+    /// organisation or a whole shard, returns `None`.
     pub(crate) fn among(&self) -> Option<u32> {
         if self.short.is_some() || self.scope == PlanScope::Groups {
             return None;
@@ -202,10 +203,11 @@ fn most_severe(change: &Change<()>) -> Risk {
     change.fields.iter().map(|field| field.risk).max().unwrap_or(Risk::Changes)
 }
 
-/// Returns the number of changes for each risk, such as `2 additions, 1 removal`. A change with
-/// several risks counts under its most severe risk.
+/// Returns the number of changes for each risk, such as `2 additions, 1 removal`. The function
+/// counts a change with several risks only under its most severe risk.
 ///
-/// So the sum is the number of changes. `apply` and the journal count in the same way.
+/// So the sum of the numbers is the number of changes. `apply` and the journal count in the same
+/// way.
 pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {
@@ -258,7 +260,7 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     text + &summary(printer, plan)
 }
 
-/// Returns how long and why a key is exempt.
+/// Returns why and how long a waiver exempts a key.
 fn waived_until(waived: &Waived) -> String {
     format!("until {}: {} ({})", waived.until, waived.reason, waived.owner)
 }

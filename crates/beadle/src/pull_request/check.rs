@@ -1,6 +1,6 @@
-//! The reconciler of `check` keys. A key names a pull request of a policy's repository. However
-//! often the pull request changes, each run reads it again, and ends with one concluded check run at
-//! the last commit and with at most one comment.
+//! The reconciler of `check` keys. A key names a pull request of a policy's repository. Each run
+//! reads the pull request again. At its end, the last commit has one concluded check run, and the
+//! pull request has at most one comment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,10 +28,11 @@ use crate::app::policy::groups as policy_groups;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
-/// The maximum time of one preview. The worker ends a run after 300 s, and the check run must be
-/// concluded before.
+/// The maximum time of one preview. The worker ends a run after 300 s, and Beadle must conclude the
+/// check run before.
 const LIMIT: Duration = Duration::from_secs(240);
-/// The number of new commits after which a run ends, so that other keys get their turn.
+/// The maximum number of new commits that one run follows. Then the run ends, so that other keys
+/// get their turn.
 const TURNS: usize = 5;
 
 /// Checks the pull requests of a repository that has a part of the policy of one organisation.
@@ -40,34 +41,34 @@ pub(crate) struct PolicyCheck {
     pub(crate) organisation: String,
     /// The mode of this organisation.
     pub(crate) mode: Mode,
-    /// The repository whose pull requests are checked.
+    /// The repository of the checked pull requests.
     pub(crate) source: RepositorySource,
     /// Reads this repository.
     pub(crate) reader: Reader,
     /// All parts of the policy. The organisation's own part comes first.
     pub(crate) parts: Vec<Part>,
-    /// True if the repository has the base of the policy and belongs to another organisation, whose
-    /// members must not see what is private in this one.
+    /// True if the repository has the base of the policy and belongs to another organisation. The
+    /// members of that organisation must not see what is private in this organisation.
     pub(crate) is_foreign: bool,
     /// Writes check runs and comments in this repository, and nothing else.
     pub(crate) writer: CheckWriter,
-    /// The id of the App that writes them.
+    /// The id of the App that writes the check runs and comments.
     pub(crate) app: u64,
-    /// Plans the repositories of the organisation. It has no secrets.
+    /// The planner of the organisation's repositories. The planner has no secrets.
     pub(crate) planner: RepositoryPlanner,
     /// The policy in force.
     pub(crate) policy: PolicyHandle,
     /// The names of the secrets that the policy may use.
     pub(crate) secrets: BTreeSet<String>,
-    /// The slug of the team whose members can approve a held policy by a review.
+    /// The slug of the team that can approve a held policy by a review.
     pub(crate) approve_by_review: Option<String>,
-    /// The configuration of the organisation, which says what the service refuses.
+    /// The configuration of the organisation, with the parts of a policy that the service refuses.
     pub(crate) file: Arc<OrgConfig>,
-    /// The configuration, which has the directories and targets of the policy's mappings.
+    /// The whole configuration, with the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,
     /// The open directories and targets.
     pub(crate) directories: Arc<Directories>,
-    /// The limits of the guard that are in force.
+    /// The guard's limits that are in force.
     pub(crate) guard: LimitsInForce,
     /// The store of the keys and notes.
     pub(crate) store: Arc<dyn Store>,
@@ -75,7 +76,7 @@ pub(crate) struct PolicyCheck {
     pub(crate) clock: Clock,
 }
 
-/// Returns what the key of a run is about.
+/// Returns the subject of a run's key.
 pub(super) fn subject(run: &Run) -> Result<CheckSubject, Failure> {
     run.lease.key.id().parse().map_err(|text: String| Failure::new(Class::Fatal, text))
 }
@@ -117,19 +118,20 @@ impl PolicyCheck {
         format!("{}/{}", self.reader.organisation(), self.source.repository)
     }
 
-    /// Returns whether a pull request changes a part: the part is in its repository, at its branch.
+    /// Returns whether a pull request can change a part. The part must be in the same repository
+    /// and at the base branch of the pull request.
     fn is_changed(&self, part: &Part, pull: &Pull) -> bool {
         self.is_in(part) && is_branch(&part.source.reference, &pull.base)
     }
 
-    /// Returns whether this value checks the pull requests of the part's repository.
+    /// Returns whether this check is for the pull requests of the part's repository.
     pub(crate) fn is_in(&self, part: &Part) -> bool {
         part.reader.organisation() == self.reader.organisation()
             && part.source.repository.eq_ignore_ascii_case(&self.source.repository)
     }
 
-    /// Returns the folder of the base, or of the organisation's own part, if the pull request changes
-    /// it.
+    /// Returns the folder of the base or of the organisation's own part, if the pull request
+    /// changes that part.
     fn folder(&self, pull: &Pull, of_base: bool) -> Option<String> {
         let mut parts = self.parts.iter().filter(|part| part.is_base == of_base);
         let part = parts.find(|part| self.is_changed(part, pull))?;
@@ -140,7 +142,7 @@ impl PolicyCheck {
         self.parts.iter().any(|part| self.is_changed(part, pull))
     }
 
-    /// Returns whether a key is about a pull request of the repository that this value checks.
+    /// Returns whether the pull request of a key is in the repository of this check.
     pub(super) async fn is_about(&self, subject: &CheckSubject, lane: Lane) -> Result<bool, Failure> {
         let (reader, name) = (self.reader.in_lane(lane), &self.source.repository);
         match subject {
@@ -155,7 +157,7 @@ impl PolicyCheck {
         }
     }
 
-    /// Marks the open pull requests that have a commit as their head.
+    /// Marks the open pull requests with this commit as their head.
     async fn head(&self, run: &Run, repository: u64, commit: &str) -> Result<Report, Failure> {
         let reader = self.reader.in_lane(run.lane);
         let pulls = reader.open_pulls_at(&self.source.repository, commit).await?;
@@ -171,7 +173,7 @@ impl PolicyCheck {
         Ok(report(&format!("{}@{commit}", self.repository()), None))
     }
 
-    /// Returns why a pull request needs no check; `None` if it needs one.
+    /// Returns why a pull request needs no check; `None` if the pull request needs one.
     fn needs_none(&self, pull: &Pull, repository: u64) -> Option<&'static str> {
         if pull.repository != repository {
             Some("the repository has been replaced by another one")
@@ -354,11 +356,11 @@ impl PolicyCheck {
                 let now = self.clock.now();
                 findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
-                    // Otherwise a stranger could guess the names of secrets.
+                    // Without these errors, a stranger could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
                 if findings.may_preview() && !findings.is_public {
-                    // The logins of the required owners are not for everybody.
+                    // Not everybody may see the logins of the required owners.
                     findings.problems.extend(self.wrong_owners(&parsed.policy));
                 }
                 findings.tests = parsed.tested.count;
@@ -458,7 +460,8 @@ impl PolicyCheck {
     }
 }
 
-/// Returns whether the `ref` of a policy is this branch. It can be written as `refs/heads/main`.
+/// Returns whether the `ref` of a policy is this branch. The `ref` can also have the form
+/// `refs/heads/main`.
 fn is_branch(reference: &str, branch: &str) -> bool {
     let name = reference.strip_prefix("refs/").unwrap_or(reference);
     name.strip_prefix("heads/").unwrap_or(name) == branch

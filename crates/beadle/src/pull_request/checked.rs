@@ -38,7 +38,7 @@ pub(crate) struct CheckedPull {
     pub(crate) title: String,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// What a merge would change. `None` if the policy is invalid or may not be planned.
+    /// What a merge would change. `None` if the policy is invalid or Beadle may not plan it.
     pub(crate) merge: Option<Merge>,
 }
 
@@ -47,20 +47,20 @@ pub(crate) struct CheckedPull {
 pub(crate) struct Merge {
     /// The sums of the changes that Beadle would write, of repositories and groups.
     pub(crate) sums: GateSums,
-    /// The number of repositories whose declared values differ.
+    /// The number of repositories with different declared values.
     pub(crate) affected: u64,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
     /// The number of groups with a change.
     pub(crate) changed_groups: u64,
-    /// The number of values that the policy of the base changes as well.
+    /// The number of values that the policy of the base also changes.
     pub(crate) drift: u64,
     /// Why the gate would hold the policy. `None` if it passes.
     pub(crate) held: Option<String>,
     /// The number of parts that could not be planned.
     pub(crate) incomplete: u64,
-    /// The changes, grouped by what is changed, with the most severe ones first. For a fork, they do
-    /// not contain the changes in groups, because these name people.
+    /// The changes, one group for each kind of change, the most severe group first. For a fork, the
+    /// changes of access groups are missing, because they name people.
     pub(crate) changes: Vec<HeldGroup>,
     /// The number of kinds of changes that are left out.
     pub(crate) more_changes: usize,
@@ -92,8 +92,8 @@ impl CheckedPull {
         }
     }
 
-    /// Stores the result. If the organisation has too many results, the oldest ones are deleted,
-    /// those of forks first: strangers must not push out the results of the members.
+    /// Stores the result. If the organisation has too many results, deletes the oldest results.
+    /// Results of forks go first, because strangers must not push out the results of the members.
     pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).put(store, self).await?;
         let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
@@ -104,8 +104,8 @@ impl CheckedPull {
         Ok(())
     }
 
-    /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end, the
-    /// result must not stand for it.
+    /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end,
+    /// nobody must take the earlier result for the result of `head`.
     pub(super) async fn forget_earlier(key: &Key, head: &str, store: &dyn Store) -> Result<(), StoreError> {
         match Self::note(key).get(store).await? {
             Some(pull) if pull.head != head => Self::note(key).forget(store).await,
@@ -113,7 +113,7 @@ impl CheckedPull {
         }
     }
 
-    /// Deletes the result of a pull request that is not open any more, or that changes no policy.
+    /// Deletes the result of a pull request, because it is closed or changes no policy.
     pub(super) async fn forget(key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).forget(store).await
     }
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!((all.len(), all[0].number), (MOST, 3));
         CheckedPull::forget(&key(3), store).await.unwrap();
         assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
-        // Many pull requests from forks leave the other results alone.
+        // Many pull requests from forks do not push out the other results.
         for number in 1_000..1_005 {
             let found = found(true);
             let of_fork = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(9_000));

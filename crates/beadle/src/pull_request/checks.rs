@@ -33,8 +33,8 @@ impl Reconcile for PolicyChecks {
     }
 }
 
-/// Ends `check` keys of an organisation whose policy is not in a repository, or whose policy's
-/// repository has no App. Such keys exist only if the configuration changed.
+/// Ends `check` keys that have no check: the policy of the organisation is not in a repository, or
+/// its repository has no App. These keys exist only if the configuration changed.
 pub(crate) struct NothingToCheck;
 
 #[async_trait]

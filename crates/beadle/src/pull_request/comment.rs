@@ -2,7 +2,7 @@
 //! of the check run.
 //!
 //! Names and values come from people who may want to deceive a reviewer. So each of them is a
-//! [`Piece::value`], which GitHub does not interpret.
+//! [`Piece::value`]. GitHub does not interpret such a piece.
 
 use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
@@ -15,21 +15,21 @@ use crate::output::markdown::{Page, Piece};
 
 /// The maximum length of the text, in bytes. GitHub accepts 65,535 characters.
 const MOST: usize = 60_000;
-/// The length that is kept free for the last lines of the text, in bytes.
+/// The reserved length for the last lines of the text, in bytes.
 const REST: usize = 2_000;
 /// The number of names that the line of a group shows.
 const FIRST: usize = 5;
-/// The maximum number of further names of a group, which are folded.
+/// The maximum number of folded names of a group.
 const FOLDED: usize = 200;
 /// The maximum number of findings and of unknown parts.
 const PROBLEMS: usize = 25;
-/// The maximum length of each list of findings or unknown parts, in bytes. Without it, the author of
-/// a pull request could fill the text with long findings, until no room is left for the changes, or
-/// GitHub refuses the text.
+/// The maximum length of each list of findings or unknown parts, in bytes. Without this limit, the
+/// author of a pull request could fill the text with long findings. Then the text would have no
+/// room for the changes, or GitHub would refuse the text.
 const PROBLEM_BYTES: usize = 10_000;
 
-/// Returns the text with which the comment of an organisation begins, so that Beadle finds its own
-/// comment again.
+/// Returns the beginning of an organisation's comment. Beadle uses it to find its own comment
+/// again.
 pub(super) fn marker(organisation: &str) -> String {
     format!("<!-- beadle check: {organisation} -->")
 }
@@ -49,13 +49,13 @@ pub(super) fn summary(findings: &Findings) -> String {
     render(findings).0.text().to_owned()
 }
 
-/// Returns whether the summary shows each kind of change in repositories, and each group. A review
-/// must not approve a change that only the limit of the text hides.
+/// Returns whether the summary shows each kind of change in repositories, and each access group. A
+/// review must not approve a change that only the limit of the text hides.
 pub(super) fn shows_all_changes(findings: &Findings) -> bool {
     render(findings).1 == 0
 }
 
-/// Returns the summary, and the number of kinds of changes and of groups that are left out.
+/// Returns the summary, and how many kinds of changes and access groups the summary leaves out.
 fn render(findings: &Findings) -> (Page, u64) {
     let mut left = 0;
     let mut page = Page::default();
@@ -94,7 +94,7 @@ fn short(commit: &str) -> String {
     commit.chars().take(12).collect()
 }
 
-/// Adds an item if the page then has at most `most` bytes. Returns whether it did.
+/// Adds an item if the page then has at most `most` bytes. Returns whether the item was added.
 fn add_item(page: &mut Page, most: usize, pieces: &[Piece]) -> bool {
     let mut item = Page::default();
     item.item(pieces);
@@ -105,7 +105,7 @@ fn add_item(page: &mut Page, most: usize, pieces: &[Piece]) -> bool {
     fits
 }
 
-/// Adds the findings, errors first, and the number of tests.
+/// Adds the findings and the number of tests. Errors come first.
 fn problems(page: &mut Page, findings: &Findings) {
     let mut all: Vec<&Problem> = findings.problems.iter().collect();
     all.sort_by_key(|problem| problem.severity);
@@ -148,8 +148,8 @@ fn problems(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// Adds what the policy changes: the sums, the gate's verdict and the groups of changes. Returns the
-/// number of groups of changes that are left out.
+/// Adds what the policy changes: the sums, the gate's verdict and the groups of changes. Returns
+/// how many groups of changes are left out.
 fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     page.heading(3, &[Piece::own("Changes")]);
     let repositories = |count: u64| Piece::counted(count, "repository", "repositories");
@@ -270,7 +270,7 @@ fn unknowns(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
-/// Returns the lines of a group. The further names are folded, or only their number is shown.
+/// Returns the lines of a group. Folds the further names, or shows only their number.
 fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
     let mut page = Page::default();
     let kind = &group.kind;
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn long_findings_leave_room_for_the_changes() {
-        // Each of these characters is escaped, and becomes many bytes.
+        // Beadle escapes each of these characters, so each of them becomes many bytes.
         let long = "\u{e0001}|".repeat(400);
         let mut shown = preview(&["shop".to_owned()], &[removal("core")]);
         shown.incomplete = vec![long.clone(); 60];
@@ -430,7 +430,7 @@ mod tests {
         assert!(!text.lines().any(|line| line.starts_with("# forged")), "{text}");
         assert_eq!(text.matches("\n</details>\n").count(), 1, "{text}");
         for line in text.lines().skip(1) {
-            // Without the code, nothing is left of the hostile text.
+            // Outside code, the line must contain nothing of the hostile text.
             let mut own = String::new();
             let mut rest = line;
             while let Some(at) = rest.find('`') {

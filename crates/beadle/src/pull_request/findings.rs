@@ -1,4 +1,4 @@
-//! What a check found, and how the check ends because of it.
+//! The findings of a check, and the conclusion of the check that follows from them.
 
 use std::collections::BTreeSet;
 
@@ -14,24 +14,24 @@ use crate::output::escape;
 
 /// The maximum number of annotations. More would take many requests, and nobody reads them.
 const ANNOTATIONS: usize = 500;
-/// The maximum number of characters of an annotation. GitHub accepts 64 KiB, and refuses the whole
-/// check run above that.
+/// The maximum number of characters of an annotation. If an annotation has more than 64 KiB, GitHub
+/// refuses the whole check run.
 const ANNOTATION: usize = 4_000;
 
 /// What the policy of the head changes.
 #[derive(Debug)]
 pub(super) struct Previewed {
-    /// The values for which only the policy of the head asks.
+    /// The values that only the policy of the head asks for.
     pub(super) plans: Vec<(Key, Plan<()>)>,
-    /// The number of planned values for which the policy of the base asks as well.
+    /// The number of planned values that the policy of the base also asks for.
     pub(super) drift: u64,
-    /// The number of repositories whose declared values differ.
+    /// The number of repositories with different declared values.
     pub(super) affected: u64,
     /// The number of repositories of the organisation.
     pub(super) total: u64,
     /// Why parts of the preview are missing.
     pub(super) incomplete: Vec<String>,
-    /// The changes in groups, by the targets of the groups.
+    /// The changes of access groups, by the targets of the groups.
     pub(super) groups: Vec<ChangedGroups>,
     /// Why the gate would hold the policy; `None` if it passes.
     pub(super) held: Option<String>,
@@ -83,8 +83,8 @@ pub(super) struct Findings {
     pub(super) base: String,
     /// The last commit of the pull request.
     pub(super) head: String,
-    /// True if everybody can read the check and the comment, or if the base belongs to another
-    /// organisation, whose members can read them.
+    /// True if everybody can read the check and the comment, or if the members of the base's
+    /// organisation can read them.
     pub(super) is_public: bool,
     /// True if the pull request is in the base of another organisation.
     pub(super) is_foreign: bool,
@@ -97,13 +97,13 @@ pub(super) struct Findings {
     pub(super) is_base_invalid: bool,
     /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,
-    /// The slug of the team whose members can approve the policy by a review.
+    /// The slug of the team that can approve the policy by a review.
     pub(super) approving_team: Option<String>,
     /// The findings in the files of the head.
     pub(super) problems: Vec<Problem>,
     /// The number of the policy's tests.
     pub(super) tests: usize,
-    /// The failures of the policy's tests, which are also findings.
+    /// The failures of the policy's tests. These failures are findings too.
     pub(super) failures: Vec<Problem>,
     /// What the policy changes; `None` if the policy is invalid.
     pub(super) preview: Option<Previewed>,
@@ -117,8 +117,9 @@ impl Findings {
     }
 
     /// Returns whether the check may show what the policy changes. If everybody can read the check
-    /// and open a pull request, a stranger could ask about private repositories: the layers of a
-    /// pull request can select by name, and already the number of changes is an answer.
+    /// and open a pull request, a stranger could ask about private repositories. The layers of a
+    /// pull request can select repositories by name, and even the number of changes would be an
+    /// answer.
     pub(super) fn may_preview(&self) -> bool {
         !(self.is_public && self.is_from_fork)
     }
@@ -147,9 +148,9 @@ impl Findings {
         }
     }
 
-    /// Returns the code of the plan, if the check shows the whole plan of a valid policy. In a public
-    /// repository, it does not show the whole plan. For a fork, it does not show who joins and who
-    /// leaves groups.
+    /// Returns the code of the plan, if the check shows the whole plan of a valid policy. In a
+    /// public repository, the check does not show the whole plan. For a fork, the check does not
+    /// show who joins and who leaves groups.
     pub(super) fn shown_plan(&self) -> Option<&str> {
         let preview = self.preview.as_ref().filter(|preview| preview.incomplete.is_empty())?;
         let changes_groups = preview.group_risks().1 > 0;
@@ -159,8 +160,8 @@ impl Findings {
         is_whole.then_some(preview.digest.as_str())
     }
 
-    /// Removes the findings that show something of the organisation's own policy to the members of
-    /// another organisation. `own` has the files of that policy. The check still fails because of
+    /// Removes the findings about the organisation's own policy if the members of another
+    /// organisation read them. `own` has the files of that policy. The check still fails because of
     /// the removed errors.
     pub(super) fn hide_own(&mut self, own: &[&str]) {
         let folders = &self.folders;
@@ -184,9 +185,10 @@ impl Findings {
         }
     }
 
-    /// Removes from the findings what the configuration contains, if everybody can read them: the
-    /// hint of an error in a mapping can name a target or a directory. A stranger could ask for
-    /// more, so the check does not say what is wrong with a mapping of a stranger.
+    /// Removes parts of the configuration from the findings, if everybody can read the findings.
+    /// The hint of an error in a mapping can name a target or a directory. A stranger could find
+    /// out more with other mappings, so the check does not say what is wrong with a stranger's
+    /// mapping.
     pub(super) fn hide_configuration(&mut self) {
         let (is_public, is_of_stranger) = (self.is_public, !self.may_preview());
         let is_mapping = |problem: &&mut Problem| is_public && &*problem.asked.file == MAPPINGS;
@@ -216,7 +218,7 @@ impl Findings {
     }
 }
 
-/// Returns the numbers of a sum that are not zero with their nouns, the gravest risk first.
+/// Returns the numbers of a sum with their nouns, the gravest risk first. Leaves out zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     let noun = |risk: Risk, count: u32| match (risk, count) {
         // `2 changes` would look like the number of all changes.
@@ -278,7 +280,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Returns a preview in which each repository has these changes.
+    /// Returns a preview. Each repository in it has these changes.
     pub(in crate::pull_request) fn preview(names: &[String], changes: &[Change<()>]) -> Previewed {
         let plan = |(id, name): (usize, &String)| {
             let plan = Plan { changes: changes.to_vec(), ..Plan::new(format!("acme/{name}")) };

@@ -20,10 +20,10 @@ const FIRST: usize = 5;
 /// The readers of the text.
 #[derive(Clone, Copy)]
 pub(super) struct Readers {
-    /// True if everybody can read the text. It then names no group.
+    /// True if everybody can read the text. In that case, the text names no group.
     pub(super) is_public: bool,
-    /// True if the pull request comes from a fork. Its author may not know the members of the
-    /// mapped groups, so the text names no people.
+    /// True if the pull request comes from a fork. The author of a fork may not know the members of
+    /// the mapped groups, so the text names no people.
     pub(super) is_from_fork: bool,
 }
 

@@ -17,10 +17,10 @@ const VALUE: usize = 200;
 pub(super) struct Kind<'a> {
     pub(super) risk: Risk,
     pub(super) aspect: &'a str,
-    /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if it must
-    /// not be shown.
+    /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if the
+    /// text must not show it.
     pub(super) what: String,
-    /// The new value; `None` if the change adds or removes a thing that has no other value.
+    /// The new value; `None` if the change adds or removes a thing without a further value.
     pub(super) after: Option<String>,
 }
 
@@ -28,17 +28,18 @@ pub(super) struct Kind<'a> {
 #[derive(Debug)]
 pub(super) struct Group<'a> {
     pub(super) kind: Kind<'a>,
-    /// The number of repositories that have such a change.
+    /// The number of repositories with this kind of change.
     pub(super) reaches: u64,
-    /// The names of these repositories, sorted. Empty if they must not be shown.
+    /// The names of these repositories, sorted. Empty if the text must not show them.
     pub(super) names: Vec<&'a str>,
 }
 
-/// Returns the groups of all changes, the gravest risk and the largest group first. The names are
-/// shown without the name of the organisation. If everybody can read the result (`is_public`), it
-/// has only what the policy declares: no names of repositories, and nothing that the policy does
-/// not name, such as a removed team. If the readers are the members of another organisation
-/// (`is_foreign`), it has only what the base declares, because the rest of the policy is not theirs.
+/// Returns the groups of all changes, the gravest risk and the largest group first. The names of
+/// repositories have no owner. If everybody can read the result (`is_public`), the result has only
+/// names from the policy. The result then has no names of repositories and no other names, such as
+/// the name of a removed team. If the members of another organisation read the result
+/// (`is_foreign`), the result has only names from the base. These members may not read the rest of
+/// the policy.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],
@@ -63,7 +64,7 @@ pub(super) fn groups<'a>(
                     (what, true) => what.to_owned(),
                     (what, false) => format!("{what}: {}", field.name),
                 };
-                // The new value of a list can have live entries that the policy leaves alone.
+                // The new value of a list can contain present entries that the policy leaves alone.
                 let after = shown(&field.after).filter(|_| !is_public);
                 let kind = Kind { risk: field.risk, aspect: &change.aspect, what, after };
                 let (reaches, names) = found.entry(kind).or_default();

@@ -7,8 +7,8 @@ use super::findings::Previewed;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::policy::groups::ChangedGroups;
 
-/// Plans the repositories whose declared values differ between two policies. `groups` has what the
-/// second policy changes in groups. Writes nothing.
+/// Plans the repositories with declared values that differ between two policies. `groups` has the
+/// changes of access groups by the second policy. Writes nothing.
 pub(super) async fn preview(
     (organisation, planner): (&str, &RepositoryPlanner),
     limits: &GateLimits,
@@ -21,7 +21,7 @@ pub(super) async fn preview(
     let total = found.total + groups.iter().map(|changed| changed.total).sum::<u64>();
     let mut incomplete = found.incomplete;
     incomplete.extend(groups.iter().flat_map(|changed| changed.incomplete.iter().cloned()));
-    // Nothing is held here, so the time does not matter.
+    // The preview holds nothing, so the time does not matter.
     let of = (organisation, after);
     let (judged, verdict) = HeldGeneration::judge(of, &counted, total, limits, Time(0));
     Ok(Previewed {

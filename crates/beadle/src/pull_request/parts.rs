@@ -1,5 +1,5 @@
-//! The parts of a policy: the organisation's own files, and the files of its base. Each part is in a
-//! repository, and a pull request changes the parts that are in its repository.
+//! The parts of a policy: the organisation's own files, and the files of its base. Each part is in
+//! a repository. A pull request changes only the parts in its own repository.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl Part {
 pub(super) struct Folders {
     /// The folder of the organisation's own part; `None` if that part is in another repository.
     pub(super) own: Option<String>,
-    /// The folder of the base; `None` if there is no base, or if it is in another repository.
+    /// The folder of the base; `None` if there is no base, or if the base is in another repository.
     pub(super) base: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn sides(
             let began = reader.merge_base(&source.repository, &now.commit.id, &pull.head).await?;
             if let Some(began) = began.filter(|began| *began != now.commit.id) {
                 let began = read::side(&reader, source, &began).await?;
-                // If the folder did not exist then, every file of the head is new.
+                // If the folder did not exist at that commit, every file of the head is new.
                 head.merge(&now, &began.map(|began| began.blobs).unwrap_or_default());
             }
             sides.is_changed |= now.blobs != head.blobs;
@@ -106,7 +106,7 @@ pub(super) async fn sides(
 }
 
 /// Reads the texts of all files that `known` does not have. `known` has the texts of the policy in
-/// force. All texts are by the ids of their contents.
+/// force. Both `known` and the result have the texts by the ids of their contents.
 pub(super) async fn texts(
     parts: &[Part],
     lane: Lane,

@@ -1,5 +1,5 @@
-//! Reads the policies of both sides of a pull request, as data. The files of the head come from a
-//! person whom nobody has approved yet. Beadle parses them, and runs nothing of them.
+//! Reads the policies of both sides of a pull request, as data. Nobody has approved the files of
+//! the head yet. Beadle parses these files, and runs nothing from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
@@ -46,9 +46,9 @@ fn matters(path: &str) -> bool {
 }
 
 impl Side {
-    /// Replaces the files that the pull request does not change with the files of the base. So a pull
-    /// request does not seem to revert what others merged since it began. `began` has the files of the
-    /// commit at which the pull request began.
+    /// Replaces the files that the pull request does not change with the files of the base. Without
+    /// this, a pull request would seem to revert what others have merged since its start. `began`
+    /// has the files of the commit where the pull request started.
     pub(super) fn merge(&mut self, base: &Self, began: &BTreeMap<String, String>) {
         let paths: BTreeSet<String> = self.blobs.keys().chain(base.blobs.keys()).cloned().collect();
         for path in paths {
@@ -63,8 +63,9 @@ impl Side {
     }
 }
 
-/// Reads the texts of several sides. Beadle reads equal contents only once, and no content that
-/// `known` has. `known` has the texts of the policy in force, by the ids of their contents.
+/// Reads the texts of several sides. Beadle reads equal contents only once. Beadle does not read a
+/// content that `known` already has. `known` has the texts of the policy in force, by the ids of
+/// their contents.
 pub(super) async fn texts(
     reader: &Reader,
     source: &RepositorySource,
@@ -88,10 +89,10 @@ pub(super) struct Parsed {
 /// The turns of the threads that check policies.
 static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
-/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names the
-/// pull request. Each entry of `parts` has the beginning of its paths in the policy, the name of its
-/// repository and the folder in the repository. `home` is the repository that the policy leaves
-/// alone, because it contains the policy.
+/// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names
+/// the pull request. Each entry of `parts` has three texts: the beginning of the part's paths in
+/// the policy, the name of the repository, and the folder in the repository. `home` is the
+/// repository that the policy leaves alone, because it contains the policy.
 pub(super) async fn parse(
     key: &str,
     parts: &[(&'static str, String, &str)],
@@ -110,12 +111,12 @@ pub(super) async fn parse(
                 Err(error) => return Ok(Err(error)),
             };
             if is_test && !prefix.is_empty() {
-                // The tests of a base do not know the policy that stands on it.
+                // The tests of a base do not know the policies that use the base.
                 continue;
             }
             let path = format!("{prefix}{path}");
             let Some(text) = texts.get(blob) else {
-                // The texts from GitHub lack a content only if it is not UTF-8.
+                // A text is missing here only if the content of the file is not UTF-8.
                 let why = Error::new(ErrorKind::InvalidData, "must be a text in UTF-8");
                 return Ok(Err(PolicyError::Unreadable { path: path.into(), why }));
             };
@@ -175,7 +176,7 @@ mod tests {
             ("settings.yml", true),
             ("repos/shop.yaml", true),
             ("tests/shop.yml", true),
-            // The name of this file is an error, which the check reports.
+            // The check reports the name of this file as an error.
             ("repos/shop.YML", true),
             ("README.md", false),
             ("workflows/check.yml", false),

@@ -21,7 +21,7 @@ struct ShownPlan {
     head: String,
     /// The code of the plan.
     digest: String,
-    /// Since when the check shows this plan.
+    /// The time when the check showed this plan for the first time.
     #[serde(default)]
     since: Option<Time>,
 }
@@ -40,13 +40,13 @@ pub(super) struct ByReview<'a> {
     /// The name of the pull request that people know, such as `acme/admin#7`.
     pub(super) subject: &'a str,
     pub(super) repository: &'a str,
-    /// The slug of the team whose members may approve.
+    /// The slug of the team that may approve.
     pub(super) team: &'a str,
 }
 
 /// Returns the last review of each reviewer who approves the shown plan and is not the author. A
-/// review from before the check showed the plan cannot be about the plan: a check can run again at
-/// the same commit, and then show another plan.
+/// review is valid only if the check already showed this plan at that time. A check can run again
+/// at the same commit, and then show another plan.
 fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };
@@ -71,7 +71,7 @@ fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) 
 }
 
 /// Remembers in a note the plan that the check of a commit shows from now on. Without a digest, no
-/// review counts: a reviewer sees the last check, and not an earlier one that showed a plan.
+/// review counts, because a reviewer sees only the last check.
 async fn remember(
     note: &Note<ShownPlan>,
     store: &dyn Store,
@@ -91,14 +91,15 @@ impl ByReview<'_> {
         Note::of(&[self.key.instance(), self.key.id()])
     }
 
-    /// Remembers the plan that the check of a commit showed. `digest` is `None` if the check did not
-    /// show the whole plan.
+    /// Remembers the plan that the check of a commit showed. If the check did not show the whole
+    /// plan, `digest` is `None`.
     pub(super) async fn remember(&self, head: &str, digest: Option<&str>) -> Result<(), StoreError> {
         remember(&self.note(), self.store, (head, digest), self.clock.now()).await
     }
 
-    /// Approves the generation of a merged pull request, if the gate holds it and a review approves
-    /// it. `in_force` is the generation in force, and `since` is the time of the merge's event.
+    /// Approves the generation of a merged pull request, if the gate holds the generation and a
+    /// review approves it. `in_force` is the generation in force, and `since` is the time of the
+    /// merge's event.
     pub(super) async fn approve(&self, pull: &Pull, in_force: &str, since: Time) -> Result<(), Failure> {
         let Some(shown) = self.note().get(self.store).await? else { return Ok(()) };
         let Some(merged) = pull.merge_commit.as_deref() else { return Ok(()) };
@@ -119,7 +120,7 @@ impl ByReview<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Returns a review that approves the shown commit and whose reviewer is in the team.
+    /// Returns a review by a member of the team that approves the shown commit.
     async fn review(&self, pull: &Pull, shown: &ShownPlan) -> Result<Option<Review>, Failure> {
         if pull.head != shown.head {
             return Ok(None);
@@ -151,8 +152,8 @@ impl ByReview<'_> {
     }
 }
 
-/// Returns whether a generation is the policy at a commit, or stands on this commit of its base. The
-/// name of a generation has the beginnings of the commits' ids.
+/// Returns whether the policy or the base of a generation comes from this commit. The name of a
+/// generation contains the beginnings of the commits' ids.
 fn is_of(generation: &str, commit: &str) -> bool {
     generation.split('+').any(|part| part.len() >= 12 && commit.starts_with(part))
 }

@@ -1,12 +1,12 @@
 //! The check run of a pull request, from its start to its conclusion. A process can end at any
-//! moment, so a note in the store names the commit whose check run is in progress. The next run of
+//! moment, so a note in the store names the commit of the check run in progress. The next run of
 //! the key concludes that check run.
 
 use beadle_engine::{Class, Failure, Key, Metadata, Note, Store};
 use beadle_github::{CheckOutput, CheckRun, CheckWriter, Conclusion, Reader};
 use serde::{Deserialize, Serialize};
 
-/// The commit at which a check run may be in progress.
+/// The commit that may have a check run in progress.
 #[derive(Debug, Serialize, Deserialize)]
 struct Checking {
     head: String,
@@ -33,7 +33,7 @@ pub(super) fn output(conclusion: Conclusion, title: impl Into<String>, summary: 
     CheckOutput { conclusion, title: title.into(), summary, annotations: Vec::new() }
 }
 
-/// Returns the output of a check run that does not matter any more.
+/// Returns the output of an outdated check run.
 pub(super) fn cancelled(title: &str) -> CheckOutput {
     output(Conclusion::Cancelled, title, format!("{title}."))
 }
@@ -97,8 +97,8 @@ impl Runs<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Concludes a check run that an earlier run has left in progress, unless it is at the commit
-    /// `except`.
+    /// Concludes a check run that an earlier run has left in progress. Leaves it alone if it is at
+    /// the commit `except`.
     pub(super) async fn leave(&self, except: Option<&str>, title: &str) -> Result<(), Failure> {
         let Some(Checking { head }) = self.note().get(self.store).await? else { return Ok(()) };
         if except == Some(head.as_str()) {

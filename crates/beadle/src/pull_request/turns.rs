@@ -8,13 +8,13 @@ use beadle_engine::{Clock, Failure, waits_for_turn};
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// The number of checks of one organisation that run at the same time. The worker has more places,
-/// and the other keys of the organisation need them.
+/// The number of checks of one organisation that run at the same time. The worker has more places.
+/// The other keys of the organisation need these places.
 const CHECKS: usize = 8;
 /// How long a check waits before it asks for a turn again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// The number of policies that the process checks at the same time. Each needs a thread, which cannot
-/// be ended.
+/// The number of policies that the process checks at the same time. Each check needs a thread, and
+/// Beadle cannot end a thread.
 const THREADS: usize = 4;
 
 /// The turns of the checks of one organisation.
@@ -29,22 +29,23 @@ impl CheckTurns {
         Self { free: Semaphore::new(CHECKS), clock }
     }
 
-    /// Takes a turn until the result is dropped. If all turns are taken, the failure makes the key
-    /// wait in the queue, where it occupies no place of the worker.
+    /// Takes a turn until the result is dropped. If all turns are taken, returns a failure. The key
+    /// then waits in the queue and occupies no place of the worker.
     pub(super) fn take(&self) -> Result<SemaphorePermit<'_>, Failure> {
         self.free.try_acquire().map_err(|_| waits_for_turn(self.clock.now() + AGAIN, false))
     }
 }
 
-/// The turns of the threads that check policies. A pull request has at most one thread: a stranger
-/// can write a policy whose check takes very long, and each push would take one more thread.
+/// The turns of the threads that check policies. A pull request has at most one thread. A stranger
+/// can write a policy with a very slow check, and without this limit each push would take one more
+/// thread.
 pub(super) struct ParseTurns {
     all: Arc<Semaphore>,
-    /// The turn of each pull request whose policy is checked now.
+    /// The turns of the pull requests that Beadle checks now.
     of: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
-/// The right to check one policy. It ends when the value is dropped.
+/// The right to check one policy. The right ends when the value is dropped.
 #[derive(Debug)]
 pub(super) struct ParseTurn {
     _own: OwnedSemaphorePermit,
@@ -58,11 +59,11 @@ impl Default for ParseTurns {
 }
 
 impl ParseTurns {
-    /// Waits for the turn of a pull request, which `key` names.
+    /// Waits for the turn of the pull request with this key.
     pub(super) async fn take(&self, key: &str) -> Result<ParseTurn, AcquireError> {
         let own = {
             let mut of = self.of.lock();
-            // A turn that nobody has is only in this list.
+            // If nobody has a turn, only this list refers to the turn.
             of.retain(|_, turn| Arc::strong_count(turn) > 1);
             of.entry(key.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };

@@ -7,7 +7,7 @@ use super::runs::output;
 use crate::output::markdown::{Page, Piece};
 
 /// Returns what the check run shows if the check failed because of GitHub or of Beadle itself. The
-/// text of a failure can name a private repository, so it is not shown to everybody.
+/// text of a failure can name a private repository, so a public check run does not show it.
 pub(super) fn unfinished(failure: &Failure, is_public: bool) -> CheckOutput {
     let (conclusion, title, next) = match failure.class {
         Class::RateLimited { .. } => (

@@ -1,5 +1,5 @@
-//! Shows at each commit of a policy what became of it: in force, held by the gate, or rejected. Each
-//! commit has one check run, which Beadle concludes once for each of these states.
+//! Shows at each commit of a policy whether the commit is in force, held by the gate, or rejected.
+//! Each commit has one check run. Beadle concludes the check run once for each of these states.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,14 @@ use crate::app::service::Service;
 use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};
 
-/// The number of commits whose states are remembered. The states of older commits do not change any
-/// more.
+/// How many commits Beadle remembers with their states. The states of older commits do not change
+/// any more.
 const REMEMBERED: usize = 20;
 /// The maximum number of lines of an error in a check run.
 const LINES: usize = 30;
 
-/// The states that check runs show already, by the ids of the commits. The newest is the last.
+/// The states that check runs already show, by the ids of the commits. The newest state is the
+/// last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Shown {
@@ -48,8 +49,8 @@ impl Shown {
     }
 }
 
-/// Returns the state of a commit that has this fate. With another commit of its base, the same
-/// commit is another generation, and the check run has the name of the generation.
+/// Returns the state of a commit that has this fate. The check run has the name of the generation.
+/// Together with another commit of the base, the same commit is another generation.
 fn state(fate: &Fate) -> String {
     match fate {
         Fate::InForce { generation } => format!("{} {generation}", fate.word()),
@@ -91,12 +92,13 @@ impl BackgroundTask for CommitCheck {
         let opened = check_runs(&service.app, file, source).context("opening the check runs");
         let (reader, writer, app) = opened.map_err(failed)?;
         let visibility = reader.visibility_of(reader.organisation(), &source.repository).await?;
-        // The members of another organisation read a policy that its repository has.
+        // If the repository belongs to another organisation, the members of that organisation can
+        // read its check runs.
         let is_foreign = source.owner(&file.name) != file.name;
         let name = format!("beadle policy ({})", file.name);
         let readers = Readers::of(visibility, is_foreign, file.base.is_some());
         for commit in &commits {
-            // A process that ended after its write has left the check run of the same state.
+            // If a process ended just after its write, the check run already shows this state.
             let known = reader.check_run(&source.repository, &commit.id, &name, app).await?;
             let id = match known {
                 Some(run) => run.id,
@@ -113,16 +115,17 @@ impl BackgroundTask for CommitCheck {
 /// The people who can read a check run.
 #[derive(Clone, Copy)]
 struct Readers {
-    /// True if the readers may see names of repositories. Otherwise everybody can read the check
-    /// run, or the members of another organisation.
+    /// True if the readers may see names of repositories. False if everybody or the members of
+    /// another organisation can read the check run.
     may_see_names: bool,
-    /// True if the readers may see why Beadle cannot use the policy. The text can quote a base,
-    /// which is in another repository.
+    /// True if the readers may see why Beadle cannot use the policy. The text can quote the base,
+    /// and the base is in another repository.
     may_see_errors: bool,
 }
 
 impl Readers {
-    /// Returns who can read a check run in a repository. `visibility` is `None` if it is not known.
+    /// Returns who can read a check run in a repository. `visibility` is `None` if the visibility
+    /// of the repository is unknown.
     fn of(visibility: Option<Visibility>, is_foreign: bool, has_base: bool) -> Self {
         // The members of all organisations of the enterprise can read an internal repository.
         let are_members = visibility == Some(Visibility::Private) && !is_foreign;

@@ -1,5 +1,5 @@
 //! Deletes records of controls that are older than the retention of the journal. The newest record
-//! of each repository stays, because it holds until the next one.
+//! of each repository stays, because it is valid until the next record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::output::count::counted;
 /// The time between two searches, because a search reads all records.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// The time of the last complete search. All processes that share a store also share it.
+/// The time of the last complete search. All processes with the same store share this time.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct LastSearch(Time);
@@ -50,7 +50,7 @@ impl BackgroundTask for ControlRecords {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (store, now) = (self.0.store.as_ref(), self.0.clock().now());
         let note = Note::<LastSearch>::of(&[]);
-        // If the stored time is in the future, the clock that set it was wrong.
+        // If the stored time is in the future, a process stored it with a wrong clock.
         if note.get(store).await?.is_some_and(|last| last.0 <= now && now.since(last.0) < EVERY / divisor()) {
             return Ok(TaskStatus::Idle);
         }

@@ -1,4 +1,4 @@
-//! Lists the installations of the App, in case a webhook about one of them is missing.
+//! Lists the installations of the App, because a webhook about an installation can get lost.
 
 use std::sync::Arc;
 use std::time::Duration;

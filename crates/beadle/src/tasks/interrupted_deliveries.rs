@@ -1,5 +1,5 @@
-//! Finishes interrupted deliveries. A process stored such a delivery in the inbox, but ended before
-//! it marked the keys of the delivery as due.
+//! Finishes interrupted deliveries. A process stored the delivery in the inbox, but the process
+//! ended before it marked the keys of the delivery as due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,8 @@ impl BackgroundTask for InterruptedDeliveries {
 
     fn period(&self) -> Duration {
         // The function on AWS looks for due tasks once a minute. With a period of a whole minute,
-        // this task could be due just after that moment, and would run only every second minute.
+        // this task could become due just after that moment. The task would then run only every
+        // second minute.
         Duration::from_secs(45)
     }
 

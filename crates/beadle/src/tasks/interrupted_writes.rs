@@ -1,5 +1,5 @@
-//! Marks the keys of writes whose process ended before the vendor answered. Beadle then reads the
-//! present state of these keys again.
+//! Marks the keys of interrupted writes. The process of such a write ended before the vendor
+//! answered. Beadle then reads the present state of these keys again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use beadle_engine::{
 use super::LOCAL;
 use crate::app::service::Service;
 
-/// Marks the keys of the writes that have no result and began at the time `before` or earlier.
-/// Returns the number of these writes.
+/// Marks the keys of the writes without a result that began at `before` or earlier. Returns the
+/// number of these writes.
 pub(crate) async fn recover_interrupted_writes(
     store: &dyn Store,
     before: Time,
@@ -43,12 +43,13 @@ pub(crate) async fn recover_interrupted_writes(
     Ok(found)
 }
 
-/// The age at which an intent without a result counts as interrupted. No write takes this long, so
-/// the process that began the write has ended.
+/// The age of an interrupted write. No write takes this long. So if an intent of this age has no
+/// result, its process has ended.
 const ENDED: Duration = Duration::from_secs(1200);
 
-/// The task for a store that several processes use. With a file, `beadle serve` recovers interrupted
-/// writes once, at its start, because no other process can have begun a write then.
+/// The task for a store that several processes use. If the store is a file, `beadle serve` recovers
+/// interrupted writes once, at its start. At that time, no other process can be in the middle of a
+/// write.
 pub(super) struct InterruptedWrites(pub(super) Arc<Service>);
 
 #[async_trait]

@@ -21,7 +21,7 @@ pub(super) struct LimitsReload {
     service: Arc<Service>,
     /// The last failed attempts, by the names of the organisations and targets.
     waits: Mutex<HashMap<String, AdoptionWait>>,
-    /// The held changes that the last plans of held limits are about, by the same names.
+    /// The held changes that the last plans of held limits would release, by the same names.
     planned: Mutex<HashMap<String, Released>>,
 }
 
@@ -30,8 +30,8 @@ impl LimitsReload {
         Self { service, waits: Mutex::default(), planned: Mutex::default() }
     }
 
-    /// Returns the organisations and targets whose keys the worker runs. The others have no limits
-    /// in force yet.
+    /// Returns the organisations and targets that the worker works on. The other organisations and
+    /// targets have no limits in force yet.
     fn all(&self) -> Vec<Limited> {
         let orgs = self.service.orgs.iter().filter(|org| !org.is_first()).filter_map(|org| org.open());
         let targets = self.service.directories.targets.values();
@@ -89,7 +89,7 @@ impl BackgroundTask for LimitsReload {
                 Ok(LimitsAdoption::Unchanged) => {}
                 Ok(LimitsAdoption::InForce) => done.push(name.to_owned()),
                 Ok(LimitsAdoption::Held { why, .. }) => held.push(format!("limits of {name} held: {why}")),
-                // An error of one organisation or target delays no other one.
+                // An error of one organisation or target must not delay the others.
                 Err(error) => failure = Some(error),
             }
         }

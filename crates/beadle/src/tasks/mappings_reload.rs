@@ -1,5 +1,5 @@
-//! Reads the mappings regularly, and puts a new generation of them in force, if the gate lets it
-//! pass.
+//! Reads the mappings regularly. Puts a new generation of the mappings in force, if the gate lets
+//! it pass.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ const PLANNING: Duration = Duration::from_secs(1800);
 pub(super) struct MappingsReload {
     service: Arc<Service>,
     /// The generation that the last run read. Somebody may be changing a file while a run reads it.
-    /// So a generation comes into force only if two runs in succession read the same one.
+    /// So a generation comes into force only if two runs in succession read the same generation.
     candidate: Mutex<Option<String>>,
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
@@ -118,7 +118,7 @@ impl BackgroundTask for MappingsReload {
                 Ok(MappingAdoption::Held { generation, why }) => {
                     held.push(format!("generation {generation} held: {why}"));
                 }
-                // An error of one target delays no other target.
+                // An error of one target must not delay the other targets.
                 Err(error) => failure = Some(error),
             }
         }

@@ -12,12 +12,13 @@ use beadle_repositories::recovery::Installed;
 use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::service::Service;
 
-/// The minimum time between two reads of GitHub's list of deliveries. It applies even if the
-/// configuration sets a shorter time.
+/// The minimum time between two reads of GitHub's list of deliveries. This minimum applies even if
+/// the configuration sets a shorter time.
 const LEAST: Duration = Duration::from_secs(1);
 /// The wait after a run that failed or did not read everything.
 const AGAIN: Duration = Duration::from_secs(45);
-/// The list of the deliveries of a busy App has many pages, so a run can take long.
+/// The timeout for each run. The list of a busy App's deliveries has many pages, so a run can take
+/// long.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 fn period(every: Duration) -> Duration {

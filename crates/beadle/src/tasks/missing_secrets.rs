@@ -1,4 +1,4 @@
-//! Reads those secrets from AWS that Beadle could not read before.
+//! Reads the secrets from AWS that Beadle could not read before.
 
 use std::sync::Arc;
 use std::time::Duration;

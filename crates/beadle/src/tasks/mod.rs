@@ -1,7 +1,7 @@
 //! Background tasks: the work that a service repeats. Each task has its own file.
 //!
-//! The third column says which of the processes that share a store run the task: the one that holds
-//! the lease on the tasks (`one`), or all of them.
+//! Several processes can share a store. The third column says which of them run the task: the
+//! process with the lease on the tasks (`one`), or all of them.
 //!
 //! | file | for each | runs in | what it does |
 //! |---|---|---|---|
@@ -34,8 +34,8 @@
 //! | `condition` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
 //! | `pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!
-//! While a task waits for a vendor, it holds no lock that the tasks of another organisation,
-//! directory or target need. So the tasks of other vendors continue.
+//! While a task waits for a vendor, it holds no lock that other organisations, directories or
+//! targets need. So the tasks of other vendors continue.
 
 mod changed_groups;
 mod comment_approvals;
@@ -94,8 +94,8 @@ const REMOTE: Duration = Duration::from_secs(300);
 pub(crate) enum Host {
     /// `beadle serve`.
     Service,
-    /// The worker function on AWS. It has fewer tasks, because DynamoDB deletes old items, and the
-    /// function itself reads its secrets again and writes the figures for the alarms.
+    /// The worker function on AWS. The function has fewer tasks, because DynamoDB deletes old
+    /// items. The function itself reads its secrets again and writes the figures for the alarms.
     #[cfg(feature = "aws")]
     Function,
 }
@@ -178,7 +178,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     all
 }
 
-/// A directory, and the service whose tasks use the directory.
+/// A directory together with the service.
 #[derive(Clone)]
 struct Directory {
     service: Arc<Service>,
@@ -192,7 +192,7 @@ impl Directory {
     }
 
     /// Returns the period of the tasks that only check whether there is work. If `log_every` is
-    /// shorter, `log_every` is the period.
+    /// shorter, it is the period.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }

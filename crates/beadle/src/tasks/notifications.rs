@@ -17,12 +17,12 @@ use crate::notify::channels::{SendFailure, Sender};
 use crate::notify::problems::{Names, find, instances};
 use crate::notify::troubles::Troubles;
 
-/// The time limit for one message. The ledger counts a message as being sent for a longer time, so
-/// that two processes do not open the same issue at the same time.
+/// The time limit for one message. In the ledger, the message stays in progress for longer. So two
+/// processes do not open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
 /// How often a process tries to record the result of a message while other processes change the
-/// ledger. If it cannot, the message is sent again.
+/// ledger. If all tries fail, Beadle sends the message again.
 const REPLACED: u32 = 20;
 
 /// The task that sends the notifications of all channels.
@@ -49,7 +49,7 @@ impl BackgroundTask for Notifications {
     }
 
     fn period(&self) -> Duration {
-        // A channel with a short `settle` must not wait longer than that for the next pass.
+        // The period must not be longer than the shortest `settle` of a channel.
         let settle = self.service.config().file.notify.iter().map(|channel| Duration::from(channel.settle));
         settle.min().unwrap_or(LOOK).clamp(Duration::from_secs(1), LOOK)
     }
@@ -88,7 +88,7 @@ impl BackgroundTask for Notifications {
 }
 
 impl Notifications {
-    /// Sends a message to one channel if something is new. Returns whether the channel got one.
+    /// Sends a message to one channel if there is news. Returns whether the channel got a message.
     async fn tell(&self, channel: &NotifyFile, present: &Present) -> Result<bool, Failure> {
         let (service, store) = (&self.service, self.service.store.as_ref());
         // The search for problems can take minutes. The receiver refuses a message with an old time.
@@ -114,8 +114,8 @@ impl Notifications {
         let sent = tokio::time::timeout(SENDING, sending).await.unwrap_or_else(|_| Err(late()));
         service.metrics.notification(&channel.name, sent.is_ok());
         let now = service.clock().now();
-        // Another process may change the ledger at the same time, for example with a further problem.
-        // The message is on its way in the changed ledger too.
+        // Another process may change the ledger at the same time, for example with a further
+        // problem. The changed ledger also has the message in progress.
         for _ in 0..REPLACED {
             let stored = note.stored(store).await?;
             let mut ledger = stored.value.clone().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Reads the login of an organisation's App. With the login, the intake can tell which webhooks
+//! Reads the login of an organisation's App. By the login, the intake recognises the webhooks that
 //! Beadle's own writes caused.
 
 use std::sync::Arc;

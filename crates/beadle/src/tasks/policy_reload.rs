@@ -1,4 +1,4 @@
-//! Reads the policy of an organisation regularly, and puts a new generation of it in force.
+//! Reads the policy of an organisation regularly, and puts a new generation of the policy in force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl BackgroundTask for PolicyReload {
     }
 
     fn wakes(&self) -> Vec<String> {
-        // The policy can have mappings, which directories need.
+        // The policy can have mappings, and the directories need them.
         let oktas = self.of.0.directories.okta.iter().map(|(file, _)| &file.name);
         oktas.chain([&self.of.1.file.name]).map(|name| super::sweep_start::name_of(name)).collect()
     }

@@ -1,5 +1,5 @@
-//! Deletes deliveries and journal entries that are older than the retention time. It deletes them
-//! in small batches.
+//! Deletes deliveries and journal entries that are older than the retention time. The task deletes
+//! them in small batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::config::Span;
 
-/// The number of rows that one batch deletes. It is small, so that other writes to the store wait
-/// only for a short time.
+/// The number of rows that one batch deletes. A batch is small, so that other writes to the store
+/// wait only for a short time.
 const BATCH: u32 = 2000;
 /// The time to wait between two batches, so that other writes can use the store.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// Returns the number by which the durations of the retention are divided. The number is 1, except
-/// in a test in which a week lasts an hour.
+/// Returns the divisor of the retention times. The divisor is 1, except in a test that shortens a
+/// week to an hour.
 pub(super) fn divisor() -> u32 {
     fail::fail_point!("retention", |number: Option<String>| {
         number.and_then(|number| number.parse().ok()).unwrap_or(1)

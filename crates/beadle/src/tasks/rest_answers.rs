@@ -1,6 +1,5 @@
-//! Deletes the stored answers of GitHub that Beadle has not read for 30 days. Such answers belong
-//! to repositories that were deleted or renamed, to aspects that the policy no longer has, or to
-//! organisations that the configuration no longer has.
+//! Deletes the stored answers of GitHub that Beadle has not read for 30 days. For example, the
+//! repository of the answer was deleted or renamed, or the policy or the configuration changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +14,16 @@ use crate::app::service::Service;
 
 /// The time between two searches for answers that Beadle no longer reads.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The time for which an answer is kept after Beadle last read it. It is long, because a deleted
-/// repository may be restored.
+/// How long Beadle keeps an answer after it read the answer last. The time is long, because
+/// somebody may restore a deleted repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The number of answers that one page has. All answers of a page are in memory at the same time,
-/// and one answer can have several hundred kilobytes.
+/// The number of answers in one page. All answers of a page are in memory at the same time, and one
+/// answer can need several hundred kilobytes.
 const PAGE: u32 = 25;
 /// The maximum number of pages that one run reads.
 const PAGES: usize = 200;
-/// The time after which a run begins no further page. The function on AWS has less than a minute
-/// for its tasks.
+/// After this time, a run begins no further page. The function on AWS has less than a minute for
+/// its tasks.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task that deletes stored answers.
@@ -76,16 +75,15 @@ struct Forgotten {
     is_finished: bool,
 }
 
-/// The state of the search for answers that Beadle no longer reads. All processes that share a
-/// store also share this search.
+/// The state of the search for answers that Beadle no longer reads. All processes with the same
+/// store share this search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Search {
-    /// The time at which the first search began.
+    /// The start of the first search.
     first: Time,
-    /// The time at which the last complete search ended.
+    /// The end of the last complete search.
     ended: Time,
-    /// The name of the answer at which an unfinished search stopped. It is empty if no search is
-    /// unfinished.
+    /// The last answer that an unfinished search has seen. Empty if no search is unfinished.
     after: String,
 }
 
@@ -94,15 +92,15 @@ impl Metadata for Search {
 }
 
 impl Search {
-    /// Returns whether a search is due or unfinished. If the time of the last search is in the
-    /// future, the clock that set it was wrong, and a search is due.
+    /// Returns whether a search is due or unfinished. A time of the last search in the future comes
+    /// from a wrong clock. In that case a search is due.
     fn is_due(&self, now: Time) -> bool {
         !self.after.is_empty() || self.ended > now || now.since(self.ended) >= EVERY
     }
 
-    /// Returns whether Beadle has not read an answer for 30 days. If the answer has no time of its
-    /// last read (older versions of Beadle did not store it), or that time is in the future because
-    /// a clock was wrong, the time of the first search is used instead.
+    /// Returns whether Beadle has not read an answer for 30 days. An answer of an older version of
+    /// Beadle has no time of its last read. A time in the future comes from a wrong clock. For such
+    /// an answer, the function uses the time of the first search instead.
     fn is_unread(&self, answer: &str, now: Time) -> bool {
         // The clocks of two processes can differ slightly, so a time that is a little in the future
         // is valid.
@@ -130,8 +128,8 @@ async fn forget_unread(store: &dyn Store, clock: &Clock) -> Result<Forgotten, St
     Ok(Forgotten { deleted, is_finished: search.after.is_empty() })
 }
 
-/// Searches one page, and stores the place behind it: if the run is cancelled, or fails, the next
-/// run continues there. Returns the number of deleted answers.
+/// Searches one page, and stores where the next page begins. If the run fails or is cancelled, the
+/// next run continues there. Returns the number of deleted answers.
 async fn forget_page(store: &dyn Store, search: &mut Search, now: Time) -> Result<u64, StoreError> {
     let mut page = store.notes_page(&kept_answers(), &search.after, PAGE).await?;
     let mut deleted = 0;
@@ -208,7 +206,7 @@ mod tests {
         assert!(left.iter().all(|(name, _)| name != "rest:acme:repos/acme/r01/hooks"));
         assert_eq!(deleted(now + DAY * 30).await, 31);
         assert!(store.notes("rest:").await.unwrap().is_empty());
-        // The remaining answers, and the note with the state of the search.
+        // The store has the remaining answers, and the note with the state of the search.
         assert_eq!(store.notes("").await.unwrap().len(), 5);
     }
 

@@ -14,9 +14,9 @@ use crate::app::service::Service;
 use crate::app::service::last_sweep::modes;
 use crate::app::service::record::{InForce, ServiceRecord, digests};
 
-/// The time after which the task writes a record again that has not changed.
+/// How often the task writes a record that has not changed.
 const RENEW: Duration = Duration::from_secs(55);
-/// The age at which the task deletes the record of another process.
+/// The age of another process's record when the task deletes it.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// The task that stores the record of this process.

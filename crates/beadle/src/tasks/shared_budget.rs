@@ -1,5 +1,5 @@
-//! Reports to the other processes how much of an organisation's budget this process has spent, and
-//! computes this process's share of the remaining budget.
+//! Shares the budget of an organisation with the other processes. Reports how much this process has
+//! spent, and computes its share of the remaining budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);
 
 const KIND: &str = "shared budget";
 
-/// Returns whether a task of this name is a shared-budget task.
+/// Returns whether the task with this name shares a budget.
 #[cfg(feature = "aws")]
 pub(crate) fn is_shared_budget(task: &str) -> bool {
     task.starts_with(KIND)

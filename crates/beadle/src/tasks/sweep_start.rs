@@ -22,7 +22,7 @@ pub(super) fn name_of(instance: &str) -> String {
 }
 
 /// Returns a warning if the running service uses other modes than the configuration file now has.
-/// They can differ because the service reads the modes only at its start.
+/// The modes can differ because the service reads them only at its start.
 pub(crate) async fn other_modes(
     store: &dyn Store,
     file: &crate::config::OrgConfig,
@@ -57,9 +57,9 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        // If another process has accepted a generation, this process must use it too. Otherwise it
-        // would delete the holds of that generation, and start a sweep with the generation that it
-        // used before.
+        // If another process has accepted a generation, this process must use it too. If it did
+        // not, this process would delete the holds of that generation, and start a sweep with its
+        // own old generation.
         if organisation.open().is_some() {
             service.open(organisation).await.map_err(failed)?;
         }
@@ -67,8 +67,8 @@ impl BackgroundTask for Repositories {
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);
         };
-        // If Beadle does not know its own login, it cannot recognise the webhooks that its own
-        // writes cause. These webhooks would then use the budget that sweeps leave for events.
+        // If Beadle does not know its own login, it cannot recognise the webhooks of its own
+        // writes. These webhooks would then use the budget that sweeps leave for events.
         if !organisation.has_asked_login() {
             return Ok(TaskStatus::Idle);
         }
@@ -82,15 +82,15 @@ impl BackgroundTask for Repositories {
         let generation = policy.generation.clone();
         // A new generation of the policy or a changed mode also starts a sweep.
         let wanted = swept_with(&generation, &organisation.file);
-        // If the time of the last sweep is in the future, the clock that set it was wrong. A sweep
-        // is due then.
+        // A time of the last sweep in the future comes from a wrong clock. In that case a sweep is
+        // due.
         let due = organisation.file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         if !due && swept == wanted {
             return Ok(TaskStatus::Idle);
         }
-        // Another process, with newer files in its folder, has accepted another generation. If each
-        // of the two processes started a sweep because of the other one, the sweeps would have no
-        // end.
+        // Another process has newer files in its folder, and has accepted another generation. If
+        // each of the two processes started a sweep because of the other process, the sweeps would
+        // never end.
         let is_gated = organisation.file.mode != Mode::Observe;
         if !due && is_gated && !organisation.is_accepted(store.as_ref(), &policy).await? {
             return Ok(TaskStatus::Idle);
@@ -137,7 +137,7 @@ impl BackgroundTask for Groups {
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
-        // A target that was not open may have missed an event, so it needs a sweep.
+        // A closed target may have missed an event, so it needs a sweep.
         let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
         let now = service.clock().now();
         let mappings = directories.mappings();

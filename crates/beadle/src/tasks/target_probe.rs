@@ -26,11 +26,11 @@ pub(super) struct TargetProbe {
     service: Arc<Service>,
     target: Arc<GroupTarget>,
     /// True after this process has checked whether the target is still stopped. If the target is
-    /// not stopped, this check makes the keys due that were parked because of the stop.
+    /// not stopped any more, this check makes its parked keys due.
     has_revived: AtomicBool,
     /// The last failed attempt to plan the target for the gate.
     wait: Mutex<Option<AdoptionWait>>,
-    /// The generation of the mappings with which this process planned the held target.
+    /// The generation of the mappings in the last plan of the held target by this process.
     planned: Mutex<Option<String>>,
 }
 
@@ -48,7 +48,7 @@ impl TargetProbe {
 
 const KIND: &str = "target";
 
-/// Returns whether a task of this name is a target probe.
+/// Returns whether the task with this name is a target probe.
 pub(crate) fn is_target_probe(task: &str) -> bool {
     task.split_once(' ').is_some_and(|(kind, _)| kind == KIND)
 }
@@ -78,7 +78,7 @@ impl BackgroundTask for TargetProbe {
         if !had_agreed && let Some(why) = self.agree().await? {
             return Ok(TaskStatus::Unfinished(format!("target held: {why}; see `beadle holds`")));
         }
-        // This step is the last one, because it reads every row of the queue and the target works
+        // This step comes last, because it reads every row of the queue, and the target works
         // without it.
         if !has_revived.load(Ordering::SeqCst) {
             target.revive_if_released(&service.store, service.clock().now()).await.map_err(failed)?;
@@ -94,7 +94,7 @@ impl BackgroundTask for TargetProbe {
 
 impl TargetProbe {
     /// Compares the target with its configuration. If they agree and the gate lets the target pass,
-    /// begins to work on the target's keys. Otherwise returns why the gate holds the target.
+    /// begins to work on the target's keys. If the gate holds the target, returns the reason.
     async fn agree(&self) -> Result<Option<String>, Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;

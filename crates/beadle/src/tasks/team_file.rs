@@ -1,4 +1,4 @@
-//! Looks for changes of the teams and of the members that a policy declares, and starts their sweeps.
+//! Looks for changes of the teams and members in a policy, and starts their sweeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,9 +28,9 @@ pub(super) struct TeamFile {
     /// The name of the source.
     pub(super) name: String,
     pub(super) of: TeamSource,
-    /// The teams at the last look of this process. Another process may have marked a change before
-    /// this process used the new file, and this process may then have worked on the marks with the
-    /// old file.
+    /// The teams at the last look of this process. This list is necessary: another process may have
+    /// marked a change before this process used the new file. This process may then have worked on
+    /// the marked team with the old file.
     pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 
@@ -55,8 +55,8 @@ impl SeenTeams {
         Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
     }
 
-    /// Returns the ids of the teams that differ from the teams of earlier looks: of the last look of
-    /// any process, and of the last look of this process.
+    /// Returns the ids of the teams that have changed since the last look of any process, or since
+    /// the last look of this process.
     fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for before in before {
@@ -68,8 +68,8 @@ impl SeenTeams {
 }
 
 impl TeamFile {
-    /// Marks the changed teams as due. Returns how many have changed. The first look marks none,
-    /// because the first sweep marks all.
+    /// Marks the changed teams as due. Returns how many have changed. The first look marks no team,
+    /// because the first sweep marks all teams.
     async fn look(&self, now: Time) -> Result<usize, Failure> {
         let store = self.service.store.as_ref();
         let teams = SeenTeams::of(&self.of.source.teams().await?);
@@ -83,7 +83,8 @@ impl TeamFile {
             store.mark(changed.iter().map(mark).collect(), now).await?;
             self.service.bell.notify_one();
         }
-        // The marks come first: a process that is killed in between marks the teams again.
+        // The marks come first. If the process is killed in between, the next look marks the teams
+        // again.
         if before.as_ref() != Some(&teams) {
             note.put(store, &teams).await?;
         }
@@ -91,7 +92,7 @@ impl TeamFile {
         Ok(changed.len())
     }
 
-    /// Starts a sweep if one is due. Returns whether it did.
+    /// Starts a sweep if one is due. Returns whether it started a sweep.
     async fn sweep(&self, now: Time) -> Result<bool, Failure> {
         let store = self.service.store.as_ref();
         let note = LastSweep::note(&self.name);

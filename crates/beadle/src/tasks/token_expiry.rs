@@ -1,4 +1,4 @@
-//! Warns an operator before a target's token ends.
+//! Warns an operator before the token of a target expires.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::app::service::Service;
 /// The time between two warnings.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// The task that warns before the token of one target ends.
+/// The task that warns before the token of one target expires.
 pub(super) struct TokenExpiry {
     service: Arc<Service>,
     target: Arc<GroupTarget>,

@@ -1,5 +1,5 @@
-//! Makes the repositories of a waiver due when the waiver ends or is removed, so that Beadle compares
-//! its keys again. Warns before the end.
+//! Makes the repositories of a waiver due when the waiver ends or is removed. Beadle then compares
+//! the keys of the waiver again. Warns before the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl BackgroundTask for WaiverEnds {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        // The first policy is not in force before the gate lets it pass.
+        // The gate has not let the first policy pass yet, so no policy is in force.
         let Some(org) = organisation.open().filter(|_| !organisation.is_first()) else {
             return Ok(TaskStatus::Idle);
         };

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const QUEUE: usize = 4096;
 /// The maximum number of spans in one request.
 const BATCH: usize = 512;
-/// How long an ended span waits for others, which are then sent in the same request.
+/// How long an ended span waits for other spans. One request then sends all of them.
 const DELAY: Duration = Duration::from_secs(1);
 /// The maximum duration of one request.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ impl SpanProcessor for Queue {
     }
 }
 
-/// The export of spans, which runs in the background.
+/// The background task that exports spans.
 pub(crate) struct Export {
     stop: CancellationToken,
     sending: JoinHandle<()>,
@@ -141,8 +141,8 @@ impl<E: SpanExporter + 'static> Sending<E> {
         }
     }
 
-    /// Sends one request. Logs the first failure, the first success after it, and the first time at
-    /// which the queue was full.
+    /// Sends one request. Logs the first failure, the first success after it, and the first
+    /// overflow of the queue.
     async fn send(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len() as u64;
         let error = match tokio::time::timeout(LIMIT, self.exporter.export(batch)).await {
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// An endpoint that takes the names of spans, or hangs.
+    /// An endpoint that stores the names of spans, or never answers.
     #[derive(Clone, Debug, Default)]
     struct Endpoint {
         taken: Arc<Mutex<Vec<String>>>,

@@ -17,13 +17,14 @@ use self::recorder::OtelRecorder;
 
 /// The name of the service in traces, if no variable of OpenTelemetry sets it.
 const SERVICE: &str = "beadle";
-/// How the name of the service begins that the SDK chooses if no variable sets one.
+/// The beginning of the SDK's default name for a service. The SDK uses this name if no variable
+/// sets a name.
 const UNNAMED: &str = "unknown_service";
 
 /// Begins to record and export traces. The variables of OpenTelemetry set what the configuration
 /// leaves out: the endpoint, further headers, the sampler and the resource.
 pub(crate) fn start(file: &TracesFile, clock: &Clock) -> anyhow::Result<Export> {
-    // A redirect could send the headers, which may have a token, to another server.
+    // The headers may contain a token. A redirect could send them to another server.
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)

@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 
 /// Begins spans with a tracer of the SDK.
 pub(super) struct OtelRecorder {
-    /// The tracer, which passes each ended span to the queue of the export.
+    /// The tracer that passes each ended span to the queue of the export.
     pub(super) tracer: SdkTracer,
 }
 
@@ -49,12 +49,13 @@ impl RecordedSpan for OtelSpan {
     }
 
     fn fail(&mut self) {
-        // The text of an error could name anything, so the span has none.
+        // The text of an error could contain confidential values, so the span does not get the
+        // text.
         self.0.set_status(Status::Error { description: "".into() });
     }
 }
 
-/// Converts the place of a span that another process, or an earlier run, began.
+/// Converts the trace context of a span. Another process or an earlier run began this span.
 fn remote(parent: TraceContext) -> SpanContext {
     let flags = if parent.is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
     let trace = opentelemetry::TraceId::from_bytes(parent.trace.number().to_be_bytes());

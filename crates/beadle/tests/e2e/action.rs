@@ -17,7 +17,7 @@ fn workflow() -> Value {
     serde_saphyr::from_str(&text).unwrap()
 }
 
-/// Returns the script of the step of this name.
+/// Returns the script of the step with this name.
 fn script(job: &str, step: &str) -> String {
     let workflow = workflow();
     let steps = workflow["jobs"][job]["steps"].as_array().unwrap().clone();
@@ -92,7 +92,7 @@ async fn a_nightly_run_plans_all_shards_checks_the_total_and_sweeps_all_shards()
     step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
 }
 
-/// Returns an organisation with 300 permissions of teams, which a wrong list would remove.
+/// Returns an organisation with 300 permissions of teams. A wrong list would remove them.
 fn three_hundred() -> Value {
     let mut repositories = json!({});
     for n in 0..100 {
@@ -119,13 +119,13 @@ async fn a_wrong_list_of_teams_stops_at_the_total_or_at_the_limit() {
         let total = step(&world, "total", "Total", &[]).await.expect(2);
         assert!(total.out.contains("over the guard limit of 50 removals"), "{}", total.out);
         assert_eq!(world.writes(), Vec::<Value>::new(), "with the planning job nothing at all is written");
-        // Somebody leaves the planning job out.
+        // Somebody runs the sweeps without the planning job.
         for shard in ["1", "2", "3", "4"] {
             let swept = step(&world, "sweep", "Sweep", &[("SHARD", shard)]).await.expect(2);
             assert!(swept.out.contains("held: guard limit reached"), "{}", swept.out);
         }
         assert!((1..=50).contains(&removed(&world)), "{}", removed(&world));
-        // An approved change passes, by its digest.
+        // An operator approves a change by its digest, so it passes.
         let plan = world.beadle(&["plan", "--shard", "1/4", "--format", "json"]).await.expect(2).json();
         let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
         let digests = repositories.iter().flat_map(|repository| repository["changes"].as_array().unwrap());
@@ -156,8 +156,8 @@ fn the_configuration_of_the_workflow_is_valid() {
     assert!(configuration.contains_key("org"));
 }
 
-/// `hashFiles` cannot read files of the action. With a constant cache key, the action would use the
-/// binary of an earlier pinned version.
+/// `hashFiles` cannot read files of the action. If the cache key were constant, the action would
+/// use the binary of an earlier pinned version.
 #[test]
 fn each_pinned_version_of_the_action_has_its_own_build() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -193,8 +193,8 @@ fn each_pinned_version_of_the_action_has_its_own_build() {
     assert_ne!(hash(), before, "another pin has another key");
 }
 
-/// The `gh` of the test: it copies an archive, and accepts the provenance of one tag and one commit, if
-/// the caller asks for the workflow of releases.
+/// A replacement for `gh`. The script copies an archive. The script accepts the provenance of one
+/// tag and one commit, if the caller asks for the workflow of releases.
 const GH: &str = r#"#!/usr/bin/env bash
 case "$1 $2" in
   "release download")

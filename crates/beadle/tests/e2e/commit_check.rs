@@ -1,4 +1,4 @@
-//! The check run at each commit of a policy shows what became of the commit.
+//! The check run at each commit of a policy shows the state of the commit.
 
 use serde_json::{Value, json};
 

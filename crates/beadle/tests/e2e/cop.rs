@@ -23,8 +23,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Returns 60 repositories: archived, excluded, empty and public ones, databases, tests, and the
-/// collection `ui`.
+/// Returns 60 repositories: archived, excluded, empty and public repositories, databases, tests,
+/// and the collection `ui`.
 fn organisation() -> Value {
     let branches = json!({ "main": {}, "develop": {} });
     let mut repositories = json!({});
@@ -52,7 +52,8 @@ fn organisation() -> Value {
             "run_name": "police ${{ inputs.repo-to-police }} ${{ inputs.beadle-token }}",
         } },
     });
-    // Somebody's own: it stays, as access is never removed.
+    // Somebody else gave this team access. The team keeps it, because the policy never removes
+    // access.
     repositories["shop"]["teams"] = json!({ "contractors": "push" });
     repositories["shop"]["autolinks"] =
         json!({ "APOPS-": { "url_template": "https://old.example.com/<num>", "is_alphanumeric": true } });
@@ -91,7 +92,8 @@ async fn world() -> World {
 }
 
 /// Returns a repository without its security features. The code security configuration of the
-/// organisation sets them in all repositories, also in those that the policy leaves alone.
+/// organisation sets these features in all repositories. This includes the repositories that the
+/// policy leaves alone.
 fn without_features(repository: &Value) -> Value {
     let features = [
         "security_and_analysis",

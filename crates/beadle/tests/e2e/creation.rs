@@ -1,5 +1,5 @@
-//! Repositories that Beadle creates: exactly one for each file, whatever ends the process, and
-//! never public before it is protected.
+//! Repositories that Beadle creates. Beadle creates exactly one for each file, even if the process
+//! ends at any point. A repository is never public before it is protected.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ branches:
 ";
 const CREATE: &str = "repository: { force_create: true, auto_init: true }\n";
 
-/// The points at which the process ends itself, each with the number of passes before that.
+/// The points where the process ends itself. The number tells how often the process passes the
+/// point before.
 const POINTS: &[(&str, u32)] = &[
     ("before-creation", 0),
     ("after-creation", 0),
@@ -112,7 +113,7 @@ async fn added_later(mode: &'static str) -> (World, Serving) {
     world.connect();
     world.until_swept(&serving).await;
     world.policy("repos/new.yml", CREATE);
-    // A generation is in force once it was read twice.
+    // A generation comes into force after the second read.
     world.read_policy().await;
     world.read_policy().await;
     (world, serving)

@@ -1,4 +1,4 @@
-//! Dispatches a workflow of the organisation once for each webhook, also if answers are lost.
+//! Dispatches a workflow of the organisation once for each webhook, even if answers are lost.
 
 use std::time::Duration;
 

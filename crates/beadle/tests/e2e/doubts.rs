@@ -1,5 +1,5 @@
-//! Names with another meaning, unknown names, and incomplete lists: Beadle changes nothing of which
-//! it is not sure, and reports the reason.
+//! Names with another meaning, unknown names, and incomplete lists: If Beadle is not sure about a
+//! change, it does not write the change, and reports the reason.
 
 use serde_json::{Value, json};
 

@@ -30,7 +30,7 @@ async fn a_service_on_a_table_repairs_drift_and_commands_show_it() {
     world.connect();
     world.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
     world.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // Beadle's own writes make keys due once more.
+    // Beadle's own writes make keys due again.
     let mut queue = String::new();
     for _ in 0..800 {
         queue = Ran::of(command(&moto, &world), &["queue"]).await.expect(0).out;
@@ -97,7 +97,8 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
             assert_eq!(lines(&after), lines(before), "{place}: {args:?}");
         }
     }
-    // Two states are not mixed, and what is not there is not made.
+    // Beadle does not copy into a store that already has a state, or into a table of another
+    // program.
     let again = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(1);
     assert!(again.err.contains("copy into an empty store"), "{}", again.err);
     let body = json!({
@@ -109,7 +110,7 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
     let theirs = table.replace("//beadle", "//theirs");
     let refused = Ran::of(command(&moto, &world), &["store", "copy", file, &theirs]).await.expect(1);
     assert!(refused.err.contains("not a table of Beadle"), "{}", refused.err);
-    // Nobody works with half of a state.
+    // No command works with an unfinished copy.
     let half = moto.table("half", DynamoSettings::default()).await;
     half.put("copy:unfinished", "").await.unwrap();
     let half = table.replace("//beadle", "//half");

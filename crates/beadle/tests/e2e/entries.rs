@@ -1,5 +1,5 @@
-//! Entries of lists: two similar entries stay separate, and an unchanged entry is never deleted and
-//! created again.
+//! Entries of lists. Two similar entries stay separate. Beadle never deletes an unchanged entry and
+//! creates it again.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Faults of GitHub: Beadle removes nothing because of an unknown, a failure stops only the changes
-//! that depend on it, and Beadle keeps to the limits.
+//! Faults of GitHub. Beadle removes nothing because of an unknown part. A failure stops only the
+//! changes that depend on it. Beadle respects the limits.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn an_incomplete_list_is_unknown_and_removes_nothing() {
         assert!(!aspects.iter().any(|line| line.contains(aspect)), "{field}: {aspects:?}");
         world.no_faults().await;
     }
-    // The list of repositories itself.
+    // The list of repositories itself has a fault.
     world
         .fault(json!({ "path": "/graphql", "contains": "repositories(first", "shorten": "repositories" }))
         .await;
@@ -125,8 +125,8 @@ async fn beadle_waits_for_a_secondary_limit_as_long_as_github_requires() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_stops_at_the_reserve_and_an_event_uses_it() {
-    // Each run reads by REST once and writes by REST once. The number of GraphQL calls depends on how
-    // many reads meet in one batch, so that budget is large.
+    // Each run makes one REST read and one REST write. The number of GraphQL calls depends on the
+    // size of the batches, so the GraphQL budget is large.
     let limits = beadle_sim::Limits { core: 60, graphql: 600, ..beadle_sim::Limits::default() };
     let settings = beadle_sim::Settings { record: true, limits, ..beadle_sim::Settings::default() };
     let mut repositories = json!({});
@@ -141,7 +141,7 @@ async fn a_sweep_stops_at_the_reserve_and_an_event_uses_it() {
     let serving = world.serve().await;
     world.connect();
     let started = Instant::now();
-    // Until it comes to rest: the rest of the sweep waits for the reset, an hour away.
+    // This loop ends when the calls stop. The rest of the sweep waits an hour for the reset.
     let (state, mended) = loop {
         let before = world.sim.calls().len();
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -180,7 +180,7 @@ async fn redirects_are_followed_only_within_the_origin() {
     let moved = format!("{}/repositories/{id}", world.sim.url());
     world.fault(json!({ "path": "/repos/acme/widgets", "status": 301, "location": moved, "count": 1 })).await;
     world.beadle(&["plan"]).await.expect(0);
-    // A write is not repeated elsewhere: what moved is read again.
+    // Beadle does not follow a redirect with a write. It reads the moved repository again.
     let mut world = world;
     world.checked = false; // `GET /repositories/ID` is where GitHub redirects to, and in no description
     world.patch(json!({ "widgets": { "has_pull_requests": false } }), false).await;

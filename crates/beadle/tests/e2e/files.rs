@@ -7,7 +7,7 @@ use crate::world::{World, acme};
 const OWNERS: &str = "files:\n- { path: CODEOWNERS, content: \"* @acme/platform\\n\" }\n";
 const WORKFLOW: &str = "- { path: .github/workflows/ci.yml, content: \"on: push\\n\" }\n";
 
-/// Creates an organisation whose App can write files, and no workflows.
+/// Creates an organisation. The App of the organisation can write files but no workflows.
 async fn world() -> World {
     let mut state = acme(json!({
         "shop": { "branches": { "main": {} }, "contents": { "README.md": "hello\n" } },
@@ -17,7 +17,7 @@ async fn world() -> World {
         "organization_custom_properties": "read", "pull_requests": "write",
     });
     let mut world = World::unlimited(state).await;
-    // The only repository is more than the usual share of all repositories.
+    // There is only one repository, so each change exceeds the default percentage.
     world.org_lines += "[org.guard]\npercent = 100\nweakens = 100\n";
     world.policy("settings.yml", OWNERS);
     world
@@ -52,7 +52,8 @@ async fn a_push_that_changes_a_declared_file_is_answered_by_a_pull_request_witho
     world.patch(json!({ "shop": { "contents": { "CODEOWNERS": "* @mona\n" } } }), true).await;
     let is_proposed = |shop: &Value| shop["pulls"]["1"]["contents"]["CODEOWNERS"] == "* @acme/platform\n";
     world.until("shop", "the pull request", is_proposed).await;
-    // The merge of the pull request leaves its branch, which Beadle deletes at the next event.
+    // The merge of the pull request does not delete its branch. Beadle deletes the branch at the
+    // next event.
     let merged = json!({
         "contents": { "CODEOWNERS": "* @acme/platform\n" }, "pulls": { "1": { "merged": true } },
     });

@@ -1,5 +1,5 @@
-//! The gate: a new generation of the policy that would change too much is held as a whole. The last
-//! generation stays in force meanwhile.
+//! The gate. If a new generation of the policy would change too much, the gate holds the whole
+//! generation. Until an approval, the last generation stays in force.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ fn repositories(count: usize) -> Value {
     Value::Object(repositories.collect())
 }
 
-/// Returns a world with the default limits of the gate, whose policy gives 30 repositories two
-/// teams, and a service that has swept the repositories once.
+/// Returns a world with the default limits of the gate, and a service that has swept the
+/// repositories once. The policy gives 30 repositories two teams.
 async fn world() -> (World, Serving) {
     let mut world = World::new(acme(repositories(30))).await;
     world.org_lines = "[org.gate]\npercent = 10\n".into();
@@ -73,7 +73,7 @@ async fn a_deleted_line_that_removes_a_team_everywhere_writes_nothing_before_one
     assert!(shown.out.contains("removes teams: team engineering in 30 repositories"), "{}", shown.out);
     assert_eq!(world.writes().len(), before, "nothing is written");
 
-    // The last generation goes on repairing drift.
+    // The service still repairs drift by the last generation.
     world.patch(json!({ "r00": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("r00", "repair by the last generation", is_declared).await;
 
@@ -193,10 +193,11 @@ async fn the_first_policy_of_an_organisation_writes_nothing_before_an_approval()
     for n in 0..30 {
         world.until(&format!("r{n:02}"), "the approved policy", is_declared).await;
     }
-    // A kill during an approved write would rightly need another approval.
+    // After a kill during an approved write, the change would need another approval. So the test
+    // waits.
     world.until_idle().await;
     serving.kill();
-    // A service that starts again works with the accepted policy at once.
+    // After a restart, the service works with the accepted policy at once.
     let _serving = world.spawn(&[("FAILPOINTS", "settle=return")]).ready(world.operator()).await;
     world.connect();
     world.patch(json!({ "r12": { "teams": { "contractors": "admin" } } }), true).await;
@@ -242,7 +243,7 @@ async fn apply_of_a_policy_that_no_service_accepted_writes_nothing_before_an_app
     let held = held(&world).await.remove(0);
     let generation = held["generation"].as_str().unwrap();
     world.beadle(&["approve", generation, "--reason", "read it"]).await.expect(0);
-    // The approved changes use no room of the guard, which lets fewer repositories pass.
+    // The limits of the guard are lower, but they do not count approved changes.
     world.beadle(&["apply", "--yes"]).await.expect(0);
     for n in 0..30 {
         assert!(is_declared(&world.repository(&format!("r{n:02}"))), "r{n:02}");

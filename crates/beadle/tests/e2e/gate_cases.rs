@@ -1,6 +1,6 @@
-//! The five mistakes in a policy that cost most. Each is held as a whole: nothing of it is written
-//! before one approval, the last generation goes on repairing drift, and the approval lets through
-//! what was shown.
+//! The five most expensive mistakes in a policy. The gate holds each of them as a whole. Before the
+//! approval, Beadle writes nothing of it, and repairs drift by the last generation. The approval
+//! lets exactly the shown changes pass.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ struct Case {
     files: Vec<(&'static str, String)>,
     /// The files that the mistake changes.
     mistake: Vec<(&'static str, String)>,
-    /// Whether a repository is as the new files declare.
+    /// Returns whether a repository is as the new files declare.
     is_done: fn(&Value) -> bool,
     /// The number of writes for each repository.
     writes: usize,
@@ -108,7 +108,7 @@ async fn expect_held(case: &Case) {
     let hold = holds.remove(0);
     assert_eq!(hold["sums"]["repositories"], json!(number), "{what}: {hold}");
 
-    // The last generation goes on repairing drift, and writes nothing else.
+    // The service repairs drift by the last generation, and writes nothing else.
     world.patch(json!({ "r00": { "teams": { "contractors": "admin" } } }), true).await;
     let is_repaired = |repository: &Value| repository["teams"].get("contractors").is_none();
     world.until("r00", "the repair by the last generation", is_repaired).await;

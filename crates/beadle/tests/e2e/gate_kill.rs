@@ -1,5 +1,5 @@
-//! A kill at each point of the gate: nothing is written before the approval, and afterwards exactly
-//! the approved changes are written, each once.
+//! A kill at each point of the gate. Before the approval, Beadle writes nothing. After it, Beadle
+//! writes exactly the approved changes, each once.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::world::{Serving, World, acme};
 /// More repositories than the gate lets pass.
 const REPOSITORIES: usize = 6;
 
-/// The points at which the service ends itself, and whether it reaches them only after the approval.
+/// The points where the service ends itself. `true` means that the service reaches the point only
+/// after the approval.
 const POINTS: [(&str, bool); 5] = [
     ("before-generation-hold", false),
     ("after-generation-hold", false),
@@ -20,7 +21,7 @@ const POINTS: [(&str, bool); 5] = [
     ("between-generation-marks", true),
 ];
 
-/// Returns the number of repositories to which the team engineering still has access.
+/// Returns the number of repositories that the team engineering still has access to.
 fn with_engineering(world: &World) -> usize {
     world.sim.look(|state| {
         let repositories = state["orgs"]["acme"]["repos"].as_object().unwrap().values();
@@ -35,7 +36,8 @@ async fn held(world: &World) -> Vec<Value> {
     holds.filter(|hold| hold.get("groups").is_some()).collect()
 }
 
-/// Approves the held generation, if it has no approval yet. Before an approval, nothing is written.
+/// Approves the held generation, if it has no approval yet. Checks that Beadle has written nothing
+/// before the approval.
 async fn approve(world: &World) {
     for hold in held(world).await.iter().filter(|hold| hold["approved"].is_null()) {
         assert_eq!(hold["sums"]["risks"]["removes"], json!(REPOSITORIES));
@@ -45,7 +47,7 @@ async fn approve(world: &World) {
     }
 }
 
-/// Lets the service read the policy until the service ends itself.
+/// Makes the service read the policy until the service ends itself.
 async fn until_killed(world: &World, serving: &mut Serving, point: &str) {
     let url = format!("http://127.0.0.1:{}/tasks/policy%20of%20acme/run", world.operator());
     for _ in 0..600 {
@@ -59,7 +61,8 @@ async fn until_killed(world: &World, serving: &mut Serving, point: &str) {
     panic!("{point}: the service did not end:\n{}", serving.log());
 }
 
-/// Lets the service read the policy until the approved changes are written and nothing is held.
+/// Makes the service read the policy until the approved changes are written and the gate holds
+/// nothing.
 async fn until_in_force(world: &World, serving: &Serving, point: &str) {
     for _ in 0..600 {
         world.read_policy().await;
@@ -76,7 +79,7 @@ async fn kill_at(point: &str, is_after_approval: bool) {
     let repositories: Value = (0..REPOSITORIES).map(|n| (format!("r{n}"), declared())).collect();
     let mut world = World::new(acme(repositories)).await;
     world.org_lines = "[org.gate]\npercent = 10\n".into();
-    // The keys of the killed process are free again after a second.
+    // After a second, the keys of the killed process are free again.
     world.lines = "[worker]\nlease = \"1s\"\n".into();
     world.policy("settings.yml", POLICY);
     let points = format!("settle=return;first-generation=return;{point}=return");
@@ -99,7 +102,7 @@ async fn kill_at(point: &str, is_after_approval: bool) {
     assert_eq!(serving.stop().await, Some(0));
 }
 
-/// Returns whether a call writes something else than a token.
+/// Returns whether a call writes, but does not create a token.
 fn is_of_repository(call: &Value) -> bool {
     !call["path"].as_str().unwrap_or_default().contains("/access_tokens")
 }

@@ -59,7 +59,7 @@ async fn raised_limits_release_no_held_change_before_one_approval() {
     assert_eq!(held_now.len(), 1, "{}", serving.log());
     assert_eq!(held_now[0]["organisation"], "acme");
     assert_eq!(held_now[0]["sums"]["risks"]["removes"], json!(20), "{}", held_now[0]);
-    // The old limits stay in force, also for a command.
+    // The old limits stay in force for a command too.
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.err.contains("the service has not accepted the raised limits"), "{}", swept.err);
     world.connect();

@@ -1,5 +1,5 @@
-//! The guard: Beadle writes at most the limit of the window, and holds the other removals until an
-//! approval. The rest of every plan is written.
+//! The guard. Beadle writes removals up to the limit of the window, and holds the other removals
+//! until an approval. Beadle writes the rest of every plan.
 
 use std::time::Duration;
 

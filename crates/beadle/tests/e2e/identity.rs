@@ -1,4 +1,4 @@
-//! No change reaches the wrong repository, and no change is removed because a name has moved.
+//! Beadle never writes to the wrong repository. It removes nothing because a name has moved.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Ran, World, acme};
 
-/// The read that a run makes before its first write.
+/// The read of a run before its first write.
 const LOOKUP: &str = "... on Repository { databaseId name owner { login } }";
 
-/// Applies the policy, and changes the state between the plan and the first write.
+/// Applies the policy. Changes the state between the plan and the first write.
 async fn apply_and_meanwhile(world: &World, meanwhile: impl AsyncFn()) -> Ran {
     world.fault(json!({ "path": "/graphql", "contains": LOOKUP, "hold": true, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
@@ -29,7 +29,7 @@ fn drifted() -> Value {
     repository
 }
 
-/// Returns a repository of somebody else, which Beadle must not change.
+/// Returns a repository of somebody else. Beadle must not change it.
 fn stranger() -> Value {
     json!({ "id": 6001, "visibility": "public", "teams": { "contractors": "admin" }, "branches": { "main": {} } })
 }
@@ -156,7 +156,7 @@ async fn a_team_that_no_longer_resolves_removes_nobody() {
 async fn a_policy_that_cannot_be_read_changes_nothing() {
     let world = World::new(acme(json!({ "widgets": drifted() }))).await;
     world.policy("settings.yml", POLICY);
-    // Not text at all.
+    // The content is not text.
     std::fs::write(world.path().join("policy/repos/widgets.yml"), [0xff, 0xfe, 0x00]).unwrap();
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
     assert!(applied.err.contains("cannot read") && applied.err.contains("widgets.yml"), "{}", applied.err);

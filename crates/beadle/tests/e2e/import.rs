@@ -68,7 +68,7 @@ async fn forty_equal_repositories_become_one_short_file() {
     expect_empty_plan(&world, &files).await;
 }
 
-/// Returns an organisation in which every aspect has a value that is not GitHub's default.
+/// Returns an organisation with a value in every aspect that differs from GitHub's default.
 fn messy() -> Value {
     let mut repositories = json!({});
     for n in 0..4 {
@@ -252,7 +252,7 @@ async fn files_of_another_tool_are_converted_and_every_other_line_is_said() {
     world.beadle(&["check"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.out.contains("rust") && plan.out.contains("web"), "{}", plan.out);
-    // A file with an error is not converted at all.
+    // If a file has an error, Beadle converts nothing.
     std::fs::write(source, "repository:\n  has_wiki: maybe\n").unwrap();
     let refused = world.beadle(&arguments).await.expect(1);
     assert!(refused.out.contains("wrote nothing: 1 error"), "{}", refused.out);

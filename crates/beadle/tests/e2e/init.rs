@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An address that no name server knows.
 const HOOK: &str = "https://beadle.invalid";
 
-/// A folder without files, in which an operator sets Beadle up.
+/// An empty folder for the setup of Beadle.
 struct Place {
     world: World,
     folder: TempDir,
@@ -75,7 +75,7 @@ impl Place {
         Init { child, lines, out: String::new(), errors }
     }
 
-    /// Returns the number of Apps that were created.
+    /// Returns the number of created Apps.
     fn exchanges(&self) -> usize {
         self.world.sim.calls_that(|call| call["path"].as_str().unwrap().contains("app-manifests")).len()
     }
@@ -116,7 +116,7 @@ impl Init {
         Ran { code: status.code().unwrap_or(-1), out: self.out, err: read(&self.errors) }
     }
 
-    /// Stops the command as Ctrl-C does.
+    /// Stops the command in the same way as Ctrl-C.
     async fn interrupt(self) -> Ran {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -137,8 +137,8 @@ impl Browser {
         Self(client.redirect(reqwest::redirect::Policy::none()).build().unwrap())
     }
 
-    /// Submits the form of the local page. Returns the address to which GitHub sends the browser
-    /// back.
+    /// Submits the form of the local page. Returns the address that GitHub sends the browser back
+    /// to.
     async fn submit(&self, page: &str) -> String {
         let html = self.0.get(page).send().await.unwrap().text().await.unwrap();
         let manifest = encoded(&attribute(&html, "value"));
@@ -149,7 +149,7 @@ impl Browser {
         location(&answer)
     }
 
-    /// Creates the App, and returns the address of the page on which it can be installed.
+    /// Creates the App, and returns the address of the page to install it.
     async fn create(&self, page: &str) -> String {
         let back = self.submit(page).await;
         let answer = self.get(&back).await;
@@ -201,7 +201,7 @@ async fn init_leads_from_nothing_to_a_repaired_drift() {
     let done = init.end().await.expect(0);
     assert!(done.out.contains("administration: write"), "doctor ran: {}", done.out);
 
-    // Only the owner of the files can read the secrets, and nothing else has them.
+    // Only the owner of the files can read the secrets. No other file contains them.
     assert_eq!(place.files(), ["beadle-app.pem", "beadle-webhook.secret", "beadle.toml", "policy"]);
     let secret = place.read("beadle-webhook.secret");
     let known = world.sim.look(|state| state["apps"]["beadle-acme"]["webhook_secret"].clone());
@@ -213,7 +213,7 @@ async fn init_leads_from_nothing_to_a_repaired_drift() {
     let shown = format!("{}{}{}", done.out, done.err, place.read("beadle.toml"));
     assert!(!shown.contains(&secret) && !shown.contains("PRIVATE KEY"), "{shown}");
 
-    // The new organisation observes.
+    // The new organisation has the mode `observe`.
     let plan = place.beadle(&["plan"]).await.expect(2);
     assert!(plan.out.contains("delete_branch_on_merge: false → true"), "{}", plan.out);
     place.beadle(&["apply", "--yes"]).await.expect(2);
@@ -227,7 +227,8 @@ async fn init_leads_from_nothing_to_a_repaired_drift() {
     place.beadle(&["apply", "--yes"]).await.expect(0);
     assert_eq!(world.repository("widgets")["delete_branch_on_merge"], json!(true));
 
-    // The service accepts the webhooks of the new App, which the stored secret signs.
+    // The service accepts the webhooks of the new App. The stored secret is valid for their
+    // signatures.
     let serving = Serving::start(place.command(), world.path()).ready(operator).await;
     world.sim.send_webhooks_to(Hook { url: world.hook_url(), secret, organisation: false });
     world.patch(json!({ "gadgets": { "visibility": "private" } }), true).await;
@@ -309,7 +310,7 @@ async fn a_code_that_github_does_not_know_ends_init_without_a_file() {
     assert!(failed.err.contains("valid once, for one hour"), "{}", failed.err);
     assert_eq!(place.files(), Vec::<String>::new());
 
-    // An interruption before the App exists leaves nothing either.
+    // An interruption before the creation of the App leaves no files either.
     let mut init = place.init(&[]);
     init.line_with("http://127.0.0.1").await;
     let stopped = init.interrupt().await;

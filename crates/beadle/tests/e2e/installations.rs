@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// The number of times that a test checks a condition: for a minute at least.
+/// How often a test checks a condition. All checks together take at least a minute.
 const LOOKS: usize = 600;
 
-/// Returns a world with the declared organisation `acme`, and three organisations without the App:
-/// two that may be taken in, and a stranger.
+/// Returns a world with the declared organisation `acme`, and three organisations without the App.
+/// Beadle may take in two of them. The third is a stranger.
 pub(crate) async fn world() -> World {
     let mut state = acme(json!({ "widgets": declared() }));
     let drifted = || json!({ "teams": { "contractors": "admin" }, "branches": { "main": {} } });
@@ -36,7 +36,7 @@ pub(crate) async fn world() -> World {
     world
 }
 
-/// Changes which organisations have the App, and which of them suspended it.
+/// Changes which organisations have the App, and which of them have suspended it.
 pub(crate) async fn install(world: &World, installed: &[&str], suspended: &[&str], webhooks: bool) {
     let url = format!("{}/_sim/state?webhooks={webhooks}", world.sim.url());
     let patch = json!({ "apps": { "beadle-app": { "installed": installed, "suspended": suspended } } });
@@ -44,7 +44,7 @@ pub(crate) async fn install(world: &World, installed: &[&str], suspended: &[&str
     assert!(answer.status().is_success());
 }
 
-/// Returns the state, when a condition holds for it.
+/// Waits until the state meets a condition, and returns the state.
 async fn until_status(world: &World, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..LOOKS {
@@ -85,7 +85,7 @@ async fn until_reloaded(serving: &Serving, times: usize) {
     panic!("the service did not open its organisations again:\n{}", serving.log());
 }
 
-/// Returns the number of calls about an organisation, except those of the App itself.
+/// Returns the number of calls about an organisation, without the calls of the App itself.
 fn calls_about(world: &World, login: &str) -> usize {
     let (org, repository) = (format!("/orgs/{login}"), format!("/repos/{login}/"));
     world
@@ -139,7 +139,7 @@ async fn a_suspended_or_uninstalled_organisation_is_left_alone_until_it_returns(
     install(&world, &["acme", "other"], &[], false).await;
     world.connect();
     let serving = world.serve().await;
-    // No webhook reported the installation, so the task of the service finds it.
+    // No webhook reported the installation, so a background task of the service finds it.
     until_status(&world, "the drift of other", |status| has_drift(status, "other")).await;
     for (installed, suspended, expected) in
         [(&["acme", "other"][..], &["other"][..], "suspended"), (&["acme"][..], &[][..], "uninstalled")]
@@ -154,7 +154,7 @@ async fn a_suspended_or_uninstalled_organisation_is_left_alone_until_it_returns(
         assert!(!failing.iter().any(is_of_other), "{status:#}");
         let shown = world.beadle(&["status"]).await;
         assert!(shown.out.contains(&format!("other: the App is {expected}")), "{}", shown.out);
-        // The first reload took the organisation in, and the second one left it out.
+        // The first reload took the organisation in. The second reload left it out.
         until_reloaded(&serving, 2).await;
         world.until_idle().await;
         let before = calls_about(&world, "other");
@@ -176,7 +176,7 @@ async fn an_incomplete_list_takes_nothing_in_and_leaves_nothing_out() {
     let serving = world.serve().await;
     until_status(&world, "other", |status| standing(status, "other") == "taken-in").await;
     until_reloaded(&serving, 1).await;
-    // The list lacks the last row, and GitHub still has the installation.
+    // The last row is missing from the list, but GitHub still has the installation.
     let fault = json!({ "method": "GET", "path": "/app/installations", "lies": ["row_missing"] });
     world.fault(fault).await;
     world.run_task("installations%20of%20the%20App").await;

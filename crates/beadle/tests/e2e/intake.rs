@@ -1,4 +1,5 @@
-//! Unusual and hostile deliveries, and deliveries during a fault. Each has its documented answer.
+//! Unusual deliveries, hostile deliveries, and deliveries during a fault. Each gets the documented
+//! answer.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -50,7 +51,7 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
     let odd = payload().to_string().replace("edited", "edited with %20 and + and ü");
     assert_eq!(send(world.delivery("percent", "repository", odd.as_bytes())).await, 202);
 
-    // Signatures.
+    // Deliveries with other signatures.
     let other = signature("another secret", body);
     assert_eq!(send(bare("s1", body.to_vec()).header("x-hub-signature-256", other)).await, 401);
     assert_eq!(send(bare("s2", body.to_vec())).await, 401, "none at all");
@@ -66,7 +67,7 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
         assert_eq!(send(bare("s5", body.to_vec()).header("x-hub-signature-256", tag)).await, 401, "{tag}");
     }
 
-    // Content types: the raw bytes are signed for both.
+    // Both content types. The signature is for the raw bytes of each body.
     let form = format!("payload={}", urlencoded(&odd));
     let of_the_form = signature(&world.secret, form.as_bytes());
     let request =
@@ -92,7 +93,8 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
         400
     );
 
-    // Whom nobody configured: with a good signature, and remembered.
+    // Senders that nobody configured. The signature is valid, so the journal has an entry about the
+    // sender.
     let stranger = text.replace("Acme", "stranger").replace("acme", "stranger");
     assert_eq!(send(world.delivery("stranger", "repository", stranger.as_bytes())).await, 403);
     let app = world
@@ -185,8 +187,8 @@ async fn bodies_are_accepted_up_to_the_limit() {
     };
     let mut over = body.to_vec();
     over.push(b' ');
-    // The server answers before it has read it all; a client may see the answer or the closed
-    // connection.
+    // The server answers before it has read the whole body. A client may see the answer or the
+    // closed connection.
     let answered = send("over".into(), over.into()).await;
     assert!(answered.as_ref().map_or(true, |status| *status == 413), "{answered:?}");
 
@@ -258,7 +260,7 @@ async fn a_full_disk_is_answered_with_503_and_no_accepted_delivery_is_lost() {
     let mut taken = Vec::new();
     let mut refused = 0;
     for n in 0..200 {
-        // Bodies that do not compress.
+        // Bodies that cannot be compressed.
         let noise: String = (0..20_000).map(|_| char::from(rand::random_range(b'a'..=b'z'))).collect();
         let body = json!({ "organization": { "login": "acme" }, "noise": noise }).to_string();
         let answer = world.delivery(&format!("d{n}"), "push", body.as_bytes()).send().await.unwrap();
@@ -293,7 +295,7 @@ async fn a_read_only_database_is_answered_with_503() {
     let database = world.path().join("beadle.db");
     std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o444)).unwrap();
     std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    // The files beside the database stay writable.
+    // The other files of the database stay writable.
     for beside in ["beadle.db-wal", "beadle.db-shm"] {
         let path = world.path().join(beside);
         if path.exists() {
@@ -302,8 +304,8 @@ async fn a_read_only_database_is_answered_with_503() {
     }
     let root = chown(&database, Some(0), None).is_ok();
     let program = world.path().join("beadle-program");
-    // Another process makes the copy. A process that another test starts in this moment would inherit
-    // the file that this process writes, and a file that is open for writing cannot be run.
+    // Another process makes the copy. If this process wrote the file, a process of another test
+    // could inherit the open file. The system does not run a file that is open for writing.
     let mut copy = std::process::Command::new("cp");
     copy.arg(env!("CARGO_BIN_EXE_beadle")).arg(&program);
     assert!(copy.status().unwrap().success());

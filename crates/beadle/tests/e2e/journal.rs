@@ -1,4 +1,4 @@
-//! The journal for people: sentences, the history of a setting, and names in place of ids.
+//! The journal for people: sentences, the history of a setting, and names instead of ids.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ impl Drop for Following {
     }
 }
 
-/// Somebody gives a team access, and GitHub reports it.
+/// Gives a team access as a person, and sends the webhook of GitHub.
 pub(crate) async fn grant(world: &World, repository: &str, login: &str) {
     world.patch(json!({ repository: { "teams": { "contractors": "admin" } } }), false).await;
     let stored = world.repository(repository);

@@ -1,5 +1,5 @@
 //! Deliveries from 64 connections during 20 kills, at random and at named points. Each delivery
-//! with a 2xx answer must be in the inbox, and its key must run after it.
+//! with a 2xx answer must be in the inbox, and its key must run later.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::world::{World, acme};
 const CONNECTIONS: usize = 64;
 const KILLS: usize = 20;
 
-/// The points at which the process ends itself. `n*off` skips the first n passes.
+/// The points where the process ends itself. `n*off` skips the first n passes.
 const POINTS: &[&str] = &[
     "before-commit",
     "after-commit",
@@ -110,8 +110,8 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
     );
 }
 
-/// Runs one connection: it makes drift and sends a delivery for it until it gets an answer. The
-/// last drift of each repository has a delivery too.
+/// Runs one connection. The connection changes a repository, and sends a delivery about the drift
+/// until an answer arrives. The last drift of each repository has a delivery too.
 async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Arc<Mutex<BTreeSet<String>>>) {
     let name = format!("r{n:02}");
     let id = world.repository(&name)["id"].clone();
@@ -124,7 +124,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
             .patch(json!({ name.as_str(): { "teams": { "contractors": "admin" }, "has_wiki": true } }), false)
             .await;
         let delivery = format!("{name}-{round}");
-        // GitHub does not repeat a delivery that failed; an operator's redelivery does.
+        // GitHub does not repeat a failed delivery, but an operator can send it again.
         while !stop.load(Ordering::Relaxed) {
             match world.delivery(&delivery, "repository", body.as_bytes()).send().await {
                 Ok(answer) if answer.status().is_success() => {
@@ -135,7 +135,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
             }
         }
         if stop.load(Ordering::Relaxed) && !answered.lock().contains(&delivery) {
-            // A drift without an accepted delivery has no guarantee.
+            // Without an accepted delivery, nothing guarantees the repair of a drift.
             let patch = json!({ name.as_str(): { "teams": { "contractors": null }, "has_wiki": false } });
             world.patch(patch, false).await;
         }
@@ -144,7 +144,7 @@ async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Ar
     }
 }
 
-/// Traces the system calls: there must be a sync between a request and its answer 202.
+/// Traces the system calls. There must be a sync between a request and its answer 202.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_syncs_before_the_answer() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {

@@ -10,12 +10,12 @@ use crate::world::{World, acme};
 struct Events(reqwest::Response);
 
 impl Events {
-    /// Returns the text until the next event with this name, and with it. Returns `None` if the
+    /// Returns the text up to and including the next event with this name. Returns `None` if the
     /// service ended the events before.
     async fn until(&mut self, name: &str) -> Option<String> {
         let (mut text, name) = (String::new(), format!("event: {name}\n"));
         loop {
-            // A connection that was cut gives an error.
+            // If the connection was cut, this read fails.
             text += std::str::from_utf8(&self.0.chunk().await.unwrap()?).unwrap();
             if text.contains(&name) {
                 return Some(text);

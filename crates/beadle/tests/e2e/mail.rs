@@ -1,4 +1,4 @@
-//! E-mail: conversations with an SMTP server that refuses what a real one refuses.
+//! E-mail: conversations with an SMTP server. The server refuses the same things as a real server.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ type Received = (String, bool);
 /// An SMTP server without TLS.
 struct Server {
     port: u16,
-    /// The next refusals: the command, and the answer. `.` is the end of a message.
+    /// The next refusals: the command and the answer. `.` is the end of a message.
     refusals: Mutex<VecDeque<(&'static str, &'static str)>>,
     /// The lines of all conversations, without the messages.
     heard: Mutex<Vec<String>>,
@@ -61,7 +61,7 @@ impl Server {
         server
     }
 
-    /// Answers the commands of one client until it leaves.
+    /// Answers the commands of one client until the client leaves.
     async fn converse(&self, stream: TcpStream) -> Option<()> {
         let (reader, mut writer) = stream.into_split();
         let mut lines = BufReader::new(reader).lines();
@@ -95,7 +95,7 @@ impl Server {
         Some(())
     }
 
-    /// Takes the next refusal, if it is one of this command.
+    /// Takes the next refusal, if it is for this command.
     fn refusal(&self, command: &str) -> Option<&'static str> {
         let mut refusals = self.refusals.lock();
         let is_due = refusals.front().is_some_and(|(due, _)| *due == command);
@@ -119,7 +119,7 @@ impl Server {
     }
 }
 
-/// Returns the command with which the channel must sign in.
+/// Returns the expected sign-in command of the channel.
 fn sign_in() -> String {
     format!("AUTH PLAIN {}", STANDARD.encode(format!("\0{USER}\0{PASSWORD}")))
 }
@@ -182,7 +182,7 @@ async fn a_server_without_tls_gets_no_password_and_no_mail() {
     let server = Server::start(&mut world, "starttls", &[]).await;
     world.beadle(&["apply", "--yes"]).await.expect(2);
     let serving = world.serve().await;
-    // The second try shows that the first one has ended.
+    // The second try shows that the first try has ended.
     server.until("two tries", |server| server.count("EHLO") >= 2).await;
     assert_eq!((server.count("AUTH"), server.count("MAIL"), server.count("DATA")), (0, 0, 0));
     let tasks = format!("http://127.0.0.1:{}/tasks", world.operator());

@@ -1,5 +1,5 @@
-//! `/metrics` shows the condition of an organisation: what is unknown, whether the newest policy is
-//! rejected, the mode, the pauses and the sweeps. Prometheus reads them.
+//! `/metrics` shows the condition of an organisation: unknown parts, a rejected policy, the mode,
+//! the pauses and the sweeps. Prometheus reads these metrics.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,7 +65,7 @@ impl Prometheus {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let (port, log) = (beadle_emulate::free_port(), world.path().join("prometheus.log"));
         let service = format!("127.0.0.1:{}", world.ports[1]);
-        // JSON is YAML too.
+        // JSON is valid YAML.
         let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [root.join("deploy/prometheus/rules.yml")],
@@ -84,7 +84,7 @@ impl Prometheus {
         Self { child, url: format!("http://127.0.0.1:{port}/api/v1"), log }
     }
 
-    /// Returns the answer to a request, when a condition holds for it.
+    /// Waits until the answer to a request meets a condition, and returns the answer.
     async fn until(&self, world: &World, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = None;
         for _ in 0..600 {

@@ -22,7 +22,7 @@ const SECRET: &str = "a secret of this test";
 /// A message: its headers and its body.
 type Message = (HashMap<String, String>, String);
 
-/// A receiver of webhooks that can be away.
+/// A receiver of webhooks that can be unavailable.
 #[derive(Default)]
 pub(crate) struct Receiver {
     is_away: AtomicBool,
@@ -93,7 +93,8 @@ impl Receiver {
         self.received.lock().iter().map(|(headers, _)| headers["webhook-id"].clone()).collect()
     }
 
-    /// Waits until a condition holds. A message that a kill cut off is sent again after 60 s.
+    /// Waits until a condition holds. If a kill interrupted a message, Beadle sends it again after
+    /// 60 s.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6000 {
             if holds(self) {
@@ -115,7 +116,7 @@ fn parsed(text: &str) -> Option<Message> {
     (body.len() >= length).then(|| (headers, body.to_owned()))
 }
 
-/// Returns a world in which Beadle holds 20 of 30 removals.
+/// Returns a world with 30 removals. Beadle holds 20 of them.
 pub(crate) async fn held() -> World {
     let mut repositories = json!({});
     for n in 0..30 {
@@ -186,8 +187,8 @@ async fn holds_make_one_message_after_an_outage_and_their_end_another_also_over_
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(format!("{}.{}.{body}", headers["webhook-id"], headers["webhook-timestamp"]).as_bytes());
     assert_eq!(headers["webhook-signature"], format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
-    // The receiver can have a message before the store knows it. A kill in between repeats the
-    // message.
+    // The receiver can have a message before the store knows this. After a kill in between, Beadle
+    // repeats the message.
     let looked = runs(&world).await;
     until_looked(&world, looked + 1).await;
     serving.kill();
@@ -237,7 +238,7 @@ async fn a_topic_has_one_issue_that_beadle_opens_and_closes() {
     let is_open = |repository: &Value| repository["issues"][0]["title"].is_string();
     world.until("r00", "the issue", is_open).await;
     assert_eq!(issues(&world, "r00")[0]["title"], "acme: 20 changes of teams held");
-    // A rejected change is still held, and waits for nobody.
+    // A rejected change is still held, but it waits for nobody.
     world.beadle(&["reject", &digests[0], "--reason", "the contract goes on"]).await.expect(0);
     let approve = ["approve", "--reason", "as meant"].into_iter();
     let approve: Vec<&str> = approve.chain(digests[1..].iter().map(String::as_str)).collect();

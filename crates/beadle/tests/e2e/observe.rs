@@ -1,5 +1,5 @@
-//! `plan`, and every run in `observe`, writes nothing for any input. The types guarantee it, and
-//! these tests count the writes.
+//! `plan` and all runs in the mode `observe` write nothing for any input. The types guarantee this,
+//! and these tests count the writes.
 
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn a_new_organisation_observes() {
         journal.out
     );
     assert_eq!(serving.stop().await, Some(0));
-    // Once it is to enforce, nothing else has to happen.
+    // After the change to `enforce`, nothing else is necessary.
     world.mode = "enforce";
     let serving = world.serve().await;
     world.until("widgets", "it is as declared", is_declared).await;

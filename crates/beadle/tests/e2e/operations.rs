@@ -1,5 +1,5 @@
-//! Signed-in people pause, retry, run tasks, approve a held policy and undo writes: on the pages, and
-//! through the API.
+//! Signed-in people pause, retry, run tasks, approve a held policy and undo writes. The requests
+//! come through the pages and the API.
 
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ async fn journal(world: &World) -> String {
     world.beadle(&["journal", "--format", "ndjson", "--limit", "1000"]).await.expect(0).out
 }
 
-/// Waits until the gate holds the policy whose last commit is by this author. Returns the code of its
-/// plan, and its generation.
+/// Waits until the gate holds the policy with the last commit by this author. Returns the code of
+/// its plan and its generation.
 async fn held_plan(browser: &Browser<'_>, author: &str) -> [String; 2] {
     for _ in 0..1500 {
         let policies = browser.json("/api/v1/policy").await;
@@ -122,7 +122,7 @@ async fn a_held_policy_is_approved_on_the_page_by_one_person_who_is_not_its_auth
     assert_eq!(serving.stop().await, Some(0));
 }
 
-/// Returns a world in which the service has just repaired `widgets`: it removed the team contractors and
+/// Returns a world after a repair of `widgets`. The service has removed the team contractors and
 /// turned the wiki off.
 async fn repaired() -> (World, Serving) {
     let mut drifted = declared();
@@ -154,7 +154,7 @@ async fn an_undo_on_the_page_writes_only_the_plan_that_the_person_saw() {
     assert!(status == 200 && page.contains("acme/widgets") && page.contains("contractors"), "{page}");
     let (plan, since) = (hidden(&page, "plan"), hidden(&page, "since"));
 
-    // Somebody changes a value after Beadle has shown the plan: the value stays.
+    // Somebody changes a value after Beadle has shown the plan. The value stays.
     world.patch(json!({ "widgets": { "has_wiki": true } }), false).await;
     let confirmation = format!("plan={plan}&since={since}");
     let (status, page) = ann.send("/undo", &confirmation).await;

@@ -1,4 +1,4 @@
-//! The pages of the operator listener show what the service does, and no name becomes HTML.
+//! The pages of the operator listener show the work of the service, and no name becomes HTML.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-/// A text that would run a script if a page contained it as it is.
+/// A hostile text. It would run a script if a page contained it without encoding.
 const HOSTILE: &str = "<script>alert(1)</script>";
 
 /// Every page of the service in this test.
@@ -27,7 +27,8 @@ const PAGES: [&str; 12] = [
     "/policy/previews",
 ];
 
-/// Asks the operator listener as a browser does. Returns the status, the headers and the text.
+/// Sends a request to the operator listener in the same way as a browser. Returns the status, the
+/// headers and the text.
 async fn open(world: &World, path: &str) -> (u16, reqwest::header::HeaderMap, String) {
     let url = format!("http://127.0.0.1:{}{path}", world.operator());
     let answer = world.http.get(url).header("accept", "text/html,*/*;q=0.8").send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Output for people: values from outside cannot control a terminal or a page, every argument has
+//! Output for people. Values from outside cannot control a terminal or a page. Every argument has
 //! an effect, and the exit code is correct.
 
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ async fn apply_and_sweep_exit_with_0_only_if_a_second_plan_is_empty() {
 async fn ends_in_an_empty_plan(command: &[&str]) {
     let world = World::new(acme(json!({ "widgets": { "has_wiki": true, "topics": ["old"] } }))).await;
     world.policy("settings.yml", "repository:\n  has_wiki: false\n");
-    // The file's team is what the suborg selects by.
+    // The suborg selects repositories by the team of this file.
     world.policy("repos/widgets.yml", "teams:\n  - { name: security, permission: pull }\n");
     world.policy("suborgs/audited.yml", "suborgteams: [security]\nrepository:\n  topics: [audited]\n");
     let written = world.beadle(command).await.expect(0);
@@ -187,7 +187,7 @@ async fn the_age_of_paused_keys_raises_no_alarm() {
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     world.patch(json!({ "widgets": { "topics": ["stray"] } }), true).await;
     world.until_sent().await;
-    // Its age would be a second by then.
+    // After this time, the age of the key would be a second.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let (_, metrics) = asked(&world, "/metrics").await;
     assert!(!metrics.contains("beadle_keys_due{lane=\"event\"} 0"), "something waits: {metrics}");

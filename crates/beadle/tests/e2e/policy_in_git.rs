@@ -1,5 +1,5 @@
-//! A policy in a repository: a merge puts it in force, and what cannot be accepted leaves the last
-//! generation in force.
+//! A policy in a repository. A merge puts it in force. If Beadle cannot accept the policy, the last
+//! generation stays in force.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::world::{Serving, World, acme};
 
 const SETTINGS: &str = ".github/settings.yml";
 
-/// Returns an organisation whose policy has these files in its repository `admin`.
+/// Returns an organisation with a policy. The repository `admin` has the files of the policy.
 async fn world(files: Value) -> World {
     let admin = json!({ "branches": { "main": {} }, "contents": files });
     let mut world = World::unlimited(acme(json!({ "widgets": declared(), "admin": admin }))).await;
@@ -18,7 +18,7 @@ async fn world(files: Value) -> World {
     world
 }
 
-/// Merges a change of files. A file that is null is deleted.
+/// Merges a change of files. Deletes a file if its text is null.
 async fn merge(world: &World, files: Value, author: &str, message: &str) {
     let commit = json!({ "author": author, "message": message });
     world.patch(json!({ "admin": { "contents": files, "commit": commit } }), true).await;
@@ -28,7 +28,7 @@ fn wiki(is_on: bool) -> String {
     POLICY.replace("has_wiki: false", &format!("has_wiki: {is_on}"))
 }
 
-/// Returns the entries of the journal about policies that came in force.
+/// Returns the entries of the journal about policies that came into force.
 async fn policies(world: &World) -> Vec<Value> {
     let printed = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     let entries = printed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -68,7 +68,7 @@ async fn a_merge_is_in_force_without_a_restart_and_the_journal_names_its_author(
             "subject": "Turn wikis on",
         })
     );
-    // A commit that changes no file of the policy makes no generation.
+    // This commit changes no file of the policy, so there is no new generation.
     merge(&world, json!({ "README.md": "still not a policy" }), "bob", "Explain").await;
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(0);
     assert_eq!(policies(&world).await.len(), 2);

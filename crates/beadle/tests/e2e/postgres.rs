@@ -23,14 +23,14 @@ async fn a_service_on_a_database_repairs_drift_and_commands_show_it() {
     let url = cluster.url();
     let world = World::new(acme(json!({}))).await;
     world.policy("settings.yml", POLICY);
-    // A command that reads creates no store.
+    // A command that only reads creates no store.
     let missing = Ran::of(command(&url, &world), &["queue"]).await.expect(1).err;
     assert!(missing.contains("there is no store at postgres://beadle@/postgres"), "{missing}");
     let serving = Serving::start(command(&url, &world), world.path()).ready(world.operator()).await;
     world.connect();
     world.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
     world.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // Beadle's own writes make keys due once more.
+    // Beadle's own writes make keys due again.
     let mut queue = String::new();
     for _ in 0..800 {
         queue = Ran::of(command(&url, &world), &["queue"]).await.expect(0).out;
@@ -127,7 +127,8 @@ async fn what_a_killed_process_accepted_is_worked_off_by_another() {
     world.connect();
     world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
     world.until_sent().await;
-    // The first process has accepted the webhook, and waits for the debounce or works on the key.
+    // The first process has accepted the webhook. Now the process waits for the debounce or works
+    // on the key.
     first.kill();
     world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
     assert_eq!(second.stop().await, Some(0));

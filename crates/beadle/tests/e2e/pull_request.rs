@@ -1,5 +1,5 @@
-//! Pull requests that change a policy in a repository. Each ends in one concluded check at its last
-//! commit and in at most one comment, and nothing else is written.
+//! Pull requests that change a policy in a repository. At the end, the last commit of each has one
+//! concluded check, and each has at most one comment. Beadle writes nothing else.
 
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
 const SETTINGS: &str = ".github/settings.yml";
-/// The path of the call that lists the files of a commit.
-/// The calls that only the check of a pull request makes.
+/// The path of the calls that list the files of a commit. Only the check of a pull request makes
+/// these calls.
 const COMPARE: &str = "/repos/acme/admin/compare";
 
-/// Returns an organisation whose policy is in its repository `admin`. Its App can write checks.
+/// Returns an organisation with its policy in the repository `admin`. The App of the organisation
+/// can write checks.
 async fn world() -> World {
     let admin = json!({ "branches": { "main": {} }, "contents": { SETTINGS: POLICY } });
     let mut state = acme(json!({ "widgets": declared(), "admin": admin }));
@@ -61,7 +62,7 @@ fn comments(admin: &Value) -> Vec<&str> {
 }
 
 /// Waits until the only check run at the last commit of a pull request has this conclusion, and the
-/// service has nothing left to do.
+/// service has no work left.
 async fn until_concluded(world: &World, number: &str, conclusion: &str) -> Value {
     let what = format!("a check of pull request {number} with the conclusion {conclusion}");
     let is_concluded = |admin: &Value| {
@@ -134,7 +135,7 @@ async fn a_pull_request_that_affects_many_repositories_takes_few_calls() {
     world.sim.forget_calls();
     push(&world, "7", &with_wiki().replace("  - { name: engineering, permission: push }\n", "")).await;
     let run = until_concluded(&world, "7", "success").await;
-    // With the one that was there before.
+    // `widgets` existed before, so there is one repository more.
     let all = number + 1;
     let title = format!("{all} removals, {all} modifications in {all} repositories");
     assert_eq!(run["output"]["title"], title);
@@ -290,8 +291,8 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     }
 }
 
-/// Waits until the check of acme at the head of the pull request 7 of a base has a conclusion, and
-/// the comment of acme is there. Returns the check run and the comment.
+/// Waits until acme's check of the pull request 7 of a base has a conclusion, and acme's comment
+/// exists. Returns the check run and the comment.
 async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
     for _ in 0..3000 {
         let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());

@@ -1,4 +1,4 @@
-//! A change of the organisation counts once for each repository that it reaches.
+//! The guard counts a change of the organisation once for each affected repository.
 
 use serde_json::{Value, json};
 

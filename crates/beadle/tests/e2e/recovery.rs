@@ -1,5 +1,5 @@
-//! Beadle finds webhooks that it did not accept in the log of the App. Each takes effect once and
-//! is logged.
+//! Beadle searches the log of the App for webhooks that it did not accept. Each of these webhooks
+//! takes effect once, and Beadle logs it.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
         workflow = \"police.yml\"\nref = \"master\"\nmode = \"enforce\"\n[org.dispatch.inputs]\n\
         repo = \"{{ repository.name }}\"\n"
             .into();
-    // An organisation whose App GitHub does not know keeps no other from being looked after.
+    // GitHub does not know the App of this organisation. Beadle must still work on the other
+    // organisations.
     world.lines = format!(
         "[[org]]\nname = \"ghost\"\napi = \"{}\"\napp = {{ id = 1, key = \"file:app.pem\" }}\npolicy = \"policy\"\n",
         world.sim.url()
@@ -54,7 +55,7 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     world.until_looked_for_missed_webhooks().await;
     assert_eq!(serving.stop().await, Some(0));
 
-    // Nobody listens: GitHub notes each failure, and does not try again.
+    // The service does not run. GitHub notes each failure, and does not try again.
     let team = json!({ "teams": { "contractors": "admin" } });
     world
         .patch(json!({ "one": team, "two": { "protection": { "main": { "enforce_admins": false } } } }), true)
@@ -76,7 +77,7 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     let recovered = journal(&world, "recovery").await;
     let detail = &recovered.last().unwrap()["detail"]["recovered"];
     assert!(detail["marked"].as_u64().unwrap() >= 3 && detail["redelivered"] == 1, "{recovered:#?}");
-    // A late repetition of one that was made good changes nothing.
+    // If a recovered webhook arrives again later, nothing changes.
     let listed = world.beadle(&["deliveries", "--json", "--limit", "1000"]).await.expect(0);
     let row = listed.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let row = row.into_iter().find(|row| row["event"] == "team.added_to_repository").unwrap();
@@ -84,7 +85,7 @@ async fn webhooks_that_failed_while_the_service_was_stopped_are_recovered() {
     let body = json!({ "organization": { "login": "acme" } }).to_string();
     assert_eq!(world.delivery(id, "team", body.as_bytes()).send().await.unwrap().status(), 200);
     assert_eq!(serving.stop().await, Some(0));
-    // Looked for again: nothing is left.
+    // The next search finds no further webhook.
     let before = journal(&world, "recovery").await.len();
     let _serving = world.serve().await;
     world.until_looked_for_missed_webhooks().await;
@@ -96,12 +97,12 @@ async fn a_gap_in_the_log_is_reported_and_a_sweep_covers_it() {
     let world = World::new(acme(json!({ "one": declared() }))).await;
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
-    // The first look is over, and so is the sweep of a new policy.
+    // The first search and the first sweep have ended.
     world.until_looked_for_missed_webhooks().await;
     world.until_swept(&serving).await;
     assert_eq!(serving.stop().await, Some(0));
     world.patch(json!({ "one": { "has_wiki": true } }), false).await;
-    // It was away for five days.
+    // The service did not run for five days.
     let name = format!("recovered:{}:acme", beadle_sim::APP_ID);
     note(&world, &name, "{\"until\":1000,\"tries\":{}}");
     let _serving = world.serve().await;

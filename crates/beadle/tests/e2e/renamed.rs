@@ -1,4 +1,4 @@
-//! Renamed people, teams, repositories and branches, and others that take their old names. Beadle
+//! Renamed people, teams, repositories and branches, and new owners of the old names. Beadle
 //! follows the id, and the new owner of a name gets nothing without an approval.
 
 use std::time::Duration;
@@ -61,16 +61,16 @@ async fn a_renamed_user_is_followed_and_a_user_who_takes_the_login_gets_nothing(
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let people = || world.repository("widgets")["collaborators"].clone();
     assert_eq!(people(), json!({ "mona": "push" }));
-    // She is called otherwise.
+    // The person has a new login.
     let renamed = json!({ "repos": { "widgets": { "collaborators": { "mona": null, "lisa": "push" } } } });
     patch(&world, renamed, json!({ "mona": null, "lisa": { "id": 501 } })).await;
     only_said(&world, "user `mona` is called `lisa` now; change the policy (settings.yml:2)").await;
-    // Somebody else is called so, and has access already.
+    // Another person has the old login now, and already has access.
     let taken = json!({ "repos": { "widgets": { "collaborators": { "mona": "pull" } } } });
     patch(&world, taken, json!({ "mona": { "id": 502 } })).await;
     let said = "user `mona` had the id 501, but another user with the id 502 has this name now; if the policy means this user, run `beadle rebind acme --user mona`";
     only_said(&world, said).await;
-    // Somebody else is called so, and would be invited.
+    // Another person has the old login now, and Beadle would invite this person.
     let nobody = json!({ "repos": { "widgets": { "collaborators": { "mona": null, "lisa": null } } } });
     patch(&world, nobody, json!({})).await;
     only_said(&world, said).await;
@@ -142,7 +142,7 @@ async fn a_user_who_takes_a_login_in_an_existing_rule_cannot_bypass_it() {
     only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// A layer with a branch protection, beside the policy of all repositories.
+/// A layer with a branch protection, in addition to the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }
@@ -244,7 +244,7 @@ async fn the_loss_of_an_entry_by_a_rename_is_held() {
     let both = json!({ "platform": "admin", "security": "pull" });
     assert_eq!(world.repository("docs")["teams"], both);
     world.patch(json!({ "docs": null, "shop": world.repository("docs") }), false).await;
-    // A look that cannot read the teams forgets nothing.
+    // If Beadle cannot read the teams, it still knows which layers applied.
     world.fault(json!({ "path": "/shop/teams", "status": 404 })).await;
     world.beadle(&["plan"]).await.expect(2);
     world.no_faults().await;
@@ -280,8 +280,8 @@ async fn the_loss_of_a_layer_by_a_removed_team_is_held() {
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let is_protected = || world.repository("pay-api")["protection"]["main"]["enforce_admins"] == json!(true);
     assert!(is_protected());
-    // Without the layer, the list of teams is as the policy asks: that is no reason to let the rest
-    // of the layer go.
+    // Without the layer, the list of teams is as the policy declares. The rest of the layer must
+    // still stay.
     world.patch(json!({ "pay-api": { "teams": { "security": null } } }), false).await;
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(applied.out.contains("suborgs/pay.yml no longer reaches this repository"), "{}", applied.out);
@@ -367,8 +367,8 @@ async fn a_grant_during_the_read_of_all_teams_is_not_removed() {
     world.policy("settings.yml", settings);
     let layer = "suborgteams: [security]\nteams:\n  - { name: security, permission: pull }\n  - { name: contractors, permission: pull }\n";
     world.policy("suborgs/audited.yml", layer);
-    // The snapshot shows no grant of the layer's team; the next reads come late, and after the
-    // grant.
+    // The first read does not show the team of the layer. The next reads come late, after somebody
+    // has given the team access.
     world.fault(json!({ "path": "/invitations", "delay_ms": 3000 })).await;
     let planned = async { world.beadle(&["plan"]).await };
     let granted = async {
@@ -390,13 +390,13 @@ async fn a_repository_that_takes_the_name_during_a_run_keeps_its_labels() {
     let world = World::new(acme(json!({ "widgets": ours() }))).await;
     world.policy("settings.yml", "repository: { has_issues: true }\n");
     world.policy("suborgs/tidy.yml", "suborgteams: [engineering]\nlabels: []\n");
-    // The first DELETE takes longer than a name counts as known.
+    // The first DELETE takes so long that Beadle must check the name again.
     world.fault(json!({ "method": "DELETE", "path": "/labels/l00", "delay_ms": 6000, "count": 1 })).await;
     let applied = async { world.beadle(&["apply", "--yes"]).await };
     let taken = async {
         until_asked(&world, "... on Repository { databaseId name owner { login } }").await;
         world.patch(json!({ "widgets": null }), false).await;
-        // The other one lacks the label whose request is on its way.
+        // The other repository does not have the label of the request in progress.
         world.patch(json!({ "renamed": ours(), "widgets": live(6001, json!({}), 1) }), false).await;
     };
     let (applied, ()) = tokio::join!(applied, taken);

@@ -55,7 +55,8 @@ async fn a_new_empty_repository_is_as_declared_soon_after_its_webhook() {
     let started = Instant::now();
     world.patch(json!({ "new": { "visibility": "private" } }), true).await;
     world.until("new", "compliance", is_declared).await;
-    // The figure is in the benchmarks' notes; here it only has to be there.
+    // The notes of the benchmarks have the exact time. This test only checks that the repair
+    // happens.
     eprintln!("compliant after {:.2} s at 100 ms a call", started.elapsed().as_secs_f64());
     assert_eq!(serving.stop().await, Some(0));
 }
@@ -104,7 +105,7 @@ async fn a_valid_new_policy_comes_into_force_and_an_invalid_one_does_not() {
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("widgets", "repair by the old policy", is_declared).await;
     world.policy("settings.yml", &POLICY.replace("has_wiki: false", "has_wiki: true"));
-    // A generation is in force once it was read twice.
+    // A generation comes into force after the second read.
     world.read_policy().await;
     world.read_policy().await;
     world.until("widgets", "the new policy", |repository| repository["has_wiki"] == json!(true)).await;
@@ -120,7 +121,8 @@ async fn during_a_pause_webhooks_are_stored_and_nothing_is_written() {
     world.beadle(&["pause", "--repo", "acme/widgets", "--for", "1h"]).await.expect(0);
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     world.until_sent().await;
-    // What came later is repaired meanwhile, twice: the worker had the time.
+    // During the pause, the worker repairs two later changes. So it had enough time for the paused
+    // repository.
     for _ in 0..2 {
         world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;
         world.until("gadgets", "repair", is_declared).await;

@@ -1,4 +1,5 @@
-//! A report about any moment shows what the service had recorded by then, also after restarts.
+//! A report about a moment shows what the service had recorded until this moment, even after
+//! restarts.
 
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, World, acme};
 
 const CONTROL: &str = "branches.main.enforce_admins";
-/// The number of times that a test checks a condition: for a minute at least.
+/// How often a test checks a condition. All checks together take at least a minute.
 const LOOKS: usize = 600;
 
-/// Returns the present with its milliseconds.
+/// Returns the present time with milliseconds.
 fn now() -> String {
     jiff::Timestamp::now().to_string()
 }

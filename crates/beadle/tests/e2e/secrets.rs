@@ -1,4 +1,4 @@
-//! Secrets: a value gets to GitHub, and to no other place.
+//! Secrets. Beadle sends a value to GitHub, and to no other place.
 
 use std::path::Path;
 
@@ -23,8 +23,8 @@ const PLACES: [&str; 5] = [
     "/hooks/https:~1~1ci.example.com~1/config/secret",
 ];
 
-/// A run of everything: each command once, and more than once if its output has several forms. Some
-/// of them fail, because nothing is held, no service runs, or a name does not exist.
+/// All commands. A command is in the list several times if its output has several forms. Some
+/// commands fail, because nothing is held, no service runs, or a name does not exist.
 const COMMANDS: &[&[&str]] = &[
     &["check"],
     &["plan"],
@@ -66,8 +66,8 @@ const COMMANDS: &[&[&str]] = &[
     &["store", "copy", "beadle.db", "copy.db"],
     &["self", "check"],
 ];
-/// The commands that are not in the list: the service, which the test starts, the set-up, which does
-/// not read the secrets of a policy, and what this build does not have.
+/// The commands that are not in the list. The test starts the service itself. The setup does not
+/// read the secrets of a policy. This build does not have the others.
 const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
 /// Returns the files in a folder, and in the folders below it, that contain a text.
@@ -200,7 +200,7 @@ async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
     let set = |value: &str| std::fs::write(world.path().join("npm.secret"), value).unwrap();
     let mut said = run(&world, &["apply", "--yes"]).await;
 
-    // The value changes: a run of everything writes it once to each place.
+    // The value changes. All commands together write it once to each place.
     set(&values[1]);
     let planned = world.beadle(&["plan", "--format", "json"]).await.expect(2);
     std::fs::write(world.path().join("plan.json"), planned.out).unwrap();
@@ -222,7 +222,7 @@ async fn a_run_of_everything_shows_no_value_and_writes_each_value_once() {
     let hooks = world.sim.look(|state| state["orgs"]["acme"]["hooks"].clone());
     assert_eq!(hooks["https://org.example.com/"]["config"]["secret"], json!(values[1]));
 
-    // GitHub refuses the next value, and the refusals are shown.
+    // GitHub refuses the next value, and Beadle shows the refusals.
     set(&values[2]);
     for (method, path) in [("PUT", "/secrets/"), ("PATCH", "/hooks")] {
         let body = json!({ "message": "Validation Failed" });

@@ -1,4 +1,5 @@
-//! Layers that moved. Each list of such a layer is settled on its own.
+//! Layers that do not apply to a repository any more. Beadle handles each list of such a layer
+//! separately.
 
 use serde_json::{Value, json};
 
@@ -25,11 +26,13 @@ async fn an_unknown_list_does_not_hold_later_drift_of_another_list() {
     for hold in holds.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     }
-    // One run writes it, and the next one finds nothing more; there is no team `ghosts` in either.
+    // The first run writes the change. The second run finds no further change. Both runs report
+    // that there is no team `ghosts`.
     world.beadle(&["apply", "--yes"]).await;
     let quiet = world.beadle(&["apply", "--yes"]).await;
     assert!(!is_strict("shop") && quiet.out.contains("ghosts"), "{}", quiet.out);
-    // Somebody else makes it strict: that is drift, and none of the layer's business.
+    // Another person makes the protection strict. This is drift, and it has nothing to do with the
+    // layer.
     let mut drifted = world.repository("shop");
     drifted["protection"]["main"]["enforce_admins"] = json!(true);
     world.patch(json!({ "shop": drifted }), false).await;

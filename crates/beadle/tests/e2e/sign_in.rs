@@ -44,7 +44,8 @@ impl<'a> Browser<'a> {
         self.http.get(address).header(COOKIE, cookies).send().await.unwrap()
     }
 
-    /// Signs the person in who is signed in at the provider. Returns the status of the last answer.
+    /// Signs in as the person with a session at the provider. Returns the status of the last
+    /// answer.
     async fn sign_in(&mut self) -> u16 {
         let begun = self.get(&format!("{}/sign-in", url(self.world)), "").await;
         assert_eq!(begun.status().as_u16(), 303);
@@ -70,7 +71,7 @@ impl<'a> Browser<'a> {
         self.get(&format!("{}{path}", url(self.world)), &self.session).await.status().as_u16()
     }
 
-    /// Returns the codes of the groups of held changes that wait.
+    /// Returns the codes of the waiting groups of held changes.
     async fn waiting(&self) -> Vec<String> {
         let holds = self.json("/api/v1/holds").await;
         let groups = holds["groups"].as_array().unwrap_or_else(|| panic!("{holds}"));
@@ -99,7 +100,7 @@ impl<'a> Browser<'a> {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    /// Sends a request to the API, as a program does. Returns the status and the answer.
+    /// Sends a request to the API in the same way as a program. Returns the status and the answer.
     pub(crate) async fn call(&self, path: &str, body: &Value) -> (u16, Value) {
         let token = self.json("/api/v1/session").await["token"].as_str().unwrap_or_default().to_owned();
         let asked = self.http.post(format!("{}{path}", url(self.world))).body(body.to_string());

@@ -1,4 +1,4 @@
-//! What the sweeps of the service read, and what they compare with the last answers.
+//! Tests what the sweeps of the service read, and what they compare with the last answers.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ async fn a_sweep_does_not_read_again_what_only_rest_shows_and_an_event_does() {
     world.connect();
     let serving = world.serve().await;
     world.until_swept(&serving).await;
-    // If anything else than the first sweep made the repository due, only the next one records reads.
+    // If something other than the first sweep made the repository due, only the next sweep records
+    // reads.
     until_next_sweep(&world, &serving).await;
     let reads = || world.sim.calls_that(|call| call["path"] == "/repos/acme/shop/autolinks").len();
     let first = reads();

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{Ran, Serving, World, acme, replace_file};
 
-/// How often a test looks whether a condition holds: for a minute at least.
+/// How often a test checks a condition. All checks together take at least a minute.
 const LOOKS: usize = 600;
 
-/// Returns the state, when a condition holds for it.
+/// Waits until the state meets a condition, and returns the state.
 async fn until_status(world: &World, what: &str, holds: impl Fn(&Value) -> bool) -> (Value, i32) {
     let mut last = None;
     for _ in 0..LOOKS {
@@ -27,7 +27,7 @@ async fn until_status(world: &World, what: &str, holds: impl Fn(&Value) -> bool)
     panic!("{what} did not come true: {last:#?}");
 }
 
-/// Waits until the log has a text so many times.
+/// Waits until the log has a text this number of times.
 async fn until_logged(serving: &Serving, text: &str, times: usize) {
     for _ in 0..LOOKS {
         if serving.log().matches(text).count() >= times {

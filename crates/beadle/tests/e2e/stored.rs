@@ -1,8 +1,10 @@
-//! The state of an older Beadle: every part of it opens, has the same meaning, and can be used.
+//! The state of an older version of Beadle. Every part of it opens, has the same meaning, and can
+//! be used.
 //!
-//! The files in `stored/` were written by the program of November 2026, which was killed while it
-//! worked: `sqlite.sql` is its SQLite file as text, `dynamodb.jsonl` the same state as the items of
-//! a table, copied by that program. Do not update these files when the form of stored data changes.
+//! The program of November 2026 wrote the files in `stored/`. The program was killed while it
+//! worked. `sqlite.sql` is its SQLite file as text. `dynamodb.jsonl` has the same state as the
+//! items of a table, and was copied by the same program. Do not update these files when the form of
+//! stored data changes.
 
 use std::process::Command;
 
@@ -69,7 +71,7 @@ async fn a_file_of_an_older_beadle_opens_and_moves() {
     world.policy("settings.yml", "repository: { has_wiki: false }\n");
     let old = file(&world);
     means_the_same(&old, || world.command()).await;
-    // Everything in it can be read as what it is, and written again.
+    // Beadle can read everything in the state, and write it again.
     let new = world.path().join("new.db");
     let new = new.to_str().unwrap();
     let copied = world.beadle(&["store", "copy", &old, new]).await.expect(0).out;
@@ -100,7 +102,7 @@ async fn the_check_of_a_version_leaves_an_older_file_as_it_is() {
     world.beadle(&["--store", &old, "queue"]).await.expect(0);
     let said = world.beadle(&check).await.expect(0).out;
     assert!(said.contains("which this version uses"), "{said}");
-    // A version that does not exist yet has changed the file.
+    // A future version of Beadle has changed the file.
     let database = rusqlite::Connection::open(&old).unwrap();
     database.pragma_update(None, "user_version", 999).unwrap();
     drop(database);

@@ -1,4 +1,4 @@
-//! Which commands create a store.
+//! Tests which commands create a store.
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ async fn a_command_of_an_operator_creates_no_store() {
         assert!(!path.exists(), "{command:?} created a store");
     }
     assert!(world.writes().is_empty());
-    // The path is a good one: a command that starts an instance creates the store there.
+    // The path itself is valid. A command that starts an instance creates the store there.
     world.beadle(&["apply", "--yes", "--store", wrong]).await;
     assert!(path.exists());
 }

@@ -30,8 +30,8 @@ fn refused(world: &World) -> usize {
     world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
-/// While the hour is held, GitHub's answers name a reset that is an hour of the simulator away, and
-/// no hour ends, however slow the machine is.
+/// Stops or continues the hour of the simulator. While it is stopped, no hour ends, even on a slow
+/// machine. GitHub's answers then name a reset in one hour of the simulator.
 async fn hold_the_hour(world: &World, held: bool) {
     let url = format!("{}/_sim/limits", world.sim.url());
     let body = json!({ "held": held }).to_string();
@@ -58,8 +58,8 @@ async fn the_shards_of_a_plan_have_each_repository_exactly_once() {
 }
 
 /// Contractors have access to every repository. While Beadle reads their list, the first entry is
-/// removed. The first entry of the second page then moves to the first page, which was already
-/// read.
+/// removed. The first entry of the second page then moves to the first page. Beadle has already
+/// read the first page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_changes_between_its_pages_loses_no_entry() {
     let world = World::new(acme(many(150, true))).await;
@@ -204,7 +204,7 @@ async fn bulk_writes_are_spaced_and_writes_for_an_event_are_not() {
     );
 }
 
-/// The hour (9 s) ends once the command waits.
+/// The hour (9 s) ends after the command has begun to wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_the_reset_and_continues() {
     let limits = Limits { minute: Duration::from_millis(150), core: 60, graphql: 200, ..Limits::default() };
@@ -350,7 +350,7 @@ async fn unchanged_answers_cost_nothing_and_changed_answers_are_read() {
         repository["autolinks"] =
             json!({ "T-": { "url_template": "https://t/<num>", "is_alphanumeric": true } });
     }
-    // Not enough to read everything twice within the hour.
+    // These limits do not allow Beadle to read everything twice within the hour.
     let limits = Limits { core: 40, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     let world = World::with(acme(repositories), settings).await;

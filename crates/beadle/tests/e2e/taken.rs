@@ -1,4 +1,4 @@
-//! Names in files of repos/ that more than one repository can claim.
+//! Names in files of repos/ that can belong to more than one repository.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ async fn a_repository_that_takes_the_name_of_a_file_does_not_get_its_settings() 
     let why = "repos/svc.yml has the name of repository 4002, but its `repository.name` is the name of repository 4001";
     assert!(plan.out.contains(why), "{}{}", plan.out, plan.err);
     assert!(world.writes().is_empty(), "{:?}", world.writes());
-    // The repository of the file is named after it, or the file after its repository.
+    // Now the repository of each file has the file's name.
     std::fs::remove_file(world.path().join("policy/repos/svc.yml")).unwrap();
     world.policy("repos/pay.yml", &file.replace("name: pay, ", ""));
     world.beadle(&["sweep", "--without-store"]).await.expect(0);

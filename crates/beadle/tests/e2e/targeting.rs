@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, acme};
 
-/// The alternatives of the GitHub cop: database, otherwise test, otherwise others.
+/// The alternatives of the GitHub cop, in this order: database, test, others.
 const LEADS: &str = "
 rank: 200
 select: { name: ['*'] }
@@ -50,7 +50,7 @@ async fn the_first_matching_layer_counts_and_an_additive_list_removes_nobody() {
     assert_eq!(teams("shop"), json!({ "engineering": "admin" }));
     assert_eq!(teams("legacy-shop"), json!({}), "excepted");
     world.beadle(&["plan"]).await.expect(0);
-    // The highest layer's word on the list counts.
+    // For the list, the layer with the highest rank decides.
     world.policy(
         "repos/orders-database.yml",
         "teams: { exclusive: [{ name: platform, permission: pull }] }\n",
@@ -137,7 +137,7 @@ async fn a_higher_rank_wins_and_a_conflict_of_equal_ranks_names_both_lines() {
     world.policy("layers/high.yml", "rank: 20\nrepository:\n  has_issues: true\n");
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert_eq!(world.repository("shop")["has_issues"], json!(true));
-    // Both reach everything: it is seen without asking anybody.
+    // Both layers select all repositories. So Beadle finds the conflict without a request.
     world.policy("layers/high.yml", "rank: 10\nrepository:\n  has_issues: true\n");
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(
@@ -145,7 +145,7 @@ async fn a_higher_rank_wins_and_a_conflict_of_equal_ranks_names_both_lines() {
         "{}",
         checked.out
     );
-    // They meet at one repository only.
+    // Both layers select only one common repository.
     world.policy("layers/low.yml", "rank: 10\nselect: { topic: web }\nrepository:\n  has_issues: false\n");
     world.policy("layers/high.yml", "rank: 10\nselect: { name: s* }\nrepository:\n  has_issues: true\n");
     let plan = world.beadle(&["plan"]).await.expect(2);
@@ -163,13 +163,13 @@ async fn a_rule_refuses_a_file_and_leaves_the_sections_of_a_repository_alone() {
     let rule = |expect: &str| {
         format!("- name: issues\n  expect: {expect}\n  message: no repository may turn off its issues\n")
     };
-    // The file alone breaks the rule: it is seen without asking anybody.
+    // The file itself breaks the rule. So Beadle finds the error without a request.
     world.policy("rules/issues.yml", &rule("override.repository.has_issues"));
     let checked = world.beadle(&["check"]).await.expect(1);
     for said in ["no repository may turn off its issues", "layers/web.yml:3", "rules/issues.yml:1"] {
         assert!(checked.out.contains(said), "{said}: {}", checked.out);
     }
-    // A rule about repositories is checked for each repository that the file reaches.
+    // Beadle checks a rule about repositories for each repository that the file selects.
     world.policy("rules/issues.yml", &rule("resolved.repository.has_issues | default(true)"));
     world.beadle(&["check"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(2);

@@ -1,5 +1,5 @@
-//! Background tasks: a waiting task does not delay the others, and operators see the status of
-//! each.
+//! Background tasks. A waiting task does not delay the others, and operators see the status of each
+//! task.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn a_vendor_that_never_answers_delays_no_other_organisation() {
     let url = format!("http://127.0.0.1:{}", mute().await);
     std::fs::write(world.path().join("a.token"), format!("{:x}", rand::random::<u64>())).unwrap();
     let token = "token = \"file:a.token\"";
-    // The vendor that does not answer stands first.
+    // The vendor that does not answer comes first.
     world.lines = format!(
         "[[org]]\nname = \"absent\"\napi = \"{url}\"\n{token}\npolicy = \"policy\"\nmode = \"enforce\"\n\
          [[okta]]\nname = \"corp\"\nurl = \"{url}\"\n{token}\nlog_every = \"1s\"\n\
@@ -38,7 +38,7 @@ async fn a_vendor_that_never_answers_delays_no_other_organisation() {
     world.policy("settings.yml", POLICY);
     let _serving = world.serve().await;
     world.connect();
-    // A repair, and the first sweep.
+    // The service makes a repair and its first sweep.
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     world.until("widgets", "repair", is_declared).await;
     // A new policy is put in force and swept.
@@ -52,7 +52,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     world.policy("settings.yml", POLICY);
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     let serving = world.serve().await;
-    // By itself: other tests ask for it.
+    // The service runs this task by itself here. Other tests ask for it.
     while !serving.log().contains("sweep ended") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -72,7 +72,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     assert!(ran.json()["runs"].as_u64().unwrap() > before, "{}", ran.out);
     let unknown = world.beadle(&["tasks", "run", "policy of acmee"]).await.expect(1);
     assert!(unknown.err.contains("did you mean `policy of acme`?"), "{}", unknown.err);
-    // Each of the three shows the failure.
+    // The command, `/readyz` and the metrics show the failure.
     world.policy("settings.yml", "repository:\n  has_wikki: true\n");
     let failing = world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     assert!(failing.out.contains("did you mean `has_wiki`?"), "{}", failing.out);

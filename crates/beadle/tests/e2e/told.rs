@@ -1,4 +1,4 @@
-//! Texts of a running service and of the documents.
+//! Tests of texts in a running service and in the documents.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared};
 use crate::world::{Serving, World, acme};
 
-/// The maximum wait of a test, also on a busy machine.
+/// The maximum wait of a test, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn until_logged(serving: &Serving, holds: impl Fn(&str) -> bool) {

@@ -1,4 +1,4 @@
-//! Traces: from a webhook to its writes, and the same id in the journal and in the log.
+//! Traces. A trace contains a webhook and its writes. The journal and the log have the same id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ secrets: [{ name: NPM_TOKEN, secret: npm }]
 /// A receiver of OTLP over HTTP.
 #[derive(Default)]
 struct Endpoint {
-    /// True if it takes requests and never answers.
+    /// True if the receiver takes requests but never answers.
     hangs: bool,
     requests: AtomicUsize,
     /// The head and the body of each request.
@@ -101,7 +101,7 @@ fn parsed(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
     (body.len() >= length.parse().ok()?).then(|| (head, body.to_vec()))
 }
 
-/// A span, as the endpoint received it.
+/// A span that the endpoint received.
 #[derive(Debug)]
 struct Span {
     trace: String,
@@ -121,7 +121,7 @@ impl Span {
     }
 }
 
-/// Returns the values of a field that are messages, texts or bytes.
+/// Returns the values of a field. The values can be messages, texts or bytes.
 ///
 /// <https://protobuf.dev/programming-guides/encoding/>
 fn messages(mut bytes: &[u8], field: u64) -> Vec<&[u8]> {
@@ -166,7 +166,7 @@ fn text(bytes: &[u8], field: u64) -> String {
     messages(bytes, field).first().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
 }
 
-/// Returns a repository with a description. GitHub sends a webhook when it changes.
+/// Returns a repository with a description. GitHub sends a webhook when the description changes.
 fn repository(description: &str) -> Value {
     json!({ "description": description })
 }

@@ -1,4 +1,4 @@
-//! Waivers: what a waiver exempts stays as it is until the waiver ends, and is then repaired without
+//! Waivers. An exempt key stays as it is until its waiver ends. Then Beadle repairs the key without
 //! another event.
 
 use std::time::Duration;

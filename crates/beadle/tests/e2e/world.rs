@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const WIDE_GATE: &str =
     "[org.gate]\npercent = 100\nremoves = 1000000\nweakens = 1000000\nexposes = 1000000\ncreates = 1000000\n";
 
-/// Returns a client for addresses of this machine. One that also speaks TLS first reads every root
-/// certificate of the machine.
+/// Returns a client for addresses of this machine. The client has no TLS, because a client with TLS
+/// reads all root certificates of the machine first.
 pub(crate) fn http_client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().tls_certs_only(std::iter::empty()).build().unwrap()
 }
@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) mode: &'static str,
     /// The value of `policy`, in TOML.
     pub(crate) source: String,
-    /// Whether the calls of the test are checked. Some tests make invalid calls on purpose.
+    /// True if the test checks its calls. Some tests make invalid calls on purpose.
     pub(crate) checked: bool,
 }
 
@@ -74,7 +74,8 @@ impl World {
         Self::with(state, Settings { record: true, ..Settings::default() }).await
     }
 
-    /// Settings without GitHub's limits, because many tests make more calls than the limits allow.
+    /// Creates a world without GitHub's limits, because many tests make more calls than the limits
+    /// allow.
     pub(crate) async fn unlimited(state: Value) -> Self {
         let most = 1_000_000_000;
         let limits = beadle_sim::Limits {
@@ -125,7 +126,7 @@ impl World {
 
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
-        // Few tests are about the distance between bulk writes.
+        // Few tests test the time between bulk writes.
         let quick = "write_every = \"0s\"\n";
         let org_lines = if self.org_lines.contains("write_every") {
             self.org_lines.clone()
@@ -134,7 +135,7 @@ impl World {
         } else {
             format!("{}\n[org.budget]\n{quick}", self.org_lines)
         };
-        // Few tests are about the gate, and many change the policy of every repository.
+        // Few tests test the gate, and many tests change the policy of every repository.
         let org_lines = if self.org_lines.contains("[org.gate]") {
             org_lines
         } else {
@@ -159,8 +160,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // What is written is read back at once, and few tests are about the gate of the first
-        // policy.
+        // The simulator shows a write at once, so Beadle need not wait. Few tests test the gate of
+        // the first policy.
         command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }
@@ -207,12 +208,12 @@ impl World {
         self.beadle(&["resume", "--org", "acme"]).await.expect(0);
     }
 
-    /// Returns a signed delivery, which a test can change and send.
+    /// Returns a signed delivery. A test can change it and send it.
     pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
         self.delivery_to(self.ports[0], id, event, body)
     }
 
-    /// Returns a signed delivery to the service that listens on a port.
+    /// Returns a signed delivery to the service at a port.
     pub(crate) fn delivery_to(
         &self,
         port: u16,
@@ -229,7 +230,7 @@ impl World {
             .body(body.to_vec())
     }
 
-    /// Changes the state of repositories directly, by a merge patch.
+    /// Changes the state of repositories directly with a merge patch.
     pub(crate) async fn patch(&self, repositories: Value, webhooks: bool) {
         let url = format!("{}/_sim/state?webhooks={webhooks}", self.sim.url());
         let patch = json!({ "orgs": { "acme": { "repos": repositories } } });
@@ -243,7 +244,7 @@ impl World {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    /// Waits until a fault with `hold` holds a call. `no_faults` lets it go on.
+    /// Waits until a fault with `hold` holds a call. `no_faults` lets the call continue.
     pub(crate) async fn until_held(&self) {
         for _ in 0..PATIENCE.as_millis() / 20 {
             if self.sim.is_holding() {
@@ -262,13 +263,13 @@ impl World {
         self.sim.look(|state| state["orgs"]["acme"]["repos"][name].clone())
     }
 
-    /// Returns the calls that wrote.
+    /// Returns the writing calls.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.sim.calls_that(|call| call["writes"] == Value::Bool(true))
     }
 
-    /// Waits until the service has nothing left to do: no webhook is on its way to it, no key is
-    /// due and none is worked on. Keys that are paused or wait for another try are due too.
+    /// Waits until the service has no work left: no webhook is in transit, no key is due, and no
+    /// key is running. Keys that are paused or wait for another try count as due.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.sim.is_sending()).then(|| self.sim.call_count());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -279,12 +280,12 @@ impl World {
         serving.until_swept("acme", self.ports[1]).await;
     }
 
-    /// Has the service read the policy now, in place of in ten seconds at the latest.
+    /// Makes the service read the policy now, and not only after up to ten seconds.
     pub(crate) async fn read_policy(&self) {
         self.run_task("policy%20of%20acme").await;
     }
 
-    /// Has the service run a background task now. The name is encoded as part of an address.
+    /// Makes the service run a background task now. `name` is encoded for an address.
     pub(crate) async fn run_task(&self, name: &str) {
         let url = format!("http://127.0.0.1:{}/tasks/{name}/run", self.ports[1]);
         assert!(self.http.post(url).send().await.unwrap().status().is_success());
@@ -306,7 +307,8 @@ impl World {
         panic!("{task} did not run: {tasks:#}");
     }
 
-    /// Waits until every webhook that was sent has its answer, or none that will come.
+    /// Waits until the simulator has sent every webhook, and has an answer or a failure for each of
+    /// them.
     pub(crate) async fn until_sent(&self) {
         while self.sim.is_sending() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -340,10 +342,11 @@ pub(crate) async fn until_idle(
     for _ in 0..2 * PATIENCE.as_millis() / 20 {
         let before = calls();
         metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
-        // A run between the looks at the webhooks and at the keys has made calls.
+        // A run between the two looks, at the webhooks and at the keys, has made calls.
         let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
         quiet = if is_quiet { quiet + 1 } else { 0 };
-        // Twice: keys that are due and those that are worked on are counted one after the other.
+        // Two quiet looks are necessary, because the metrics first count the due keys and then the
+        // running keys.
         if quiet == 2 {
             return;
         }
@@ -375,7 +378,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts `serve` without waiting. Its log is in the folder.
+    /// Starts `serve` without waiting. The log of the service is in the folder.
     pub(crate) fn start(mut command: Command, folder: &Path) -> Self {
         let path = folder.join("serve.log");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
@@ -442,8 +445,7 @@ impl Drop for Serving {
     }
 }
 
-/// Replaces a file in one step, so that a command that runs at the same time never reads a part of
-/// the text.
+/// Replaces a file in one step. So a command never reads only a part of the text.
 pub(crate) fn replace_file(path: &Path, text: &str) {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();

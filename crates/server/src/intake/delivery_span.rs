@@ -1,12 +1,13 @@
-//! The span of a delivery, which begins the trace of the runs that the delivery causes.
+//! The span of a delivery. This span begins the trace of the runs that the delivery causes.
 
 use beadle_engine::trace::{NewSpan, Span, SpanKind};
 use beadle_engine::{Accepted, Delivery, Mark, Time};
 
-/// Begins the span of a verified delivery, which marks these keys. Its request began at `since`.
+/// Begins the span of a verified delivery. The delivery marks these keys. The request of the
+/// delivery began at `since`.
 ///
-/// The span always begins a new trace. No signature covers the header `traceparent`, so its sender
-/// must not choose the id of the trace, or whether Beadle exports the trace.
+/// The span always begins a new trace. No signature covers the header `traceparent`. So its sender
+/// must not choose the id of the trace, and must not decide whether Beadle exports the trace.
 pub(super) fn begin<'a>(delivery: &Delivery, marks: impl Iterator<Item = &'a Mark>, since: Time) -> Span {
     Span::begin(|_| {
         NewSpan::within(None, "delivery")
@@ -25,7 +26,7 @@ pub(super) fn mark(span: &Span, marks: Vec<Mark>) -> Vec<Mark> {
     marks.into_iter().map(|mark| Mark { trace: span.context(), ..mark }).collect()
 }
 
-/// Ends the span of a delivery with the result of its storage, and returns this result.
+/// Ends the span of a delivery with the result of storing the delivery, and returns this result.
 pub(super) fn end<E>(mut span: Span, stored: Result<Accepted, E>) -> Result<Accepted, E> {
     match stored {
         Ok(Accepted::Stored) => span.set("beadle.result", "stored"),

@@ -1,4 +1,4 @@
-//! The route `POST /hooks/github`, which receives deliveries of GitHub.
+//! The route `POST /hooks/github` for the deliveries of GitHub.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ async fn receive(
 ) -> Result<Accepted, Problem> {
     let text = |name: &str| header(headers, name);
     let declared = intake.declared(headers)?;
-    // The headers are checked before the body is read. A request with invalid headers therefore
+    // Beadle checks the headers before it reads the body. So a request with invalid headers
     // occupies no memory for its body.
     ContentType::parse(text("content-type").unwrap_or_default())?;
     if !headers.contains_key("x-hub-signature-256") {

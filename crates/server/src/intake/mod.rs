@@ -1,4 +1,4 @@
-//! The public listener, which verifies and stores webhooks. It answers with 2xx only after the
+//! The public listener verifies and stores webhooks. The listener answers with 2xx only after the
 //! delivery is stored durably.
 
 mod delivery_span;
@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
-/// The maximum number of unknown senders in the journal. Anybody can install a public App, and its
-/// deliveries have a valid signature.
+/// The maximum number of unknown senders in the journal. The number needs a limit, because anybody
+/// can install a public App, and its deliveries have a valid signature.
 const REMEMBERED: usize = 100;
 
 /// The limits that protect the intake from large bodies and slow senders.
@@ -38,13 +38,13 @@ pub struct IntakeLimits {
     pub in_flight: u64,
     /// The maximum time that a sender may need for a whole body.
     pub slow: Duration,
-    /// The maximum time that a sender may pause within a body. After that time, its memory becomes
-    /// free for other bodies.
+    /// The maximum time that a sender may pause within a body. After that time, the memory of the
+    /// body becomes free for other bodies.
     pub silence: Duration,
     /// How long a request may wait until enough memory is free for its body.
     pub patience: Duration,
-    /// How long the store may take to store a delivery. GitHub gives up after 10 seconds, and a store
-    /// that hangs must not keep the memory of the bodies.
+    /// How long the store may take to store a delivery. GitHub gives up after 10 seconds. If the
+    /// store hangs, the memory of the bodies must become free.
     pub storing: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Default for IntakeLimits {
     }
 }
 
-/// The senders whose webhooks the intake accepts.
+/// The accepted senders of webhooks.
 #[derive(Default)]
 pub struct Senders {
     /// The organisations of GitHub that may send webhooks.
@@ -70,7 +70,7 @@ pub struct Senders {
     pub okta: Vec<beadle_hooks::okta::Sender>,
 }
 
-/// The public listener, with everything that it needs to accept webhooks.
+/// The public listener with everything that it needs to accept webhooks.
 pub struct Intake {
     senders: Senders,
     store: Arc<dyn Store>,
@@ -82,13 +82,13 @@ pub struct Intake {
     /// The unknown senders that are already in the journal, so that each sender gets only one
     /// entry.
     refused: Mutex<HashSet<String>>,
-    /// The time at which the last line about an invalid signature or secret was logged.
+    /// The time of the last log line about an invalid signature or secret.
     said: Mutex<Option<Time>>,
 }
 
 impl Intake {
-    /// Creates an intake that accepts the webhooks of `senders`. It notifies `bell` whenever a
-    /// webhook makes a key due.
+    /// Creates an intake that accepts the webhooks of `senders`. The intake notifies `bell`
+    /// whenever a webhook makes a key due.
     pub fn new(
         senders: Senders,
         store: Arc<dyn Store>,
@@ -120,8 +120,8 @@ impl Intake {
             .with_state(self)
     }
 
-    /// Returns the length of the body from `Content-Length`. If the body is too large, the function
-    /// returns an error before the body is read.
+    /// Returns the length of the body from `Content-Length`. If the body is too large, returns an
+    /// error before anybody reads the body.
     fn declared(&self, headers: &HeaderMap) -> Result<u64, Problem> {
         let declared = match header(headers, "content-length") {
             Some(length) => length.parse::<u64>().map_err(|_| {
@@ -145,7 +145,7 @@ impl Intake {
     async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         // The buffer starts small and grows with the received data, because a sender can announce a
-        // large body and send little.
+        // large body and then send only a small one.
         let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
         let silent =
             |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender paused for too long".into());
@@ -178,8 +178,8 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// Logs that a signature or a secret is invalid, at most once a minute. The usual cause is a
-    /// wrong secret in a new webhook.
+    /// Logs an invalid signature or secret, at most once a minute. The usual cause is a wrong
+    /// secret in a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock();
@@ -190,7 +190,7 @@ impl Intake {
     }
 
     /// Adds an unknown sender to the journal, so that an operator can find it. Each sender gets
-    /// only one entry, and only the first [`REMEMBERED`] senders get one.
+    /// only one entry. After [`REMEMBERED`] senders, no further sender gets an entry.
     async fn remember(&self, who: &str) {
         let is_new = {
             let mut refused = self.refused.lock();
@@ -216,7 +216,7 @@ impl Intake {
     }
 }
 
-/// The reason why a request gets an answer other than 2xx.
+/// The reason for an answer that is not 2xx.
 enum Problem {
     Refused(StatusCode, String),
     NotConfigured(String, String),
@@ -243,8 +243,8 @@ impl Intake {
                 }
                 let mut response = answer(status, &why);
                 if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                    // The rest of the body is not read, so the connection must not be used for
-                    // another request.
+                    // Beadle does not read the rest of the body. So nobody may use the connection
+                    // for another request.
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 response

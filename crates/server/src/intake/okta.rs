@@ -62,15 +62,15 @@ async fn receive(
 ) -> Result<Accepted, Problem> {
     let declared = intake.declared(headers)?;
     let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    // The secret is checked before the body is read. A request without the secret therefore
-    // occupies no memory for its body.
+    // Beadle checks the secret before it reads the body. So a request without the secret occupies
+    // no memory for its body.
     let sender = okta::sender(&intake.senders.okta, &value)?;
     let (body, _room) = intake.body(body, declared, PATIENCE).await?;
     let verified = okta::receive(sender, body, intake.clock.now())?;
     let all_marks = verified.events.iter().flat_map(|(_, marks)| marks);
     let span = delivery_span::begin(&verified.delivery, all_marks, started);
-    // The events are stored before the delivery. If the process ends in between, Okta sends the
-    // delivery again, and events that are already stored are not stored twice.
+    // Beadle stores the events before the delivery. If the process ends in between, Okta sends the
+    // delivery again. Beadle does not store an event twice.
     let events = verified.events.into_iter();
     let events = events.map(|(event, marks)| (event, delivery_span::mark(&span, marks)));
     let events = events.map(|(event, marks)| async move {

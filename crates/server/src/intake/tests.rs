@@ -1,4 +1,4 @@
-//! Tests of the answers with which the public listener refuses requests.
+//! Tests of the public listener's answers to refused requests.
 
 use beadle_engine::History;
 use beadle_hooks::github::{OrgFacts, sign};
@@ -11,7 +11,8 @@ use crate::exchange::{exchange, request, store};
 const SECRET: &str = "a secret";
 const BODY: &str = r#"{"organization":{"login":"acme"},"repository":{"id":7}}"#;
 
-/// An intake for one organisation and one directory. Its store is deleted together with the folder.
+/// An intake for one organisation and one directory. The test deletes the store together with the
+/// folder.
 struct Listener {
     intake: Arc<Intake>,
     folder: tempfile::TempDir,
@@ -68,8 +69,8 @@ impl Listener {
     }
 }
 
-/// One case of a test: the headers that differ from a valid request, the body, the expected status,
-/// and a part of the expected reason.
+/// One case of a test: the changed headers of a valid request, the body, the expected status, and a
+/// part of the expected reason.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
 
 #[tokio::test]
@@ -167,7 +168,7 @@ async fn a_store_that_hangs_is_answered_before_the_sender_gives_up() {
     let listener = Listener::new(limits);
     let lock = rusqlite::Connection::open(listener.folder.path().join("beadle.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // The store itself waits longer for another process.
+    // For another process, the store itself waits longer than this.
     let patience = Duration::from_secs(5);
     let answer = tokio::time::timeout(patience, listener.github(&[], BODY)).await;
     let (status, head, text) = answer.expect("the sender gets an answer");

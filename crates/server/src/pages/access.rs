@@ -7,18 +7,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A policy for the browser: the pages have a style sheet and forms of this listener, and no
-/// scripts, no images and no frames.
+/// A policy for the browser: the pages can have a style sheet and forms of this listener. The pages
+/// have no scripts, no images and no frames.
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The policy of a page that replaces its values when they change. It has also the script of this
-/// listener, which asks this listener. No other page runs a script.
+/// The policy of a page that replaces its values when they change. The page also has the script of
+/// this listener. The script may send requests to this listener. No other page runs a script.
 const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The headers of every answer. If a browser follows a link to another website, it does not send
-/// the address of the page, which can contain the name of a private repository.
+/// the address of the page. The address can contain the name of a private repository.
 const HEADERS: [(&str, &str); 7] = [
     ("content-security-policy", CONTENT),
     ("x-frame-options", "DENY"),
@@ -46,19 +46,19 @@ pub(super) enum Wanted {
 
 /// The rules for callers of the pages and of the API.
 pub struct Access {
-    /// The bearer token that callers must send; `None` if they need none.
+    /// The bearer token that callers must send; `None` if they need no token.
     token: Option<SecretString>,
     /// True if the listener accepts connections only from the same machine.
     is_loopback: bool,
 }
 
 impl Access {
-    /// Creates the rules of a listener that listens at `address`.
+    /// Creates the rules of a listener at `address`.
     pub fn new(token: Option<SecretString>, address: IpAddr) -> Self {
         Self { token, is_loopback: address.is_loopback() }
     }
 
-    /// Returns the answer to a caller that may not read. Returns `None` if the caller may read.
+    /// Returns the refusal of a caller that may not read. Returns `None` if the caller may read.
     pub(super) fn refusal(&self, headers: &HeaderMap, wanted: Wanted) -> Option<Response> {
         if wanted == Wanted::Page && !self.is_loopback {
             return Some((StatusCode::FORBIDDEN, NOT_LOOPBACK).into_response());
@@ -68,8 +68,9 @@ impl Access {
                 let is_missing = !self.shows_token(headers);
                 is_missing.then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
             }
-            // Without a token, a website could let its own name lead to this machine, and then read
-            // the answers in the operator's browser. The header contains this name.
+            // If no token is needed, a website could give its own name the address of this machine.
+            // The website could then read the answers in the operator's browser. So the function
+            // checks the name in the header.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }
@@ -77,7 +78,8 @@ impl Access {
 }
 
 impl Access {
-    /// Returns whether the caller sends the operator token. Returns `false` if none is configured.
+    /// Returns whether the caller sends the operator token. Returns `false` if no token is
+    /// configured.
     pub(super) fn shows_token(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return false };
         let shown = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -95,13 +97,14 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Lets the browser send the header `Origin` with the forms of a page. Without a referrer, the value
-/// of the header would be `null`. Other websites still do not get the address.
+/// Lets the browser send the header `Origin` with the forms of a page. If the page sent no referrer
+/// at all, the value of the header would be `null`. Other websites still do not get the address of
+/// the page.
 pub(super) fn allow_forms(headers: &mut HeaderMap) {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
-/// Marks the answer with a page that replaces its values when they change.
+/// Marks an answer that is a page with a script. Such a page replaces its values when they change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HasScript;
 

@@ -1,4 +1,4 @@
-//! Decides who may send a request when people sign in.
+//! Decides who may send a request, if the pages have a sign-in.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode};
@@ -12,18 +12,18 @@ use super::live_stream::LIVE_PATH;
 use super::parts::{link, paragraph};
 use crate::sign_in::{Denied, RETURN_PATH, SignIn, Visitor};
 
-/// The path at which a sign-in begins.
+/// The path of the start of a sign-in.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
-/// The header with which an open page marks a request that it sends by itself. A session does not last
-/// longer because of such a request.
+/// The header of a request that an open page sends by itself. Such a request does not extend the
+/// session.
 const OPEN_PAGE: &str = "x-beadle-open-page";
 
-/// The decision whether a request may go on.
+/// The decision whether Beadle handles a request.
 pub(super) enum Admission {
-    /// The request goes on. It has a visitor if a signed-in person sent it.
+    /// Beadle handles the request. If a signed-in person sent it, the request has a visitor.
     Admitted(Option<Visitor>),
-    /// The answer to the sender.
+    /// Beadle refuses the request with this answer.
     Refused(Box<Response>),
 }
 
@@ -33,8 +33,9 @@ impl Admission {
     }
 }
 
-/// Decides whether a request may go on. A program with the operator token may read. Everybody else
-/// needs a session, and a request that can change something must come from a page of this listener.
+/// Decides whether Beadle handles a request. A program with the operator token may read. Everybody
+/// else needs a session. If a request can change something, it must come from a page of this
+/// listener.
 pub(super) async fn admit(
     sign_in: &SignIn,
     access: &Access,

@@ -1,4 +1,4 @@
-//! Answers of the pages and of the API that are not the values of a page.
+//! Answers of the pages and of the API without the values of a page.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

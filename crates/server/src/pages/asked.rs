@@ -8,7 +8,8 @@ use serde::Deserialize;
 /// The maximum time that a page waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The query of a request. A page uses only the values that it names in its description.
+/// The query of a request. A page uses only the values that the description of the API names for
+/// it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
@@ -18,17 +19,18 @@ pub(super) struct Asked {
     pub(super) state: String,
     /// The name of a kind of entries.
     pub(super) kind: String,
-    /// A text that a name, or the reason of a state, must contain, in any case.
+    /// A text that must be in a name or in the reason of a state. Upper and lower case do not
+    /// matter.
     pub(super) text: String,
     /// A key.
     pub(super) key: String,
     /// The code of a group of held changes.
     pub(super) group: String,
-    /// The place after which a page begins.
+    /// The place of the last row before the page.
     pub(super) after: String,
     /// The number of rows to skip.
     pub(super) skip: String,
-    /// The number of the entry before which a page of the journal ends.
+    /// A page of the journal has only entries with a smaller number.
     pub(super) before: String,
 }
 
@@ -37,7 +39,7 @@ pub(super) struct Asked {
 pub(super) enum Refused {
     /// A value of the request is invalid.
     Invalid(String),
-    /// There is no such thing.
+    /// The requested thing does not exist.
     NotFound(String),
     /// The store does not answer.
     Unavailable(String),
@@ -73,7 +75,8 @@ pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Refused>>)
     tokio::time::timeout(PATIENCE, answer).await.map_err(late)?
 }
 
-/// Returns whether a name contains a text, in any case. `wanted` is in lower case.
+/// Returns whether a name contains a text. The case of the name does not matter. `wanted` is in
+/// lower case.
 pub(super) fn contains(name: &str, wanted: &str) -> bool {
     wanted.is_empty() || name.to_lowercase().contains(wanted)
 }

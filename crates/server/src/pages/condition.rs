@@ -55,12 +55,12 @@ impl Condition {
         }
     }
 
-    /// Returns the state that has this name.
+    /// Returns the state with this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Returns a number that is smaller for a state that is more important.
+    /// Returns the rank of a state. A more important state has a smaller rank.
     pub(super) fn rank(self) -> u8 {
         match self {
             Self::Parked => 0,
@@ -85,13 +85,13 @@ impl Condition {
 pub(super) struct Thing {
     /// The key.
     pub(super) key: Key,
-    /// The name that people know, such as `acme/widgets`; the key if no run has found the name.
+    /// The name that people know, such as `acme/widgets`. If no run has found the name, the key.
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
     /// The reason for the state; empty for [`Condition::AsDeclared`].
     pub(super) why: String,
-    /// The time since which this state exists.
+    /// Since when this state exists.
     pub(super) since: Time,
 }
 
@@ -103,7 +103,7 @@ impl Thing {
         Self { key, subject, state, why, since }
     }
 
-    /// Returns a text by which things are sorted: by instance, then by name. A page also uses it to
+    /// Returns the text for sorting: the instance, then the name. A page also uses this text to
     /// continue after the page before.
     pub(super) fn place(&self) -> String {
         format!("{}:{}:{}", self.key.instance(), self.subject.to_lowercase(), self.key)
@@ -116,7 +116,7 @@ impl Thing {
     }
 }
 
-/// The number of states that are in memory at the same time beside the things that are listed.
+/// How many states are in memory at the same time, in addition to the listed things.
 const PAGE: u32 = 1000;
 
 /// The rows of the keys that are parked or fail.
@@ -130,7 +130,7 @@ impl Trouble {
     }
 }
 
-/// Lists the things of one kind that belong to these instances, sorted by [`Thing::place`].
+/// Lists the things of one kind in these instances, sorted by [`Thing::place`].
 pub(super) async fn things(
     store: &dyn Store,
     kind: &str,
@@ -154,7 +154,8 @@ pub(super) async fn things(
     Ok(sorted(things))
 }
 
-/// Sorts things by [`Thing::place`]. Of two things with the same name, leaves out the earlier one.
+/// Sorts things by [`Thing::place`]. If two things have the same name, leaves out the earlier
+/// thing.
 fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     // Until the next sweep, a created repository and the key that created it have the same name. Only
     // the id of the repository is a number.
@@ -168,7 +169,7 @@ fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     things
 }
 
-/// Returns the thing of this kind that has this instance and name. The case of the name does not
+/// Returns the thing of this kind with this instance and name. The case of the name does not
 /// matter.
 pub(super) async fn called(
     store: &dyn Store,
@@ -193,8 +194,8 @@ pub(super) async fn called(
     Ok(sorted(things).into_iter().next())
 }
 
-/// Returns the thing that has this key. Returns `None` if no run has left a state, and the queue has
-/// no trouble with the key.
+/// Returns the thing with this key. Returns `None` if no run has stored a state of the key, and the
+/// key is not parked and does not fail.
 pub(super) async fn of_key(store: &dyn Store, key: &Key) -> Result<Option<Thing>, StoreError> {
     let (left, row) = (KeyState::get(store, key).await?, store.row(key).await?);
     let row = row.filter(Row::is_troubled);
@@ -354,9 +355,9 @@ mod tests {
             (&creation, report("acme/new"), 2),
             (&key, report("acme/New"), 3),
             (&creation, Report { skipped: Some("it exists".into()), ..report("acme/new") }, 4),
-            // The organisation is not in the configuration any more.
+            // The organisation of this key is not in the configuration any more.
             (&Key::new("repository", "labs", 1), report("labs/r1"), 5),
-            // No run has found the names of these groups.
+            // No run has found the name of this group.
             (&Key::new("target-group", "acme", "corp/1"), report(""), 6),
             (&Key::new("target-group", "acme", "corp/2"), report(""), 7),
         ] {
@@ -389,7 +390,7 @@ mod tests {
             (broken.clone(), 30, 30),
             (broken, 40, 30),
             (report("acme/shop"), 50, 50),
-            // The clock was ahead.
+            // The clock was ahead when the run ended.
             (report("acme/shop"), 45, 45),
         ] {
             KeyState::record(store.as_ref(), &key, &report, Time(at)).await.unwrap();

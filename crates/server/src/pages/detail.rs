@@ -8,9 +8,10 @@ use super::html::{Html, joined, text};
 use super::link::Link;
 use super::parts::{code, link, list, short_list, state};
 
-/// The number of digits of a commit that a page shows.
+/// How many digits of a commit's id a page shows.
 const DIGITS: usize = 12;
-/// The maximum number of values of a change that a page shows. No change of a vendor has as many.
+/// The maximum number of values of a change that a page shows. In practice, no change has this many
+/// values.
 const FIELDS: usize = 500;
 
 /// Returns a change with all its values.
@@ -18,7 +19,7 @@ pub(super) fn change(change: &Change<()>) -> Html {
     joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
 }
 
-/// Returns the values of a change. A person who approves a change must see all of them.
+/// Returns the values of a change. A person who approves a change must see all its values.
 pub(super) fn values(change: &Change<()>) -> Html {
     short_list(change.fields.iter().map(field), FIELDS)
 }
@@ -71,8 +72,8 @@ pub(super) fn detail(detail: &Detail) -> Html {
     }
 }
 
-/// Returns the generation of the policy that asked for a change. It leads to the entries of the journal
-/// that name the author of the generation.
+/// Returns the generation of the policy that asked for a change. The text is a link to the entries
+/// of the journal that name the author of the generation.
 fn policy(generation: &str) -> Html {
     if is_undo(generation) {
         return text(generation);
@@ -111,7 +112,7 @@ fn operator(action: &OperatorAction) -> Html {
             waived.join(", "),
             repositories.join(", ")
         ),
-        // A name or a file of the policy was confirmed.
+        // These actions confirm a name or a file of the policy.
         _ => return code(Detail::Operator(action.clone())),
     })
 }

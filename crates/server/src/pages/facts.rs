@@ -1,4 +1,5 @@
-//! The facts on the pages that are not in the store. The process that serves the pages knows them.
+//! The facts on the pages that are not in the store. The process that serves the pages knows these
+//! facts.
 
 use async_trait::async_trait;
 use beadle_engine::gate::{GateSums, Holder};
@@ -11,11 +12,12 @@ use serde::Serialize;
 pub struct OrganisationFacts {
     /// The name of the organisation.
     pub name: String,
-    /// The mode with which the process works.
+    /// The mode that the process uses.
     pub mode: String,
-    /// The modes of single aspects, each as the name of the aspect and the mode.
+    /// The modes of single aspects, as pairs of the aspect's name and the mode.
     pub modes: Vec<(String, String)>,
-    /// True if the organisation is open. If it is not, Beadle changes nothing in it.
+    /// True if the organisation is open. If it is not open, Beadle changes nothing in the
+    /// organisation.
     pub open: bool,
     /// The generation of the policy in force; `None` if the organisation is not open.
     pub generation: Option<String>,
@@ -23,7 +25,7 @@ pub struct OrganisationFacts {
     pub commit: Option<PolicyCommitted>,
     /// The generations that the gate holds.
     pub held: Vec<HeldPolicy>,
-    /// The waivers. The one that ends first comes first.
+    /// The waivers. The waiver that ends first comes first.
     pub waivers: Vec<WaiverFacts>,
 }
 
@@ -34,17 +36,17 @@ pub struct WaiverFacts {
     pub code: String,
     /// The paths of the exempt keys.
     pub keys: Vec<String>,
-    /// The names of the repositories, or globs for them.
+    /// The names of the repositories, or globs that match them.
     pub repositories: Vec<String>,
     /// The end of the waiver.
     pub until: Time,
     /// The reason for the exemption.
     pub reason: String,
-    /// The person or team that answers for the waiver.
+    /// The person or team that is responsible for the waiver.
     pub owner: String,
     /// True if the waiver is in force now.
     pub in_force: bool,
-    /// The line of the policy that declares the waiver, or the command that made it.
+    /// The line of the policy that declares the waiver, or the command that created it.
     pub declared_by: String,
     /// True if a person can end the waiver, because the policy does not declare it.
     pub can_end: bool,
@@ -55,9 +57,9 @@ pub struct WaiverFacts {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// What Beadle does about the installation, as a sentence without its subject.
+    /// A sentence without a subject about the work of Beadle on the installation.
     pub standing: String,
-    /// The time since which GitHub reports the present state of the installation.
+    /// Since when GitHub reports the present state of the installation.
     pub since: Time,
 }
 
@@ -81,13 +83,13 @@ pub struct UndoneFacts {
 pub struct HeldPolicy {
     /// The name of the generation.
     pub generation: String,
-    /// The commit that has the files of the generation, if it comes from a repository.
+    /// The commit with the files of the generation, if the generation comes from a repository.
     pub commit: Option<PolicyCommitted>,
     /// The holder of the generation.
     pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
-    /// The time at which the hold began.
+    /// When the hold began.
     pub since: Time,
     /// The exceeded limits.
     pub why: String,
@@ -95,13 +97,13 @@ pub struct HeldPolicy {
     pub sums: GateSums,
     /// The number of repositories in the organisation.
     pub total: u64,
-    /// The changes, grouped by what is changed.
+    /// The changes, one group for each kind of change.
     pub groups: Vec<HeldChanges>,
     /// The number of groups that are left out.
     pub more_groups: usize,
-    /// The number of values of drift, which are not part of the sums.
+    /// The number of values of drift. The sums do not include these values.
     pub drift: u64,
-    /// The operator who approved the generation, if one did.
+    /// The operator who approved the generation; `None` without an approval.
     pub approved_by: Option<String>,
 }
 
@@ -120,7 +122,7 @@ pub struct HeldChanges {
     pub examples: Vec<String>,
 }
 
-/// What merging an open pull request of a policy would change, as its last check found.
+/// The result of the last check of an open pull request of a policy: what a merge would change.
 #[derive(Clone, Debug, Serialize)]
 pub struct PullFacts {
     /// The key of the pull request.
@@ -150,19 +152,19 @@ pub struct PullFacts {
 pub struct MergeFacts {
     /// The sums of the changes that Beadle would write.
     pub sums: GateSums,
-    /// The number of repositories whose declared values differ.
+    /// The number of repositories with different declared values.
     pub affected: u64,
     /// The number of repositories in the organisation.
     pub total: u64,
     /// The number of groups with a change.
     pub changed_groups: u64,
-    /// The number of values of drift, which Beadle repairs with or without the merge.
+    /// The number of values of drift. Beadle repairs them with or without the merge.
     pub drift: u64,
     /// Why the gate would hold the policy; `None` if it passes.
     pub held: Option<String>,
-    /// The number of parts that could not be planned.
+    /// The number of parts that Beadle could not plan.
     pub incomplete: u64,
-    /// The changes, grouped by what is changed.
+    /// The changes, one group for each kind of change.
     pub changes: Vec<HeldChanges>,
     /// The number of kinds of changes that are left out.
     pub more_changes: usize,
@@ -175,13 +177,13 @@ pub trait Facts: Send + Sync + 'static {
     async fn organisations(&self) -> Result<Vec<OrganisationFacts>, StoreError>;
     /// Returns the names of the configured organisations, in the order of the configuration.
     fn names(&self) -> Vec<String>;
-    /// Returns the waivers that cover a repository of an organisation, with the one that ends first
-    /// at the beginning.
+    /// Returns the waivers that cover a repository of an organisation. The waiver that ends first
+    /// comes first.
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
     /// Returns the values of a repository that Beadle only observes, because an operator undid them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
-    /// Returns the results of the checks of open pull requests that change a policy, the newest one
-    /// first.
+    /// Returns the results of the checks of open pull requests that change a policy, the newest
+    /// result first.
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError>;
     /// Returns the known installations of the App of `[installations]`, sorted by login.
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError>;

@@ -1,7 +1,7 @@
 //! Pages in HTML, for browsers.
 //!
-//! A page consists of [`Html`]. There is no way to create HTML from a text as it is: every text,
-//! also one of this program, passes through one encoder. The names of tags and attributes are types.
+//! A page consists of [`Html`]. No function creates HTML directly from a text. Every text passes
+//! through one encoder, even a text of this program. The names of tags and attributes are types.
 
 use std::fmt::{Display, Write as _};
 
@@ -9,14 +9,15 @@ use beadle_engine::{Time, is_deceptive};
 
 use super::link::Link;
 
-/// The maximum length of a text, in characters. A longer text is cut, and the page shows how many
-/// characters are missing. A page can have hundreds of texts, and must stay small.
+/// The maximum length of a text, in characters. Beadle cuts a longer text, and the page shows how
+/// many characters are missing. A page can have hundreds of texts, and must stay small.
 const LONGEST: usize = 500;
 
-/// The maximum length of a text of which a page has only a few, in characters.
+/// The maximum length of a rare text, such as an error, in characters. A page has only a few of
+/// these texts.
 const LONGEST_ALONE: usize = 4000;
 
-/// A piece of HTML, in which every text is encoded.
+/// A piece of HTML. Every text in it is encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Html(String);
 
@@ -104,7 +105,7 @@ impl Tag {
 pub(super) enum Attribute<'a> {
     Action(&'static str),
     Class(&'static str),
-    /// The name of the column of a cell. A narrow screen shows it beside the cell.
+    /// The name of the column of a cell. A narrow screen shows the name next to the cell.
     Column(&'static str),
     Current,
     /// The name of the page, if a browser replaces its values when they change.
@@ -115,7 +116,7 @@ pub(super) enum Attribute<'a> {
     LiveRegion,
     Href(&'a Link),
     Id(&'static str),
-    /// The name of a form's field, or the text by which a screen reader names an element.
+    /// The name of a form's field, or the name of an element for a screen reader.
     Label(&'static str),
     Lang(&'static str),
     Method(&'static str),
@@ -159,8 +160,8 @@ impl Attribute<'_> {
     }
 }
 
-/// Encodes a text, so that it can stand between tags and in the value of an attribute. Characters
-/// that are invisible, or that make a text look like another text, are written as `\u{...}`.
+/// Encodes a text for the place between tags and for the value of an attribute. Writes a character
+/// as `\u{...}` if it is invisible or makes a text look like another text.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -178,12 +179,12 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Returns a text. A long text is cut.
+/// Returns a text. Cuts a long text.
 pub(super) fn text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST)
 }
 
-/// Returns a text of which a page has only a few, such as an error. Only a very long text is cut.
+/// Returns a rare text, such as an error. Cuts only a very long text.
 pub(super) fn long_text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST_ALONE)
 }
@@ -251,8 +252,8 @@ fn input_of(start: &'static str, name: &'static str, value: &str) -> Html {
     Html(out)
 }
 
-/// Returns a whole page. Its only other files are the style sheet at `style`, and the script at
-/// `script`, if it has one.
+/// Returns a whole page. The page uses only two other files: the style sheet at `style` and, if it
+/// has one, the script at `script`.
 pub(super) fn document(title: &str, style: &'static str, script: Option<&'static str>, body: Html) -> String {
     let mut head = String::from(
         "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -261,7 +262,7 @@ pub(super) fn document(title: &str, style: &'static str, script: Option<&'static
     Attribute::Href(&Link::to(style)).write(&mut head);
     head.push('>');
     if let Some(script) = script {
-        // A browser runs it when the page is complete.
+        // A browser runs the script when the page is complete.
         head.push_str("<script defer");
         Attribute::Source(&Link::to(script)).write(&mut head);
         head.push_str("></script>");

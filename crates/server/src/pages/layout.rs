@@ -10,7 +10,7 @@ pub(super) const STYLE: &str = include_str!("assets/style.css");
 
 /// The address of the script.
 pub(super) const SCRIPT_PATH: &str = "/assets/live.js";
-/// The script, which replaces the values of an open page when they change.
+/// The script that replaces the values of an open page when they change.
 pub(super) const SCRIPT: &str = include_str!("assets/live.js");
 
 /// The pages of the navigation.

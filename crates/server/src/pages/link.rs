@@ -12,19 +12,19 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 pub(super) struct Link(String);
 
 impl Link {
-    /// Returns the address of a page whose path is a text of this program.
+    /// Returns the address of a page. The path is a text of this program.
     pub(super) fn to(path: &'static str) -> Self {
         Self(path.to_owned())
     }
 
-    /// Adds a segment to the path. Returns `None` if a browser would not send the segment as it is:
-    /// it resolves `.` and `..`, even if they are encoded.
+    /// Adds a segment to the path. Returns `None` for `.` and `..`, because a browser resolves
+    /// these segments even if they are encoded.
     pub(super) fn segment(self, value: &str) -> Option<Self> {
         let is_kept = !value.is_empty() && !value.chars().all(|c| c == '.');
         is_kept.then(|| Self(format!("{}/{}", self.0, utf8_percent_encode(value, UNRESERVED))))
     }
 
-    /// Adds a value to the query, unless the value is empty.
+    /// Adds a value to the query. Leaves out an empty value.
     pub(super) fn with(self, name: &'static str, value: &str) -> Self {
         if value.is_empty() {
             return self;

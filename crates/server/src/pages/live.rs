@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// The maximum time that a look waits for the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A page whose values a browser replaces when they change.
+/// A page that replaces its values in the browser when they change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Overview,
@@ -39,13 +39,13 @@ impl Part {
         }
     }
 
-    /// Returns the page that has this name.
+    /// Returns the page with this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|part| part.as_str() == name)
     }
 }
 
-/// Numbers that differ if the pages show other values.
+/// Versions of the values on the pages. If a page shows other values, its version differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Versions {
     overview: u64,
@@ -65,8 +65,9 @@ impl Versions {
         format!("{version:016x}")
     }
 
-    /// Reads the values that the pages show, as far as that is cheap: no state of a repository and no
-    /// held change. A run that changes a state also changes the journal or the queue.
+    /// Reads the values of the pages that are cheap to read. The function reads no state of a
+    /// repository and no held change. This is enough, because a run that changes a state also
+    /// changes the journal or the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {
         let holds = store.holds_version().await?;
         let rows = store.rows(ROWS).await?;
@@ -102,7 +103,8 @@ fn hash(values: &impl Serialize) -> u64 {
     hasher.finish()
 }
 
-/// Returns whether a look of this time is new enough. If it is in the future, the clock was ahead.
+/// Returns whether a look at this time is new enough. A time in the future comes from a clock that
+/// was ahead.
 fn is_fresh(at: Option<Time>, now: Time) -> bool {
     at.is_some_and(|at| at <= now && now.since(at) < PERIOD)
 }
@@ -110,9 +112,9 @@ fn is_fresh(at: Option<Time>, now: Time) -> bool {
 /// The last look at the store.
 #[derive(Debug, Default)]
 struct Look {
-    /// The time of the look, also if it failed.
+    /// The time of the look, even if it failed.
     at: Option<Time>,
-    /// What the last successful look found.
+    /// The result of the last successful look.
     found: Option<Versions>,
 }
 
@@ -130,14 +132,15 @@ pub struct Live {
 }
 
 impl Live {
-    /// Creates a watcher. It looks at the store only when somebody asks, and `stop` ends all events.
+    /// Creates a watcher. The watcher looks at the store only when somebody asks. `stop` ends all
+    /// events.
     pub fn new(store: Arc<dyn Store>, clock: Clock, driver: Driver, stop: CancellationToken) -> Self {
         Self { store, clock, driver, stop, places: Arc::default(), last: Mutex::default() }
     }
 
-    /// Returns a text that differs if the page shows other values; `None` if the store has not
-    /// answered yet. Callers of the same moment share one look, and nobody causes a further look
-    /// before [`PERIOD`] has passed.
+    /// Returns the version of the values on a page; `None` if the store has not answered yet.
+    /// Callers at the same moment share one look. Nobody causes a further look before [`PERIOD`]
+    /// has passed.
     pub(super) async fn version(&self, part: Part) -> Option<String> {
         let mut last = self.last.lock().await;
         let now = self.clock.now();
@@ -178,7 +181,7 @@ mod tests {
             Self { _folder: folder, store, live }
         }
 
-        /// Returns the parts whose versions differ from `before`, after the period.
+        /// Returns the parts with other versions than `before`, after the period.
         async fn changed(&self, before: &mut Vec<String>) -> Vec<&'static str> {
             self.live.clock.jump(2000);
             let mut now = Vec::new();

@@ -1,5 +1,5 @@
-//! `/live`: server-sent events that tell an open page that its values changed. An event has no value of
-//! the page, so the browser asks for the page again.
+//! `/live`: server-sent events that tell an open page that its values changed. An event contains no
+//! value of the page, so the browser loads the page again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ pub(super) const LIVE_PATH: &str = "/live";
 /// The time between two comparisons of an open page with the last look at the store.
 const STEP: Duration = Duration::from_secs(1);
 /// After this number of comparisons, Beadle checks the session, and sends an empty event to a page
-/// without changes. A session that ends in this process ends the events at once.
+/// without changes. If the session ends in this process, the events end at once.
 const PULSE: u32 = 15;
-/// The time after which a browser asks again for events that ended.
+/// How long a browser waits after the end of the events before it asks again.
 const RETRY: Duration = Duration::from_secs(5);
 /// The maximum length of the version that a browser sends.
 const LONGEST: usize = 64;
@@ -48,7 +48,7 @@ struct Asked {
     version: String,
 }
 
-/// Returns the route of the events. `sign_in` is the way in which people sign in.
+/// Returns the route of the events. `sign_in` is the sign-in of the pages.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(
     live: Arc<Live>,
     sign_in: Option<Arc<SignIn>>,
@@ -63,7 +63,7 @@ async fn subscribe(
     headers: HeaderMap,
     visitor: Option<Extension<Visitor>>,
 ) -> Response {
-    // Otherwise, another website could occupy all places with images.
+    // Without this check, another website could occupy all places with images.
     if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin") {
         return (StatusCode::FORBIDDEN, "only a page of this listener gets events\n").into_response();
     }
@@ -75,7 +75,7 @@ async fn subscribe(
     let Some(place) = source.live.places.take(person) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
     };
-    // A browser that asks again sends the id of the last event.
+    // When a browser asks again, it sends the id of the last event.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let version = last.map_or(asked.version, str::to_owned);
     if version.len() > LONGEST {
@@ -96,7 +96,7 @@ async fn subscribe(
         _place: place,
     };
     let events = futures::stream::unfold(reader, Reader::next);
-    // A proxy must not collect events before it passes them on.
+    // A proxy must pass on each event at once.
     let headers = [(header::HeaderName::from_static("x-accel-buffering"), "no")];
     (headers, Sse::new(events)).into_response()
 }
@@ -105,12 +105,12 @@ async fn subscribe(
 struct Session {
     sign_in: Arc<SignIn>,
     visitor: Visitor,
-    /// Reports that some session ended in this process.
+    /// Reports that a session ended in this process.
     ends: watch::Receiver<()>,
 }
 
 impl Session {
-    /// Waits until some session ends in this process.
+    /// Waits until any session ends in this process.
     async fn some_end(session: Option<&mut Self>) {
         if let Some(session) = session
             && session.ends.changed().await.is_ok()
@@ -139,7 +139,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Waits for the next event. Returns `None` if there is none any more.
+    /// Waits for the next event. Returns `None` if there is no further event.
     async fn next(self) -> Option<(Result<Event, Infallible>, Self)> {
         if self.over {
             return None;
@@ -159,7 +159,8 @@ impl Reader {
         loop {
             if self.steps >= PULSE {
                 self.steps = 0;
-                // If it is not known whether the person may read, the browser asks again later.
+                // If Beadle does not know whether the person may read, the browser asks again
+                // later.
                 let may_read = self.may_read().await?;
                 let event = if may_read { Event::default().comment("no news") } else { self.last_event() };
                 return Some((event, self));
@@ -182,8 +183,8 @@ impl Reader {
         }
     }
 
-    /// Returns whether the session is still valid, and the role is the same. Returns `None` if that is not
-    /// known.
+    /// Returns whether the session is still valid and the role is the same. Returns `None` if this
+    /// is unknown.
     async fn may_read(&self) -> Option<bool> {
         match &self.session {
             Some(session) => session.sign_in.lasts(&session.visitor).await,
@@ -250,7 +251,7 @@ mod tests {
         let first = world.live.version(Part::Queue).await.unwrap();
         let event = piece(&mut answer).await.unwrap();
         assert!(event.contains("event: changed\n") && event.contains(&format!("data: {first}\n")), "{event}");
-        // The version of the last event counts more than the one of the address.
+        // The version of the last event has priority over the version in the address.
         let mut again = world.ask("?part=queue&version=old", &[("last-event-id", &first)]).await;
         piece(&mut again).await.unwrap();
         let key = Key::new("repository", "acme", 8);

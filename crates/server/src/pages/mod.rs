@@ -1,5 +1,5 @@
 //! The pages of the operator listener, and the API with the same values as JSON. Without a sign-in,
-//! both only read.
+//! both are read-only.
 
 mod access;
 mod admission;
@@ -85,10 +85,10 @@ const DESCRIPTION: &str = include_str!("assets/openapi.json");
 
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
-/// The number of answers that are prepared at the same time. One answer can read the states of all
-/// repositories, so many of them would need much memory.
+/// How many answers Beadle prepares at the same time. One answer can read the states of all
+/// repositories, so many answers at once would need a lot of memory.
 const TURNS: usize = 8;
-/// The time for which a request waits for its turn.
+/// How long a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that the pages show.
@@ -103,7 +103,7 @@ pub struct Pages {
     pub facts: Arc<dyn Facts>,
     /// The rules for callers.
     pub access: Access,
-    /// The way in which people sign in; `None` if nobody does.
+    /// The sign-in of the pages; `None` if nobody signs in.
     pub sign_in: Option<Arc<SignIn>>,
     /// Tells open pages that their values changed.
     pub live: Arc<Live>,
@@ -118,16 +118,16 @@ impl Pages {
         let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
         let turns = Arc::new(Semaphore::new(TURNS));
         let router = router.route_layer(from_fn_with_state(turns, wait_for_turn));
-        // A person who signs in waits for the provider, and must not occupy a turn.
+        // A sign-in waits for the provider, so it must not occupy a turn.
         let router = match &self.sign_in {
             Some(sign_in) => {
                 router.merge(signed_in::router(sign_in.clone())).merge(operating::router(sign_in.clone()))
             }
             None => router,
         };
-        // Events go on for hours, and must not occupy a turn either.
+        // Events continue for hours, so they must not occupy a turn either.
         let router = router.merge(live_stream::router(self.live.clone(), self.sign_in.clone()));
-        // Unknown paths of the listener stay 404 for everybody.
+        // The answer to an unknown path is 404 for everybody.
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
     }
 
@@ -149,13 +149,13 @@ impl Pages {
         Some(response)
     }
 
-    /// Returns the answer to a program that may not read the records of the tasks. Returns `None` if
-    /// it may read. The commands read them too, so no session is needed.
+    /// Returns the refusal of a program that may not read the records of the tasks. Returns `None`
+    /// if the program may read. The commands read the records too, so a program needs no session.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
 
-    /// Decides whether a request may go on.
+    /// Decides whether Beadle handles a request.
     async fn admit(&self, request: (&Method, &str, &HeaderMap), wanted: Wanted) -> Admission {
         match &self.sign_in {
             Some(sign_in) => admit(sign_in, &self.access, request, wanted).await,
@@ -174,8 +174,8 @@ impl Pages {
         }
     }
 
-    /// Returns the answer to a caller that may not use the other addresses of the listener. They are for
-    /// programs, so only the operator token, or a request from the same machine, is enough.
+    /// Returns the refusal of a caller that may not use the other addresses of the listener. These
+    /// addresses are for programs. A caller must send the operator token or be on the same machine.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -190,14 +190,15 @@ impl Pages {
         content
     }
 
-    /// Returns the version of the values of a page. It must be older than the values, because a change
-    /// between the two must cause an event.
+    /// Returns the version of the values of a page. Beadle must read the version before the values,
+    /// so that a change between the two reads causes an event.
     async fn live_page(&self, part: Part) -> LivePage {
         let version = self.live.version(part).await.unwrap_or_default();
         LivePage { part: part.as_str(), version }
     }
 
-    /// Returns a page as [`Self::show`] does. A browser replaces its values when they change.
+    /// Returns a page as [`Self::show`] does. A browser replaces the values of the page when they
+    /// change.
     fn show_live<V: View>(&self, live: &LivePage, loaded: Result<V, Refused>) -> Response {
         match loaded {
             Ok(view) => {
@@ -209,7 +210,7 @@ impl Pages {
         }
     }
 
-    /// Returns the page with these values, or a page with the reason why there are none.
+    /// Returns the page with these values, or a page with the reason why there are no values.
     fn show<V: View>(&self, loaded: Result<V, Refused>) -> Response {
         let (status, page) = match loaded {
             Ok(view) => (StatusCode::OK, layout::page(&view.title(), V::PLACE, self.content(&view))),
@@ -287,7 +288,7 @@ impl Pages {
     }
 }
 
-/// Returns the values as JSON, or the reason why there are none.
+/// Returns the values as JSON, or the reason why there are no values.
 fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
     match loaded {
         Ok(view) => Json(view).into_response(),
@@ -304,15 +305,15 @@ fn answer<V: Serialize>(loaded: Result<V, Refused>) -> Response {
 
 /// Limits what a browser does with an answer of the operator listener.
 pub(crate) async fn hardened(mut response: Response) -> Response {
-    // A page has these headers already, with those that its forms and its script need.
+    // A page already has these headers, together with the headers for its forms and its script.
     if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
         harden(&mut response);
     }
     response
 }
 
-/// Waits until few enough answers are prepared at the same time. A slow reader does not occupy a turn,
-/// because the answer is complete when the turn ends.
+/// Waits for the turn of a request, because Beadle prepares only a few answers at the same time. A
+/// slow reader does not occupy a turn, because the turn ends when the answer is complete.
 async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(TURN_PATIENCE, turns.acquire()).await {
         Ok(Ok(_turn)) => next.run(request).await,
@@ -321,7 +322,7 @@ async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, ne
     }
 }
 
-/// Refuses callers that may not read, and limits what a browser does with the answers.
+/// Refuses a caller that may not read, and limits what a browser does with the answers.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     let is_api = head.uri.path().starts_with("/api/");

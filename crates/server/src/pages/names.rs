@@ -7,7 +7,7 @@ use beadle_engine::{Key, KeyState, Store, StoreError};
 /// The names of some keys, by the text of the key. A key without a run has no name.
 pub(super) type Names = BTreeMap<String, String>;
 
-/// Returns the names of these keys, as far as they are known.
+/// Returns the known names of these keys.
 pub(super) async fn names(store: &dyn Store, keys: BTreeSet<&Key>) -> Result<Names, StoreError> {
     let keys: Vec<&Key> = keys.into_iter().collect();
     let states = KeyState::of_keys(store, &keys).await?;

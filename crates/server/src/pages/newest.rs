@@ -2,9 +2,10 @@
 
 use beadle_engine::{Entry, EntryKind, History, Store, StoreError};
 
-/// The number of entries that are read at once.
+/// How many entries one read of the store returns.
 const WINDOW: u32 = 500;
-/// The number of entries that one search looks at. A further search continues where it stopped.
+/// The number of entries that one search looks at. A further search continues where this search
+/// stopped.
 const MOST: usize = 5_000;
 
 /// The newest entries of the journal, with the newest one first.
@@ -12,12 +13,13 @@ const MOST: usize = 5_000;
 pub(super) struct Newest {
     /// The entries.
     pub(super) entries: Vec<Entry>,
-    /// The number before which the search for older entries continues; `None` if there are none.
+    /// The search for older entries continues before the entry with this number. `None` if there
+    /// are no older entries.
     pub(super) older: Option<u64>,
 }
 
-/// Returns the newest entries that are wanted and have a smaller number than `before`. If `key` is
-/// not empty, the entries belong to this key.
+/// Returns the newest wanted entries with a smaller number than `before`. If `key` is not empty,
+/// the entries belong to this key.
 pub(super) async fn newest(
     store: &dyn Store,
     (key, before): (&str, Option<u64>),
@@ -27,7 +29,8 @@ pub(super) async fn newest(
     newest_of(store, None, (key, before), limit, is_wanted).await
 }
 
-/// Returns the newest entries as [`newest`] does. If `kind` is set, they are of this kind.
+/// Returns the newest entries as [`newest`] does. If `kind` is set, returns only entries of this
+/// kind.
 pub(super) async fn newest_of(
     store: &dyn Store,
     kind: Option<EntryKind>,
@@ -40,8 +43,8 @@ pub(super) async fn newest_of(
     let before = before.map(|before| before.min(i64::MAX.unsigned_abs()));
     // Without an index, the store would read the whole journal for a kind with few entries.
     let of_store = kind.filter(|_| store.has_index_of_kinds());
-    // Most searches want all entries, and the first ones are enough. One more entry tells whether there
-    // is an older one.
+    // Most searches want all entries, so one small read is enough. This read includes one further
+    // entry to find out whether there are older entries.
     let first = u32::try_from(limit.saturating_add(1)).map_or(WINDOW, |first| first.min(WINDOW));
     let mut history = History { before, key, kind: of_store, limit: first, ..History::default() };
     let mut newest = Newest::default();
@@ -160,7 +163,7 @@ mod tests {
         assert_eq!((none.entries.len(), none.older), (0, Some(500)));
         let found = newest(store.as_ref(), ("", none.older), 100, &is_first).await.unwrap();
         assert_eq!((numbers(&found), found.older), (vec![1], None));
-        // The store has an index of the kinds, so a search for a kind is not limited.
+        // The store has an index of the kinds, so [`MOST`] does not limit a search for a kind.
         let (kind, all) = (Some(EntryKind::Refused), |_: &Entry| true);
         let refused = newest_of(store.as_ref(), kind, ("", None), 1, &all).await.unwrap();
         assert_eq!((refused.entries.len(), refused.older), (0, None));

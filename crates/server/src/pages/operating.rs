@@ -1,5 +1,6 @@
 //! The operations of signed-in people: pauses, retries, sweeps, background tasks, approvals of held
-//! policies, ends of waivers and undos. A form and a request to the API become the same operation.
+//! policies, ends of waivers and undos. A form and a request to the API result in the same
+//! operation.
 
 use std::sync::Arc;
 
@@ -27,9 +28,8 @@ use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invali
 use super::undo_plan;
 use crate::sign_in::{Operation, ScopeRequest, SignIn, UndoPreview, UndoRequest, Visitor};
 
-/// The paths of the API for operations: the approval of a held policy, a pause, the end of a pause, a
-/// retry, a sweep, the end of a waiver, a reload, a run of a task, the plan of an undo, an undo, and the
-/// end of an undo.
+/// The paths of the API for operations: approval of a held policy, pause, end of a pause, retry,
+/// sweep, end of a waiver, reload, run of a task, plan of an undo, undo, and end of an undo.
 pub(super) const API: [&str; 11] = [
     "/api/v1/policy/{plan}/approve",
     "/api/v1/pauses",
@@ -77,7 +77,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
 
 /// The body of a request for an operation. A form has the same values as a body of JSON.
 trait Asked: DeserializeOwned {
-    /// The path of the page to which a person goes back.
+    /// The path of the page that the answer links to.
     const PLACE: &'static str;
     /// Describes the body of JSON.
     const PARTS: &'static str;
@@ -118,8 +118,8 @@ impl ScopeBody {
     /// Describes a body that names only a scope.
     const PARTS: &'static str = "one of `organisation`, `repository` and `target`";
 
-    /// Returns the scope of a form. Its fields are those of the API, or one field with the kind and
-    /// the name.
+    /// Returns the scope of a form. The form has the fields of the API, or one field with the kind
+    /// and the name.
     fn of_form(form: &Form) -> Self {
         let chosen = field(form, "scope");
         if let Some((kind, name)) = chosen.split_once('/') {
@@ -315,7 +315,7 @@ async fn run_task_by_program(
     operate_for_program(&sign_in, sender, &headers, Ok(Operation::RunTask { name })).await
 }
 
-/// Shows the form of an undo. The query has the first values of its fields.
+/// Shows the form of an undo. The query has the initial values of its fields.
 async fn show_undo(sender: Sender, Query(asked): Query<Form>) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
     let first = (field(&asked, "runs"), field(&asked, "repositories"));

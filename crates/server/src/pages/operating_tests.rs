@@ -1,4 +1,5 @@
-//! The operations of signed-in people, as a browser, a program and an attacker send them.
+//! Tests of the operations of signed-in people. The requests come from a browser, a program or an
+//! attacker.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Carries out the operations of signed-in people, and answers with what they did.
+//! Carries out the operations of signed-in people, and answers with the results.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::sign_in::{DecisionRefusal, Operation, OperationDone, SignIn};
 /// The result of reading a request.
 pub(super) type Read<T> = Result<T, DecisionRefusal>;
 
-/// Carries out the operation of a form, and shows what it did. `place` is the path of the page to which
-/// the person goes back.
+/// Carries out the operation of a form, and shows the result. `place` is the path of the page that
+/// the answer links to.
 pub(super) async fn operate(
     sign_in: &SignIn,
     sender: Sender,
@@ -46,7 +46,7 @@ fn back(place: &'static str) -> Html {
     paragraph([link(&Link::to(place), "Back")])
 }
 
-/// Returns the page about an operation that was refused.
+/// Returns the page about a refused operation.
 pub(super) fn refusal_page(refusal: &DecisionRefusal, place: &'static str) -> Response {
     let content = vec![paragraph([text(refusal.why())]), back(place)];
     answers::page(status(refusal), "Not done", place, content)

@@ -1,5 +1,5 @@
-//! The forms with which a signed-in person pauses, resumes, retries, runs tasks, approves held policies
-//! and undoes writes. A form has no scripts. A person without the role gets no form.
+//! The forms for the operations of a signed-in person: pause, resume, retry, run a task, approve a
+//! held policy, and undo writes. A form has no scripts. A person without the role gets no form.
 
 use beadle_engine::Pause;
 
@@ -8,30 +8,30 @@ use super::link::Link;
 use super::parts::{link, paragraph};
 use crate::sign_in::{Role, ScopeRequest, UndoPreview, Visitor};
 
-/// The path to which the form sends the approval of a held policy.
+/// The path for the approval of a held policy.
 pub(super) const POLICY_PATH: &str = "/policy/approve";
-/// The path to which the form sends a pause.
+/// The path for a pause.
 pub(super) const PAUSE_PATH: &str = "/pauses";
-/// The path to which the form sends the end of a pause.
+/// The path for the end of a pause.
 pub(super) const RESUME_PATH: &str = "/pauses/end";
-/// The path to which the form sends the end of an undo.
+/// The path for the end of an undo.
 pub(super) const END_UNDO_PATH: &str = "/undo/end";
-/// The path to which the form sends a key to retry.
+/// The path for a retry of a key.
 pub(super) const RETRY_PATH: &str = "/queue/retry";
-/// The path to which the form sends the name of an organisation to sweep.
+/// The path for a sweep of an organisation.
 pub(super) const SWEEP_PATH: &str = "/sweeps";
-/// The path to which the form sends the code of a waiver to end.
+/// The path for the end of a waiver.
 pub(super) const END_WAIVER_PATH: &str = "/waivers/end";
-/// The path to which the form of a reload leads.
+/// The path for a reload of the configuration.
 pub(super) const RELOAD_PATH: &str = "/configuration/reload";
-/// The path to which the form sends the name of a task.
+/// The path for a run of a task.
 pub(super) const TASK_PATH: &str = "/tasks/run";
-/// The path of the page with the form of an undo, and of the form that confirms an undo.
+/// The path of the page with the form of an undo. The form that confirms an undo uses it too.
 pub(super) const UNDO_PATH: &str = "/undo";
-/// The path to which the form of an undo leads: it shows the plan.
+/// The path of the page with the plan of an undo.
 pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";
 
-/// The names by which a form calls the kinds of scopes.
+/// The names of the kinds of scopes in a form.
 pub(super) const ORGANISATION: &str = "organisation";
 pub(super) const REPOSITORY: &str = "repository";
 pub(super) const TARGET: &str = "target";
@@ -41,7 +41,7 @@ fn may(visitor: Option<&Visitor>, role: Role) -> Option<&Visitor> {
     visitor.filter(|visitor| visitor.role >= role)
 }
 
-/// Returns a form that changes something. Its only button has this name.
+/// Returns a form that changes something. `button` is the name of the only button.
 fn post(action: &'static str, visitor: &Visitor, fields: Vec<Html>, button: &'static str) -> Html {
     let token = hidden("token", &visitor.token);
     let button = element(Tag::Button, &[], [text(button)]);
@@ -53,15 +53,16 @@ fn labelled(label: &'static str, control: Html) -> Html {
     element(Tag::Label, &[], [text(label), control])
 }
 
-/// Returns the form that approves a held policy. `plan` is the code of the plan that the page shows, and
-/// `generation` is the generation that has this plan.
+/// Returns the form that approves a held policy. `plan` is the code of the plan on the page, and
+/// `generation` is the generation with this plan.
 pub(super) fn policy_form(visitor: Option<&Visitor>, (plan, generation): (&str, &str)) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     let fields = vec![
         hidden("plan", plan),
         hidden("generation", generation),
         labelled("Reason", line("reason")),
-        // The enter key in the field of the reason presses the button, and must not approve.
+        // The enter key in the field of the reason presses the button. Without the box, it would
+        // approve the policy.
         labelled("I looked at the changes", required_box("seen")),
     ];
     post(POLICY_PATH, visitor, fields, "Approve this policy")
@@ -174,7 +175,8 @@ pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) 
     paragraph([link(&to, "Undo writes to this repository")])
 }
 
-/// Returns the form that asks for the plan of an undo. `runs` and `repositories` are its first values.
+/// Returns the form that asks for the plan of an undo. `runs` and `repositories` are the initial
+/// values of its fields.
 pub(super) fn undo_form(visitor: &Visitor, (runs, repositories): (&str, &str)) -> Html {
     if visitor.role < Role::Approver {
         return paragraph([text("Only an approver can undo writes.")]);

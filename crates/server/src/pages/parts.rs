@@ -10,7 +10,7 @@ use super::names::Names;
 /// The maximum number of items of a list, so that a page stays small.
 const ITEMS: usize = 20;
 
-/// The maximum number of rows of a table, so that a page stays small. Lists that have pages have
+/// The maximum number of rows of a table, so that a page stays small. Lists with several pages have
 /// fewer rows.
 const ROWS: usize = 150;
 
@@ -25,8 +25,8 @@ pub(super) fn paragraph(content: impl IntoIterator<Item = Html>) -> Html {
     element(Tag::P, &[], content)
 }
 
-/// Returns a table. The first cell of each row names the row. Without rows, returns the sentence
-/// `empty`. A long table is cut, and the page says how many rows are missing.
+/// Returns a table. The first cell of each row names the row. If there are no rows, returns the
+/// sentence `empty`. Cuts a long table, and shows how many rows are missing.
 pub(super) fn table(
     caption: &'static str,
     columns: &[&'static str],
@@ -56,7 +56,7 @@ pub(super) fn table_of(
         });
         element(Tag::Tr, &[], cells)
     });
-    // A wide table scrolls, also with the keyboard.
+    // A wide table scrolls, and the keyboard can scroll it too.
     let scroll = [
         Attribute::Class("scroll"),
         Attribute::Role("group"),
@@ -81,7 +81,7 @@ pub(super) fn facts(facts: Vec<(&'static str, Html)>) -> Html {
     element(Tag::Dl, &[], pairs)
 }
 
-/// Returns a list of items. A long list is cut, and shows how many items are missing.
+/// Returns a list of items. Cuts a long list, and shows how many items are missing.
 pub(super) fn list(items: impl IntoIterator<Item = Html>) -> Html {
     short_list(items, ITEMS)
 }
@@ -107,7 +107,7 @@ pub(super) fn faint(shown: impl std::fmt::Display) -> Html {
     element(Tag::Span, &[Attribute::Class("faint")], [text(shown)])
 }
 
-/// Returns a text that leads to an address.
+/// Returns a text with a link to an address.
 pub(super) fn link(to: &Link, shown: impl std::fmt::Display) -> Html {
     element(Tag::A, &[Attribute::Href(to)], [text(shown)])
 }
@@ -143,8 +143,8 @@ pub(super) fn repository(subject: &str) -> Option<Link> {
     Link::to("/repositories").segment(owner)?.segment(name)
 }
 
-/// Returns the name of a key. The name of a repository or a group leads to its page, and every other
-/// name to the journal of the key.
+/// Returns the name of a key as a link. The name of a repository or a group links to its page.
+/// Every other name links to the journal of the key.
 pub(super) fn subject(key: &str, name: &str) -> Html {
     let shown = if name.is_empty() { key } else { name };
     if key == "-" {
@@ -153,14 +153,14 @@ pub(super) fn subject(key: &str, name: &str) -> Html {
     let parsed = key.parse::<Key>();
     let page = match parsed.as_ref().map(Key::kind) {
         Ok("repository") if name != key => repository(name),
-        // Without a name, no run of the group has ended.
+        // If the name is missing, no run of the group has ended, and there is no page.
         Ok("target-group") if !name.is_empty() => Some(Link::to("/group").with("key", key)),
         _ => None,
     };
     link(&page.unwrap_or_else(|| Link::to("/journal").with("key", key)), shown)
 }
 
-/// Returns the name of a key as [`subject`] does, if it is one of these names.
+/// Returns the name of a key as [`subject`] does, if `names` has the key.
 pub(super) fn named(key: &Key, names: &Names) -> Html {
     subject(key.as_str(), names.get(key.as_str()).map_or("", String::as_str))
 }
@@ -182,7 +182,7 @@ pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Returns a form that shows a page again with other values of its query.
+/// Returns a form that loads a page again with other values in its query.
 pub(super) fn filter(action: &'static str, controls: Vec<Html>) -> Html {
     let button = element(Tag::Button, &[], [text("Show")]);
     element(Tag::Form, &[Attribute::Action(action)], controls.into_iter().chain([button]))
@@ -193,7 +193,7 @@ pub(super) fn field(name: &'static str, label: &'static str, value: &str) -> Htm
     element(Tag::Label, &[], [text(label), input(name, value)])
 }
 
-/// Returns a field of a form for one of several values, or for all of them.
+/// Returns a field of a form to choose one of several values, or all of them.
 pub(super) fn choice<'a>(
     name: &'static str,
     label: &'static str,

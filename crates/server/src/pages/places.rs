@@ -1,4 +1,4 @@
-//! The places for open pages that get events. Each of them occupies a connection.
+//! The places for open pages that get events. Each open page occupies a connection.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ pub(super) const MOST: usize = 64;
 /// The maximum number of open pages of one person, so that nobody takes the places of all others.
 pub(super) const MOST_OF_PERSON: usize = 16;
 
-/// The places that are taken.
+/// The taken places.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// The number of open pages by the id of the person. Without a sign-in, the id is empty.
     taken: Mutex<BTreeMap<String, usize>>,
 }
 
-/// The place of one open page. It becomes free when this value is dropped.
+/// The place of one open page. The place becomes free when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Takes a place for a person. Returns `None` if there is none.
+    /// Takes a place for a person. Returns `None` if there is no free place.
     pub(super) fn take(self: &Arc<Self>, person: &str) -> Option<Place> {
         let mut taken = self.taken.lock();
         let all: usize = taken.values().sum();

@@ -11,13 +11,13 @@ use crate::sign_in::{DecisionRefusal, SignIn, Visitor};
 
 /// The maximum size of a body, in bytes.
 pub(super) const LARGEST: usize = 16 * 1024;
-/// The header in which a program sends the token of its session.
+/// The header with the token of a program's session.
 const TOKEN_HEADER: &str = "x-beadle-token";
 
 /// The sign-in of the pages.
 pub(super) type Shared = State<Arc<SignIn>>;
-/// The person who sent a request. It is missing if a program sent the request with the operator
-/// token.
+/// The person who sent a request. There is no person if a program sent the request with the
+/// operator token.
 pub(super) type Sender = Option<Extension<Visitor>>;
 /// Returns the person who sent a request.
 pub(super) fn visitor(sender: Sender) -> Option<Visitor> {
@@ -37,13 +37,13 @@ pub(super) fn field(form: &Form, name: &str) -> String {
     form.get(name).cloned().unwrap_or_default()
 }
 
-/// Returns the values of a field that are separated by commas.
+/// Splits the value of a field at the commas.
 pub(super) fn fields(form: &Form, name: &str) -> Vec<String> {
     let values = form.get(name).map_or("", String::as_str).split(',').map(str::trim);
     values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
-/// Returns the token of the session that a program sends.
+/// Returns the token of a program's session.
 pub(super) fn token(headers: &HeaderMap) -> String {
     let token = headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
     token.unwrap_or_default().to_owned()

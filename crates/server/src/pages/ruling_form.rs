@@ -1,15 +1,16 @@
-//! The forms with which a signed-in person decides about held changes and exempts keys.
+//! The forms of a signed-in person to decide about held changes and to exempt keys.
 
 use super::html::{Attribute, Html, Tag, element, hidden, line, text};
 use crate::sign_in::{Role, Visitor};
 
-/// The path to which the form sends a decision.
+/// The path for a decision.
 pub(super) const RULING_PATH: &str = "/holds/decide";
 
-/// The path to which the form sends a waiver.
+/// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 
-/// Returns the form that exempts keys of a repository. Returns nothing if the person may not.
+/// Returns the form that exempts keys of a repository. Returns nothing if the person may not do
+/// this.
 pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
     let Some(visitor) = visitor.filter(|visitor| visitor.role >= Role::Approver) else {
         return Html::default();
@@ -29,12 +30,13 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
     element(Tag::Form, &[Attribute::Action(WAIVER_PATH), Attribute::Method("post")], fields)
 }
 
-/// Returns the form for the changes with this code. Returns nothing if the person may not decide, or
-/// if the decision cannot change here. `decision` is the present one.
+/// Returns the form for the changes with this code. Returns nothing if the person may not decide,
+/// or if the form cannot change the decision. `decision` is the present decision.
 pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str) -> Html {
     let Some(visitor) = visitor else { return Html::default() };
     let mut buttons = Vec::new();
-    // The enter key in the field of the reason presses the first button, so this one must not approve.
+    // The enter key in the field of the reason presses the first button. So the first button must
+    // not approve.
     if visitor.role >= Role::Operator && decision != "rejected" {
         buttons.push(("reject", "Reject"));
     }
@@ -49,7 +51,8 @@ pub(super) fn ruling_form(visitor: Option<&Visitor>, code: &str, decision: &str)
     });
     let fields = [
         hidden("code", code),
-        // Beadle can hold the changes again while it makes the page.
+        // The page has the time of the request, because Beadle can hold the changes again while it
+        // creates the page.
         hidden("shown", &visitor.at.0.to_string()),
         hidden("token", &visitor.token),
         element(Tag::Label, &[], [text("Reason"), line("reason")]),

@@ -28,7 +28,7 @@ use crate::sign_in::{
 
 /// The path of the page about the signed-in person.
 pub(super) const ACCOUNT_PATH: &str = "/account";
-/// The path to which the form that signs out leads.
+/// The path for signing out.
 const SIGN_OUT_PATH: &str = "/sign-out";
 /// The paths of the API that need a signed-in person: the session, an approval, a rejection and a
 /// waiver.
@@ -53,7 +53,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(sign_in: Arc<SignIn>) -> 
         .with_state(sign_in)
 }
 
-/// Sends the browser to an address, and sets cookies. No request can choose the address.
+/// Sends the browser to an address, and sets cookies. The address never comes from a request.
 fn redirect(to: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
     let Ok(to) = HeaderValue::from_str(to) else { return refused(&Problem::Failed) };
     let mut response = StatusCode::SEE_OTHER.into_response();
@@ -64,7 +64,7 @@ fn redirect(to: &str, cookies: impl IntoIterator<Item = HeaderValue>) -> Respons
     response
 }
 
-/// Returns the page about a sign-in that did not succeed.
+/// Returns the page about a failed sign-in.
 fn refused(problem: &Problem) -> Response {
     let status = match problem {
         Problem::Unexpected => StatusCode::BAD_REQUEST,

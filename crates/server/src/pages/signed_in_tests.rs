@@ -1,4 +1,4 @@
-//! The sign-in and the decisions, as a browser and an attacker see them.
+//! Tests of the sign-in and the decisions. The requests come from a browser or an attacker.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ pub(super) const ORIGIN: &str = "https://beadle.example.com";
 pub(super) const HOST: (&str, &str) = ("host", "beadle.example.com");
 const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
-/// A provider whose codes are the names of roles.
+/// A provider. Its codes are the names of roles.
 pub(super) struct Provider(pub(super) Mutex<Option<Role>>);
 
 fn role(name: &str) -> Option<Role> {
@@ -147,7 +147,7 @@ pub(super) struct World {
     pub(super) decided: Arc<Remembered>,
 }
 
-/// Returns a listener at another address than the loopback, with a held change.
+/// Returns a listener with a held change. Its address is not the loopback address.
 pub(super) async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let (store, clock) = (store(&folder), Clock::system());

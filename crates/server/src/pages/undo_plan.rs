@@ -8,7 +8,8 @@ use super::operation_forms::confirm_undo_form;
 use super::parts::{counted, facts, list, paragraph, section, short_list, subject, table_of};
 use crate::sign_in::{KeyPlan, UndoPreview, Visitor};
 
-/// The maximum number of plans on the page. Nobody can confirm on the page what it does not show.
+/// The maximum number of plans on the page. A person cannot confirm a plan that the page does not
+/// show.
 const MOST: usize = 1000;
 
 /// Returns the number of changes that Beadle would write.
@@ -30,7 +31,7 @@ fn change(change: &Change<()>) -> Html {
     joined([shown, text(format!("skipped: mode {} does not allow it", change.mode))])
 }
 
-/// Returns a list with all items; nothing if it has none.
+/// Returns a list with all items; nothing if there are no items.
 fn items(all: impl Iterator<Item = Html>) -> Html {
     let mut all = all.peekable();
     if all.peek().is_none() { Html::default() } else { short_list(all, usize::MAX) }

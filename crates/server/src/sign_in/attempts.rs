@@ -1,5 +1,5 @@
-//! Sign-ins that have begun. Their secrets follow from a cookie and from a key in the store, so that
-//! a sign-in can begin at one process and end at another one.
+//! Sign-ins that have begun. Beadle derives their secrets from a cookie and from a key in the
+//! store. So a sign-in can begin at one process and end at another process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::tokens::{are_equal, derived, digest, random};
 
 /// How long a person may take to sign in at the provider.
 pub(super) const LIFE: Duration = Duration::from_secs(600);
-/// How long the store remembers that a state came back. It is longer than the life of a sign-in,
-/// because the clocks of two processes can differ.
+/// How long the store remembers that a state came back. This time is longer than the life of a
+/// sign-in, because the clocks of two processes can differ.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The secrets of one sign-in.
@@ -34,8 +34,8 @@ impl Metadata for AttemptKey {
     const IS_PLAIN: bool = true;
 }
 
-/// The time at which a sign-in began whose state came back. The name of the note has the digest of
-/// the state.
+/// A note about a state that came back. The note has the time when the sign-in began. The name of
+/// the note has the digest of the state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 struct UsedState(Time);
@@ -90,7 +90,7 @@ impl Attempts {
         now: Time,
     ) -> Result<Option<Secrets>, StoreError> {
         let secrets = secrets(self.key().await?, cookie);
-        // An equal state also proves that the cookie is from a process with this store.
+        // An equal state also proves that the cookie comes from a process with this store.
         if !are_equal(&secrets.state, state) {
             return Ok(None);
         }

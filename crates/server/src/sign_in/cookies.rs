@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// The cookies of one address.
 pub(super) struct Cookies {
-    /// True if the address is encrypted. The names of the cookies then begin with `__Host-`. A
+    /// True if the address is encrypted. If it is, the names of the cookies begin with `__Host-`. A
     /// browser lets no other host and no unencrypted page set a cookie with this prefix.
     pub(super) is_secure: bool,
 }
@@ -29,11 +29,12 @@ impl Cookies {
         self.set(name, "", Duration::ZERO)
     }
 
-    /// Returns the value of a cookie. If the browser sends two cookies with this name, one of them is
-    /// not from this listener, and the result is `None`.
+    /// Returns the value of a cookie. If the browser sends two cookies with this name, one of them
+    /// does not come from this listener. In that case, returns `None`.
     pub(super) fn read<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         let name = self.name(name);
-        // Another host of the same domain can add cookies whose bytes are not ASCII to the same line.
+        // The line is not text, because another host of the same domain can add cookies with bytes
+        // that are not ASCII.
         let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
         let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
         let pairs = pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('='));

@@ -6,7 +6,7 @@ use beadle_engine::guard::Ruling;
 
 use super::operations::{OperationDone, OperationRequest, UndoPreview, UndoRequest};
 
-/// What a person decides about a held change, or about a group of them.
+/// The decision of a person about a held change or a group of held changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRequest {
     /// The code of the group, or the digest of the change.
@@ -15,18 +15,18 @@ pub struct DecisionRequest {
     pub ruling: Ruling,
     /// The reason for the journal.
     pub reason: String,
-    /// The person, as the journal names the person.
+    /// The name of the person in the journal.
     pub by: String,
     /// The person's login at GitHub; `None` if it is not known.
     pub login: Option<String>,
-    /// The time at which the person saw the changes.
+    /// When the person saw the changes.
     pub shown: Time,
 }
 
 /// What a decision did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionDone {
-    /// The number of changes about which the person decided.
+    /// The number of decided changes.
     pub changes: usize,
 }
 
@@ -41,7 +41,7 @@ pub struct WaiverRequest {
     pub until: String,
     /// The reason for the journal.
     pub reason: String,
-    /// The person, as the journal names the person.
+    /// The name of the person in the journal.
     pub by: String,
 }
 
@@ -63,8 +63,8 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// The changes are not as the person saw them, or somebody decided before. If the decision is
-    /// stored for a part of the changes, the text says so.
+    /// The changes are not as the person saw them, or somebody decided before. The text tells if
+    /// the decision is stored for a part of the changes.
     Conflict(String),
     /// The person asks too often.
     TooMany(String),
@@ -86,16 +86,16 @@ impl DecisionRefusal {
     }
 }
 
-/// Carries out what signed-in people decide.
+/// Carries out the decisions and operations of signed-in people.
 #[async_trait]
 pub trait Decisions: Send + Sync + 'static {
-    /// Checks and stores a decision. If it is not stored for every change that it is about, the answer
-    /// is a conflict.
+    /// Checks and stores a decision. If the decision is not stored for all its changes, returns a
+    /// conflict.
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
     /// Checks and stores a waiver for one repository.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
-    /// Carries out an operation. A person who asks for something that is already done, or that is not
-    /// as the person saw it, gets a conflict.
+    /// Carries out an operation. If the operation is already done, or if its object is not as the
+    /// person saw it, returns a conflict.
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal>;
     /// Plans the undo of writes. Writes nothing.
     async fn plan_undo(&self, asked: &UndoRequest) -> Result<UndoPreview, DecisionRefusal>;

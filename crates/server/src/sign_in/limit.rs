@@ -1,4 +1,4 @@
-//! Limits for the number of sign-ins, and of the requests of a person, in a window.
+//! Limits for the number of sign-ins in a window, and for the number of a person's requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -18,7 +18,8 @@ impl Limit {
         Self { most, window, admitted: Mutex::default() }
     }
 
-    /// Returns whether one more is within the limit now, and counts it.
+    /// Returns whether the limit admits one more sign-in or request now. Counts it if it is
+    /// admitted.
     pub(super) fn admits(&self, now: Time) -> bool {
         let mut admitted = self.admitted.lock();
         admitted.retain(|at| now.since(*at) < self.window);
@@ -47,7 +48,8 @@ impl PersonLimit {
         Self { most, window, people: Mutex::default() }
     }
 
-    /// Returns whether one more request of a person is within the limit now, and counts it.
+    /// Returns whether the limit admits one more request of a person now. Counts it if it is
+    /// admitted.
     pub(super) fn admits(&self, person: &str, now: Time) -> bool {
         let mut people = self.people.lock();
         people.retain(|_, limit| limit.is_used(now));

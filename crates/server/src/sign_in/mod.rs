@@ -1,7 +1,8 @@
 //! People sign in to the pages, and decide about held changes.
 //!
-//! A provider identifies a person and gives the person a role. Beadle then keeps a session. Every
-//! request is checked again: a person whose role is lost or unknown may do nothing.
+//! A provider identifies a person and gives the person a role. Beadle then keeps a session. Beadle
+//! checks every request again. If the role of a person is lost or unknown, the person may do
+//! nothing.
 
 mod attempts;
 mod cookies;
@@ -40,7 +41,7 @@ pub use provider::{Challenge, IdentityProvider, Proof, SignInFailure, Standing};
 pub use role::Role;
 pub(crate) use sessions::Denied;
 
-/// The path to which the provider sends the browser back.
+/// The path that the browser returns to after the sign-in at the provider.
 pub(crate) const RETURN_PATH: &str = "/sign-in/return";
 /// The name of the cookie with the id of the session.
 const SESSION: &str = "beadle-session";
@@ -48,10 +49,11 @@ const SESSION: &str = "beadle-session";
 const ATTEMPT: &str = "beadle-sign-in";
 /// The maximum number of sign-ins in a minute, for all people together.
 const MOST: usize = 60;
-/// The maximum number of decisions, waivers and operations of a person in a minute. Each of them asks the
-/// provider for the role.
+/// The maximum number of decisions, waivers and operations of a person in a minute. Each of these
+/// requests asks the provider for the role.
 const MOST_OF_PERSON: usize = 120;
-/// The maximum length of a reason, in characters. The journal repeats it for each change of a group.
+/// The maximum length of a reason, in characters. The journal repeats the reason for each change of
+/// a group.
 const LONGEST_REASON: usize = 500;
 
 /// The maximum difference between the clocks of Beadle and of a program that decides for a person.
@@ -70,7 +72,7 @@ pub struct SignIn {
     decisions: Arc<dyn Decisions>,
 }
 
-/// The query with which the provider sends the browser back. Other values do not matter.
+/// The query of the browser's return from the provider. Other values do not matter.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Returned {
@@ -79,14 +81,14 @@ pub(crate) struct Returned {
     error: String,
 }
 
-/// What a person decides on a page, or through the API.
+/// The decision of a person on a page or through the API.
 #[derive(Debug)]
 pub(crate) struct Ruled {
     /// The code of the group, or the digest of the change.
     pub(crate) code: String,
     pub(crate) ruling: Ruling,
     pub(crate) reason: String,
-    /// The time at which the page was shown.
+    /// When Beadle showed the page.
     pub(crate) shown: Time,
     /// The token of the form.
     pub(crate) token: String,
@@ -105,8 +107,8 @@ pub(crate) struct Exemption {
 }
 
 impl SignIn {
-    /// Creates the sign-in of the pages at `origin`, which consists of a scheme, a host and possibly
-    /// a port.
+    /// Creates the sign-in of the pages at `origin`. `origin` consists of a scheme, a host and
+    /// possibly a port.
     pub fn new(
         origin: &str,
         provider: Arc<dyn IdentityProvider>,
@@ -126,8 +128,8 @@ impl SignIn {
         }
     }
 
-    /// Returns whether a request names the address of the pages. Otherwise, a website could let its
-    /// own name lead to the listener.
+    /// Returns whether a request names the address of the pages. Without this check, a website
+    /// could give its own name the address of the listener.
     pub(crate) fn is_own_host(&self, headers: &HeaderMap) -> bool {
         let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -145,8 +147,8 @@ impl SignIn {
         self.asking(headers, Asker::Person).await
     }
 
-    /// Returns the person whose open page sent a request by itself. In contrast to
-    /// [`SignIn::visitor`], the session does not last longer because of the request.
+    /// Returns the person of a request that an open page sent by itself. In contrast to
+    /// [`SignIn::visitor`], the request does not extend the session.
     pub(crate) async fn onlooker(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Denied> {
         self.asking(headers, Asker::OpenPage).await
     }
@@ -158,8 +160,8 @@ impl SignIn {
         }
     }
 
-    /// Returns whether the session of a visitor is still valid, with the same role. Returns `None` if that is
-    /// not known.
+    /// Returns whether the session of a visitor is still valid, with the same role. Returns `None`
+    /// if this is unknown.
     pub(crate) async fn lasts(&self, visitor: &Visitor) -> Option<bool> {
         self.sessions.lasts(visitor).await.ok()
     }
@@ -171,7 +173,7 @@ impl SignIn {
 
     /// Begins a sign-in. Returns the address at the provider, and the cookie to set.
     pub(crate) async fn begin(&self, headers: &HeaderMap) -> Result<(String, HeaderValue), Problem> {
-        // Otherwise, a website with 60 images could use up the sign-ins of all people.
+        // Without this check, a website with 60 images could use up the sign-ins of all people.
         if !is_opened(headers) {
             return Err(Problem::Embedded);
         }
@@ -239,8 +241,8 @@ impl SignIn {
         Ok(self.cookies.clear(SESSION))
     }
 
-    /// Checks that a request comes from a form of the session, that the person does not ask too often, and
-    /// that the person has a role at this moment.
+    /// Checks three things: the request comes from a form of the session, the person does not ask
+    /// too often, and the person has the role at this moment.
     async fn admit(&self, visitor: &Visitor, token: &str, needed: Role) -> Result<(), DecisionRefusal> {
         check_token(visitor, token)?;
         if !self.asked.admits(&visitor.person.id, self.now()) {
@@ -250,7 +252,7 @@ impl SignIn {
         self.sessions.authorise(visitor, needed).await.map_err(denied)
     }
 
-    /// Carries out the decision of a person. The role is confirmed at this moment.
+    /// Carries out the decision of a person. Confirms the role at this moment.
     pub(crate) async fn decide(
         &self,
         visitor: &Visitor,
@@ -261,7 +263,8 @@ impl SignIn {
             Ruling::Reject => Role::Operator,
         };
         self.admit(visitor, &ruled.token, needed).await?;
-        // Nobody saw the changes then, so the check for changes that were held again would find none.
+        // Nobody can have seen the changes in the future. With such a time, Beadle would not find
+        // the changes that were held again.
         if ruled.shown > self.sessions.clock.now() + AHEAD {
             return Err(DecisionRefusal::Invalid("`shown` must not be in the future".to_owned()));
         }
@@ -276,8 +279,8 @@ impl SignIn {
         self.decisions.decide(&asked).await
     }
 
-    /// Stores the waiver of a person. It needs the role of an approver, because Beadle does not repair
-    /// the exempt keys.
+    /// Stores the waiver of a person. A waiver needs the role of an approver, because Beadle does
+    /// not repair the exempt keys.
     pub(crate) async fn waive(
         &self,
         visitor: &Visitor,
@@ -294,7 +297,7 @@ impl SignIn {
         self.decisions.waive(&asked).await
     }
 
-    /// Carries out an operation of a person. The role is confirmed at this moment.
+    /// Carries out an operation of a person. Confirms the role at this moment.
     pub(crate) async fn operate(
         &self,
         visitor: &Visitor,
@@ -317,8 +320,8 @@ impl SignIn {
         self.decisions.operate(&asked).await
     }
 
-    /// Plans an undo for a person. It needs the role of an approver, because it makes many calls to
-    /// GitHub.
+    /// Plans an undo for a person. The plan needs the role of an approver, because it makes many
+    /// calls to GitHub.
     pub(crate) async fn plan_undo(
         &self,
         visitor: &Visitor,
@@ -341,14 +344,14 @@ impl SignIn {
     }
 }
 
-/// Returns whether a person opened an address in a browser, and not a part of another page. A program
-/// and an old browser do not send the headers.
+/// Returns whether a person opened an address in a browser. Returns `false` if the address is only
+/// a part of another page. A program and an old browser do not send the headers.
 fn is_opened(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_none_or(|found| found == value);
     is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
-/// Returns a reason without blanks around it.
+/// Returns a reason without the blanks at its ends.
 fn checked_reason(text: &str) -> Result<String, DecisionRefusal> {
     let reason = text.trim();
     let length = reason.chars().count();

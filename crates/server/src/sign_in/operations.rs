@@ -1,5 +1,6 @@
-//! What signed-in people do beside their decisions about held changes: they pause and resume, retry
-//! keys, begin sweeps, run background tasks, approve held policies, end waivers and undo writes.
+//! The operations of signed-in people, in addition to their decisions about held changes. People
+//! pause and resume, retry keys, begin sweeps, run background tasks, approve held policies, end
+//! waivers and undo writes.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::role::Role;
 
-/// The part of the work that an operation is about.
+/// The scope of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeRequest {
     /// An organisation, by its name.
@@ -26,23 +27,23 @@ pub struct UndoRequest {
     /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
     /// if `since` is set.
     pub runs: Vec<String>,
-    /// The time since which Beadle undoes everything that it wrote.
+    /// The start of the undone time. Beadle undoes everything that it wrote after this time.
     pub since: Option<Time>,
     /// The only organisation of the undo.
     pub organisation: Option<String>,
-    /// The only repositories of the undo; all of them if the list is empty.
+    /// The only repositories of the undo. An empty list means all repositories.
     pub repositories: Vec<String>,
 }
 
 /// What a person asks Beadle to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Approve the held policy whose plan has this code.
+    /// Approve the held policy with this plan.
     ApprovePolicy {
         /// The code of the plan that the person saw.
         plan: String,
-        /// The generation that the person saw. Another generation can have the same plan, and another
-        /// author.
+        /// The generation that the person saw. Another generation can have the same plan but
+        /// another author.
         generation: String,
         /// The reason for the journal.
         reason: String,
@@ -64,7 +65,7 @@ pub enum Operation {
         /// Where the values are.
         scope: ScopeRequest,
     },
-    /// Make the keys due that this key or name means.
+    /// Make the keys with this name due.
     Retry {
         /// The key, or the name of a repository or a group.
         name: String,
@@ -96,8 +97,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns the role that a person needs. An operation that lets Beadle write, or that undoes its
-    /// writes, needs an approver.
+    /// Returns the role that a person needs. If an operation lets Beadle write, or undoes its
+    /// writes, it needs an approver.
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Pause { .. }
@@ -119,7 +120,7 @@ impl Operation {
 pub struct OperationRequest {
     /// The operation.
     pub operation: Operation,
-    /// The person, as the journal names the person.
+    /// The name of the person in the journal.
     pub by: String,
     /// The person's login at GitHub; `None` if it is not known.
     pub login: Option<String>,
@@ -137,10 +138,10 @@ pub struct OperationDone {
 pub struct UndoPreview {
     /// The name of the undo, such as `undo of 1234`.
     pub name: String,
-    /// The code of the changes of the plans. An undo is bound to it.
+    /// The code of the changes of the plans. A confirmation is valid only for this code.
     pub plan: String,
-    /// The writes that Beadle would undo. The time does not move, so that the same request has the
-    /// same plan later.
+    /// The writes that Beadle would undo. The time in the request is fixed, so that the same
+    /// request has the same plan later.
     pub request: UndoRequest,
     /// The plans, each with its key.
     pub plans: Vec<KeyPlan>,

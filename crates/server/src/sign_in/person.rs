@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::role::Role;
 
-/// A person, as the provider of the sign-in identifies the person.
+/// A person. The provider of the sign-in identified the person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// The id that the provider never gives to another person.
+    /// The id. The provider never gives it to another person.
     pub id: String,
     /// The name for the journal and the pages.
     pub name: String,
@@ -23,9 +23,9 @@ pub struct Visitor {
     pub person: Person,
     /// What the person may do.
     pub role: Role,
-    /// The time at which the person signed in.
+    /// When the person signed in.
     pub since: Time,
-    /// The time of the request. Beadle reads the values of a page after it.
+    /// The time of the request. Beadle reads the values of a page after this time.
     pub at: Time,
     /// The token that each form of the session contains.
     pub token: String,
@@ -35,7 +35,7 @@ pub struct Visitor {
 
 #[cfg(test)]
 impl Visitor {
-    /// Returns a visitor with this role, whose forms have the token `the-token`.
+    /// Returns a visitor with this role. The token of the forms is `the-token`.
     pub(crate) fn example(role: Role) -> Self {
         let person = Person { id: "7".to_owned(), name: "mona".to_owned(), login: None };
         let (token, session) = ("the-token".to_owned(), String::new());

@@ -1,4 +1,4 @@
-//! Why a sign-in did not succeed.
+//! Why a sign-in failed.
 
 /// The reason why a person is not signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// Returns the text for the person. It contains nothing that the provider wrote.
+    /// Returns the text for the person. The text contains nothing from the provider.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Unexpected => {

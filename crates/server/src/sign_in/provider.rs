@@ -1,11 +1,11 @@
-//! What the sign-in needs from a provider of identities, such as GitHub.
+//! The interface of a provider of identities, such as GitHub.
 
 use async_trait::async_trait;
 
 use super::person::Person;
 use super::role::Role;
 
-/// The random values of one sign-in, as the provider gets them.
+/// The values of one sign-in for the provider.
 pub struct Challenge {
     /// The value that the provider sends back with the browser.
     pub state: String,
@@ -13,11 +13,11 @@ pub struct Challenge {
     pub nonce: String,
     /// The digest of the verifier (RFC 7636, method `S256`).
     pub code_challenge: String,
-    /// The address to which the browser returns.
+    /// The address that the browser returns to.
     pub redirect: String,
 }
 
-/// What Beadle exchanges for the identity of a person.
+/// The values that Beadle exchanges for the identity of a person.
 pub struct Proof {
     /// The code that the browser brought back.
     pub code: String,
@@ -25,7 +25,7 @@ pub struct Proof {
     pub verifier: String,
     /// The value that the ID token must contain.
     pub nonce: String,
-    /// The address to which the browser returned.
+    /// The address that the browser returned to.
     pub redirect: String,
 }
 
@@ -36,7 +36,7 @@ pub struct SignInFailure(pub String);
 /// What a person may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// The role of the person; `None` if the person has none.
+    /// The role of the person; `None` if the person has no role.
     Role(Option<Role>),
     /// The provider names the groups of a person only when the person signs in.
     KnownAtSignIn,
@@ -47,12 +47,12 @@ pub enum Standing {
 pub trait IdentityProvider: Send + Sync + 'static {
     /// Returns the name of the provider.
     fn name(&self) -> &'static str;
-    /// Returns the address of the provider, and the teams or groups that give a role, as one text. If
-    /// it changes, a session of before says nothing about a person.
+    /// Returns the address of the provider, and the teams or groups that give a role, as one text.
+    /// If this text changes, earlier sessions are not valid any more.
     fn setup(&self) -> String;
-    /// Returns the address at which a person signs in.
+    /// Returns the address for the sign-in of a person.
     async fn address(&self, challenge: &Challenge) -> Result<String, SignInFailure>;
-    /// Exchanges a code for the person, and for the role of the person.
+    /// Exchanges a code for the person and the person's role.
     async fn identify(&self, proof: &Proof) -> Result<(Person, Option<Role>), SignInFailure>;
     /// Returns what a person may do now.
     async fn standing(&self, person: &Person) -> Result<Standing, SignInFailure>;

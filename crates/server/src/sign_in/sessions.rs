@@ -1,6 +1,6 @@
 //! The sessions of signed-in people, in the store.
 //!
-//! The store has only the digest of the id of a session, so a person who reads the store cannot take
+//! The store has only the digest of a session's id. So a person who can read the store cannot take
 //! over a session.
 
 use std::sync::Arc;
@@ -19,20 +19,21 @@ use super::tokens::{derived, digest, is_value, random};
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// How long a session lasts without a request.
 const IDLE: Duration = Duration::from_secs(3600);
-/// The age at which Beadle asks the provider for the role again, for a request that reads.
+/// How long a confirmed role is valid for requests that only read. After this time, Beadle asks the
+/// provider again.
 const CHECKED: Duration = Duration::from_secs(300);
-/// The longest time since the sign-in in which a person may decide, if the provider names the groups
-/// of a person only when the person signs in.
+/// How long a person may decide after the sign-in, if the provider names the groups of a person
+/// only at the sign-in.
 const FRESH: Duration = Duration::from_secs(600);
 /// The shortest time between two records of the use of a session.
 const TOUCHED: Duration = Duration::from_secs(60);
 
-/// The maximum number of sessions of a person. Each sign-in reads all sessions, so a person with a
-/// script could otherwise make the sign-ins of all people slow.
+/// The maximum number of sessions of a person. Each sign-in reads all sessions. Without this limit,
+/// a person with a script could make the sign-ins of all people slow.
 const MOST: usize = 10;
 
-/// A session. It never changes: a request that ends while the person signs out cannot store the
-/// session again.
+/// A session. A stored session never changes. So if a request ends while the person signs out, the
+/// request cannot store the session again.
 #[derive(Debug, Serialize, Deserialize)]
 struct Session {
     person: Person,
@@ -53,7 +54,7 @@ impl Metadata for Session {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct SessionUse {
     seen: Time,
-    /// The time at which the provider confirmed the role.
+    /// When the provider confirmed the role.
     checked: Time,
 }
 
@@ -61,7 +62,7 @@ impl Metadata for SessionUse {
     const KIND: &'static str = "session-use";
 }
 
-/// The reason why a person may not do what a request asks for.
+/// The reason why Beadle denies the request of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// The session ended.
@@ -91,7 +92,7 @@ pub(super) struct Sessions {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) provider: Arc<dyn IdentityProvider>,
-    /// Reports that some session ended in this process.
+    /// Reports that a session ended in this process.
     pub(super) ends: watch::Sender<()>,
 }
 
@@ -100,7 +101,7 @@ pub(super) struct Sessions {
 pub(super) enum Asker {
     /// A person does something.
     Person,
-    /// An open page asks by itself. Its requests do not extend the session.
+    /// An open page asks by itself. The requests of an open page do not extend the session.
     OpenPage,
 }
 
@@ -136,8 +137,8 @@ impl Sessions {
         Note::<SessionUse>::of(&[name]).forget(store).await
     }
 
-    /// Deletes the sessions whose time is over, and the oldest sessions of a person who has too many
-    /// to begin another one.
+    /// Deletes the expired sessions. If the person has too many sessions, also deletes the person's
+    /// oldest sessions.
     async fn prune(&self, person: &Person, now: Time) -> Result<(), StoreError> {
         let store = self.store.as_ref();
         let mut own = Vec::new();
@@ -160,8 +161,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Returns the person of the session with this id. Returns `None` if there is no such session,
-    /// or if it ended.
+    /// Returns the person of the session with this id. Returns `None` if the session does not exist
+    /// or has ended.
     pub(super) async fn visitor(&self, id: &str, asker: Asker) -> Result<Option<Visitor>, Denied> {
         if !is_value(id) {
             return Ok(None);
@@ -173,14 +174,14 @@ impl Sessions {
         Ok(Some(Visitor { person, role, since: begun, at: now, token, session: name }))
     }
 
-    /// Returns whether the session of a visitor is still valid, for an open page.
+    /// Returns whether the session of an open page's visitor is still valid.
     pub(super) async fn lasts(&self, visitor: &Visitor) -> Result<bool, Denied> {
         let session = self.confirmed(&visitor.session, Asker::OpenPage, self.clock.now()).await?;
         Ok(session.is_some())
     }
 
-    /// Returns the session with this digest of its id, after a look at its age and its role. Returns
-    /// `None` if there is no such session, or if it ended.
+    /// Returns the session with this digest of its id. Checks its age and its role. Returns `None`
+    /// if the session does not exist or has ended.
     async fn confirmed(&self, name: &str, asker: Asker, now: Time) -> Result<Option<Session>, Denied> {
         let store = self.store.as_ref();
         let Some(session) = Note::<Session>::of(&[name]).get(store).await? else { return Ok(None) };
@@ -222,8 +223,8 @@ impl Sessions {
         is_young && session.provider == self.provider.name() && session.setup == self.setup()
     }
 
-    /// Checks that a visitor has at least a role at this moment. A visitor who lost the role loses
-    /// the session too.
+    /// Checks that a visitor has at least a role at this moment. If the visitor has lost the role,
+    /// the session ends.
     pub(super) async fn authorise(&self, visitor: &Visitor, needed: Role) -> Result<(), Denied> {
         match self.provider.standing(&visitor.person).await? {
             Standing::Role(role) if role != Some(visitor.role) => {
@@ -252,7 +253,7 @@ mod tests {
     use crate::exchange::store;
     use crate::sign_in::provider::{Challenge, Proof};
 
-    /// A provider whose answer a test sets. `None` is an answer that did not arrive.
+    /// A provider for tests. A test sets its answer. `None` means that no answer arrives.
     struct Provider(Mutex<Option<Standing>>, &'static str);
 
     #[async_trait]

@@ -1,5 +1,5 @@
-//! Shares the budget of one credential among processes. Processes that use the same credential
-//! report to each other, through the store, how much of the budget they have spent.
+//! Shares the budget of one credential among processes. Processes with the same credential tell
+//! each other through the store how much of the budget they have spent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::OrgConfig;
 
-/// The longest time that a process waits for the store to tell the other processes that it no
-/// longer uses the budget.
+/// How long a process waits for the store at most when it gives its share back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Returns the time between two updates of a share.
@@ -22,7 +21,8 @@ pub(crate) fn period(file: &OrgConfig) -> Duration {
     sharing::LOOK.min(minute / 20).max(Duration::from_millis(20))
 }
 
-/// The record of this process among all processes that use the credential of an organisation.
+/// The record of this process about its use of an organisation's credential. Each process with this
+/// credential has such a record.
 pub(crate) struct BudgetShare {
     sharing: Sharing,
     store: Arc<dyn Store>,
@@ -31,7 +31,8 @@ pub(crate) struct BudgetShare {
 }
 
 impl BudgetShare {
-    /// Makes a record for this process. The other processes see the record after its first update.
+    /// Creates the record of this process. The other processes see the record after its first
+    /// update.
     pub(crate) fn new(file: &OrgConfig, (api, pace): (&Api, &WritePace), store: &Arc<dyn Store>) -> Self {
         let process = format!("{:016x}", rand::random::<u64>());
         Self {
@@ -42,8 +43,8 @@ impl BudgetShare {
         }
     }
 
-    /// Reports to the store how much of the budget this process spent, and adapts this process's
-    /// budget and pace to the spending of the other processes.
+    /// Reports to the store how much of the budget this process spent. Adapts this process's budget
+    /// and pace to the spending of the other processes.
     pub(crate) async fn update(&mut self) -> Result<(), StoreError> {
         let processes = self.sharing.look(self.store.as_ref()).await?;
         self.pace.share(processes);
@@ -57,9 +58,9 @@ impl BudgetShare {
         }
     }
 
-    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
-    /// other processes still notice that this process has ended, because its share is no longer
-    /// updated.
+    /// Leaves the whole budget to the other processes. Even if the store does not answer in time,
+    /// the other processes notice the end of this process, because its share is not updated any
+    /// more.
     pub(crate) async fn leave(&mut self) {
         let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
         let error = match left {

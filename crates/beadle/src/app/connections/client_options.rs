@@ -7,16 +7,16 @@ use beadle_engine::{Lane, Store};
 /// The options of every client that one [`crate::app::application::App`] opens.
 #[derive(Clone)]
 pub(crate) struct OpenOptions {
-    /// The store in which the clients keep the answers of vendors, so that the next run can reuse
-    /// them.
+    /// The store for the answers of vendors. The clients keep them there, so that the next run can
+    /// reuse them.
     pub(crate) store: Option<Arc<dyn Store>>,
-    /// True if a call waits if the budget is used up. The calls of commands wait. The calls of the
-    /// service fail, and the service runs the key again later.
+    /// True if a call waits when the budget is used up. The calls of commands wait. The calls of
+    /// the service fail, and the service runs the key again later.
     pub(crate) patient: bool,
-    /// The number of processes that divide the budget, if they share no store in which they could
-    /// report their spending.
+    /// The number of processes that divide the budget, if they have no common store to report their
+    /// spending.
     pub(crate) parts: u64,
-    /// The lane of the calls that Beadle does not make for a key.
+    /// The lane of all calls that are not for a key.
     pub(crate) lane: Lane,
 }
 

@@ -1,5 +1,5 @@
 //! Reads files in a separate thread, with a timeout. So a network file system that does not answer
-//! delays no other work.
+//! cannot delay other work.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reader that makes one read at a time. A read that never returns keeps its thread, because a
-/// program cannot end a thread from outside. The reader begins no other read until that read has
-/// ended.
+/// program cannot end a thread from outside. The reader does not begin another read before the last
+/// one has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     under_way: Option<UnderWay>,
@@ -29,8 +29,8 @@ struct UnderWay {
 }
 
 impl FileReader {
-    /// Runs `read`, which reports each file before reading it. If the file system does not answer,
-    /// the error names the last reported file.
+    /// Runs `read`. `read` reports each file before it reads the file. If the file system does not
+    /// answer, the error names the last reported file.
     pub(crate) async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce(&ReadingAt) -> T + Send + 'static,
@@ -50,7 +50,8 @@ impl FileReader {
                 before.is_late = true;
                 return Err(hangs(&before.at));
             }
-            // The earlier read has ended. Its result is out of date, and its caller is gone.
+            // The earlier read has ended. The result is out of date, and nobody waits for it any
+            // more.
             self.under_way = None;
         }
         let at = ReadingAt::default();
@@ -70,7 +71,7 @@ impl FileReader {
 
 /// Waits until a read ends. A large folder on a slow file system takes a long time, so the wait
 /// continues while the read proceeds from file to file. Returns `None` if the read stays at one
-/// file for the time `patience`.
+/// file for longer than `patience`.
 async fn end_of<T>(
     at: &ReadingAt,
     patience: Duration,

@@ -14,8 +14,8 @@ use crate::config::{Config, OrgConfig};
 /// for one credential, counted over all processes.
 const MOST_AT_ONCE: usize = 90;
 
-/// The clients that are open. All parts of a process that use one organisation share one client,
-/// and so one budget and one pace of bulk writes.
+/// The clients that are open. In a process, each organisation has only one client, so it has one
+/// budget and one pace of bulk writes.
 #[derive(Default)]
 pub(crate) struct GithubClients(Mutex<HashMap<String, (Api, WritePace)>>);
 
@@ -32,8 +32,8 @@ impl GithubClients {
         if let Some(client) = self.get(&file.name) {
             return Ok(client);
         }
-        // Beadle does not hold the lock here, so that a secret on a slow file system delays no
-        // other organisation.
+        // Beadle does not hold the lock here. So a secret on a slow file system does not delay
+        // other organisations.
         let client = open(config, file, clock, options)?;
         let mut clients = self.0.lock();
         Ok(clients.entry(file.name.clone()).or_insert(client).clone())
@@ -85,8 +85,8 @@ fn open(
     Ok((api, WritePace::new(every)))
 }
 
-/// Returns whether GitHub hosts the server. Only then does Beadle limit the requests that create
-/// content, because an Enterprise Server has no such limit by default.
+/// Returns whether GitHub hosts the server. Beadle limits the requests that create content only at
+/// GitHub itself, because an Enterprise Server has no such limit by default.
 fn is_hosted_by_github(api: &str) -> bool {
     let (_, address) = api.split_once("://").unwrap_or_default();
     let host = address.split(['/', ':']).next().unwrap_or_default();

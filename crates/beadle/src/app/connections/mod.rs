@@ -1,5 +1,6 @@
 //! Opens the clients of GitHub, Okta and the targets, and finds the secrets of the senders of
-//! webhooks. Processes share the budget of a credential here, and read files with a timeout.
+//! webhooks. This folder also shares the budget of a credential among processes, and reads files
+//! with a timeout.
 
 pub(crate) mod budget_share;
 pub(crate) mod client_options;

@@ -1,5 +1,5 @@
-//! The senders of webhooks and event hooks, with the secrets that prove that a delivery comes from
-//! its sender.
+//! The senders of webhooks and event hooks. The secret of a sender proves the origin of its
+//! deliveries.
 
 use std::collections::HashMap;
 

@@ -30,7 +30,7 @@ pub(in crate::app) struct TargetConnection {
 pub(in crate::app) enum TargetApi {
     /// A SCIM server.
     Scim { reader: Box<Reader>, writer: Box<Writer>, budgets: Budgets },
-    /// The teams of an organisation. They use the client of the organisation.
+    /// The teams of an organisation. The teams use the client of the organisation.
     Teams(Arc<TeamReader>),
 }
 

@@ -1,5 +1,5 @@
-//! Stores the limits of the guard that a service accepted last, for each organisation and target.
-//! Raised limits wait for the gate. Lowered limits are in force at once.
+//! Stores the last accepted limits of the guard, for each organisation and target. Raised limits
+//! wait for the gate. Lowered limits are in force at once.
 
 use beadle_engine::{Limits, Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,9 @@ pub(super) async fn remember(
 }
 
 /// Returns the limits that are in force when an organisation or a target opens. A raised limit has
-/// its accepted value until the gate lets the configured limits pass. A lowered limit is accepted at
-/// once, also beside a raised one. If no service has accepted limits yet, the configured ones need no
-/// gate.
+/// its accepted value until the gate lets the configured limits pass. A lowered limit is accepted
+/// at once, even if another limit is raised. If no service has accepted limits yet, the configured
+/// limits need no gate.
 pub(crate) async fn begin(
     store: &dyn Store,
     instance: &str,
@@ -69,8 +69,8 @@ pub(crate) async fn begin(
     Ok(begun)
 }
 
-/// Returns the limits for a command, or for the gate: the configured ones, but with the accepted
-/// value of each limit that is raised.
+/// Returns the limits for a command or for the gate. Each raised limit has its accepted value. All
+/// other limits have their configured values.
 pub(crate) async fn usable(
     store: &dyn Store,
     instance: &str,
@@ -92,15 +92,16 @@ mod tests {
         let guard = Limits { removes: 3, ..Limits::default() };
         let configured = GuardLimits { guard: Limits { removes: 99, ..guard }, groups: None };
         let mut stored = serde_json::to_value(guard).unwrap();
-        // The first version had no other limits.
+        // The first version of the stored form had no other limits.
         store.put(note("acme").name(), &stored.to_string()).await.unwrap();
         assert_eq!(begin(store, "acme", configured).await.unwrap().guard.removes, 3);
-        // A newer version has a further limit.
+        // A newer version of the stored form has a further limit.
         stored["renames"] = 7.into();
         let newer = serde_json::json!({ "guard": stored, "people": { "joins": 9 } });
         store.put(note("acme").name(), &newer.to_string()).await.unwrap();
         assert_eq!(usable(store, "acme", configured).await.unwrap().guard.removes, 3);
-        // This version cannot read the limits, so it raises none, and leaves them as they are.
+        // This version cannot read the stored limits. So it raises no limit, and does not change
+        // the stored limits.
         let newer = r#"{"per_team":{"removes":3}}"#;
         store.put(note("acme").name(), newer).await.unwrap();
         for result in [begin(store, "acme", configured).await, usable(store, "acme", configured).await] {

@@ -1,11 +1,11 @@
-//! Records the place of each target that a service accepted last.
+//! Records the last accepted place of each target.
 
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, TargetConfig};
 
-/// The place of a target that a service accepted last, such as `scim https://scim.example.com`.
+/// The last accepted place of a target, such as `scim https://scim.example.com`.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct AcceptedTarget(String);
@@ -51,8 +51,9 @@ pub(super) async fn is_in_use(
     Ok(of(store, &file.name).await?.is_some_and(|known| known == place(config, file)))
 }
 
-/// Returns whether a service uses the target at another place than the configured one. The service
-/// has not seen the configured place yet, or the gate has not let it pass.
+/// Returns whether a service uses the target at a place that is not the configured place. In that
+/// case, the service has not seen the configured place yet, or the gate has not let the configured
+/// place pass.
 pub(crate) async fn is_used_elsewhere(
     config: &Config,
     file: &TargetConfig,
@@ -68,7 +69,7 @@ pub(super) mod tests {
     use super::*;
     use crate::app::store;
 
-    /// Returns a configuration with the target `t`, which has these lines.
+    /// Returns a configuration with the target `t`. `target` has the lines of this target.
     pub(in crate::app) fn config(target: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");

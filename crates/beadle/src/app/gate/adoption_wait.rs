@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use beadle_engine::{Failure, Time};
 
-/// The time between the first failed attempt and the second one. It doubles with each failure,
-/// because an attempt can read the whole organisation, and the runs of keys share its budget.
+/// The time between the first failed attempt and the second one. The time doubles with each
+/// failure. An attempt can read the whole organisation, and it uses the same budget as the runs of
+/// keys.
 const SHORTEST: Duration = Duration::from_secs(30);
 /// The longest time between two attempts.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -27,7 +28,7 @@ impl AdoptionWait {
         Self { generation, at, failure, attempts }
     }
 
-    /// Returns the failure if it is too early for another attempt to plan this generation.
+    /// Returns a failure if it is too early for another attempt to plan this generation.
     pub(crate) fn failure(&self, generation: &str, now: Time) -> Option<Failure> {
         let doubled = SHORTEST * 2_u32.saturating_pow((self.attempts - 1).min(10));
         let is_recent = self.at <= now && now.since(self.at) < doubled.min(LONGEST);

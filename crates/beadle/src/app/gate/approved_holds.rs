@@ -7,12 +7,12 @@ use futures::future::try_join_all;
 
 use crate::app::gate::held_generation::GenerationApproval;
 
-/// The number of holds that are stored or deleted at the same time.
+/// How many holds Beadle stores or deletes at the same time.
 const BATCH: usize = 500;
 
 /// Stores an approved hold for each change that the guard would check. So exactly these changes
-/// pass the guard, and use no room in its window. A change that an operator rejected stays held: the
-/// approval of a generation does not show the rejection.
+/// pass the guard, and the window of the guard does not count them. A change that an operator
+/// rejected stays held, because the approver of a generation does not see the rejection.
 pub(in crate::app) async fn let_pass(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],
@@ -51,8 +51,9 @@ pub(in crate::app) async fn let_pass(
     Ok(())
 }
 
-/// Deletes the approved holds that [`let_pass`] stored, because another process accepted a generation
-/// at the same moment. What still needs an approval is held again.
+/// Deletes the approved holds that [`let_pass`] stored, because another process accepted a
+/// generation at the same moment. The guard then holds the changes again that still need an
+/// approval.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],

@@ -1,5 +1,5 @@
 //! The gate for commands that write. If no service has accepted the policy, the plan of a command
-//! must pass the gate, as a new generation of a service must.
+//! must pass the gate, like a new generation of a service.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::service::last_sweep::modes;
 use crate::config::{Config, OrgConfig};
 
-/// Returns the name under which the hold of a command is stored. The hold of a service has another
-/// plan, because it does not contain drift. Each shard has a hold of its own.
+/// Returns the name of a command's hold in the store. The hold of a service has another name and
+/// another plan, because it does not contain drift. Each shard has a hold of its own.
 fn name(file: &OrgConfig, shard: Shard) -> String {
     let part = if shard.of() == 1 { String::new() } else { format!(" {shard}") };
     format!("{} (command{part})", file.name)
 }
 
-/// Returns the limits of one shard. A shard does not see what the other shards write, so each has a
-/// part of the limits. `guard` has the limits of the guard that are in force.
+/// Returns the limits of one shard. A shard does not see the writes of the other shards, so each
+/// shard has a part of the limits. `guard` has the limits of the guard that are in force.
 fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
     let limits = file.gate_limits_with(guard);
     GateLimits {
@@ -37,9 +37,9 @@ fn limits(file: &OrgConfig, guard: &Limits, shard: Shard) -> GateLimits {
     }
 }
 
-/// Checks the plan of a command for the whole organisation, or for a shard of it. Returns the hold
-/// if the plan needs an approval. If the plan is approved, its changes pass the guard. `guard` has
-/// the limits of the guard that are in force.
+/// Checks the plan of a command for the whole organisation or for one shard. Returns the hold if
+/// the plan needs an approval. If the plan is approved, its changes pass the guard. `guard` has the
+/// limits of the guard that are in force.
 pub(crate) async fn held_plan(
     (file, guard): (&OrgConfig, &Limits),
     policy: &Policy,
@@ -81,8 +81,8 @@ pub(crate) async fn held_plan(
     Ok(None)
 }
 
-/// Returns the generation that a service holds, if a command would use its mappings to a target. The
-/// directories of a command have the mappings of the files.
+/// Returns the held generation of a service, if a command would use the mappings of this generation
+/// to a target. The directories of a command have the mappings of the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,
@@ -101,7 +101,7 @@ pub(crate) async fn held_mappings(
     Ok(None)
 }
 
-/// Records that a policy was applied, so that its next plans need no gate. If a service uses the
+/// Records that a policy was applied. After that, its plans need no gate. If a service uses the
 /// store, only the service accepts a generation.
 pub(crate) async fn accept(
     file: &OrgConfig,

@@ -1,4 +1,5 @@
-//! All limits of the guard of an organisation or a target, and how two versions of them compare.
+//! All limits of the guard of an organisation or a target, and the comparison of two versions of
+//! these limits.
 
 use beadle_engine::Limits;
 use beadle_groups::GroupLimits;
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, OrgConfig, TargetConfig};
 
-/// The limits of `[org.guard]`, or those of `[target.guard]` and `[target.group_guard]`.
+/// The limits of `[org.guard]`, or the limits of `[target.guard]` and `[target.group_guard]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GuardLimits {
     /// The limits for all repositories of the organisation, or for all groups of the target.
@@ -27,7 +28,7 @@ impl GuardLimits {
         Self { guard: file.limits(), groups: Some(config::group_limits(&file.group_guard)) }
     }
 
-    /// Returns these limits, but with the accepted value of each limit that is raised.
+    /// Returns these limits. Each raised limit gets its accepted value.
     pub(crate) fn restrained_by(&self, accepted: &Self) -> Self {
         let groups = match (&self.groups, &accepted.groups) {
             (Some(own), Some(accepted)) => Some(own.restrained_by(accepted)),

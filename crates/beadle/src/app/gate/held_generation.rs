@@ -1,5 +1,4 @@
-//! A generation of the policy that the gate holds: what it would change, and whether an operator
-//! approved it.
+//! A held generation of the policy: the changes that it would make, and its approval.
 
 use std::collections::BTreeMap;
 
@@ -24,17 +23,17 @@ const EXAMPLES: usize = 5;
 /// A held generation of one organisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HeldGeneration {
-    /// The organisation whose policy it is.
+    /// The organisation of the policy.
     pub(crate) organisation: String,
-    /// The name of the generation, by which an operator approves it.
+    /// The name of the generation. An operator uses this name to approve it.
     pub(crate) generation: String,
     /// The commit that has the files of the policy. `None` if the policy comes from a folder, or if
     /// an older version stored the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) commit: Option<PolicyCommitted>,
-    /// The code of the plan that the hold shows. An approval is bound to it.
+    /// The code of the plan that the hold shows. An approval is valid only for this code.
     pub(crate) digest: String,
-    /// The time at which the hold began.
+    /// The start of the hold.
     pub(crate) since: Time,
     /// The exceeded limits.
     pub(crate) why: String,
@@ -42,13 +41,13 @@ pub(crate) struct HeldGeneration {
     pub(crate) sums: GateSums,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
-    /// The changes, grouped by what is changed, with the most severe ones first.
+    /// The changes, one group for each kind of change, the most severe group first.
     pub(crate) groups: Vec<HeldGroup>,
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
-    /// The number of values of drift, which the policy in force repairs too. They are not part of the
-    /// sums.
+    /// The number of values of drift. The policy in force repairs them too, so they are not part of
+    /// the sums.
     #[serde(default)]
     pub(crate) drift: u64,
     /// The approval, if there is one.
@@ -63,7 +62,7 @@ pub(crate) struct HeldGroup {
     pub(crate) risk: Risk,
     /// The aspect of the changes.
     pub(crate) aspect: String,
-    /// What is changed, such as `team platform`.
+    /// The changed part, such as `team platform`.
     pub(crate) what: String,
     /// The number of repositories.
     pub(crate) repositories: u64,
@@ -88,15 +87,15 @@ impl Metadata for HeldGeneration {
 }
 
 impl HeldGeneration {
-    /// Returns the note with this name, which is the name of the organisation. With an empty name,
-    /// returns the prefix of all notes.
+    /// Returns the note of the organisation with this name. With an empty name, returns the prefix
+    /// of all notes.
     pub(crate) fn note(name: &str) -> Note<Self> {
         Note::of(&[name])
     }
 
-    /// Adds up what a policy changes, and compares the sums with the limits. `plans` has these
-    /// changes, and `total` is the number of repositories in the organisation. Returns the hold that
-    /// begins if the verdict is not [`GateVerdict::Passes`].
+    /// Adds up the changes of a policy, and compares the sums with the limits. `plans` has the
+    /// changes, and `total` is the number of repositories in the organisation. If the verdict is
+    /// not [`GateVerdict::Passes`], returns the hold that begins.
     pub(crate) fn judge(
         (organisation, policy): (&str, &Policy),
         plans: &[(Key, Plan<()>)],
@@ -113,7 +112,7 @@ impl HeldGeneration {
         (judged, verdict)
     }
 
-    /// Creates the hold of a generation whose changes are in `plans`, before it is compared with any
+    /// Creates the hold of a generation with the changes in `plans`. Compares the changes with no
     /// limit.
     pub(crate) fn new(
         (organisation, generation): (&str, &str),
@@ -182,8 +181,8 @@ impl HeldGeneration {
         !self.digest.is_empty()
     }
 
-    /// Stores an approval of this generation, whose note has this name. Returns `false`, and stores
-    /// nothing, if the note has another hold by then.
+    /// Stores an approval of this generation in the note with this name. If the note has another
+    /// hold by then, stores nothing and returns `false`.
     pub(crate) async fn approve(
         self,
         store: &dyn Store,
@@ -209,8 +208,8 @@ impl HeldGeneration {
         check_gate(limits, risks, *repositories, self.total)
     }
 
-    /// Returns one line for each hold of an organisation: who holds which generation, since when,
-    /// and how to approve it.
+    /// Returns one line for each hold of an organisation. The line names the generation, the holder
+    /// and the start of the hold, and tells how to approve the generation.
     pub(crate) async fn notices(store: &dyn Store, organisation: &str) -> Result<Vec<String>, StoreError> {
         let all = Self::all(store).await?.into_iter();
         let its = all.filter(|(_, held)| held.organisation == organisation);
@@ -256,14 +255,14 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups_of(plans, is_counted)
 }
 
-/// Groups changes as [`grouped`] does, but only those for which `is_shown` returns true.
+/// Groups changes as [`grouped`] does. Leaves out each change if `is_shown` returns false for it.
 pub(crate) fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
     let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
     for (_, plan) in plans {
         for change in plan.changes.iter().filter(|change| is_shown(change)) {
             let Some(risk) = change.risks().gravest() else { continue };
             let title = change_title(change, risk);
-            // An approval of the generation is also the approval that the change itself needs.
+            // The approval of the generation also approves a change that needs an approval itself.
             let what = match &change.stop {
                 Some(stop) => format!("{title} (held until an approval: {stop})"),
                 None => title,

@@ -6,8 +6,8 @@ use beadle_engine::{Detail, Entry, EntryKind, Key, Store, StoreError, Time};
 
 use crate::app::gate::held_generation::HeldGeneration;
 
-/// Stores the hold of a generation in the note with this name. The journal gets an entry if the plan
-/// was not held before. If the note has the hold of another generation, that hold ends.
+/// Stores the hold of a generation in the note with this name. The journal gets an entry if the
+/// plan is new. If the note has the hold of another generation, that hold ends.
 pub(crate) async fn begin(
     store: &dyn Store,
     note: &str,
@@ -39,8 +39,8 @@ pub(crate) async fn begin(
     HeldGeneration::note(note).put(store, held).await
 }
 
-/// Ends the hold in the note with this name, because the policy `in_force` is used. If the hold is
-/// about another generation, that generation is withdrawn, and the journal gets an entry.
+/// Ends the hold in the note with this name, because the policy `in_force` is in use. If the hold
+/// is about another generation, that generation is withdrawn. The journal then gets an entry.
 /// Returns the hold that ended.
 pub(crate) async fn end(
     store: &dyn Store,
@@ -57,8 +57,8 @@ pub(crate) async fn end(
     Ok(Some(held))
 }
 
-/// Ends the holds of a service whose organisation or target is unknown, because the configuration no
-/// longer has it. No task looks at such a hold.
+/// Ends the holds of a service for unknown organisations and targets. The configuration no longer
+/// has them, so no task looks at these holds.
 pub(crate) async fn end_unknown(
     store: &dyn Store,
     is_known: &(dyn Fn(&str) -> bool + Sync),

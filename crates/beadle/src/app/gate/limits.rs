@@ -28,12 +28,12 @@ const AT_ONCE: usize = 8;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// An organisation or a target, whose guard has limits.
+/// An organisation or a target with limits of the guard.
 #[derive(Clone)]
 pub(crate) enum Limited {
-    /// An organisation, whose guard limits the changes of repositories.
+    /// An organisation. The guard limits the changes of its repositories.
     Organisation(Arc<GithubOrganisation>),
-    /// A target, whose guard limits the changes of groups.
+    /// A target. The guard limits the changes of its groups.
     Target(Arc<GroupTarget>),
 }
 
@@ -77,8 +77,8 @@ impl Limited {
         }
     }
 
-    /// Returns the limits of the gate. Without limits of its own, the gate has those of the guard
-    /// that are in force, and not the raised ones.
+    /// Returns the limits of the gate. If the gate has no limits of its own, it uses the guard's
+    /// limits in force, and not the raised limits.
     async fn gate_limits(&self, service: &Service) -> Result<GateLimits, StoreError> {
         match self {
             Self::Organisation(org) => Ok(org.file.gate_limits_with(&org.limits.current())),
@@ -98,7 +98,7 @@ impl Limited {
     }
 
     /// Plans the keys of held changes. Returns the planned changes that the configured limits
-    /// release, and the generation of the policy or the mappings that asks for them.
+    /// release. Also returns the generation of the policy or the mappings behind these changes.
     async fn plan(
         &self,
         service: &Service,
@@ -113,7 +113,8 @@ impl Limited {
                 let planner = target.planner(Some(&service.store), service.clock());
                 let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
                 if generation.is_empty() {
-                    // No change waits for room in the window, so no plan named the mappings.
+                    // No change waits for room in the window. So there is no plan, and no plan
+                    // named the generation of the mappings.
                     generation.clone_from(&service.directories.mappings().generation);
                 }
                 if let Some(groups) = self.configured().groups {
@@ -132,7 +133,7 @@ impl Limited {
 
 /// The state of the limits of an organisation or a target.
 pub(crate) enum LimitsAdoption {
-    /// The limits in force are those of the configuration.
+    /// The limits in force do not change.
     Unchanged,
     /// The limits of the configuration are in force now.
     InForce,
@@ -157,9 +158,10 @@ fn note_of(name: &str) -> String {
     format!("{name} limits")
 }
 
-/// Puts the configured limits in force, if the gate lets them pass. If the process ends at any point
-/// of this function, the next call continues. `planned` are the held changes of the last plan that
-/// this process made for held limits: without some of them, the limits can pass.
+/// Puts the configured limits in force, if the gate lets them pass. If the process ends at any
+/// point of this function, the next call continues. `planned` are the held changes of this
+/// process's last plan for held limits. If some of these changes are not held any more, the limits
+/// can pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -168,7 +170,7 @@ pub(crate) async fn adopt(
     let (store, name, configured) = (service.store.as_ref(), of.name(), of.configured());
     let (note, generation) = (note_of(name), of.generation());
     if of.in_force() == configured {
-        // The hold belongs to the process that plans, which may have another configuration.
+        // The hold belongs to the process that plans. That process may have another configuration.
         if !service.is_chosen() {
             return Ok(LimitsAdoption::Unchanged);
         }
@@ -180,7 +182,7 @@ pub(crate) async fn adopt(
     }
     let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
     // Another process may have accepted these limits, and written a part of the changes. Until now,
-    // this process could hold the others again.
+    // this process could hold the other changes again.
     if accepted_limits::of(store, name).await? == Some(configured) {
         let held = released(store.holds().await?, name, with_contested);
         let digests: BTreeSet<String> = held.by_window.values().flatten().cloned().collect();
@@ -198,7 +200,8 @@ pub(crate) async fn adopt(
     if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
         return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
     }
-    // Only one process plans the changes. The others follow when it has accepted the limits.
+    // Only one process plans the changes. The other processes follow after it has accepted the
+    // limits.
     if !service.is_chosen() {
         return Ok(LimitsAdoption::Unchanged);
     }
@@ -208,7 +211,7 @@ pub(crate) async fn adopt(
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);
     }
-    // An operator may have approved the limits meanwhile.
+    // An operator may have approved the limits in the meantime.
     let before = HeldGeneration::note(&note).get(store).await?;
     let before = before.filter(|held| held.generation == generation);
     let now = service.clock().now();
@@ -226,7 +229,8 @@ pub(crate) async fn adopt(
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
         (Some(approval), _) => {
-            // An approved change would replace one that an operator rejected during the plan.
+            // An operator may have rejected a change during the plan. The approval would replace
+            // this rejection.
             if holds.lost(&released(store.holds().await?, name, with_contested)) {
                 let why = "a held change was decided or resolved during the plan";
                 return Err(Failure::new(Class::Retry, why));
@@ -235,8 +239,9 @@ pub(crate) async fn adopt(
         }
         (None, GateVerdict::Passes) => {}
     }
-    // A hold outlives the limits that caused it. If the process ends before it records the limits,
-    // the next start has the old limits and plans the changes again.
+    // A hold does not end together with the limits that caused it, so Beadle ends the holds here.
+    // If the process ends before it records the limits, the next start has the old limits and plans
+    // the changes again.
     release(store, &digests(&plans)).await?;
     of.put_in_force(service, configured);
     mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
@@ -276,14 +281,14 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 pub(crate) struct Released {
     /// The digests of the changes that the window of the guard holds, by their keys.
     by_window: BTreeMap<Key, BTreeSet<String>>,
-    /// The keys that have a change that needs an approval. The limits of each group can be the
-    /// reason.
+    /// The keys with a change that needs an approval. The limits of each group can be the reason
+    /// for it.
     stopped: BTreeSet<Key>,
 }
 
 impl Released {
-    /// Returns whether some of these changes are not held any more. Changes that are held since then
-    /// can only make the sums larger.
+    /// Returns whether some of these changes are not held any more. Newly held changes can only
+    /// make the sums larger.
     fn lost(&self, now: &Self) -> bool {
         let is_held = |(key, digests): (&Key, &BTreeSet<String>)| {
             now.by_window.get(key).is_some_and(|held| digests.is_subset(held))
@@ -310,8 +315,8 @@ fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released 
     found
 }
 
-/// Plans these keys. Returns the plans with only those changes whose digests are given, and the
-/// generation with which they were made.
+/// Plans these keys. Returns the plans and the generation that they come from. The plans keep only
+/// the changes with the given digests.
 async fn plan_held<P: Planner>(
     planner: &P,
     held: &BTreeMap<Key, BTreeSet<String>>,

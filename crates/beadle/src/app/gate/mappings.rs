@@ -1,5 +1,5 @@
-//! Plans what a new generation of a policy would change in groups: by its mappings, and by the teams
-//! and members that its files declare.
+//! Plans the changes of groups by a new generation of a policy: by its mappings, and by the teams
+//! and members in its files.
 
 use beadle_engine::{Class, Failure, Key, Mark, Plan, Store, StoreError, Time};
 use beadle_groups::{ChangedFile, Mappings};
@@ -18,18 +18,18 @@ const BATCH: usize = 500;
 pub(in crate::app) struct MappingPreview {
     /// The generation of all mappings that would be in force together.
     pub(in crate::app) generation: String,
-    /// The values for which only the new mappings, teams and members ask.
+    /// The values that only the new mappings, teams and members ask for.
     pub(in crate::app) plans: Vec<(Key, Plan<()>)>,
     /// The changes that an approval of `plans` lets pass.
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that the policy in force plans as well.
+    /// The number of planned values that the policy in force also plans.
     pub(in crate::app) drift: u64,
-    /// The number of groups of the targets whose mappings, teams or members differ.
+    /// The number of groups of the targets with different mappings, teams or members.
     pub(in crate::app) total: u64,
-    /// Why parts could not be planned.
+    /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks that make the groups due whose mappings differ. A task marks the groups whose files
-    /// differ.
+    /// The marks that make the groups with different mappings due. A task marks the groups with
+    /// different files.
     marks: Vec<Mark>,
 }
 
@@ -43,7 +43,7 @@ impl MappingPreview {
     }
 }
 
-/// Plans the groups whose mappings, teams or members differ between the policy in force and
+/// Plans the groups that have different mappings, teams or members in the policy in force and in
 /// `candidate`.
 pub(in crate::app) async fn preview(
     service: &Service,
@@ -83,7 +83,8 @@ async fn add_declared(
 ) -> Result<(), Failure> {
     let (config, store) = (service.config(), service.store.as_ref());
     let open = organisation.open().filter(|_| !organisation.is_first());
-    // If no generation was accepted yet, everything that the first one declares counts.
+    // If no generation was accepted yet, the gate counts everything that the first generation
+    // declares.
     let before = open.map(|open| open.policy.current().sources.clone()).unwrap_or_default();
     for (name, files) in changed_files(config, &organisation.file, (&before, &candidate.sources)) {
         let files = valid(files).await;
@@ -93,7 +94,8 @@ async fn add_declared(
         let Some(target) = service.directories.targets.get(&name) else {
             return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
         };
-        // Before a target is in use, its own gate counts everything that Beadle would write there.
+        // If a target is not in use yet, its own gate counts everything that Beadle would write to
+        // it.
         if !is_in_use(config, &target.file, store).await? {
             continue;
         }

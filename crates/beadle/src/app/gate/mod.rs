@@ -1,5 +1,5 @@
 //! Lets a new policy, new mappings, raised limits or a new target pass, or holds them until an
-//! operator approves them. Stores the limits and the targets that passed.
+//! operator approves them. Stores the accepted limits and targets.
 
 pub(crate) mod accepted_limits;
 pub(crate) mod accepted_target;

@@ -1,6 +1,6 @@
-//! Lets the work on a target begin, if the gate lets the target pass. A target that is new, or whose
-//! address, organisation or kind changed, is another set of groups: everything that Beadle would
-//! write there counts.
+//! Lets the work on a target begin, if the gate lets the target pass. If a target is new, or its
+//! address, organisation or kind has changed, it is another set of groups. The gate then counts
+//! everything that Beadle would write to the target.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) async fn held(
     Ok(held.filter(|held| held.approved.is_none()))
 }
 
-/// Returns the hold in a note, if it is about this generation.
+/// Returns the hold in a note, if the hold is about this generation.
 async fn held_in(
     store: &dyn Store,
     note: &str,
@@ -55,10 +55,10 @@ async fn held_in(
     Ok(held.filter(|held| held.generation == generation))
 }
 
-/// Returns `None` if the gate lets the target pass, or else the exceeded limits. Until the target
-/// passes, Beadle writes nothing to it. If the process ends at any point of this function, the next
-/// call continues. `planned` is the generation of the mappings with which this process planned the
-/// held target: other mappings can make it pass.
+/// Returns `None` if the gate lets the target pass. If not, returns the exceeded limits. Until the
+/// target passes, Beadle writes nothing to it. If the process ends at any point of this function,
+/// the next call continues. `planned` is the generation of the mappings in this process's last plan
+/// of the held target. With other mappings, the target can pass.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,
@@ -85,7 +85,8 @@ pub(crate) async fn adopt(
         accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
         return Ok(None);
     }
-    // Only one process plans the changes. The others follow when it has accepted the target.
+    // Only one process plans the changes. The other processes follow after it has accepted the
+    // target.
     let elsewhere = || Ok(Some("another process plans its changes for the gate".to_owned()));
     if !service.is_chosen() {
         return elsewhere();
@@ -94,7 +95,7 @@ pub(crate) async fn adopt(
         return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
     }
     let planner = target.planner(Some(store), service.clock());
-    // Compared with no mappings, each change of the target counts.
+    // The comparison is with no mappings, so the gate counts each change of the target.
     let preview = Box::pin(planner.preview(&Mappings::default(), &mappings)).await?;
     if let Some(first) = preview.incomplete.first() {
         let text = format!("the target {name} waits for the gate: {first}");
@@ -106,7 +107,7 @@ pub(crate) async fn adopt(
     if !service.is_chosen() || known.as_ref() == Some(&place) {
         return elsewhere();
     }
-    // An operator may have approved the target meanwhile.
+    // An operator may have approved the target in the meantime.
     let before = held_in(store.as_ref(), &note, &generation).await?;
     let now = service.clock().now();
     let since = before.as_ref().map_or(now, |held| held.since);
@@ -134,9 +135,9 @@ pub(crate) async fn adopt(
     Ok(None)
 }
 
-/// Returns whether a target that no service has accepted can be used without a gate. The mode
-/// `observe` writes nothing. `is_new` is true if no service has accepted any place. An older
-/// version of Beadle may then have used the target, and the store has its groups.
+/// Returns whether Beadle can use a target without a gate, although no service has accepted the
+/// target. The mode `observe` writes nothing. `is_new` is true if no service has accepted any
+/// place. An older version of Beadle may then have used the target, and the store has its groups.
 async fn needs_none(
     is_new: bool,
     name: &str,

@@ -1,5 +1,5 @@
 //! Stores the last accepted mappings of the configuration, for each target. After a restart, the
-//! service continues with them until the gate lets other mappings pass.
+//! service continues with these mappings until the gate lets other mappings pass.
 
 use beadle_engine::{Metadata, Note, PolicyLocation, Store, StoreError, Stored};
 use beadle_groups::{Mapping, Mappings};
@@ -33,7 +33,7 @@ impl Metadata for MappingText {
     const IS_PLAIN: bool = true;
 }
 
-/// A mapping with its line, which is not a part of the mapping itself.
+/// A mapping together with its line. The line is not a part of the mapping itself.
 #[derive(Serialize, Deserialize)]
 struct Placed {
     mapping: Mapping,
@@ -69,8 +69,8 @@ pub(super) async fn stored(store: &dyn Store, target: &str) -> Result<Stored<Acc
 }
 
 impl AcceptedMappings {
-    /// Returns the accepted mappings. If the stored text cannot be read, the result has no mapping.
-    /// So the gate counts everything that the mappings of the configuration would change.
+    /// Returns the accepted mappings. If Beadle cannot read the stored text, the result has no
+    /// mapping. The gate then counts every change by the mappings of the configuration.
     pub(super) async fn mappings(&self, store: &dyn Store, target: &str) -> Result<Vec<Mapping>, StoreError> {
         let mut text = String::new();
         for part in 0..self.parts {
@@ -90,9 +90,9 @@ impl AcceptedMappings {
     }
 }
 
-/// Stores mappings to a target as the accepted ones, if the accepted generation is still `before`.
-/// Returns whether this call did it. Otherwise, a process that was suspended could replace newer
-/// mappings.
+/// Stores mappings to a target as accepted mappings, if the accepted generation is still `before`.
+/// Returns whether this call stored them. Without this condition, a process that was suspended
+/// could replace newer mappings.
 pub(super) async fn accept_after(
     store: &dyn Store,
     target: &str,
@@ -127,9 +127,9 @@ pub(crate) fn to_target(all: &Mappings, target: &str) -> Vec<Mapping> {
 }
 
 /// Follows the accepted mappings of each target. At first, the last accepted mappings come into
-/// force; if no service has accepted mappings to a target yet, those of the configuration are
-/// accepted without the gate. Later, the mappings of the configuration come into force if another
-/// process has accepted them.
+/// force. If no service has accepted mappings to a target yet, the function accepts the mappings of
+/// the configuration without the gate. Later, the mappings of the configuration come into force if
+/// another process has accepted them.
 pub(in crate::app) async fn follow(
     config: &Config,
     directories: &Directories,
@@ -165,7 +165,7 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Puts no mapping of the configuration in force, because the accepted ones are unknown. Beadle
+/// Puts no mapping of the configuration in force, because the accepted mappings are unknown. Beadle
 /// leaves a group without a mapping as it is.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {

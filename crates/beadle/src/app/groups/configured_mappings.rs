@@ -21,7 +21,7 @@ const BATCH: usize = 500;
 
 /// The state of new mappings to a target: in force, or held.
 pub(crate) enum MappingAdoption {
-    /// The mappings in force are those of the configuration.
+    /// The mappings in force do not change.
     Unchanged,
     /// The mappings of this generation are in force now.
     InForce(String),
@@ -47,16 +47,16 @@ pub(crate) async fn adopt(
     let held = HeldGeneration::note(name).get(store).await?;
     let accepted = accepted_mappings::stored(store, name).await?;
     let is_used = generation_of(&in_force.configured_of(name)) == generation;
-    // A process with another configuration can accept its mappings and end, for example during an
-    // upgrade that is undone. The fence then stops the runs of this process until the mappings of its
-    // own configuration are accepted again.
+    // A process with another configuration can accept its mappings and then end, for example in an
+    // upgrade that somebody undoes. The fence then stops the runs of this process. The runs
+    // continue after the mappings of this process are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
     let mut other = other.filter(|_| is_used && service.is_chosen());
     if other.is_some() && has_newer(service).await? {
         other = None;
     }
     if is_used && other.is_none() {
-        // The hold belongs to the process that plans, which may have another configuration.
+        // The hold belongs to the process that plans. That process may have another configuration.
         if held.is_some()
             && service.is_chosen()
             && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
@@ -76,7 +76,8 @@ pub(crate) async fn adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
-    // Only one process plans the changes. The others follow when it has accepted the mappings.
+    // Only one process plans the changes. The other processes follow after it has accepted the
+    // mappings.
     if !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
     }
@@ -87,7 +88,7 @@ pub(crate) async fn adopt(
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
     // The plan takes minutes, and another process can have put the same approved mappings in force.
-    // Their changes must not pass twice.
+    // The changes of the mappings must not pass twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
@@ -106,7 +107,7 @@ pub(crate) async fn adopt(
             hold_records::begin(store, name, &new, now).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
-        // The generation of a group is that of all mappings in force together.
+        // The generation of a group is the generation of all mappings in force together.
         (Some(approval), _) => let_pass(store, &preview.approvable, &after.generation, approval, now).await?,
         (None, GateVerdict::Passes) => {}
     }
@@ -126,8 +127,8 @@ pub(crate) async fn adopt(
     Ok(MappingAdoption::InForce(generation))
 }
 
-/// Returns whether a process runs that began later, with another configuration. During an upgrade, its
-/// configuration counts.
+/// Returns whether another process with another configuration has started later and still runs. In
+/// an upgrade, the configuration of the later process is the right one.
 async fn has_newer(service: &Service) -> Result<bool, StoreError> {
     let running = ServiceRecord::running(service.store.as_ref(), service.clock().now()).await?;
     let is_newer = |record: &ServiceRecord| {
@@ -136,7 +137,7 @@ async fn has_newer(service: &Service) -> Result<bool, StoreError> {
     Ok(running.iter().any(is_newer))
 }
 
-/// Plans the groups whose mappings differ. Returns an error if a part could not be planned.
+/// Plans the groups with different mappings. Returns an error if Beadle cannot plan a part.
 async fn plan(
     service: &Service,
     name: &str,
@@ -164,9 +165,9 @@ async fn plan(
     }
 }
 
-/// Returns the limits of the gate: those of the organisation whose teams are the target, or those
-/// of the guard of a SCIM server. Raised limits of a guard count only when they are accepted, also
-/// while the target is not in use yet.
+/// Returns the limits of the gate. If the groups are the teams of an organisation, these are the
+/// limits of the organisation. If they are on a SCIM server, these are the limits of its guard. A
+/// raised limit of a guard is valid only after it is accepted, even before the target is in use.
 pub(in crate::app) async fn limits(
     service: &Service,
     target: &TargetConfig,

@@ -23,15 +23,15 @@ use crate::app::groups::target::GroupTarget;
 use crate::app::groups::team_file;
 use crate::config::{self, Config};
 
-/// A source that is a file of a policy, and the target whose groups the file declares.
+/// A source: a file of a policy, together with the target of the groups in this file.
 #[derive(Clone)]
 pub(crate) struct TeamSource {
     pub(crate) target: String,
     pub(crate) source: FileSource,
 }
 
-/// Returns the files of the policy that declare groups of a target. Each has the name of its source,
-/// the name of the file, and the function that reads its text.
+/// Returns the files of the policy that declare groups of a target. Each entry has the name of the
+/// source, the name of the file, and the function that reads the text.
 pub(in crate::app) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,
@@ -52,10 +52,10 @@ pub(crate) struct Directories {
     /// The files of policies that declare groups, by the name of the source.
     pub(crate) team_files: BTreeMap<String, TeamSource>,
     pub(crate) targets: BTreeMap<String, Arc<GroupTarget>>,
-    /// The names of two kinds of targets: those that could not be opened, and those whose directory
-    /// could not be opened.
+    /// The names of the unavailable targets: Beadle could not open the target itself, or a
+    /// directory of the target.
     pub(crate) unavailable: BTreeSet<String>,
-    /// The targets whose groups are teams of GitHub, each with its organisation.
+    /// The targets with teams of GitHub as groups, each with its organisation.
     teams: Vec<(String, String)>,
     /// The mappings in force.
     pub(crate) in_force: MappingsInForce,
@@ -107,8 +107,8 @@ impl Directories {
         let (mut targets, mut unavailable) = (BTreeMap::new(), BTreeSet::new());
         let mut team_files = BTreeMap::new();
         for file in &config.file.target {
-            // If one directory of a target could not be opened, the target is unavailable, because
-            // a plan of the target needs the groups of all its directories.
+            // If Beadle could not open one directory of a target, the target is unavailable. A plan
+            // of the target needs the groups of all its directories.
             let feeds = |source: &&str| config.mappings.targets(source).contains(&file.name.as_str());
             if let Some(source) = closed.iter().copied().find(|source| feeds(source)) {
                 unavailable.insert(file.name.clone());
@@ -170,15 +170,15 @@ impl Directories {
         bail!("the configuration has no target `{name}`{hint}")
     }
 
-    /// Returns the budgets of the directories and of the SCIM servers. A target whose groups are
-    /// teams uses the budget of its organisation.
+    /// Returns the budgets of the directories and of the SCIM servers. If the groups of a target
+    /// are teams, it uses the budget of its organisation.
     pub(crate) fn budgets(&self) -> Vec<Budgets> {
         let okta = self.okta.iter().flat_map(|(_, okta)| okta.budgets().cloned());
         okta.chain(self.targets.values().filter_map(|target| target.budgets())).collect()
     }
 
-    /// Wraps a reconciler of a directory. The wrapper records each unavailable target that misses
-    /// an event.
+    /// Wraps a reconciler of a directory. If an unavailable target misses an event, the wrapper
+    /// records this.
     pub(crate) fn partial(
         &self,
         source: &str,
@@ -206,8 +206,8 @@ impl Directories {
         self.in_force.all()
     }
 
-    /// Returns the reconciler that handles the events of a directory: it marks the affected groups
-    /// of the targets as due.
+    /// Returns the reconciler of a directory's events. The reconciler marks the affected groups of
+    /// the targets as due.
     pub(crate) fn marker(&self, source: &str, store: &Arc<dyn Store>, clock: &Clock) -> Marker {
         Marker {
             source: source.to_owned(),
@@ -217,7 +217,7 @@ impl Directories {
         }
     }
 
-    /// Returns the reconciler that handles the events of an organisation's teams: it marks the
+    /// Returns the reconciler of the events of an organisation's teams. The reconciler marks the
     /// affected groups as due. Returns `None` if no target has the teams of this organisation.
     pub(crate) fn team_marker(&self, org: &str, store: &Arc<dyn Store>, clock: &Clock) -> Option<TeamMarker> {
         let its = self.teams.iter().filter(|(_, of)| *of == org);
@@ -236,8 +236,8 @@ impl Directories {
     }
 }
 
-/// Returns the keys of the groups that have this name in the store. Sends no request, so it does
-/// not find a group whose name the store does not know.
+/// Returns the keys of the groups that have this name in the store. Sends no request, so the store
+/// must know the name of the group.
 pub(crate) async fn group_keys(
     config: &Config,
     store: &Arc<dyn Store>,

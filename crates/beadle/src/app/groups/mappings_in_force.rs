@@ -1,4 +1,4 @@
-//! The mappings in force, which come from the configuration and from the policies of organisations.
+//! The mappings in force, from the configuration and from the policies of organisations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 /// Mappings by the names of their targets.
 type ByTarget = BTreeMap<String, Vec<Mapping>>;
 
-/// The mappings of all places, and the combination of them that the reconcilers use.
+/// The mappings of all places, and their combination. The reconcilers use the combination.
 pub(crate) struct MappingsInForce {
     all: Arc<RwLock<Arc<Mappings>>>,
     parts: Mutex<Parts>,
@@ -20,7 +20,7 @@ struct Parts {
     configured: ByTarget,
     /// The mappings of each organisation's policy.
     of_policies: BTreeMap<String, OfPolicy>,
-    /// The organisations whose mappings are unknown, each with the targets that wait for them.
+    /// The organisations with unknown mappings, each with the targets that wait for these mappings.
     unknown: BTreeMap<String, Vec<String>>,
 }
 
@@ -63,7 +63,7 @@ impl MappingsInForce {
         *self.all.write() = Arc::new(parts.combined());
     }
 
-    /// Returns the mappings that would be in force with other mappings of the configuration to a
+    /// Returns the mappings that would be in force if the configuration had these mappings to a
     /// target.
     pub(super) fn with_configured(&self, target: &str, mappings: Vec<Mapping>) -> Mappings {
         let parts = self.parts.lock();
@@ -118,8 +118,8 @@ impl MappingsInForce {
         self.parts.lock().of_policies.values().flat_map(|of| of.mappings.clone()).collect()
     }
 
-    /// Returns the organisations whose policies have mappings to a target, each with the generation
-    /// of its policy.
+    /// Returns the organisations with mappings to a target in their policies, each with the
+    /// generation of its policy.
     pub(in crate::app) fn policies_to(&self, target: &str) -> Vec<(String, String)> {
         let has = |of: &OfPolicy| of.mappings.iter().any(|mapping| mapping.target == target);
         let parts = self.parts.lock();
@@ -127,7 +127,7 @@ impl MappingsInForce {
         its.map(|(organisation, of)| (organisation.clone(), of.generation.clone())).collect()
     }
 
-    /// Returns the mappings that would be in force with other mappings of an organisation's policy.
+    /// Returns the mappings that would be in force if an organisation's policy had these mappings.
     pub(crate) fn with_policy(&self, organisation: &str, mappings: &[Mapping]) -> Mappings {
         let parts = self.parts.lock();
         parts.combined_with(&parts.configured, Some((organisation, mappings)))

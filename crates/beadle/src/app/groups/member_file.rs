@@ -25,11 +25,11 @@ pub(super) fn parser(teams: &TeamsFile) -> Parse {
     })
 }
 
-/// Returns the mistake in the owners that a policy declares for a target. `sources` has the texts of
-/// the policy's files.
+/// Returns the mistake in the declared owners of a target. `sources` has the texts of the policy's
+/// files.
 pub(crate) fn problem(sources: &BTreeMap<String, String>, teams: &TeamsFile) -> Option<Problem> {
     let text = sources.get(MEMBERS).filter(|_| teams.members_from_policy)?;
-    // The check of the policy reports a file that cannot be read.
+    // If the file is invalid, the check of the policy reports the file.
     let declared = read_members(MEMBERS, text).ok()?;
     let why = wrong_owners(&declared, least(teams), &teams.required_owners)?;
     Some(Problem::error(PolicyLocation { file: MEMBERS.into(), line: 1 }, 1, why))
@@ -39,8 +39,8 @@ fn least(teams: &TeamsFile) -> usize {
     membership_limits(teams).map_or(1, |limits| limits.owners)
 }
 
-/// Returns why the organisation cannot have these owners. The file is then unknown, so nobody leaves
-/// because of it.
+/// Returns why the organisation cannot have these owners. In that case the content of the file is
+/// unknown, so Beadle removes no member because of the file.
 fn wrong_owners(declared: &DeclaredMembers, least: usize, required: &[String]) -> Option<String> {
     let owners: BTreeSet<String> = declared.owners.iter().map(|login| login.to_lowercase()).collect();
     if owners.len() < least {

@@ -1,4 +1,4 @@
-//! Handles a directory of which only some targets are open. The events and sweeps of the directory
+//! Handles a directory if only some of its targets are open. The events and sweeps of the directory
 //! reach the open targets. If one of the missing targets opens later and has missed an event,
 //! Beadle starts a sweep.
 
@@ -12,7 +12,7 @@ use beadle_engine::{Clock, Failure, Metadata, Note, Reconcile, Report, Run, Stor
 use beadle_groups::Mappings;
 use serde::{Deserialize, Serialize};
 
-/// The last time at which a target missed an event or a sweep of a directory.
+/// When a target missed an event or a sweep of a directory the last time.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Missed(Time);
@@ -21,19 +21,19 @@ impl Metadata for Missed {
     const KIND: &'static str = "missed";
 }
 
-/// Returns the stored note for a target. If `target` is empty, the name of the note is the common
-/// prefix of the names of all targets' notes.
+/// Returns the stored note for a target. If `target` is empty, returns a note with the common
+/// prefix of all names.
 fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// A reconciler that runs the keys of a directory for the open targets, and records for each
-/// missing target that it missed them.
+/// A reconciler that runs the keys of a directory for the open targets. For each missing target, it
+/// records that the target missed the key.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The name of the directory.
     pub(crate) source: String,
-    /// The names of the targets that could not be opened.
+    /// The names of the targets that Beadle could not open.
     pub(crate) unavailable: BTreeSet<String>,
     pub(crate) mappings: Arc<RwLock<Arc<Mappings>>>,
     pub(crate) store: Arc<dyn Store>,
@@ -55,8 +55,8 @@ impl Reconcile for PartialTargets {
     }
 }
 
-/// Returns `true` if none of the targets that are open now missed an event of the directory since
-/// `last`, the start of the directory's last sweep.
+/// Returns `false` if a target that is open now has missed an event of the directory since `last`.
+/// `last` is the start of the directory's last sweep.
 pub(crate) async fn is_whole(
     store: &dyn Store,
     source: &str,

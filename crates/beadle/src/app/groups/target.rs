@@ -18,7 +18,7 @@ use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::service::fence::{FencedReconciler, FencedWriter, InForce};
 use crate::config::{self, TargetConfig};
 
-/// The number of days before a token ends at which Beadle begins to warn.
+/// Beadle begins to warn this number of days before a token expires.
 pub(crate) const TOKEN_DAYS: i64 = 30;
 
 /// A target that is open.
@@ -26,10 +26,10 @@ pub(crate) struct GroupTarget {
     pub(crate) file: Arc<TargetConfig>,
     /// The target, its directories, and the mappings between them.
     pub(crate) directory: Directory,
-    /// The limits of the guard that are in force.
+    /// The guard's limits that are in force.
     pub(crate) limits: LimitsInForce,
     pub(crate) pace: WritePace,
-    /// The limits of each group that are in force.
+    /// The limits in force for each group.
     group_limits: RwLock<GroupLimits>,
     writer: Arc<dyn TargetWriter>,
     api: TargetApi,
@@ -63,7 +63,8 @@ impl GroupTarget {
         GuardLimits { guard: self.limits.current(), groups: Some(*self.group_limits.read()) }
     }
 
-    /// Replaces the limits in force. Planners and writers that exist keep their limits of each group.
+    /// Replaces the limits in force. The existing planners and writers keep their old limits of
+    /// each group.
     pub(crate) fn set_limits(&self, limits: GuardLimits) {
         self.limits.replace(limits.guard);
         if let Some(groups) = limits.groups {
@@ -124,8 +125,8 @@ impl GroupTarget {
         }
     }
 
-    /// Returns the name under which the store has the server's behaviour. If another server takes
-    /// the same target name, its behaviour is stored under another name.
+    /// Returns the name of the server's behaviour in the store. If another server gets the same
+    /// target name, its behaviour has another name in the store.
     fn evidence(&self) -> String {
         let base = self.file.scim.as_ref().map_or("", |scim| scim.url.trim_end_matches('/'));
         beadle_engine::note("scim-evidence", &[self.file.name.as_str(), base])
@@ -161,22 +162,20 @@ impl GroupTarget {
     }
 
     /// Returns why the target is stopped, or `None` if it is not stopped. Beadle stops all writes
-    /// to a target if the server accepted a write but did not do what the write requested.
+    /// to a target if the server accepted a write but did not carry it out.
     pub(crate) async fn stopped(&self, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
         let reason = StopReason::note(&self.file.name).get(store.as_ref()).await?;
         Ok(reason.map(|StopReason(why)| why))
     }
 
-    /// Lets Beadle write to a stopped target again, and makes the keys due that were parked because
-    /// of the stop.
+    /// Lets Beadle write to a stopped target again, and makes the parked keys of the stop due.
     pub(crate) async fn release(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         StopReason::note(&self.file.name).forget(store.as_ref()).await?;
         self.revive_if_released(store, now).await
     }
 
-    /// Makes the keys due that were parked because the target was stopped, if the target is not
-    /// stopped any more. If this service itself stopped the target, it parks the keys again until
-    /// it restarts.
+    /// If the target is not stopped any more, makes the parked keys of the stop due. If this
+    /// service itself stopped the target, it parks the keys again until it restarts.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {
@@ -210,8 +209,8 @@ impl GroupTarget {
         Ok(())
     }
 
-    /// Returns the time at which the target's token ends, or `None` if the configuration does not
-    /// have the date.
+    /// Returns the end of the target's token, or `None` if the configuration does not have the
+    /// date.
     pub(crate) fn token_end(&self) -> Option<Time> {
         let ends = self.file.scim.as_ref()?.token_ends?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some(Time(ends.as_millisecond()))

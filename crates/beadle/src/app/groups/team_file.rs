@@ -1,5 +1,5 @@
-//! Reads a file of an organisation's policy that declares groups, for the target that has the teams
-//! of this organisation. The file is `teams.yml` or `members.yml`.
+//! Reads `teams.yml` or `members.yml` in the policy of an organisation. The file declares groups
+//! for the target with the teams of this organisation.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use crate::config::{Config, OrgConfig, PolicySource};
 enum Place {
     /// In a folder.
     Folder { path: PathBuf, files: Mutex<FileReader> },
-    /// In the store, because the policy comes from a repository.
+    /// In the store. The policy comes from a repository.
     Stored { organisation: String, store: Option<Arc<dyn Store>> },
-    /// In the store of a service, because the policy in a folder is in force when the gate has
-    /// accepted it.
+    /// In the store of a service. The policy comes from a folder, and it is in force only after the
+    /// gate has accepted it.
     Accepted { organisation: Arc<OrgConfig>, store: Arc<dyn Store> },
 }
 
@@ -35,7 +35,7 @@ enum Place {
 /// writing the file, and a part of a list would look like a list with fewer members.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// A function that returns the groups that the text of a file declares.
+/// A function that returns the declared groups in the text of a file.
 pub(in crate::app) type Parse = Box<dyn Fn(&str) -> anyhow::Result<Vec<FileTeam>> + Send + Sync>;
 
 struct TeamFile {
@@ -51,12 +51,12 @@ struct TeamFile {
 struct State {
     /// The text that is in use, and its teams.
     last: Option<(String, Arc<Vec<FileTeam>>)>,
-    /// A newer text, and the time at which Beadle first read it.
+    /// A newer text, and when Beadle first read it.
     candidate: Option<(String, Time)>,
 }
 
 impl State {
-    /// Returns the teams that stay in use, because `version` is the version in use or too new.
+    /// Returns the teams in use if `version` is the version in use, or if `version` is too new.
     fn in_use(&mut self, version: &str, settled: Duration, now: Time) -> Option<Arc<Vec<FileTeam>>> {
         let (known, teams) = self.last.as_ref()?;
         if known == version {
@@ -74,7 +74,7 @@ impl State {
     }
 }
 
-/// Returns the groups that the text of `teams.yml` declares.
+/// Returns the declared groups in the text of `teams.yml`.
 pub(super) fn parse_teams(text: &str) -> anyhow::Result<Vec<FileTeam>> {
     let declared = read_teams(TEAMS, text).map_err(|problems| first(&problems))?;
     Ok(declared.into_iter().map(team).collect())
@@ -86,8 +86,8 @@ pub(super) fn first(problems: &[Problem]) -> anyhow::Error {
     anyhow::Error::msg(first.unwrap_or_default())
 }
 
-/// Returns the source of the groups that the file `name` in the policy of an organisation declares.
-/// `options` are those of the process.
+/// Returns the source of the declared groups in the file `name` of an organisation's policy.
+/// `options` are the options of the process.
 pub(super) fn source(
     name: &'static str,
     parse: Parse,
@@ -96,7 +96,7 @@ pub(super) fn source(
     (options, clock): (&OpenOptions, &Clock),
 ) -> FileSource {
     let store = options.store.clone();
-    // A command uses the files as they are. The mode `observe` needs no gate.
+    // A command uses the files without the gate. The mode `observe` needs no gate.
     let gate = store.clone().filter(|_| !options.patient && org.mode != Mode::Observe);
     let place = match (&org.policy, gate) {
         (PolicySource::Repository(_), _) => Place::Stored { organisation: org.name.clone(), store },
@@ -140,7 +140,7 @@ impl TeamFile {
                 let Some(id) = policy.own.files.get(self.name) else {
                     bail!("the policy of {organisation} has no {}", self.name)
                 };
-                // A commit never changes while Beadle reads it.
+                // A commit never changes, so Beadle does not wait.
                 if let Some(teams) = state.in_use(id, Duration::ZERO, self.clock.now()) {
                     return Ok(teams);
                 }
@@ -157,7 +157,8 @@ impl TeamFile {
                 let Some(content) = accepted.content(self.name) else {
                     bail!("the policy of {} has no {}", organisation.name, self.name)
                 };
-                // The service has read a new text twice before the gate accepted it.
+                // The service read a new text twice before the gate accepted it, so Beadle does not
+                // wait.
                 if let Some(teams) = state.in_use(&content, Duration::ZERO, self.clock.now()) {
                     return Ok(teams);
                 }

@@ -18,11 +18,11 @@ use crate::app::organisations::github::GithubOrganisation;
 use crate::output::printer::Printer;
 use crate::output::render;
 
-/// Receives what happens while Beadle writes a plan.
+/// Receives the results while Beadle writes a plan.
 pub(crate) trait Progress: Send + Sync {
     /// Takes the result of one change of `subject`.
     fn step(&self, subject: &str, step: &Step);
-    /// Takes the name of a plan that has other changes than the operator saw.
+    /// Takes the name of a plan with other changes than the operator saw.
     fn outdated(&self, subject: &str);
 }
 
@@ -44,7 +44,7 @@ pub(crate) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a
 pub(crate) struct Applier<'a, P, W> {
     pub(crate) planner: P,
     pub(crate) writer: W,
-    /// Returns the hint for a key, with which the vendor answers faster.
+    /// Returns the hint for a key. With the hint, the vendor answers faster.
     pub(crate) hint: Hint<'a>,
     pub(crate) pace: WritePace,
     /// The lane of the API calls that plan and write.
@@ -55,7 +55,7 @@ pub(crate) struct Applier<'a, P, W> {
     pub(crate) only_shown: bool,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
-    /// Receives what happens during the writes.
+    /// Receives the results of the writes.
     pub(crate) progress: &'a dyn Progress,
 }
 
@@ -115,8 +115,7 @@ impl<'a> Applier<'a, GroupPlanner, GroupWriter> {
     }
 }
 
-/// Writes one plan. Also returns whether the plan that was made directly before the write had only
-/// confirmed changes.
+/// Writes one plan. Also returns whether the last plan before the write had only confirmed changes.
 pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
@@ -163,9 +162,9 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         }
         Err(failure) => Some(failure.text.clone()),
     };
-    // While this process has the claim, no other run can record what it finds. Otherwise this report
-    // could replace the one of a later run. Changes that nobody confirmed are not in the report, and
-    // an undo has only its own changes. Such a report does not show the state of the key.
+    // Beadle records the report while this process has the claim. After the claim, this report
+    // could replace the report of a later run. A report without the unconfirmed changes does not
+    // show the state of the key. The report of an undo does not show it either.
     let recorded = match &written {
         Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
         _ => Ok(()),
@@ -187,19 +186,20 @@ async fn record<P: Planner, W>(
     Ok(())
 }
 
-/// The reason why Beadle did not write all changes that the plan has now.
+/// The reason why Beadle did not write all changes of the new plan.
 pub(crate) const CHANGED: &str =
     "the plan changed since it was shown, new changes were not written; run `beadle plan` again";
 
-/// Plans a claimed key again, and writes only those changes of the new plan that were shown. Also
-/// returns whether the new plan had only shown changes.
+/// Plans a claimed key again. Writes a change of the new plan only if it was shown. Also returns
+/// whether the new plan had only shown changes.
 async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     applier: &Applier<'_, P, W>,
     key: &Key,
     shown: &Plan<P::Write>,
     gate: &ApplyContext,
 ) -> Result<(Report, bool), Failure> {
-    // Digests are short: a person who chooses the values can find two changes with the same digest.
+    // Beadle compares the whole changes, because digests are short. A person who chooses the values
+    // can find two changes with the same digest.
     let is_shown = |change: &Change<P::Write>| shown.changes.iter().any(|one| one.is_same(change));
     let is_agreed = |change: &Change<P::Write>| !applier.only_shown || is_shown(change);
     let (mut written, mut is_all, mut outdated) = (Vec::new(), true, 0);
@@ -218,7 +218,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
             let step = Step { change: plan.changes[at].describe(), outcome: result.clone() };
             applier.progress.step(&plan.subject, &step);
         };
-        // If the writes end before this change, the next plan has the change again.
+        // If the writes end before a change, the next plan has the change again.
         let on_step = |at: usize, result: &StepResult| {
             if *result != StepResult::NotReached {
                 print(at, result);
@@ -241,8 +241,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
         }
         report.steps.splice(0..0, written.into_iter().take(before));
         if !is_all {
-            // The summary and the exit code must show that this plan differs from the plan that was
-            // shown.
+            // The summary and the exit code must show the difference between this plan and the
+            // shown plan.
             let why = CHANGED.to_owned();
             report.unknowns.push(Unknown { aspect: "plan".into(), part: None, why, transient: true });
         }
@@ -250,8 +250,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// The maximum number of times that Beadle plans a key again. Beadle does so if the first write of
-/// the key waited so long for a budget that the plan is no longer valid.
+/// How often Beadle plans a key again at most. If the first write of the key waits too long for a
+/// budget, the plan is outdated.
 const OUTDATED: u32 = 5;
 
 /// Renews the claim on a key until the writes end.

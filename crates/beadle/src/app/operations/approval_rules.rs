@@ -14,8 +14,8 @@ pub(crate) struct PolicyFacts<'a> {
     pub(crate) authors: Vec<String>,
 }
 
-/// Returns the logins of the authors and the committers of commits. Returns an empty list if one of
-/// them is not known.
+/// Returns the logins of the authors and the committers of commits. If one of these logins is
+/// unknown, returns an empty list.
 pub(crate) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<String> {
     let mut all = Vec::new();
     for commit in commits {
@@ -27,7 +27,7 @@ pub(crate) fn authors<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Vec<
     all
 }
 
-/// Returns why the changes are not open for an approval, if they are not.
+/// Returns why nobody can approve the changes; `None` if somebody can.
 pub(crate) fn closed(named: &[NamedChange<'_>], policy: &PolicyFacts<'_>) -> Option<&'static str> {
     if named.iter().any(|one| one.hold.rejected.is_some()) {
         return Some("an operator rejected the changes");
@@ -39,7 +39,7 @@ pub(crate) fn closed(named: &[NamedChange<'_>], policy: &PolicyFacts<'_>) -> Opt
         .then_some("another version of the policy came into force after Beadle held the changes")
 }
 
-/// Returns why a person may not approve what the policy causes, if the person may not.
+/// Returns why a person may not approve the changes of the policy; `None` if the person may.
 pub(crate) fn involved(person: &str, policy: &PolicyFacts<'_>) -> Option<&'static str> {
     // If the author is unknown, every person could be the author.
     if policy.authors.is_empty() {

@@ -8,7 +8,7 @@ use beadle_engine::{Entry, Key, Store};
 
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
 
-/// Returns whether an operator means this held generation, by its name or by the code of its plan.
+/// Returns whether `name` is the name of this held generation or the code of its plan.
 pub(crate) fn is_named(held: &HeldGeneration, name: &str) -> bool {
     held.generation == name || held.digest == name
 }
@@ -29,9 +29,9 @@ pub(crate) fn ambiguity(held: &[&(String, HeldGeneration)]) -> Option<String> {
     Some(format!("held for {plans}\nhint: approve each plan by its code, as `beadle holds` shows it"))
 }
 
-/// Approves a held generation, and records it in the journal. `seen` is what the operator saw. Returns
-/// the name of another operator who approved the generation before; that approval stays. Returns an
-/// error if the hold ended, or if its plan has changed.
+/// Approves a held generation, and records it in the journal. `seen` is what the operator saw. If
+/// another operator approved the generation before, that approval stays, and the function returns
+/// the operator's name. Returns an error if the hold ended, or if its plan has changed.
 pub(crate) async fn approve(
     store: &dyn Store,
     (note, seen): (&str, HeldGeneration),
@@ -121,7 +121,7 @@ mod tests {
         let (store, (note, held)) = (store.as_ref(), held("acme", false));
         let approval = |by: &str| GenerationApproval { by: by.into(), reason: "read it".into(), at: Time(1) };
         HeldGeneration::note(&note).put(store, &held).await.unwrap();
-        // Both read the hold before one of them stores the approval.
+        // Both operators read the hold before one of them stores the approval.
         assert!(held.clone().approve(store, &note, approval("ann")).await.unwrap());
         assert!(!held.clone().approve(store, &note, approval("bob")).await.unwrap());
         let stored = HeldGeneration::note(&note).get(store).await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Entry, Hold, Store, StoreError, Time};
 use futures::future::try_join_all;
 
-/// The number of decisions that are stored at the same time.
+/// How many decisions Beadle stores at the same time.
 const BATCH: usize = 20;
 
 /// A held change that an operator named.
@@ -21,7 +21,7 @@ pub(crate) struct NamedChange<'a> {
 pub(crate) enum Effect<'a> {
     /// The decision is stored.
     Done,
-    /// Another operator decided the same before, and that decision stays.
+    /// Another operator made the same decision before. That decision stays.
     Before(&'a str),
     /// The decision has no effect, because the approved write of the change has already begun and
     /// may be complete.
@@ -37,9 +37,9 @@ pub(crate) fn named_changes<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<Name
     named_holds(groups, name).into_iter().map(|hold| NamedChange { hold, group }).collect()
 }
 
-/// Stores a decision about each change, and records the decisions that change something in the
-/// journal. Returns the stored holds in the order of the changes; `None` for a change that is no
-/// longer held.
+/// Stores a decision about each change. If the decision has an effect, the journal gets an entry.
+/// Returns the stored holds in the order of the changes; `None` for a change that is no longer
+/// held.
 pub(crate) async fn store_decisions(
     store: &dyn Store,
     named: &[NamedChange<'_>],

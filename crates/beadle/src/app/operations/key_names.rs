@@ -10,12 +10,11 @@ use beadle_repositories::policy::nearest;
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::config::Config;
 
-/// The number of journal entries that are read at once, so that a long journal never has to fit
-/// into memory.
+/// How many journal entries Beadle reads at once. So a long journal never has to fit into memory.
 pub(crate) const PAGE: u32 = 1000;
 
-/// Returns every key that a text can mean. The text can be a key, or the present or a former name
-/// of a repository or group.
+/// Returns every possible key of a text. The text can be a key, or the present or a former name of
+/// a repository or group.
 pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) -> anyhow::Result<Vec<Key>> {
     if let Ok(key) = text.parse::<Key>() {
         return Ok(vec![key]);
@@ -39,11 +38,11 @@ pub(crate) async fn keys(config: &Config, store: &Arc<dyn Store>, text: &str) ->
 
 /// The maximum number of names that Beadle collects to suggest a similar name.
 const MOST: u32 = 10_000;
-/// The number of entries in which the name of a key is looked for at once. In most cases, the newest
-/// entry has it.
+/// How many entries Beadle reads at once to find the name of a key. In most cases, the newest entry
+/// has the name.
 const FEW: u32 = 5;
 
-/// Returns every key of a repository that a text can mean.
+/// Returns every possible key of a text that belongs to a repository.
 pub(crate) async fn repository_keys(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -55,9 +54,9 @@ pub(crate) async fn repository_keys(
     Ok(found)
 }
 
-/// Returns the keys that have this name now. If no key has it now, returns all keys: each of them
-/// had the name earlier. So an action on a name never reaches a repository that had the name before
-/// another one got it.
+/// Returns the keys that have this name now. If no key has the name now, returns all keys, because
+/// each of them had the name earlier. So if two repositories had the same name, an action on the
+/// name affects only its present owner.
 pub(crate) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) -> anyhow::Result<Vec<Key>> {
     let mut present = Vec::new();
     for key in &keys {
@@ -70,8 +69,8 @@ pub(crate) async fn called_now(store: &dyn Store, keys: Vec<Key>, text: &str) ->
     Ok(if present.is_empty() { keys } else { present })
 }
 
-/// Returns an error if the store knows none of these keys. The key is then misspelled, or belongs
-/// to another store.
+/// Returns an error if the store knows none of these keys. In that case the key is misspelled or
+/// belongs to another store.
 pub(crate) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Result<()> {
     for key in keys {
         let listing = |limit| Listing { key: Some(key.to_string()), limit, ..Listing::default() };
@@ -89,8 +88,8 @@ pub(crate) async fn ensure_known(store: &dyn Store, keys: &[Key]) -> anyhow::Res
     }
 }
 
-/// Returns the name of a key for people. The key of a dispatch or of the check of a pull request
-/// begins with the id of a repository, and gets the name of this repository.
+/// Returns the name of a key for people. The key of a dispatch or a check begins with the id of a
+/// repository. Its name is the name of this repository.
 pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     if let Some(name) = subject(store, key).await? {
         return Ok(Some(name));
@@ -102,7 +101,7 @@ pub(crate) async fn name(store: &dyn Store, key: &Key) -> anyhow::Result<Option<
     Ok(subject(store, &repository).await?.map(|name| format!("{} {rest} of {name}", key.kind())))
 }
 
-/// Returns the name that the newest journal entry of a key has.
+/// Returns the name of a key in its newest journal entry.
 async fn subject(store: &dyn Store, key: &Key) -> anyhow::Result<Option<String>> {
     let mut history = History { key: Some(key.to_string()), limit: FEW, ..History::default() };
     loop {
@@ -192,7 +191,7 @@ mod tests {
             trace: None,
             detail: Value::Null.into(),
         };
-        // The first repository was renamed, and the second one got its name.
+        // The first repository was renamed. Then the second repository got the old name.
         let entries = vec![entry(7, "acme/shop"), entry(7, "acme/store"), entry(8, "acme/shop")];
         store.journal(None, entries, Time(1)).await.unwrap();
         let (first, second) = (Key::new("repository", "acme", 7), Key::new("repository", "acme", 8));

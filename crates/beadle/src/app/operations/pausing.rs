@@ -12,10 +12,10 @@ use beadle_repositories::undo;
 
 use crate::config::{Config, OrgConfig, TargetConfig};
 
-/// The maximum length of a pause, so that a pause ends even if everybody forgets it.
+/// The maximum length of a pause. So a pause ends even if everybody forgets it.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The scope of a pause, as the operator names it.
+/// The operator's names for the scope of a pause.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeNames<'a> {
     /// An organisation.
@@ -26,7 +26,7 @@ pub(crate) struct ScopeNames<'a> {
     pub(crate) target: Option<&'a str>,
 }
 
-/// What an operator names, before Beadle has asked GitHub for the id of a repository.
+/// The scope that an operator names. Beadle has not yet asked GitHub for the id of the repository.
 #[derive(Debug)]
 pub(crate) enum NamedScope {
     /// An organisation or a target.
@@ -35,7 +35,7 @@ pub(crate) enum NamedScope {
     Repository {
         /// The organisation.
         org: Arc<OrgConfig>,
-        /// The owner and the name, as the operator wrote them.
+        /// The owner and the name in the spelling of the operator.
         full_name: String,
         /// The name.
         name: String,
@@ -63,7 +63,7 @@ pub(crate) enum Resumed {
     NotPaused,
 }
 
-/// Finds what an operator names. Sends no request.
+/// Finds the scope that an operator names. Sends no request.
 pub(crate) fn named(config: &Config, names: ScopeNames<'_>) -> anyhow::Result<NamedScope> {
     if let Some(target) = names.target {
         let known = config.file.target.iter().map(|target| target.name.as_str());
@@ -105,7 +105,7 @@ impl PauseScope {
         Ok(Self { scope: format!("repository:{organisation}:{}", row.id), name: full_name })
     }
 
-    /// Begins a pause, or moves the end of one. Returns the end.
+    /// Begins a pause, or moves the end of an existing pause. Returns the end of the pause.
     pub(crate) async fn pause(
         &self,
         (config, store): (&Config, &dyn Store),
@@ -118,7 +118,7 @@ impl PauseScope {
         let paused = store.pauses(now).await?;
         store.pause(&self.scope, until).await?;
         for target in teams_of(config, &self.scope) {
-            // If the target has its own pause, which is longer, that pause stays in force.
+            // If the target has a longer pause of its own, that pause stays in force.
             if !paused.iter().any(|pause| pause.scope == target && pause.until > until) {
                 store.pause(target, until).await?;
             }
@@ -153,9 +153,9 @@ impl PauseScope {
         Ok(Resumed::Ended { undone: undo::count(store, scope).await? })
     }
 
-    /// Lets Beadle write the undone values of a scope again as the policy declares. The end of a pause
-    /// does not do this: an operator who ends a pause may not know of the undo. Returns the number of
-    /// repositories.
+    /// Lets Beadle write the undone values of a scope again as the policy declares. The end of a
+    /// pause does not do this, because the operator who ends the pause may not know about the undo.
+    /// Returns the number of repositories.
     pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
         let undone = undo::forget(store, &self.scope, now).await?;
         if undone > 0 {

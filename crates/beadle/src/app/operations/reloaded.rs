@@ -4,12 +4,12 @@ use serde::Deserialize;
 
 use crate::output::count::counted;
 
-/// The changes of a reload, as the service answers them.
+/// The changes of a reload. The service sends them as its answer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reloaded {
-    /// The keys whose values differ from the ones that the service used before.
+    /// The keys with a new value.
     pub(crate) changed: Vec<String>,
-    /// The keys among them whose new value the service uses only after a restart.
+    /// The changed keys that need a restart of the service.
     pub(crate) needs_restart: Vec<String>,
 }
 

@@ -9,7 +9,7 @@ use beadle_engine::{Entry, Key, Lane, Mark, Store, Time};
 use crate::app::operations::key_names;
 use crate::config::Config;
 
-/// Returns the keys that a key or a name means. A name can mean a repository or a group. To retry a
+/// Returns the keys that match a key or a name. A name can mean a repository or a group. To retry a
 /// dispatch, the operator must give its key. Returns an error if the store does not know the name.
 pub(crate) async fn keys_to_retry(
     config: &Config,

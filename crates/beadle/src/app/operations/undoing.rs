@@ -24,11 +24,11 @@ pub(crate) struct UndoSelection {
     /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
     /// if `since` is set.
     pub(crate) what: Vec<String>,
-    /// The time since which Beadle undoes everything that it wrote.
+    /// The start of the undone time. Beadle undoes everything that it wrote after this time.
     pub(crate) since: Option<Time>,
     /// The only organisation of the undo.
     pub(crate) org: Option<String>,
-    /// The only repositories of the undo; all of them if the list is empty.
+    /// The only repositories of the undo. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct SelectedWrites {
     pub(crate) left: Vec<(Written, &'static str)>,
 }
 
-/// Finds in the journal what an operator wants to undo.
+/// Finds the writes in the journal that an operator wants to undo.
 pub(crate) async fn select(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -90,8 +90,8 @@ fn is_selected(one: &Written, asked: &UndoSelection, called: &BTreeSet<Key>) -> 
     asked.org.as_ref().is_none_or(is_org) && (asked.repo.is_empty() || called.contains(&one.key))
 }
 
-/// Returns the reason why Beadle cannot undo a write. It can undo writes to repositories that
-/// exist, and to the organisation itself.
+/// Returns the reason why Beadle cannot undo a write. Beadle can undo writes to existing
+/// repositories and to the organisation itself.
 fn obstacle(one: &Written, orgs: &[&Arc<OrgConfig>]) -> Option<&'static str> {
     if !matches!(one.key.kind(), "repository" | "organisation") {
         return Some("Beadle does not undo writes to groups; change the directory or the policy");
@@ -145,7 +145,7 @@ impl<'a> Undo<'a> {
         Ok(PlannedUndo { planner, writer, plans })
     }
 
-    /// Stores in the journal who undoes what.
+    /// Records the undo and its operator in the journal.
     pub(crate) async fn begin(&self, org: &GithubOrganisation) -> anyhow::Result<()> {
         let action = OperatorAction::Undid { undid: self.name.clone(), by: self.by.clone() };
         let name = &org.file.name;
@@ -154,7 +154,7 @@ impl<'a> Undo<'a> {
         Ok(())
     }
 
-    /// Returns what writes the plans of an organisation, and the plans.
+    /// Returns the plans of an organisation, and the applier that writes them.
     pub(crate) fn applier<'b>(
         &self,
         org: &GithubOrganisation,
@@ -192,7 +192,7 @@ impl<'a> Undo<'a> {
             return Ok(None);
         }
         let (report, _) = write(applier, key, plan).await?;
-        // The next run of the service records what the undo left.
+        // The next run of the service records the state of the key after the undo.
         self.store.mark(vec![Mark::new(key.clone(), Lane::Manual)], self.clock.now()).await?;
         let detail = Detail::Run(run_counts(&report, Vec::new()));
         let at = self.clock.now();

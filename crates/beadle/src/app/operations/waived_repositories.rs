@@ -1,4 +1,4 @@
-//! The repositories that waivers cover, and their marks.
+//! The repositories that waivers cover, and the marks that make these repositories due.
 
 use beadle_engine::{Failure, Key, Lane, Mark, Store, Time};
 use beadle_github::{IndexRow, Reader};

@@ -1,5 +1,5 @@
-//! Compares the waivers in force with those of the last look, to find the waivers that ended, were
-//! removed, or end soon.
+//! Compares the waivers in force with the waivers of the last look. So Beadle finds the waivers
+//! that ended, were removed, or end soon.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use beadle_engine::{Metadata, Note, Time};
 use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
 use serde::{Deserialize, Serialize};
 
-/// The time before the end of a waiver at which Beadle gives notice.
+/// How long before the end of a waiver Beadle gives notice.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The waivers of one organisation that were in force at the last look.
@@ -20,7 +20,7 @@ pub(crate) struct SeenWaivers {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SeenWaiver {
     waiver: Waiver,
-    /// True if Beadle has given notice of the end.
+    /// True if Beadle has given notice of the waiver's end.
     is_noticed: bool,
 }
 
@@ -57,13 +57,13 @@ pub(crate) struct Look {
     pub(crate) now: SeenWaivers,
     /// The waivers that are not in force any more. Beadle must compare their keys again.
     pub(crate) ended: Vec<Waiver>,
-    /// The waivers whose end came near since the last look.
+    /// The waivers that end soon, but did not yet at the last look.
     pub(crate) near: Vec<Waiver>,
 }
 
-/// Compares the waivers with those of the last look. `stored` are the waivers of `beadle waive`. One
-/// of these is in the store until a look has seen its end, so a waiver that began and ended while
-/// the service was down is found too.
+/// Compares the waivers with the waivers of the last look. `stored` are the waivers of
+/// `beadle waive`. A stored waiver stays in the store until a look has seen its end. So a look also
+/// finds a waiver that began and ended while the service was down.
 pub(crate) fn look(
     before: &SeenWaivers,
     (of_policy, stored): (&[Waiver], &[Waiver]),
@@ -72,7 +72,7 @@ pub(crate) fn look(
 ) -> Look {
     let mut seen: Vec<SeenWaiver> = Vec::new();
     for waiver in of_policy.iter().chain(stored).filter(|waiver| waiver.is_in_force(rules, now)) {
-        // If the policy and the store both waive the same keys, the later end counts.
+        // If the policy and the store waive the same keys, the later end is valid.
         match seen.iter_mut().find(|seen| seen.waiver.id() == waiver.id()) {
             Some(other) if other.waiver.until >= waiver.until => {}
             Some(other) => other.waiver = waiver.clone(),

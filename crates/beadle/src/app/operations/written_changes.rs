@@ -1,4 +1,4 @@
-//! Finds in the journal what Beadle wrote.
+//! Finds the writes of Beadle in the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::app::operations::key_names::PAGE;
 /// The number of characters of a digest.
 const DIGEST: usize = 12;
 
-/// A change that Beadle wrote, or whose result is not known.
+/// A change that Beadle wrote or may have written.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
-    /// The number of the journal's entry that Beadle stored before the write.
+    /// The number of the journal entry that Beadle stored before the write.
     seq: u64,
     at: Time,
     pub(crate) key: Key,
@@ -26,17 +26,18 @@ pub(crate) struct Written {
     is_confirmed: bool,
 }
 
-/// Returns everything that Beadle wrote since a time, oldest first. The numbers of entries follow the
-/// order in which Beadle stored them, and their times may not: while a clock was ahead, it gave old
-/// entries late times. So no entry counts that is older than an entry from before the time.
+/// Returns everything that Beadle wrote since a time, oldest first. The order of the entries is the
+/// order of their numbers. The order of their times may be wrong, because a clock that was ahead
+/// gave old entries late times. So the function finds the newest entry from before the time, and
+/// returns only the writes after this entry.
 pub(crate) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
     let after = newest(store, History::default(), |entry| entry.at < since).await?;
     let listing = Listing { after, since: Some(since), limit: PAGE, ..Listing::default() };
     writes(store, listing, |_| true).await
 }
 
-/// Returns the number of the newest entry of a list for which `is_wanted` is true, or 0 if there is
-/// none.
+/// Returns the number of the newest wanted entry of a list, or 0 if there is none. `is_wanted`
+/// decides whether an entry is wanted.
 async fn newest(
     store: &dyn Store,
     mut history: History,
@@ -87,8 +88,8 @@ pub(crate) async fn named(store: &dyn Store, words: &[String]) -> anyhow::Result
     Ok(found.into_values().collect())
 }
 
-/// Returns the digests of the changes that each code names: the code itself, and the changes that
-/// an operator approved as the group with this code.
+/// Returns the digests of the changes of each code. A code is either a digest itself, or the code
+/// of a group that an operator approved.
 async fn digests(
     store: &dyn Store,
     codes: Vec<String>,
@@ -111,7 +112,7 @@ async fn digests(
     }
 }
 
-/// Returns the writes of the run, the sweep or the write that has this number in the journal.
+/// Returns the writes of the run, sweep or write with this number in the journal.
 async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>> {
     let listing = Listing { after: number - 1, limit: 1, ..Listing::default() };
     let entry = store.entries(listing).await?.into_iter().find(|entry| entry.seq == number);
@@ -131,8 +132,8 @@ async fn of_entry(store: &dyn Store, number: u64) -> anyhow::Result<Vec<Written>
     }
 }
 
-/// Returns the writes of a run, from all writes of its key. The run wrote the last ones before its
-/// own entry.
+/// Selects the writes of a run from all writes of its key. These are the last writes before the
+/// entry of the run.
 fn of_run(all: Vec<Written>, number: u64, counts: &RunCounts) -> Vec<Written> {
     let mut left = counts.written;
     let mut found: Vec<Written> = Vec::new();
@@ -152,10 +153,10 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     // The key of the entry is `sweep:ORG`: a sweep has no id.
     let instance = entry.key.split_once(':').map(|(_, instance)| instance);
     let instance = instance.with_context(|| format!("entry {} does not name its organisation", entry.seq))?;
-    // The length is rounded down.
+    // The stored duration is rounded down.
     let begun = entry.at - Duration::from_secs(end.took_s + 1);
-    // If the clock jumped during the sweep, its length is wrong. The sweep began after the end of the
-    // one before.
+    // If the clock jumped during the sweep, the duration is wrong. But the sweep began after the
+    // end of the sweep before.
     let of_key = History { before: Some(entry.seq), key: Some(entry.key.clone()), ..History::default() };
     let after = newest(store, of_key, |other| matches!(other.detail, Detail::Sweep(_))).await?;
     let listing = Listing { after, since: Some(begun), limit: PAGE, ..Listing::default() };
@@ -163,9 +164,9 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     writes(store, listing, is_its).await
 }
 
-/// Returns the wanted writes of a list, oldest first. Writes that certainly did not happen are not
-/// in the result. Fails if a wanted write has a form that this version cannot read: without it, the
-/// result would be incomplete, and a run would get writes of the run before it.
+/// Returns the wanted writes of a list, oldest first. Leaves out the writes that certainly did not
+/// happen. Fails if this version cannot read a wanted write. Without that write, the result would
+/// be incomplete, and a run would get writes of the run before.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,
@@ -210,7 +211,7 @@ async fn writes(
     Ok(found.into_values().collect())
 }
 
-/// Returns a change that stands for one that this version cannot read.
+/// Returns a placeholder for a change that this version cannot read.
 fn unread() -> Change<()> {
     Change {
         aspect: String::new(),
@@ -350,7 +351,7 @@ mod tests {
         assert!(since(&store, Time(0)).await.unwrap_err().to_string().contains(&why));
         assert_eq!(topics(&named(earlier.to_string()).await.unwrap()), ["earlier"]);
         assert_eq!(topics(&named(change("one").digest(&key())).await.unwrap()), ["one"]);
-        // The change can be read, and its result cannot.
+        // This version can read the change, but not its result.
         let detail = json!({ "written": true, "colour": "green" });
         let result = entry(EntryKind::Result, Some(earlier), detail.into());
         store.journal(None, vec![result], Time(1000)).await.unwrap();

@@ -28,11 +28,12 @@ use crate::app::service::last_sweep::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
-/// The log text that tells an operator what happens while an organisation cannot be opened.
+/// The log text for an organisation that Beadle cannot open. The text tells the operator the
+/// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// The maximum time that the work on the keys waits for the first attempt to put another generation
-/// in force. After this time, the work begins with the last accepted policy. The plan of a large
-/// organisation takes longer, and an attempt can fail again and again.
+/// How long the work on the keys waits at most for the first attempt to put another generation in
+/// force. After this time, the work begins with the last accepted policy. An attempt can take long
+/// in a large organisation, and it can fail again and again.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// An organisation of the configuration, whether it is open or not.
@@ -41,22 +42,21 @@ pub(crate) struct ServedOrganisation {
     /// The facts about the organisation that the intake needs.
     pub(crate) known: OrgFacts,
     open: RwLock<Option<Arc<GithubOrganisation>>>,
-    /// The time at which the organisation opened.
+    /// When the organisation opened.
     opened_at: OnceLock<Time>,
     /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,
     /// The reader of the files of the policy.
     files: Mutex<FileReader>,
-    /// What the last look at the repository of the policy found.
+    /// The result of the last look at the repository of the policy.
     pub(in crate::app) looked: Mutex<LastLook>,
-    /// The record by which this process shares the organisation's budget, once the organisation is
-    /// open.
+    /// The record for the shared budget of the organisation, once the organisation is open.
     share: Mutex<Option<BudgetShare>>,
     /// A lock that lets only one caller at a time plan a new generation of the policy and put it in
     /// force.
     pub(in crate::app) adopting: Mutex<()>,
-    /// The lock of the policy in force. A caller holds it while it changes this policy. A task
-    /// holds it while it decides whether this policy needs a sweep.
+    /// The lock of the policy in force. A caller holds the lock while it changes this policy. A
+    /// task holds the lock while it decides whether this policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
     /// The policy that this process used before it took over the policy of another process. The
     /// other process had already made the affected keys due, so this process may have run some of
@@ -64,30 +64,31 @@ pub(crate) struct ServedOrganisation {
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<AdoptionWait>>,
-    /// The last generation that was read. Somebody may be changing the folder of the policy while
+    /// The generation of the last read. Somebody may be changing the folder of the policy while
     /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,
     /// True if the worker runs the keys of the organisation.
     has_begun: AtomicBool,
     /// True if Beadle has asked GitHub for its own login, with or without success.
     has_asked_login: AtomicBool,
-    /// True if no generation was accepted with the present modes. Then the worker runs no key
-    /// before the first generation has passed the gate.
+    /// True if no generation was accepted with the present modes. In that case the worker runs no
+    /// key before the first generation has passed the gate.
     is_first: AtomicBool,
     /// The result of the last read of the policy: accepted or rejected.
     pub(crate) newest: NewestPolicy,
 }
 
-/// How an organisation begins after its policy was read.
+/// How the work on an organisation begins after Beadle has read its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beginning {
-    /// The policy was accepted before, so the work on the keys begins at once.
+    /// The policy is already accepted, so the work on the keys begins at once.
     Accepted,
     /// The policy is the last accepted one, and another generation waits for the gate. The work
     /// begins after the first attempt to put the other generation in force, or after
     /// [`FIRST_ATTEMPT`].
     Outdated,
-    /// No generation was accepted before. The work begins after the gate lets the first one pass.
+    /// No generation was accepted before. The work begins after the gate lets the first generation
+    /// pass.
     First,
 }
 
@@ -99,7 +100,7 @@ pub(in crate::app) fn is_first_gated() -> bool {
 }
 
 impl ServedOrganisation {
-    /// Makes an organisation that is not open yet.
+    /// Creates an organisation that is not open yet.
     pub(in crate::app) fn new(file: &Arc<OrgConfig>) -> Arc<Self> {
         Arc::new(Self {
             file: file.clone(),
@@ -147,22 +148,22 @@ impl ServedOrganisation {
         self.has_asked_login.store(true, Ordering::SeqCst);
     }
 
-    /// Records that the worker runs the keys of the organisation. Returns `false` if it already
-    /// did.
+    /// Records that the worker runs the keys of the organisation. Returns `false` if this was
+    /// already recorded.
     pub(in crate::app) fn begins(&self) -> bool {
         !self.has_begun.swap(true, Ordering::SeqCst)
     }
 
     /// Opens the organisation, and calls `begin` to start the work on its keys as soon as a policy
-    /// is accepted. `is_chosen` is true if several processes use the store and this one holds the
-    /// lease. Returns `false` if the organisation was already open.
+    /// is accepted. `is_chosen` is true if several processes use the store and this process holds
+    /// the lease. Returns `false` if the organisation was already open.
     pub(in crate::app) async fn open_now(
         &self,
         app: &App,
         is_chosen: bool,
         begin: impl FnOnce(&GithubOrganisation),
     ) -> anyhow::Result<bool> {
-        // Two callers at the same time would create two shares of the budget.
+        // Without the lock, two callers would create two shares of the budget.
         let _alone = self.opening.lock().await;
         if let Some(opened) = self.open() {
             if let Some(store) = app.store()
@@ -215,14 +216,14 @@ impl ServedOrganisation {
         read
     }
 
-    /// Returns the policy with which the organisation opens. If the policy is in a repository, this
-    /// is the last accepted one, so that the organisation opens without GitHub. The next look at
-    /// the repository then reads the newest one.
+    /// Returns the first policy of the organisation after its opening. If the policy is in a
+    /// repository, this is the last accepted policy, so that the organisation opens without GitHub.
+    /// The next look at the repository then reads the newest policy.
     async fn first_policy(&self, app: &App) -> anyhow::Result<Policy> {
         match self.last_accepted(app).await {
             Ok(Some(policy)) => return Ok(policy),
             Ok(None) => {}
-            // Another version of Beadle may have accepted it.
+            // Another version of Beadle may have accepted a policy that this version cannot read.
             Err(error) => self.report_unusable(&error),
         }
         self.read_policy(app).await
@@ -252,8 +253,8 @@ impl ServedOrganisation {
         accepted.policy(store, &self.file).await
     }
 
-    /// Returns the policy of an accepted generation, with which a new one is compared. The
-    /// configuration may have named another repository or folder when the generation was accepted.
+    /// Returns the policy of an accepted generation, for the comparison with a new policy. At the
+    /// time of the acceptance, the configuration may have named another repository or folder.
     async fn compared(
         &self,
         app: &App,
@@ -272,13 +273,13 @@ impl ServedOrganisation {
     }
 
     /// Reads the policy from its repository if the commit has changed. Returns the policy if
-    /// another generation is in force. Returns `None` if the policy is in a folder.
+    /// another generation is in force. If the policy is in a folder, returns `None`.
     pub(in crate::app) async fn look_at_repository(&self, app: &App) -> anyhow::Result<Option<Policy>> {
         let (Some(source), Some(org)) = (self.file.policy.repository(), self.open()) else {
             return Ok(None);
         };
         let repository = app.repository_policy(&self.file, source)?;
-        // Two callers at the same time would read the same files.
+        // Without the lock, two callers would read the same files at the same time.
         let mut looked = self.looked.lock().await;
         let is_first = looked.is_none();
         let current = org.policy.current().generation.clone();
@@ -301,8 +302,8 @@ impl ServedOrganisation {
         }
     }
 
-    /// Records in the store that the policy is in force, if it comes from a repository. If the
-    /// store fails, the next start reads the policy from GitHub.
+    /// Records in the store that the policy is in force, if the policy comes from a repository. If
+    /// the store fails, the next start reads the policy from GitHub.
     pub(in crate::app) async fn record_policy(&self, app: &App, org: &GithubOrganisation) {
         let Some(store) = app.store() else { return };
         let (policy, name) = (org.policy.current(), &self.file.name);
@@ -311,8 +312,8 @@ impl ServedOrganisation {
         }
     }
 
-    /// Returns the policy with which the service begins: the generation that a service accepted
-    /// last, or `read` if no service accepted one. Another generation must first pass the gate.
+    /// Returns the first policy of the service. This is the last accepted generation, or `read` if
+    /// no service has accepted a generation. Another generation must first pass the gate.
     async fn accepted(
         &self,
         app: &App,
@@ -333,7 +334,8 @@ impl ServedOrganisation {
                 return Ok((read, Beginning::Accepted));
             }
             match self.compared(app, store, &accepted).await {
-                // The store has only one policy of a commit, so it has no other one to compare with.
+                // The store has only one policy for each commit, so it has no other policy for the
+                // comparison.
                 Ok(policy) if policy.generation == read.generation => {}
                 Ok(policy) => {
                     accepted.take_over(store, &self.file, &policy).await?;
@@ -357,7 +359,7 @@ impl ServedOrganisation {
     }
 
     /// Returns the last accepted generation if it was accepted with the present modes. A mode that
-    /// allows more is like a new policy.
+    /// allows more is like a new policy: it must pass the gate.
     async fn accepted_with_modes(&self, store: &dyn Store) -> Result<Option<AcceptedPolicy>, StoreError> {
         let accepted = AcceptedPolicy::of(store, &self.file).await?;
         Ok(accepted.filter(|accepted| accepted.modes == modes(&self.file)))
@@ -414,7 +416,8 @@ impl ServedOrganisation {
         if opened_at.is_some_and(|at| app.clock.now().since(*at) >= FIRST_ATTEMPT) {
             return Ok(true);
         }
-        // If the gate of another process holds the generation, the last one stays in force.
+        // If the gate of another process holds the generation, the last accepted generation stays
+        // in force.
         let Some(waiting) = waiting else { return Ok(false) };
         let held = HeldGeneration::note(&self.file.name).get(store).await?;
         Ok(held.is_some_and(|held| held.generation == waiting))
@@ -453,7 +456,7 @@ impl ServedOrganisation {
         Ok(())
     }
 
-    /// Remembers the policy in force before this process follows another one.
+    /// Remembers the policy in force before this process takes over another policy.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
         // Before the first generation is accepted, no key runs.
         if !self.is_first() {
@@ -479,8 +482,7 @@ impl ServedOrganisation {
         );
     }
 
-    /// Updates the record by which this process shares the organisation's budget, if the
-    /// organisation is open.
+    /// Updates the record for the shared budget of the organisation, if the organisation is open.
     pub(crate) async fn update_share(&self) -> Result<(), StoreError> {
         match self.share.lock().await.as_mut() {
             Some(share) => share.update().await,

@@ -29,12 +29,12 @@ pub(crate) struct GithubOrganisation {
     pub(crate) reader: Reader,
     /// The pace of the organisation's bulk writes.
     pub(crate) pace: WritePace,
-    /// The limits of the guard that are in force.
+    /// The guard's limits that are in force.
     pub(crate) limits: LimitsInForce,
-    /// The addresses of two websites: of the GitHub server that has the policy, and of the GitHub
-    /// server that has the base of the policy.
+    /// The addresses of two websites: the GitHub server of the policy, and the GitHub server of the
+    /// policy's base.
     web: (String, String),
-    /// The secrets whose names the policy may use.
+    /// The secrets that the policy may name.
     secrets: Secrets,
 }
 
@@ -64,7 +64,8 @@ impl GithubOrganisation {
         Ok(Self { file: file.clone(), policy, api, reader, pace, limits, web, secrets })
     }
 
-    /// Returns the addresses of the lines of the policy in force, if it comes from a repository.
+    /// Returns the addresses of the lines of the policy in force, if the policy comes from a
+    /// repository.
     pub(crate) fn links(&self) -> Option<PolicyLinks> {
         let policy = self.policy.current();
         let (web, of_base) = self.web.clone();
@@ -78,7 +79,7 @@ impl GithubOrganisation {
     }
 
     /// Returns the planner of the organisation's repositories. With a store, the planner remembers
-    /// to which repository each file in `repos/` belongs.
+    /// which repository each file in `repos/` belongs to.
     pub(crate) fn planner(&self, store: Option<&Arc<dyn Store>>) -> RepositoryPlanner {
         let planner =
             RepositoryPlanner::new(self.reader.clone(), self.policy.clone(), config::modes(&self.file))
@@ -90,9 +91,9 @@ impl GithubOrganisation {
         }
     }
 
-    /// Returns a planner that shows what a policy would do, although nobody has approved the policy
-    /// yet. It has reads of its own, because another policy reads other parts of the repositories.
-    /// It knows the names of the secrets, and not their values.
+    /// Returns a planner for a policy that nobody has approved yet. The planner has reads of its
+    /// own, because another policy reads other parts of the repositories. The planner knows the
+    /// names of the secrets, but not their values.
     pub(crate) fn preview_planner(&self, store: &Arc<dyn Store>) -> RepositoryPlanner {
         let reader = Reader::new(self.api.clone(), self.policy.current().asks());
         let secrets = self.secrets.keys().map(|name| (name.clone(), SecretString::default()));
@@ -108,9 +109,9 @@ impl GithubOrganisation {
         RepositoryWriter::new(Writer::new(self.api.clone()), self.reader.clone())
     }
 
-    /// Returns the planner and the writer of an undo, which restores `wanted` in each repository.
-    /// `generation` is the name of the undo, and `by` is the operator. The undo reads all parts of a
-    /// repository, so it has reads of its own.
+    /// Returns the planner and the writer of an undo. The undo restores `wanted` in each
+    /// repository. `generation` is the name of the undo, and `by` is the operator. The undo reads
+    /// all parts of a repository, so it has reads of its own.
     pub(crate) fn undo(
         &self,
         wanted: BTreeMap<Key, Vec<Reversal>>,
@@ -136,7 +137,7 @@ impl GithubOrganisation {
         clock: &Clock,
         in_force: Option<Arc<dyn InForce>>,
     ) -> [Arc<dyn Reconcile>; 2] {
-        // A command reads everything. Only the service has sweeps that follow each other.
+        // A command always reads everything. Only the service runs one sweep after the other.
         let (file, period) = (self.file.clone(), self.file.reread());
         let next_sweep = move |now: Time| file.schedule().next(now).unwrap_or(now);
         let writer = FencedWriter { inner: self.writer(), in_force: in_force.clone(), clock: clock.clone() };

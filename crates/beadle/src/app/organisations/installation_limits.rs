@@ -9,24 +9,24 @@ use beadle_config::{InstallationState, Installed};
 use beadle_engine::Time;
 use beadle_github::Installation;
 
-/// The maximum number of stored installations that no pattern and no `[[org]]` names. All stored
-/// installations are one item of a table, and an item of DynamoDB has at most 400 KB.
+/// The maximum number of stored installations of strangers: no pattern and no `[[org]]` names them.
+/// All stored installations are one item of a table, and an item of DynamoDB has at most 400 KB.
 const STRANGERS: usize = 100;
 
 /// The maximum number of stored installations that have ended.
 const ENDED: usize = 100;
 
-/// The maximum number of missing installations about which one look asks GitHub. If the list lacks
-/// more, the next looks ask about the others.
+/// How many missing installations one look checks at GitHub at most. If more installations are
+/// missing from the list, the next looks check the others.
 pub(crate) const ASKED: usize = 100;
 
-/// The time that Beadle waits before it lists the installations again, for each request of the list
-/// after the first one. So a long list uses at most a part of the App's hourly limit.
+/// How long Beadle waits before it lists the installations again, for each request of the list
+/// except the first. So a long list uses at most a part of the App's hourly limit.
 const PER_REQUEST: Duration = Duration::from_secs(6);
 
-/// Returns the listed installations that Beadle looks at: the wanted ones, those that it has stored,
-/// and some of the others. The others are always the same ones, so that the stored list stays as it
-/// is.
+/// Returns the listed installations that Beadle looks at: the wanted installations, the stored
+/// installations, and some of the others. The function always chooses the same others, so that the
+/// stored list does not change.
 pub(crate) fn considered(
     mut listed: Vec<Installation>,
     before: &[Installed],
@@ -47,7 +47,7 @@ pub(crate) fn considered(
 }
 
 /// Returns the installations that stay stored. An ended installation stays only if its organisation
-/// is wanted, and only if it is one of those that ended last.
+/// is wanted, and if it is one of the installations that ended last.
 pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) -> Vec<Installed> {
     let has_ended = |one: &Installed| one.state == InstallationState::Uninstalled;
     all.retain(|one| !has_ended(one) || is_wanted(&one.login));
@@ -57,7 +57,7 @@ pub(crate) fn kept(mut all: Vec<Installed>, is_wanted: impl Fn(&str) -> bool) ->
     all
 }
 
-/// The time at which the installations were last listed.
+/// When Beadle listed the installations the last time.
 #[derive(Debug, Default)]
 pub(crate) struct ListPace {
     /// The time of the last list, and the number of its requests.
@@ -106,11 +106,12 @@ mod tests {
             .iter()
             .map(|one| installed(one.organisation, &one.login, InstallationState::Active, 1))
             .collect();
-        // The order of GitHub's list does not matter for what is already stored.
+        // The order of GitHub's list does not matter for the stored installations.
         let again = considered(all.iter().rev().cloned().collect(), &stored, is_wanted);
         let ids = |list: &[Installation]| list.iter().map(|one| one.organisation).collect::<BTreeSet<_>>();
         assert_eq!(ids(&again), ids(&first));
-        // An organisation that a pattern allows is considered however many strangers are stored.
+        // If a pattern allows an organisation, Beadle considers the organisation even if many
+        // strangers are stored.
         let more: Vec<Installation> = all.into_iter().chain([listed(9001, "acme-games")]).collect();
         assert_eq!(considered(more, &stored, is_wanted).len(), STRANGERS + 2);
     }

@@ -9,7 +9,7 @@ use crate::app::service::Service;
 
 /// Lists the installations of the App.
 struct InstallationReading {
-    /// The service, which owns this reconciler.
+    /// The service that owns this reconciler.
     service: Weak<Service>,
 }
 

@@ -1,5 +1,5 @@
-//! The installations of the App of `[installations]`. The service lists them at GitHub, stores the
-//! list, and opens its organisations again if it must work on other organisations.
+//! The installations of the App of `[installations]`. The service lists them at GitHub and stores
+//! the list. If the list of its organisations changes, it opens all organisations again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,8 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::count::counted;
 
-/// Returns the configuration together with the organisations that the service took in. A command
-/// reads them from the store, and sends no request.
+/// Adds the organisations to the configuration that the service took in. A command reads them from
+/// the store, and sends no request.
 pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     if config.file.installations.is_some()
         && let Some(store) = store::open_if_there(&config).await?
@@ -27,7 +27,7 @@ pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Adds the organisations to the configuration that the stored installations ask for.
+/// Adds the organisations of the stored installations to the configuration.
 pub(crate) async fn take_in(config: &mut Config, store: &dyn Store) -> Result<(), StoreError> {
     let installed = stored(config, store).await?;
     config.file.take_in(&installed);
@@ -59,15 +59,15 @@ pub(crate) struct Installations {
     reader: OnceCell<Reader>,
     /// A lock that lets only one caller at a time compare GitHub's list with the store.
     looking: Mutex<ListPace>,
-    /// True if the service must work on other organisations than it does now.
+    /// True if the list of the service's organisations has changed.
     has_changed: AtomicBool,
     changed: Notify,
 }
 
 impl Installations {
     /// Lists the installations at GitHub, and stores what changed. Returns a text about the
-    /// changes. If the list is incomplete, nothing changes. A long list is not read again at once:
-    /// the next look of the background task reads it.
+    /// changes. If the list is incomplete, nothing changes. Does not read a long list again at
+    /// once. The next look of the background task reads it.
     pub(crate) async fn look(
         &self,
         config: &Config,
@@ -86,7 +86,7 @@ impl Installations {
         let listed = considered(list.installations, &before, |login| is_wanted(config, from, login));
         let mut gone = BTreeSet::new();
         for one in missing(&before, &listed).into_iter().take(ASKED) {
-            // The list may lack an installation that GitHub still has.
+            // The list may be incomplete, so Beadle asks GitHub about each missing installation.
             if !reader.has_installation(one.installation).await? {
                 gone.insert(one.organisation);
             }
@@ -95,7 +95,8 @@ impl Installations {
         for one in &changes {
             let standings = config.file.standings(std::slice::from_ref(one));
             if standings.iter().any(|(_, standing)| *standing == Standing::TakenIn) {
-                // A sweep finds what changed while Beadle did not work on the organisation.
+                // Without a last sweep, a sweep is due. The sweep finds what changed while Beadle
+                // did not work on the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
             let (organisation, state) = (&one.login, one.state.describe());
@@ -120,19 +121,19 @@ impl Installations {
         Ok((count > 0).then(|| format!("{} changed", counted(count, "installation", "installations"))))
     }
 
-    /// Waits until the service must work on other organisations than it does now.
+    /// Waits until the list of the service's organisations changes.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Returns whether the service must work on other organisations than it does now.
+    /// Returns whether the list of the service's organisations has changed.
     #[cfg(feature = "aws")]
     pub(crate) fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::SeqCst)
     }
 }
 
-/// Returns an installation in the form in which Beadle stores it.
+/// Returns an installation in its stored form.
 pub(crate) fn observed(one: &Installation, now: Time) -> Installed {
     Installed {
         login: one.login.clone(),
@@ -148,7 +149,7 @@ fn is_wanted(config: &Config, from: &InstallationsFile, login: &str) -> bool {
     from.allows(login) || config.file.org.iter().any(|org| org.name.eq_ignore_ascii_case(login))
 }
 
-/// Returns the installations that the list lacks.
+/// Returns the installations that are missing from the list.
 fn missing<'a>(before: &'a [Installed], listed: &[Installation]) -> Vec<&'a Installed> {
     let listed: BTreeSet<u64> = listed.iter().map(|one| one.organisation).collect();
     let is_missing =
@@ -156,8 +157,8 @@ fn missing<'a>(before: &'a [Installed], listed: &[Installation]) -> Vec<&'a Inst
     before.iter().filter(is_missing).collect()
 }
 
-/// Returns the installations to store: those that are new or have changed, and those of the
-/// organisations in `gone`.
+/// Returns the installations to store: the new installations, the changed installations, and the
+/// installations in `gone`.
 fn changes(before: &[Installed], listed: &[Installation], gone: &BTreeSet<u64>, now: Time) -> Vec<Installed> {
     let known: BTreeMap<u64, &Installed> = before.iter().map(|one| (one.organisation, one)).collect();
     let mut changed = Vec::new();

@@ -1,5 +1,5 @@
-//! Opens the organisations of the configuration, and lists the installations of the App, which can
-//! add organisations.
+//! Opens the organisations of the configuration, and lists the installations of the App. An
+//! installation can add an organisation.
 
 pub(crate) mod configured;
 pub(crate) mod github;

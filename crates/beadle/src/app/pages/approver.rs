@@ -1,4 +1,4 @@
-//! The rules for a person who approves on a page what a policy causes, or a held policy itself.
+//! The rules for a person who approves a held policy or its changes on a page.
 
 use beadle_server::sign_in::DecisionRefusal;
 
@@ -15,7 +15,8 @@ pub(crate) fn forbidden(why: &str) -> DecisionRefusal {
     DecisionRefusal::Forbidden(format!("{why}: another person can use `beadle approve`"))
 }
 
-/// Returns the GitHub server at which people sign in; `None` if they sign in with another provider.
+/// Returns the GitHub server for the sign-in of people; `None` if they sign in with another
+/// provider.
 pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
     let github = service.config().file.server.sign_in.as_ref()?.github.as_ref()?;
     let org = service.orgs.iter().find(|org| org.file.name == github.org)?;
@@ -25,11 +26,11 @@ pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
 /// A hold with the name of its note.
 type Noted = (String, HeldGeneration);
 
-/// Returns the holds of the generation that a person saw, with the plan that the person saw. The first
-/// one still waits for an approval, if one of them does.
+/// Returns the holds of the shown generation with the shown plan. If one of them still waits for an
+/// approval, it comes first.
 ///
-/// The code of a plan alone is not enough: another generation can have the same plan and other effects
-/// later, and another person can be its author.
+/// The code of a plan alone does not identify a generation. Another generation with the same plan
+/// can have another author, and other effects later.
 pub(crate) fn shown_policy<'a>(
     all: &'a [Noted],
     (plan, generation): (&str, &str),

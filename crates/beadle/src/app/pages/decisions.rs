@@ -34,7 +34,7 @@ impl Decisions for PageDecisions {
             let groups = group_holds(store.holds().await.map_err(unavailable)?);
             self.check_approver(&shown(&groups, asked)?, asked).await?;
         }
-        // The check asks GitHub. Meanwhile, Beadle can hold other changes.
+        // The check asks GitHub. During the check, Beadle can hold other changes.
         let groups = group_holds(store.holds().await.map_err(unavailable)?);
         let named = shown(&groups, asked)?;
         let decision =
@@ -54,7 +54,7 @@ impl Decisions for PageDecisions {
         if asked.keys.is_empty() {
             return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
         }
-        // A page shows the hint in the same line.
+        // A page shows the hint on the same line as the error.
         let invalid = |error: anyhow::Error| DecisionRefusal::Invalid(error.to_string().replace('\n', "; "));
         let named = (now, "the end");
         let waiver = Waiver {
@@ -72,7 +72,7 @@ impl Decisions for PageDecisions {
         };
         let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
         let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-        // A pattern would also exempt other and later repositories.
+        // A pattern would also exempt other repositories and later ones.
         if !matches!(rows.as_slice(), [row] if row.name.eq_ignore_ascii_case(name)) {
             return Err(unknown());
         }
@@ -93,8 +93,8 @@ impl Decisions for PageDecisions {
 }
 
 impl PageDecisions {
-    /// Checks that a person may approve the changes, as for an approval by a comment: the person must
-    /// not be the author of the policy that causes them.
+    /// Checks that a person may approve the changes. The person must not be the author of the
+    /// policy that causes the changes. The same rule applies to an approval by a comment.
     async fn check_approver(
         &self,
         named: &[NamedChange<'_>],

@@ -76,8 +76,8 @@ impl PageOperations {
         done
     }
 
-    /// Approves the held generation that a person saw, with the plan that the person saw. A service and
-    /// a command can hold the same plan.
+    /// Approves the shown generation with the shown plan, if a hold still has both. A service and a
+    /// command can hold the same plan.
     async fn approve_policy(
         &self,
         (plan, generation): (&str, &str),
@@ -98,7 +98,7 @@ impl PageOperations {
             let approval = GenerationApproval { by: by.to_owned(), reason: reason.to_owned(), at };
             let stored = approve(store, (note.as_str(), held.clone()), approval).await;
             let stored = stored.map_err(|error| match refusal(&error) {
-                // The hold ended, or it has another plan now.
+                // The hold has ended, or its plan has changed.
                 DecisionRefusal::NotFound(why) => DecisionRefusal::Conflict(why),
                 other => other,
             });
@@ -166,8 +166,7 @@ impl PageOperations {
         Ok(OperationDone { done: lines })
     }
 
-    /// Returns the keys that a name means. GitHub is asked for a repository that the store does not
-    /// know.
+    /// Returns the keys that match a name. If the store does not know the repository, asks GitHub.
     async fn keys(&self, name: &str) -> Result<Vec<Key>, DecisionRefusal> {
         let store = &self.service.store;
         let unknown = match keys_to_retry(self.service.config(), store, name).await {
@@ -275,7 +274,7 @@ impl PageOperations {
         }
     }
 
-    /// Finds what a person names.
+    /// Finds the scope that a person names.
     async fn scope(&self, asked: &ScopeRequest) -> Result<PauseScope, DecisionRefusal> {
         let none = ScopeNames::default();
         let names = match asked {

@@ -8,8 +8,8 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").replace('\n', "; ")
 }
 
-/// Returns the refusal of a request that names something. If the store or a vendor did not answer, a
-/// retry can help. Otherwise, there is no such thing.
+/// Returns the refusal of a request if the named thing was not found. If the store or a vendor did
+/// not answer, a retry can help. In all other cases, the thing does not exist.
 pub(crate) fn refusal(error: &anyhow::Error) -> DecisionRefusal {
     let is_unavailable = error.is::<StoreError>() || error.is::<Failure>();
     let why = one_line(error);

@@ -1,5 +1,5 @@
-//! Undoes writes for people who signed in to the pages: plans first, and then writes exactly the plan
-//! that a person saw.
+//! Undoes writes for people who signed in to the pages. It plans first, and then writes exactly the
+//! plan that a person saw.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::output::render::differences;
 /// How long an answer waits for the end of the writes. The writes continue afterwards.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Undoes writes for people. One undo of a process runs at a time, because each one makes many calls to
-/// GitHub.
+/// Undoes writes for people. A process runs only one undo at a time, because each undo makes many
+/// calls to GitHub.
 pub(crate) struct PageUndo {
     service: Arc<Service>,
     alone: Arc<Mutex<()>>,
@@ -32,7 +32,7 @@ struct Prepared {
     organisations: Vec<(Arc<GithubOrganisation>, PlannedUndo)>,
 }
 
-/// The person sees the results in the journal, and not each step.
+/// Shows no steps, because the person sees the results in the journal.
 struct NotShown;
 
 impl Progress for NotShown {
@@ -154,7 +154,7 @@ fn has_writes<W>(plan: &Plan<W>) -> bool {
     plan.changes.iter().any(|change| change.mode.allows(&change.risks()))
 }
 
-/// Writes an undo. Returns what it did, as sentences.
+/// Writes an undo. Returns sentences about the results.
 async fn carry_out(service: &Service, prepared: Prepared, by: String) -> Vec<String> {
     let Prepared { selected, organisations } = prepared;
     let undo = Undo { name: selected.name.clone(), by, store: &service.store, clock: service.clock() };

@@ -1,5 +1,5 @@
-//! The generation of the policy that a service accepted last, with the texts of its files. After a
-//! restart, the service continues with this generation until the gate lets another one pass.
+//! The last accepted generation of the policy, with the texts of its files. After a restart, the
+//! service continues with this generation until the gate lets another generation pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,14 +21,14 @@ use crate::config::OrgConfig;
 pub(crate) struct AcceptedPolicy {
     /// The name of the generation.
     pub(crate) generation: String,
-    /// The modes with which the generation was accepted.
+    /// The modes at the time of the acceptance.
     pub(crate) modes: String,
     /// The codes of the parts of each file's text. The parts are notes of their own, because a note
     /// must stay small, and because most files do not change.
     #[serde(deserialize_with = "stored_files")]
     files: BTreeMap<String, Vec<String>>,
-    /// The repositories and folders from which the policy comes. `None` if it comes from a folder on
-    /// the disk, or if an older version stored the generation.
+    /// The repositories and folders that the policy comes from. `None` if the policy comes from a
+    /// folder on the disk, or if an older version stored the generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     /// True if a command applied the generation, and no service has used it.
@@ -79,20 +79,20 @@ impl PolicyText {
     }
 }
 
-/// Returns the repositories and folders from which a policy comes. One commit has several policies,
-/// in different folders, and all of them have the same generation.
+/// Returns the repositories and folders that a policy comes from. One commit can have several
+/// policies in different folders. All of them have the same generation.
 fn source(policy: &Policy) -> Option<String> {
     let place = |origin: &PolicyOrigin| format!("{}:{}", origin.repository, origin.path);
     let own = place(policy.origin.as_ref()?);
     Some(policy.base.as_ref().map_or_else(|| own.clone(), |base| format!("{own} {}", place(base))))
 }
 
-/// Returns the code under which a part of a text is stored.
+/// Returns the code of a part of a text. The code names the part in the store.
 fn code(text: &str) -> String {
     Sha256::digest(text).iter().take(10).fold(String::new(), |code, byte| format!("{code}{byte:02x}"))
 }
 
-/// A generation whose texts are stored, but which is not accepted yet.
+/// A generation with stored texts that is not accepted yet.
 pub(crate) struct PreparedPolicy {
     accepted: AcceptedPolicy,
     /// The codes of stored parts that no file of the generation has.
@@ -100,9 +100,9 @@ pub(crate) struct PreparedPolicy {
 }
 
 impl PreparedPolicy {
-    /// Makes the generation the accepted one, if the accepted generation is still the one that
-    /// `before` has. Returns whether this call did it. Otherwise, a process that was suspended could
-    /// replace a newer generation.
+    /// Records the generation as accepted, if the accepted generation is still the generation of
+    /// `before`. Returns whether this call recorded it. Without this condition, a process that was
+    /// suspended could replace a newer generation.
     pub(crate) async fn accept_after(
         &self,
         store: &dyn Store,
@@ -162,14 +162,13 @@ impl AcceptedPolicy {
         self.generation == policy.generation && is_its
     }
 
-    /// Forgets which generation was accepted. The next call of [`Self::prepare`] finds the texts
-    /// that are not used any more.
+    /// Forgets the accepted generation. The next call of [`Self::prepare`] finds the unused texts.
     pub(crate) async fn forget(store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {
         Self::note(&file.name).forget(store).await
     }
 
-    /// Returns the codes of the parts of a file in one text, which identifies the content of the file.
-    /// Returns `None` if the generation has no such file.
+    /// Returns the codes of a file's parts as one text. The text identifies the content of the
+    /// file. Returns `None` if the generation has no such file.
     pub(in crate::app) fn content(&self, path: &str) -> Option<String> {
         self.files.get(path).map(|codes| codes.join(" "))
     }
@@ -192,7 +191,7 @@ impl AcceptedPolicy {
         Ok(Some(text))
     }
 
-    /// Returns the accepted policy with the texts that were stored.
+    /// Returns the accepted policy with the stored texts.
     pub(crate) async fn policy(&self, store: &dyn Store, file: &OrgConfig) -> anyhow::Result<Policy> {
         let mut texts = BTreeMap::new();
         anyhow::ensure!(!self.files.is_empty(), "the store has no file of {}", self.generation);
@@ -222,7 +221,8 @@ impl AcceptedPolicy {
         let mut unused: BTreeSet<String> = texts.into_iter().map(|(code, _)| code).collect();
         let mut used: BTreeSet<String> = BTreeSet::new();
         let mut files = BTreeMap::new();
-        // The files of a repository are stored with their commit (`policy/store.rs`).
+        // If the policy comes from a repository, `policy/store.rs` stores the files with their
+        // commit.
         let sources = policy.sources.iter().filter(|_| policy.origin.is_none());
         for (path, text) in sources {
             let mut codes = Vec::new();
@@ -241,7 +241,7 @@ impl AcceptedPolicy {
         Ok(PreparedPolicy { accepted, unused: unused.into_iter().collect() })
     }
 
-    /// Records that a service uses this generation, whose policy is `policy`. From now on, only a
+    /// Records that a service uses this generation with the policy `policy`. From now on, only a
     /// service accepts a generation.
     pub(crate) async fn take_over(
         &self,
@@ -252,7 +252,7 @@ impl AcceptedPolicy {
         if self.by_command { Self::remember(store, file, policy, false).await } else { Ok(()) }
     }
 
-    /// Stores a generation as the accepted one.
+    /// Stores a generation as the accepted generation.
     pub(crate) async fn remember(
         store: &dyn Store,
         file: &OrgConfig,
@@ -382,7 +382,7 @@ mod tests {
                 (accepted.generation.clone(), accepted.sources.clone())
             );
             let texts = PolicyText::note("acme", "").list(&store).await.unwrap();
-            // The long text has three parts, and the empty one has none.
+            // The long text has three parts. The empty text has none.
             assert_eq!(texts.len(), if accepted.sources.len() == 1 { 1 } else { 1 + 3 });
         }
     }

@@ -22,21 +22,21 @@ use crate::output::count::counted;
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
 
-/// The failure of a caller whose organisation is not open yet.
+/// The failure if the organisation of the caller is not open yet.
 const NOT_OPEN: &str = "the organisation is not open";
 
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
 
-/// What happened to a new generation.
+/// The result for a new generation.
 #[derive(Debug)]
 pub(crate) enum Adoption {
     /// The generation is in force.
     InForce {
         /// The name of the generation.
         generation: String,
-        /// The number of keys that are due because of it. `None` if the affected keys are not
-        /// known, so that a sweep must find them.
+        /// The number of keys that the generation made due. `None` if the affected keys are not
+        /// known. A sweep must then find them.
         affected: Option<usize>,
     },
     /// The gate holds the generation. The last accepted generation stays in force.
@@ -46,14 +46,14 @@ pub(crate) enum Adoption {
         /// The exceeded limits.
         why: String,
     },
-    /// Another process plans the generation for the gate. This process follows if that process accepts
-    /// it.
+    /// Another process plans the generation for the gate. If that process accepts the generation,
+    /// this process follows.
     Elsewhere {
         /// The name of the generation.
         generation: String,
     },
-    /// Beadle could not plan the generation completely, so it waits. The last generation stays in
-    /// force.
+    /// Beadle could not plan the whole generation, so the generation waits. The last generation
+    /// stays in force.
     Waits(Failure),
 }
 
@@ -81,7 +81,7 @@ impl Adoption {
 
 /// Puts a new generation of an organisation's policy in force, if the gate lets it pass. The caller
 /// has read the generation completely. If the process ends at any point of this function, the next
-/// call continues: the store has everything that must not be lost.
+/// call continues, because the store has all necessary facts.
 pub(crate) async fn adopt(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -116,14 +116,15 @@ async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candi
     }
 }
 
-/// Reads the policy of an organisation from its repository if the commit has changed, and puts a
-/// new generation in force if the gate lets it pass. Returns `None` if there is nothing new.
+/// Reads the policy of an organisation from its repository, if the commit has changed. Puts a new
+/// generation in force, if the gate lets it pass. Returns `None` if there is nothing new.
 pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
-    // The lock comes before the read. Otherwise another caller could put a newer generation in
-    // force after this read, and this call would then replace it with the older one.
+    // The lock comes before the read. Without this order, another caller could put a newer
+    // generation in force after this read. This call would then replace the newer generation with
+    // the older one.
     let _alone = organisation.adopting.lock().await;
     // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
     if organisation.open().is_none() {
@@ -148,7 +149,8 @@ pub(crate) async fn reload(
     Ok(None)
 }
 
-/// Begins to work on the keys of an organisation with the policy in force, if one was accepted.
+/// Begins to work on the keys of an organisation with the policy in force, if a policy was
+/// accepted.
 pub(crate) fn go_on(service: &Service, organisation: &ServedOrganisation) {
     if let Some(org) = organisation.open().filter(|_| !organisation.is_first()) {
         service.begin(organisation, &org);
@@ -185,12 +187,12 @@ async fn try_adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
-    // The plan can read every repository, so only one process makes it. Two processes could also let
-    // the changes of an approved generation pass twice.
+    // The plan can read every repository, so only one process makes it. With two processes, the
+    // changes of an approved generation could also pass twice.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
-    // If no generation was accepted yet, everything that the first one changes counts.
+    // If no generation was accepted yet, the gate counts every change of the first generation.
     let compared = (!organisation.is_first()).then_some(before.as_ref());
     let affected = match compared {
         Some(before) => Some(Box::pin(planner.affected(before, &candidate, &|_, _| {})).await?),
@@ -201,7 +203,7 @@ async fn try_adopt(
     complete(&preview, &mapped)?;
     let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
     let total = preview.total + mapped.total;
-    // The plan takes minutes in a large organisation.
+    // The plan takes minutes in a large organisation, so another process can have the lease now.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
@@ -231,7 +233,7 @@ async fn try_adopt(
     enact(service, organisation, current, candidate, planned, approved, Some(&accepted)).await
 }
 
-/// Returns an error if a part of the generation could not be planned.
+/// Returns an error if Beadle could not plan a part of the generation.
 fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
     let incomplete: Vec<&String> = preview.incomplete.iter().chain(&mapped.incomplete).collect();
     let Some(first) = incomplete.first() else { return Ok(()) };
@@ -242,10 +244,10 @@ fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
     Err(Failure::new(Class::Retry, format!("{first}{more}")))
 }
 
-/// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is the
-/// policy with which the gate compared the generation. `approved` is the approval, and the
-/// changes of repositories that it lets pass; `mapped` has those of groups. `accepted` is
-/// the accepted generation before the plan; `None` if the mode is `observe`.
+/// Puts a generation in force that passed the gate, and makes the affected keys due. `before` is
+/// the policy that the gate compared with the generation. `approved` is the approval together with
+/// the approved changes of repositories. `mapped` has the approved changes of groups. `accepted` is
+/// the accepted generation before the plan. In mode `observe`, `accepted` is `None`.
 async fn enact(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -268,8 +270,8 @@ async fn enact(
         None => None,
         Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
-    // The store can take longer than the lease is valid, and another process can have put the same
-    // approved generation in force. Its changes must not pass twice.
+    // The store may answer only after the end of the lease. Another process can then have put the
+    // same approved generation in force. The changes of the generation must not pass twice.
     if let Some((_, accepted)) = &prepared {
         let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
         if !is_same || !service.is_chosen() {
@@ -280,7 +282,7 @@ async fn enact(
     // approvals come last.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
-        // The generation of a group is that of the mappings in force together.
+        // The generation of a group is the generation of all mappings in force together.
         let_pass(store, &mapped.approvable, &mapped.generation, approval, now).await?;
     }
     fail::fail_point!("before-generation-acceptance", |_| std::process::abort());
@@ -294,15 +296,15 @@ async fn enact(
         }
         fail::fail_point!("after-generation-acceptance", |_| std::process::abort());
     }
-    // Until this call, runs use the previous generation. So the store deletes unused texts only
-    // after the call.
+    // Until this call, runs use the previous generation and its texts. So Beadle deletes unused
+    // texts only after the call.
     put_in_force(service, organisation, org, candidate).await;
     if let Some((prepared, _)) = prepared {
         prepared.tidy(store, file).await;
     }
     mapped.mark(store, now).await?;
-    // If the list of repositories is incomplete, or if the process ends before the record of the
-    // last sweep is stored, a sweep starts.
+    // The record of the last sweep prevents a sweep. So a sweep starts if the list of repositories
+    // is incomplete, or if the process ends before it stores the record.
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {
@@ -316,8 +318,8 @@ async fn enact(
     Ok(Adoption::InForce { generation, affected: count })
 }
 
-/// Replaces the policy in this process, and records the new one. The caller holds the lock of the
-/// generation.
+/// Replaces the policy in this process, and records the new policy. The caller holds the lock of
+/// the generation.
 async fn put_in_force(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -329,15 +331,15 @@ async fn put_in_force(
     organisation.announce_policy(org);
     organisation.record_policy(&service.app, org).await;
     if let Err(error) = service.follow_mappings(organisation).await {
-        // The task that reads the policy retries.
+        // The task that reads the policy repeats this step.
         tracing::warn!(organisation = organisation.file.name, %error, "mappings of the policy not in force");
     }
 }
 
-/// Puts a generation in force without the gate if another process has accepted it. The other process
-/// may have written a part of the changes, so a plan would differ from the approved one. Returns
-/// `None` if no process has accepted the generation. If this process ended before the affected keys
-/// were due, a sweep finds them.
+/// Puts a generation in force without the gate if another process has accepted it. The other
+/// process may have written a part of the changes, so a plan would differ from the approved one.
+/// Returns `None` if no process has accepted the generation. If the process that accepted the
+/// generation ended before it marked the affected keys, a sweep finds them.
 async fn follow(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -406,14 +408,14 @@ async fn mark(
     Ok(marks.len())
 }
 
-/// Ends the hold of a generation that nobody wants any more, because the policy is again the one in
-/// force. Returns whether a generation was held.
+/// Ends the hold of an unwanted generation. Nobody wants the generation any more, because the files
+/// again have the policy in force. Returns whether a generation was held.
 pub(crate) async fn withdraw(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> Result<bool, StoreError> {
     go_on(service, organisation);
-    // The hold belongs to the process that plans, which may have read newer files.
+    // The hold belongs to the process that plans. That process may have read newer files.
     let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();

@@ -3,8 +3,8 @@
 use beadle_engine::{Key, Lane, Mark};
 use beadle_repositories::Affected;
 
-/// The number of keys that run as events. The keys of a generation that affects more keys must not
-/// delay the events that arrive later, so the other keys wait behind them.
+/// The maximum number of affected keys that run as events. If a generation affects more keys, the
+/// other keys wait behind the events. So they do not delay events that arrive later.
 const AS_EVENTS: usize = 500;
 
 /// Returns the marks of the affected keys. The organisation comes first, because repositories can

@@ -12,10 +12,11 @@ use crate::output::policy_links::PolicyLinks;
 
 /// Returns the logins of the authors and the committers of the commits that the policy of an
 /// organisation comes from. Beadle reads the commits again, because authors can change their logins
-/// after the policy came into force, and could then approve their own policy.
+/// after the policy came into force. With an old login in the list, they could approve their own
+/// policy.
 ///
-/// `web` is the GitHub server at which the approver has a login, if it is known. Returns an empty list
-/// if one of the people is not known there.
+/// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
+/// is not known there, returns an empty list.
 pub(crate) async fn policy_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -36,7 +37,7 @@ pub(crate) async fn policy_authors(
         let Some(part) = part else { return Ok(Vec::new()) };
         match part.reader.commit(&part.source.repository, &origin.commit.id).await {
             Ok(commit) => commits.push(commit),
-            // The repository, or the commit, no longer exists.
+            // The repository or the commit no longer exists.
             Err(failure) if failure.class == Class::Rejected => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
         }
@@ -44,10 +45,10 @@ pub(crate) async fn policy_authors(
     Ok(authors(&commits))
 }
 
-/// Returns the logins of the authors and the committers of the commits since the policy in force, up to
-/// the commit of a policy that the gate holds. Otherwise, the author of one commit could approve it after
-/// another person has pushed a further one. A hold does not name the commit of the base, so the people
-/// are not known if the policy has a base.
+/// Returns the logins of the authors and the committers of a held policy: of all commits from the
+/// policy in force to the commit of the held policy. With the last commit alone, the author of an
+/// earlier commit could approve it after another person has pushed a further commit. A hold does
+/// not name the commit of the base. So if the policy has a base, the people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -78,8 +79,8 @@ pub(crate) async fn held_authors(
     }
 }
 
-/// Returns whether a policy and its base are at one GitHub server. At another server, the same person
-/// can have another login.
+/// Returns whether a policy and its base are at this GitHub server. At another server, the same
+/// person can have another login.
 fn is_at(web: &str, links: &PolicyLinks) -> bool {
     links.web == web && links.base.iter().all(|(server, _)| server == web)
 }

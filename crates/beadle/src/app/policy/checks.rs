@@ -14,8 +14,8 @@ use crate::pull_request::checks::{NothingToCheck, PolicyChecks};
 use crate::pull_request::parts::Part;
 use crate::pull_request::turns::CheckTurns;
 
-/// Returns the reconciler of the `check` keys of an organisation. If the check cannot be opened,
-/// the log has the reason, and the keys end without a check.
+/// Returns the reconciler of the `check` keys of an organisation. If Beadle cannot open the check,
+/// it logs the reason, and the keys end without a check.
 pub(in crate::app) fn reconciler(
     app: &App,
     org: &GithubOrganisation,
@@ -40,8 +40,8 @@ pub(in crate::app) fn reconciler(
     }
 }
 
-/// Returns one check for each repository that has a part of the policy. A repository in which Beadle
-/// has no App gets no check, because only an App can write check runs.
+/// Returns one check for each repository that has a part of the policy. If Beadle has no App in a
+/// repository, the repository gets no check, because only an App can write check runs.
 fn open(
     app: &App,
     org: &GithubOrganisation,

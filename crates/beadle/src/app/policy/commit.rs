@@ -1,5 +1,5 @@
-//! The results of the commits of a policy: the one that is in force, the one that the gate holds, and
-//! the one that Beadle cannot use.
+//! The fates of a policy's commits: one is in force, one may be held by the gate, and Beadle may
+//! not be able to use one.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};
@@ -11,7 +11,7 @@ use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::config::{OrgConfig, RepositorySource};
 
-/// The result of the policy of a commit.
+/// The state of the policy of a commit.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// The policy is in force.
@@ -29,7 +29,7 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// Returns the word by which a note remembers the fate.
+    /// Returns the word for the fate in a note.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::InForce { .. } => "in-force",
@@ -44,13 +44,13 @@ impl Fate {
 pub(crate) struct PolicyCommit {
     /// The id of the commit.
     pub(crate) id: String,
-    /// The result of its policy.
+    /// The fate of the policy at this commit.
     pub(crate) fate: Fate,
 }
 
-/// Returns the commits of the policy whose fate is known, each commit once. If the policy stands on
-/// a base, the same commit can be in force with one commit of the base and held with another one.
-/// The fate is then the first of the two.
+/// Returns the commits of the policy with a known fate, each commit once. If the policy has a base,
+/// the same commit can be in force with one commit of the base, and held with another commit of the
+/// base. In that case, the commit is in force.
 pub(crate) async fn policy_commits(
     store: &dyn Store,
     organisation: &ServedOrganisation,

@@ -1,5 +1,5 @@
-//! Plans the changes that a new version of a policy makes in groups: those of its mappings, and the
-//! teams and members of its files. Writes nothing.
+//! Plans the changes of groups by a new version of a policy: by its mappings, and by the teams and
+//! members in its files. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::config::{Config, OrgConfig};
 pub(crate) struct ChangedGroups {
     /// The name of the target.
     pub(crate) target: String,
-    /// The values for which only the new mappings ask.
+    /// The values that only the new mappings ask for.
     pub(crate) mapped: Vec<(Key, Plan<()>)>,
     /// The number of groups of the target.
     pub(crate) total: u64,
-    /// The values for which only the new teams and members ask.
+    /// The values that only the new teams and members ask for.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
-    /// The number of planned values for which the version before asks as well.
+    /// The number of planned values that the version before also asks for.
     pub(crate) drift: u64,
-    /// The plans of groups without a change in which a part is unknown.
+    /// The plans of groups with an unknown part and without a change.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// The reasons why Beadle could not plan some parts.
     pub(crate) incomplete: Vec<String>,
@@ -42,8 +42,8 @@ impl ChangedGroups {
         self.mapped.iter().chain(&self.declared)
     }
 
-    /// Returns the plans of a preview. A failed preview becomes an incomplete part, except if it
-    /// only has to wait for a budget.
+    /// Returns the plans of a preview. A failed preview becomes an incomplete part. If it only has
+    /// to wait for a budget, returns the failure.
     fn completed(&mut self, found: Result<GroupPreview, Failure>) -> Result<GroupPreview, Failure> {
         match found {
             Ok(mut found) => {
@@ -66,13 +66,13 @@ pub(crate) fn differ(before: &Policy, after: &Policy) -> bool {
     [MAPPINGS, TEAMS, MEMBERS].into_iter().any(|file| before.sources.get(file) != after.sources.get(file))
 }
 
-/// The reason why the groups of new mappings are not planned.
+/// The reason why Beadle does not plan the groups of new mappings.
 const FROM_FORK: &str =
     "Beadle reads no groups for the mappings of a fork, because they can select any group of a directory";
 
-/// Plans the groups of all targets whose mappings, teams or members differ between two versions of
-/// an organisation's policy. Returns one entry for each such target. If the new version comes from a
-/// fork, Beadle reads no group of a directory for its mappings.
+/// Plans the groups that have different mappings, teams or members in two versions of an
+/// organisation's policy. Returns one entry for each target with such groups. If the new version
+/// comes from a fork, Beadle reads no group of a directory for its mappings.
 pub(crate) async fn preview(
     (config, directories): (&Config, &Directories),
     (store, clock): (Option<&Arc<dyn Store>>, &Clock),
@@ -82,8 +82,8 @@ pub(crate) async fn preview(
     if !differ(before, after) {
         return Ok(Vec::new());
     }
-    // The policy before may be invalid with the present configuration. Its mappings are then not in
-    // force.
+    // The version before may be invalid with the present configuration. In that case its mappings
+    // are not in force.
     let old = config.mappings_of_policy(org, before).unwrap_or_default();
     let new = config.mappings_of_policy(org, after);
     let new = new.map_err(|error| Failure::new(Class::Rejected, error))?;
@@ -152,8 +152,8 @@ fn declared(name: &str, text: Option<&String>, parse: &Parse) -> FileSource {
     FileSource::fixed(teams)
 }
 
-/// Returns the limit of the target's guard that these changes would exceed within one window.
-/// Changes that need an approval anyway do not count.
+/// Returns the limit of the target's guard that these changes would exceed within one window. Does
+/// not count changes that need an approval anyway.
 fn exceeded(target: &GroupTarget, plans: &[(Key, Plan<()>)]) -> Option<String> {
     let mut sums = Risks::default();
     for change in plans.iter().flat_map(|(_, plan)| &plan.changes) {

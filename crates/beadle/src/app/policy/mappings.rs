@@ -9,8 +9,8 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::configured::ServedOrganisation;
 use crate::config::Config;
 
-/// The targets to which an organisation's policy in force has mappings. After a restart, the groups
-/// of these targets wait until the policy is known again.
+/// The targets of the mappings in an organisation's policy in force. After a restart, the groups of
+/// these targets wait until the policy is known again.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct MappedTargets(Vec<String>);
@@ -25,8 +25,8 @@ fn note(organisation: &str) -> Note<MappedTargets> {
     Note::of(&[organisation])
 }
 
-/// Lets the targets wait whose mappings are in the policy of an organisation that is not open yet.
-/// If the store cannot be read, all targets wait.
+/// Makes targets wait if their mappings are in the policy of an organisation that is not open yet.
+/// If Beadle cannot read the store, all targets wait.
 pub(in crate::app) async fn await_all(
     config: &Config,
     directories: &Directories,
@@ -68,7 +68,8 @@ pub(in crate::app) async fn follow(
     let mappings = match config.mappings_of_policy(&organisation.file, &policy) {
         Ok(mappings) => mappings,
         Err(error) => {
-            // The policy was accepted with another configuration, which had other targets.
+            // The policy was accepted with another configuration, and that configuration had other
+            // targets.
             tracing::warn!(organisation = name, %error, "mappings of the policy unusable, groups wait");
             directories.in_force.refuse_policy(name, &policy.generation, all_targets(config));
             return Ok(());
@@ -84,7 +85,7 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Records the targets before the mappings come into force, so that a restart knows them.
+/// Records the targets before the mappings come into force, so that the next start knows them.
 async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String>) -> Result<(), StoreError> {
     targets.sort_unstable();
     targets.dedup();

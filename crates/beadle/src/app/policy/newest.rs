@@ -1,4 +1,4 @@
-//! Remembers for the metrics if Beadle accepts the newest policy of an organisation.
+//! Remembers for the metrics whether Beadle accepts the newest policy of an organisation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,14 +11,14 @@ pub(crate) struct NewestPolicy {
 }
 
 impl NewestPolicy {
-    /// Returns whether Beadle does not accept the newest policy, so that an older one stays in
+    /// Returns whether Beadle rejects the newest policy. In that case an older policy stays in
     /// force.
     pub(crate) fn is_rejected(&self) -> bool {
         self.is_rejected.load(Ordering::SeqCst)
     }
 
-    /// Records the result of a read. If the policy could not be read, for example because GitHub is
-    /// unavailable, the last result stays.
+    /// Records the result of a read. If Beadle could not read the policy, for example because
+    /// GitHub is unavailable, the last result stays.
     pub(crate) fn note<T>(&self, read: &anyhow::Result<T>) {
         match read {
             Ok(_) => self.is_rejected.store(false, Ordering::SeqCst),

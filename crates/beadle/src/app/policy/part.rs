@@ -1,4 +1,4 @@
-//! A repository from which a policy comes: its commits, and its files.
+//! A repository that a policy comes from: its commits and its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,9 +51,10 @@ impl PolicyPart {
         Ok((!is_reviewed).then(why))
     }
 
-    /// Returns the commit to which the configured reference leads now. If the commit has not
-    /// changed, the read costs nothing from the budget. If the branch needs a review, a tag with the
-    /// name of the branch must not take its place, because everybody who can push can create a tag.
+    /// Returns the present commit of the configured reference. If the commit has not changed, the
+    /// read costs nothing from the budget. Everybody who can push can create a tag. So if the
+    /// branch needs a review, the function does not accept a tag with the name of the branch
+    /// instead.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
         let RepositorySource { repository, reference, require_review, .. } = &self.source;
         let branch = branch(reference).filter(|_| *require_review).map(|branch| format!("heads/{branch}"));
@@ -84,7 +85,8 @@ impl PolicyPart {
         })
     }
 
-    /// Reads the texts of a commit that `known` does not have yet, by the ids of their contents.
+    /// Reads the texts of a commit that are not in `known` yet. Returns them by the ids of their
+    /// contents.
     pub(crate) async fn missing(
         &self,
         of: &PolicyCommit,
@@ -108,7 +110,7 @@ impl PolicyPart {
         }
     }
 
-    /// Returns the place for errors.
+    /// Returns the repository, folder and commit as text for errors.
     fn place(&self, commit: &str) -> String {
         let short: String = commit.chars().take(12).collect();
         format!("the policy {} (commit {short})", self.shown())
@@ -132,7 +134,7 @@ impl PolicyPart {
     }
 }
 
-/// Returns the branch that a reference means. Returns `None` if the reference is the id of a commit.
+/// Returns the branch of a reference. Returns `None` if the reference is the id of a commit.
 fn branch(reference: &str) -> Option<&str> {
     let is_commit = reference.len() >= 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
     let branch = reference.strip_prefix("refs/").unwrap_or(reference);

@@ -9,9 +9,9 @@ use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::policy::adoption::{Adoption, reload};
 use crate::app::service::Service;
 
-/// Reads the policy of one organisation, and puts a new generation of it in force.
+/// Reads the policy of one organisation, and puts a new generation of the policy in force.
 struct PolicyReading {
-    /// The service, which owns this reconciler.
+    /// The service that owns this reconciler.
     service: Weak<Service>,
     organisation: Arc<ServedOrganisation>,
 }
@@ -30,8 +30,8 @@ impl Reconcile for PolicyReading {
         let Some(service) = self.service.upgrade() else {
             return Err(Failure::new(Class::Retry, "the service stops"));
         };
-        // The plan of a large organisation takes longer than the run of a key may take. The work then
-        // goes on, and the next run waits for it.
+        // The plan of a large organisation takes longer than the maximum time of a run. The work
+        // continues after the run, and the next run waits for it.
         let organisation = self.organisation.clone();
         let reloaded = tokio::spawn(async move {
             // After a reload of the configuration, an old plan must not put a policy in force.
@@ -52,8 +52,8 @@ impl Reconcile for PolicyReading {
                 let failure = error.downcast_ref::<Failure>();
                 let class = failure.map_or(Class::Rejected, |failure| failure.class);
                 let why = format!("{error:#}");
-                // A retry of the key does not help against an invalid policy. The task of the
-                // policy reports it until another commit is pushed.
+                // If the policy is invalid, a retry of the key does not help. The task of the
+                // policy reports the error until somebody pushes another commit.
                 if class != Class::Rejected {
                     return Err(Failure::new(class, why));
                 }

@@ -1,11 +1,11 @@
-//! Refuses a policy that only an organisation in a milder mode may have.
+//! Refuses a policy that needs a milder mode of the organisation.
 
 use beadle_repositories::policy::{Node, Problem, Severity};
 use beadle_repositories::{Policy, PolicyError};
 
 use crate::config::Refusals;
 
-/// Returns the policy, or an error if it has something that the organisation refuses.
+/// Returns the policy, or an error if the organisation refuses a part of the policy.
 pub(crate) fn accept(policy: Policy, refusals: Refusals) -> Result<Policy, PolicyError> {
     let names = policy.remarks.iter().filter(|remark| remark.stops_writes && refusals.shared_names).count();
     let validators: &[Node] = if refusals.validators { &policy.validators } else { &[] };
@@ -19,7 +19,7 @@ pub(crate) fn accept(policy: Policy, refusals: Refusals) -> Result<Policy, Polic
         let hint = "write them as rules in rules/*.yml and remove the key, or set `validators = \"ignored\"` in [[org]]";
         Problem::error(key.asked.clone(), key.column, text).hint(hint)
     };
-    // The check already reported the same keys as keys that Beadle does not carry out.
+    // The check has already reported these keys as keys that Beadle does not carry out.
     let is_other = |remark: &&Problem| {
         !validators.iter().any(|key| key.asked == remark.asked && key.column == remark.column)
     };

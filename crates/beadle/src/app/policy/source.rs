@@ -1,5 +1,5 @@
-//! Reads the policy of an organisation from a repository. The store keeps the files, so that only
-//! changed files are read, and so that a start without GitHub uses the last accepted policy.
+//! Reads the policy of an organisation from a repository. The store keeps the files. So Beadle
+//! reads only changed files, and a start without GitHub uses the last accepted policy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::app::policy::refused;
 use crate::app::policy::store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::config::{Config, OrgConfig, Refusals};
 
-/// The time after which Beadle reads an invalid policy again, although its commit is the same. The
-/// cause may be outside of the repository, such as a missing permission.
+/// How long Beadle waits before it reads an invalid policy of the same commit again. The cause may
+/// be outside of the repository, such as a missing permission.
 const AGAIN: Duration = Duration::from_secs(600);
 
-/// What the last look at the repository of a policy found.
+/// The result of the last look at the repository of a policy.
 #[derive(Default)]
 pub(crate) struct LastLook {
     commit: String,
     /// The generation of the policy of the commit.
     generation: String,
-    /// The policy of the commit, if it is not in force.
+    /// The policy of the commit, if the policy is not in force.
     found: Option<Policy>,
     /// The time of the look, and the reason why the policy of the commit is not accepted.
     refused: Option<(Time, String)>,
@@ -48,7 +48,7 @@ impl LastLook {
 /// The policy of one organisation, in a repository.
 pub(crate) struct RepositoryPolicy {
     pub(crate) own: PolicyPart,
-    /// The base on which the policy stands, if the configuration names one.
+    /// The base of the policy, if the configuration names one.
     pub(crate) base: Option<PolicyPart>,
     /// The organisation, by its name in the configuration.
     pub(crate) organisation: String,
@@ -56,33 +56,33 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) home: String,
     /// The parts that Beadle must refuse in the policy.
     pub(crate) refusals: Refusals,
-    /// The configuration, which has the directories and targets of the policy's mappings.
+    /// The configuration with the directories and targets of the policy's mappings.
     pub(crate) config: Arc<Config>,
     pub(crate) store: Option<Arc<dyn Store>>,
 }
 
-/// The commits to which the configured references lead.
+/// The present commits of the configured references.
 struct Heads {
     own: Commit,
     base: Option<Commit>,
 }
 
 impl Heads {
-    /// Returns the name of the commits: the same commits have the same name.
+    /// Returns the name of the commits. The same commits always have the same name.
     fn name(&self) -> String {
         name(&self.own.id, self.base.as_ref().map(|base| base.id.as_str()))
     }
 }
 
 impl RepositoryPolicy {
-    /// Reads the policy at the commit to which the configured reference leads now.
+    /// Reads the policy at the present commit of the configured reference.
     pub(crate) async fn newest(&self) -> anyhow::Result<Policy> {
         let heads = self.heads().await?;
         self.at(heads).await
     }
 
-    /// Reads the policy, if the configured reference leads to another commit than at the last look.
-    /// Returns `None` if the policy is the one in force, whose generation is `current`.
+    /// Reads the policy, if the commit of the configured reference has changed since the last look.
+    /// Returns `None` if the policy is already in force. `current` is the generation in force.
     pub(crate) async fn look(
         &self,
         last: &mut LastLook,
@@ -139,8 +139,8 @@ impl RepositoryPolicy {
         Ok(Heads { own, base })
     }
 
-    /// Reads the policy at these commits. If the policy that is in force has the same files, the
-    /// result has the commits of that policy.
+    /// Reads the policy at these commits. If the policy in force has the same files, the result has
+    /// the commits of the policy in force.
     async fn at(&self, heads: Heads) -> anyhow::Result<Policy> {
         let mut read = KeptPolicy { own: self.own.at(heads.own).await?, base: None };
         if let (Some(base), Some(head)) = (&self.base, heads.base) {
@@ -164,8 +164,8 @@ impl RepositoryPolicy {
         self.policy(&read, &known).await
     }
 
-    /// Returns the policy that was put in force last, from the store alone. Returns `None` if the
-    /// store does not have it, or if the configuration now names other repositories.
+    /// Returns the last policy that was in force, from the store alone. Returns `None` if the store
+    /// does not have it, or if the configuration now names other repositories.
     pub(crate) async fn last_accepted(&self) -> anyhow::Result<Option<Policy>> {
         let Some(store) = &self.store else { return Ok(None) };
         let known = in_force(store.as_ref(), &self.organisation).await?;
@@ -181,8 +181,8 @@ impl RepositoryPolicy {
         self.stored(store.as_ref(), known).await
     }
 
-    /// Makes a stored policy from its stored texts, if it comes from the configured folders of the
-    /// configured repositories.
+    /// Creates a stored policy from its stored texts, if the policy comes from the configured
+    /// folders and repositories.
     async fn stored(&self, store: &dyn Store, known: Option<KeptPolicy>) -> anyhow::Result<Option<Policy>> {
         let is_its = |known: &KeptPolicy| match (&self.base, &known.base) {
             (None, None) => self.own.has(&known.own),
@@ -206,9 +206,9 @@ impl RepositoryPolicy {
     }
 }
 
-/// Returns the policy of a generation from the store alone, also if the configuration now names
-/// another repository or another folder. A new policy is compared with this one. Returns `None` if
-/// the store does not have it.
+/// Returns the policy of a generation from the store alone, even if the configuration now names
+/// another repository or folder. The caller compares a new policy with the result. Returns `None`
+/// if the store does not have the policy.
 pub(crate) async fn kept_from_anywhere(
     store: &dyn Store,
     file: &OrgConfig,
@@ -220,13 +220,13 @@ pub(crate) async fn kept_from_anywhere(
     if known.blobs().any(|blob| !texts.contains_key(blob)) {
         return Ok(None);
     }
-    // The policy leaves alone the repository from which it comes.
+    // The policy leaves its own repository alone.
     let own = known.own.repository.strip_prefix(file.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
     let home = own.unwrap_or(&file.policy_repository);
     made(&known, &texts, home, file.refusals()).await.map(Some)
 }
 
-/// Makes the policy of these commits from the texts of its files.
+/// Creates the policy of these commits from the texts of its files.
 async fn made(
     of: &KeptPolicy,
     texts: &BTreeMap<String, String>,
@@ -248,8 +248,8 @@ async fn made(
     Ok(refused::accept(made.await??, refusals)?)
 }
 
-/// Returns whether the error is about the files of the commit, so that only another commit or a
-/// person can remove it.
+/// Returns whether the error is about the files of the commit. Only another commit or a person can
+/// remove such an error.
 pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
     let failure = error.downcast_ref::<Failure>();
     error.downcast_ref::<PolicyError>().is_some()

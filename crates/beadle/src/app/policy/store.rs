@@ -1,5 +1,5 @@
-//! The files of policies in the store. A policy from a repository is kept there with its commit, so
-//! that a start without GitHub uses the last accepted policy.
+//! The files of policies in the store. The store keeps a policy from a repository together with its
+//! commit. So a start without GitHub uses the last accepted policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::store::text_parts::{join_named, split_named};
 
-/// The number of parts that are written to the store at the same time.
+/// How many parts Beadle writes to the store at the same time.
 const AT_ONCE: usize = 32;
 
 /// A part of the text of a file. The name of the note has the id of the content, the number of the
@@ -38,8 +38,8 @@ pub(crate) struct PolicyCommit {
     pub(crate) commit: String,
     /// The author of the commit.
     pub(crate) author: String,
-    /// The logins of the author and of the committer. The list is empty if they are not known, or
-    /// if an older version stored the commit.
+    /// The logins of the author and of the committer. The list is empty if the logins are not
+    /// known, or if an older version stored the commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) logins: Vec<String>,
     /// The first line of the commit's message.
@@ -85,7 +85,7 @@ impl Metadata for KeptPolicy {
 }
 
 impl KeptPolicy {
-    /// Replaces each commit by the one of `current`, if both have the same files.
+    /// Replaces each commit with the commit of `current`, if both have the same files.
     pub(crate) fn with_commits_of(self, current: Self) -> Self {
         let base = match (self.base, current.base) {
             (Some(base), Some(current)) => Some(base.or_same(current)),
@@ -115,7 +115,7 @@ pub(crate) fn name(own: &str, base: Option<&str>) -> String {
     base.map_or_else(|| own.to_owned(), |base| format!("{own}+{base}"))
 }
 
-/// The [`name`] of the commits whose policy was put in force last.
+/// The [`name`] of the commits of the last policy that was in force.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct InForce(String);
@@ -139,7 +139,7 @@ fn part_note(organisation: &str, part: &str) -> Note<FilePart> {
     Note::of(&[organisation, part])
 }
 
-/// Returns the policy that was put in force last.
+/// Returns the last policy that was in force.
 pub(crate) async fn in_force(
     store: &dyn Store,
     organisation: &str,
@@ -165,9 +165,10 @@ pub(crate) async fn texts(
     Ok(join_named(parts.into_iter().map(|(name, FilePart(part))| (name, part))))
 }
 
-/// Stores the texts `new` by the ids of their contents, and then the policy that has them. Deletes
-/// the policies that are neither this one, nor the one in force, nor the accepted one. A process can
-/// end after it has accepted a policy and before the policy is recorded as the one in force.
+/// Stores the texts `new` by the ids of their contents, and then the policy with these texts. Keeps
+/// this policy, the policy in force and the accepted policy, and deletes all others. The accepted
+/// policy can differ from the policy in force. A process can end after it accepted a policy and
+/// before it recorded this policy as the policy in force.
 pub(crate) async fn keep(
     store: &dyn Store,
     organisation: &str,
@@ -181,7 +182,7 @@ pub(crate) async fn keep(
     forget_others(store, organisation, &spared).await
 }
 
-/// Returns the name of the stored policy that a service accepted last.
+/// Returns the name of the last accepted policy in the store.
 async fn accepted(store: &dyn Store, organisation: &str) -> Result<Option<String>, StoreError> {
     let Some(generation) = AcceptedPolicy::generation(store, organisation).await? else { return Ok(None) };
     let all = all(store, organisation).await?;
@@ -212,9 +213,10 @@ async fn put_part(store: &dyn Store, organisation: &str, name: &str, part: &str)
     part_note(organisation, name).put(store, &FilePart(part.to_owned())).await
 }
 
-/// Records in the store and in the journal that a policy is in force, and deletes the files that
-/// neither this policy nor the accepted one has. A slow process can record an older policy after
-/// another process has accepted a newer one. Does nothing if the policy comes from a folder.
+/// Records in the store and in the journal that a policy is in force. Keeps the files of this
+/// policy and of the accepted policy, and deletes all others. The two policies can differ, because
+/// a slow process can record an older policy after another process has accepted a newer one. If the
+/// policy comes from a folder, does nothing.
 pub(crate) async fn accept(
     store: &dyn Store,
     organisation: &str,
@@ -243,7 +245,7 @@ pub(crate) async fn accept(
         }),
     };
     store.journal(None, vec![entry], now).await?;
-    // A look at a newer commit, by this process or by another one, may have deleted the files.
+    // This process or another one may have looked at a newer commit and deleted the files.
     let kept = commit_note(organisation, &name).get(store).await?;
     let stored = texts(store, organisation).await?;
     if kept.is_none_or(|kept| kept.blobs().any(|blob| !stored.contains_key(blob))) {
@@ -256,8 +258,8 @@ pub(crate) async fn accept(
     forget_others(store, organisation, &spared).await
 }
 
-/// Makes a policy for the store from the texts of `policy`. Also returns these texts by the ids of
-/// their contents. Beadle computes these ids itself, so they differ from the ids that Git uses.
+/// Creates a policy for the store from the texts of `policy`. Also returns these texts by the ids
+/// of their contents. Beadle computes these ids itself, so they differ from the ids that Git uses.
 fn of_sources(
     policy: &Policy,
     own: &PolicyOrigin,
@@ -286,7 +288,7 @@ fn of_sources(
     (kept, all)
 }
 
-/// Returns the commit of a policy, as the journal and the hold of a generation name it.
+/// Returns the commit of a policy in the form of the journal and of held generations.
 pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     PolicyCommitted {
         repository: origin.repository.clone(),
@@ -313,7 +315,7 @@ async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String])
             others.push(name);
         }
     }
-    // Without another policy, there are no other files.
+    // If there is no other policy, there are no other files.
     if others.is_empty() || blobs.is_empty() {
         return Ok(());
     }

@@ -13,11 +13,11 @@ use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::service::last_sweep::LastSweep;
 
-/// The number of states in a page. With many repositories, all states at once would need a lot of
-/// memory.
+/// The number of states in a page. If there are many repositories, all states at once would need a
+/// lot of memory.
 const PAGE: u32 = 1000;
 
-/// The time since which a generation of a policy is in force.
+/// Since when a generation of a policy is in force.
 #[derive(Serialize, Deserialize)]
 struct GenerationSince {
     generation: String,
@@ -28,7 +28,7 @@ impl Metadata for GenerationSince {
     const KIND: &'static str = "generation-since";
 }
 
-/// Reads the condition of everything that the configuration names.
+/// Reads the condition of all organisations, directories and targets of the configuration.
 pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     let (store, now) = (service.store.as_ref(), service.clock().now());
     let mut condition = Condition::default();
@@ -94,8 +94,8 @@ async fn organisation(
     })
 }
 
-/// Returns the time since which a generation is in force. The first call with a generation stores
-/// the time, so that a restart does not reset the age of the generation.
+/// Returns since when a generation is in force. The first call with a generation stores the time,
+/// so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,
     organisation: &str,
@@ -105,7 +105,7 @@ async fn in_force_since(
     let note = Note::<GenerationSince>::of(&[organisation]);
     let kept = note.get(store).await?.filter(|kept| kept.generation == generation);
     if let Some(kept) = kept {
-        // If the stored time is in the future, the clock that set it was wrong.
+        // If the stored time is in the future, a process stored it with a wrong clock.
         return Ok(kept.since.min(now));
     }
     note.put(store, &GenerationSince { generation: generation.to_owned(), since: now }).await?;
@@ -128,17 +128,17 @@ impl<'a> Paused<'a> {
 /// The contested aspects of keys.
 type Contested = BTreeSet<(Key, String)>;
 
-/// Returns the contested aspects with a held change. A contested change that removes, weakens or
-/// exposes is held. A rejected one waits for nobody.
+/// Returns the contested aspects with a held change. If a contested change removes, weakens or
+/// exposes something, the guard holds it. A rejected change waits for nobody.
 fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
     let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
 }
 
-/// Counts what the keys left. A key counts once for each aspect. Collects the contested aspects. A
-/// pause can end a run before it has written everything, and no run looks at a paused key. So a
-/// paused key does not count as failed, unknown or contested: its alerts would last until the end of
-/// the pause.
+/// Counts the problems of the keys, each key once for each aspect. Collects the contested aspects.
+/// Does not count a paused key as failed, unknown or contested. A pause can end a run before the
+/// run has written everything, and no run looks at a paused key. So its alerts would last until the
+/// end of the pause.
 fn count_states(
     condition: &mut Condition,
     states: Vec<(Key, KeyState)>,
@@ -225,7 +225,7 @@ mod tests {
         serde_json::from_value(hold).unwrap()
     }
 
-    /// Counts states in pages of one state.
+    /// Counts these states, with one state in each page.
     fn counted(condition: &mut Condition, states: Vec<(Key, KeyState)>, holds: &[Hold]) {
         counted_with(condition, states, holds, &[]);
     }

@@ -1,10 +1,10 @@
-//! Stops the runs of a process that still uses a generation which another process has replaced.
-//! Without this fence, such a run would write values that nobody wants any more, and would count as
-//! the run for the mark that announced the new generation.
+//! Stops the runs of a process with an outdated generation, because another process has replaced
+//! this generation. Without this fence, such a run would write values that nobody wants any more.
+//! The mark of the new generation would also be lost, because the run would complete it.
 //!
-//! The fence reads the accepted generation before the plan of each run, and again before each write.
-//! The process follows the accepted generation with its next look, and until then other processes
-//! can work on the key.
+//! The fence reads the accepted generation before the plan of each run, and again before each
+//! write. At its next look, the process takes over the accepted generation. Until then, other
+//! processes can work on the key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,22 @@ use beadle_engine::{
     Time, Turn,
 };
 
-/// How long a key waits before a process tries it again. Another process can claim it then.
+/// How long a key waits after the fence stopped its run. After this time, another process can claim
+/// the key.
 const WAIT: Duration = Duration::from_secs(2);
-/// How old an answer of the store may be at a write. Another process can have the key after a longer
-/// time.
+/// How old an answer of the store may be at a write. If the answer is older, another process can
+/// have the key.
 const OLDEST: Duration = Duration::from_secs(20);
 
-/// Knows the generation that this process uses, and the one that is accepted.
+/// Knows the generation in use by this process, and the accepted generation.
 #[async_trait]
 pub(crate) trait InForce: Send + Sync + 'static {
-    /// Returns the accepted generation if this process uses another one.
+    /// Returns the accepted generation, if this process uses another generation.
     async fn other(&self) -> Result<Option<String>, StoreError>;
 }
 
-/// Returns an error if this process uses another generation than the accepted one. Beadle does not
-/// count the run as a failed attempt.
+/// Returns an error if this process does not use the accepted generation. Beadle does not count the
+/// run as a failed attempt.
 async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
     let text = match in_force.other().await {
         Ok(None) => return Ok(()),
@@ -41,7 +42,7 @@ async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
     Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
 }
 
-/// A reconciler whose runs begin only with the accepted generation.
+/// A reconciler that begins a run only with the accepted generation.
 pub(crate) struct FencedReconciler<R> {
     pub(crate) inner: R,
     /// `None` if no other process uses the store.
@@ -103,7 +104,8 @@ struct FencedSession<X> {
 #[async_trait]
 impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
     async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
-        // The end is now, so the key is planned again, and the change counts as not reached.
+        // The key need not wait. Beadle plans the key again at once, and the change counts as not
+        // reached.
         let asked_at = self.clock.now();
         check(self.in_force.as_ref(), asked_at).await?;
         let now = self.clock.now();
@@ -172,7 +174,7 @@ mod tests {
         }
     }
 
-    /// A store that takes this long to answer.
+    /// A store that answers after this time.
     struct Slow(Duration);
 
     #[async_trait]
@@ -254,7 +256,7 @@ mod tests {
         let refused = reconciler.reconcile(&run).await.unwrap_err();
         assert!(matches!(refused.class, Class::RateLimited { spares_events: false, .. }), "{refused}");
         assert_eq!(counts(), (1, 1));
-        // This process follows.
+        // This process takes over the accepted generation.
         generation.0.store(false, Ordering::SeqCst);
         reconciler.reconcile(&run).await.unwrap();
         session.write(&change).await.unwrap();

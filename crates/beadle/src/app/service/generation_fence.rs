@@ -30,13 +30,13 @@ impl InForce for PolicyInForce {
 }
 
 /// Returns the name of the accepted generation if services follow it. Services do not follow a
-/// generation that only a command applied, or that was accepted with other modes.
+/// generation if only a command applied it, or if it was accepted with other modes.
 fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
     let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
     accepted.map(|accepted| accepted.generation)
 }
 
-/// The mappings to a target, which come from the configuration and from policies.
+/// The mappings to a target, from the configuration and from policies.
 pub(super) struct MappingsToTarget {
     pub(super) store: Arc<dyn Store>,
     pub(super) target: String,
@@ -54,7 +54,8 @@ impl InForce for MappingsToTarget {
         if other.is_some() {
             return Ok(other);
         }
-        // Another generation of a policy can have the first mapping to this target.
+        // All organisations count, because another generation of a policy can have the first
+        // mapping to this target.
         let accepted = AcceptedPolicy::of_all(store, &self.orgs).await?;
         let mut accepted = self.orgs.iter().zip(accepted);
         Ok(accepted.find_map(|(file, accepted)| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::OrgConfig;
 
-/// The last sweep of an organisation or a directory. It is stored as `TIME SWEPT`.
+/// The last sweep of an organisation or a directory. The stored form is `TIME SWEPT`.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub(crate) struct LastSweep {
@@ -27,13 +27,13 @@ impl LastSweep {
         Note::of(&[instance])
     }
 
-    /// Returns the modes that the service had when it started the sweep.
+    /// Returns the modes of the service at the start of the sweep.
     pub(crate) fn modes(&self) -> Option<&str> {
         self.swept.split_once(' ').map(|(_, modes)| modes)
     }
 
-    /// Records that a new generation needs no sweep of its own, because all keys that it affects
-    /// are due. If the last sweep did not use the previous generation, a sweep is still needed.
+    /// Records that a new generation needs no sweep of its own, because all affected keys are due.
+    /// If the last sweep did not use the previous generation, a sweep is still needed.
     pub(crate) async fn follow(
         store: &dyn Store,
         file: &OrgConfig,
@@ -62,7 +62,7 @@ impl From<String> for LastSweep {
     }
 }
 
-/// Returns the generation and the modes of an organisation as the text that is stored.
+/// Returns the generation and the modes of an organisation as the stored text.
 pub(crate) fn swept(generation: &str, file: &OrgConfig) -> String {
     format!("{generation} {}", modes(file))
 }

@@ -1,5 +1,5 @@
 //! The parts of a process that works on keys: `beadle serve`, or the worker function on AWS. The
-//! files of this folder find the reconciler of a key, stop runs that use a replaced generation, and
+//! files of this folder find the reconciler of a key, stop runs with an outdated generation, and
 //! report the condition of the service.
 
 pub(crate) mod condition;
@@ -40,12 +40,12 @@ use crate::config::Config;
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
 /// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
-/// The longest time that a process waits for the store to delete its record when it stops.
+/// How long a stopping process waits at most until the store has deleted its record.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While
-/// Beadle waits for a vendor or a file system, it holds at most a lock that belongs to one
-/// organisation, so that other organisations can continue.
+/// Beadle waits for a vendor or a file system, it holds no lock except a lock of one organisation.
+/// So other organisations can continue.
 pub(crate) struct Service {
     pub(crate) app: Arc<App>,
     pub(crate) store: Arc<dyn Store>,
@@ -60,23 +60,24 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
     /// The name of this process in the store. Each process gets a new name.
     pub(crate) process: String,
-    /// The time at which the process began with its configuration.
+    /// When the process began to use its configuration.
     pub(crate) started: Time,
     /// The installations of the App of `[installations]`.
     pub(crate) installations: Installations,
     reconcilers: ReconcilerRegistry,
-    /// The lease on the work that only one of several processes does. There is none if no other
-    /// process uses the store, and in a function on AWS, because a schedule starts its tasks.
+    /// The lease on the work that only one of several processes does. There is no lease if no other
+    /// process uses the store. A function on AWS has no lease either, because a schedule starts its
+    /// tasks.
     lease: OnceLock<Arc<TaskLease>>,
-    /// The names of the targets whose last probe agreed with the configuration.
+    /// The names of the targets that agreed with the configuration at their last probe.
     agreed: Mutex<BTreeSet<String>>,
     /// True if the service has begun with the last accepted mappings of the configuration.
     has_mappings: AtomicBool,
 }
 
 impl Service {
-    /// Creates a service. Sends no request. While an instance is not open, each wait of its keys is
-    /// within `hold`.
+    /// Creates a service. Sends no request. `hold` limits how long the keys of an instance wait
+    /// while the instance is not open.
     pub(crate) fn new(
         app: Arc<App>,
         store: Arc<dyn Store>,
@@ -127,8 +128,8 @@ impl Service {
         self.lease.get().cloned()
     }
 
-    /// Returns whether this process does the work that only one of several processes does, such as
-    /// the plan of a new generation for the gate.
+    /// Returns whether this process is the one that does common work, such as the plan of a new
+    /// generation for the gate.
     pub(crate) fn is_chosen(&self) -> bool {
         self.lease.get().is_none_or(|lease| lease.is_held())
     }
@@ -182,7 +183,7 @@ impl Service {
         Ok(is_new)
     }
 
-    /// Puts the mappings of an organisation's policy in force, if they are not yet.
+    /// Puts the mappings of an organisation's policy in force, if they are not in force yet.
     pub(crate) async fn follow_mappings(&self, org: &ServedOrganisation) -> Result<(), StoreError> {
         policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
@@ -197,7 +198,7 @@ impl Service {
         self.reconcilers.add_installations(reconciler);
     }
 
-    /// Begins to work on the keys of an open organisation, if the worker does not yet.
+    /// Begins to work on the keys of an open organisation, if the worker does not work on them yet.
     pub(super) fn begin(&self, org: &ServedOrganisation, opened: &GithubOrganisation) {
         if org.begins() {
             self.reconcilers.add(opened, &self.store, self.clock());
@@ -205,13 +206,13 @@ impl Service {
         }
     }
 
-    /// Opens all organisations at the same time. Errors are not returned: a background task logs
-    /// the error of each organisation that cannot be opened, and retries.
+    /// Opens all organisations at the same time. Returns no errors: if Beadle cannot open an
+    /// organisation, a background task logs the error and retries.
     pub(crate) async fn open_all(&self) {
         if let Err(error) = self.follow_accepted_mappings().await
             && !self.has_mappings.load(Ordering::SeqCst)
         {
-            // The task that reads the mappings retries.
+            // The task that reads the mappings repeats this step.
             tracing::warn!(%error, "last accepted mappings unknown, groups wait");
             accepted_mappings::begin_without(self.config(), &self.directories);
         }
@@ -251,7 +252,7 @@ impl Service {
         }
     }
 
-    /// Puts the accepted mappings in force that belong to the configuration.
+    /// Puts the accepted mappings of the configuration in force.
     pub(crate) async fn follow_accepted_mappings(&self) -> Result<(), StoreError> {
         let (directories, store) = (self.directories.as_ref(), self.store.as_ref());
         let is_first = !self.has_mappings.load(Ordering::SeqCst);

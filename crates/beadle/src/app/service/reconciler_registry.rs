@@ -1,5 +1,5 @@
-//! The reconcilers of a process. A reconciler is found by the kind and by the instance of a key.
-//! The instance is an organisation, a directory or a target.
+//! The reconcilers of a process. The kind and the instance of a key determine its reconciler. The
+//! instance is an organisation, a directory or a target.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -20,21 +20,21 @@ use crate::config::{Config, OrgConfig};
 
 /// Passes a key to the reconciler of the key's instance. An instance is not open if its policy is
 /// invalid, a secret is missing, or a probe contradicts the configuration. The keys of such an
-/// instance wait, and keys of other instances do not wait for them.
+/// instance wait. The keys of other instances do not wait.
 #[derive(Clone)]
 pub(crate) struct InstanceRouter {
     known: Arc<RwLock<HashMap<String, Arc<dyn Reconcile>>>>,
     configured: Arc<[String]>,
     /// The shortest and the longest time that a key waits if its instance is not open.
     hold: RangeInclusive<Duration>,
-    /// The time at which the process began to open the instances.
+    /// When the process began to open the instances.
     since: Time,
     clock: Clock,
 }
 
-/// Returns how long a key waits if its instance has tried to open for the time `opening`. The
-/// result is a quarter of `opening`. So the key runs soon after its instance opens, and the worker
-/// rarely claims keys of an instance that cannot be opened.
+/// Returns how long a key waits if Beadle has tried to open its instance for the time `opening`.
+/// The result is a quarter of `opening`. So the key runs soon after its instance opens. The worker
+/// rarely claims keys of an instance that cannot open.
 fn wait(opening: Duration, hold: &RangeInclusive<Duration>) -> Duration {
     (opening / 4).max(*hold.start()).min(*hold.end())
 }
@@ -105,8 +105,8 @@ pub(crate) struct ReconcilerRegistry {
 }
 
 impl ReconcilerRegistry {
-    /// Makes a registry in which no instance is open. While an instance is not open, each wait of
-    /// its keys is within `hold`.
+    /// Creates a registry without an open instance. `hold` limits how long the keys of an instance
+    /// wait while the instance is not open.
     pub(crate) fn new(config: &Config, hold: &RangeInclusive<Duration>, clock: &Clock) -> Self {
         let file = &config.file;
         let orgs = file.org.iter().map(|org| &org.name);
@@ -140,7 +140,7 @@ impl ReconcilerRegistry {
         self.sweeps.add(&org.file.name, sweep);
     }
 
-    /// Adds the reconciler of an organisation's dispatches. They do not depend on the policy.
+    /// Adds the reconciler of an organisation's dispatches. Dispatches do not depend on the policy.
     pub(crate) fn add_dispatch(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         self.dispatches.add(&org.file.name, org.dispatches(store, clock));
     }
@@ -168,7 +168,7 @@ impl ReconcilerRegistry {
     }
 
     /// Makes the runs check that this process uses the accepted generation, because other processes
-    /// can accept another one. Affects the instances that are added afterwards.
+    /// can accept another one. The check applies only to instances that the caller adds later.
     pub(crate) fn share(&self) {
         self.is_shared.store(true, Ordering::SeqCst);
     }
@@ -178,7 +178,7 @@ impl ReconcilerRegistry {
         self.policies.add(org, reading);
     }
 
-    /// Adds the reconciler for the events about the App's installations. They belong to no
+    /// Adds the reconciler for the events about the App's installations. These events belong to no
     /// organisation.
     pub(crate) fn add_installations(&self, reading: Arc<dyn Reconcile>) {
         self.installations.add(beadle_hooks::github::NO_INSTANCE, reading);
@@ -191,8 +191,8 @@ impl ReconcilerRegistry {
         }
     }
 
-    /// Adds the reconcilers for the events and the sweeps of a directory. They serve only the
-    /// targets that are open.
+    /// Adds the reconcilers for the events and the sweeps of a directory. The reconcilers work only
+    /// for open targets.
     pub(crate) fn add_directory(&self, name: &str, of: &Directories, store: &Arc<dyn Store>, clock: &Clock) {
         let mut marker: Arc<dyn Reconcile> = Arc::new(of.marker(name, store, clock));
         let mut sweep: Arc<dyn Reconcile> = Arc::new(of.sweep(name, store, clock));

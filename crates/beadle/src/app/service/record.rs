@@ -1,5 +1,6 @@
-//! The record by which a running service shows what it uses: its version, its configuration, and
-//! the modes and generations in force. Commands compare the record with the configuration file.
+//! The record of a running service. The record has the version and the configuration of the
+//! service, and the modes and generations in force. Commands compare the record with the
+//! configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,9 +21,9 @@ const NAMED: usize = 5;
 /// The record of one process that works on keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServiceRecord {
-    /// The time at which the record was written.
+    /// When the process wrote the record.
     pub(crate) at: Time,
-    /// The time at which the process began with its configuration.
+    /// When the process began to use its configuration.
     pub(crate) started: Time,
     /// The version of Beadle.
     pub(crate) version: String,
@@ -39,7 +40,7 @@ pub(crate) struct ServiceRecord {
 pub(crate) struct InForce {
     /// The mode of the organisation, and the modes of single aspects.
     pub(crate) modes: String,
-    /// The generation of the policy. `None` while the first one waits for the gate.
+    /// The generation of the policy. `None` while the first generation waits for the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<String>,
     /// The author of the policy's commit, if the policy comes from a repository.
@@ -85,8 +86,8 @@ impl ServiceRecord {
         now.since(self.at) <= RUNNING && self.at <= now + RUNNING
     }
 
-    /// Returns the keys whose value in the configuration differs from the one that the service
-    /// uses, and the keys that only one of both has.
+    /// Returns the keys with different values in the configuration and in the service. Includes the
+    /// keys that only one of them has.
     pub(crate) fn differences(&self, config: &Config) -> Vec<String> {
         let present = digests(&config.values);
         let keys: BTreeSet<&String> = self.configuration.keys().chain(present.keys()).collect();
@@ -95,8 +96,8 @@ impl ServiceRecord {
     }
 }
 
-/// Returns a digest of every value. A record has digests and not values, because it stays in the
-/// store and only has to show which values differ.
+/// Returns a digest of every value. A record stays in the store, and only has to show which values
+/// differ. So it has digests instead of values.
 pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let digest = |value: &String| {
         Sha256::digest(value).iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
@@ -104,7 +105,7 @@ pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, Str
     values.iter().map(|(key, value)| (key.clone(), digest(value))).collect()
 }
 
-/// Returns one sentence for each running service that uses another configuration than the file.
+/// Returns one sentence for each running service that does not use the configuration of the file.
 pub(crate) async fn other_configurations(
     store: &dyn Store,
     config: &Config,
@@ -115,7 +116,7 @@ pub(crate) async fn other_configurations(
     Ok(different.map(|keys| sentence(&keys)).collect())
 }
 
-/// Returns the sentence about keys that differ.
+/// Returns the sentence about keys with different values.
 pub(crate) fn sentence(keys: &[String]) -> String {
     let mut names: Vec<String> = keys.iter().take(NAMED).map(|key| format!("`{key}`")).collect();
     if let Some(more) = keys.len().checked_sub(NAMED).filter(|more| *more > 0) {

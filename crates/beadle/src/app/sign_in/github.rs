@@ -25,7 +25,7 @@ pub(super) struct GithubSignIn {
     http: Http,
     /// The address of GitHub's pages.
     web: String,
-    /// The address with which every path of the REST API begins.
+    /// The first part of every address of the REST API.
     rest: String,
 }
 
@@ -42,8 +42,8 @@ impl GithubSignIn {
         Ok(Self { service: service.clone(), file, secret, roles, http, web, rest })
     }
 
-    /// Returns the role that the teams of an account give. The account must still have the id,
-    /// because GitHub can give the login to another person.
+    /// Returns the role of an account by its teams. The login must still belong to the account with
+    /// this id, because GitHub can give a login to another person.
     async fn role(&self, id: &str, login: &str) -> Result<Option<Role>, SignInFailure> {
         let failed = |failure: Failure| SignInFailure(failure.text);
         let org = self.service.orgs.iter().find(|org| org.file.name == self.file.org);

@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// The client for a provider. It follows no redirect, so that no secret goes to another address.
+/// The client for a provider. The client follows no redirect, so that no secret goes to another
+/// address.
 pub(super) struct Http(reqwest::Client);
 
 impl Http {
@@ -39,7 +40,7 @@ impl Http {
     }
 }
 
-/// Parses an address of a provider. Only an address of this machine may be unencrypted.
+/// Parses an address of a provider. Only an address on this machine may be unencrypted.
 pub(super) fn address(text: &str) -> Result<Url, SignInFailure> {
     let is_local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match Url::parse(text) {

@@ -17,7 +17,7 @@ use super::claims::{checked, groups, person};
 use super::http::{Http, address, read};
 use super::roles::Roles;
 
-/// The time for which Beadle uses the description of a provider.
+/// How long Beadle uses the description of a provider.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// The addresses of a provider.
@@ -26,7 +26,7 @@ struct Provider {
     authorization: Url,
     token: Url,
     keys: Url,
-    /// True if the provider takes the secret of a client in the header `Authorization`.
+    /// True if the provider accepts the secret of a client in the header `Authorization`.
     takes_basic: bool,
 }
 
@@ -50,7 +50,7 @@ impl OidcSignIn {
         Self { file, secret, roles, http, clock, provider: Mutex::default() }
     }
 
-    /// Returns the addresses of the provider, as its description names them.
+    /// Returns the addresses in the description of the provider.
     async fn provider(&self) -> Result<Provider, SignInFailure> {
         let now = self.clock.now();
         let kept = self.provider.lock().clone();
@@ -139,7 +139,7 @@ impl IdentityProvider for OidcSignIn {
     async fn identify(&self, proof: &Proof) -> Result<(Person, Option<Role>), SignInFailure> {
         let provider = self.provider().await?;
         let token = self.id_token(&provider, proof).await?;
-        // The keys are read for each sign-in, because a provider can replace them at any time.
+        // Beadle reads the keys for each sign-in, because a provider can replace them at any time.
         let keys = read("the keys of the provider", self.http.get(provider.keys)).await?;
         let failed = |why: &str| SignInFailure(why.to_owned());
         let claims = checked(&token, &keys, &self.file, &proof.nonce).map_err(failed)?;

@@ -1,5 +1,6 @@
-//! Compares the clock of this machine with the clock of a store that several machines use. Leases of
-//! keys end by the clock: a machine whose clock is ahead would take keys from other machines too early.
+//! Compares the clock of this machine with the clock of a store that several machines use. The
+//! clock decides when the lease of a key ends. If the clock of a machine is ahead, this machine
+//! takes keys from other machines too early.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use beadle_engine::{Clock, Store, StoreError, Time};
 /// difference does no harm.
 const MOST: Duration = Duration::from_secs(5);
 
-/// Returns an error text if the clocks differ too much. Returns `None` if they agree, or if the store
-/// has no clock.
+/// Returns an error text if the clocks differ too much. Returns `None` if the clocks agree, or if
+/// the store has no clock.
 pub(crate) async fn check(store: &dyn Store, clock: &Clock) -> Result<Option<String>, StoreError> {
     let before = clock.now();
     let Some(at) = store.clock().await? else { return Ok(None) };
     Ok(difference(before, at, clock.now()))
 }
 
-/// Returns an error text if the store's clock showed `at`, and not a time near the call. The call took
+/// Returns an error text if the time `at` of the store's clock is not near the call. The call took
 /// from `before` until `after`.
 fn difference(before: Time, at: Time, after: Time) -> Option<String> {
     let (ahead, behind) = (before.since(at), at.since(after));

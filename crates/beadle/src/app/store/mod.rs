@@ -1,5 +1,5 @@
 //! Opens the store that the configuration names, or a store at another location. The files of this
-//! folder open PostgreSQL, compare clocks, and split texts that are too long for a note.
+//! folder open PostgreSQL, compare clocks, and split long texts into notes.
 
 pub(crate) mod clock;
 pub(crate) mod postgres;
@@ -17,22 +17,21 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use beadle_config::StoreLocation;
 
-/// Opens the store that the configuration names. If it is a file that does not exist, creates the
-/// file.
+/// Opens the store that the configuration names. If the store is a missing file, creates the file.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_at(config, &config.place).await?;
     check_finished(store.as_ref(), &config.place.to_string()).await?;
     Ok(store)
 }
 
-/// Opens the configured store if it exists, and returns `None` otherwise. Commands that only read
+/// Opens the configured store. If the store does not exist, returns `None`. Commands that only read
 /// use this function, because they must not create a store.
 pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<dyn Store>>> {
     if is_there(config, &config.place).await? { open(config).await.map(Some) } else { Ok(None) }
 }
 
-/// Returns whether the store exists, so that opening it would not create it. Opening a table never
-/// creates the table.
+/// Returns whether the store exists. If it exists, a call that opens the store does not create it.
+/// A table is never created when Beadle opens it.
 pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
     match place {
         StoreLocation::File(path) => Ok(config.base.join(path).exists()),
@@ -41,10 +40,10 @@ pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::
     }
 }
 
-/// Opens the configured store, and returns an error if it does not exist. If the command created an
-/// empty store instead, it would wrongly report that no change is held and no key waits, and a pause
-/// or a confirmation would be in a store that no service reads. Only the commands that start an
-/// instance create its store: `serve`, `apply`, `sweep` and `store copy`.
+/// Opens the configured store, and returns an error if the store does not exist. With a new empty
+/// store, a command would wrongly report that no change is held and no key waits. A pause or a
+/// confirmation would be in a store that no service reads. Only the commands that start an instance
+/// create its store: `serve`, `apply`, `sweep` and `store copy`.
 pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let store = open_if_there(config).await?;
     store.with_context(|| {
@@ -92,8 +91,9 @@ pub(crate) fn is_shared(place: &StoreLocation) -> bool {
     }
 }
 
-/// Rings `bell` when another process makes a key due, until the returned value is dropped. A file is
-/// used by one service, and the functions on AWS have messages of their own.
+/// Rings `bell` when another process makes a key due, until the returned value is dropped. Does
+/// nothing for a file, because only one service uses a file. Does nothing on AWS, because the
+/// functions have messages of their own.
 pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dyn Send + Sync>> {
     match place {
         StoreLocation::File(_) | StoreLocation::Table { .. } => None,
@@ -101,8 +101,8 @@ pub(crate) fn listen(place: &StoreLocation, bell: &Arc<Notify>) -> Option<Box<dy
     }
 }
 
-/// Returns an error if `beadle store copy` did not finish copying to this store, because such a
-/// store is incomplete.
+/// Returns an error if `beadle store copy` did not finish the copy to this store. Such a store is
+/// incomplete.
 pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Result<()> {
     if is_unfinished(store).await {
         anyhow::bail!(
@@ -112,7 +112,7 @@ pub(crate) async fn check_finished(store: &dyn Store, place: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Returns the settings with which a store in a DynamoDB table is opened.
+/// Returns the settings for a store in a DynamoDB table.
 #[cfg(feature = "aws")]
 pub(crate) fn table_settings(config: &Config) -> beadle_store_dynamodb::DynamoSettings {
     let kept = config.file.retention;

@@ -21,9 +21,9 @@ pub(crate) async fn exists(url: &PostgresUrl) -> anyhow::Result<bool> {
     Ok(beadle_store_postgres::PostgresStore::exists(url.with_password()).await?)
 }
 
-/// Reads the version of the schema, and changes nothing. Returns three versions: that of the schema,
-/// the oldest one whose programs can work with the schema, and the one that this program writes.
-/// Returns `None` if there is no store.
+/// Reads the version of the schema, and changes nothing. Returns three versions: the version of the
+/// schema, the version of the oldest program that can work with the schema, and the version that
+/// this program writes. If there is no store, returns `None`.
 #[cfg(feature = "postgres")]
 pub(crate) async fn version(url: &PostgresUrl) -> anyhow::Result<Option<(i32, i32, i32)>> {
     let found = beadle_store_postgres::PostgresStore::version(url.with_password()).await?;

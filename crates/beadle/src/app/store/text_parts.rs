@@ -1,9 +1,9 @@
-//! Splits long texts into parts that fit into a note of every store, and joins the parts again.
+//! Splits long texts into parts, and joins the parts again. A part fits into a note of every store.
 
 use std::collections::BTreeMap;
 
 /// The maximum size of a part, in bytes. An item of DynamoDB has at most 400 KB. Older versions
-/// stored parts of up to 250,000 bytes, which are still joined.
+/// stored parts of up to 250,000 bytes. Beadle still joins these parts.
 pub(in crate::app) const PART: usize = 200_000;
 
 /// Splits a text into its parts. An empty text has no part.
@@ -28,11 +28,11 @@ pub(in crate::app) fn split_named(id: &str, text: &str) -> Vec<(String, String)>
     named.map(|(at, part)| (format!("{id}/{at}/{of}"), part.to_owned())).collect()
 }
 
-/// Joins named parts to texts, by their ids. A text with a missing part is left out.
+/// Joins named parts to texts, by their ids. Leaves out a text if a part of it is missing.
 pub(in crate::app) fn join_named(
     parts: impl IntoIterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
-    // A text can have parts of two sizes, if an older version was killed while it stored the text.
+    // If an older version was killed while it stored a text, the text can have parts of two sizes.
     let mut found: BTreeMap<(String, usize), BTreeMap<usize, String>> = BTreeMap::new();
     for (name, part) in parts {
         let mut pieces = name.split('/');

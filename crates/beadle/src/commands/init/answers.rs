@@ -13,7 +13,7 @@ const LOGIN: usize = 39;
 /// The maximum length of the name of an App at GitHub, in characters.
 const APP_NAME: usize = 34;
 
-/// What the operator wants to set up.
+/// The values that the operator wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answers {
     /// The login of the organisation.
@@ -22,7 +22,7 @@ pub(super) struct Answers {
     pub(super) api: String,
     /// The address of GitHub's website.
     pub(super) web: String,
-    /// The address to which GitHub sends webhooks, if there is one yet.
+    /// The address for GitHub's webhooks, if there is one yet.
     pub(super) webhook_url: Option<String>,
     /// The name of the new App.
     pub(super) app_name: String,
@@ -30,8 +30,8 @@ pub(super) struct Answers {
     pub(super) policy: String,
 }
 
-/// Returns the answers. If `can_ask` is true, asks on a terminal for the answers that no option
-/// specifies.
+/// Returns the answers. If an option is missing and `can_ask` is true, asks for the answer on a
+/// terminal.
 pub(super) fn collect(args: &InitArgs, can_ask: bool, printer: &Printer) -> anyhow::Result<Answers> {
     let org = match &args.org {
         Some(org) => org.clone(),
@@ -92,7 +92,7 @@ fn check_login(org: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Parses an address of the web. `what` is the option that has it.
+/// Parses an address of the web. `what` is the name of the option.
 fn address(text: &str, what: &str) -> anyhow::Result<Url> {
     let parsed = Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "https" | "http")
@@ -118,8 +118,8 @@ fn website(api: &str) -> anyhow::Result<String> {
     if let Some(server) = text.strip_suffix("/api/v3") {
         return Ok(server.to_owned());
     }
-    // Without the path, a server answers with its website, and the setup would fail only later.
-    // A server without TLS is a simulator.
+    // Without the path, a server answers with its website, and the setup would fail only later. A
+    // server without TLS is a simulator, so it needs no path.
     if url.scheme() == "https" && !text.starts_with("https://api.") {
         bail!(
             "`--api {text}` is not the address of GitHub's REST API\n\

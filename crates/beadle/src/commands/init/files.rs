@@ -1,5 +1,5 @@
-//! The files that the setup writes. A file is written whole or not at all, and no file is
-//! overwritten.
+//! The files that the setup writes. The setup writes a file completely or not at all, and
+//! overwrites no file.
 
 use std::fs::Permissions;
 use std::io::Write as _;
@@ -18,14 +18,14 @@ const KEY: &str = "beadle-app.pem";
 const SECRET: &str = "beadle-webhook.secret";
 /// The name of the first file of the policy.
 const SETTINGS: &str = "settings.yml";
-/// The address that `beadle.toml` need not name.
+/// The default address. `beadle.toml` does not need it.
 const DEFAULT_API: &str = "https://api.github.com";
 /// The permissions of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;
 /// The permissions of other files.
 const SHARED: u32 = 0o644;
 
-/// The first policy. It changes only what is safe to change in every repository.
+/// The first policy. The policy makes only changes that are safe in every repository.
 const FIRST_POLICY: &str = "\
 # The declared state of every repository of the organisation. `beadle plan` shows what differs.
 # docs/policy/sections.md lists all sections. `beadle schema settings` prints a schema for editors.
@@ -69,8 +69,8 @@ impl Places {
         }
     }
 
-    /// Checks that the files of a new App can be written, before the App exists: GitHub shows the
-    /// private key only once.
+    /// Checks that the setup can write the files of a new App. This check comes before the App
+    /// exists, because GitHub shows the private key only once.
     pub(super) fn check_writable(&self) -> anyhow::Result<()> {
         for path in [&self.key, &self.secret] {
             if path.exists() {
@@ -85,7 +85,7 @@ impl Places {
         temporary(folder, PRIVATE).map(drop).with_context(|| format!("cannot write to {}", folder.display()))
     }
 
-    /// Returns whether the policy already has files, which the setup then keeps.
+    /// Returns whether the policy already has files. The setup keeps existing files.
     pub(super) fn has_policy(&self) -> bool {
         std::fs::read_dir(&self.policy).is_ok_and(|mut entries| entries.next().is_some())
     }
@@ -105,8 +105,8 @@ impl Places {
         webhook_secret.map_or(Ok(()), |secret| write_new(&self.secret, secret.expose_secret(), PRIVATE))
     }
 
-    /// Writes the first policy, unless there are files, and then the configuration. The setup is
-    /// complete when the configuration exists.
+    /// Writes the first policy if the policy has no files, and then the configuration. When the
+    /// configuration exists, the setup is complete.
     pub(super) fn write_rest(&self, answers: &Answers, app: u64) -> anyhow::Result<()> {
         if !self.has_policy() {
             std::fs::create_dir_all(&self.policy)
@@ -117,7 +117,8 @@ impl Places {
     }
 }
 
-/// Writes the first policy into another folder, so that it can be read before the setup writes.
+/// Writes the first policy into another folder. So the command can read this policy before the
+/// setup writes it.
 pub(super) fn write_first_policy(folder: &Path) -> anyhow::Result<()> {
     write_new(&folder.join(SETTINGS), FIRST_POLICY, SHARED)
 }
@@ -217,7 +218,7 @@ mod tests {
             );
             assert_eq!(org.webhook_secrets, ["file:beadle-webhook.secret"]);
             assert_eq!(org.mode, beadle_engine::Mode::Observe);
-            // The checks of the file refuse some of these values as names, but none may change
+            // The checks of the file refuse some of these values as names, but no value may change
             // another key.
             let text = configuration(&answers(value, value), 7, false);
             let table: toml::Table =

@@ -26,14 +26,14 @@ use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
 use crate::stop_signals::StopSignals;
 
-/// The repository that a policy belongs to by default. It does not matter for what the App needs.
+/// The default repository of a policy. The needs of the App do not depend on this name.
 const HOME: &str = "admin";
-/// The time between two questions to GitHub whether the App is installed.
+/// How long Beadle waits before it asks GitHub again whether the App is installed.
 const LOOK: Duration = Duration::from_secs(2);
 /// The longest time that the command waits for the installation.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Creates the App and writes the files, unless the configuration exists.
+/// Creates the App and writes the files. If the configuration exists, does nothing.
 pub(crate) async fn begin(path: &Path, args: &InitArgs, printer: &Printer) -> anyhow::Result<()> {
     if path.try_exists().with_context(|| format!("cannot read {}", path.display()))? {
         printer.line(format!("{} exists: continuing the setup of its App", path.display()));
@@ -103,8 +103,8 @@ async fn set_up(path: &Path, args: &InitArgs, answers: &Answers, printer: &Print
     Ok(())
 }
 
-/// Writes the files for a new App. If the configuration cannot be written, the error names how to
-/// continue with the App.
+/// Writes the files for a new App. If this function cannot write the configuration, the error
+/// explains how to continue with the App.
 fn save(places: &Places, answers: &Answers, app: &RegisteredApp) -> anyhow::Result<()> {
     places.write_secrets(&app.key, app.webhook_secret.as_ref()).with_context(|| {
         format!("the App {} was created, but its secrets are lost: delete it at {}", app.id, app.page)
@@ -114,8 +114,8 @@ fn save(places: &Places, answers: &Answers, app: &RegisteredApp) -> anyhow::Resu
     })
 }
 
-/// Returns what the App needs for the policy in the folder or, if there is none, for the first
-/// policy.
+/// Returns the needs of the App for the policy in the folder. If there is no policy, returns the
+/// needs for the first policy.
 fn needs(places: &Places) -> anyhow::Result<AppNeeds> {
     let first = tempfile::tempdir()?;
     let folder = if places.has_policy() {

@@ -17,12 +17,13 @@ use crate::commands::init::answers::Answers;
 use crate::output::printer::Printer;
 use crate::stop_signals::StopSignals;
 
-/// The time that the browser has to receive its last answer.
+/// How long the browser has time to receive its last answer.
 const GRACE: Duration = Duration::from_secs(5);
-/// An address that stands for the webhook listener while webhooks are off. GitHub requires one.
+/// A placeholder for the address of the webhook listener while webhooks are off. GitHub requires an
+/// address.
 const NO_HOOK: &str = "https://example.com/hooks/github";
 
-/// Saves the secrets of an App, and returns an error if they cannot be saved.
+/// Saves the secrets of an App. Returns an error if this fails.
 pub(super) type Save<'a> = dyn Fn(&RegisteredApp) -> anyhow::Result<()> + 'a;
 
 /// Serves the local page until GitHub has created the App and `save` has saved it.
@@ -52,22 +53,23 @@ pub(super) async fn register(
         rights: levels(needs).map(|(name, level)| format!("{name}: {level}")).collect(),
     };
     let (setup, mut codes) = AppSetup::new(form, state, address);
-    // Whoever sees the address may interrupt the command.
+    // The command catches signals before it shows the address, because the operator may interrupt
+    // it then.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listener, setup.router(), stop.clone(), GRACE));
     printer.line(format!("Open this page in a browser, signed in to GitHub as an owner of {}:", answers.org));
     printer.line(format!("  http://{address}/"));
     let registered = exchange(&client, &answers.org, &mut codes, &mut signals, (save, printer)).await;
-    // A browser that still waits for an answer gets one.
+    // Browsers that still wait get an answer now.
     drop(codes);
     stop.cancel();
     serving.await?;
     registered
 }
 
-/// Waits for a code from the browser and exchanges it. Ends when an App is saved, or when the setup
-/// must begin again.
+/// Waits for a code from the browser and exchanges it. Ends when the App is saved, or when the
+/// setup must begin again.
 async fn exchange(
     client: &AppRegistration,
     org: &str,
@@ -76,8 +78,8 @@ async fn exchange(
     (save, printer): (&Save<'_>, &Printer),
 ) -> anyhow::Result<()> {
     loop {
-        // The command can be interrupted only here: GitHub shows the private key only once, so the
-        // exchange and the save must not end in between.
+        // The operator can interrupt the command only here. GitHub shows the private key only once,
+        // so nobody may interrupt the exchange and the save.
         let returned = tokio::select! {
             returned = codes.recv() => returned.context("the local page ended")?,
             _ = signals.next() => bail!("interrupted: no App was created, and no file was written"),
@@ -95,7 +97,7 @@ async fn exchange(
                 );
                 (Err(format!("{error:#}")), Some(Err(error)))
             }
-            // The code is still valid if GitHub did not receive it.
+            // If GitHub did not receive the code, the code is still valid.
             Err(error) => {
                 let why = error.to_string().replace(&code, "CODE");
                 let why = format!(
@@ -112,8 +114,8 @@ async fn exchange(
     }
 }
 
-/// Checks that the new App belongs to the organisation. An owner can be signed in to GitHub with
-/// another account than they think.
+/// Checks that the new App belongs to the organisation. An owner may have signed in to GitHub with
+/// the wrong account.
 fn check_owner(app: &RegisteredApp, org: &str) -> anyhow::Result<()> {
     if app.owner.eq_ignore_ascii_case(org) {
         return Ok(());
@@ -126,7 +128,7 @@ fn check_owner(app: &RegisteredApp, org: &str) -> anyhow::Result<()> {
     )
 }
 
-/// Returns the address of the page on which an owner installs an App.
+/// Returns the address of the page to install an App.
 pub(super) fn installation_page(page: &str) -> String {
     format!("{}/installations/new", page.trim_end_matches('/'))
 }
@@ -200,7 +202,7 @@ mod tests {
     fn without_a_public_address_webhooks_are_off() {
         let needs = beadle_repositories::app_needs(&BTreeSet::from(["repository"]));
         let made = manifest(&answers(None), &needs, "http://127.0.0.1:1/created");
-        // GitHub requires an address here, even if it never uses it.
+        // GitHub requires an address here, even if GitHub never uses it.
         assert_eq!(made["hook_attributes"], json!({ "url": NO_HOOK, "active": false }));
     }
 

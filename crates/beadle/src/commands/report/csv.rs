@@ -1,7 +1,7 @@
 //! CSV by RFC 4180, for spreadsheets.
 
-/// The characters with which a spreadsheet begins a formula. Some spreadsheets also accept the wide
-/// forms of these characters.
+/// The first characters of a formula in a spreadsheet. Some spreadsheets also accept the wide forms
+/// of these characters.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// Returns one line of a CSV file, without a line break.
@@ -13,8 +13,7 @@ pub(super) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 fn cell(text: &str) -> String {
     // A cell stays on one line, so that each row is a line of the file.
     let text = text.replace("\r\n", " ").replace(['\n', '\r'], " ");
-    // In some countries, a spreadsheet also begins a cell after a semicolon, and some spreadsheets do
-    // so after a tab.
+    // In some countries, a semicolon also begins a new cell. In some spreadsheets, a tab does.
     let guarded = |part: &str| if is_formula(part) { format!("'{part}") } else { part.to_owned() };
     let text: String = text.split_inclusive([';', '\t']).map(guarded).collect();
     if text.contains(['"', ',']) || text.starts_with(' ') || text.ends_with(' ') {
@@ -24,8 +23,8 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// Returns whether a spreadsheet can take a text for a formula. It can ignore characters that nobody
-/// sees before a formula.
+/// Returns whether a spreadsheet can take a text for a formula. A spreadsheet can ignore invisible
+/// characters before a formula.
 fn is_formula(text: &str) -> bool {
     let is_unseen = |c: char| {
         let is_format =

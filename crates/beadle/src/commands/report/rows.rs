@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::output::escape::{self, VALUE};
 use crate::output::printer::{Printer, Tone};
 
-/// The names of the columns. Programs of auditors read them, so a name never changes, and a new
-/// column comes last.
+/// The names of the columns. Programs of auditors read these names. So a name never changes, and a
+/// new column comes last.
 pub(super) const COLUMNS: [&str; 12] = [
     "repository",
     "control",
@@ -76,7 +76,8 @@ pub(super) fn table(rows: &[ControlRow], printer: &Printer) {
             ControlStatus::Waived | ControlStatus::Unknown | ControlStatus::NotRecorded => Tone::Notice,
             ControlStatus::NotApplicable => Tone::Faint,
         };
-        // The text is padded before it gets its colour, because a colour has no width.
+        // The padding comes before the colour, because the codes of a colour must not count as
+        // width.
         let status = printer.paint(tone, format!("{:<14}", row.status.as_str()));
         let control = escape::cut(&row.control, VALUE);
         printer.line(format!("  {status}  {control:<width$}  {}", details(row)).trim_end());
@@ -104,7 +105,7 @@ fn details(row: &ControlRow) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// The number of characters of a commit that people need.
+/// The number of characters of a commit's id that people need.
 const DIGITS: usize = 12;
 
 fn short(commit: &str) -> String {
@@ -123,7 +124,7 @@ impl Tally {
         }
     }
 
-    /// Returns the number of rows whose status satisfies `is_meant`.
+    /// Returns the number of rows with a status that satisfies `is_meant`.
     pub(super) fn count(&self, is_meant: impl Fn(ControlStatus) -> bool) -> usize {
         self.0.iter().filter(|(status, _)| is_meant(**status)).map(|(_, count)| count).sum()
     }

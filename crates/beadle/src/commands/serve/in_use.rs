@@ -1,4 +1,5 @@
-//! The service with one configuration. After a reload, another one takes its place.
+//! The service with one configuration. After a reload, a service with another configuration
+//! replaces it.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::app::store;
 use crate::config::Config;
 use crate::tasks::{self, Host, is_target_probe};
 
-/// The time that the running keys have to end when the service stops.
+/// How long the running keys may still work when the service stops.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 /// The shortest and the longest time that a key waits if its organisation or target is not open.
 const NOT_OPEN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
@@ -47,8 +48,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Creates everything that the configuration names, and reads the secrets. Sends no request, and
-    /// writes nothing. An error therefore does not disturb a service that works.
+    /// Creates everything that the configuration names, and reads the secrets. Sends no request,
+    /// and writes nothing. So an error does not disturb the service in use.
     pub(super) fn new(
         config: &Arc<Config>,
         store: &Arc<dyn Store>,
@@ -110,8 +111,8 @@ impl Prepared {
         running.spawn(async move { background.run(stop).await });
         let (clock, stop) = (service.clock().clone(), service.stop.clone());
         running.spawn(async move {
-            // The worker claims no key before the probes have ended, because a key whose target is
-            // not open would have to wait.
+            // The worker claims no key before the probes have ended. If the target of a key is not
+            // open yet, the key would have to wait.
             tokio::select! {
                 () = driver.ran(is_target_probe) => {}
                 () = clock.sleep(OPENING) => {}
@@ -128,12 +129,12 @@ impl Prepared {
 pub(super) struct InUse {
     service: Arc<Service>,
     running: TaskTracker,
-    /// Rings the bell when another process makes a key due, as long as this value exists.
+    /// While this value exists, it rings the bell when another process makes a key due.
     _listener: Option<Box<dyn Send + Sync>>,
 }
 
 impl InUse {
-    /// Waits until the service must work on other organisations than the configuration has now.
+    /// Waits until the list of the service's organisations changes.
     pub(super) async fn installations_changed(&self) {
         self.service.installations.changed().await;
     }
@@ -147,7 +148,7 @@ impl InUse {
 }
 
 /// Reads the token that callers of the operator listener must send. A reload does not change the
-/// address of the listener, also if the file has another one. Other machines must not reach the
+/// address of the listener, even if the file has another address. Other machines must not reach the
 /// listener without a token.
 fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
     let address = config.file.server.operator;
@@ -181,7 +182,7 @@ mod tests {
     fn a_listener_for_other_machines_keeps_its_token_until_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("beadle.toml");
-        // The file has the default address of the operator listener, which needs no token.
+        // The file has the default address of the operator listener. This address needs no token.
         std::fs::write(&path, "[[org]]\nname = \"acme\"\npolicy = \"p\"\ntoken = \"env:T\"\n").unwrap();
         let mut in_use = Config::load(&path).unwrap();
         assert!(operator_token(&in_use).unwrap().is_none());

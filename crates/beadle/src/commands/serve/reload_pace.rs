@@ -1,6 +1,6 @@
-//! Limits how often the service opens its organisations again because other organisations are to be
-//! taken in. Each time, the service waits for its runs and starts its background tasks again. Without
-//! a limit, an owner who suspends and resumes the App again and again would stop all other work.
+//! Limits how often the service opens its organisations again to take in other organisations. Each
+//! time, the service waits for its runs and starts its background tasks again. Without a limit, an
+//! owner could suspend and resume the App again and again, and so stop all other work.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const SPAN: Duration = Duration::from_secs(600);
 pub(super) struct ReloadPace(VecDeque<Time>);
 
 impl ReloadPace {
-    /// Returns the time from which the next reload can begin.
+    /// Returns when the next reload can begin at the earliest.
     pub(super) fn next(&self, now: Time) -> Time {
         match self.0.front() {
             // If the clock went back, the reload does not wait.
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn an_owner_cannot_make_the_service_reload_all_the_time() {
         let (mut pace, mut now, mut reloads) = (ReloadPace::default(), Time(0), Vec::new());
-        // The App is suspended or resumed every second for half an hour.
+        // An owner suspends or resumes the App every second for half an hour.
         while now < Time(1_800_000) {
             if pace.next(now) <= now {
                 pace.reloaded(now);

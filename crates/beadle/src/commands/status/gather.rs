@@ -27,11 +27,11 @@ use crate::app::service::last_sweep::{LastSweep, modes};
 use crate::app::service::record::{InForce, ServiceRecord};
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
-/// The delay after which a sweep counts as overdue.
+/// After this delay, a sweep is overdue.
 const LATE: Duration = Duration::from_secs(900);
 
-/// Reads the state of everything that the configuration names. `listener` is what the operator
-/// listener answered: the text, and whether the service is ready.
+/// Reads the state of all parts of the configuration. `listener` is the answer of the operator
+/// listener: the text, and whether the service is ready.
 pub(super) async fn gather(
     config: &Config,
     store: &dyn Store,
@@ -82,8 +82,8 @@ pub(super) async fn gather(
     status.pauses = store.pauses(now).await?;
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
-    // If no service runs, the stored results of the tasks are old. The results of an organisation
-    // that Beadle has left alone since then are old too.
+    // If no service runs, the stored results of the tasks are old. If Beadle does not work on an
+    // organisation any more, its results are old too.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;
@@ -184,7 +184,7 @@ async fn organisation(
     Ok(status)
 }
 
-/// Returns what the last service or command used for an organisation.
+/// Returns the mode and the generation that the last service or command used for an organisation.
 async fn last_in_force(
     store: &dyn Store,
     file: &OrgConfig,
@@ -216,7 +216,7 @@ async fn target(
     Ok(status)
 }
 
-/// Returns the modes of the mappings to a target, as the configuration has them.
+/// Returns the configured modes of the mappings to a target.
 fn configured_modes(config: &Config, target: &str) -> Option<String> {
     let its = config.mappings.all.iter().filter(|mapping| mapping.target == target);
     let modes: BTreeSet<_> = its.map(|mapping| mapping.mode).collect();
@@ -231,12 +231,13 @@ fn token(file: &TargetConfig, now: Time) -> Option<Token> {
     Some(Token { instance: file.name.clone(), days })
 }
 
-/// Returns the budgets of an organisation's credential, as the processes that use it reported them.
+/// Returns the budgets of an organisation's credential from the reports of the processes that use
+/// it.
 async fn budgets(store: &dyn Store, name: &str, now: Time) -> anyhow::Result<Vec<Budget>> {
     let mut accounts = BTreeMap::new();
     for (_, usage) in ProcessUsage::note(name, "").list(store).await? {
         for (resource, account) in usage.accounts {
-            // The figures of an earlier period say nothing about the present one.
+            // The figures of an earlier period are not valid for the present period.
             if account.reset <= now || resource == Resource::Credential {
                 continue;
             }
@@ -272,7 +273,7 @@ async fn parked(
     Ok(found)
 }
 
-/// Returns the waivers of an organisation that are in force: those of `beadle waive`, and those of
+/// Returns an organisation's waivers in force: the waivers of `beadle waive`, and the waivers of
 /// the policy that the service used last.
 async fn waivers(store: &dyn Store, file: &OrgConfig, now: Time) -> anyhow::Result<Vec<WaiverInForce>> {
     let mut all = stored_waivers(store, &file.name).await?;

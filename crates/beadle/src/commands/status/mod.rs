@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, json: bool, watch: bool, printer: &Prin
         if clears {
             printer.own(CLEAR);
         }
-        // A pipe gets the state only if it differs from the last look.
+        // On a pipe, the command prints the state only if it has changed since the last look.
         if clears || shown != last {
             print(&shown, json, printer);
         }

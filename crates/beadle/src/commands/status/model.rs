@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use crate::commands::{FAILED, FINE, PENDING};
 
-/// The state of everything that the configuration names.
+/// The state of all parts of the configuration.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Status {
     /// The version of this command.
     pub(super) version: &'static str,
-    /// The time at which the command read the state.
+    /// When the command read the state.
     pub(super) at: Time,
     /// The service.
     pub(super) service: ServiceStatus,
@@ -25,13 +25,13 @@ pub(super) struct Status {
     pub(super) problems: Vec<Problem>,
     /// The generations that the gate holds.
     pub(super) held_policies: Vec<HeldPolicy>,
-    /// The waivers that are in force. The one that ends first comes first.
+    /// The waivers that are in force. The waiver that ends first comes first.
     pub(super) waivers: Vec<WaiverInForce>,
     /// The pauses that are in force.
     pub(super) pauses: Vec<Pause>,
     /// The budgets of the credentials.
     pub(super) budgets: Vec<Budget>,
-    /// The tokens whose end the configuration names.
+    /// The tokens with an end in the configuration.
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
@@ -48,9 +48,9 @@ pub(super) struct ServiceStatus {
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
-    /// The time at which the service began with its configuration.
+    /// When the service began to use its configuration.
     pub(super) started: Option<Time>,
-    /// The keys of the configuration file that the service uses with another value.
+    /// The keys of the configuration file that have another value in the service.
     pub(super) other_configuration: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct ServiceStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ServiceState {
-    /// No service has ever used the store. Commands such as `beadle sweep` may work on it.
+    /// No service has ever used the store. Commands such as `beadle sweep` may use the store.
     #[default]
     Never,
     /// A service works on the store.
@@ -66,7 +66,7 @@ pub(super) enum ServiceState {
     Up,
     /// The service answers that it is not ready.
     NotReady,
-    /// A service worked on the store before, and none does now.
+    /// A service worked on the store before, but no service does now.
     Stopped,
 }
 
@@ -97,14 +97,14 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The time of the oldest answer of GitHub with which the last sweeps compared a repository.
-    /// `None` if no sweep of a service recorded its reads.
+    /// The time of the oldest answer of GitHub that the last sweeps used for a comparison. `None`
+    /// if no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
     pub(super) stopped: Option<String>,
-    /// The number of repositories or groups by what is wrong with them. A kind without a problem is
-    /// left out.
+    /// The number of repositories or groups by the kind of their problems. Kinds without a problem
+    /// are left out.
     pub(super) counts: BTreeMap<ProblemKind, usize>,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct InstallationStatus {
     /// The login of the organisation.
     pub(super) login: String,
     pub(super) standing: Standing,
-    /// The time since which GitHub reports the state of the installation.
+    /// Since when GitHub reports this state of the installation.
     pub(super) since: Time,
 }
 
@@ -128,9 +128,9 @@ pub(super) enum ProblemKind {
     Contested,
     /// A change waits for an approval.
     Held,
-    /// A part could not be read or resolved.
+    /// Beadle could not read or resolve a part.
     Unknown,
-    /// A change is left that the mode does not allow, or that failed.
+    /// A change failed, or the mode does not allow it.
     Drifted,
 }
 
@@ -138,7 +138,7 @@ impl ProblemKind {
     pub(super) const ALL: [Self; 5] =
         [Self::Parked, Self::Contested, Self::Held, Self::Unknown, Self::Drifted];
 
-    /// Returns the name that is printed.
+    /// Returns the printed name.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Parked => "parked",
@@ -159,7 +159,7 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// The time since which the first of them has the problem.
+    /// Since when the first of the repositories or groups has the problem.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.
@@ -179,7 +179,7 @@ pub(super) struct HeldPolicy {
 #[derive(Debug, Serialize)]
 pub(super) struct WaiverInForce {
     pub(super) instance: String,
-    /// The code by which an operator ends a waiver of `beadle waive`.
+    /// The code of a waiver of `beadle waive`. An operator uses it to end the waiver.
     pub(super) code: String,
     pub(super) keys: Vec<String>,
     pub(super) repositories: Vec<String>,
@@ -198,11 +198,11 @@ pub(super) struct Budget {
     pub(super) figures: BudgetAccount,
 }
 
-/// A token that ends.
+/// A token that expires.
 #[derive(Debug, Serialize)]
 pub(super) struct Token {
     pub(super) instance: String,
-    /// The number of days until the token ends. It is negative after the end.
+    /// The number of days until the token ends. The number is negative after the end.
     pub(super) days: i64,
 }
 

@@ -1,5 +1,5 @@
-//! Groups what is wrong with repositories and groups by its cause: one missing team that stops 200
-//! repositories is one problem.
+//! Groups the problems of repositories and groups by their causes. For example, if one missing team
+//! stops 200 repositories, this is one problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ struct Group {
     cause: String,
 }
 
-/// The names in a group, and the time since which it exists.
+/// The names in a group, and since when the problem exists.
 struct Members {
     since: Time,
     names: BTreeSet<String>,
@@ -28,8 +28,9 @@ struct Problems(BTreeMap<Group, Members>);
 
 impl Problems {
     fn add(&mut self, kind: ProblemKind, (key, name): (&Key, &str), cause: &str, since: Time) {
-        // A cause that names the repository itself is the same cause for all repositories. A name
-        // without an owner can be an ordinary word of the cause.
+        // If a cause names the repository itself, the function replaces this name, so that all
+        // repositories have the same cause. The function replaces only names with an owner, because
+        // a name without an owner can be an ordinary word.
         let cause = cause.replace(key.as_str(), "this one");
         let cause = if name.contains('/') { cause.replace(name, "this one") } else { cause };
         let (instance, of) = (key.instance().to_owned(), key.kind().to_owned());
@@ -47,8 +48,8 @@ pub(super) struct ParkedKey {
     pub(super) parked: Parked,
 }
 
-/// Returns the problems, with the most severe kind first, and within a kind the one with the most
-/// names first. `undone` are the keys with values that an operator undid.
+/// Returns the problems. The most severe kind comes first. Within a kind, the problem with the most
+/// names comes first. `undone` are the keys with values that an operator undid.
 pub(super) fn problems(
     states: &[(Key, KeyState)],
     holds: &[Hold],
@@ -59,7 +60,7 @@ pub(super) fn problems(
     for ParkedKey { key, name, parked } in parked {
         found.add(ProblemKind::Parked, (key, name.as_str()), &parked.why, parked.since);
     }
-    // An approved change is not held any more: its key is due.
+    // An approved change is not a problem any more, because its key is due.
     for hold in holds.iter().filter(|hold| hold.approved_by.is_none()) {
         let kind = if hold.contested { ProblemKind::Contested } else { ProblemKind::Held };
         found.add(kind, (&hold.key, hold.subject.as_str()), &change(hold), hold.since);
@@ -118,8 +119,8 @@ fn left(state: &KeyState, is_undone: bool) -> Option<String> {
     (state.pending > 0 && !is_explained).then(|| "Beadle has not written some changes".to_owned())
 }
 
-/// Returns how many repositories or groups of each instance have a problem, by its kind. A
-/// repository with several problems of a kind counts once.
+/// Returns how many repositories or groups of each instance have a problem, by its kind. Counts a
+/// repository with several problems of a kind only once.
 pub(super) fn counts(problems: &[Problem]) -> BTreeMap<String, BTreeMap<ProblemKind, usize>> {
     let mut names: BTreeMap<&str, BTreeMap<ProblemKind, BTreeSet<&str>>> = BTreeMap::new();
     for problem in problems {

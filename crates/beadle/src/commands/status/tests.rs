@@ -139,7 +139,7 @@ async fn one_cause_is_one_problem_until_the_repositories_are_as_declared() {
         let report = unresolved(&format!("acme/r{id}"));
         beadle_engine::KeyState::record(store, &key(id), &report, world.now).await.unwrap();
     }
-    // The organisation is not in the configuration any more.
+    // The organisation of this key is not in the configuration any more.
     let other = Key::new("repository", "labs", 1);
     beadle_engine::KeyState::record(store, &other, &unresolved("labs/r1"), world.now).await.unwrap();
     let status = world.status(None).await;

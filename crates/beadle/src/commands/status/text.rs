@@ -17,7 +17,7 @@ use crate::output::printer::{Printer, Tone};
 
 /// The maximum number of names that a problem shows.
 const NAMES: usize = 5;
-/// The maximum number of days before the end of a token at which the state names the token.
+/// The state shows a token this number of days before its end.
 const SOON: i64 = 30;
 
 /// Returns the lines that show the state.
@@ -136,7 +136,7 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
     format!("{} {}", label(&short(&of.name), tone, printer), parts.join("; "))
 }
 
-/// Returns the line of an installation, unless an `[[org]]` names its organisation.
+/// Returns the line of an installation. If an `[[org]]` names its organisation, returns `None`.
 fn installation(of: &InstallationStatus, now: Time, printer: &Printer) -> Option<String> {
     if of.standing == Standing::Declared {
         return None;
@@ -172,7 +172,7 @@ fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
     )
 }
 
-/// Returns the line of a waiver. A waiver that ends soon stands out.
+/// Returns the line of a waiver. Highlights a waiver that ends soon.
 fn waiver(of: &WaiverInForce, now: Time, printer: &Printer) -> String {
     let tone = if of.until.since(now) <= NOTICE { Tone::Notice } else { Tone::Faint };
     let names: Vec<String> = of.repositories.iter().map(|name| format!("{}/{name}", of.instance)).collect();

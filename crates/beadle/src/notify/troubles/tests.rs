@@ -71,7 +71,7 @@ async fn a_key_is_known_when_its_last_run_left_nothing_unknown() {
     KeyState::record(store, &key, &left(vec![unknown("teams")]), Time::from_seconds(10)).await.unwrap();
     store.journal(None, vec![run(10, &["teams"])], Time::from_seconds(10)).await.unwrap();
     assert_eq!((problems(20).await, problems(4000).await), (0, 1));
-    // A run without anything to do leaves no entry.
+    // A run without a change writes no entry.
     KeyState::record(store, &key, &left(Vec::new()), Time::from_seconds(4010)).await.unwrap();
     assert_eq!(problems(4020).await, 0);
     assert!(Note::<Trouble>::of(&[""]).list(store).await.unwrap().is_empty(), "the note is deleted");

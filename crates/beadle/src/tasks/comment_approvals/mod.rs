@@ -37,8 +37,8 @@ pub(super) struct CommentApprovals(pub(super) (Arc<Service>, Arc<ServedOrganisat
 #[serde(from = "StoredComment")]
 struct LastComment {
     id: u64,
-    /// The time of the comment. Beadle asks GitHub for no earlier comments, because the list would
-    /// become longer and longer while a change waits for weeks.
+    /// The time of the comment. Beadle asks GitHub only for later comments, because the list of all
+    /// comments can become very long while a change waits for weeks.
     created: Time,
 }
 
@@ -129,7 +129,7 @@ impl CommentApprovals {
     }
 }
 
-/// Returns the time since which changes wait for a decision; `None` if no change waits.
+/// Returns since when changes wait for a decision; `None` if no change waits.
 fn waiting_since(groups: &[HoldGroup]) -> Option<Time> {
     groups.iter().filter(|group| group.state == HoldState::Open).map(HoldGroup::since).min()
 }

@@ -1,6 +1,6 @@
 //! The rules of approvals by a comment, as pure functions.
 //!
-//! The texts of refusals contain nothing that a person wrote, because Beadle sends them to GitHub.
+//! Beadle sends the texts of refusals to GitHub, so they contain nothing that a person wrote.
 
 use beadle_engine::Time;
 use beadle_engine::guard::HoldGroup;
@@ -13,7 +13,7 @@ use crate::app::operations::hold_decisions::{NamedChange, named_changes};
 /// journal repeats the reason for each change of a group.
 const LONGEST: usize = 500;
 
-/// A command in a comment: `/beadle approve CODE`, and a reason if the line goes on.
+/// A command in a comment: `/beadle approve CODE`, followed by an optional reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ApproveCommand<'a> {
     pub(super) code: &'a str,
@@ -37,17 +37,19 @@ fn shortened(reason: &str) -> &str {
     end.and_then(|end| reason.get(..end)).unwrap_or(reason)
 }
 
-/// Returns the login of the person who wrote a comment. Returns the reason if the comment can never
-/// approve anything.
+/// Returns the login of the person who wrote a comment. If the comment can never approve anything,
+/// returns the reason.
 pub(super) fn sender(comment: &IssueComment) -> Result<&str, &'static str> {
-    // Whoever may edit the comments of other people could otherwise approve in their name.
+    // Some people may edit the comments of others. With an edit, they could approve in the name of
+    // the other person.
     if comment.is_edited {
         return Err("the comment was edited");
     }
     comment.person.as_deref().ok_or("no person wrote the comment")
 }
 
-/// Returns the changes that a command of a person approves. Returns the reason if it approves none.
+/// Returns the changes that a person's command approves. If the command approves no change, returns
+/// the reason.
 pub(super) fn approved<'a>(
     groups: &'a [HoldGroup],
     command: &ApproveCommand<'_>,

@@ -22,7 +22,7 @@ const EVENTS: usize = 5000;
 /// The number of instances of the intake.
 const INTAKES: usize = 2;
 
-/// A run, read from the log.
+/// A run from the log.
 struct Run {
     lane: String,
     from: Timestamp,
@@ -56,7 +56,7 @@ fn runs(log: &str) -> HashMap<String, Vec<Run>> {
     runs
 }
 
-/// Returns the row of a key that has no work left.
+/// Waits until a key has no work left, and returns its row.
 async fn until_done(deployed: &Deployment, key: &str) -> Row {
     let key: Key = key.parse().unwrap();
     for _ in 0..600 {
@@ -74,7 +74,8 @@ async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark(
     let repositories: serde_json::Map<String, Value> =
         (0..KEYS).map(|n| (format!("r{n:03}"), json!({ "branches": { "main": {} } }))).collect();
     let mut github = World::unlimited(acme(repositories.into())).await;
-    // Thousands of calls, each held to GitHub's description, are what other tests are about.
+    // Other tests check the calls against GitHub's description. Thousands of checks would take too
+    // long here.
     github.checked = false;
     github.policy("settings.yml", "repository:\n  has_wiki: true\n");
     let directory = Directory::new(state(1, &json!({}))).await;
@@ -131,9 +132,9 @@ async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark(
         *latest = (*latest).max(at);
     }
     let took = begun.elapsed();
-    // Everything is worked off.
+    // Now all work is done.
     deployed.until_idle().await;
-    // The index may be behind; the row of a key is not.
+    // The index can be out of date. The row of a key is always up to date.
     let mut rows: HashMap<String, Row> = HashMap::new();
     for key in last.keys() {
         let row = until_done(&deployed, key).await;
@@ -153,7 +154,8 @@ async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark(
     }
     for (key, marked) in &last {
         let run = runs[key].last().unwrap();
-        // As many claims (its epoch) as runs: a mark was lost. More claims: the log lacks a run.
+        // The epoch of the row is the number of claims. If it equals the number of runs, a mark was
+        // lost. If it is larger, a run is missing from the log.
         assert!(
             run.from >= *marked,
             "{key} was marked at {marked}, and last run at {}; {} runs in the log, {:?}",

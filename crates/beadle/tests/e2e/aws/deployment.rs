@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::directory::world::World as Directory;
 use crate::world::{Ran, World};
 
-/// The time for which a received message is hidden.
+/// How long a received message is hidden.
 const VISIBILITY: Duration = Duration::from_secs(5);
 
 /// The time limit of a function. After this time, the deployment notices that a function was killed.
@@ -28,10 +28,10 @@ pub(crate) struct Deployment {
     pub(crate) table: DynamoStore,
     pub(crate) lambdas: Arc<Lambdas>,
     pub(crate) gateway: Gateway,
-    /// The queue, and its dead-letter queue.
+    /// The queue and its dead-letter queue.
     pub(crate) event: [String; 2],
     pub(crate) sweep: [String; 2],
-    /// Another queue to which the intake sends, if it is set.
+    /// If it is set, the intake sends its messages to this queue.
     intake_sends_to: Option<String>,
     config: PathBuf,
     functions: Vec<Function>,
@@ -47,7 +47,7 @@ impl Drop for Deployment {
     }
 }
 
-/// Returns the program of a function. If packages were built, it is the program of the package.
+/// Returns the program of a function. If packages were built, returns the program of the package.
 #[expect(clippy::disallowed_methods, reason = "a developer's command says where packages are")]
 fn program(name: &str) -> PathBuf {
     match std::env::var("BEADLE_PACKAGES") {
@@ -62,7 +62,7 @@ impl Deployment {
         Self::on(Moto::start().await, github, directory, shape).await
     }
 
-    /// Creates a deployment on a moto whose tables can be at another server.
+    /// Creates a deployment on a moto. The tables of the moto can be at another server.
     pub(crate) async fn on(moto: Moto, github: World, directory: Directory, shape: Shape) -> Self {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         moto.keep_secret("beadle/github", github.sim.app_pem()).await;
@@ -165,8 +165,8 @@ impl Deployment {
         panic!("it did not end:\n{}", self.logs());
     }
 
-    /// Sends the messages of both queues to the worker, and invokes it on a schedule with short
-    /// minutes.
+    /// Sends the messages of both queues to the worker. Also invokes the worker on a schedule with
+    /// short minutes.
     pub(crate) async fn pump(&mut self, concurrency: usize, minute: Duration) {
         let client = aws_sdk_sqs::Client::new(&self.moto.aws().await);
         let source = |queue: &str, batch, window| Source {
@@ -226,9 +226,9 @@ impl Deployment {
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
     }
 
-    /// Waits until no key is due or running. The list of waiting keys comes from an index, which
-    /// can be out of date. A row that moves in the index can be missing for a moment, so one read
-    /// proves nothing.
+    /// Waits until no key is due or running. The list of waiting keys comes from an index, and the
+    /// index can be out of date. A row that moves in the index can be missing for a moment, so one
+    /// read is not enough.
     pub(crate) async fn until_idle(&self) {
         const IDLE: &str = "0 event, 0 manual, 0 sweep due, 0 running";
         const LOOKS: usize = 3;
@@ -244,7 +244,7 @@ impl Deployment {
         panic!("{queue}\n{}", self.logs());
     }
 
-    /// Returns the number of messages in a queue, hidden ones included.
+    /// Returns the number of messages in a queue, including hidden messages.
     pub(crate) async fn messages(&self, queue: &str) -> u64 {
         let body = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         let answer = self.moto.call("sqs", "AmazonSQS.GetQueueAttributes", &body).await;

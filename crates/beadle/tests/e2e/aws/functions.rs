@@ -1,5 +1,5 @@
-//! The functions on AWS: webhooks of GitHub and Okta lead to repaired repositories and equal
-//! groups.
+//! The functions on AWS: after webhooks of GitHub and Okta, repositories are repaired and groups
+//! are equal.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::world::{Ran, World, acme};
 
 async fn worlds() -> (World, Directory) {
     let mut github = World::new(acme(json!({}))).await;
-    // The keys of a killed function are free after this time.
+    // After this time, the keys of a killed function are free.
     github.lines = "[worker]\nlease = \"3s\"\n".into();
     github.policy("settings.yml", POLICY);
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
@@ -37,8 +37,8 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
         deployed.directory.until_holds("Ops", 0..4).await;
-        // The same delivery once more, as an operator's request of GitHub does it; and one that is
-        // for nobody.
+        // The test sends the same delivery twice. An operator can do this at GitHub. The test also
+        // sends a delivery for an unknown organisation.
         let body = |org: &str| {
             let repository = json!({ "id": 1, "name": "x", "owner": { "login": org } });
             json!({ "action": "created", "repository": repository, "organization": { "login": org } })
@@ -56,7 +56,7 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
         for queue in [&deployed.event[1], &deployed.sweep[1]] {
             assert_eq!(deployed.messages(queue).await, 0, "nothing is in a dead-letter queue");
         }
-        // An operator sees the same state from elsewhere.
+        // An operator on another machine sees the same state.
         let listed = Ran::of(deployed.beadle(), &["deliveries", "--json"]).await.expect(0).out;
         assert!(listed.contains("repository.created"), "{listed}");
         let args = [
@@ -84,7 +84,7 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
             args.iter().map(|arg| if *arg == deployed.event[0] { &nowhere } else { *arg }).collect();
         let doctor = Ran::of(deployed.beadle(), &args).await.expect(1).out;
         assert!(doctor.contains("the queue nowhere"), "{doctor}");
-        // Whoever pauses is named as AWS names the caller.
+        // The journal has the operator's name from AWS.
         Ran::of(deployed.beadle(), &["pause", "--org", "acme", "--for", "1m"]).await.expect(0);
         let journal = Ran::of(deployed.beadle(), &["journal", "--format", "ndjson"]).await.expect(0).out;
         assert!(journal.contains("arn:aws:"), "{journal}");
@@ -109,7 +109,7 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     assert!(told("run begins") > told("run ends"), "{log}");
     deployed.run("worker", &[]);
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // The webhook was answered 202 without a message, and found by the look of a minute.
+    // The intake answered 202, but its message got lost. The look of each minute found the key.
     let logs = deployed.logs();
     assert!(
         logs.contains("SQS message for due keys not sent")
@@ -124,8 +124,8 @@ async fn faults_of_dynamodb_lose_no_work() {
     let proxy = Proxy::start(&moto.url, Odds { throttled: 3, conflict: 3, lost: 3, stale: 30 }, 5).await;
     let (github, directory) = worlds().await;
     let mut github = github;
-    // A webhook that could not be stored was answered 503, and is sent again by GitHub when it is
-    // asked to.
+    // If the intake could not store a webhook, it answered 503. GitHub sends the webhook again when
+    // Beadle asks for it.
     github.lines += "[recovery]\nevery = \"5s\"\n";
     let deployed = Deployment::on(moto.with_tables_at(&proxy.url), github, directory, Shape::Http).await;
     let deployed = deployed.start().await;
@@ -165,8 +165,8 @@ async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
 async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
     deployed.directory.until_holds("Ops", 0..3).await;
-    // Everything was open, and swept, and nothing is left to do; then an instance begins that
-    // cannot read the target's token.
+    // At first, everything is open and swept, and no work is left. Then a new instance begins that
+    // cannot read the token of the target.
     deployed.until_idle().await;
     let token = deployed.directory.aws.token();
     deployed.moto.replace_secret("beadle/scim", "<MUST BE PROVIDED>").await;
@@ -174,7 +174,7 @@ async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     deployed.run("worker", &[]);
     deployed.connect();
     deployed.directory.okta.patch(&json!({ "groups": { "00g1": { "members": of(3..4) } } }));
-    // It is done with there, as far as it can be.
+    // The run of the group ends without the target.
     let is_done = |logs: &str| logs.contains(r#""run ends","key":"group:corp:00g1""#);
     for _ in 0..1500 {
         if is_done(&deployed.logs()) {

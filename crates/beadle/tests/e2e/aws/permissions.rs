@@ -1,5 +1,5 @@
-//! Compares the calls of the functions with the permissions of their roles. Each call must be
-//! allowed, and the roles must have few other permissions.
+//! Compares the calls of the functions with the permissions of their roles. The roles must allow
+//! each call, and must have few other permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,8 +17,8 @@ const BESIDE: &[&str] = &[
     "kms:Decrypt",
     "kms:Sign",
 ];
-/// A reference that the tests use and no template allows. A deployment with such a reference must
-/// add the permission.
+/// The permission for a kind of reference that only the tests use. No template has it, so a
+/// deployment with such a reference must add it.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {
@@ -30,7 +30,7 @@ fn template() -> String {
 fn allowed(role: &str) -> BTreeSet<String> {
     let text = template();
     let mut actions = BTreeSet::new();
-    // A resource begins at two spaces; what is deeper belongs to it.
+    // A resource begins on a line with two spaces. Lines with more spaces belong to the resource.
     let mut resource = String::new();
     for line in text.lines().chain(["  end:"]) {
         let begins = line.len() > 2 && line.starts_with("  ") && !line[2..].starts_with([' ', '#']);
@@ -71,7 +71,7 @@ pub(crate) fn hold(moto: &Moto) {
     }
 }
 
-/// Checks that a role has read only its own secrets: those of senders, or the credentials at
+/// Checks that a role has read only its own secrets: the secrets of senders, or the credentials of
 /// vendors.
 #[track_caller]
 pub(crate) fn hold_secrets(moto: &Moto) {

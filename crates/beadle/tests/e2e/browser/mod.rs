@@ -1,7 +1,8 @@
 //! People use the pages of a running service in Chromium: with a mouse, with a keyboard, on a narrow
 //! screen, in dark and in light. axe checks each page.
 //!
-//! `cargo xtask test` names the browser in `BEADLE_CHROMIUM`. Without it, these tests are left out.
+//! `cargo xtask test` names the browser in `BEADLE_CHROMIUM`. If the variable is not set, these
+//! tests do nothing.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,7 +26,7 @@ const SCREENSHOTS: &str = "BEADLE_SCREENSHOTS";
 /// The time limit of a script.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A text that would run a script if a page contained it as it is.
+/// A hostile text. It would run a script if a page contained it without encoding.
 const HOSTILE: &str = "<script>alert(1)</script>";
 
 /// Returns the command that runs a script of this folder against the pages at `address`.
@@ -52,9 +53,9 @@ async fn run(mut command: Command) {
     assert!(status.success(), "the script ended with {status}:\n{said}");
 }
 
-/// Starts a service that holds three removals: of a team and of the label `label` in `widgets`, and of
-/// the label `old` in `gadgets`. The author of the policy is bob, with this message of the commit.
-/// People sign in with GitHub.
+/// Starts a service that holds three removals: a team and the label `label` in `widgets`, and the
+/// label `old` in `gadgets`. The author of the policy is bob. `message` is the message of his
+/// commit. People sign in with GitHub.
 async fn held(label: &str, message: &str) -> (World, Serving) {
     let policy = format!("{POLICY}labels:\n  - {{ name: bug, color: \"00ff00\" }}\n");
     let admin = json!({ "branches": { "main": {} }, "contents": { "settings.yml": policy } });

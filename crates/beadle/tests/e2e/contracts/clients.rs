@@ -1,6 +1,6 @@
-//! Runs independent clients against the simulators: octokit, `PyGithub`, Probot and Okta's SDK. A
-//! step of a script in `clients/` works, or is in the list of steps that the simulator does not
-//! have. Both lists are complete.
+//! Runs independent clients against the simulators: octokit, `PyGithub`, Probot and Okta's SDK.
+//! Each step of a script in `clients/` is in one of two lists: the steps that work, and the steps
+//! that the simulator does not have.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,8 +18,7 @@ use crate::world::{World, acme};
 /// The time limit of a client.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A step that the simulator does not have: its name, the status of the answer, and why it is left
-/// out.
+/// A step that the simulator does not have: its name, the status of the answer, and the reason.
 type Missing = (&'static str, &'static str, &'static str);
 
 /// The steps of octokit that work.
@@ -144,7 +143,7 @@ async fn run(mut command: Command, works: &str, missing: &[Missing]) {
     assert!(problems.is_empty(), "not as it is listed:\n{}\n\n{complained}", problems.join("\n"));
 }
 
-/// Copies a script to the folder of the clients, where it finds its packages.
+/// Copies a script to the folder of the clients, because the script finds its packages there.
 fn node(script: &str) -> Command {
     let script = format!("{}{script}", include_str!("clients/step.mjs"));
     let mut command = Command::new("node");
@@ -177,8 +176,8 @@ async fn octokit_works_except_for_the_listed_steps() {
     run(command, OCTOKIT, OCTOKIT_MISSING).await;
 }
 
-/// A Probot app makes the calls of safe-settings, on the webhooks that safe-settings subscribes to.
-/// safe-settings itself is not on npm, so this test cannot install it: the list of its calls is in
+/// A Probot app makes the calls of safe-settings after the webhooks of safe-settings. safe-settings
+/// itself is not on npm, so this test cannot install it. The list of its calls is in
 /// `clients/probot.mjs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probot_app_does_the_work_of_safe_settings_except_for_the_listed_steps() {
@@ -206,7 +205,8 @@ async fn pygithub_works_except_for_the_listed_steps() {
     let mut command = Command::new(super::tool("python/bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/contracts/clients/pygithub.py"));
     let (mut world, command) = github(command).await;
-    // The client may send more than the description has: it is not made from the description.
+    // The client is not generated from the description, so it may send more than the description
+    // allows.
     world.checked = false;
     run(command, PYGITHUB, PYGITHUB_MISSING).await;
 }

@@ -1,4 +1,4 @@
-//! Clients that others wrote, and what they and Beadle are held to.
+//! Tests of the simulators with clients of other authors.
 
 mod clients;
 

@@ -1,4 +1,4 @@
-//! Mapped attributes of accounts.
+//! Tests of the mapped attributes of accounts.
 
 use std::time::Duration;
 

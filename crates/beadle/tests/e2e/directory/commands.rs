@@ -80,7 +80,7 @@ async fn the_probe_reports_valid_and_invalid_parts() {
     std::fs::write(world.path().join("aws.token"), "wrong").unwrap();
     let said = world.beadle(&["targets", "probe"]).await.expect(1).out;
     assert!(said.contains("Session token not found or invalid"), "{said}");
-    // A token that ends soon is reported.
+    // Beadle reports a token that expires soon.
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.dialect += ", token_ends = \"2020-01-01\"";
     let said = world.beadle(&["targets", "probe"]).await.expect(1).out;

@@ -1,4 +1,4 @@
-//! Beadle removes nobody if a source is empty, incomplete, that of another tenant, or no longer
+//! Beadle removes nobody if a source is empty, incomplete, from another tenant, or no longer
 //! declared.
 
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// Creates a directory with two groups of 30 members. At the target, only one member must be
-/// removed.
+/// Creates a directory with two groups of 30 members. At the target, Beadle must remove only one
+/// member.
 async fn settled() -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..300) },
@@ -103,8 +103,8 @@ async fn a_token_without_its_scope_removes_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenant_of_the_directory_removes_nobody() {
     let mut world = settled().await;
-    // Another directory, in which nobody knows these groups; and one group has a name that is
-    // mapped.
+    // The directory changes. The new directory does not know these groups, but one of its groups
+    // has a mapped name.
     let any = ([127, 0, 0, 1], 0).into();
     let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
@@ -138,8 +138,8 @@ async fn another_server_at_the_target_removes_nobody() {
 async fn a_wrong_dialect_removes_nobody() {
     let mut world = settled().await;
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
-    // Pages by index are refused by this server; and where it is asked by cursor, it shows nobody
-    // in a group.
+    // This server refuses pages by index. If Beadle asks by cursor, the server shows groups without
+    // members.
     for (dialect, why) in [
         ("\"rfc7644\"", "startIndex"),
         ("\"rfc7644\", paging = \"cursor\", attributes = false", "set members = \"users\""),
@@ -238,7 +238,7 @@ async fn the_window_of_the_target_also_counts_small_removals_of_many_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_mail_with_another_id_is_another_person() {
     let world = settled().await;
-    // Somebody at the target has the login of one who is to come, and is known by another id.
+    // An account at the target has the login of a person who must be added, but it has another id.
     world.aws.patch(&json!({ "users": { "a00290": { "externalId": "00u-somebody-else" } } }));
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.out.contains("unknown") || swept.err.contains("unknown"), "{}{}", swept.out, swept.err);

@@ -1,4 +1,4 @@
-//! The gate for raised limits of the members who may leave one group.
+//! The gate for a raised limit of members who may leave one group.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, of, state};
 
-/// Returns all holds: those of changes, and those of generations, which have `groups`.
+/// Returns all holds of changes and of generations. Only the holds of generations have `groups`.
 async fn holds(world: &World) -> Vec<Value> {
     let holds = world.beadle(&["holds", "--json"]).await.expect(0);
     holds.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, of, state};
 
-/// Returns the lines of a mapping that makes one group of all groups with this name.
+/// Returns the lines of a mapping that joins all groups with this name into one group.
 fn union(include: &str) -> String {
     format!("include = [\"{include}\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n")
 }
@@ -47,7 +47,7 @@ async fn mappings_that_changed_between_two_starts_write_nothing_before_one_appro
     assert!(journal.out.contains("held_generation"), "{}", journal.out);
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.err.contains("aws: the service holds these mappings"), "{}", swept.err);
-    // The last mappings stay in force.
+    // The last accepted mappings stay in force.
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([22]) } } }));
     world.until_holds("All", 0..23).await;
@@ -78,7 +78,7 @@ async fn held_mappings_end_with_a_revert_and_small_changes_are_not_held() {
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     assert!(journal.out.contains("withdrawn_generation"), "{}", journal.out);
     assert_eq!(serving.stop().await, Some(0));
-    // Two people would leave, which is within the limits of the gate.
+    // Two people would leave. This is within the limits of the gate.
     world.groups = union("AWS_Ops");
     let serving = world.serve().await;
     world.run_task("mappings").await;

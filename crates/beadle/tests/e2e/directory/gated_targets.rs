@@ -1,4 +1,4 @@
-//! The gate for a target whose address changes between two starts of the service.
+//! The gate for a target. The address of the target changes between two starts of the service.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held as members, login, of, state};
 
-/// Runs the service with a target whose group `All` has 2 people, until the target is in use.
+/// Runs the service until its target is in use. The group `All` of the target has 2 people.
 async fn world() -> World {
     let groups = json!({ "00g2": { "profile": { "name": "AWS_Dev" }, "members": of(20..22) } });
     let mut world = World::new(state(22, &groups)).await;
@@ -22,7 +22,8 @@ async fn world() -> World {
     world
 }
 
-/// Starts another server, whose group `All` has these people, and makes it the target.
+/// Starts another server, and makes it the target. The group `All` of the new target has these
+/// people.
 async fn move_to_another_server(world: &mut World, count: usize) -> ScimSim {
     let group = json!({ "displayName": "All", "externalId": "beadle:into/All", "members": members((22 - count)..22) });
     let state = json!({ "users": accounts(22), "groups": { "other1": group } });
@@ -99,7 +100,7 @@ async fn a_held_target_ends_with_a_revert_and_small_changes_are_not_held() {
     world.run_task("target%20aws").await;
     assert_eq!(held(&world).await, Vec::<Value>::new());
     assert_eq!(serving.stop().await, Some(0));
-    // One person more leaves than the target has.
+    // On this server, only one person leaves the group, so the gate lets the target pass.
     let small = move_to_another_server(&mut world, 3).await;
     let serving = world.serve().await;
     world.run_task("target%20aws").await;

@@ -14,7 +14,8 @@ fn ops(members: &Value) -> Value {
     json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": members } })
 }
 
-/// Creates a group of 40 members that is as declared at the target. Beadle manages the accounts.
+/// Creates a group of 40 members. The target already has the group as declared. Beadle manages the
+/// accounts.
 async fn forty() -> World {
     let target =
         json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1", "members": held(0..40) } });
@@ -66,7 +67,8 @@ fn without(members: impl IntoIterator<Item = usize>) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_with_only_deprovisioned_people_removes_and_deactivates_nobody() {
     let world = forty().await;
-    // The list shows everybody with this status. A read of each person shows an active person.
+    // The list shows this status for everybody. A read of a single person shows that the person is
+    // active.
     let mut rows: Vec<Value> = world.okta.state()["users"].as_object().unwrap().values().cloned().collect();
     for row in &mut rows {
         row["status"] = json!("DEPROVISIONED");
@@ -185,7 +187,7 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
         its.unwrap().0.clone()
     };
     let id = account(&world);
-    // Out of the last group, and back.
+    // A person leaves the last group, and comes back.
     world.okta.patch(&without([3]));
     world.until_holds("Ops", [0, 1, 2, 4]).await;
     until_signs_in(&world, 3, false).await;
@@ -195,7 +197,8 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     world.okta.patch(&without([3]));
     world.until_holds("Ops", [0, 1, 2, 4]).await;
     until_signs_in(&world, 3, false).await;
-    // Without an event, a sweep finds who has to go, and an account that somebody activated.
+    // Without an event, a sweep finds the person who must leave, and an account that somebody
+    // activated.
     assert_eq!(serving.stop().await, Some(0));
     world.okta.send_events_to(None);
     world.aws.patch(&json!({ "users": { id: { "active": true } } }));
@@ -203,8 +206,8 @@ async fn an_account_of_beadle_is_checked_with_or_without_a_group() {
     let swept = world.beadle(&["sweep"]).await.expect(0);
     let active = (signs_in(&world, 3), signs_in(&world, 4));
     assert_eq!(active, (Some(false), Some(false)), "{}{}", swept.out, swept.err);
-    // Whom the directory does not know any more waits for somebody: another directory knows nobody,
-    // too.
+    // If the directory does not know a person any more, the removal needs an approval. Another
+    // directory would not know anybody either.
     world.okta.patch(
         &json!({ "users": { "00u00002": null }, "groups": { "00g1": { "members": { "00u00002": null } } } }),
     );
@@ -298,14 +301,15 @@ async fn a_sweep_of_unchanged_groups_takes_few_calls_to_okta() {
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
     world.target_lines = "budget = { write_every = \"0s\" }\n".into();
     world.beadle(&["sweep"]).await.expect(0);
-    // A sweep of groups that are as declared, and as the sweep before read them.
+    // This sweep finds groups as declared, without a change since the last sweep.
     world.okta.forget_calls();
     let serving = world.serve().await;
     world.until_swept(&serving).await;
     let calls = world.okta.calls();
     let of_groups = |call: &&Value| call["path"].as_str().unwrap().starts_with("/api/v1/groups");
     let asked = calls.iter().filter(of_groups).count();
-    // Runs that begin before the sweep has marked all of its groups read for themselves.
+    // Some runs begin before the sweep has marked all its groups. These runs read the groups
+    // themselves.
     assert!(asked < GROUPS / 2, "{asked} calls for {GROUPS} groups");
 }
 

@@ -1,4 +1,5 @@
-//! The Identity Store of moto, which has the members of the groups of the simulated AWS.
+//! Tests with the Identity Store of moto. The store has the members of the groups of the simulated
+//! AWS.
 
 use beadle_emulate::Moto;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::world::Ran;
 
 const STORE: &str = "d-1234567890";
 
-/// Calls the Identity Store of moto, which has the same ids as the simulated SCIM server.
+/// Calls the Identity Store of moto. The store has the same ids as the simulated SCIM server.
 async fn call(moto: &Moto, operation: &str, mut body: Value) -> Value {
     body["IdentityStoreId"] = json!(STORE);
     moto.call("identitystore", &format!("AWSIdentityStore.{operation}"), &body).await
@@ -38,7 +39,7 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     for id in &ids[..PEOPLE - 10] {
         add(&moto, group, id).await;
     }
-    // The source lacks the first three members of the group, and has two more.
+    // The source does not have the first three members of the group, but has two other members.
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(3..PEOPLE - 8) } });
     let target = json!({ "users": users, "groups": { group: { "displayName": "Ops" } } });
     let mut world = World::new([json!({ "users": people(PEOPLE), "groups": groups }), target]).await;
@@ -62,8 +63,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     assert!(plan.out.contains(&format!("remove: {}", login(0))), "{}{}", plan.out, plan.err);
     assert!(plan.out.contains(&format!("add: {}", login(PEOPLE - 10))), "{}", plan.out);
     assert!(!plan.out.contains(&login(100)), "{}", plan.out);
-    // This emulated store does not show writes by SCIM, so the second plan is not empty, and the
-    // exit code says so.
+    // This emulated store does not show writes by SCIM. So the second plan is not empty, and the
+    // exit code is 2.
     run(&world, &["apply", "--yes"]).await.expect(2);
     let writes = world.writes();
     let operations: Vec<&Value> = writes
@@ -75,8 +76,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
         of.map(|operation| operation["value"].as_array().map_or(0, Vec::len)).sum()
     };
     assert_eq!((values("add"), values("remove")), (2, 3), "{operations:?}");
-    // A store that is not there is unknown, and takes nobody out: the group is not gone because of
-    // it.
+    // If the Identity Store does not answer, the members are unknown. Beadle removes nobody, and
+    // the group still exists.
     let before = world.writes().len();
     world.dialect = store(STORE).replace(&moto.url, "http://127.0.0.1:1");
     let plan = run(&world, &["apply", "--yes"]).await;

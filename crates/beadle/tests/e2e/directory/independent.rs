@@ -1,5 +1,5 @@
-//! Tests with independent software: scim2-server, a strict RFC 7644 server, by index and by cursor,
-//! and scim2-tester, which checks the simulated server.
+//! Tests with independent software. scim2-server is a strict RFC 7644 server with pages by index or
+//! by cursor. scim2-tester checks the simulated server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -124,7 +124,7 @@ async fn converges(dialect: &str, cursor: bool) {
     let serving = world.serve().await;
     world.connect(&Hook::default());
     let id = server.until_holds("Ops", 0..70).await;
-    // Joins (one who has to be made), leaves, a rename.
+    // People leave, people without an account join, and the group gets another name.
     let leave: serde_json::Map<String, Value> =
         (0..10).map(|n| (format!("00u{n:05}"), Value::Null)).collect();
     world.okta.patch(&json!({ "groups": { "00g1": { "members": leave } } }));
@@ -132,7 +132,7 @@ async fn converges(dialect: &str, cursor: bool) {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of(100..112), "profile": { "name": "AWS_Operations" } } } }));
     let renamed = server.until_holds("Operations", (10..70).chain(100..112)).await;
     assert_eq!(renamed, id, "it is another group");
-    // One is called otherwise now, and one has to go.
+    // One person has a new last name, and one person must leave.
     world.okta.patch(&json!({ "users": { "00u00020": { "profile": { "lastName": "Married" } } } }));
     world.okta.patch(&json!({ "users": { "00u00021": { "status": "SUSPENDED" } } }));
     server.until_holds("Operations", (10..21).chain(22..70).chain(100..112)).await;
@@ -146,7 +146,7 @@ async fn converges(dialect: &str, cursor: bool) {
     assert_eq!(server.get(&user(20)).await.unwrap()["Resources"][0]["name"]["familyName"], "Married");
     assert_eq!(server.get(&user(21)).await.unwrap()["Resources"][0]["active"], json!(false));
     assert_eq!(serving.stop().await, Some(0));
-    // A sweep adds members to a group without a later event.
+    // A sweep adds members to a group without a further event.
     world.beadle(&["sweep"]).await.expect(0);
     let plan = world.beadle(&["plan"]).await.expect(0).out;
     assert!(plan.contains("nothing to change in 2 groups"), "{plan}");
@@ -191,7 +191,8 @@ async fn a_group_that_changed_after_its_read_is_read_again_before_a_write() {
     assert!(refused.text.contains("412"), "{}", refused.text);
     let read = reader.group(&group).await.unwrap().unwrap();
     assert_eq!(read.members, people[..1]);
-    // Read again it is written, and after an own write the version of that counts.
+    // After a new read, the write succeeds. After its own write, the writer uses the version from
+    // the answer.
     writer.add_members(&group, &people[1..2]).await.unwrap();
     writer.add_members(&group, &people[2..]).await.unwrap();
     assert_eq!(reader.group(&group).await.unwrap().unwrap().members.len(), 3);
@@ -210,8 +211,8 @@ async fn a_dialect_that_does_not_match_the_server_is_refused() {
     assert!(server.members("Ops").await.is_none());
 }
 
-/// The differences between AWS, which the simulation copies, and the RFC: check, resource, message
-/// and reason.
+/// The differences between AWS and the RFC: check, resource, message and reason. The simulation
+/// copies AWS.
 const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
     (
         "service_provider_config_endpoint_methods",

@@ -1,5 +1,5 @@
-//! A failing group does not stop the others. One group can fill several groups, and several groups
-//! can fill one.
+//! A failing group does not stop the others. One source can fill several groups, and several
+//! sources can fill one group.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn one_failing_group_of_500_is_parked_and_the_others_are_updated() {
         groups[format!("00g{n:04}")] =
             json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of([n % 20, 20 + n % 7]) });
     }
-    // One knows a person whom the target does not have, and one whom it does not take.
+    // The target does not have one of these people, and refuses the other one.
     groups["00g0007"]["members"]["00u00040"] = json!(true);
     groups["00g0008"]["members"]["00u00030"] = json!(true);
     let states = [json!({ "users": people(41), "groups": groups }), json!({ "users": accounts(40) })];
@@ -61,7 +61,7 @@ async fn one_failing_group_of_500_is_parked_and_the_others_are_updated() {
         ),
         "{log}"
     );
-    // A new event revives it, once what was wrong is mended.
+    // After the fault has ended, a new event makes the group due again.
     world.aws.no_faults();
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g0008": { "members": of([31]) } } }));
@@ -86,7 +86,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00008": null, "00u00000": null } } } }));
     world.until_holds("Engineers", 1..20).await;
     world.until_holds("Ops", [1, 2, 3, 4, 5, 6, 7, 9]).await;
-    // A source that no mapping names any more takes nobody along.
+    // No mapping names one of the sources any more. The members of this source stay in the group.
     assert_eq!(serving.stop().await, Some(0));
     world.groups = world.groups.replace(", \"/^AWS_D/\"", "");
     let swept = world.beadle(&["sweep"]).await.expect(2);
@@ -108,7 +108,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
 async fn an_existing_group_is_taken_over_only_if_the_mapping_allows_it() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
-    // As Okta's own push would have made it.
+    // The group is as if Okta had pushed it.
     world
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));
@@ -223,7 +223,7 @@ async fn a_group_that_okta_pushes_is_only_observed() {
     world.until_idle().await;
     assert_eq!(world.members("Ops"), None);
     assert_eq!(serving.stop().await, Some(0));
-    // Without the scope it is unknown and reported.
+    // Without the OAuth scope, these groups are unknown, and Beadle reports this.
     world.okta.fault(Fault { path: "/apps/".into(), status: Some(403), ..Fault::default() });
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.err.contains("groups that Okta pushes itself are unknown"), "{}", plan.err);
@@ -241,7 +241,7 @@ async fn an_event_without_a_hook_is_found_once_in_the_system_log() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([3]) } } }));
     world.until_holds("Ops", 0..4).await;
     assert_eq!(serving.stop().await, Some(0));
-    // The hook is answered by nobody, and the service comes back.
+    // Nobody answers the hook. Then the service starts again.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([4]) } } }));
     let log = std::fs::read_to_string(world.path().join("serve.log")).unwrap();
     assert!(log.contains("missed events found in the System Log"), "{log}");
@@ -324,7 +324,7 @@ async fn a_deactivated_person_leaves_although_a_rule_keeps_them_in_the_group() {
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.until_holds("Ops", 0..6).await;
-    // The rule's people come and go with their profile.
+    // The rule of the group adds and removes people by their profiles.
     let title = |title: Value| json!({ "profile": { "title": title } });
     world
         .okta

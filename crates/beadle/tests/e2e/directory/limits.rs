@@ -1,4 +1,4 @@
-//! Abilities that the old connector lacked, one test each.
+//! Abilities that the old connector did not have, one test for each.
 
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ async fn a_renamed_group_is_renamed_in_place() {
         world.writes().into_iter().filter(|call| call["request"].to_string().contains("displayName"));
     let renames: Vec<Value> = renames.filter(|call| call["method"] == "PATCH").collect();
     assert_eq!(renames.len(), 1, "it is renamed once: {renames:?}");
-    // Renamed out of the mapping: nobody leaves because of that, and nothing follows it there.
+    // After the rename, no mapping selects the group. Nobody leaves because of this, and Beadle
+    // does not rename the target's group.
     world.okta.patch(
         &json!({ "groups": { "00g1": { "profile": { "name": "Other" }, "members": { "00u00000": null } } } }),
     );
@@ -62,8 +63,8 @@ async fn events_in_the_wrong_order_end_in_the_state_of_the_directory() {
     let _serving = world.serve().await;
     world.connect(&Hook { held: true, ..Hook::default() });
     world.until_holds("Ops", 0..2).await;
-    // One person joins, leaves and joins again, and another one leaves. The events arrive
-    // backwards.
+    // One person joins, leaves and joins again. Another person leaves. The events arrive in reverse
+    // order.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00002": null } } } }));
     world.okta.patch(&json!({ "groups": { "00g1": { "members": of([2]) } } }));
@@ -91,7 +92,7 @@ async fn a_repeated_delivery_and_a_repeated_event_are_stored_once() {
     }
     let statuses: Vec<Value> = world.okta.deliveries().iter().map(|row| row["status"].clone()).collect();
     assert_eq!(statuses, [202, 200, 200], "stored, and known twice");
-    // The same event by itself, in a delivery with another id.
+    // Another delivery has only this event, and has another id.
     let event = world.okta.state()["log"].as_array().unwrap().last().unwrap().clone();
     let body = json!({ "eventId": "another-delivery", "data": { "events": [event] } });
     let mut request = world.http.post(world.hook_url()).body(body.to_string());
@@ -165,7 +166,8 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
             "target": [{ "type": "User", "id": format!("00u{n:05}") }],
         })
     };
-    // The person who joined Dev is the last of the updates, and the deactivation comes after them.
+    // The update of the person who joined Dev is the last update. The deactivation comes after all
+    // updates.
     let updated = (0..PEOPLE).filter(|n| *n != LEAVER);
     let mut events: Vec<Value> = updated.map(|n| event(n, "user.account.update_profile")).collect();
     events.push(event(LEAVER, "user.lifecycle.deactivate"));
@@ -179,8 +181,8 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_holds("Ops", (0..10).filter(|n| *n != LEAVER)).await;
     world.until_idle().await;
     world.until_holds("Dev", (590..595).chain([PEOPLE - 1])).await;
-    // The event came last. Beadle stores a large delivery in parts, and the worker takes the
-    // deactivation before the other events of its part.
+    // The event came last. Beadle stores a large delivery in parts. Within a part, the worker runs
+    // the deactivation before the other events.
     let calls = world.okta.calls();
     let is_of_leaver = |call: &Value| call["path"].to_string().contains(&format!("/00u{LEAVER:05}"));
     let place = calls.iter().position(is_of_leaver).unwrap();
@@ -230,7 +232,7 @@ async fn lists_of_25000_users_and_2000_groups_are_read_completely() {
     for n in 0..2000 {
         target[format!("b{n:05}")] = json!({ "displayName": format!("Other {n}") });
     }
-    // It is last in every list, and one of it is to come.
+    // This group is the last one in every list, and one member is missing.
     target["z"] =
         json!({ "displayName": "All", "externalId": "beadle:corp/00gzz", "members": held(0..PEOPLE - 1) });
     let states = [
@@ -264,7 +266,7 @@ async fn users_and_groups_are_created_if_the_mapping_allows_it() {
         users.as_object().unwrap().values().find(|user| user["externalId"] == "00u00003").unwrap().clone();
     assert_eq!((&made["userName"], &made["active"]), (&json!(login(3)), &json!(true)), "{made}");
     assert_eq!(made["emails"][0]["value"], login(3));
-    // They are kept up to date, and deactivated; never deleted.
+    // Beadle updates and deactivates accounts, and never deletes them.
     world.okta.patch(&json!({ "users": { "00u00003": { "profile": { "lastName": "Married" } } } }));
     let of = |world: &World, n: usize| {
         let users = world.aws.state()["users"].clone();
@@ -328,9 +330,9 @@ async fn a_creation_with_a_lost_answer_is_not_repeated() {
     assert_eq!(world.aws.state()["groups"].as_object().unwrap().len(), 1);
 }
 
-/// Sends 200 deliveries a second for 15 s, and for a minute in `cargo xtask ci`. In each, a person
-/// joins or leaves. `cargo xtask bench directory` measures the times; this test checks that every
-/// delivery is accepted.
+/// Sends 200 deliveries a second for 15 s, or for a minute in `cargo xtask ci`. In each delivery, a
+/// person joins or leaves. This test checks that every delivery is accepted.
+/// `cargo xtask bench directory` measures the times.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_at_the_end() {
     const GROUPS: usize = 20;
@@ -343,7 +345,8 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
     let [directory, target] = state(PEOPLE, &groups);
     let okta = okta::Settings { limit: 1_000_000_000, ..okta::Settings::default() };
     let mut world = World::with([directory, target], okta, scim::Settings::default()).await;
-    // Whoever comes and goes so often would be many in an hour.
+    // People join and leave so often that the guard would hold the removals. So its limits are high
+    // here.
     world.target_lines = "budget = { points = 1000000000, write_every = \"0s\" }\n\
                           guard = { removes = 1000000, repeats = 0 }\ngroup_guard = { percent = 100, count = 1000 }\n"
         .into();
@@ -373,7 +376,8 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
         let members = group.iter().enumerate().filter(|(_, is_in)| **is_in).map(|(person, _)| person);
         world.until_holds(&format!("G{n}"), members).await;
     }
-    // One that was not answered in three seconds is sent once more, and known by then.
+    // If a delivery gets no answer in three seconds, Okta sends it once more. The service then
+    // knows it already.
     let taken = |row: &&Value| row["status"] == 202 || row["status"] == 200;
     let rows = world.okta.deliveries();
     let ids: std::collections::BTreeSet<&str> =

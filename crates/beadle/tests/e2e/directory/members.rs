@@ -1,4 +1,4 @@
-//! The members of an organisation, as its policy declares them.
+//! Tests of the members of an organisation that its policy declares.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -52,9 +52,9 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
     for wrong in [
         String::new(),
         "members: []\nowners: []\n".into(),
-        // The list of members is emptied.
+        // The list of members is empty.
         text(0..0, 0..3),
-        // The login of an owner has a typing mistake.
+        // The login of an owner is misspelled.
         text((3..11).chain([20, 21]), [0, 2, 99]),
         // The required owner is missing.
         text((3..11).chain([20, 21]), 1..3),
@@ -70,7 +70,7 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         assert_eq!(logins(&world, "owners"), octo(0..3), "{said}");
         assert_eq!(logins(&world, "invitations"), invited, "{said}");
     }
-    // The file names one owner more as a member, and GitHub shows lists without their last row.
+    // The file makes one owner a member, and GitHub shows lists without their last row.
     write(&text((2..11).chain([20, 21]), 0..2));
     let faults = format!("{}/_sim/faults", world.github().url());
     for fault in [

@@ -1,4 +1,4 @@
-//! Mappings in the policy of the organisation whose teams are the target.
+//! Mappings in the policy of an organisation. The teams of the organisation are the target.
 
 use std::time::Duration;
 
@@ -63,11 +63,11 @@ async fn the_mappings_of_a_policy_come_into_force_with_its_generation() {
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g2": { "members": of([0]) } } }));
     world.until_team("dev", &hold([0, 20, 21])).await;
-    // A mapping that the configuration has too names both places.
+    // The configuration has the same mapping. The error names both places.
     world.policy("groups.toml", &mapping("include = [\"Nothing\"]"));
     let checked = world.beadle(&["check"]).await.expect(1);
     assert!(checked.out.contains("the same groups have a mapping at beadle.toml:"), "{}", checked.out);
-    // A valid file takes the place of the last one without a restart.
+    // A valid file comes into force without a restart.
     world.policy("groups.toml", &mapping("include = [\"AWS_*\"]\nstrip_prefix = \"AWS_\""));
     world.read_policy().await;
     world.until_team("ops", &hold(0..20)).await;
@@ -91,7 +91,7 @@ async fn mappings_that_remove_many_members_write_nothing_before_one_approval() {
     let held = held(&world).await;
     assert_eq!(held.len(), 1, "{}", serving.log());
     assert_eq!(held[0]["sums"]["risks"]["removes"], json!(20), "{}", held[0]);
-    // The last mappings go on repairing drift.
+    // The service still repairs drift by the last mappings.
     world.patch_github(json!({ "teams": { "all": { "members": { "octo3": null } } } }), true).await;
     world.until_team("all", &hold(0..22)).await;
     let generation = held[0]["generation"].as_str().unwrap();

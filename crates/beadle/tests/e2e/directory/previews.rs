@@ -11,7 +11,7 @@ use super::world::{World, of};
 const SETTINGS: &str = "repository:\n  has_wiki: true\n";
 const DOCS: &str = "teams:\n  - { name: Docs, members: [octo0, octo1, octo2] }\n";
 
-/// Returns a mapping that makes one team of all groups with this name.
+/// Returns a mapping that joins all groups with this name into one team.
 fn union(include: &str) -> String {
     format!(
         "[[groups]]\nsource = \"corp\"\ntarget = \"teams\"\nmode = \"enforce\"\non_missing_group = \"create\"\n\
@@ -27,7 +27,7 @@ fn groups() -> Value {
     })
 }
 
-/// Returns the teams that these groups and `teams.yml` make, and one further team.
+/// Returns the teams of these groups, the teams of `teams.yml`, and one further team.
 fn teams() -> Value {
     json!({
         "all": { "id": 900, "name": "All", "members": hold(0..22) },

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, accounts, held, of, people};
 
-/// Creates a directory with one group, and a target with the same people and groups and these
-/// deviations.
+/// Creates a directory with one group, and a target with the same people and groups. The target has
+/// these deviations.
 async fn world(directory: &Value, target: &Value, quirks: Vec<Quirk>) -> World {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": directory } });
     let states = [
@@ -34,7 +34,7 @@ async fn writes_to_a_server_that_empties_a_group_stop_and_the_group_is_restored(
     let said = format!("{}{}{}", swept.out, swept.err, journal.out);
     assert!(said.contains("19 were put back"), "{said}");
     world.until_holds("Ops", 1..20).await;
-    // It stays stopped for every process, until a probe tries what stopped it.
+    // The target stays stopped for every process until a probe tests the write that stopped it.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     let before = world.writes().len();
     world.beadle(&["sweep"]).await.expect(1);
@@ -75,7 +75,7 @@ async fn a_restarted_service_keeps_a_target_open_after_a_successful_probe() {
     world.dialect += ", removal = \"array\"";
     let serving = world.serve().await;
     world.connect(&okta::Hook::default());
-    // The result of the write is in the journal once the target is stopped.
+    // The journal has the result of the write as soon as the target is stopped.
     for attempt in 0.. {
         let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
         if journal.out.contains("were put back") {
@@ -86,7 +86,7 @@ async fn a_restarted_service_keeps_a_target_open_after_a_successful_probe() {
     }
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
     world.beadle(&["targets", "probe"]).await.expect(0);
-    // The service tries to write, and has not heard of the probe.
+    // The service tries to write, although nobody told it about the probe.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     tokio::time::sleep(Duration::from_secs(3)).await;
     world.until_holds("Ops", 1..20).await;
@@ -139,7 +139,7 @@ async fn another_server_under_the_same_name_has_its_own_behaviour() {
     world.aws = scim::ScimSim::start(([127, 0, 0, 1], 0).into(), settings).await.unwrap();
     std::fs::write(world.path().join("aws.token"), world.aws.token()).unwrap();
     world.beadle(&["sweep"]).await.expect(0);
-    // From now on this one is held to what it does.
+    // Beadle now knows the behaviour of this server. Then the behaviour changes.
     world.aws.behave(vec![Quirk::Generic]);
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.err.contains("accept it with `beadle targets probe`"), "{}", swept.err);

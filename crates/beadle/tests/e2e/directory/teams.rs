@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::world::{World, login, of, people};
 
-/// Creates this number of people in the directory and in the organisation, linked by the identity
-/// provider.
+/// Creates this number of people in the directory and in the organisation. The identity provider
+/// links them.
 pub(super) fn acme(count: usize, teams: &Value) -> Value {
     let (mut users, mut identities) = (json!({}), json!({}));
     for n in 0..count {
@@ -52,12 +52,12 @@ async fn a_group_creates_renames_and_keeps_its_team() {
     assert_eq!(team["parent"], "all");
     assert_eq!(team["description"], "Whoever is in AWS_Ops (beadle:corp/00g1)");
     assert_eq!(team["name"], "Ops");
-    // Somebody joins, somebody leaves, somebody is suspended.
+    // One person joins, one person leaves, and one person is suspended.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00010": true, "00u00003": null } } } }));
     world.until_team("ops", &hold([0, 1, 2, 4, 5, 6, 7, 8, 10])).await;
     world.okta.patch(&json!({ "users": { "00u00004": { "status": "SUSPENDED" } } }));
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // Somebody else changes the team: it is put right at once.
+    // Another person changes the team, and Beadle repairs it at once.
     world
         .patch_github(
             json!({ "teams": { "ops": { "members": { "octo11": "member", "octo0": null } } } }),
@@ -65,7 +65,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
         )
         .await;
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // A rename on the left is a rename in place on the right.
+    // A rename of the group in the directory renames the same team at GitHub.
     world.okta.patch(&json!({ "groups": { "00g1": { "profile": { "name": "AWS_Site Reliability" } } } }));
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     let teams = world.github().state()["orgs"]["acme"]["teams"].clone();
@@ -76,7 +76,7 @@ async fn a_group_creates_renames_and_keeps_its_team() {
         team["description"] == "Whoever is in AWS_Site Reliability (beadle:corp/00g1)"
     })
     .await;
-    // And what somebody renames there is renamed back.
+    // If somebody renames the team at GitHub, Beadle changes the name back.
     let renamed = json!({ "teams": { "site-reliability": null, "pirates": {
         "id": team["id"], "name": "Pirates", "parent": "all", "members": hold([0, 1, 2, 5, 6, 7, 8, 10]),
         "description": "Whoever is in AWS_Site Reliability (beadle:corp/00g1)",
@@ -118,8 +118,8 @@ async fn a_join_is_one_write_and_few_reads() {
         .map(|call| format!("{} {} {}", call["method"], call["path"], call["operation"]))
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
-    // The team; what else keeps it, asked before something is written; names as they are now; the
-    // write.
+    // Beadle reads the team, other facts that could prevent the write, and the present names. Then
+    // it writes.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 
@@ -143,12 +143,12 @@ async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
         wanted[maintainer] = json!("maintainer");
     }
     world.until_team("ops", &wanted).await;
-    // One more, and one less.
+    // One maintainer more, and one less.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": true, "00u00001": null } } } }));
     wanted["octo3"] = json!("maintainer");
     wanted["octo1"] = json!("member");
     world.until_team("ops", &wanted).await;
-    // No maintainer at all is a doubt.
+    // A team without a maintainer may be a mistake, so the guard holds the change.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": null, "00u00002": null } } } }));
     until("it is held", async || {
         world.beadle(&["holds"]).await.out.contains("the group would have no maintainer")
@@ -162,7 +162,8 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // The person of octo5 is unknown and may be the missing one. octo4 is somebody else.
+    // The person behind octo5 is unknown, and may be the missing person. octo4 belongs to another
+    // person.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;
     world.groups += "adopt = true\n";
@@ -185,7 +186,7 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     assert_eq!((asks("membersWithRole"), asks("externalIdentities")), (1, 1));
     let _serving = world.serve().await;
     world.until_team("ops", &hold([0, 1, 2, 3, 5])).await;
-    // The account of the one who was missing turns out to be octo5.
+    // The missing person is octo5.
     world.patch_github(json!({ "identities": { login(6): "octo5" } }), false).await;
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     assert_eq!(world.team("ops"), Some(hold([0, 1, 2, 3, 5])));
@@ -199,7 +200,7 @@ async fn people_are_also_found_by_mail_or_file_and_nobody_is_invited() {
     acme["users"]["octo3"]["verified_emails"] = json!([]);
     acme["org"]["members"].as_array_mut().unwrap().retain(|member| member != "octo4");
     let mut world = World::of_teams(directory(6, &groups), acme).await;
-    // Without a provider nobody is anybody.
+    // Without an identity provider, Beadle cannot match any person.
     let probed = world.beadle(&["targets", "probe"]).await.expect(1);
     assert!(
         probed.out.contains("teams of acme") && probed.out.contains("match by \"mail\" or \"file\""),
@@ -226,7 +227,7 @@ async fn people_are_also_found_by_mail_or_file_and_nobody_is_invited() {
         "{}",
         applied.out
     );
-    // Invited by somebody, they are in it as far as anybody can do something about it.
+    // Somebody has invited these people. Nobody can do more, so the plan has no change.
     let invited = json!({ "teams": { "ops": { "invitations": [{ "login": "octo4", "role": "member" }, { "email": "x@acme.example" }] } } });
     world.patch_github(invited, false).await;
     world.beadle(&["plan", "--group", "AWS_Ops"]).await.expect(0);
@@ -235,11 +236,11 @@ async fn people_are_also_found_by_mail_or_file_and_nobody_is_invited() {
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     let left = world.github().state()["orgs"]["acme"]["teams"]["ops"]["invitations"].clone();
     assert_eq!(left, json!([{ "email": "x@acme.example" }]));
-    // A list that cannot be read takes nobody out.
+    // If Beadle cannot read the list, it removes nobody.
     std::fs::write(world.path().join("users.toml"), "\"p3@acme.example\" = 7\n").unwrap();
     let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
     assert!(plan.err.contains("users.toml:1"), "{}", plan.err);
-    // One that lost its lines takes nobody out either.
+    // If the list is empty, Beadle removes nobody either.
     std::fs::write(world.path().join("users.toml"), "").unwrap();
     let plan = world.beadle(&["plan", "--group", "AWS_Ops"]).await;
     assert!(plan.out.contains("no member of acme belongs to p3@acme.example"), "{}", plan.out);
@@ -337,7 +338,7 @@ async fn a_team_whose_creation_was_interrupted_is_found_by_its_description() {
     let world = World::of_teams(directory(5, &groups), acme(5, &json!({ "ops": made }))).await;
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     assert_eq!(world.team("ops"), Some(hold(0..3)));
-    // A team that only has the same name belongs to somebody else.
+    // The team has the same name, but it belongs to somebody else.
     let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
     let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
@@ -370,7 +371,7 @@ async fn keys_that_teams_do_not_support_are_refused_with_their_line() {
     world.target_lines =
         "\n[[target]]\nname = \"more\"\ngithub = { org = \"acme\", match = [\"mail\"] }".into();
     check(&world, "found `acme`, which target `").await;
-    // And what only such a target has.
+    // The key `role` is only valid for teams.
     let mut world = World::new([json!({}), json!({})]).await;
     world.groups += "role = \"maintainer\"\n";
     check(&world, "`groups.role` is only for teams of GitHub").await;
@@ -387,7 +388,7 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
     world.connect(&Hook::default());
     world.connect_github();
     world.until_team("ops", &hold(0..5)).await;
-    // Okta does not know of it yet, and neither does what was read before.
+    // Okta does not know about this change yet, and earlier answers do not show it.
     let members: Vec<String> = [0, 1, 2, 4, 5].map(|n| format!("octo{n}")).into();
     world
         .patch_github(
@@ -413,14 +414,14 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
 async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Deployers" }, "members": of([0, 1, 7]) } });
     let mut directory = directory(8, &groups);
-    // A service user that carries its owner's address, and somebody whose address alone is known to
-    // GitHub.
+    // A service user has the address of its owner. For another person, GitHub knows only the
+    // address.
     directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
     directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
     let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));
     acme["org"]["identities"].as_object_mut().unwrap().remove("p7@acme.example");
     let mut world = World::of_teams(directory, acme).await;
-    // The name makes the same address as the one that is there.
+    // The new name has the same slug as the existing team.
     world.groups += "adopt = true\ncase = \"upper\"\n";
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Deployers"]).await;
     assert!(
@@ -451,7 +452,7 @@ async fn teams_of_the_policy_have_the_members_that_its_file_names() {
         (&docs["parent"], &docs["privacy"], &docs["notification_setting"]),
         (&json!("ops"), &json!("closed"), &json!("notifications_disabled"))
     );
-    // A changed file renames the team in place.
+    // A change of the file renames the same team.
     write("teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo1] }\n");
     world.read_policy().await;
     world.until_team("operations", &hold([0, 1])).await;
@@ -459,7 +460,7 @@ async fn teams_of_the_policy_have_the_members_that_its_file_names() {
     assert_eq!(state["operations"]["id"], 901);
     assert!(state.get("docs").is_some(), "the file no longer names this team: Beadle leaves it alone");
     assert_eq!(serving.stop().await, Some(0));
-    // A typing mistake in a login, an emptied list and an emptied file remove nobody.
+    // A misspelled login, an empty list and an empty file remove nobody.
     for text in [
         "teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo99] }\n",
         "teams:\n  - { name: Operations, previously: [Ops], members: [] }\n",

@@ -16,11 +16,11 @@ async fn a_union_holds_its_leavers_while_one_of_its_sources_is_suddenly_empty() 
         "include = [\"AWS_*\"]\ninto = \"All\"\nmode = \"enforce\"\non_missing_group = \"create\"\n".into();
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 0..22).await;
-    // A source that never had members does not count as suddenly empty.
+    // If a source never had members, it is not suddenly empty.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 1..22).await;
-    // 2 of 21 are far below the limit of the group.
+    // 2 removals of 21 are far below the limit of the group.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00020": null, "00u00021": null } } } }));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     let why = "corp/00g2, a source of the group, had members and is empty now";
@@ -31,7 +31,7 @@ async fn a_union_holds_its_leavers_while_one_of_its_sources_is_suddenly_empty() 
     world.beadle(&["approve", hold["digest"].as_str().unwrap(), "--reason", "as meant"]).await.expect(0);
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 1..20).await;
-    // The approval settled it: the empty source holds nobody any more.
+    // After the approval, the empty source does not hold changes any more.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     world.beadle(&["sweep"]).await.expect(0);
     world.until_holds("All", 2..20).await;

@@ -36,11 +36,11 @@ pub(crate) struct World {
     pub(crate) scim: Option<String>,
     /// The dialect of the target, and further keys after it.
     pub(crate) dialect: String,
-    /// A simulated GitHub, if its teams are the target.
+    /// A simulated GitHub, if teams are the target.
     pub(crate) github: Option<Sim>,
-    /// The lines of the target of teams, such as the match of people.
+    /// The lines of a target of teams, such as `match`.
     pub(crate) teams: String,
-    /// Further lines of the organisation whose teams are the target.
+    /// Further lines of the organisation that has the teams.
     pub(crate) org_lines: String,
     /// The value of `policy` of this organisation, in TOML.
     pub(crate) source: String,
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// Creates a directory whose groups are teams of the organisation `acme`.
+    /// Creates a directory with teams of the organisation `acme` as the target.
     pub(crate) async fn of_teams(directory: Value, acme: Value) -> Self {
         let mut world = Self::new([directory, json!({})]).await;
         let any = ([127, 0, 0, 1], 0).into();
@@ -214,7 +214,7 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // None of these tests is about the gate of the first policy.
+        // These tests do not test the gate of the first policy.
         command.env("FAILPOINTS", "first-generation=return");
         command
     }
@@ -234,8 +234,8 @@ impl World {
         Serving::start(self.command(), self.path()).ready(self.ports[1]).await
     }
 
-    /// Waits until the service has nothing left to do: no event is on its way to it, no key is due
-    /// and none is worked on.
+    /// Waits until the service has no work left: no event is in transit, no key is due, and no key
+    /// is running.
     pub(crate) async fn until_idle(&self) {
         let calls = || (!self.okta.is_sending()).then(|| self.okta.calls().len() + self.aws.calls().len());
         until_idle(&self.http, self.ports[1], self.path(), calls).await;
@@ -246,19 +246,19 @@ impl World {
         serving.until_swept("corp", self.ports[1]).await;
     }
 
-    /// Writes a file of the policy of the organisation whose teams are the target.
+    /// Writes a file in the policy of the organisation that has the teams.
     pub(crate) fn policy(&self, file: &str, text: &str) {
         std::fs::write(self.path().join("policy").join(file), text).unwrap();
     }
 
-    /// Has the service read the policy of the organisation now. A new policy in a folder is used
-    /// after two reads.
+    /// Makes the service read the policy of the organisation now. A new policy in a folder comes
+    /// into force after two reads.
     pub(crate) async fn read_policy(&self) {
         self.run_task("policy%20of%20acme").await;
         self.run_task("policy%20of%20acme").await;
     }
 
-    /// Has the service run a background task now. The name is encoded as part of an address.
+    /// Makes the service run a background task now. `name` is encoded for an address.
     pub(crate) async fn run_task(&self, name: &str) {
         let url = format!("http://127.0.0.1:{}/tasks/{name}/run", self.ports[1]);
         assert!(self.http.post(url).send().await.unwrap().status().is_success());
@@ -293,13 +293,13 @@ impl World {
         assert!(self.http.patch(url).body(patch.to_string()).send().await.unwrap().status().is_success());
     }
 
-    /// Returns the members of a team with their roles, or `None` without such a team.
+    /// Returns the members of a team with their roles. If the team does not exist, returns `None`.
     pub(crate) fn team(&self, slug: &str) -> Option<Value> {
         let state = self.github().state();
         Some(state["orgs"]["acme"]["teams"].get(slug)?["members"].clone())
     }
 
-    /// Waits until a team has exactly these people, in these roles.
+    /// Waits until a team has exactly these people with these roles.
     #[track_caller]
     pub(crate) fn until_team(&self, slug: &str, members: &Value) -> impl Future<Output = ()> {
         let (slug, members, place) = (slug.to_owned(), members.clone(), std::panic::Location::caller());
@@ -315,7 +315,8 @@ impl World {
         }
     }
 
-    /// Returns the logins of the members of a group of the target, or `None` without such a group.
+    /// Returns the logins of the members of a group of the target. If the group does not exist,
+    /// returns `None`.
     pub(crate) fn members(&self, name: &str) -> Option<BTreeSet<String>> {
         let state = self.aws.state();
         let groups = state["groups"].as_object().unwrap();
@@ -345,7 +346,7 @@ impl World {
         }
     }
 
-    /// Returns the calls to the target that wrote.
+    /// Returns the writing calls to the target.
     pub(crate) fn writes(&self) -> Vec<Value> {
         self.aws.calls().into_iter().filter(|call| call["method"] != "GET").collect()
     }

@@ -1,4 +1,4 @@
-//! A policy that declares every field that the aspects cover.
+//! A policy with every field that the aspects cover.
 
 pub(super) const SETTINGS: &str = "
 repository:

@@ -1,6 +1,6 @@
-//! One mutation of every field that the aspects cover, behind Beadle's back, each in a repository
-//! of its own. The table is generated from the state document: a new field is in it, or in the list
-//! of those that are not covered, with the reason.
+//! One mutation of every field that the aspects cover, each in a repository of its own. Beadle does
+//! not make these changes. The test generates the table from the state document. A new field is in
+//! the table, or in the list of fields that no aspect covers, with the reason.
 
 mod declared;
 mod table;
@@ -28,7 +28,7 @@ async fn world() -> World {
     world.org_lines += "[org.guard]\nrepeats = 0\npercent = 100\nremoves = 100000\nweakens = 100000\nexposes = 100000\n\
                        [org.secrets]\nci_hook = \"file:ci.secret\"\n";
     world.policy("settings.yml", SETTINGS);
-    // In `settings.yml` they would be rulesets of the organisation.
+    // In `settings.yml`, these rulesets would be rulesets of the organisation.
     world.policy("suborgs/all.yml", &format!("suborgrepos: ['*']\n{RULESETS}"));
     world
 }
@@ -43,7 +43,7 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     mutations(&declared, "", &declared, &mut table);
     assert!(table.len() > 220, "the table has shrunk: {}", table.len());
 
-    // One plan finds all of them: each is in a repository of its own.
+    // One plan finds all mutations, because each mutation is in a repository of its own.
     let name = |at: usize| format!("mutated-{at:03}");
     let mutated = table.iter().enumerate().map(|(at, (_, mutated))| (name(at), another(mutated)));
     put(&world, mutated.chain([(CONTROL.to_owned(), another(&declared))])).await;
@@ -67,7 +67,8 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
     for (at, (what, _)) in table.iter().enumerate() {
         let mut after = mended["orgs"]["acme"]["repos"][name(at)].clone();
         if what == "/default_branch" {
-            // Beadle also protected the branch that was the default branch by mistake. This protection stays.
+            // The mutation made another branch the default branch, and Beadle protected that branch
+            // too. This protection stays.
             after["protection"].as_object_mut().unwrap().remove("develop");
         }
         let (after, declared) = (content(&after), content(&declared));
@@ -98,7 +99,8 @@ async fn planned(world: &World) -> BTreeMap<String, Value> {
     repositories.iter().map(named).collect()
 }
 
-/// Returns the document of a repository for another one: nothing in it has an id yet.
+/// Returns the document of a repository for a new repository. The parts of the document have no ids
+/// yet.
 fn another(document: &Value) -> Value {
     let mut document = document.clone();
     document["id"] = Value::Null;
@@ -110,7 +112,7 @@ fn another(document: &Value) -> Value {
     document
 }
 
-/// Returns the parts in which two repositories must agree.
+/// Returns the parts that must be equal in two repositories.
 fn content(document: &Value) -> Value {
     let mut content = comparable(document);
     for identity in ["id", "name"] {
@@ -119,7 +121,7 @@ fn content(document: &Value) -> Value {
     content
 }
 
-/// Puts whole documents of repositories in place.
+/// Replaces whole documents of repositories.
 async fn put(world: &World, documents: impl IntoIterator<Item = (String, Value)>) {
     let mut state = world.sim.state();
     for (name, document) in documents {

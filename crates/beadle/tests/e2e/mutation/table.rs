@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// The parts that no aspect covers, with the reasons.
+/// The parts that no aspect covers, each with the reason.
 const NOT_COVERED: &[(&str, &str)] = &[
     ("/id", "identity"),
     ("/name", "a rename is no drift: the policy does not name it"),
@@ -54,7 +54,7 @@ fn is_covered(path: &str) -> bool {
     !NOT_COVERED.iter().any(|(pattern, _)| fits(pattern))
 }
 
-/// Texts with a fixed set of values. The change chooses another value.
+/// Returns another value of a text. Some texts have a fixed set of values.
 fn other_text(path: &str, text: &str) -> String {
     let sets: &[&[&str]] = &[
         &["private", "internal", "public"],
@@ -164,7 +164,7 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
             with(" and one more", json!(more));
         }
         Value::Object(map) => {
-            // Parts that may be absent as a whole.
+            // Some parts can be absent as a whole.
             let part = path.starts_with("/protection/main/required") && !path.contains("/checks");
             if part || path.ends_with("restrictions") || path == "/protection" {
                 with(" gone", if path == "/protection" { json!({}) } else { Value::Null });
@@ -216,7 +216,7 @@ pub(super) fn mutations(document: &Value, path: &str, value: &Value, found: &mut
     }
 }
 
-/// Returns the parts in which two documents must agree: without ids and times of new objects, and
+/// Returns the parts that must be equal in two documents: without ids and times of new objects, and
 /// with sorted lists of actors.
 pub(super) fn comparable(document: &Value) -> Value {
     fn clean(path: &str, value: &mut Value) {

@@ -1,4 +1,4 @@
-//! Three processes on one database, while processes are killed, the server fails over, and one
+//! Three processes on one database. The test kills processes, the server fails over, and one
 //! process loses its connection. `CLUSTER_KILLS=200` kills more often.
 
 use std::collections::BTreeSet;
@@ -19,19 +19,19 @@ use crate::world::{World, acme};
 
 /// The repositories with drift and deliveries.
 const DRIFTING: usize = 16;
-/// The repositories with a team that the policy does not have, and the number of these teams that the
-/// guard lets Beadle remove.
+/// The repositories with an undeclared team, and how many of these teams the guard lets Beadle
+/// remove.
 const GUARDED: usize = 12;
 const REMOVES: usize = 5;
-/// How long one process has no connection. It is longer than each lease.
+/// How long one process has no connection. This time is longer than each lease.
 const PARTITION: Duration = Duration::from_secs(20);
 
-/// The points at which a process ends itself. `n*off` skips the first n passes.
+/// The points where a process ends itself. `n*off` skips the first n passes.
 const POINTS: &[&str] =
     &["between-claim-and-write", "before-intent", "between-intent-and-write", "between-write-and-result"];
 
-/// Records claims of keys whose lease is still valid, and all changes of the lease on the tasks. The
-/// records come from the database and not from Beadle.
+/// Records each claim of a key that still has a valid lease, and all changes of the lease on the
+/// tasks. The database writes these records, and not Beadle.
 const WITNESS: &str = "
 CREATE TABLE SCHEMA.witness (
     at   double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000,
@@ -51,8 +51,8 @@ CREATE TRIGGER see_lease AFTER UPDATE ON SCHEMA.note FOR EACH ROW
     WHEN (NEW.name = 'task-lease:background') EXECUTE FUNCTION SCHEMA.see_lease();
 ";
 
-/// Counts the times at which a process took over the lease on the tasks less than 10 s after another
-/// process had renewed it.
+/// Counts how often a process took over the lease on the tasks too early: less than 10 s after
+/// another process had renewed it.
 const EARLY: &str = "
 SELECT count(*) FROM (
     SELECT at - lag(at) OVER (ORDER BY at) AS gap,
@@ -140,7 +140,7 @@ async fn kills_a_failover_and_a_partition_lose_nothing_and_nothing_happens_twice
         left >= GUARDED - REMOVES,
         "the guard allows {REMOVES} removals, and {left} of {GUARDED} are left"
     );
-    // A message that a kill cut off is sent again with the same id.
+    // If a kill interrupted a message, Beadle sends it again with the same id.
     let opened: BTreeSet<String> = receiver
         .messages()
         .into_iter()
@@ -154,7 +154,8 @@ async fn kills_a_failover_and_a_partition_lose_nothing_and_nothing_happens_twice
     eprintln!("{} deliveries accepted over {kills} kills, {left} of {GUARDED} removals held", answered.len());
 }
 
-/// Kills a process, and starts it so that it ends itself at a point, or after a while.
+/// Kills a process, and starts it again. The new process ends itself at a point, or is killed after
+/// a while.
 async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
     peer.kill();
     let passes = rand::rng().random_range(3..15);
@@ -171,8 +172,8 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
     peer.kill();
 }
 
-/// Makes drift, and sends a delivery for it to one of the processes until one accepts it. The last
-/// drift of each repository has a delivery too.
+/// Changes a repository, and sends a delivery about the drift to the processes until one of them
+/// accepts it. The last drift of each repository has a delivery too.
 async fn send(
     n: usize,
     world: Arc<World>,
@@ -186,7 +187,7 @@ async fn send(
     while !stop.load(Ordering::Relaxed) {
         world.patch(json!({ name.as_str(): { "has_wiki": true } }), false).await;
         let id = format!("{name}-{round}");
-        // GitHub does not repeat a delivery that failed; an operator's redelivery does.
+        // GitHub does not repeat a failed delivery, but an operator can send it again.
         loop {
             let port = ports[rand::rng().random_range(0..ports.len())];
             let status = deliver(&world, port, &id, &body).await;

@@ -15,7 +15,7 @@ use crate::world::{Ran, Serving, World};
 /// A log line of the process that runs the background tasks from now on.
 const CHOSEN: &str = "this process runs the background tasks now";
 
-/// One process. It has ports of its own, and the rest of the configuration is that of the world.
+/// One process with its own ports. The rest of its configuration comes from the world.
 struct Peer {
     ports: [u16; 2],
     config: PathBuf,
@@ -27,7 +27,7 @@ impl Peer {
     fn new(world: &World, name: &str, url: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();
-        // The address of the pages stays, as behind a load balancer.
+        // The address of the pages stays the same, as with a load balancer.
         for (key, at) in [("listen", 0), ("operator", 1)] {
             let line = |port: u16| format!("{key} = \"127.0.0.1:{port}\"");
             assert!(text.contains(&line(world.ports[at])), "{text}");
@@ -62,13 +62,13 @@ impl Peer {
         assert_eq!(self.serving.take().unwrap().stop().await, Some(0));
     }
 
-    /// Sends a delivery. Returns the status of the answer, if there is one in time.
+    /// Sends a delivery. Returns the status of the answer, if it comes in time.
     async fn deliver(&self, world: &World, id: &str, body: &str) -> Option<u16> {
         deliver(world, self.ports[0], id, body).await
     }
 }
 
-/// Sends a delivery about a repository. Returns the status of the answer, if there is one in time.
+/// Sends a delivery about a repository. Returns the status of the answer, if it comes in time.
 async fn deliver(world: &World, port: u16, id: &str, body: &str) -> Option<u16> {
     let asked = world.delivery_to(port, id, "repository", body.as_bytes()).timeout(Duration::from_secs(10));
     Some(asked.send().await.ok()?.status().as_u16())

@@ -1,5 +1,5 @@
-//! A connection to the database that a test can cut. Nothing arrives then, and no connection ends, as
-//! in a network that drops packets. Afterwards, everything that was sent arrives late.
+//! A connection to the database that a test can cut. During the cut, nothing arrives and no
+//! connection ends, as in a network that drops packets. After the cut, everything arrives late.
 
 use std::path::Path;
 
@@ -11,14 +11,15 @@ use tokio::sync::watch;
 /// The name of the socket in the folder of a server.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// A socket that leads to a server.
+/// A socket that passes everything on to a server.
 pub(super) struct Detour {
     folder: TempDir,
     is_cut: watch::Sender<bool>,
 }
 
 impl Detour {
-    /// Opens a socket that leads to the server whose socket is in this folder.
+    /// Opens a socket that passes everything on to a server. `server` is the folder of the server's
+    /// own socket.
     pub(super) fn open(server: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
@@ -29,7 +30,7 @@ impl Detour {
                 let (cut, server) = (cut.clone(), server.clone());
                 tokio::spawn(async move {
                     until_open(cut.clone()).await;
-                    // The server is away during a failover.
+                    // The server is unavailable during a failover.
                     let Ok(server) = UnixStream::connect(server).await else { return };
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();
@@ -57,7 +58,7 @@ impl Detour {
     }
 }
 
-/// Waits until nothing is cut.
+/// Waits until the connection is not cut any more.
 async fn until_open(mut cut: watch::Receiver<bool>) {
     // The test may have ended.
     let _ = cut.wait_for(|is_cut| !is_cut).await;

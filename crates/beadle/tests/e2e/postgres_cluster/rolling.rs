@@ -1,4 +1,4 @@
-//! Three processes share the work, and are replaced one by one.
+//! Three processes share the work. The test replaces them one by one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
         assert_eq!(ids.iter().filter(|known| **known == id).count(), 1, "{ids:?}");
     }
 
-    // New processes take the places of the old ones, while deliveries arrive.
+    // New processes replace the old processes while deliveries arrive.
     let world = Arc::new(world);
     let live = Arc::new(Mutex::new(peers.iter().map(|peer| peer.ports[0]).collect::<Vec<u16>>()));
     let sender = tokio::spawn(send(world.clone(), live.clone()));
@@ -68,7 +68,7 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
         let mut new = Peer::new(&world, &format!("new{n}"), &url);
         new.start(&world).await;
         live.lock().push(new.ports[0]);
-        // A load balancer sends nothing more to a process that is to stop.
+        // A load balancer sends nothing to a process that will stop.
         live.lock().remove(0);
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut old = peers.remove(0);
@@ -84,7 +84,8 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     until_idle(&world, &url).await;
     let ids: BTreeSet<String> = stored(&world, &url).await.into_iter().collect();
     assert!(sent.is_subset(&ids), "lost: {:?}", sent.difference(&ids));
-    // A process that stops hands the tasks over. The new holder knows what was reported.
+    // When a process stops, another process takes over the tasks. The new process knows what was
+    // already reported.
     until_logged(&world, CHOSEN, 2).await;
     let kinds: Vec<Value> =
         receiver.messages().iter().map(|(_, topics)| topics[0]["state"].clone()).collect();
@@ -96,8 +97,8 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     }
 }
 
-/// Makes drift and sends deliveries for it to each live process in turn, until there is none. Returns
-/// the ids. Each delivery must be accepted.
+/// Changes repositories, and sends deliveries about the drift to each live process in turn, until
+/// no process is live. Each delivery must be accepted. Returns the ids.
 async fn send(world: Arc<World>, live: Arc<Mutex<Vec<u16>>>) -> BTreeSet<String> {
     let mut sent = BTreeSet::new();
     for round in 0.. {
@@ -165,13 +166,13 @@ async fn a_sign_in_begins_at_one_process_ends_at_another_and_the_session_is_vali
     let ended = get(1, back, &attempt).await;
     assert_eq!(ended.status().as_u16(), 303, "{}", ended.text().await.unwrap());
     let session = cookie(&ended, "beadle-session");
-    // A state is valid once, at all processes together.
+    // A state is valid only once, for all processes together.
     for at in 0..3 {
         assert_eq!(get(at, back, &attempt).await.status().as_u16(), 400);
         assert_eq!(get(at, "/api/v1/holds", "").await.status().as_u16(), 401);
         assert_eq!(get(at, "/api/v1/holds", &session).await.status().as_u16(), 200);
     }
-    // The token of a form from one process is valid at another one.
+    // The token of a form from one process is valid at another process.
     let token: Value = get(2, "/api/v1/session", &session).await.text().await.unwrap().parse().unwrap();
     let form = format!("token={}", token["token"].as_str().unwrap());
     let out = http.post(format!("http://127.0.0.1:{}/sign-out", peers[0].ports[1]));

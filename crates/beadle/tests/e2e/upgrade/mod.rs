@@ -1,7 +1,7 @@
-//! An older version of Beadle and this version, at work on one state.
+//! An older version of Beadle and this version work on one state.
 //!
 //! `cargo xtask upgrade --from COMMIT` builds the program of an older commit, and names it in
-//! `BEADLE_OLD_PROGRAM`. Without it, these tests are left out.
+//! `BEADLE_OLD_PROGRAM`. If the variable is not set, these tests do nothing.
 
 #[cfg(feature = "aws")]
 mod dynamodb;
@@ -40,7 +40,7 @@ fn old_program() -> Option<String> {
     program
 }
 
-/// The place of the state, as variables of the environment.
+/// The place of the state, as environment variables.
 struct Place {
     env: Vec<(&'static str, String)>,
 }
@@ -70,8 +70,8 @@ impl Place {
     }
 }
 
-/// A service of one of the versions. It has its own ports, and the rest of the configuration is that
-/// of the world.
+/// A service of one of the versions with its own ports. The rest of its configuration comes from
+/// the world.
 struct Process {
     ports: [u16; 2],
     serving: Serving,
@@ -93,7 +93,8 @@ impl Process {
         Self { ports, serving }
     }
 
-    /// Makes drift in a repository, and sends a delivery about it. The service must accept it.
+    /// Changes a repository, and sends a delivery about the drift. The service must accept the
+    /// delivery.
     async fn drift(&self, world: &World, name: &str, id: &str) {
         world.patch(json!({ name: { "has_wiki": true } }), false).await;
         self.deliver(world, name, id).await;
@@ -111,7 +112,7 @@ impl Process {
     }
 
     /// Asks the service to send notifications now. Only the process that runs the background tasks
-    /// does it.
+    /// sends them.
     async fn notify(&self, world: &World) {
         let url = format!("http://127.0.0.1:{}/tasks/notifications/run", self.ports[1]);
         world.http.post(url).send().await.unwrap();
@@ -123,8 +124,8 @@ impl Process {
     }
 }
 
-/// Returns a world with repositories that are as declared, and with a repository `held`, in which the
-/// guard holds the removal of a team. The receiver gets a message about the hold.
+/// Returns a world with repositories that are as declared. In the repository `held`, the guard
+/// holds the removal of a team. The receiver gets a message about the hold.
 async fn world() -> (World, Arc<Receiver>) {
     let mut repositories = json!({ "held": declared() });
     repositories["held"]["teams"]["contractors"] = json!("admin");

@@ -1,4 +1,4 @@
-//! New processes take the places of old ones, one by one, while deliveries arrive.
+//! New processes replace old processes, one by one, while deliveries arrive.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::world::World;
 /// A log line of the process that runs the background tasks from now on.
 const CHOSEN: &str = "this process runs the background tasks now";
 
-/// Replaces two processes of the older version. At each step, each process gets a delivery, and the
-/// drift that the delivery names is repaired.
+/// Replaces two processes of the older version. At each step, each process gets a delivery about a
+/// drift, and the drift is repaired.
 pub(super) async fn replace_one_by_one(place: &Place, old: &str) {
     let (world, receiver) = world().await;
     let mut sent = BTreeSet::new();
@@ -42,8 +42,8 @@ pub(super) async fn replace_one_by_one(place: &Place, old: &str) {
     is_told_once(&receiver);
 }
 
-/// Makes drift for each process, and sends the delivery to it. A second process gets the same
-/// delivery, which counts once.
+/// Changes a repository for each process, and sends a delivery to the process. A second process
+/// gets the same delivery. The delivery counts once.
 async fn step(world: &World, step: &str, processes: &[&Process], sent: &mut BTreeSet<String>) {
     for (n, process) in processes.iter().enumerate() {
         let (name, id) = (format!("r{n}"), format!("{step}-{n}"));

@@ -1,4 +1,5 @@
-//! This version opens the file of the older one, which was killed while it had work left.
+//! This version opens the file of an older version. The older version was killed while it had work
+//! left.
 
 use super::{NEW, Place, Process, is_told_once, old_program, world};
 use crate::repair::is_declared;

@@ -1,4 +1,4 @@
-//! What must hold when the service has no work left.
+//! The checks when the service has no work left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,15 +15,14 @@ use crate::world::{Serving, has_no_work};
 const LOOK: Duration = Duration::from_millis(20);
 /// The number of looks between two calls of the tasks that start sweeps.
 const LOOKS_PER_SWEEP: u32 = 25;
-/// The number of looks in a row at which the service must have no work. The metrics count keys that
-/// are due and keys that are leased one after the other.
+/// How many looks in succession must find the service without work. One look is not enough, because
+/// the metrics first count the due keys and then the leased keys.
 const QUIET: u32 = 3;
-/// The number of notes that the store may have for each repository, group and person: answers of
-/// GitHub, what Beadle has written, marks of groups, the last records for reports.
+/// The maximum number of notes for each repository, group and person: answers of GitHub, earlier
+/// writes, marks of groups, and the last records for reports.
 const NOTES: usize = 20;
 
-/// Rows that the retention does not allow: the table, and a query with the time before which no row
-/// may be.
+/// Rows that the retention does not allow: the table, and a query for rows from before a time.
 const OLD_ROWS: &[(&str, &str)] = &[
     ("inbox", "SELECT count(*) FROM inbox WHERE received < ?1"),
     ("journal", "SELECT count(*) FROM journal WHERE at < ?1"),
@@ -40,8 +39,8 @@ pub(super) async fn until_quiet(week: &Week, events: &mut Events) {
     while quiet < QUIET {
         events.watch(week);
         if !events.is_repaired() && looks.is_multiple_of(LOOKS_PER_SWEEP) {
-            // A sweep repairs what no webhook tells. It begins when it is due, and not at the next
-            // look of the service for a due sweep.
+            // A sweep repairs changes that no webhook reports. The test starts the task, so that a
+            // due sweep begins at once.
             week.world.run_task("sweep%20of%20acme").await;
             week.world.run_task("sweep%20of%20corp").await;
         }
@@ -81,8 +80,8 @@ pub(super) async fn all_as_declared(week: &Week, events: &Events) {
     assert!(plan["organisations"][0].is_object(), "{plan}");
 }
 
-/// Waits until the day's work is done, checks what must hold then, and returns the figures of the day.
-/// `of` has the number of the day and its number of kills.
+/// Waits until the day's work is done, makes the checks, and returns the figures of the day. `of`
+/// has the number of the day and its number of kills.
 pub(super) async fn end_of_day(
     week: &Week,
     events: &mut Events,
@@ -118,14 +117,15 @@ pub(super) async fn end_of_day(
     }
 }
 
-/// Waits until everything before a moment is older than the retention, and checks that it is gone.
+/// Waits until everything before a moment is older than the retention, and checks that everything
+/// from that time is deleted.
 pub(super) async fn until_old(week: &Week, moment: Instant) {
     let old = tokio::time::Instant::from_std(moment + week.size.kept());
     tokio::time::sleep_until(old).await;
     no_old_rows(week).await;
 }
 
-/// Has the service delete old data, and checks that no row is older than the retention.
+/// Makes the service delete old data, and checks that no row is older than the retention.
 async fn no_old_rows(week: &Week) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let before = |kept: Duration| i64::try_from(now.saturating_sub(kept).as_millis()).unwrap();
@@ -141,11 +141,13 @@ async fn no_old_rows(week: &Week) {
     assert_eq!(count(OLD_BODIES, week.size.bodies_kept()), 0, "bodies are older than the retention");
 }
 
-/// Checks the tables that have no retention: they grow with the organisation and not with the events.
+/// Checks the tables without a retention. These tables grow with the organisation, and not with the
+/// number of events.
 fn bounded(week: &Week, events: &Events, rows: &BTreeMap<String, usize>) {
     let of = |table: &str| rows.get(table).copied().unwrap_or_default();
     let repositories = week.size.repositories + events.created.len();
-    // A group has a key of its own, one at the target, and one for each person who joined or left.
+    // A group has a key of its own, a key at the target, and a key for each person who joined or
+    // left.
     let keys = repositories + 3 * week.size.groups + week.size.people() + 100;
     assert!(of("work") <= keys, "{} keys, expected at most {keys}", of("work"));
     // Between two searches, the records for reports grow with the entries of the journal.

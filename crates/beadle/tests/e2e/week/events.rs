@@ -1,4 +1,4 @@
-//! The events of a week: a seed decides them. Most of them change nothing that the policy declares.
+//! The events of a week. A seed decides them. Most of them change nothing that the policy declares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::kinds::{Kind, Live, Subject};
 use super::setup::{LAYER_FILE, Week, group, layer, name, person, staying};
 
-/// The events that make no key due, with an action of each.
+/// The events that make no key due, each with an action.
 const OTHERS: &[(&str, &str)] = &[
     ("issues", "opened"),
     ("star", "created"),
@@ -24,7 +24,7 @@ const DRIFTS: &[Kind] = &[Kind::Team, Kind::Protection, Kind::Topics, Kind::Visi
 /// The usual size of the payload of a push.
 const PAYLOAD: usize = 6_000;
 
-/// A difference from what is declared that the service has not repaired yet.
+/// A difference from the policy that the service has not repaired yet.
 #[derive(Debug)]
 struct Pending {
     kind: Kind,
@@ -49,7 +49,7 @@ pub(super) struct Events {
     has_projects: bool,
     /// The number of the next event.
     nth: u64,
-    /// The deliveries that are on their way to the service.
+    /// The deliveries in transit to the service.
     sends: JoinSet<()>,
 }
 
@@ -142,7 +142,8 @@ impl Events {
 
     /// Lets a random repository drift.
     async fn drift(&mut self, week: &Week, kind: Kind) {
-        // A repository that drifts again before its repair would have no time of its own.
+        // If a repository drifted again before its repair, the second drift would have no repair
+        // time of its own.
         let random = &mut self.random;
         let picks =
             (0..10).map(|_| Subject::Repository(name(random.random_range(0..week.size.repositories))));
@@ -161,7 +162,7 @@ impl Events {
         let patch = kind.drift(self.nth);
         self.expect(week, kind, &subject);
         week.world.patch(json!({ subject.told(): patch }), true).await;
-        // The policy does not declare collaborators, so nothing is repaired.
+        // The policy does not declare collaborators, so the service repairs nothing.
         if kind != Kind::Collaborator {
             self.pending.push(Pending { kind, subject, made: Instant::now() });
         }
@@ -253,7 +254,7 @@ impl Events {
         self.pending.is_empty()
     }
 
-    /// Returns a text that shows what the service has not repaired.
+    /// Returns a text about the differences that the service has not repaired.
     pub(super) fn unrepaired(&self) -> String {
         format!("{:#?}", self.pending)
     }

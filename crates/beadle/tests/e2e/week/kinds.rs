@@ -1,4 +1,4 @@
-//! The kinds of events of a week, and what each of them changes.
+//! The kinds of events of a week, and their changes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// Returns the merge patch by which a repository drifts. `nth` is the number of the event.
+    /// Returns the merge patch that makes a repository drift. `nth` is the number of the event.
     pub(super) fn drift(self, nth: u64) -> Value {
         match self {
             Self::Team => json!({ "teams": { "contractors": "admin" } }),
@@ -69,19 +69,19 @@ impl Kind {
     }
 }
 
-/// What an event makes different from what is declared.
+/// The thing that differs from the policy after an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The repository with this name.
     Repository(String),
-    /// The repositories of the layer, which has this value of `has_projects`.
+    /// The repositories of the layer. The layer has this value of `has_projects`.
     Layer(bool),
     /// The group with this number.
     Group(usize),
 }
 
 impl Subject {
-    /// Returns the name by which the webhook of the event calls the subject.
+    /// Returns the name of the subject in the webhook of the event.
     pub(super) fn told(&self) -> String {
         match self {
             Self::Repository(name) => name.clone(),

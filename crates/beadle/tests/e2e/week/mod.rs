@@ -1,9 +1,9 @@
-//! A week in an hour: the service on SQLite, with thousands of repositories and groups, lives through
-//! the events of some days. The days are short, because the configuration and the fail point
+//! A week in an hour. The service on SQLite, with thousands of repositories and groups, handles the
+//! events of several days. The days are short, because the configuration and the fail point
 //! `retention` shorten the periods of the service.
 //!
 //! After each day, everything is as declared, no accepted delivery is missing, and the store has no
-//! row that is older than the retention. The memory of the service stays flat.
+//! row that is older than the retention. The memory of the service does not grow.
 //!
 //! `cargo xtask storm week --for 1h` runs a week of 10,000 repositories and 2,000 groups. Without
 //! `STORM_SECONDS`, the test runs three days of a small organisation. `WEEK_REPOSITORIES`,
@@ -33,7 +33,8 @@ use crate::world::Serving;
 
 /// The time between two looks at the simulators.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the service is away after a kill. Meanwhile, the vendors lose their deliveries.
+/// How long the service is unavailable after a kill. During this time, the deliveries of the
+/// vendors are lost.
 const AWAY: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -49,7 +50,7 @@ async fn a_week_of_events_ends_as_declared() {
     let mut days: Vec<Day> = Vec::new();
     let mut first_day_ended = Instant::now();
     for number in 1..=week.size.days {
-        // The process of the last kill lives until the memory was compared.
+        // After the last kill, the new process runs until the test has compared the memory.
         let kills = if number <= week.size.days_with_kills() { 2 } else { 0 };
         serving = Box::pin(live(&week, &mut events, serving, kills)).await;
         let day = Box::pin(end_of_day(&week, &mut events, &serving, (number, kills))).await;
@@ -59,9 +60,10 @@ async fn a_week_of_events_ends_as_declared() {
             first_day_ended = Instant::now();
         }
     }
-    // Now the retention has ended for the deliveries of the first day, however short the days are.
+    // Now the deliveries of the first day are older than the retention, even if the days are short.
     until_old(&week, first_day_ended).await;
-    // Printed before the comparison, because a week is too long to run it again for the numbers.
+    // The test prints the numbers before the comparison, because another run of a week would take
+    // too long.
     eprintln!("{}", report::table(&days, &events, &week.traffic.seen()));
     report::is_flat(&days, week.size.days_with_kills()).unwrap();
     // A service that is killed after a whole week starts again, and its store is complete.
@@ -72,7 +74,7 @@ async fn a_week_of_events_ends_as_declared() {
     assert_eq!(serving.stop().await, Some(0));
 }
 
-/// Lets a day pass, with one change of the policy and this number of kills. Returns the running
+/// Runs one day with one change of the policy and this number of kills. Returns the running
 /// service.
 async fn live(week: &Week, events: &mut Events, serving: Serving, kills: usize) -> Serving {
     let day = week.size.day;
@@ -102,7 +104,7 @@ async fn live(week: &Week, events: &mut Events, serving: Serving, kills: usize) 
         if commit.take_if(|at| *at <= now).is_some() {
             events.commit(week).await;
         }
-        // The events keep their rate on a machine that is slow for a moment.
+        // If the machine is slow for a moment, the events still keep their rate.
         if f64::from(happened) < now.as_secs_f64() * f64::from(week.size.rate) {
             happened += 1;
             events.happen(week).await;

@@ -1,4 +1,4 @@
-//! The size of a week, and the world in which it happens.
+//! The size of a week, and its world.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +15,15 @@ use crate::world::{Serving, WIDE_GATE, World, acme};
 
 use super::traffic::Traffic;
 
-/// The number of repositories that the layer of the policy has: those with the prefix `r0000`.
+/// The number of repositories in the layer of the policy. The names of these repositories begin
+/// with `r0000`.
 pub(super) const LAYER: usize = 10;
 /// The number of people who never leave a group.
 pub(super) const STAYING: usize = 4;
-/// `ids` and `journal` of the retention in the configuration. It is the shortest valid value.
+/// `ids` and `journal` of the retention in the configuration. This is the shortest valid value.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
-/// The shortest retention of a test. A process that starts deletes old rows at once, and the check of
-/// a short day still needs them.
+/// The shortest retention of a test. A process deletes old rows at its start, but the check of a
+/// short day still needs these rows.
 const SHORTEST: Duration = Duration::from_secs(15);
 const MOST: u64 = 1_000_000_000;
 
@@ -60,18 +61,18 @@ impl Size {
         }
     }
 
-    /// Returns the number of the people of the directory.
+    /// Returns the number of people in the directory.
     pub(super) fn people(&self) -> usize {
         2 * self.groups + 20
     }
 
-    /// Returns the number of days, from the first one, on which the service is killed.
+    /// Returns the number of days with kills. The first days of the week are the days with kills.
     pub(super) fn days_with_kills(&self) -> usize {
         self.days / 2
     }
 
-    /// Returns the number by which the retention of the configuration is divided: the service keeps
-    /// the deliveries of two days.
+    /// Returns the divisor of the retention in the configuration. With this divisor, the service
+    /// keeps the deliveries of two days.
     fn divisor(&self) -> u32 {
         let kept = (2 * self.day).max(SHORTEST);
         u32::try_from(KEPT.as_secs() / kept.as_secs().max(1)).unwrap()
@@ -188,8 +189,8 @@ impl Week {
     }
 }
 
-/// Writes the configuration of a service whose periods fit into short days, without limits that a
-/// busy week reaches.
+/// Writes the configuration of the service. The periods fit into short days, and a busy week does
+/// not reach the limits.
 fn configure(world: &mut World, size: &Size, [okta, target]: [&str; 2]) {
     // A sweep of a large organisation needs a part of its period.
     let sweep = (size.day.as_millis() / 2).max(1000);

@@ -1,5 +1,6 @@
-//! The network between the vendors and the service. It delays some deliveries, so that later ones
-//! overtake them, delivers some twice, and measures the answers.
+//! The network between the vendors and the service. The network delays some deliveries, so that
+//! later deliveries overtake them. The network delivers some of them twice, and measures the
+//! answers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{World, http_client};
 
-/// The share of deliveries that other deliveries can overtake, and their maximum delay.
+/// The share of delayed deliveries, and their maximum delay. Other deliveries can overtake them.
 const DELAYED: f64 = 0.2;
 const DELAY_MS: u64 = 200;
 /// The share of deliveries that arrive twice.
@@ -28,7 +29,7 @@ const OF_CONNECTION: &[&str] = &["host", "content-length", "connection", "transf
 /// The person who changes the state of the simulator. Other senders are Beadle itself.
 const BY_HAND: &str = "octocat";
 
-/// What the network has seen.
+/// The measurements of the network.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// The times until the service accepted a delivery.
@@ -39,7 +40,7 @@ pub(super) struct Seen {
     pub(super) delayed: usize,
 }
 
-/// A request, as a vendor sends it.
+/// A request of a vendor.
 struct Request {
     path: String,
     headers: Vec<(String, String)>,
@@ -84,12 +85,12 @@ impl Traffic {
         traffic
     }
 
-    /// Returns the address to which a vendor sends.
+    /// Returns the address for the deliveries of a vendor.
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Returns what the network has seen until now.
+    /// Returns the measurements until now.
     pub(super) fn seen(&self) -> Seen {
         self.seen.lock().clone()
     }
@@ -122,7 +123,7 @@ impl Traffic {
         self.pass_on(&Request { path: "/hooks/github".to_owned(), headers, body }).await;
     }
 
-    /// Reads one request of a vendor, and answers as the service does.
+    /// Reads one request of a vendor, and returns the answer of the service.
     async fn answer(&self, mut stream: TcpStream) {
         let Some(request) = read(&mut stream).await else { return };
         let status = self.pass_on(&request).await;
@@ -151,7 +152,7 @@ impl Traffic {
         self.note(request, started);
         if is_repeated {
             self.seen.lock().repeated += 1;
-            // The service may be away by now.
+            // The service may be unavailable now.
             self.send(request).await;
         }
         status
@@ -171,7 +172,8 @@ impl Traffic {
         }
     }
 
-    /// Sends a request to the service. Without an answer, the status is 502, as in GitHub's log.
+    /// Sends a request to the service. If there is no answer, the status is 502, as in GitHub's
+    /// log.
     async fn send(&self, request: &Request) -> u16 {
         let url = format!("http://127.0.0.1:{}{}", self.service, request.path);
         let mut sent = self.http.post(url).timeout(PATIENCE).body(request.body.clone());
@@ -182,8 +184,8 @@ impl Traffic {
     }
 }
 
-/// Returns the repositories and the groups about which a vendor tells. What Beadle itself wrote does
-/// not count, because it is no change by hand.
+/// Returns the repositories and the groups in a delivery. Leaves out the writes of Beadle itself,
+/// because they are no changes by hand.
 fn subjects(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_github = body["repository"]["name"].as_str().filter(|_| body["sender"]["login"] == BY_HAND);

@@ -1,5 +1,5 @@
-//! The part of `/` that needs attention: equal problems of several repositories or groups are one
-//! row, which leads to the list of them.
+//! The part of `/` about problems. Equal problems of several repositories or groups are one row.
+//! The row links to their list.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use crate::pages::parts::{counted, link, moment, state, subject};
 
 /// The maximum number of problems on the page.
 const SHOWN: usize = 20;
-/// The number of characters of a reason in an address. The list then has every reason that begins
-/// in the same way.
+/// The maximum number of characters of a reason in a link. The list then shows all reasons with the
+/// same beginning.
 const REASON: usize = 80;
 
 /// The same state of several repositories or groups, for the same reason.
@@ -28,9 +28,9 @@ pub(super) struct Problem {
     instance: String,
     state: Condition,
     why: String,
-    /// The time since which the first of them has the state.
+    /// Since when the first of the keys has the state.
     since: Time,
-    /// The number of them.
+    /// The number of keys.
     count: usize,
     /// The key that has the state for the longest time.
     key: Key,
@@ -38,7 +38,8 @@ pub(super) struct Problem {
     subject: String,
 }
 
-/// Returns some problems, the most important state first, and then the problem with the most keys.
+/// Returns some problems. The most important state comes first. Within a state, the problem with
+/// the most keys comes first.
 pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
     let mut groups: BTreeMap<(u8, &str, &str, &str), Vec<&Thing>> = BTreeMap::new();
     for thing in things {
@@ -65,7 +66,7 @@ pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
 }
 
 impl Problem {
-    /// Returns the name of the only key, or the number of keys with a link to the list of them.
+    /// Returns the name of the only key, or the number of keys with a link to their list.
     fn name(&self) -> Html {
         let (place, one, many) = match self.kind.as_str() {
             REPOSITORY => ("/repositories", "repository", "repositories"),

@@ -14,7 +14,7 @@ use crate::pages::view::View;
 
 /// The number of deliveries of a page.
 const ROWS: u32 = 50;
-/// The number of keys that the page shows of one delivery.
+/// How many keys of one delivery the page shows.
 const KEYS: usize = 5;
 
 /// One page of deliveries, without their bodies.
@@ -22,7 +22,7 @@ const KEYS: usize = 5;
 pub(in crate::pages) struct DeliveriesPage {
     /// The deliveries, with the newest one first.
     deliveries: Vec<DeliveryRow>,
-    /// The names of the keys of the deliveries, as far as they are known.
+    /// The known names of the keys of the deliveries.
     names: Names,
     /// The number of deliveries to skip for the next page; `None` on the last page.
     next: Option<u64>,

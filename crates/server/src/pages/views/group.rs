@@ -1,5 +1,5 @@
-//! `/group?key=KEY`: one group of a target. The address has the key in its query, because a name or
-//! an id of a group can contain any character, and some proxies change such paths.
+//! `/group?key=KEY`: one group of a target. The key is in the query, and not in the path. The name
+//! or id of a group can contain any character, and some proxies change such characters in a path.
 
 use beadle_engine::{Key, Store, Time};
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub(in crate::pages) struct GroupPage {
 }
 
 impl GroupPage {
-    /// Returns the page for a person who looks at it.
+    /// Returns the page for its visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

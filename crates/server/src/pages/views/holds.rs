@@ -15,15 +15,15 @@ use crate::pages::ruling_form::ruling_form;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
-/// The number of groups, or of changes of one group, of a page.
+/// The number of groups on a page, or of changes of one group.
 const ROWS: usize = 50;
 /// The number of repositories or groups that a group of changes names.
 const EXAMPLES: usize = 5;
 
-/// Held changes that have the same title, the same policy line and the same cause.
+/// Held changes with the same title, the same policy line and the same cause.
 #[derive(Debug, Serialize)]
 struct Group {
-    /// The code by which an operator decides about the whole group.
+    /// The code of the group. An operator uses it to decide about the whole group.
     code: String,
     instance: String,
     generation: String,
@@ -39,24 +39,26 @@ struct Group {
     /// The reason of the operator.
     reason: Option<String>,
     why: String,
-    /// The time at which the oldest hold began.
+    /// When the oldest hold began.
     since: Time,
     /// The number of changes.
     changes: usize,
     /// The first changes of the group.
     examples: Vec<Hold>,
-    /// An earlier approval of one of the examples, which ended because the plan changed.
+    /// An earlier approval of one of the examples that ended because the plan changed.
     void: Option<VoidApproval>,
 }
 
 /// One page of held changes.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct HoldsPage {
-    /// The number of all changes in the groups that match.
+    /// The number of all changes in the matching groups.
     total: usize,
-    /// The groups. Those that wait for a decision come first, then the most severe ones.
+    /// The groups. Groups that wait for a decision come first. Among them, the most severe groups
+    /// come first.
     groups: Vec<Group>,
-    /// The changes of the group that the request named, sorted by name; otherwise empty.
+    /// The changes of the group in the request, sorted by name. Empty if the request names no
+    /// group.
     holds: Vec<Hold>,
     /// The number of rows to skip for the next page; `None` on the last page.
     next: Option<usize>,
@@ -68,7 +70,7 @@ pub(in crate::pages) struct HoldsPage {
 }
 
 impl HoldsPage {
-    /// Returns the page for a person who looks at it.
+    /// Returns the page for its visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -77,7 +79,7 @@ impl HoldsPage {
 /// Reads one page of held changes: of the groups, or of the changes of one group.
 pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<HoldsPage, Refused> {
     let skip = number("skip", &asked.skip)?.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
-    // The code of a group stands for all of its changes, so the groups are made before the search.
+    // The code of a group is for all its changes, so Beadle forms the groups before the search.
     let mut groups = group_holds(store.holds().await?);
     let next = |rows: usize| Some(skip.saturating_add(ROWS)).filter(|next| *next < rows);
     let asked = asked.clone();
@@ -176,14 +178,14 @@ impl Group {
     }
 }
 
-/// Returns what an operator decided, or the command that approves.
+/// Returns the decision of an operator, or the command for an approval.
 fn decided(decision: &'static str, (by, reason): (Option<&str>, Option<&str>), approved: &str) -> Html {
     let Some(by) = by else { return code(format!("beadle approve {approved} --reason TEXT")) };
     let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     text(format!("{decision} by {by}{because}"))
 }
 
-/// Returns a table of single changes. It has the forms with which the visitor decides.
+/// Returns a table of single changes. The table has the forms for the visitor's decisions.
 pub(in crate::pages) fn table_of(holds: &[Hold], now: Time, visitor: Option<&Visitor>) -> Html {
     let row = |hold: &Hold| {
         let (decision, by, reason) = parts(HoldState::of(hold));

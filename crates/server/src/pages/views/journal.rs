@@ -17,7 +17,7 @@ use crate::sign_in::Visitor;
 const ROWS: usize = 50;
 /// The columns of a table of entries.
 pub(in crate::pages) const COLUMNS: [&str; 5] = ["Number", "Time", "Kind", "Name", "What"];
-/// The kinds of entries for which a reader can ask.
+/// The kinds of entries that a reader can choose.
 const KINDS: [EntryKind; 10] = [
     EntryKind::Intent,
     EntryKind::Result,
@@ -36,7 +36,8 @@ const KINDS: [EntryKind; 10] = [
 pub(in crate::pages) struct Journal {
     /// The entries, with the newest one first.
     entries: Vec<Entry>,
-    /// The number before which the search for older entries continues; `None` if there are none.
+    /// The search for older entries continues before the entry with this number. `None` if there
+    /// are no older entries.
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
@@ -46,7 +47,7 @@ pub(in crate::pages) struct Journal {
 }
 
 impl Journal {
-    /// Returns the page for a person who looks at it.
+    /// Returns the page for its visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -86,7 +87,8 @@ fn facts(entry: &Entry) -> Html {
     }
 }
 
-/// Returns the rows of a table of entries. A person who may undo gets links to do so.
+/// Returns the rows of a table of entries. If the visitor may undo writes, the rows have links for
+/// this.
 pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visitor>) -> Vec<Vec<Html>> {
     let row = |entry: &Entry| {
         let number = match entry.intent {
@@ -104,7 +106,7 @@ pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visi
     entries.iter().map(row).collect()
 }
 
-/// Returns the link to undo what an entry is about, if Beadle wrote something.
+/// Returns the link to undo the run of an entry, if Beadle wrote something.
 fn undo_of(entry: &Entry, visitor: Option<&Visitor>) -> Html {
     let has_writes = match &entry.detail {
         Detail::Run(counts) => counts.written > 0,

@@ -1,5 +1,5 @@
-//! The pages. Each has one file: what it reads from the store, and how a browser shows it. The API
-//! answers with the same values as JSON.
+//! The pages, one file for each page. A file reads the values of the page from the store, and
+//! renders them for a browser. The API answers with the same values as JSON.
 
 mod attention;
 pub(super) mod deliveries;

@@ -1,5 +1,5 @@
-//! What the pages of one repository and of one group have in common: its place in the queue, its
-//! pauses, its holds and its journal.
+//! The common parts of the pages of one repository and of one group: the place in the queue, the
+//! pauses, the holds and the journal.
 
 use beadle_engine::{Entry, Hold, Key, Pause, Row, Store, StoreError, Time};
 use serde::Serialize;
@@ -26,7 +26,8 @@ pub(in crate::pages) struct Work {
     holds: Vec<Hold>,
     /// The newest entries of the journal, with the newest one first.
     journal: Vec<Entry>,
-    /// The number before which the older entries begin; `None` if there are none.
+    /// The older entries begin before the entry with this number. `None` if there are no older
+    /// entries.
     older: Option<u64>,
 }
 
@@ -68,8 +69,7 @@ impl Work {
         rows
     }
 
-    /// Returns the forms with which a person pauses, resumes and retries the key. `scope` is what the
-    /// person can pause.
+    /// Returns the forms to pause, resume and retry the key. `scope` is the scope of the pause.
     pub(in crate::pages) fn actions(
         &self,
         key: &Key,
@@ -92,7 +92,7 @@ impl Work {
         section("Holds", [holds::table_of(&self.holds, now, None)])
     }
 
-    /// Returns the journal of the key. Without an entry, it has the sentence `empty`.
+    /// Returns the journal of the key. If there are no entries, returns the sentence `empty`.
     pub(in crate::pages) fn journal(
         &self,
         key: &Key,

@@ -23,7 +23,7 @@ const SHOWN: usize = 20;
 /// The numbers of repositories or groups.
 #[derive(Debug, Default, Serialize)]
 struct Counts {
-    /// The number of all of them.
+    /// The number of all repositories or groups.
     total: usize,
     /// The numbers by state.
     states: BTreeMap<&'static str, usize>,
@@ -46,10 +46,10 @@ pub(in crate::pages) struct Overview {
     queue: Depth,
     pauses: Vec<Pause>,
     failing_tasks: Vec<TaskRecord>,
-    /// Some of the organisations, repositories and groups that are not as declared, with the most
-    /// important state first.
+    /// Some of the organisations, repositories and groups that are not as declared. The most
+    /// important state comes first.
     attention: Vec<Thing>,
-    /// The same keys, with equal problems as one entry.
+    /// The same keys. Equal problems are one entry.
     problems: Vec<Problem>,
 }
 
@@ -92,8 +92,8 @@ fn is_waiting(hold: &Hold) -> bool {
     hold.approved_by.is_none() && hold.rejected.is_none()
 }
 
-/// Returns the things that need attention, with the most important state first. A rejected change
-/// stays held, and nobody has to look at it again.
+/// Returns the things that need attention. The most important state comes first. Leaves out
+/// rejected changes: they stay held, and nobody has to look at them again.
 fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
     let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
     let waiting: HashSet<&Key> = holds.iter().filter(|hold| is_waiting(hold)).map(|hold| &hold.key).collect();
@@ -263,7 +263,7 @@ mod tests {
             thing(4, Condition::Held),
             thing(5, Condition::AsDeclared),
         ];
-        // The third repository has a further hold, and the store has no hold of the fourth one.
+        // The third repository has a further hold. The store has no hold of the fourth repository.
         let holds = [hold(2, true), hold(3, true), hold(3, false)];
         let shown = needing_attention(things.iter(), &holds);
         let names: Vec<&str> = shown.iter().map(|thing| thing.subject.as_str()).collect();

@@ -1,4 +1,4 @@
-//! `/policy`: the generations of the policies, and what the gate holds.
+//! `/policy`: the generations of the policies, and the generations that the gate holds.
 
 use beadle_engine::{Entry, EntryKind, Risk, Store, Time};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(in crate::pages) struct Policies {
 }
 
 impl Policies {
-    /// Returns the page for a person who looks at it.
+    /// Returns the page for its visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }
@@ -96,8 +96,8 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
     joined([facts(rows), groups, left_out, form])
 }
 
-/// Returns the row of a waiver in a [`waiver_table`].
-/// A person who may end the waiver gets the form for it.
+/// Returns the row of a waiver in a [`waiver_table`]. If the visitor may end the waiver, the row
+/// has the form for this.
 pub(in crate::pages) fn waiver_row(
     organisation: &str,
     waiver: &WaiverFacts,
@@ -115,7 +115,7 @@ pub(in crate::pages) fn waiver_row(
     ]
 }
 
-/// Returns a table of waivers. Without rows, returns the sentence `empty`.
+/// Returns a table of waivers. If there are no rows, returns the sentence `empty`.
 pub(in crate::pages) fn waiver_table(rows: Vec<Vec<Html>>, empty: &'static str) -> Html {
     table(
         "Keys that Beadle does not compare for a time",

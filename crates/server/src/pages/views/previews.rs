@@ -1,4 +1,4 @@
-//! `/policy/previews`: what the merge of each open pull request of a policy would change.
+//! `/policy/previews`: the open pull requests of policies, and what each merge would change.
 
 use beadle_engine::{Risk, Time};
 use serde::Serialize;
@@ -14,15 +14,15 @@ use crate::pages::view::View;
 pub(in crate::pages) const PATH: &str = "/policy/previews";
 /// The maximum number of pull requests.
 const MOST: usize = 100;
-/// The number of kinds of changes that a list has of each pull request.
+/// How many kinds of changes a list shows for each pull request.
 const FEW: usize = 5;
 /// The number of digits of a commit on the page.
 const DIGITS: usize = 12;
 
-/// The open pull requests of the policies, or one of them.
+/// The open pull requests of the policies, or only one pull request.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct Previews {
-    /// The pull requests. The one that was checked last comes first.
+    /// The pull requests. The pull request with the latest check comes first.
     pulls: Vec<PullFacts>,
     /// The number of pull requests that are left out.
     more: usize,
@@ -31,8 +31,8 @@ pub(in crate::pages) struct Previews {
     is_one: bool,
 }
 
-/// Reads the results of the checks. With `asked.key`, the result is one pull request with all its
-/// changes.
+/// Reads the results of the checks. If `asked.key` is set, returns only this pull request with all
+/// its changes.
 pub(in crate::pages) async fn load(facts: &dyn Facts, asked: &Asked) -> Result<Previews, Refused> {
     let mut pulls = facts.pulls().await?;
     if !asked.key.is_empty() {
@@ -76,7 +76,7 @@ fn row(pull: &PullFacts, now: Time) -> Vec<Html> {
     ]
 }
 
-/// Returns everything that is known about one pull request.
+/// Returns all facts about one pull request.
 fn whole(pull: &PullFacts, now: Time) -> Html {
     let mut rows = vec![
         ("Pull request", text(&pull.name)),

@@ -24,7 +24,7 @@ pub(in crate::pages) struct Queue {
     pauses: Vec<Pause>,
     /// The most urgent rows.
     rows: Vec<Row>,
-    /// The names of the keys of the rows and of the pauses, as far as they are known.
+    /// The known names of the keys of the rows and of the pauses.
     names: Names,
     /// The names of the configured organisations.
     #[serde(skip)]
@@ -38,7 +38,7 @@ pub(in crate::pages) struct Queue {
 }
 
 impl Queue {
-    /// Returns the page for a person who looks at it.
+    /// Returns the page for its visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

@@ -18,16 +18,17 @@ use crate::pages::ruling_form::waiver_form;
 use crate::pages::view::View;
 use crate::sign_in::{ScopeRequest, Visitor};
 
-/// One repository: its state, what Beadle does not compare or only observes, its place in the queue,
-/// its holds and its journal.
+/// One repository: its state, its waivers, its undone values, its place in the queue, its holds and
+/// its journal.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct RepositoryPage {
     repository: Thing,
-    /// The waivers that cover the repository, with the one that ends first at the beginning.
+    /// The waivers that cover the repository. The waiver that ends first comes first.
     waivers: Vec<WaiverFacts>,
     /// The values that Beadle only observes, because an operator undid them.
     undone: Vec<UndoneFacts>,
-    /// When Beadle last read each part that a sweep does not read each time, by the name of the part.
+    /// Some parts are not read by every sweep. For each of them, when Beadle last read the part, by
+    /// the name of the part.
     read: BTreeMap<String, Time>,
     #[serde(flatten)]
     work: Work,
@@ -37,7 +38,7 @@ pub(in crate::pages) struct RepositoryPage {
 }
 
 impl RepositoryPage {
-    /// Returns the page for a person who looks at it.
+    /// Returns the page for its visitor.
     pub(in crate::pages) fn for_visitor(self, visitor: Option<Visitor>) -> Self {
         Self { visitor, ..self }
     }

@@ -23,15 +23,15 @@ const ROWS: usize = 100;
 /// One page of repositories or groups.
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct Things {
-    /// The number of all repositories or groups that match.
+    /// The number of all matching repositories or groups.
     total: usize,
     /// The repositories or groups, sorted by instance and name.
     rows: Vec<Thing>,
-    /// The place after which the next page begins; `None` after the last page.
+    /// The next page begins after this place. `None` on the last page.
     next: Option<String>,
     #[serde(skip)]
     asked: Asked,
-    /// The names of the instances that have such keys.
+    /// The names of the instances with repositories or groups.
     #[serde(skip)]
     instances: Vec<String>,
 }

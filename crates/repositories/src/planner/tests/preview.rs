@@ -115,9 +115,12 @@ async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy(
 #[tokio::test(start_paused = true)]
 async fn a_ruleset_that_both_policies_create_in_another_way_is_not_drift() {
     let of = |issues: bool, enforcement: &str| {
-        let ruleset = format!("{{ name: main, enforcement: {enforcement}, rules: [{{ type: deletion }}] }}");
-        let text = format!("repository: {{ has_issues: {issues} }}\nrulesets: [{ruleset}]\n");
-        policy_of(&[("settings.yml", text.as_str())])
+        let settings = format!("repository: {{ has_issues: {issues} }}\n");
+        let ruleset = format!(
+            "rulesets: [{{ name: main, enforcement: {enforcement}, rules: [{{ type: deletion }}], \
+             conditions: {{ ref_name: {{ include: ['~DEFAULT_BRANCH'], exclude: [] }} }} }}]\n"
+        );
+        policy_of(&[("settings.yml", settings.as_str()), ("repos/shop.yml", ruleset.as_str())])
     };
     let repository = json!({ "has_issues": true, "branches": { "main": {} } });
     for (enforcement, expected, drifted) in

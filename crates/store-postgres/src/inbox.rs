@@ -6,7 +6,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use crate::failed::Failed;
 use crate::sql::{self, Call, Param, get, storable};
 
-/// A delivery in the form in which it is stored.
+/// The stored form of a delivery.
 pub(crate) struct Arrived {
     /// The delivery without its body.
     pub(crate) delivery: Delivery,
@@ -28,9 +28,9 @@ impl Arrived {
     }
 }
 
-/// Prepares the statement that stores deliveries, and that returns the source and the id of each
-/// delivery that was not stored yet. If another transaction has stored an id and is not committed yet,
-/// the statement waits for it. Two transactions therefore insert their deliveries in the same order.
+/// Prepares the statement that stores deliveries. It returns the source and the id of each new
+/// delivery. If another transaction has stored an id and has not committed yet, the statement waits
+/// for that transaction. So the statement inserts deliveries in a fixed order.
 pub(crate) async fn inserting<C: GenericClient>(on: &C, arrived: &[&Arrived]) -> Result<Call, Failed> {
     let statement = "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)
          SELECT new.source, new.id, new.event, new.actor, new.instance, new.received, new.keys, new.body
@@ -76,7 +76,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C, listing: &Listing) -> Result<
     rows.iter().map(read).collect()
 }
 
-/// Reads a delivery. The error names it.
+/// Reads a delivery. The error names the delivery.
 fn read(row: &tokio_postgres::Row) -> Result<DeliveryRow, Failed> {
     fields(row).map_err(|failed| {
         let (source, id): (&str, &str) = (get(row, 0).unwrap_or_default(), get(row, 1).unwrap_or_default());
@@ -112,8 +112,8 @@ pub(crate) async fn body<C: GenericClient>(
 }
 
 /// Deletes old data, up to a number of rows. Returns the number of deleted rows and bodies. Several
-/// processes may do this at the same time, so each passes over the rows of the others. It deletes
-/// entries of the journal only if `with_journal` is set.
+/// processes may do this at the same time, so each skips the rows of the others. The function
+/// deletes entries of the journal only if `with_journal` is set.
 pub(crate) async fn prune(
     transaction: &Transaction<'_>,
     retention: &Retention,

@@ -1,6 +1,7 @@
-//! The indexes that were added after the tables. On existing data, PostgreSQL builds them while other
-//! processes go on writing (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a transaction, so
-//! it is not part of a migration, and the store works without the index too, only slower.
+//! The indexes that are newer than their tables. On existing data, PostgreSQL builds them while
+//! other processes continue to write (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a
+//! transaction, so it is not part of a migration. Without the index, the store works too, but
+//! slower.
 
 use deadpool_postgres::Client;
 
@@ -31,8 +32,8 @@ pub(crate) fn create_all() -> String {
     INDEXES.iter().map(create).collect::<Vec<String>>().join("\n")
 }
 
-/// Builds the indexes that are missing, or whose build was interrupted. If that fails, the next start
-/// tries again.
+/// Builds the missing indexes, and the indexes with an interrupted build. If a build fails, the
+/// next start tries again.
 pub(crate) async fn complete(client: Client, schema: &str) {
     if let Err(failed) = build(client, schema).await {
         tracing::warn!(why = failed.why(), "index of the database not built, some lists are slow");
@@ -49,10 +50,12 @@ async fn build(client: Client, schema: &str) -> Result<(), Failed> {
     if missing.is_empty() {
         return Ok(());
     }
-    // The connection leaves the pool, because its settings and its lock end only with it.
+    // The connection leaves the pool, because its settings and its lock last until the connection
+    // ends.
     let client = Client::take(client);
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-    // A process that waits for the lock would have a snapshot, and the build would wait for its end.
+    // A process that waited for the lock would have a snapshot, and the build would wait for the
+    // end of that snapshot.
     let lock = "SELECT pg_try_advisory_lock(hashtextextended('beadle:index:' || $1::text, 0))";
     if !client.query_one(lock, &[&schema]).await?.try_get::<_, bool>(0)? {
         return Ok(());
@@ -68,23 +71,25 @@ async fn build(client: Client, schema: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Returns whether an index is complete; `None` if it does not exist.
+/// Returns whether an index is complete. Returns `None` if it does not exist.
 async fn is_valid(client: &tokio_postgres::Client, name: &str) -> Result<Option<bool>, Failed> {
     let query = "SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass($1::text)";
     let found = client.query_opt(query, &[&name]).await?;
     Ok(found.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// Builds an index of a table or of a partition. An interrupted build has left an invalid index.
+/// Builds an index of a table or of a partition. If an earlier build was interrupted, it has left
+/// an invalid index.
 async fn build_one(client: &tokio_postgres::Client, name: &str, table: &str, on: &str) -> Result<(), Failed> {
     client.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
     client.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} ON {table} {on}")).await?;
     Ok(())
 }
 
-/// Builds the index of each partition, and attaches it to the index of the whole table, which is
-/// complete when every partition has its own. PostgreSQL cannot build all of them in one step without
-/// a lock. A partition that is created meanwhile has its index from its beginning.
+/// Builds the index of each partition, and attaches it to the index of the whole table. The whole
+/// index is complete when every partition has its own index. PostgreSQL cannot build all of them in
+/// one step without a lock. A partition that is created in the meantime has its index from the
+/// start.
 async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Result<(), Failed> {
     let Index { name, table, on, .. } = index;
     if is_valid(client, name).await?.is_none() {
@@ -105,8 +110,8 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
     Ok(())
 }
 
-/// Runs a short statement. All writes to the table wait for its lock, so it gives up soon if it does
-/// not get the lock.
+/// Runs a short statement. All writes to the table wait for the statement's lock. So the statement
+/// gives up soon if it does not get the lock.
 async fn in_passing(client: &tokio_postgres::Client, statement: &str) -> Result<(), Failed> {
     client.batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {statement}; COMMIT")).await?;
     Ok(())

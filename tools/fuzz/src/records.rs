@@ -68,7 +68,7 @@ fn kept<T: Serialize + DeserializeOwned>(text: &str) {
     assert_eq!(value(&again), value(&record), "a part of the record is lost: {written}");
 }
 
-/// Runs the key of a row. The row can have any numbers.
+/// Simulates the work on the key of a row. The row can have any numbers.
 fn worked_on(mut row: Row) {
     let timing = Timing::default();
     let before = row.clone();

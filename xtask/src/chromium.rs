@@ -1,4 +1,4 @@
-//! Finds Chromium, with which tests look at the pages.
+//! Finds Chromium. Tests use it to look at the pages.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use anyhow::bail;
 
 use crate::run::step;
 
-/// The variable in which the tests get the path of the browser.
+/// The environment variable with the path of the browser, for the tests.
 pub(crate) const VARIABLE: &str = "BEADLE_CHROMIUM";
 
-/// The names of the program.
+/// The possible names of the program.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// Returns the path of the installed browser; `None` if there is none.
+/// Returns the path of the installed browser. Returns `None` if no browser is installed.
 pub(crate) fn program() -> Option<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -20,8 +20,8 @@ pub(crate) fn program() -> Option<String> {
     programs.find(|program| program.is_file()).map(|program| program.display().to_string())
 }
 
-/// Returns the path of the browser for the tests. Without a browser, prints that the tests in a
-/// browser are left out. In CI, this is an error.
+/// Returns the path of the browser for the tests. If there is no browser, prints that the tests in
+/// a browser are left out. In CI, a missing browser is an error.
 pub(crate) fn for_tests() -> anyhow::Result<Option<String>> {
     let program = program();
     if program.is_none() {

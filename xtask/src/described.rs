@@ -1,4 +1,4 @@
-//! Generates the table with which the simulated GitHub checks the bodies of writes. For each route,
+//! Generates a table. The simulated GitHub uses it to check the bodies of writes. For each route,
 //! the table has the types, enums, limits and required keys of the body. They come from GitHub's
 //! published description, without the explanations in it.
 
@@ -139,7 +139,7 @@ pub(crate) fn write() -> anyhow::Result<()> {
     std::fs::write(path(), text(&table)).with_context(|| format!("cannot write {}", path().display()))
 }
 
-/// Returns an error if the table in the file is not the one that the description gives.
+/// Returns an error if the table in the file does not match the description.
 pub(crate) fn check() -> anyhow::Result<()> {
     let kept =
         std::fs::read_to_string(path()).with_context(|| format!("cannot read {}", path().display()))?;
@@ -211,7 +211,7 @@ fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Returns a schema without its explanations. Adds the names of all schemas to which it refers to
+/// Returns a schema without its explanations. Adds the names of all schemas that it refers to, to
 /// `wanted`.
 fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
     let Some(map) = schema.as_object() else { return Ok(schema.clone()) };

@@ -1,4 +1,4 @@
-//! Fuzzes the targets of `tools/fuzz` with libFuzzer, which looks for inputs that reach new code.
+//! Fuzzes the targets of `tools/fuzz` with libFuzzer. It searches for inputs that reach new code.
 //!
 //! libFuzzer needs programs that count how often each of their branches runs. The stable compiler
 //! can build them: the pass of LLVM that adds the counters needs no unstable option.
@@ -15,11 +15,10 @@ use crate::run::{self, cargo, root, step};
 /// The time for each target, in seconds, if neither a time nor a number of runs is given.
 const USUAL: u64 = 60;
 
-/// The build's own folder, because its options change every crate.
+/// A separate folder for the build, because its options change every crate.
 const FOLDER: &str = "target/fuzz";
 
-/// The options that add the counters, and the calls with which libFuzzer sees both sides of a
-/// comparison.
+/// The options that add the counters, and the calls that show libFuzzer both sides of a comparison.
 const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -29,7 +28,7 @@ const FLAGS: &str = "-Cpasses=sancov-module \
 /// The arguments of `cargo xtask fuzz`.
 #[derive(clap::Args)]
 pub(crate) struct FuzzArgs {
-    /// The name of a target, which is a file in tools/fuzz/targets. Without a name: every target
+    /// The name of a target: a file in tools/fuzz/targets. Without a name: every target
     target: Option<String>,
     /// How long to fuzz each target, such as `90s`, `10m` or `2h`. Without this option and `--runs`:
     /// 60 s
@@ -43,7 +42,7 @@ pub(crate) struct FuzzArgs {
     keep: bool,
 }
 
-/// What libFuzzer reports at the end.
+/// The figures that libFuzzer reports at the end.
 #[derive(Debug, Default, PartialEq)]
 struct Stats {
     runs: u64,
@@ -122,7 +121,7 @@ fn made(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// Runs one target. libFuzzer adds new inputs to `found`, and an input that fails to `corpus`.
+/// Runs one target. libFuzzer adds new inputs to `found`, and failing inputs to `corpus`.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's command shows its work")]
 fn fuzz(name: &str, program: &Path, found: &Path, corpus: &Path, args: &FuzzArgs) -> anyhow::Result<()> {
     let mut command = Command::new(program);
@@ -144,7 +143,7 @@ fn fuzz(name: &str, program: &Path, found: &Path, corpus: &Path, args: &FuzzArgs
     while reader.read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);
         stats.take(&text);
-        // There is a line for each new input.
+        // libFuzzer prints a line for each new input.
         if !["\tNEW ", "\tREDUCE "].iter().any(|word| text.contains(word)) {
             eprint!("{text}");
         }
@@ -163,7 +162,7 @@ fn fuzz(name: &str, program: &Path, found: &Path, corpus: &Path, args: &FuzzArgs
     Ok(())
 }
 
-/// Adds runs of a target to the runs that it had before, and returns the sum.
+/// Adds new runs of a target to its earlier runs, and returns the sum.
 fn counted(name: &str, runs: u64) -> anyhow::Result<u64> {
     let file = made(&root().join(FOLDER).join("runs"))?.join(name);
     let before = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);

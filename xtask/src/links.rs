@@ -1,5 +1,5 @@
-//! Checks the Markdown files. Every relative link must lead to a file, every anchor must lead to a
-//! heading, and every page of docs/ must be in the table of contents.
+//! Checks the Markdown files. Every relative link must point to a file, and every anchor must point
+//! to a heading. Every page of docs/ must be in the table of contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::run::root;
 
-/// The folders whose Markdown files are checked, in addition to the workspace's folder.
+/// The folders with the Markdown files to check, in addition to the workspace's folder.
 const FOLDERS: &[&str] = &["crates", "deploy", "docs", "examples", "tools", "xtask"];
 /// The file that has the book's table of contents.
 const CONTENTS: &str = "docs/SUMMARY.md";
@@ -64,7 +64,8 @@ fn problems(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Adds the Markdown files of a folder to `pages`. With `deep`, also those of the folders below it.
+/// Adds the Markdown files of a folder to `pages`. With `deep`, adds the files of the folders below
+/// it too.
 fn collect(folder: &Path, deep: bool, pages: &mut BTreeSet<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for entry in entries {
@@ -81,7 +82,7 @@ fn collect(folder: &Path, deep: bool, pages: &mut BTreeSet<PathBuf>) -> anyhow::
     Ok(())
 }
 
-/// Removes `.` and `..` from a path. Does not look at the file system.
+/// Removes `.` and `..` from a path. Does not read the file system.
 fn flat(path: &Path) -> PathBuf {
     let mut flat = PathBuf::new();
     for part in path.components() {
@@ -165,7 +166,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 fn anchor(title: &str) -> String {
-    // If a heading contains a link, only the text of the link becomes part of the anchor.
+    // If a heading contains a link, the anchor contains only the text of the link.
     let mut text = String::new();
     let mut rest = title;
     while let Some((before, after)) = rest.split_once("](") {

@@ -46,13 +46,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run the checks of a change beside the tests: formatting, lints, docs, dependencies, the demo
+    /// Run the checks of a change except the tests: formatting, lints, docs, dependencies, the demo
     Ci,
     /// Run Beadle in random storms, until one breaks a promise
     ///
-    /// Each kind of storms lets another part of the world fail. If a storm breaks a promise, the
-    /// command prints its seed. The kind `week` runs the service of a large organisation for a week in
-    /// an hour.
+    /// In each kind of storm, another part of the world fails. If a storm breaks a promise, the
+    /// command prints its seed. The kind `week` runs the service of a large organisation for a week
+    /// in an hour.
     Storm {
         /// The kinds of storms. Without a name: all of them
         which: Vec<storm::Storm>,
@@ -101,7 +101,7 @@ enum Command {
     Deployments,
     /// Fetch the tools of the tests and checks, at pinned versions
     Tools,
-    /// Generate the table from GitHub's description, by which the simulated GitHub checks bodies
+    /// Generate the table that the simulated GitHub uses to check bodies, from GitHub's description
     Described,
     /// Take the pictures of the pages for the documentation, into docs/screenshots (needs Chromium)
     Screenshots,
@@ -137,7 +137,7 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
-    // With the features of the lints, so that no dependency is checked again.
+    // This uses the features of the lints, so that cargo checks no dependency again.
     let private = ["--no-deps", "--document-private-items"];
     cargo(&[&["doc"], suite::BUILD, &private].concat(), &deny)?;
     step("the pages");
@@ -163,8 +163,8 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["run", "--release", "--", "demo"], &[])
 }
 
-/// Runs what takes minutes, two jobs at a time: a build that links with optimisation uses only one
-/// processor, and so do the storms.
+/// Runs the jobs that take minutes, two at a time. A build that links with optimisation uses only
+/// one processor. The storms use only one processor too.
 fn long_jobs() -> anyhow::Result<()> {
     step(
         "builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute",
@@ -197,7 +197,7 @@ fn pages() -> anyhow::Result<()> {
     tools::book()
 }
 
-/// The benchmarks, in the order in which they run.
+/// The benchmarks, in the order of their runs.
 const BENCHMARKS: [&str; 13] = [
     "calls",
     "day",
@@ -225,7 +225,7 @@ fn bench(which: Option<&str>) -> anyhow::Result<()> {
             }
             step(&format!("bench {name}"));
             if name == "limits" {
-                // It needs tokio's simulated time, with which no other program is built.
+                // This benchmark needs tokio's simulated time. No other program is built with it.
                 let test = ["test", "--release", "--package", "beadle-transport", "--test", "limits"];
                 let only = ["--", "--ignored", "--nocapture"];
                 cargo(&[&test[..], &only].concat(), &[])?;

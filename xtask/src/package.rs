@@ -8,12 +8,12 @@ use anyhow::bail;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The Lambda functions. Each has its program, the folder of its crate (whose manifest has the
-/// build options), and the maximum size of its package in MB.
+/// The Lambda functions. Each has its program, the folder of its crate, and the maximum size of its
+/// package in MB. The manifest of the crate has the build options.
 const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
-/// The processor architectures for which packages are built. The SAM and Terraform templates use
-/// the first one by default.
+/// The processor architectures of the packages. The SAM and Terraform templates use the first one
+/// by default.
 const TARGETS: &[(&str, &str, &[&str])] =
     &[("x86_64", "x86_64-unknown-linux-gnu", &[]), ("arm64", "aarch64-unknown-linux-gnu", &["--arm64"])];
 
@@ -37,8 +37,8 @@ pub(crate) fn build() -> anyhow::Result<()> {
         for (name, place, most) in FUNCTIONS {
             step(&format!("package {name} for {architecture}"));
             let lambda = folder(architecture);
-            // Deployments need only the zip file. The program itself is for running a function on
-            // this machine.
+            // Deployments need only the zip file. The program itself is for a test run of the
+            // function on this machine.
             for format in ["binary", "zip"] {
                 let mut command = Command::new(env!("CARGO"));
                 command.args(["lambda", "build", "--release", "--bin", name]).args(*flags);

@@ -17,7 +17,7 @@ const TESTS: &str = "deploy/prometheus/rules.test.yml";
 const DASHBOARD: &str = "deploy/grafana/beadle.json";
 
 /// Checks the rules, runs their tests, checks the queries of the dashboard, and runs everything
-/// against a service. If Prometheus cannot be fetched, only prints that the check is left out.
+/// against a service. If Prometheus cannot be downloaded, only prints that the check is left out.
 pub(crate) fn check() -> anyhow::Result<()> {
     let program = |name| debian::program("prometheus", name);
     let programs = program("promtool").and_then(|promtool| Ok((promtool, program("prometheus")?)));
@@ -39,7 +39,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 }
 
 /// Returns the queries of a dashboard as a file of rules, because `promtool` checks only rules. The
-/// file is JSON, which is YAML too.
+/// file is JSON, and JSON is valid YAML.
 fn rules_of(dashboard: &str) -> anyhow::Result<Value> {
     let dashboard: Value = serde_json::from_str(dashboard)?;
     let panels = dashboard["panels"].as_array().context("the dashboard has no panels")?;

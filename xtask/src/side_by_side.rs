@@ -1,5 +1,5 @@
-//! Runs programs at the same time. The output of different programs is not mixed, and a table of
-//! times is printed at the end.
+//! Runs programs at the same time. The output of different programs is not mixed. At the end, this
+//! prints a table of times.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -25,9 +25,9 @@ struct Ended {
 /// Runs all jobs, at most `at_once` of them at the same time. Jobs start in the given order. If a
 /// job fails, the other jobs still run, and the function returns an error at the end.
 ///
-/// If a job prints the result of a libtest test, that line is shown at once, so that a developer
-/// can find a test that does not end. All other lines of a job are shown together when the job
-/// ends.
+/// If a job prints the result of a libtest test, the function shows this line at once, so that a
+/// developer can find a test that does not end. It shows all other lines of a job together when the
+/// job ends.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
@@ -57,7 +57,8 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     let (reader, writer) = std::io::pipe()?;
     command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-    // The command holds the writing ends of the pipe. Reading ends only after they are closed.
+    // The command holds the writing ends of the pipe. The reader reaches the end only after the
+    // command closes them.
     drop(command);
     let mut held = format!("\n== {name}\n");
     let mut reader = BufReader::new(reader);

@@ -1,6 +1,6 @@
-//! Runs storms, which simulate a part of the world that fails: the engine with its store, GitHub, the
-//! directories, or the disk. A week is a storm of ordinary events on the whole service. Each kind is a
-//! test of its package.
+//! Runs storms. A storm simulates that a part of the world fails: the engine with its store,
+//! GitHub, the directories, or the disk. A week is a storm of ordinary events on the whole service.
+//! Each kind is a test of its package.
 
 use clap::ValueEnum;
 
@@ -21,12 +21,13 @@ pub(crate) enum Storm {
     Week,
 }
 
-/// How much of a kind runs, if the caller does not say.
+/// How many storms of a kind run, if the caller does not specify it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Usual {
     /// This number of storms.
     Storms(u64),
-    /// One storm of this number of seconds. Such a kind ignores a number of storms.
+    /// One storm of this number of seconds. A kind with this value ignores the requested number of
+    /// storms.
     Seconds(u64),
 }
 
@@ -37,9 +38,9 @@ struct Place {
     /// The test program. `None` means the unit tests of the package.
     program: Option<&'static str>,
     test: &'static str,
-    /// The features with which the test is built.
+    /// The features for the build of the test.
     features: &'static str,
-    /// What runs if neither the number of storms nor their time is given.
+    /// The storms that run if the caller gives neither a number nor a time.
     usual: Usual,
 }
 
@@ -67,7 +68,8 @@ impl Storm {
         Place { package, program, test, features, usual }
     }
 
-    /// Returns the arguments of cargo that select the test, without those that build it.
+    /// Returns the arguments of cargo that select the test. They do not include the arguments that
+    /// build the test.
     fn selection(self) -> Vec<&'static str> {
         let place = self.place();
         let program = place.program.map_or_else(|| vec!["--lib"], |program| vec!["--test", program]);
@@ -76,7 +78,8 @@ impl Storm {
 }
 
 impl Usual {
-    /// Returns the time and the number of storms for the time and the number that the caller gives.
+    /// Returns the time and the number of storms to run. The caller may give a time, a number, or
+    /// neither.
     fn amount(self, seconds: Option<u64>, seeds: Option<u64>) -> (Option<u64>, Option<u64>) {
         match self {
             Self::Storms(usual) => (seconds, seeds.or(seconds.is_none().then_some(usual))),
@@ -110,7 +113,7 @@ pub(crate) fn run(
             env.push(("STORM_SEEDS", seeds.to_string()));
         }
         let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        // The option changes every crate, so this build has a folder of its own.
+        // The option changes every crate, so this build has a separate folder.
         let build = ["test", "--release", "--target-dir", "target/storm"];
         let args = [&build[..], &storm.selection()[..], &["--", "--nocapture", place.test]].concat();
         cargo(&args, &env)?;
@@ -134,7 +137,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    /// A renamed test would otherwise never run, and this would look like success.
+    /// Without this check, a renamed test would never run, and this would look like success.
     #[test]
     fn the_test_of_each_kind_of_storms_exists() {
         let files = [

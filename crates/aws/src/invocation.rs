@@ -1,5 +1,5 @@
-//! The events with which AWS invokes the worker: messages of a queue, or the schedule that runs
-//! every minute.
+//! The events that make AWS invoke the worker: messages of a queue, or the schedule that runs every
+//! minute.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 

@@ -6,8 +6,8 @@
 //!             EventBridge Scheduler ─┴── once a minute ─────────────────────────┘
 //! ```
 //!
-//! Whether a key is due depends only on its row. A message only wakes a worker for the key. If a
-//! message is lost, the key runs about a minute later. A repeated message has no effect.
+//! Only the row of a key decides whether the key is due. A message only wakes a worker for the key.
+//! If a message is lost, the key runs about a minute later. A repeated message has no effect.
 
 pub mod environment;
 pub mod intake;

@@ -14,7 +14,7 @@ use beadle_store_dynamodb::{Due, Wake};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-/// The maximum time for which SQS can delay a message.
+/// How long SQS can delay a message at most.
 const LONGEST: Duration = Duration::from_secs(900);
 /// The maximum number of messages that one call can send to SQS.
 const BATCH: usize = 10;
@@ -37,7 +37,7 @@ pub struct Message {
     pub key: Key,
     /// The lane in which the key is due.
     pub lane: Lane,
-    /// The time from which the key can be claimed.
+    /// When the key can be claimed at the earliest.
     pub at: Time,
 }
 

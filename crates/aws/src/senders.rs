@@ -1,5 +1,5 @@
-//! Finds the senders whose webhooks the intake accepts. The intake uses no other part of
-//! `beadle.toml` and contains no client of a vendor, so that it starts fast.
+//! Finds the senders of accepted webhooks. The intake uses no other part of `beadle.toml` and
+//! contains no client of a vendor, so that it starts fast.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,7 @@ use beadle_hooks::github::OrgFacts;
 use beadle_secrets::{SecretError, SecretStore, SecretString};
 use beadle_server::Senders;
 
-/// Returns the senders whose secrets can be read, and the names of the senders whose secrets are
-/// missing.
+/// Returns the senders with readable secrets, and the names of the senders without them.
 pub(crate) fn senders(
     file: &File,
     secret_store: &SecretStore,

@@ -29,16 +29,16 @@ pub struct WakeHandler {
     pub worker: Arc<Worker>,
     /// The store that contains the queue of keys.
     pub store: DynamoStore,
-    /// The queues to which the handler sends further messages.
+    /// The queues that get further messages from the handler.
     pub queues: Queues,
     /// The source of the current time.
     pub clock: Clock,
 }
 
 impl WakeHandler {
-    /// Runs the keys of the messages. Returns the messages that the queue must deliver again. These
-    /// are messages that cannot be parsed, and messages whose keys could not be claimed because of
-    /// an error. All other messages are done, because the row of each key says what happens next.
+    /// Runs the keys of the messages. Returns the messages that the queue must deliver again: a
+    /// message that cannot be parsed, or a key that could not be claimed because of an error. All
+    /// other messages are done, because the row of each key says when the key runs next.
     pub async fn take(&self, records: &[Record], deadline: Time) -> Answer {
         let mut again = Vec::new();
         let mut messages: Vec<(&Record, Message)> = Vec::new();
@@ -53,12 +53,12 @@ impl WakeHandler {
         }
         let cut = CancellationToken::new();
         let guard = self.cut_at(deadline, &cut);
-        // A block contains only as many keys as can run at the same time. Otherwise the lease of a
-        // claimed key could end before its run begins.
+        // A block contains only as many keys as can run at the same time. In a larger block, the
+        // lease of a claimed key could end before the run of the key begins.
         let blocks = messages.chunks(self.worker.settings.concurrency.max(1));
         for (at, block) in blocks.enumerate() {
             let now = self.clock.now();
-            // The first block begins in any case. Otherwise a function with a short time limit
+            // The first block begins in any case. If it did not, a function with a short time limit
             // would never run a key.
             if at > 0 && now + LAST_BEGIN >= deadline {
                 let due = block.iter().map(|(_, message)| message.clone());
@@ -124,8 +124,8 @@ impl WakeHandler {
         cut: &CancellationToken,
     ) -> Result<(), StoreError> {
         let last = tried + SOON;
-        // The first round also tries to claim keys again that were due already. Another worker may
-        // have had the key, or the claim may have failed.
+        // The first round tries again to claim all keys, even keys that were already due. Another
+        // worker may have had the key, or the claim may have failed.
         let mut is_again = true;
         let mut later = Vec::new();
         while !keys.is_empty() {

@@ -1,5 +1,5 @@
-//! Tests of the intake's program with the Runtime API of Lambda, behind gateways. The secrets, the
-//! table and the queues are those of moto, a simulation of AWS.
+//! Tests of the intake's program with the Runtime API of Lambda, behind gateways. moto, a
+//! simulation of AWS, provides the secrets, the table and the queues.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::process::Command;
@@ -100,8 +100,8 @@ async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sen
     for (shape, name) in [(Shape::Http, "http"), (Shape::Rest, "rest")] {
         let gateway = world.gateway(shape).await;
         for form in [false, true] {
-            // The gateway encodes a form in base64 before it calls the function. The signature
-            // covers the bytes of the form before that.
+            // The gateway encodes a form in base64 before it calls the function. The sender signs
+            // the bytes of the form before this encoding.
             let id = format!("{name}-{form}");
             let (status, text) = world.send(&gateway, &github, &id, form).await;
             assert_eq!(status, StatusCode::ACCEPTED, "{id}: {text}");
@@ -130,8 +130,8 @@ async fn a_delivery_through_every_kind_of_gateway_is_verified_and_stored_and_sen
     let listing = Listing { limit: 100, ..Listing::default() };
     let kept = world.store.deliveries(listing).await.unwrap();
     assert_eq!(kept.iter().filter(|delivery| delivery.source == "github").count(), stored);
-    // Several marks of one key cause only one message: one for the repository, and one for the
-    // group.
+    // Several marks of one key cause only one message. So there is one message for the repository,
+    // and one for the group.
     assert_eq!(world.messages().await, 2);
 }
 

@@ -1,4 +1,5 @@
-//! Checks the rules that concern the whole configuration file and that need no vendor's crate.
+//! Checks the rules about the whole configuration file, except the rules that need a vendor's
+//! crate.
 
 mod installations;
 
@@ -18,8 +19,7 @@ use crate::{
 const MOST_AT_ONCE: usize = 90;
 /// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// The shortest time for which ids of deliveries must be kept. GitHub may deliver an event again
-/// for 7 days.
+/// How long ids of deliveries must be kept at least. GitHub may deliver an event again for 7 days.
 const SHORTEST_IDS: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl File {
@@ -141,8 +141,8 @@ impl File {
             let hint = "GitHub can deliver an event again for 7 days";
             return Err(Invalid::must(table.key("ids"), "be at least `8d`").hint(Some(hint.into())));
         }
-        // The guard's window must not be longer than the time for which the journal is kept,
-        // because the journal shows what the guard counted.
+        // The guard's window must not be longer than Beadle keeps the journal, because the journal
+        // shows what the guard counted.
         let window = self.longest_window();
         if Duration::from(self.retention.journal) < window {
             let seconds = window.as_secs();

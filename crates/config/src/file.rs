@@ -36,7 +36,7 @@ pub struct File {
     /// The organisations of GitHub.
     #[serde(default)]
     pub org: Vec<Arc<OrgFile>>,
-    /// The rules by which Beadle takes in organisations that no `[[org]]` names.
+    /// The rules for taking in organisations that no `[[org]]` names.
     pub installations: Option<InstallationsFile>,
     /// The directories, which are organisations of Okta.
     #[serde(default)]
@@ -109,7 +109,8 @@ pub struct ServerFile {
     pub operator: SocketAddr,
     /// A reference to the token that callers of the operator listener must send.
     pub operator_token: Option<String>,
-    /// The way in which people sign in to the pages. Without it, the pages only read.
+    /// How people sign in to the pages. Without a sign-in, the pages show the state and change
+    /// nothing.
     pub sign_in: Option<SignInFile>,
     /// The maximum total size of the webhook bodies that Beadle receives at the same time, in MiB.
     pub in_flight_mib: u64,
@@ -131,11 +132,11 @@ impl Default for ServerFile {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionFile {
-    /// The age at which Beadle deletes the bodies of deliveries.
+    /// How long Beadle keeps the bodies of deliveries.
     pub bodies: Span,
-    /// The age at which Beadle deletes the ids of deliveries.
+    /// How long Beadle keeps the ids of deliveries.
     pub ids: Span,
-    /// The age at which Beadle deletes the entries of the journal.
+    /// How long Beadle keeps the entries of the journal.
     pub journal: Span,
 }
 
@@ -163,7 +164,7 @@ impl Default for RecoveryFile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerFile {
-    /// The maximum number of keys on which Beadle works at the same time.
+    /// The maximum number of keys that Beadle runs at the same time.
     pub concurrency: usize,
     /// How long a claim of a key is valid if the worker does not renew it.
     pub lease: Span,

@@ -10,13 +10,13 @@ use crate::Source;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsFile {
-    /// The name of the `[[okta]]` from which the mapping takes its groups.
+    /// The name of the `[[okta]]` that has the groups of the mapping.
     pub source: Spanned<String>,
-    /// The name of the `[[target]]` to which the groups belong.
+    /// The name of the `[[target]]` that gets the groups.
     pub target: String,
-    /// Patterns. The mapping selects the groups of the directory whose names match one of them.
+    /// Patterns of names. The mapping selects each group of the directory that matches a pattern.
     pub include: Vec<String>,
-    /// Patterns. A group whose name matches one of them does not belong to the mapping.
+    /// Patterns of names. A group that matches a pattern does not belong to the mapping.
     #[serde(default)]
     pub exclude: Vec<String>,
     /// A text that Beadle removes from the beginning of the group's name.
@@ -26,7 +26,7 @@ pub struct GroupsFile {
     /// Replacements in the group's name. Each is a pair of a regular expression and the new text.
     #[serde(default)]
     pub replace: Vec<(String, String)>,
-    /// The case to which Beadle converts the group's name.
+    /// Whether Beadle converts the group's name to upper or lower case.
     pub case: Option<Case>,
     /// A text that Beadle puts before the group's name.
     pub prefix: Option<String>,
@@ -58,8 +58,8 @@ pub struct GroupsFile {
     /// such a group need an approval.
     #[serde(default)]
     pub may_empty: bool,
-    /// Patterns of groups. For a group that matches, the limit is `group_guard.count`, even if the
-    /// group is large.
+    /// Patterns of groups. If a group matches a pattern, its limit is `group_guard.count`, even if
+    /// the group is large.
     #[serde(default)]
     pub protected: Vec<String>,
     /// The role that the members have in a team of GitHub.
@@ -71,7 +71,8 @@ pub struct GroupsFile {
 }
 
 impl GroupsFile {
-    /// Returns the number of the line at which the mapping names its `source`. The first line is 1.
+    /// Returns the number of the line that contains the `source` of the mapping. The first line is
+    /// 1.
     pub fn line(&self, source: &Source) -> u32 {
         u32::try_from(source.line(self.source.span().start)).unwrap_or(u32::MAX)
     }
@@ -86,7 +87,7 @@ pub struct MappingsFile {
     pub groups: Vec<GroupsFile>,
 }
 
-/// The case to which Beadle converts a group's name.
+/// Whether Beadle converts a group's name to upper or lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Case {

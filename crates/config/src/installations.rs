@@ -1,27 +1,26 @@
-//! `[installations]`: the organisations in which somebody installed the App, and that no `[[org]]`
-//! names.
+//! `[installations]`: the organisations that installed the App and have no `[[org]]`.
 
 use serde::Deserialize;
 
 use crate::org::github;
 use crate::{AppFile, PolicySource};
 
-/// `[installations]`: how Beadle takes in an organisation in which somebody installs the App.
+/// `[installations]`: how Beadle takes in an organisation when somebody installs the App there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstallationsFile {
     /// The address of GitHub's REST API.
     #[serde(default = "github")]
     pub api: String,
-    /// The GitHub App whose installations Beadle takes in.
+    /// The GitHub App. Beadle takes in its installations.
     pub app: AppFile,
     /// References to all webhook secrets of the App that are valid now.
     #[serde(default)]
     pub webhook_secrets: Vec<String>,
-    /// Patterns of logins. Beadle takes in an organisation only if its login matches one of them,
+    /// Patterns of logins. Beadle takes in an organisation only if its login matches a pattern,
     /// because anybody can install a public App.
     pub organisations: Vec<String>,
-    /// The folder or the repository of the policy that all these organisations have.
+    /// The folder or the repository of the policy. All these organisations have the same policy.
     pub policy: PolicySource,
 }
 
@@ -32,7 +31,7 @@ impl InstallationsFile {
     }
 }
 
-/// Returns whether a login matches a pattern, in which `*` stands for any characters. Upper and
+/// Returns whether a login matches a pattern. In a pattern, `*` means any characters. Upper and
 /// lower case are the same.
 fn matches(pattern: &str, login: &str) -> bool {
     let (pattern, login) = (pattern.to_ascii_lowercase(), login.to_ascii_lowercase());
@@ -52,7 +51,7 @@ fn matches(pattern: &str, login: &str) -> bool {
     }
 }
 
-/// Returns whether a text consists of the characters that a login can have.
+/// Returns whether a login can contain all characters of the text.
 pub(crate) fn is_login(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

@@ -1,4 +1,4 @@
-//! The stored installations of an App. The task of the service writes it, and the commands and the
+//! The stored installations of an App. A task of the service writes the list. The commands and the
 //! intake on AWS read it.
 
 use beadle_engine::{Metadata, Note, Store, StoreError, Time};
@@ -15,7 +15,7 @@ pub struct Installed {
     pub installation: u64,
     /// The last state that GitHub reported.
     pub state: InstallationState,
-    /// The time since which the installation has this state.
+    /// When the installation got this state.
     pub since: Time,
 }
 
@@ -42,8 +42,8 @@ impl InstallationState {
     }
 }
 
-/// All known installations of an App. They are one note, because the intake on AWS may read single
-/// items of the table, and no lists.
+/// All known installations of an App. The store keeps them in one note, because the intake on AWS
+/// may read single items of the table but no lists.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct AllInstalled(Vec<Installed>);

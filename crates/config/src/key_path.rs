@@ -7,9 +7,9 @@ use toml::de::{DeArray, DeTable};
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    /// To the key with this name in a table.
+    /// A step to the key with this name in a table.
     Key(String),
-    /// To the entry at this position in a list. The first position is 0.
+    /// A step to the entry at this position in a list. The first position is 0.
     Entry(usize),
 }
 

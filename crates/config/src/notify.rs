@@ -32,12 +32,12 @@ pub struct NotifyFile {
     pub body: Option<String>,
     /// The kinds of problems that Beadle reports to the channel. The default is all kinds.
     pub only: Option<Vec<ProblemKind>>,
-    /// The daily time in which the channel gets no message, such as `22:00-07:00`.
+    /// The time of the day when the channel gets no message, such as `22:00-07:00`.
     pub quiet_hours: Option<QuietHours>,
     /// The time zone of `quiet_hours`, such as `Europe/London`.
     #[serde(default = "utc")]
     pub time_zone: String,
-    /// The time for which the problems must stay the same before Beadle makes a message.
+    /// How long the problems must stay the same before Beadle makes a message.
     #[serde(default = "half_a_minute")]
     pub settle: Span,
     /// The maximum number of messages in an hour.
@@ -51,7 +51,7 @@ pub struct NotifyFile {
 pub struct NotifyWebhookFile {
     /// A reference to the address of the receiver.
     pub url: String,
-    /// References to the secrets with which Beadle signs each message.
+    /// References to the secrets that Beadle uses to sign each message.
     pub secrets: Vec<String>,
 }
 
@@ -107,7 +107,7 @@ fn minute(text: &str) -> Option<u16> {
 }
 
 impl NotifyFile {
-    /// Returns the rules by which Beadle makes messages.
+    /// Returns the rules for making messages.
     pub fn rules(&self) -> Rules {
         let kinds = match &self.only {
             Some(only) => only.iter().copied().collect(),

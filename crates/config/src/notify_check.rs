@@ -6,8 +6,9 @@ use beadle_secrets::Reference;
 
 use crate::{File, Invalid, KeyPath, NotifyFile, NotifyIssuesFile, did_you_mean};
 
-/// The shortest and the longest time for which problems may settle before a message is made. Without
-/// any time, a problem that comes and goes makes a message each time.
+/// The shortest and the longest time for which problems must stay the same before Beadle makes a
+/// message. If this time could be zero, a problem that comes and goes would cause a message each
+/// time.
 const SHORTEST_SETTLE: Duration = Duration::from_secs(1);
 const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
 

@@ -21,7 +21,7 @@ pub struct NotifyEmailFile {
     /// The encryption of the connection.
     #[serde(default)]
     pub tls: EmailTls,
-    /// A reference to the name with which Beadle signs in to the server.
+    /// A reference to the name that Beadle uses to sign in to the server.
     pub user: Option<String>,
     /// A reference to the password of `user`.
     pub password: Option<String>,
@@ -40,7 +40,7 @@ pub enum EmailTls {
     Implicit,
     /// The connection begins in plain text, and must change to TLS before anything else.
     Starttls,
-    /// The connection is in plain text. Only a server on this machine may have it.
+    /// The connection is in plain text. Beadle allows this only for a server on this machine.
     None,
 }
 
@@ -59,7 +59,7 @@ impl NotifyEmailFile {
         self.user.iter().chain(&self.password)
     }
 
-    /// Checks the table, which has this path.
+    /// Checks the table. `table` is its path.
     pub(crate) fn check(&self, table: &KeyPath) -> Result<(), Invalid> {
         let server = self.server.escape_debug();
         if !is_host(&self.server) {

@@ -1,4 +1,4 @@
-//! `[[okta]]`: the directories from which Beadle reads people and groups.
+//! `[[okta]]`: the directories that provide people and groups.
 
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ pub struct OktaFile {
     pub url: String,
     /// A reference to an API token. Beadle uses the token if no `app` is set.
     pub token: Option<String>,
-    /// The OAuth 2.0 app with which Beadle reads from Okta.
+    /// The OAuth 2.0 app that Beadle uses to read from Okta.
     pub app: Option<OktaAppFile>,
     /// References to all values of the event hook's header that are valid now.
     #[serde(default)]
@@ -33,10 +33,10 @@ pub struct OktaFile {
     /// The Okta statuses of people who must lose their access.
     #[serde(default = "leaving")]
     pub leaving: Vec<String>,
-    /// The Okta statuses of people for whom Beadle may create accounts.
+    /// The Okta statuses of people who may get an account from Beadle.
     #[serde(default = "provisioned")]
     pub provisioned: Vec<String>,
-    /// The ids of applications to which Okta itself may push groups. Beadle does not change groups
+    /// The ids of applications that may get groups from Okta itself. Beadle does not change groups
     /// that Okta pushes.
     #[serde(default)]
     pub push_apps: Vec<String>,
@@ -47,7 +47,7 @@ pub struct OktaFile {
     /// How often Beadle reads the System Log.
     #[serde(default = "minute")]
     pub log_every: Span,
-    /// How often Beadle searches for groups whose members have changed.
+    /// How often Beadle searches for groups with changed members.
     #[serde(default = "five_minutes")]
     pub changes_every: Span,
     /// The share of each budget, in percent, that sweeps leave for events and operators.
@@ -64,7 +64,7 @@ impl OktaFile {
         Schedule { every: self.sweep_every, default: Span::from_days(1), cron: self.schedule.as_deref() }
     }
 
-    /// Returns the references to the secrets with which Beadle reads from Okta.
+    /// Returns the references to the secrets that Beadle uses to read from Okta.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         self.token.iter().chain(self.app.iter().map(|app| &app.key))
     }
@@ -106,7 +106,7 @@ fn leaving() -> Vec<String> {
     vec!["SUSPENDED".into(), "DEPROVISIONED".into()]
 }
 
-/// Returns the statuses of all people who are activated and do not have to lose their access.
+/// Returns the statuses of all activated people, except the statuses that end a person's access.
 fn provisioned() -> Vec<String> {
     ["PROVISIONED", "ACTIVE", "RECOVERY", "LOCKED_OUT", "PASSWORD_EXPIRED"].map(String::from).to_vec()
 }

@@ -23,7 +23,7 @@ pub struct OrgFile {
     /// The address of GitHub's REST API.
     #[serde(default = "github")]
     pub api: String,
-    /// The GitHub App with which Beadle works in the organisation.
+    /// The GitHub App that Beadle uses in the organisation.
     pub app: Option<AppFile>,
     /// A reference to an access token. Beadle uses the token if no `app` is set.
     pub token: Option<String>,
@@ -32,7 +32,7 @@ pub struct OrgFile {
     pub webhook_secrets: Vec<String>,
     /// The folder or the repository that contains the policy.
     pub policy: PolicySource,
-    /// The repository of a shared base. The policy of the organisation is on top of this base.
+    /// The repository of a shared base. The policy of the organisation extends this base.
     pub base: Option<RepositorySource>,
     /// The name of the repository that contains the policy.
     #[serde(default = "admin")]
@@ -46,7 +46,7 @@ pub struct OrgFile {
     /// What Beadle does with a policy that has JavaScript validators of safe-settings.
     #[serde(default)]
     pub validators: Validators,
-    /// References to secrets. The policy uses these secrets by the names that are given here.
+    /// References to secrets. The policy uses these secrets by their names in this table.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
     /// The limits of the guard for the organisation.
@@ -58,9 +58,9 @@ pub struct OrgFile {
     /// The limits of waivers in the organisation.
     #[serde(default)]
     pub waivers: WaiversFile,
-    /// The slug of a team whose members can approve a held policy by a review of its pull request.
+    /// The slug of a team. Its members can approve a held policy by a review of its pull request.
     pub approve_by_review: Option<String>,
-    /// The place where the members of a team can approve held changes by a comment.
+    /// Where the members of a team can approve held changes by a comment.
     pub approve_by_comment: Option<CommentApprovalFile>,
     /// Whether a check run at each commit of the policy shows if the policy is in force.
     #[serde(default)]
@@ -72,14 +72,14 @@ pub struct OrgFile {
     pub sweep_every: Option<Span>,
     /// The times at which sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
-    /// The period in which sweeps read each part of a repository once that only REST shows. The
-    /// default is 22 hours.
+    /// How often sweeps read the parts of a repository that only REST shows. The default is once in
+    /// 22 hours.
     pub reread: Option<Span>,
-    /// The rules by which Beadle starts workflows when webhooks arrive.
+    /// The rules for starting workflows when webhooks arrive.
     #[serde(default)]
     pub dispatch: Vec<DispatchFile>,
-    /// True if the organisation comes from an installation of the App of `[installations]`, and not
-    /// from the file.
+    /// True if the organisation comes from an installation of the App. False if it comes from the
+    /// file.
     #[serde(skip)]
     pub is_taken_in: bool,
 }
@@ -91,7 +91,7 @@ pub struct CommentApprovalFile {
     /// The name of a repository of the organisation. A comment on any of its issues and pull
     /// requests can approve.
     pub repository: String,
-    /// The slug of the team whose members can approve.
+    /// The slug of the team. Its members can approve.
     pub team: String,
 }
 
@@ -111,7 +111,7 @@ impl OrgFile {
         Schedule { every: self.sweep_every, default: SWEEP_EVERY, cron: self.schedule.as_deref() }
     }
 
-    /// Returns the period in which sweeps read each part of a repository once that only REST shows.
+    /// Returns how often sweeps read the parts of a repository that only REST shows.
     pub fn reread(&self) -> Duration {
         self.reread.map_or(REREAD, Duration::from)
     }
@@ -121,8 +121,8 @@ impl OrgFile {
         self.guard.limits()
     }
 
-    /// Returns what Beadle must refuse in the policy of this organisation. Where it does not refuse
-    /// these things, it only reports them.
+    /// Returns what Beadle must refuse in the policy of this organisation. What it does not refuse,
+    /// Beadle only reports.
     pub fn refusals(&self) -> Refusals {
         Refusals {
             validators: self.mode == Mode::Enforce && self.validators == Validators::Refused,
@@ -142,8 +142,8 @@ impl OrgFile {
         }
     }
 
-    /// Returns the name of the repository that contains the policy. Beadle does not change this
-    /// repository unless the policy has a file for it.
+    /// Returns the name of the repository that contains the policy. Beadle changes this repository
+    /// only if the policy has a file for it.
     pub fn policy_home(&self) -> &str {
         match self.policy.repository() {
             Some(source) if source.owner(&self.name) == self.name => &source.repository,
@@ -169,8 +169,7 @@ impl OrgFile {
         }
     }
 
-    /// Returns the references to the secrets with which Beadle works at GitHub, and to those that
-    /// the policy uses.
+    /// Returns the references to the secrets of GitHub, and to the secrets that the policy uses.
     pub fn vendor_references(&self) -> impl Iterator<Item = &String> {
         let app = self.app.iter().map(|app| &app.key);
         self.token.iter().chain(self.secrets.values()).chain(app)
@@ -188,7 +187,7 @@ pub enum Validators {
     Ignored,
 }
 
-/// `[[org.dispatch]]`: a rule by which Beadle starts a workflow when a webhook arrives.
+/// `[[org.dispatch]]`: a rule that starts a workflow when a webhook arrives.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DispatchFile {
@@ -203,15 +202,14 @@ pub struct DispatchFile {
     pub repository: String,
     /// The file name of the workflow.
     pub workflow: String,
-    /// The branch or tag on which the workflow runs. The text is a template that can use the
-    /// payload.
+    /// The branch or tag of the workflow's run. The text is a template that can use the payload.
     #[serde(rename = "ref")]
     pub reference: String,
     /// The inputs of the workflow. The values are templates that can use the payload.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
-    /// The name of an input to which Beadle passes a token of the delivery. If GitHub's answer is
-    /// lost, Beadle finds the workflow's run by this token.
+    /// The name of an input. Beadle passes a token of the delivery to this input. If GitHub's
+    /// answer is lost, Beadle finds the workflow's run by this token.
     pub token_input: Option<String>,
     /// The mode of the rule. If the organisation has a more careful mode, that mode applies.
     #[serde(default)]
@@ -227,7 +225,7 @@ pub(crate) fn admin() -> String {
     "admin".into()
 }
 
-/// `app` of an organisation: the GitHub App with which Beadle works.
+/// `app` of an organisation: the GitHub App that Beadle uses there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {
@@ -243,7 +241,7 @@ pub struct AppFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardFile {
-    /// The length of the window in which the guard counts.
+    /// The length of the window that the guard counts.
     pub window: Option<Span>,
     /// The maximum number of removals in a window.
     pub removes: Option<u32>,
@@ -251,11 +249,11 @@ pub struct GuardFile {
     pub weakens: Option<u32>,
     /// The maximum number of exposures in a window.
     pub exposes: Option<u32>,
-    /// How many times Beadle may make the same change within an hour before the change counts as
+    /// How many times Beadle may make the same change within an hour. After that, the change is
     /// contested.
     pub repeats: Option<u32>,
-    /// The maximum share of the repositories, in percent, in which one aspect may remove or weaken
-    /// something within a window.
+    /// The maximum percentage of the repositories where one aspect may remove or weaken something
+    /// within a window.
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
@@ -290,8 +288,8 @@ pub struct GateFile {
     pub exposes: Option<u32>,
     /// The maximum number of additions.
     pub creates: Option<u32>,
-    /// The maximum share of the repositories, in percent, in which a generation may remove, weaken
-    /// or expose something.
+    /// The maximum percentage of the repositories where a generation may remove, weaken or expose
+    /// something.
     pub percent: Option<u32>,
     /// The number of repositories that are always allowed, even if `percent` allows fewer.
     pub repositories: Option<u32>,
@@ -304,7 +302,7 @@ pub struct WaiversFile {
     /// The maximum duration of a waiver. A waiver with a later end comes into force this long
     /// before its end.
     pub longest: Option<Span>,
-    /// The paths of the keys that no waiver exempts.
+    /// The paths of the keys that a waiver cannot exempt.
     pub never_waive: Vec<String>,
 }
 
@@ -316,8 +314,8 @@ pub struct BudgetFile {
     pub concurrency: usize,
     /// The share of each budget, in percent, that sweeps leave for events and operators.
     pub reserve: u64,
-    /// The period in which points are counted. It is a minute at GitHub, and only a simulator uses
-    /// a shorter period.
+    /// How long points are counted. The period is a minute at GitHub. Only a simulator uses a
+    /// shorter period.
     pub minute: Span,
     /// The maximum number of points of REST requests in a minute. GitHub's limit is 900.
     pub rest_points: u32,

@@ -23,7 +23,7 @@ pub enum PolicySource {
 #[serde(deny_unknown_fields)]
 pub struct RepositorySource {
     /// The name of the `[[org]]` that has the repository. If it is not set, the organisation of the
-    /// policy itself has it.
+    /// policy has the repository.
     pub organisation: Option<String>,
     /// The name of the repository.
     pub repository: String,
@@ -66,7 +66,7 @@ impl RepositorySource {
         format!("{}/{}{slash}{folder} at {}", self.owner(own), self.repository, self.reference)
     }
 
-    /// Checks the values. `organisations` are the names of all `[[org]]`.
+    /// Checks the values of the policy's source. `organisations` are the names of all `[[org]]`.
     pub(crate) fn check<'a>(
         &self,
         table: &KeyPath,

@@ -18,8 +18,8 @@ impl PostgresUrl {
         Some(if rest.is_empty() {
             Err("the address of a database must name a host: use `postgres://HOST/DATABASE`".into())
         } else if rest.split_once('?').is_some_and(|(_, query)| query.contains('@')) {
-            // If the password contains the question mark, the rest of the password would be printed
-            // like a parameter.
+            // If the password contained the question mark, the rest of the password would be
+            // printed like a parameter.
             Err("the address of a database must not contain `@` after `?`: write `?` in a password as `%3F`, and `@` \
                  in a parameter as `%40`"
                 .into())
@@ -43,7 +43,7 @@ impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (base, query) = self.0.split_once('?').unwrap_or((&self.0, ""));
         let (scheme, base) = base.split_once("://").unwrap_or(("postgres", base));
-        // A password may contain `@` and `/` by mistake. What comes after the last `@` is the host.
+        // A password may contain `@` and `/` by mistake. The host begins after the last `@`.
         match base.rsplit_once('@') {
             Some((user, host)) => {
                 let user = user.split_once(':').map_or(user, |(user, _)| user);

@@ -7,7 +7,7 @@ use crate::{Invalid, KeyPath, Span};
 /// When the sweeps of an organisation or a directory begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule<'a> {
-    /// The time between two sweeps. `None` means `default`, unless `cron` is set.
+    /// The time between two sweeps. If this is `None` and `cron` is not set, `default` applies.
     pub(crate) every: Option<Span>,
     /// The time between two sweeps if the configuration does not set it.
     pub(crate) default: Span,
@@ -16,7 +16,7 @@ pub struct Schedule<'a> {
 }
 
 impl Schedule<'_> {
-    /// Returns the time at which the next sweep begins, if the last sweep began at `last`.
+    /// Returns when the next sweep begins, if the last sweep began at `last`.
     pub fn next(&self, last: Time) -> Option<Time> {
         let Some(schedule) = self.cron else {
             return Some(last + self.every.unwrap_or(self.default).into());
@@ -28,7 +28,7 @@ impl Schedule<'_> {
         Some(Time(next.timestamp().as_millisecond()))
     }
 
-    /// Checks the schedule in the table that has the path `table`.
+    /// Checks the schedule. `table` is the path of its table.
     pub(crate) fn check(&self, table: &KeyPath) -> Result<(), Invalid> {
         let at = table.key("schedule");
         match (self.cron, self.every) {

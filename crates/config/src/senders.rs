@@ -1,4 +1,4 @@
-//! The senders whose webhooks the intake accepts, as the configuration file describes them.
+//! The senders of accepted webhooks, as the configuration file describes them.
 
 use beadle_hooks::github::{Dispatched, OrgFacts, Sender, WatchedPolicy};
 use beadle_hooks::okta;
@@ -32,8 +32,7 @@ impl File {
         }
     }
 
-    /// Returns the policies, and the bases of policies, that are in repositories of an
-    /// organisation.
+    /// Returns each policy and each base of a policy that is in a repository of the organisation.
     fn policies_in(&self, owner: &str) -> Vec<WatchedPolicy> {
         let sources = self.org.iter().flat_map(|org| {
             let sources = org.policy.repository().into_iter().chain(&org.base);
@@ -50,7 +49,7 @@ impl File {
 }
 
 impl OrgFile {
-    /// Returns the events for which the organisation has dispatch rules.
+    /// Returns the events of the organisation's dispatch rules.
     pub fn dispatched(&self) -> Vec<Dispatched> {
         let rules = self.dispatch.iter();
         rules.map(|rule| Dispatched { name: rule.name.clone(), event: rule.on.clone() }).collect()

@@ -7,20 +7,19 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignInFile {
-    /// The address at which browsers reach the operator listener, such as
-    /// `https://beadle.example.com`.
+    /// The address of the operator listener for browsers, such as `https://beadle.example.com`.
     pub url: String,
     /// People sign in with GitHub.
     pub github: Option<GithubSignInFile>,
     /// People sign in with a provider of OpenID Connect.
     pub oidc: Option<OidcSignInFile>,
-    /// The teams or groups whose members may read the pages.
+    /// The teams or groups that may read the pages.
     #[serde(default)]
     pub viewers: Vec<String>,
-    /// The teams or groups whose members may also reject held changes.
+    /// The teams or groups that may read the pages and reject held changes.
     #[serde(default)]
     pub operators: Vec<String>,
-    /// The teams or groups whose members may also approve held changes.
+    /// The teams or groups that may read the pages, and reject and approve held changes.
     #[serde(default)]
     pub approvers: Vec<String>,
 }

@@ -5,7 +5,7 @@ use beadle_secrets::Reference;
 use crate::{File, Invalid, KeyPath, did_you_mean};
 
 /// Returns whether an address consists only of a scheme, a host and possibly a port. An unencrypted
-/// address must lead to this machine.
+/// address must belong to this machine.
 fn is_origin(url: &str) -> bool {
     let (host, is_local_only) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(host), _) => (host, false),
@@ -31,7 +31,7 @@ fn is_origin(url: &str) -> bool {
     !name.is_empty() && !has_default_port && (is_local || !is_local_only)
 }
 
-/// Returns whether the address of an issuer is encrypted, or leads to this machine.
+/// Returns whether the address of an issuer is encrypted, or belongs to this machine.
 fn is_issuer(url: &str) -> bool {
     let local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
     let is_local = local.iter().any(|start| url.starts_with(start));
@@ -50,7 +50,7 @@ impl File {
                 "only an address of this machine, such as `http://127.0.0.1:8081`, may begin with `http://`";
             return Err(Invalid::must(table.key("url"), &rule).hint(Some(hint.into())));
         }
-        // A proxy makes the whole listener reachable for other machines, not only the pages.
+        // Behind a proxy, other machines can reach the whole listener, not only the pages.
         if !sign_in.is_local() && self.server.operator_token.is_none() {
             let what = "`server.sign_in` is used behind a proxy, so `server.operator_token` is required";
             let hint = "the token protects `/metrics`, `/tasks` and `/reload`, which the proxy can reach too";

@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    /// Returns the number of the line that contains the byte at position `at`. The first line is 1.
+    /// Returns the number of the line with the byte at position `at`. The first line is 1.
     pub fn line(&self, at: usize) -> usize {
         line(&self.text, at.min(self.text.len()))
     }
@@ -64,7 +64,7 @@ fn wrong(what: impl Into<String>) -> Invalid {
     Invalid::new(KeyPath::default(), what)
 }
 
-/// Returns the number of the line that contains the byte at position `at`. The first line is 1.
+/// Returns the number of the line with the byte at position `at`. The first line is 1.
 fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
@@ -196,15 +196,16 @@ fn is_sensitive(path: &str) -> bool {
     ["secret", "token", "key", "password", "credential"].iter().any(|word| path.contains(word))
 }
 
-/// Returns whether a word may be a secret, although it stands where a key or a choice is expected.
+/// Returns whether a word may be a secret. The word is in a place where a key or a choice is
+/// expected.
 fn may_be_secret(word: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);
     let begins = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
     word.len() > 32 || !word.chars().all(is_name) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-/// Returns the key to which a line belongs, because its value begins in this line or in an earlier
-/// one. The text after the `=` of base64 does not count as a value.
+/// Returns the key of a line. The value of this key begins in this line or in an earlier one. The
+/// text after the `=` of base64 is not the value of a key.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let lines: Vec<&str> = text.lines().take(line).collect();
     for line in lines.into_iter().rev() {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::postgres_url::PostgresUrl;
 
-/// The place where Beadle keeps its own state.
+/// Where Beadle keeps its own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreLocation {
     /// A file of SQLite.

@@ -15,7 +15,7 @@ use crate::{
     Validators, WaiversFile,
 };
 
-/// The way in which Beadle treats an installation of the App.
+/// How Beadle treats an installation of the App.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
@@ -27,7 +27,7 @@ pub enum Standing {
     NotAllowed,
     /// A directory, a target or another installation has the name.
     NameTaken,
-    /// The login has characters that no login has.
+    /// A login cannot have all these characters.
     InvalidLogin,
     /// The App is suspended in the organisation.
     Suspended,
@@ -77,7 +77,7 @@ impl File {
                 InstallationState::Active if !is_login(&one.login) => Standing::InvalidLogin,
                 InstallationState::Active if !from.allows(&one.login) => Standing::NotAllowed,
                 InstallationState::Active => {
-                    // After a rename, another organisation can have the login.
+                    // After a rename, the old login can belong to another organisation.
                     let is_shared =
                         logins.get(&one.login.to_ascii_lowercase()).is_some_and(|count| *count > 1);
                     let is_taken = is_shared || others.any(is_its) || targets.any(is_its);
@@ -100,8 +100,8 @@ impl File {
         self.org.extend(taken);
     }
 
-    /// Returns an organisation that stands for all organisations that Beadle takes in. A check of the
-    /// files uses it, because no organisation is known there.
+    /// Returns an example of the organisations that Beadle takes in. A check of the files uses it,
+    /// because the check knows no real organisation.
     pub fn any_taken_in(&self) -> Option<Arc<OrgFile>> {
         let from = self.installations.as_ref()?;
         Some(Arc::new(organisation(from, "[installations]", None)))

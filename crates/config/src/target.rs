@@ -1,4 +1,4 @@
-//! `[[target]]`: the targets, which are SCIM servers or the teams of organisations.
+//! `[[target]]`: the targets. Each is a SCIM server, or the teams of an organisation.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::{AttributesFile, GuardFile, Invalid, KeyPath, Span};
 
-/// `[[target]]`: one system whose groups Beadle manages. It is a SCIM 2.0 server, or the teams of
-/// an organisation of GitHub.
+/// `[[target]]`: one system. Beadle manages its groups. It is a SCIM 2.0 server, or the teams of an
+/// organisation of GitHub.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
@@ -16,7 +16,7 @@ pub struct TargetFile {
     pub name: String,
     /// The SCIM server, if the target is one.
     pub scim: Option<ScimFile>,
-    /// The organisation of GitHub whose teams are the groups, if the target is one.
+    /// The organisation of GitHub, if its teams are the groups.
     pub github: Option<TeamsFile>,
     /// The limits of the guard for all groups of the target together.
     #[serde(default)]
@@ -53,13 +53,13 @@ impl TargetFile {
     }
 }
 
-/// `[target.github]`: an organisation of GitHub whose teams are the groups.
+/// `[target.github]`: an organisation of GitHub. Its teams are the groups.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamsFile {
     /// The name of the `[[org]]`. Beadle uses its credential and its budget.
     pub org: String,
-    /// The ways in which Beadle finds the account of a person, with the most reliable way first.
+    /// How Beadle finds the account of a person. The most reliable way comes first.
     #[serde(rename = "match", default)]
     pub found_by: Vec<Match>,
     /// The path of a file that assigns accounts to people. Its lines have the form `"login, address
@@ -73,7 +73,7 @@ pub struct TeamsFile {
     pub members_from_policy: bool,
     /// The number of owners that the organisation must keep.
     pub min_owners: Option<usize>,
-    /// The logins that `members.yml` must always have among its owners.
+    /// The logins that must always be owners in `members.yml`.
     #[serde(default)]
     pub required_owners: Vec<String>,
     /// The maximum percentage of the members who may leave the organisation within the window of
@@ -113,7 +113,7 @@ impl TeamsFile {
 pub enum Match {
     /// By the name of the person at the identity provider that is connected to the organisation.
     Saml,
-    /// By the person's mail address, if the organisation has verified the domain of the address.
+    /// By the person's mail address. The organisation must have verified the domain of the address.
     Mail,
     /// By the entry of the person in the file `users_from`.
     File,
@@ -125,7 +125,7 @@ pub enum Match {
 pub struct ScimFile {
     /// The address of the server.
     pub url: String,
-    /// A reference to the token with which Beadle calls the server.
+    /// A reference to the token that Beadle sends to the server.
     pub token: String,
     /// The name of the SCIM dialect that the server speaks.
     pub dialect: String,
@@ -139,15 +139,15 @@ pub struct ScimFile {
     pub page: Option<usize>,
     /// The maximum number of members that Beadle adds or removes with one request.
     pub changes: Option<usize>,
-    /// Whether the server can send a list without the attributes that Beadle does not ask for.
+    /// Whether the server can leave out attributes of a list if Beadle does not ask for them.
     pub attributes: Option<bool>,
     /// Whether `beadle targets probe` only reads, or also writes.
     #[serde(default)]
     pub probe: Probing,
     /// The last day on which the token is valid, such as `2027-03-01`.
     pub token_ends: Option<jiff::civil::Date>,
-    /// The Identity Store of AWS. If it is set, Beadle reads the members from it and not from the
-    /// SCIM server.
+    /// The Identity Store of AWS. If it is set, Beadle reads the members from the Identity Store,
+    /// not from the SCIM server.
     pub identity_store: Option<IdentityStoreFile>,
 }
 
@@ -216,10 +216,10 @@ pub struct GroupGuardFile {
     pub percent: Option<usize>,
     /// The maximum number of members who may leave a small or protected group in a window.
     pub count: Option<usize>,
-    /// The number of members who may leave in addition, if the directory confirms for each of these
-    /// people that their access must end.
+    /// How many more members may leave, if the directory confirms that the access of each of them
+    /// must end.
     pub leavers: Option<usize>,
-    /// The length of the window in which leaving members are counted.
+    /// The length of the window. Beadle counts the members who leave in it.
     pub window: Option<Span>,
 }
 

@@ -9,11 +9,11 @@ use crate::read::Reader;
 use crate::repository::Permission;
 use crate::shape::{object, optional, shape};
 
-/// The access of an account to a repository, as GitHub answers it.
+/// The access of an account to a repository, as GitHub reports it.
 #[derive(Deserialize)]
 struct UserAccess {
-    /// The role: `admin`, `write`, `read` or `none`. A custom role counts as the role that it is
-    /// based on.
+    /// The role: `admin`, `write`, `read` or `none`. If the role is a custom role, this is its base
+    /// role.
     permission: String,
 }
 
@@ -33,9 +33,9 @@ struct TeamPermissions {
 }
 
 impl Reader {
-    /// Returns whether an account may write to a repository. It does not matter whether the account
-    /// has this access from the repository, from a team or from the organisation. A custom role
-    /// counts as the role that it is based on.
+    /// Returns whether an account may write to a repository. The account can have this access from
+    /// the repository, from a team or from the organisation. For a custom role, its base role
+    /// decides.
     ///
     /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
     pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
@@ -52,8 +52,8 @@ impl Reader {
         }
     }
 
-    /// Returns the role of a team on a repository, or `None` if the team has no role there. For a
-    /// custom role, this is the name of the custom role.
+    /// Returns the role of a team on a repository, or `None` if the team has no role there. If the
+    /// role is a custom role, the method returns the name of the custom role.
     pub async fn team_role(
         &self,
         slug: &str,
@@ -64,8 +64,7 @@ impl Reader {
         Ok(access.and_then(|access| access.role_name).map(Permission::from))
     }
 
-    /// Returns whether a team may write to a repository. A custom role counts as the role that it
-    /// is based on.
+    /// Returns whether a team may write to a repository. For a custom role, its base role decides.
     pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
         let access = self.team_access(slug, owner, name).await?;
         Ok(access.and_then(|access| access.permissions).is_some_and(|permissions| permissions.push))

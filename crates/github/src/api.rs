@@ -29,7 +29,7 @@ const WHOLE_PAGE: usize = 100;
 /// The addresses of GitHub's two APIs on one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address with which every REST path begins, such as `https://api.github.com/` or
+    /// The beginning of every REST address, such as `https://api.github.com/` or
     /// `https://ghe.example.com/api/v3/`.
     pub rest: String,
     /// The path of the GraphQL API, relative to the root of the server.
@@ -58,17 +58,18 @@ pub struct Api {
     /// The GraphQL fields that this server reported as unknown. An older Enterprise Server lacks
     /// some fields.
     lacking: Arc<Mutex<BTreeSet<String>>>,
-    /// The store that keeps GitHub's answers, so that GitHub does not send an unchanged answer
-    /// again.
+    /// The store that keeps GitHub's answers. With a kept answer, GitHub does not have to send an
+    /// unchanged answer again.
     kept: Option<Arc<dyn Store>>,
-    /// The time since which an answer in the store can stand for a read. If the store has no such
-    /// answer, the read sends a request. `None` if every read sends a request.
+    /// A read can use an answer in the store that is not older than this time. If the store has no
+    /// such answer, the read sends a request. If this is `None`, every read sends a request.
     last_seen: Option<Time>,
-    /// The id of the repository below which this connection reads. `None` for all other reads.
+    /// The id of the repository, if this connection reads only paths below one repository. `None`
+    /// for all other reads.
     repository: Option<u64>,
     /// The last answer about each name of a team or an account that a write addresses.
     owners: Arc<Owners>,
-    /// The time until which the plan of the writes is valid. `None` if no plan limits the writes.
+    /// When the plan of the writes stops being valid. `None` if no plan limits the writes.
     valid_until: Option<Time>,
 }
 
@@ -115,8 +116,8 @@ impl Api {
         self.client.lane()
     }
 
-    /// Returns a copy of this connection whose reads return the answers of the reads since `since`, of
-    /// any process. A read without such an answer sends a request.
+    /// Returns a copy of this connection. Its reads can use an answer that any process has read
+    /// since `since`. If there is no such answer, the read sends a request.
     pub(crate) fn as_last_seen(&self, since: Time) -> Self {
         Self { last_seen: Some(since), ..self.clone() }
     }
@@ -125,8 +126,8 @@ impl Api {
         self.last_seen
     }
 
-    /// Returns a copy of this connection for the paths of one repository. Another repository can get
-    /// the same paths later.
+    /// Returns a copy of this connection for the paths of one repository. The name in these paths
+    /// can belong to another repository later.
     pub(crate) fn of_repository(&self, id: u64) -> Self {
         Self { repository: Some(id), ..self.clone() }
     }
@@ -181,7 +182,7 @@ impl Api {
         self.client.clock()
     }
 
-    /// Returns the budgets to which the calls are charged.
+    /// Returns the budgets of the calls.
     pub fn budgets(&self) -> &Budgets {
         self.client.budgets()
     }
@@ -211,7 +212,7 @@ impl Api {
         self.call(Call { accept, ..Call::read(path) }).await.map(|(answer, _)| answer)
     }
 
-    /// Reads a path with the `ETag` that `tag` returns for the present token. Returns the answer
+    /// Reads a path. Sends the `ETag` that `tag` returns for the present token. Returns the answer
     /// and this token.
     pub(crate) async fn get_if_changed(
         &self,
@@ -244,8 +245,9 @@ impl Api {
             let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
             let mut page: Vec<Value> = answer.json()?;
             if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
-                // The body does not show whether another page follows. A page can be unchanged and
-                // have a next page that did not exist before. The store has no link to it either.
+                // The body does not show whether another page follows. A page can be unchanged
+                // although a next page exists since the last read. The stored answer has no link to
+                // this page.
                 answer = self.get(&path).await?;
                 page = answer.json()?;
             }
@@ -260,9 +262,9 @@ impl Api {
         Ok(rows)
     }
 
-    /// Reads all rows of a list that GitHub puts into an object: the key `key` has the rows, and
-    /// `total_count` their number. If the number differs, or is missing, the list is unknown. The
-    /// store keeps the pages between runs.
+    /// Reads all rows of a list that GitHub puts into an object. The key `key` has the rows, and
+    /// `total_count` is the number of rows. If the number is different or missing, the list is
+    /// unknown. The store keeps the pages between runs.
     pub(crate) async fn list_in(&self, path: &Path, key: &str) -> Result<Vec<Value>, TransportError> {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
@@ -306,8 +308,8 @@ impl Api {
         self.call(call).await.map(|(answer, _)| answer)
     }
 
-    /// Sends a write to a path that contains a name. Beadle knows only until `by` that the name has
-    /// the planned owner, so it does not send the write after `by`.
+    /// Sends a write to a path that contains a name. Beadle knows the owner of the name only until
+    /// `by`, so it does not send the write after `by`.
     pub(crate) async fn write_by(
         &self,
         method: Method,
@@ -391,8 +393,7 @@ struct Call<'a> {
     resource: Resource,
     accept: &'static str,
     writes: bool,
-    /// The time until which the name in the path can be used. `None` if the path contains no such
-    /// name.
+    /// When the name in the path becomes too old to use. `None` if the path contains no such name.
     by: Option<Time>,
     /// The `ETag` to send. With an `ETag`, GitHub sends the body only if the body has changed.
     tag: Option<&'a Tag<'a>>,
@@ -459,7 +460,7 @@ mod tests {
         Write,
     }
 
-    /// Returns the class of the error of a call to which GitHub answers with `status`.
+    /// Returns the class of the error if GitHub answers a call with `status`.
     async fn class(sent: Sent, status: u16) -> Class {
         let wire = Recorder::new(move |_| (status, json!({ "message": "Resource not accessible" })));
         let settings = ClientSettings { wire: Some(wire), ..ClientSettings::default() };
@@ -476,8 +477,8 @@ mod tests {
         answer.err().unwrap().class()
     }
 
-    /// With a denied credential, all keys wait and none is parked. With any other refusal, only the
-    /// key that sent the request is parked.
+    /// If the credential is denied, all keys wait and none is parked. If GitHub refuses a call for
+    /// another reason, Beadle parks only the key of this call.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_refused_request() {
         for sent in [Sent::Query, Sent::Mutation, Sent::Read, Sent::Write] {
@@ -487,7 +488,8 @@ mod tests {
             // feature without a licence and for one permission that the App lacks, while all other
             // requests of the credential succeed. If Beadle treated it as a denied credential, one
             // such repository would stop the whole organisation. The same is true for one mutation.
-            // Only a query is certain, because GitHub reports a denied object in the answer to it.
+            // Only for a query, a 403 certainly means a denied credential, because GitHub reports a
+            // denied object in the answer to the query.
             let forbidden = class(sent, 403).await;
             let is_denied = matches!(forbidden, Class::RateLimited { .. });
             assert_eq!(is_denied, sent == Sent::Query, "{sent:?}: {forbidden:?}");

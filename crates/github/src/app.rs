@@ -18,13 +18,13 @@ pub struct HookDelivery {
     pub guid: String,
     /// When GitHub made the attempt, in GitHub's format.
     pub delivered_at: String,
-    /// The HTTP status with which the receiver answered.
+    /// The HTTP status of the receiver's answer.
     pub status_code: u16,
     /// The name of the event, such as `push`.
     pub event: String,
     /// The action of the event, such as `created`, if the event has actions.
     pub action: Option<String>,
-    /// The installation to which the event belongs.
+    /// The installation of the event.
     pub installation_id: Option<u64>,
     /// The repository that the event is about, if the event is about one.
     pub repository_id: Option<u64>,
@@ -35,7 +35,7 @@ pub struct HookDelivery {
 pub struct OwnApp {
     /// The name of the App.
     pub name: String,
-    /// The address of the App's page, below which the App can be installed.
+    /// The address of the App's page. An owner can install the App below this address.
     #[serde(rename = "html_url")]
     pub page: String,
 }

@@ -191,8 +191,8 @@ async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
     Ok(crate::rulesets::ruleset(node, &rules, &actors))
 }
 
-/// Reads one part of a repository with `read`. `error` is the error that the first answer had for
-/// this part; if there is one, the part is unknown.
+/// Reads one part of a repository with `read`. `error` is the error about this part in the first
+/// answer. If there is one, the part is unknown.
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
@@ -261,7 +261,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let (Some(id), Some(pattern)) = (node.id, node.pattern) else {
         return Err(unknown("an entry of the list has no identity"));
     };
-    // A write replaces these lists as a whole, so a list that Beadle cannot read must not count as
+    // A write replaces these lists as a whole, so Beadle must not treat an unreadable list as
     // empty.
     let is_list = |list: &Value, is_entry: fn(&Value) -> bool| match list {
         Value::Null => true,
@@ -292,7 +292,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
             hidden.push(list.to_owned());
         }
     }
-    // A check that is listed twice is one check.
+    // If the list has a check twice, it is still one check.
     let mut checks: Vec<StatusCheck> = Vec::new();
     for check in node.required_status_checks.unwrap_or_default().iter().map(check) {
         if !checks.contains(&check) {
@@ -431,8 +431,8 @@ mod tests {
 
     #[test]
     fn a_grant_on_the_repository_makes_a_collaborator_known() {
-        // The permission that the repository itself gives to the account. The outer `None` means
-        // that the permission is unknown.
+        // The permission that the repository itself gives to the account. The outer option is
+        // `None` if the permission is unknown.
         let own = |sources: &Value, node: &Value| {
             let access = collaborator(&json!({ "permissionSources": sources, "node": node }))?;
             Some(access.of_its_own().map(|collaborator| collaborator.permission.to_string()))

@@ -118,7 +118,7 @@ impl Auth {
             None => self.find_installation(client, store).await?,
         };
         let minted = match self.mint(client, installation).await {
-            // Somebody installed the App again, so the App has a new installation id.
+            // If somebody installs the App again, the App has a new installation id.
             Err(error) if error.status() == Some(404) && self.installation.lock().await.take().is_some() => {
                 let installation = self.find_installation(client, store).await?;
                 self.mint(client, installation).await?
@@ -133,9 +133,9 @@ impl Auth {
         Ok(slot.insert(token).authorization.clone())
     }
 
-    /// Returns a digest of the credential and of its permissions. It stays the same as long as GitHub
-    /// shows the same things to the requests: while nobody changes the permissions of the App, or the
-    /// configured token.
+    /// Returns a digest of the credential and of its permissions. The digest stays the same while
+    /// nobody changes the permissions of the App or the configured token. GitHub then shows the
+    /// same things to the requests.
     pub(crate) async fn access(
         &self,
         client: &Client,

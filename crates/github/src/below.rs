@@ -1,5 +1,6 @@
-//! Places in a repository or an organisation that a write may name without a check. The name of a
-//! team or an account needs a check, because another team or account may have the name by now: see
+//! Paths that a write may name without a check. They are below a repository or an organisation. The
+//! name of a team or an account needs a check, because another team or account may have the name by
+//! now: see
 //! [`crate::Grantee`].
 
 use beadle_transport::Path;

@@ -11,9 +11,9 @@ use crate::read::Reader;
 use crate::refusal::{ADMINISTRATION, Asked};
 
 impl Reader {
-    /// Returns whether every change of a branch needs an approving review, by a ruleset or by a
-    /// branch protection that includes administrators. GitHub does not show here who can bypass a
-    /// ruleset.
+    /// Returns whether every change of a branch needs an approving review. A ruleset can require
+    /// it, or a branch protection that includes administrators. GitHub does not show here who can
+    /// bypass a ruleset.
     pub async fn needs_review(&self, repository: &str, branch: &str) -> Result<bool, Failure> {
         let organisation = self.organisation();
         let asked = Asked { organisation, repository, reference: None, permission: ADMINISTRATION };

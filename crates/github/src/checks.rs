@@ -24,7 +24,7 @@ pub struct CheckRun {
     pub external_id: String,
     /// True if the check run has a conclusion.
     pub is_completed: bool,
-    /// The number of annotations that the check run has already. An update can only add
+    /// The number of annotations that the check run already has. An update can only add
     /// annotations.
     pub annotations: u64,
 }
@@ -133,7 +133,8 @@ fn check_run(row: &Value) -> Result<CheckRunRow, Failure> {
 }
 
 impl Reader {
-    /// Returns the latest check run of an App with this name at a commit of a repository.
+    /// Returns the latest check run with this name at a commit of a repository. The App must have
+    /// created the check run.
     pub async fn check_run(
         &self,
         repository: &str,

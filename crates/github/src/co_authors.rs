@@ -1,9 +1,9 @@
-//! The further authors of a commit, whom its message names. GitHub adds them when it squashes the
-//! commits of several people.
+//! The further authors of a commit. The message of the commit names them. GitHub adds them when it
+//! squashes the commits of several people.
 //!
 //! <https://docs.github.com/pull-requests/committing-changes-to-your-project/creating-and-editing-commits/creating-a-commit-with-multiple-authors>
 
-/// The name of the line of a message that names a further author.
+/// The name of the line in a message that names a further author.
 const TRAILER: &str = "co-authored-by";
 /// The start of the host of the addresses that GitHub gives to its accounts.
 const NOREPLY: &str = "users.noreply.";
@@ -20,8 +20,8 @@ pub(crate) fn with_co_authors(mut logins: Vec<String>, message: &str) -> Vec<Str
     }
 }
 
-/// Returns the logins of the further authors. Returns `None` if one of them has another address than the
-/// one that GitHub gives to an account: then the account is not known.
+/// Returns the logins of the further authors. Returns `None` if one of them has no address that
+/// GitHub gave to an account. The account of this author is then unknown.
 fn co_authors(message: &str) -> Option<Vec<String>> {
     let people = message.lines().filter_map(|line| {
         let (name, person) = line.split_once(':')?;

@@ -30,7 +30,7 @@ struct CommentRow {
     performed_via_github_app: Option<AppRow>,
 }
 
-/// Returns the first comment that the App wrote and that begins with the marker. Another person can
+/// Returns the first comment that begins with the marker, if the App wrote it. Another person can
 /// copy the marker, so the marker alone proves nothing.
 fn own(rows: &[Value], app: u64, marker: &str) -> Option<Comment> {
     let mut rows = rows.iter().filter_map(shape::<CommentRow>);

@@ -4,7 +4,8 @@
 //! not document how it computes the tag, but Beadle's authors observed that the tag is
 //! `SHA-256(Accept ":" Authorization ":" Cookie ":" body)`. So Beadle can compute the tag of a kept
 //! body for a new token. Beadle checks each answer against this formula. If the tag of an answer
-//! does not follow the formula, Beadle sends the tag only with the token that it was received with.
+//! does not follow the formula, Beadle sends the tag only with the token of the read that returned
+//! it.
 
 use std::time::Duration;
 
@@ -21,17 +22,17 @@ use crate::api::{ACCEPT, Api};
 /// How old a stored time of reading must be before Beadle stores a new time. If Beadle stored the
 /// time after each read, each read of an unchanged answer would cause a write to the store.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The message of a kept answer that nothing exists at a path.
+/// The message of a kept answer that says that nothing exists at a path.
 const ABSENT: &str = "nothing existed here at the last read";
 
 /// An answer that the store keeps between runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
-    /// The tag of the answer. GitHub sends none if nothing exists at the path, and a proxy can remove
-    /// it. Without a tag, a sweep can still use the answer in place of a read, but each read counts
-    /// toward the hourly limit.
+    /// The tag of the answer. GitHub sends no tag if nothing exists at the path, and a proxy can
+    /// remove the tag. Without a tag, a sweep can still use the kept answer in place of a read. But
+    /// each read without a tag counts toward the hourly limit.
     etag: Option<String>,
-    /// The digest of the token with which Beadle read the answer. The store never contains the
+    /// The digest of the token that Beadle used to read the answer. The store never contains the
     /// token.
     token: String,
     /// True if the tag follows the known formula, so that Beadle can compute it for another token.
@@ -62,8 +63,7 @@ fn computed(authorization: &str, body: &str) -> String {
     format!("\"{}\"", hex::encode(Sha256::digest(format!("{ACCEPT}:{authorization}::{body}"))))
 }
 
-/// Returns a tag without the prefix of a weak tag. The weak and the strong tag stand for the same
-/// body.
+/// Returns a tag without the prefix of a weak tag. A weak and a strong tag mean the same body.
 fn strong(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
@@ -90,15 +90,15 @@ impl Kept {
         Self { read: Some(now), absent: true, access, ..Self::default() }
     }
 
-    /// Returns whether the answer can stand for a read of a repository since `since`. The store can have
-    /// an older answer: a run that failed did not read all paths, and another repository can have had
-    /// the path.
+    /// Returns whether a run can use the answer as a read of a repository since `since`. The store
+    /// can have an older answer, because a failed run did not read all paths. Another repository
+    /// can also have had the path.
     fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
         let is_own = self.repository.is_none() || self.repository == repository;
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)
     }
 
-    /// Returns whether another answer would be used in the same way as this one.
+    /// Returns whether Beadle would use another answer in the same way as this one.
     fn is_like(&self, other: &Self) -> bool {
         let tags = (&self.etag, &self.token, self.computable);
         let contents = (&self.link, &self.body, self.absent, &self.access, self.repository);
@@ -148,7 +148,7 @@ struct LastRead {
     read: Option<Time>,
 }
 
-/// Returns the prefix with which the names of all kept answers in a store begin.
+/// Returns the prefix of the names of all kept answers in a store.
 pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
@@ -169,15 +169,15 @@ async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) -> bool {
     stored.is_ok()
 }
 
-/// Deletes a kept answer that is not GitHub's answer any more.
+/// Deletes a kept answer if GitHub no longer gives this answer.
 async fn discard(note: &Note<Kept>, store: &dyn Store) {
     if let Err(error) = note.forget(store).await {
         tracing::debug!(%error, "outdated stored answer of GitHub not deleted");
     }
 }
 
-/// Stores a new answer in place of the kept one. If the new answer cannot be stored, the kept one is
-/// older than it, so no sweep of any process must use the kept one.
+/// Stores a new answer in place of the kept one. If the store fails, a sweep of any process must
+/// not use the kept answer any more, because it is out of date.
 async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, new: Option<&Kept>) {
     if let Some(new) = new {
         let is_news =
@@ -230,7 +230,7 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
                 keep(&note, store.as_ref(), &kept).await;
             }
             let mut answer = Answer { status: 200, body: Bytes::from(kept.body), ..answer };
-            // If GitHub's new answer has a `Link` header too, the new header is used.
+            // If the new answer has a `Link` header, Beadle uses the new header.
             if let Some(link) = kept.link.and_then(|link| HeaderValue::from_str(&link).ok()) {
                 answer.headers.entry(header::LINK).or_insert(link);
             }

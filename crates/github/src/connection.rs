@@ -1,4 +1,4 @@
-//! Checks that a list is complete; otherwise the list is unknown. Beadle compares the pages of a
+//! Checks that a list is complete. An incomplete list is unknown. Beadle compares the pages of a
 //! GraphQL connection or of a REST list with the totals of the list, and with each other.
 
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::shape::{optional, shape};
 
-/// The maximum number of pages that Beadle reads of one list.
+/// The maximum number of pages that Beadle reads from one list.
 const MOST_PAGES: usize = 1000;
 
 /// Returns the rows of a page: the page's `edges` if it has them, otherwise its `nodes`.
@@ -19,7 +19,7 @@ pub(crate) fn entries(connection: &Value) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The field of a page that tells whether another page follows, and with which cursor.
+/// The field of a page that tells whether another page follows, and the cursor of that page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {
@@ -39,7 +39,7 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
 
 /// The rows of a list that Beadle has read so far. If a row or its id appears twice, then the list
 /// changed during the read, or GitHub repeated a page, or one of the ids is wrong. So a row may be
-/// missing, or a write could reach another entry than the meant one.
+/// missing, or a write could change the wrong entry.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
     /// The digests of the rows, or of their ids. The rows of a long list may be whole repositories,
@@ -78,9 +78,9 @@ impl Distinct {
     }
 }
 
-/// Returns a digest that two rows about the same thing share. A row can change between two pages,
-/// and then has other fields but the same id. So the digest covers only the id or the number if
-/// there is one, and the login of an account. No id is 0.
+/// Returns a digest that two rows about the same thing share. A row can change between two pages.
+/// It then has other fields but the same id. So the digest covers only the id or the number of the
+/// row, and the login of an account. An id is never 0.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);
@@ -89,9 +89,10 @@ fn digest(row: &Value) -> [u8; 16] {
     std::array::from_fn(|at| whole[at])
 }
 
-/// Returns whether a row does not show which account it is about. Either GitHub hides the account,
-/// or the document does not read accounts of its type, or an invitation by mail has no account yet.
-/// Two equal rows of this sort can be about two accounts, so they do not count as a repeated row.
+/// Returns whether a row does not show its account. There are three reasons: GitHub hides the
+/// account, the document does not read accounts of this type, or an invitation by mail has no
+/// account yet. Two equal rows of this sort can be about two accounts, so they are not a repeated
+/// row.
 fn is_nameless(row: &Value) -> bool {
     let tells_nothing = |who: &Value| {
         let is_bare = |fields: &Map<String, Value>| fields.keys().all(|name| name.as_str() == "__typename");
@@ -127,7 +128,7 @@ impl Tally {
         Ok(next)
     }
 
-    /// Returns an error if Beadle read fewer rows than the total that a page names.
+    /// Returns an error if a page names a larger total than the number of rows that Beadle read.
     pub(crate) fn complete(&self, doing: &str) -> Result<(), Failure> {
         let total = self.total.unwrap_or(u64::MAX);
         if self.seen >= total {

@@ -51,14 +51,14 @@ pub(crate) fn without(document: &str, field: &str) -> String {
 pub(crate) const APPS: &str =
     "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
 
-/// An object of which Beadle reads only the immutable id.
+/// An object. Beadle reads only its immutable id.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Numbered {
     pub(crate) database_id: u64,
 }
 
-/// A node of which Beadle reads only the type.
+/// A node. Beadle reads only its type.
 #[derive(Deserialize)]
 pub(crate) struct TypedNode {
     #[serde(rename = "__typename")]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use beadle_engine::Time;
 
-/// How long Beadle uses a resolved name without asking GitHub again.
+/// How long Beadle uses a resolved name before it asks GitHub again.
 pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
-/// The maximum number of times that Beadle looks up the names for one write again. It does so if
-/// the write had to wait and the names became too old.
+/// The maximum number of times that Beadle looks up the names for one write again. It looks them up
+/// again if the write had to wait and the names became too old.
 pub(crate) const TRIES: u32 = 5;
 
 /// Returns whether an answer is still recent enough to use. `asked` is when Beadle asked. A time in

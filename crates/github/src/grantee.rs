@@ -11,7 +11,7 @@ use crate::names::{Resolved, resolve};
 use crate::owners::Owner;
 use crate::repository::{Actor, ActorKind};
 
-/// The team or the account to which a change gives access, or from which it removes access.
+/// The team or the account that gets or loses access by a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grantee {
     kind: ActorKind,
@@ -34,17 +34,17 @@ impl Grantee {
         Self { kind: ActorKind::User, id, name: login.to_owned(), asked: None }
     }
 
-    /// Returns the team to which a slug was resolved.
+    /// Returns the team that GitHub resolved from a slug.
     pub fn resolved_team(found: &Resolved) -> Self {
         Self { asked: Some(found.asked), ..Self::team(found.id, &found.name) }
     }
 
-    /// Returns the account to which a login was resolved.
+    /// Returns the account that GitHub resolved from a login.
     pub fn resolved_user(found: &Resolved) -> Self {
         Self { asked: Some(found.asked), ..Self::user(found.id, &found.name) }
     }
 
-    /// Returns the name of the list to which the team or the account belongs in a path.
+    /// Returns the part of a path before the team or the account: the name of its list.
     pub(crate) fn list(&self) -> &'static str {
         if self.kind == ActorKind::Team { "teams" } else { "users" }
     }
@@ -73,7 +73,7 @@ impl Grantee {
                 return Ok(Confirmed { name: self.name.clone(), asked: found.asked });
             }
             Some(Ok(found)) => format!("has the id {} now, the plan has the id {}", found.id, self.id),
-            // Nobody has this name, so a removal by this name does no harm.
+            // Nobody has this name, so Beadle can remove the name without harm.
             _ if purpose == Purpose::Remove => {
                 return Ok(Confirmed { name: self.name.clone(), asked: now });
             }

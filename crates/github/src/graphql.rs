@@ -1,5 +1,5 @@
-//! Sends GraphQL requests and reads their answers. An error in an answer counts only for the part
-//! that the error names. GitHub reports a used-up budget with status 200.
+//! Sends GraphQL requests and reads their answers. An error in an answer affects only the part that
+//! the error names. GitHub reports a used-up budget with status 200.
 //!
 //! <https://docs.github.com/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
 
@@ -48,7 +48,7 @@ impl PartialAnswer {
         self.errors.iter().any(|error| error.kind.as_deref() == Some("RESOURCE_LIMITS_EXCEEDED"))
     }
 
-    /// Returns the data if the answer has no errors, otherwise the first error.
+    /// Returns the data. If the answer has errors, returns the first of them.
     pub(crate) fn whole(self, doing: &str) -> Result<Value, Failure> {
         match self.errors.first() {
             None => Ok(self.data),
@@ -121,8 +121,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Reads an answer. Returns `None` if Beadle must send the document again. This is so if the server
-/// does not know an optional field, or after Beadle waited for the budget.
+/// Reads an answer. Returns `None` if Beadle must send the document again: the server does not know
+/// an optional field, or Beadle had to wait for the budget.
 async fn read(
     api: &Api,
     doing: &str,
@@ -142,8 +142,8 @@ async fn read(
     }
 }
 
-/// Waits for a used-up budget if a command makes the call, and returns whether the function waited.
-/// GraphQL may report a used-up budget with status 200.
+/// If the budget is used up and a command makes the call, waits for the budget. Returns whether the
+/// function waited. GraphQL may report a used-up budget with status 200.
 async fn waited(api: &Api, failure: &Failure) -> bool {
     let Class::RateLimited { until, .. } = failure.class else { return false };
     if !api.client().is_patient() {
@@ -154,8 +154,7 @@ async fn waited(api: &Api, failure: &Failure) -> bool {
     true
 }
 
-/// Returns whether the answer names an optional field that the server does not know and that the
-/// document still contained.
+/// Returns whether the server does not know an optional field of the document.
 fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
     if envelope.data.as_ref().is_some_and(|data| !data.is_null()) {
         return false;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// The type of the accounts that are organisations. Other installations are those of people and
+/// The type of the accounts that are organisations. The other installations belong to people and
 /// enterprises.
 const ORGANISATION: &str = "Organization";
 
@@ -27,7 +27,7 @@ pub struct Installation {
     pub is_suspended: bool,
 }
 
-/// The installations of an App in organisations, as one read of GitHub's list found them.
+/// The installations of an App in organisations, from one read of GitHub's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallationList {
     /// The installations.

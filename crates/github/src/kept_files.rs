@@ -1,5 +1,5 @@
-//! The files that Beadle keeps by a pull request. Beadle compares the ids of contents, so it reads no
-//! content.
+//! The files that Beadle keeps up to date by pull requests. Beadle compares the ids of contents, so
+//! it reads no content.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>,
 //! <https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>
@@ -52,7 +52,7 @@ pub struct FilesBranch {
     pub head: String,
     /// The number of commits that the default branch does not have.
     pub ahead: u64,
-    /// True if Beadle made all these commits.
+    /// True if Beadle made all commits that the default branch does not have.
     pub is_own: bool,
     /// What the branch has at each path.
     pub files: BTreeMap<String, AtPath>,
@@ -93,8 +93,8 @@ pub struct KeptFiles {
     pub files: BTreeMap<String, AtPath>,
     /// The branch of Beadle. `None` if it does not exist.
     pub branch: Option<FilesBranch>,
-    /// The open pull request from this branch, and then the last ones that are not open, the newest
-    /// first. Pull requests from forks are not among them.
+    /// The open pull request from this branch, followed by the last ones that are not open. The
+    /// newest comes first. The list has no pull requests from forks.
     pub pulls: Vec<FilesPull>,
 }
 
@@ -103,7 +103,8 @@ pub struct KeptFiles {
 pub struct FilesCommit {
     /// The node id of the branch.
     pub branch: String,
-    /// The commit that the branch must have. If it has another one, GitHub refuses the commit.
+    /// The last commit that the branch must have. If the branch has another one, GitHub refuses the
+    /// new commit.
     pub onto: String,
     /// The first line of the message.
     pub headline: String,
@@ -128,7 +129,7 @@ fn variables(node_id: &str, reference: &str, paths: &[&str]) -> Value {
     Value::Object(variables)
 }
 
-/// Returns what an answer shows at each path. Returns `None` if the answer lacks one of them.
+/// Returns what an answer shows at each path. Returns `None` if the answer lacks a path.
 fn at_paths(node: &Value, paths: &[&str]) -> Option<BTreeMap<String, AtPath>> {
     let seen = paths.iter().enumerate().map(|(at, path)| {
         let found = node.get(format!("f{at}"))?;
@@ -230,7 +231,7 @@ impl Reader {
             id,
             head: target.oid,
             ahead: compared.ahead_by,
-            // A commit that GitHub does not show may be somebody else's.
+            // Another person may have made a commit that GitHub does not show.
             is_own: u64::try_from(are_own.count()).is_ok_and(|count| count == compared.ahead_by),
             files: at_paths(node, paths).ok_or_else(|| unreadable(DOING))?,
         }))
@@ -249,7 +250,7 @@ impl Writer {
         id.map(str::to_owned).ok_or_else(|| unreadable(DOING))
     }
 
-    /// Moves a branch to another commit, which need not follow its present one.
+    /// Moves a branch to another commit. This commit need not follow the present one.
     pub async fn reset_branch(&self, branch: &str, to: &str) -> Result<(), Failure> {
         let input = json!({ "refId": branch, "oid": to, "force": true });
         self.mutate("moving the branch of the files", documents::UPDATE_REF, input).await

@@ -1,6 +1,6 @@
 //! Reads many repositories with one query. The loader collects the requests of several reconcilers
 //! that arrive at the same moment, and reads all of their repositories together. An error in the
-//! answer counts only for the repository that it names.
+//! answer affects only the repository that the error names.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -24,8 +24,9 @@ use crate::teams::{Snapshot, of_repository, snapshot};
 
 /// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
-/// From this number of repositories on, Beadle reads the teams of the whole organisation instead of
-/// the teams of each repository. It does not do so if it knows that this needs more calls.
+/// From this number of repositories on, Beadle reads the teams of the whole organisation, and not
+/// the teams of each repository. If Beadle knows that the whole organisation needs more calls, it
+/// reads the teams of each repository.
 const MANY: usize = 20;
 
 type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
@@ -34,7 +35,8 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 struct Ask {
     node_id: String,
     reply: Reply,
-    /// The time since which an earlier read can stand for a read of the parts that only REST shows.
+    /// For the parts that only REST shows, Beadle can use an earlier read that is not older than
+    /// this time.
     last_seen: Option<Time>,
 }
 
@@ -55,8 +57,8 @@ impl Pending {
     }
 
     /// Closes the batch before Beadle reads anything for it. A later request goes into the next
-    /// batch. So every read begins after all requests that it answers. Otherwise a run could use
-    /// data that is older than the event that caused the run.
+    /// batch. So every read begins after all requests that it answers. A run never uses data that
+    /// is older than the event that caused the run.
     fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
         (std::mem::take(&mut self.asks), self.lane.take())
     }
@@ -73,8 +75,8 @@ struct CallCounts {
 pub struct Bulk {
     teams: Option<Result<Snapshot, Failure>>,
     properties: Option<Result<Properties, Failure>>,
-    /// The names that do not exist. `Err` if a budget is used up; then every repository of the
-    /// batch fails and is read later.
+    /// The names that do not exist. `Err` if a budget is used up. Every repository of the batch
+    /// then fails, and Beadle reads it later.
     missing: Result<Arc<Missing>, Failure>,
 }
 
@@ -112,8 +114,8 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads those parts of one repository again that came from a read of the whole organisation, or
-    /// from the last reads.
+    /// Reads some parts of one repository again: the parts that came from a read of the whole
+    /// organisation, or from the last reads.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let all = self.asks();
@@ -258,8 +260,8 @@ impl Loader {
         Bulk { teams, properties, missing }
     }
 
-    /// Reads the parts that GraphQL does not provide. Returns for each repository the failure that
-    /// makes Beadle read it again later, if there is one.
+    /// Reads the parts that GraphQL does not provide. Returns the failure for each repository that
+    /// Beadle must read again later.
     pub(crate) async fn complete(
         &self,
         api: &Api,
@@ -336,9 +338,8 @@ impl Loader {
     }
 }
 
-/// Returns the nodes of which the answers of the last reads may be used, and since when Beadle must have
-/// read them. If one of several requests for a repository needs a new read, all of them get the new
-/// read.
+/// Returns the nodes that may use the answers of the last reads, and how old these answers may be.
+/// If one of several requests for a repository needs a new read, all of them get the new read.
 fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     let mut nodes: HashMap<String, Time> = HashMap::new();
     for ask in asks {
@@ -435,7 +436,7 @@ mod tests {
         assert!(!pending.join(ask("R_1", None), Lane::Event), "two asks for one, of the same moment");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
-        // A request for the same repository arrives while the first batch is being read.
+        // A request for the same repository arrives while Beadle reads the first batch.
         assert!(pending.join(ask("R_1", None), Lane::Sweep), "a batch of its own");
         let (asks, lane) = pending.close();
         assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));

@@ -48,12 +48,12 @@ pub struct Member {
     pub id: u64,
     /// The node id of the account.
     pub node_id: String,
-    /// The login. It can change, and another account can then get it.
+    /// The login. An account can change its login, and another account can then get the old login.
     pub login: String,
     /// True if the account owns the organisation. GitHub makes an owner a maintainer of every team
     /// that the owner is in.
     pub is_owner: bool,
-    /// The mail addresses of the account that are in a domain that the organisation has verified.
+    /// The mail addresses of the account in the verified domains of the organisation.
     pub emails: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct TeamMembers {
 
 fn team_of(node: TeamNode) -> Team {
     let privacy = node.privacy.map(|privacy| match privacy.as_str() {
-        // GraphQL has another word for it than REST.
+        // GraphQL and REST have different words for this setting.
         "VISIBLE" => "closed".to_owned(),
         other => other.to_lowercase(),
     });
@@ -110,8 +110,8 @@ fn identity_of(node: IdentityNode) -> Identity {
     Identity { account: node.user.database_id, names }
 }
 
-/// Returns every entry of a list, which must be complete. If the caller has already read the first
-/// page, `first` is the answer with this page. Returns `None` if the list does not exist.
+/// Returns every entry of a list. The list must be complete. If the caller has already read the
+/// first page, `first` is the answer with this page. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -180,8 +180,8 @@ impl Reader {
     }
 
     /// Returns the accounts that are linked to people of the organisation's identity provider.
-    /// Returns `None` if GitHub shows no provider. In this case there is no provider, or the
-    /// provider belongs to the enterprise, or the App may not see the provider.
+    /// Returns `None` if GitHub shows no provider. There are three reasons: there is no provider,
+    /// the provider belongs to the enterprise, or the App may not see the provider.
     ///
     /// <https://docs.github.com/graphql/reference/objects#organizationidentityprovider>
     pub async fn identities(&self) -> Result<Option<Vec<Identity>>, Failure> {
@@ -217,8 +217,8 @@ impl Reader {
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// Returns which other system sets the members of a team: the team synchronisation of the
-    /// organisation, or of the enterprise. Returns `None` if GitHub shows no such system. An App
+    /// Returns the other system that sets the members of a team: the team synchronisation of the
+    /// organisation, or of the enterprise. Returns `None` if GitHub shows no other system. An App
     /// may not read the synchronisation of the organisation. If that synchronisation is active,
     /// GitHub refuses the App's writes.
     ///
@@ -257,12 +257,13 @@ pub(crate) struct Names {
     /// The id and the slug of the team, and whether there are teams below it. `None` if the team no
     /// longer exists.
     pub(crate) team: Option<(u64, String, bool)>,
-    /// The login of each account, by the id of the account, and whether GitHub shows that the
-    /// account is in the organisation.
+    /// For each account, by its id: the login, and whether GitHub shows that the account is in the
+    /// organisation.
     pub(crate) accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up the present names of people, and of a team if its id is one of these node ids.
+/// Looks up the present names of the people and the team with these node ids. The list can have no
+/// team.
 pub(crate) async fn names(api: &Api, ids: &[&str]) -> Result<Names, Failure> {
     const DOING: &str = "looking up the names of a team and its members";
     let variables = json!({ "org": api.organisation(), "ids": ids });

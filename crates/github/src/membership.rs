@@ -1,4 +1,4 @@
-//! Reads the invitations to an organisation, and writes who is a member and who is an owner of it.
+//! Reads the invitations to an organisation, and changes its members and owners.
 //!
 //! <https://docs.github.com/rest/orgs/members>
 
@@ -39,8 +39,8 @@ struct AccountRow {
     kind: String,
 }
 
-/// Returns the invitation of a row. An invitation by mail has no account yet, and the invitation of
-/// a billing manager makes nobody a member, so Beadle skips both.
+/// Returns the invitation of a row. Skips an invitation by mail, because it has no account yet.
+/// Skips the invitation of a billing manager, because it makes nobody a member.
 fn invited(row: InvitationRow) -> Option<Invited> {
     let is_owner = match row.role.as_str() {
         "admin" => true,
@@ -109,7 +109,7 @@ impl Writer {
 }
 
 impl OrganisationMembers {
-    /// Returns the path of a membership, and the time until which the login in the path can be used.
+    /// Returns the path of a membership, and when the login in the path becomes too old to use.
     /// Returns `None` if the account no longer exists.
     async fn path(&self, account: u64) -> Result<Option<(Path, Time)>, Failure> {
         let mut known = self.known.lock().await;
@@ -121,8 +121,8 @@ impl OrganisationMembers {
         Ok(known.by_account.get(&account).map(|login| (memberships.value(login), by)))
     }
 
-    /// Writes to the membership of an account. Returns GitHub's reason if it refuses the write. If
-    /// the write had to wait and a login may have another owner by then, Beadle looks up the logins
+    /// Writes to the membership of an account. If GitHub refuses the write, returns GitHub's
+    /// reason. A login may get another owner while the write waits. Beadle then looks up the logins
     /// again.
     async fn send(
         &self,

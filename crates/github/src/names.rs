@@ -26,7 +26,7 @@ const AT_ONCE: usize = 50;
 /// The number of queries for names of repositories that Beadle sends at the same time.
 const QUERIES: usize = 8;
 
-/// The team, the account or the App to which a name belongs at present.
+/// The team, the account or the App that has a name at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The node id of the owner of the name.
@@ -49,7 +49,7 @@ pub struct Called {
     pub name: String,
 }
 
-/// The names by which layers of a policy select repositories.
+/// The names that layers of a policy use to select repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelectedBy {
     /// The slugs of the teams.
@@ -65,9 +65,9 @@ impl SelectedBy {
 }
 
 /// The names that layers use to select repositories but that do not exist. Each name is in lower
-/// case and has the reason why it is missing. If a layer selects by such a name, Beadle cannot know
-/// whether the layer reaches a repository. But if another condition of the layer does not match,
-/// the layer certainly does not reach the repository.
+/// case, with the reason why it is missing. If a layer selects by a missing name, Beadle cannot
+/// know whether the layer applies to a repository. But if another condition of the layer does not
+/// match, the layer certainly does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -86,9 +86,8 @@ impl Missing {
     }
 }
 
-/// Returns which names of the layers' selectors do not exist. A name that could not be resolved
-/// counts as missing. If a budget is used up, the whole call fails, and Beadle repeats the run
-/// later.
+/// Returns which names of the layers' selectors do not exist. If Beadle cannot resolve a name, the
+/// name is missing. If a budget is used up, the whole call fails, and Beadle repeats the run later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -147,12 +146,12 @@ impl Reader {
         resolve(self.api(), actors).await
     }
 
-    /// Returns for each name the organisation's repository that has this name now, or had it before
-    /// a rename.
+    /// Returns one repository of the organisation for each name. The repository has this name now,
+    /// or had it before a rename.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         let chunks: Vec<&[String]> = names.chunks(AT_ONCE).collect();
         let mut called = Vec::with_capacity(names.len());
-        // A policy can have thousands of files that belong to no repository, so one query after the
+        // A policy can have thousands of files that belong to no repository. One query after the
         // other would take long.
         for queries in chunks.chunks(QUERIES) {
             for found in join_all(queries.iter().map(|names| self.some_called(names))).await {
@@ -239,8 +238,8 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
-/// Returns whether an answer shows an owner of the name, even one without an identity. In this
-/// case, the name does not count as free, because a removal would go to an unknown owner.
+/// Returns whether an answer shows an owner of the name, even one without an identity. If there is
+/// an owner, the name is not free, because a removal would affect an unknown owner.
 fn is_shown(place: &Value, actor: &Actor) -> bool {
     let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
     !found.is_null()

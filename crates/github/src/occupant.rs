@@ -1,4 +1,4 @@
-//! Finds the repository to which a name leads, before Beadle creates a repository with this name.
+//! Finds the repository that a name refers to, before Beadle creates a repository with this name.
 //!
 //! <https://docs.github.com/graphql/reference/queries#repository>
 
@@ -17,7 +17,7 @@ const OCCUPANT: &str = "query ($org: String!, $name: String!) { repository(owner
 const VISIBILITY: &str =
     "query ($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { visibility } }";
 
-/// The repository to which a name leads.
+/// The repository that a name refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
     /// The immutable id of the repository.
@@ -64,8 +64,8 @@ impl Reader {
         })
     }
 
-    /// Returns the repository that has this name in the organisation, or that had it before a
-    /// rename or a transfer. Returns `None` if there is none that the credential can see.
+    /// Returns the repository that has this name in the organisation, or had it before a rename or
+    /// a transfer. Returns `None` if the credential can see no such repository.
     pub async fn occupant(&self, name: &str) -> Result<Option<Occupant>, Failure> {
         const DOING: &str = "looking up the name of a repository";
         let variables = json!({ "org": self.organisation(), "name": name });
@@ -77,8 +77,7 @@ impl Reader {
             Some(Found { id: node_id, database_id: id, name, owner }) => {
                 Ok(Some(Occupant { id, node_id, owner: owner.login, name }))
             }
-            // An answer without the repository and without a reason does not prove that the name is
-            // free.
+            // If the answer has neither the repository nor a reason, the name may still be in use.
             None => Err(Failure::new(Class::Retry, format!("{DOING}: the answer is incomplete"))),
         }
     }

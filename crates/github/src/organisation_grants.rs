@@ -52,8 +52,8 @@ impl Writer {
         self.write_to(method, (account, purpose), path).await
     }
 
-    /// Sends a write to the path that `path` builds below the organisation from the name of a team or
-    /// an account. If the write had to wait and the name may have another owner by then, Beadle looks
+    /// Sends a write to a path below the organisation. `path` builds the path from the name of a
+    /// team or an account. The name may get another owner while the write waits. Beadle then looks
     /// up the name again.
     async fn write_to(
         &self,

@@ -1,5 +1,6 @@
 //! Remembers which organisation a login means. If an organisation is renamed or deleted, somebody
-//! else can take its login, and install a public App there. Beadle must not keep that organisation.
+//! else can take its login, and install a public App there. Beadle must not work on that other
+//! organisation.
 
 use beadle_engine::{Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,8 @@ fn note(login: &str) -> Note<OrganisationId> {
     Note::of(&[&login.to_lowercase()])
 }
 
-/// Returns a message if the login meant another organisation before. Returns `None` if it means the
-/// same one, or if Beadle remembers none.
+/// Returns a message if the login meant another organisation before. Returns `None` if the login
+/// means the same organisation, or if Beadle remembers no organisation.
 pub async fn another_organisation(
     store: &dyn Store,
     login: &str,

@@ -14,15 +14,15 @@ use crate::repository::ActorKind;
 /// moment.
 const MOST: usize = 1000;
 
-/// The id to which a name belonged, and when Beadle asked.
+/// The id of the owner of a name, and when Beadle asked.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner {
     pub(crate) id: u64,
     pub(crate) asked: Time,
 }
 
-/// The last answer about one name. Whoever holds the lock asks GitHub, and everybody else waits for
-/// the answer.
+/// The last answer about one name. The task that holds the lock asks GitHub. All other tasks wait
+/// for the answer.
 pub(crate) type Answer = tokio::sync::Mutex<Option<Owner>>;
 
 /// The last answers about the names of one organisation.

@@ -1,4 +1,4 @@
-//! The commits from which a new version of a policy comes.
+//! The commits of a new version of a policy.
 //!
 //! <https://docs.github.com/rest/commits/commits#list-commits>
 
@@ -7,12 +7,13 @@ use beadle_engine::Failure;
 use crate::policy_files::{Commit, CommitRow};
 use crate::read::Reader;
 
-/// The maximum number of commits: those of one answer.
+/// The maximum number of commits. One answer has no more.
 const MOST: usize = 100;
 
 impl Reader {
-    /// Returns the commits of a repository after `base` up to `head`, both ids of commits, newest first.
-    /// Returns `None` if `base` is not one of the last 100 commits. The read costs one call.
+    /// Returns the commits of a repository after `base` up to `head`, newest first. Both are ids of
+    /// commits. Returns `None` if `base` is not one of the last 100 commits. The read costs one
+    /// call.
     pub async fn commits_after(
         &self,
         repository: &str,
@@ -27,7 +28,7 @@ impl Reader {
     }
 }
 
-/// Returns the commits before the row of `base`; `None` if no row is about it.
+/// Returns the commits before the row of `base`, or `None` if no row is about `base`.
 fn after(rows: Vec<CommitRow>, base: &str) -> Result<Option<Vec<Commit>>, Failure> {
     let mut commits = Vec::new();
     for row in rows {

@@ -1,5 +1,6 @@
-//! Reads the files of a policy from a repository, at one commit. No clone is needed: a tree lists
-//! all files with the ids of their contents, so only contents that are not known yet are read.
+//! Reads the files of a policy from a repository, at one commit. Beadle needs no clone. A tree
+//! lists all files with the ids of their contents, so Beadle reads only contents that it does not
+//! know yet.
 //!
 //! <https://docs.github.com/rest/git/trees>,
 //! <https://docs.github.com/graphql/reference/objects#blob>
@@ -30,11 +31,12 @@ const LONGEST: usize = 200;
 /// The number of contents that one query reads.
 const BATCH: usize = 100;
 /// The maximum number of contents that Beadle reads one by one, because a query does not show them
-/// whole. A policy has few of them: 32 MiB have at most 64 long files, and a file that is no text is
-/// an error. Without the limit, a pull request with many such files would use up the API budget.
+/// whole. A policy has few such contents: 32 MiB have at most 64 long files, and a file that is not
+/// text is an error. Without the limit, a pull request with many such files would use up the API
+/// budget.
 const MOST_ALONE: usize = 200;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
-/// answer. An answer has up to 100,000 entries, so a folder that needs this has too many files anyway.
+/// answer. An answer has up to 100,000 entries, so such a folder has too many files anyway.
 const MOST_FOLDERS: usize = 100;
 /// The media type of the text of a file.
 const RAW: &str = "application/vnd.github.raw+json";
@@ -47,9 +49,9 @@ pub struct Commit {
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
     /// The logins of the author, the committer and the further authors. The list is empty if one of
-    /// them has no known account, because everybody can write any name into a commit. It is also empty
-    /// for a merge commit: its author is the person who merged, and not the one who wrote the merged
-    /// commits.
+    /// them has no known account, because everybody can write any name into a commit. The list is
+    /// also empty for a merge commit: its author is the person who merged, and may not be the
+    /// author of the merged commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -155,11 +157,11 @@ fn logins(author: Option<&Account>, committer: Option<&Account>, parents: usize)
 type Texts<'a> = Vec<(&'a String, Option<String>)>;
 
 impl Reader {
-    /// Returns the commit to which a branch, a tag or the id of a commit leads. The read costs
-    /// nothing from the budget if the answer has not changed since the last read.
+    /// Returns the commit of a branch, of a tag or of a commit id. The read costs nothing from the
+    /// budget if the answer has not changed since the last read.
     pub async fn commit(&self, repository: &str, reference: &str) -> Result<Commit, Failure> {
         let path = self.repository_path(repository).then("commits").value(reference);
-        // Without the limit, the answer has the differences of up to 300 files.
+        // Without this limit, the answer has the differences of up to 300 files.
         let answer = self.api().read(&path.query("per_page", 1)).await;
         let answer = answer.map_err(|error| self.asked(repository, Some(reference)).explain(error))?;
         let row: CommitRow = answer.json()?;
@@ -167,9 +169,9 @@ impl Reader {
     }
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
-    /// is empty. The function fails if the folder does not exist, or if it has a symbolic link, a
-    /// submodule, more than 5,000 files, a file of more than 1 MiB, or more than 32 MiB. A
-    /// failure because of one file names its path.
+    /// is empty. The function fails if the folder does not exist, or has a symbolic link or a
+    /// submodule. It also fails if the folder has more than 5,000 files, a file of more than 1 MiB,
+    /// or more than 32 MiB in all. If one file is the cause, the failure names its path.
     pub async fn files_at(
         &self,
         repository: &str,
@@ -207,7 +209,7 @@ impl Reader {
         let mut alone = 0;
         while let Some(batch) = waiting.pop_front() {
             let Some(found) = self.batch(repository, &batch).await? else {
-                // GitHub could not answer for this number of contents at once.
+                // GitHub could not return this number of contents at once.
                 let (one, other) = batch.split_at(batch.len() / 2);
                 waiting.push_front(other.to_vec());
                 waiting.push_front(one.to_vec());
@@ -228,7 +230,7 @@ impl Reader {
         Ok(texts)
     }
 
-    /// Reads several contents in one query. Returns `None` if GitHub cannot answer for so many
+    /// Reads several contents in one query. Returns `None` if GitHub cannot return so many
     /// contents.
     async fn batch<'a>(&self, repository: &str, ids: &[&'a String]) -> Result<Option<Texts<'a>>, Failure> {
         const DOING: &str = "reading files of the policy";
@@ -282,7 +284,7 @@ impl Reader {
         Ok(id)
     }
 
-    /// Returns the files of a folder whose repository is too large for one answer. If the folder
+    /// Returns the files of a folder, if the repository is too large for one answer. If the folder
     /// itself is too large, the function reads its subfolders one by one.
     async fn walk(&self, repository: &str, root: &str) -> Result<Vec<TreeFile>, Failure> {
         let mut files = Vec::new();

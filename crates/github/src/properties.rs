@@ -22,7 +22,7 @@ pub(crate) struct Properties {
 
 impl Properties {
     /// Returns the values of a repository. If the list does not contain the repository, its values
-    /// are unknown. They do not count as empty.
+    /// are unknown, not empty.
     pub(crate) fn of(&self, repository: u64) -> Known<BTreeMap<String, Value>> {
         let why = "the organisation's list of property values does not contain this repository";
         let unknown = || Known::Unknown(Unsure::for_now(why.to_owned()));

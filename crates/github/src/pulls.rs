@@ -26,8 +26,8 @@ pub struct Pull {
     pub base: String,
     /// The id of the repository that the pull request changes.
     pub repository: u64,
-    /// True if everybody can read the repository that the pull request changes, or if GitHub does not
-    /// say who can.
+    /// True if everybody can read the repository that the pull request changes. Also true if GitHub
+    /// does not say who can read it.
     pub is_public: bool,
     /// True if the last commit is not a branch of the repository itself. Everybody who can read a
     /// repository can fork it.
@@ -142,7 +142,7 @@ impl Reader {
         }
     }
 
-    /// Returns the open pull requests whose last commit is `head`, whether the commit is in the
+    /// Returns the open pull requests with the last commit `head`. The commit can be in the
     /// repository or in a fork.
     pub async fn open_pulls_at(&self, repository: &str, head: &str) -> Result<Vec<Pull>, Failure> {
         // GitHub also has a list of the pull requests of one commit, but that list lacks the pull
@@ -156,8 +156,8 @@ impl Reader {
         Ok(pulls.into_iter().filter(|pull| pull.head == head).collect())
     }
 
-    /// Returns the reviews of a pull request, oldest first. A review without an account or without a
-    /// commit is left out.
+    /// Returns the reviews of a pull request, oldest first. The method leaves out a review without
+    /// an account or without a commit.
     pub async fn reviews(&self, repository: &str, number: u64) -> Result<Vec<Review>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("pulls").id(number);
         let rows = self.api().list_anew(&path.then("reviews?per_page=100")).await;
@@ -189,7 +189,8 @@ impl Reader {
         }
     }
 
-    /// Returns the last commit that two commits have in common. Returns `None` if they have none.
+    /// Returns the last commit that two commits have in common. Returns `None` if they have no such
+    /// commit.
     pub async fn merge_base(
         &self,
         repository: &str,

@@ -29,8 +29,8 @@ pub struct Page {
     pub repositories: Vec<Repository>,
     /// The number of repositories that the organisation has, as GitHub reports it.
     pub total: u64,
-    /// Why a repository is missing from the page. `None` if no repository is missing. A page with a
-    /// missing repository is not an error.
+    /// Why a repository is missing from the page. `None` if no repository is missing. A missing
+    /// repository does not make the page an error.
     pub short: Option<String>,
     /// The cursor of the next page. `None` on the last page.
     pub next: Option<Cursor>,
@@ -43,14 +43,14 @@ const LARGE: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Cursor {
     after: Value,
-    /// The number of repositories on the page. Beadle makes it smaller if GitHub cannot answer for
-    /// so many repositories in one query.
+    /// The number of repositories on the page. Beadle makes it smaller if GitHub cannot return so
+    /// many repositories in one query.
     first: usize,
 }
 
 impl Cursor {
-    /// Returns the beginning of a list with the largest pages that GitHub allows, for a reader that
-    /// reads few parts of each repository.
+    /// Returns the beginning of a list with the largest pages that GitHub allows. Such pages fit a
+    /// reader that reads few parts of each repository.
     pub fn of_large_pages() -> Self {
         Self { after: Value::Null, first: LARGE }
     }
@@ -81,20 +81,21 @@ pub struct IndexRow {
 #[derive(Clone)]
 pub struct Reader {
     api: Api,
-    /// The connection for reads below a repository. Its answers can be those of the last reads.
+    /// The connection for reads below a repository. Its answers can come from the last reads.
     below: Api,
     loader: Arc<Loader>,
     /// The node ids of the repositories that were read, by their immutable ids. A writer addresses
     /// a repository by its node id.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
-    /// The time of the last change of each ruleset, as it was when Beadle first saw the ruleset or
-    /// last found it in the wanted state.
+    /// The known time of the last change of each ruleset. Beadle noted this time when it first saw
+    /// the ruleset, or when it last found the ruleset in the wanted state.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
-    /// The rulesets for which REST showed the state that the policy wants.
+    /// The rulesets that were in the wanted state when Beadle read them by REST.
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
 }
 
-/// When a ruleset was last changed, and the digest of the state that the policy wanted then.
+/// When a ruleset was last changed, and the digest of the state that the policy wanted at that
+/// time.
 type Settled = (String, Vec<u8>);
 
 #[derive(Deserialize)]
@@ -141,10 +142,10 @@ impl Reader {
         Self { api: self.api.in_lane(lane), below: self.below.in_lane(lane), ..self.clone() }
     }
 
-    /// Returns a copy of the reader whose reads of paths below a repository return the answers of the
-    /// reads since `since`, of any process. If the store has no such answer for a path, the read sends
-    /// a request. The store knows the time of a read only to the day, so an answer can be up to a day
-    /// older.
+    /// Returns a copy of the reader. Its reads of paths below a repository can use an answer that
+    /// any process has read since `since`. If the store has no such answer for a path, the read
+    /// sends a request. The store knows the time of a read only to the day, so an answer can be up
+    /// to a day older.
     #[must_use]
     pub fn as_last_seen(&self, since: Time) -> Self {
         Self { below: self.api.as_last_seen(since), ..self.clone() }
@@ -155,7 +156,7 @@ impl Reader {
         self.api.kept()
     }
 
-    /// Returns the lane in which this reader sends its calls.
+    /// Returns the lane of this reader's calls.
     pub fn lane(&self) -> Lane {
         self.api.lane()
     }
@@ -171,8 +172,8 @@ impl Reader {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads those parts of one repository again that came from a read of the whole organisation, or
-    /// from the last reads.
+    /// Reads some parts of one repository again: the parts that came from a read of the whole
+    /// organisation, or from the last reads.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -221,7 +222,7 @@ impl Reader {
         self.api.clock()
     }
 
-    /// Returns the budgets to which the calls are charged.
+    /// Returns the budgets of the calls.
     pub fn budgets(&self) -> &Budgets {
         self.api.budgets()
     }
@@ -255,8 +256,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// Reads the data of the whole organisation that a read of about this number of repositories
-    /// needs.
+    /// Reads the data of the whole organisation. Beadle needs it to read about this number of
+    /// repositories.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
         self.loader.bulk(&self.api, repositories).await
     }
@@ -361,9 +362,9 @@ impl Reader {
         Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
-    /// Returns whether somebody changed a ruleset since Beadle first saw it or last found it in the
-    /// wanted state. GraphQL does not show a whole ruleset. So Beadle reads a changed ruleset by
-    /// REST until REST shows the wanted state.
+    /// Returns whether somebody changed a ruleset since Beadle first saw the ruleset or last found
+    /// it in the wanted state. GraphQL does not show a whole ruleset. So Beadle reads a changed
+    /// ruleset by REST until REST shows the wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
         let mut seen = self.rulesets.lock();
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
@@ -378,7 +379,7 @@ impl Reader {
     }
 
     /// Returns whether REST has shown the ruleset in the `wanted` state since the ruleset's last
-    /// change. Only then does Beadle know the parts that GraphQL does not show. If the policy now
+    /// change. If REST has, Beadle knows the parts that GraphQL does not show. If the policy now
     /// wants another state, Beadle must read the ruleset by REST again.
     pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {
         let settled = self.settled.lock();
@@ -408,7 +409,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
     Ok(Some((database_id, owner.login, name)))
 }
 
-/// Reads the invitations of a repository that nobody has accepted yet. Only REST shows them.
+/// Reads the open invitations of a repository. Only REST shows them.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;

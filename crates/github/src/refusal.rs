@@ -15,7 +15,7 @@ pub(crate) const ISSUES: &str = "issues: write";
 /// The permission to read the protection of a branch.
 pub(crate) const ADMINISTRATION: &str = "administration: read";
 
-/// What a call asks GitHub for.
+/// The object that a call asks GitHub about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     /// The login of the organisation.
@@ -29,7 +29,7 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Converts an error to a failure that names the likely reason and what to do.
+    /// Converts an error to a failure. The failure names the likely reason and what to do.
     pub(crate) fn explain(&self, error: TransportError) -> Failure {
         let class = error.class();
         match error.status().and_then(|status| self.hint(status, &error)) {

@@ -21,7 +21,7 @@ pub struct RegisteredApp {
     pub page: String,
     /// The private key of the App, in PEM form. GitHub shows it only once.
     pub key: SecretString,
-    /// The secret that proves the sender of the App's webhooks.
+    /// The secret that proves that GitHub sent the App's webhooks.
     pub webhook_secret: Option<SecretString>,
 }
 

@@ -59,7 +59,7 @@ pub struct Asks {
 }
 
 impl Asks {
-    /// Returns the parts that at least one of the two asks for.
+    /// Returns the parts that at least one of the two values asks for.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Visibility {
     }
 }
 
-/// A permission on a repository. GraphQL shows a custom role as the role that it is based on.
+/// A permission on a repository. Instead of a custom role, GraphQL shows its base role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
@@ -275,16 +275,16 @@ pub struct Rule {
     pub id: String,
     /// The pattern that decides which branches the rule protects, by their names.
     pub pattern: String,
-    /// The flags and numbers of the rule, by their names in GraphQL.
+    /// The flags and numbers of the rule, with their names in GraphQL.
     pub fields: Map<String, Value>,
     /// The status checks that must pass before a merge.
     pub checks: Vec<StatusCheck>,
-    /// The environments to which a deployment must succeed before a merge.
+    /// The environments that need a successful deployment before a merge.
     pub environments: Vec<String>,
     /// The actors who may do what the rule forbids to others.
     pub allowances: Allowances,
-    /// The lists of actors of which GitHub does not show every entry, by the names of their GraphQL
-    /// connections.
+    /// The lists of actors that GitHub shows incompletely. Each list has the name of its GraphQL
+    /// connection.
     pub hidden: Vec<String>,
 }
 
@@ -302,7 +302,7 @@ pub struct Label {
 /// A milestone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Milestone {
-    /// The number by which REST names the milestone.
+    /// REST's number of the milestone.
     pub number: u64,
     /// The title.
     pub title: String,
@@ -355,8 +355,8 @@ pub struct Repository {
     /// True if the teams or the properties come from a read of the whole organisation. Such data
     /// can be older than the rest.
     pub has_age: bool,
-    /// The time since which the last reads read the parts that only REST shows, if these parts come
-    /// from the last reads. `None` if Beadle has read them now.
+    /// How old the parts that only REST shows can be, if these parts come from the last reads. The
+    /// value is the earliest time of such a read. `None` if Beadle has read the parts now.
     pub last_seen: Option<Time>,
     /// The names that layers use to select repositories but that do not exist.
     pub missing: std::sync::Arc<crate::Missing>,
@@ -372,7 +372,7 @@ pub struct Repository {
     pub vulnerability_alerts: Option<bool>,
     /// The labels.
     pub labels: Known<Vec<Label>>,
-    /// The deploy keys. GraphQL does not show the ids by which REST names them.
+    /// The deploy keys. GraphQL does not show their REST ids.
     pub deploy_keys: Known<Vec<DeployKey>>,
     /// The milestones, open and closed.
     pub milestones: Known<Vec<Milestone>>,

@@ -1,4 +1,4 @@
-//! Reads of REST's answers and lists below a repository and below the organisation.
+//! Reads answers and lists of REST, below a repository and below the organisation.
 
 use beadle_engine::Failure;
 use beadle_transport::Path;
@@ -49,10 +49,10 @@ impl Reader {
         identified(self.below_repository(repository).list_anew(&below(repository, path)).await?, identity)
     }
 
-    /// Returns all rows of a list below a repository that GitHub puts into an object: the key `key`
-    /// has the rows, and `total_count` their number. If a row lacks one of the fields in
-    /// `identity`, or if the number of rows differs from `total_count`, the list is unknown. A page
-    /// that has not changed since the last read costs nothing from the budget.
+    /// Returns all rows of a list below a repository that GitHub puts into an object. The key `key`
+    /// has the rows, and `total_count` is the number of rows. If this number is wrong, or a row
+    /// lacks one of the fields in `identity`, the list is unknown. A page that has not changed
+    /// since the last read costs nothing from the budget.
     pub async fn rows_below(
         &self,
         repository: &Repository,
@@ -92,8 +92,8 @@ impl Reader {
         identified(self.api().list_anew(&path).await?, identity)
     }
 
-    /// Returns all rows of a list below the organisation that GitHub puts into an object, like
-    /// `rows_below`.
+    /// Returns all rows of a list below the organisation, like `rows_below`. GitHub puts this list
+    /// into an object.
     pub async fn rows_of_organisation(
         &self,
         path: impl Into<Path>,

@@ -52,8 +52,8 @@ fn lower(text: Option<&str>) -> Value {
     json!(text.unwrap_or_default().to_lowercase())
 }
 
-/// Converts a rule to the form of REST. Returns `None` for a rule whose content GraphQL does not
-/// show.
+/// Converts a rule to the form of REST. Returns `None` if GraphQL does not show the content of the
+/// rule.
 fn rule(row: &Value) -> Option<Value> {
     let RulesetRule { kind, parameters } = shape(row)?;
     let mut rule = json!({ "type": kind.to_lowercase() });

@@ -1,6 +1,6 @@
 //! Reads typed objects from the JSON of an answer. GitHub may omit a field, or send null, or send
-//! another type than it documents. If such a field is required, the whole object is unreadable. If
-//! it is optional, only this field is missing, and the other fields are read.
+//! another type than it documents. If the field is required, Beadle cannot read the whole object.
+//! If the field is optional, only this field is missing, and Beadle reads the other fields.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};

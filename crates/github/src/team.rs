@@ -50,7 +50,7 @@ pub struct NamedTeam {
     known: tokio::sync::Mutex<TeamNow>,
 }
 
-/// The place of a write to a team.
+/// What a write to a team changes.
 #[derive(Clone, Copy)]
 enum Place {
     Team,
@@ -104,7 +104,7 @@ struct MadeBelow {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: creates a team. Unless it is secret, the team is visible to the
+    /// `POST /orgs/{org}/teams`: creates a team. A team that is not secret is visible to the
     /// organisation, because GitHub requires this of teams that have a team above or below them.
     /// Returns `None` if a team already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
@@ -154,7 +154,7 @@ impl NamedTeam {
         Ok(known)
     }
 
-    /// Returns the path of a place, and the time until which the names in the path can be used.
+    /// Returns the path of a write, and when the names in the path become too old to use.
     async fn path(&self, place: Place) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
@@ -172,8 +172,8 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to a place below it. If the write had to wait and a name may have
-    /// another owner by then, Beadle looks up the names again.
+    /// Writes to the team, or to a path below it. A name may get another owner while the write
+    /// waits. Beadle then looks up the names again.
     async fn send(
         &self,
         method: Method,
@@ -234,7 +234,7 @@ impl NamedTeam {
     }
 
     /// `PATCH /orgs/{org}/teams/{team_slug}`: sets `privacy`, `notification_setting` and
-    /// `parent_team_id`, as far as `settings` has them.
+    /// `parent_team_id`, if `settings` has them.
     pub async fn configure(&self, settings: &Value) -> Result<(), Failure> {
         self.write(Method::PATCH, Some(settings.clone())).await
     }

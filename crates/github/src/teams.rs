@@ -1,6 +1,6 @@
 //! Reads which teams have access to repositories. Beadle reads the teams of one repository by REST.
-//! For many repositories, it reads the teams of the whole organisation together, which is called a
-//! snapshot. GraphQL shows a custom role as the role that it is based on. REST names the custom
+//! For many repositories, it reads the teams of the whole organisation together. This read is
+//! called a snapshot. Instead of a custom role, GraphQL shows its base role. REST names the custom
 //! role. So if the organisation may have custom roles, Beadle reads the snapshot by REST.
 
 use std::collections::HashMap;
@@ -25,8 +25,8 @@ pub struct TeamPermission {
     pub id: u64,
     /// The slug of the team.
     pub slug: String,
-    /// The permission. It is the greater one of two permissions: the permission that the repository
-    /// gives to the team, and the permission of the team above it.
+    /// The permission. The repository gives a permission to the team, and the team above can have
+    /// another one. The field has the greater one of the two.
     pub permission: Permission,
     /// The slug of the team directly above the team.
     #[serde(default)]
@@ -62,7 +62,7 @@ struct Above {
     slug: String,
 }
 
-/// A repository to which a team has access, as REST lists it.
+/// A row of REST's list of a team's repositories.
 #[derive(Deserialize)]
 struct Granted {
     id: u64,
@@ -78,9 +78,9 @@ struct CustomRoles {
 /// The number of lists that Beadle reads at the same time.
 const AT_ONCE: usize = 16;
 
-/// Returns whether the organisation may have custom repository roles. A GitHub server that does not
-/// support such roles answers 404. If the credential may not ask (403), the organisation may have
-/// some.
+/// Returns whether the organisation may have custom repository roles. A GitHub server without
+/// custom roles answers 404. If the credential may not ask (403), the organisation may have custom
+/// roles.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.read(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -93,9 +93,8 @@ async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     }
 }
 
-/// Reads by REST to which repositories a team has access. REST shows the names of custom roles. The
-/// function also returns the team's slug. Returns `None` if the team no longer exists or was
-/// renamed.
+/// Reads the repositories of a team by REST. REST shows the names of custom roles. The function
+/// also returns the team's slug. Returns `None` if the team no longer exists or was renamed.
 async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Granted>)>, Failure> {
     let slug = team.slug.as_deref().unwrap_or_default();
     let path =
@@ -107,8 +106,8 @@ async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Grante
     }
 }
 
-/// Returns whether a list has as many rows as GraphQL counts. If GraphQL also counts repositories
-/// that Beadle may not see, the numbers cannot be compared, and the function returns `true`.
+/// Returns whether a list has as many rows as GraphQL counts. GraphQL may also count repositories
+/// that Beadle may not see. The numbers then cannot be compared, and the function returns `true`.
 fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)

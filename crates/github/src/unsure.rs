@@ -14,17 +14,18 @@ pub struct Unsure {
 }
 
 impl Unsure {
-    /// Creates a reason for which a retry can help.
+    /// Creates a reason. A retry can help.
     pub fn for_now(why: String) -> Self {
         Self { why, transient: true }
     }
 
-    /// Creates a reason for which a retry cannot help: a person must change the policy or GitHub.
+    /// Creates a reason. A retry cannot help: a person must change the policy or GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }
 
-    /// Creates a reason from a failed read. A retry cannot help if GitHub finally refused the read.
+    /// Creates a reason from a failed read. A retry cannot help if GitHub refuses the read
+    /// permanently.
     pub(crate) fn of(failure: &Failure, why: String) -> Self {
         Self { why, transient: !matches!(failure.class, Class::Rejected | Class::Fatal) }
     }
@@ -35,8 +36,8 @@ impl Unsure {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }
     }
 
-    /// Returns the more useful one of two reasons. It is `one`, except if a retry can help only for
-    /// `other`.
+    /// Returns the more useful one of two reasons. If a retry can help only for `other`, this is
+    /// `other`. In all other cases, it is `one`.
     pub fn sooner<'a>(one: Option<&'a Self>, other: &'a Self) -> &'a Self {
         one.filter(|one| one.transient || !other.transient).unwrap_or(other)
     }

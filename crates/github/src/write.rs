@@ -62,9 +62,9 @@ impl Writer {
         Self { api: self.api.in_lane(lane) }
     }
 
-    /// Returns a copy of the writer for one plan, whose writes are valid until this time. If a
-    /// write has to wait longer, Beadle does not send it, because its body may overwrite newer
-    /// changes of others.
+    /// Returns a copy of the writer for one plan. The plan's writes are valid until this time. If a
+    /// write has to wait longer, Beadle does not send it, because it may overwrite newer changes of
+    /// other people.
     #[must_use]
     pub fn until(&self, valid_until: Time) -> Self {
         Self { api: self.api.until(valid_until) }
@@ -199,8 +199,8 @@ impl Named {
         Ok(known.clone())
     }
 
-    /// Sends a write to the path that `path` builds from the repository's name. If the write had to
-    /// wait and the name may have another owner by then, Beadle looks up the name again.
+    /// Sends a write to a path. `path` builds the path from the repository's name. The name may get
+    /// another owner while the write waits. Beadle then looks up the name again.
     async fn attempt(
         &self,
         method: Method,
@@ -239,7 +239,7 @@ impl Named {
         self.write(method, path, body).await.map(drop)
     }
 
-    /// Reads `path` below the repository. A write of a secret needs the present key of GitHub.
+    /// Reads `path` below the repository. A write of a secret first reads GitHub's present key.
     pub async fn read(&self, path: impl Into<Below>) -> Result<Value, Failure> {
         let below = path.into().into_path();
         let known = self.known().await?;
@@ -262,7 +262,7 @@ impl Named {
         let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
             Some(Written { id: other }) if other != self.id => {
-                // With this time, the next write looks up the name again.
+                // This time makes the next write look up the name again.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(
                     "GitHub answered for repository {other} in place of repository {}, because another \
@@ -313,9 +313,9 @@ impl Named {
         self.send(Method::PUT, "topics", Some(json!({ "names": topics }))).await
     }
 
-    /// Sends a write to the path that `path` builds from two names: the repository's name and the
-    /// name of the team or account. If the write had to wait and one of the names may have another
-    /// owner by then, Beadle looks up both names again.
+    /// Sends a write to a path. `path` builds the path from two names: the repository's name and
+    /// the name of the team or account. One of the names may get another owner while the write
+    /// waits. Beadle then looks up both names again.
     async fn write_for(
         &self,
         method: Method,

@@ -1,5 +1,5 @@
-//! Tests that a write of access reaches the team or the account with the planned id. This must hold
-//! even if the name has another owner at the time of the write.
+//! Tests that a write of access reaches the team or the account with the planned id. The name may
+//! have another owner at the time of the write.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::sync::Arc;
@@ -23,8 +23,8 @@ struct World {
 }
 
 impl World {
-    /// Creates a simulated GitHub. `owner` gets the number of the question and returns the id that
-    /// the name has in the answer.
+    /// Creates a simulated GitHub. `owner` gets the number of the question and returns the id of
+    /// the name's owner.
     fn new(owner: fn(usize) -> u64) -> Self {
         let asked = AtomicUsize::new(0);
         let wire = Recorder::new(move |arrived| {
@@ -103,7 +103,7 @@ async fn no_access_is_removed_from_a_new_owner_of_a_name() {
     named.remove_team(&Grantee::team(7, "platform")).await.unwrap_err();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap_err();
     assert_eq!(world.sent().0, [""; 0]);
-    // Nobody has this name, so a removal by this name does no harm.
+    // Nobody has this name, so Beadle can remove the name without harm.
     let world = World::new(|_| 0);
     let named = Writer::new(world.api.clone()).named(1, "R_1").await.unwrap();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap();

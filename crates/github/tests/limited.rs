@@ -1,5 +1,5 @@
-//! Tests what happens when a budget is used up: Beadle reads later. It does not treat something
-//! that it could not read as missing.
+//! Tests what happens when a budget is used up. Beadle reads later. What Beadle could not read is
+//! not missing.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Tests the parts of a ruleset that GraphQL does not show. Beadle knows them only for the policy
-//! that it compared with REST's answer.
+//! Tests the parts of a ruleset that GraphQL does not show. Beadle knows these parts only for the
+//! policy that it compared with REST's answer.
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Ruleset};

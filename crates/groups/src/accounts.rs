@@ -15,8 +15,8 @@ pub(crate) struct PersonAccount {
     pub(crate) person: String,
     /// The id of the account at the target.
     pub(crate) account: String,
-    /// The sign-in name of the person. Beadle does not use it; it helps an operator who reads the
-    /// stored note.
+    /// The sign-in name of the person. Beadle does not use the name. It helps an operator who reads
+    /// the stored note.
     pub(crate) login: String,
 }
 
@@ -75,8 +75,8 @@ impl Accounts {
         self.keep(target, whose, None, false).await
     }
 
-    /// Remembers an account whose person leaves a group, or that Beadle deactivated. Each sweep
-    /// checks such an account.
+    /// Remembers an account. Its person leaves a group, or Beadle deactivated the account. Each
+    /// sweep checks such an account.
     pub(crate) async fn left(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         self.keep(target, whose, None, true).await
     }
@@ -97,7 +97,7 @@ impl Accounts {
         Ok(note(target, &whose.source, &whose.person).put(store.as_ref(), &kept).await?)
     }
 
-    /// Returns whether Beadle created this account, as far as the store knows.
+    /// Returns whether Beadle created this account, according to the store.
     pub(crate) async fn is_made(&self, target: &str, whose: &PersonAccount) -> Result<bool, Failure> {
         let Some(store) = &self.0 else { return Ok(false) };
         let kept = note(target, &whose.source, &whose.person).get(store.as_ref()).await?;
@@ -109,8 +109,8 @@ impl Accounts {
         Ok(note(target, &whose.source, &whose.person).forget(store.as_ref()).await?)
     }
 
-    /// Returns the remembered accounts at a target whose people belong to this directory. For each
-    /// account, also returns whether Beadle created it and the person left a group since it was
+    /// Returns the remembered accounts at a target that belong to people of this directory. The
+    /// flag is true if Beadle created the account and the person left a group since the account was
     /// activated.
     pub(crate) async fn all(
         &self,

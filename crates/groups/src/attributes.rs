@@ -55,12 +55,13 @@ impl Attributes {
         self.0.iter().map(|mapped| &mapped.attribute)
     }
 
-    /// Returns the value that each attribute of the person's account must have. The value null means
-    /// that the account must not have the attribute. An error says why the value is unknown.
+    /// Returns the value that each attribute of the person's account must have. The value null
+    /// means that the account must not have the attribute. An error gives the reason why the value
+    /// is unknown.
     pub(crate) fn wanted(&self, person: &Person) -> Vec<(Attribute, Result<Value, String>)> {
         let profile = minijinja::Value::from(Serde(&person.profile));
-        // Every profile has a login. Without one, the directory did not show the profile, and each
-        // attribute would look as if it had no value.
+        // Every profile has a login. If the login is missing, the directory did not show the
+        // profile. Each attribute would then look as if it had no value.
         let is_shown = person.login != person.id;
         let value = |mapped: &Mapped| {
             if is_shown {

@@ -1,5 +1,5 @@
-//! Remembers who left a group of a target within the window. So the limit also counts members who
-//! leave one after the other, not only members who leave at once.
+//! Remembers who left a group of a target within the window. So the limit counts members who leave
+//! one after the other, and members who leave at once.
 
 use std::sync::Arc;
 use std::time::Duration;

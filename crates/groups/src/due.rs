@@ -6,16 +6,16 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
-/// The first word of the hint in a mark that a sweep made. The time of the sweep's marks and the
-/// directory follow.
+/// The first word of the hint in a mark that a sweep made. The next words are the time of the
+/// sweep's marks and the directory.
 const SWEPT: &str = "swept ";
-/// The first word of the hint of a key that a command plans without a mark. The time at which the
-/// sweep began follows.
+/// The first word of the hint of a key that a command plans without a mark. The next word is the
+/// start time of the sweep.
 const SHOWN: &str = "shown ";
 /// The hint of a mark that no sweep made.
 const ALONE: &str = "alone";
 
-/// The time of the last sweep of a directory that has marked all of the directory's groups.
+/// The time of a sweep: the last sweep that has marked all groups of the directory.
 #[derive(PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Swept(Time);
@@ -29,32 +29,32 @@ fn marked(source: &str) -> Note<Swept> {
 }
 
 /// Creates a mark for a group of a target. All marks of groups must be created here, because a run
-/// must know whether its last mark in the sweep lane comes from a sweep. `sweep` is the directory
-/// and the time of the sweep's marks.
+/// must know whether a sweep made its last mark in the sweep lane. `sweep` is the directory and the
+/// time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
-    // Each group of a sweep is a trace of its own. Otherwise the trace of a sweep would have every
-    // group.
+    // Each group of a sweep has a trace of its own. A common trace would contain every group of the
+    // sweep.
     let trace = if sweep.is_none() { trace::current() } else { None };
     Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }
 }
 
 /// Notes that a sweep has marked all of its keys. Only after this note may the runs of the sweep
-/// share one survey. A survey that was read earlier could be older than the last of the marks.
+/// share one survey. A survey from an earlier read could be older than the last of the marks.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }
 
-/// Returns the hint for a group that a sweep plans directly, without the queue. `began` is the time
-/// at which the sweep began.
+/// Returns the hint for a group that a sweep plans directly, without the queue. `began` is the
+/// start time of the sweep.
 pub fn sweep_hint(began: Time) -> String {
     format!("{SHOWN}{}", began.0)
 }
 
-/// Returns the time of the sweep whose survey a run may use, or `None`. A run may use a survey only
-/// if the last mark that the run covers comes from a sweep. This sweep must have marked all of its
-/// keys, and no later sweep of the directory may have done so. If an event or an operator marked
-/// the key too, the run is in another lane and uses no survey.
+/// Returns the time of the sweep, if a run may use the survey of that sweep. Returns `None` if the
+/// run must not use a survey. The last mark that the run covers must come from the sweep. The sweep
+/// must have marked all of its keys, and no later sweep of the directory may have done so. If an
+/// event or an operator marked the key too, the run is in another lane and uses no survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

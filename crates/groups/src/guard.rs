@@ -22,10 +22,10 @@ pub struct GroupLimits {
     /// without an approval.
     pub count: usize,
     /// The maximum number of further members who may leave beyond the limit without an approval.
-    /// The directory must confirm for each of them, in a separate request, that the person's access
+    /// For each of them, a separate answer of the directory must confirm that the person's access
     /// must go.
     pub leavers: usize,
-    /// The time for which Beadle remembers a departure.
+    /// How long Beadle remembers a departure.
     pub window: Duration,
 }
 
@@ -36,9 +36,9 @@ impl Default for GroupLimits {
 }
 
 impl GroupLimits {
-    /// Returns these limits, but with the stricter value of each limit that `accepted` has too. A
-    /// larger `large` is stricter for some groups and less strict for others, so the accepted value
-    /// stays.
+    /// Returns these limits, but with the stricter value of each limit that `accepted` has too. The
+    /// value of `large` does not change, because a larger value is stricter for some groups and
+    /// less strict for others.
     #[must_use]
     pub fn restrained_by(&self, accepted: &Self) -> Self {
         Self {
@@ -56,16 +56,16 @@ impl GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// Those of the accounts whose person must lose the access. The directory confirmed this in a
-    /// separate request for each person.
+    /// The removed accounts of people who must lose their access. A separate answer of the
+    /// directory confirmed this for each person.
     #[serde(deserialize_with = "stored_confirmed")]
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,
 }
 
-/// The first version stored one value for all accounts. Then no account counts as confirmed, so that
-/// all of them count in the window.
+/// The first version stored one value for all accounts. Beadle then treats no account as confirmed,
+/// so all of them count in the window.
 fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Bool(_) => Ok(Vec::new()),
@@ -78,8 +78,8 @@ fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 pub(crate) struct Recent {
     /// The number of these people, without the confirmed people.
     pub(crate) gone: usize,
-    /// The number of confirmed people: the directory confirmed in a separate request that the
-    /// access of the person must go. They do not count against the limit.
+    /// The number of confirmed people. For each of them, a separate answer of the directory
+    /// confirmed that the person's access must go. They do not count against the limit.
     pub(crate) confirmed: usize,
     /// The number of members at the start of the window.
     pub(crate) members: usize,
@@ -132,8 +132,8 @@ pub(crate) struct Leaving {
     /// The number of people in the source group.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// True if the source may be empty. Otherwise, if the source is empty, all leavers wait for an
-    /// approval.
+    /// True if the source may be empty. If it is `false` and the source is empty, all leavers wait
+    /// for an approval.
     pub(crate) may_empty: bool,
 }
 
@@ -219,8 +219,8 @@ mod tests {
         assert!(stops(3, 3) && stops(40, 40));
     }
 
-    /// Removes one member of a group of `size` after another, one in each period `every`. Returns
-    /// how many members may leave within the limits.
+    /// Removes the members of a group of `size` one by one, one in each period `every`. Returns how
+    /// many members may leave within the limits.
     fn drip(limits: &GroupLimits, size: usize, every: Duration) -> usize {
         let (mut departures, mut now) = (Vec::new(), Time(0));
         for n in 0..size {

@@ -27,7 +27,7 @@ pub(crate) struct GroupLink {
     /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
     /// The source groups that had members at the last write. `None` if an earlier version of Beadle
-    /// wrote the link, because that version did not store this.
+    /// wrote the link, because that version did not store these groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filled: Option<Vec<String>>,
     /// The name that Beadle wants to give the group but could not give it yet, because another
@@ -36,7 +36,7 @@ pub(crate) struct GroupLink {
     pub(crate) waits: Option<Waits>,
 }
 
-/// A name that a group waits for, because another group may still have it.
+/// A name that a group waits for, because another group may still have this name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waits {
     pub(crate) name: String,
@@ -44,7 +44,8 @@ pub(crate) struct Waits {
     pub(crate) at: Time,
 }
 
-/// If Beadle has not tried to rename a group for this time, the group no longer waits for its name.
+/// How long a group waits for its name. If Beadle has not tried the rename for this time, the group
+/// no longer waits.
 const WAITS: Duration = Duration::from_secs(3600);
 
 impl GroupLink {
@@ -54,9 +55,9 @@ impl GroupLink {
         self.filled.as_deref().unwrap_or(&self.sources)
     }
 
-    /// Adds source groups to the link, and records which of them have members. Source groups are
-    /// never removed here: that happens only after the leavers of a former source group have been
-    /// removed.
+    /// Adds source groups to the link, and records which of them have members. This function never
+    /// removes a source group. Beadle does that only after it has removed the leavers of the former
+    /// source group.
     pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
@@ -69,14 +70,14 @@ impl GroupLink {
     }
 
     /// Returns the name that Beadle gave the group, if `shown` is only the target's form of that
-    /// name. Otherwise returns `shown`.
+    /// name. If it is another name, returns `shown`.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }
 }
 
-/// Returns whether `shown` is the form in which a target shows the name `given`: with another case
-/// of letters, or with a path before the name.
+/// Returns whether `shown` is the target's form of the name `given`. The target may change the case
+/// of letters, or put a path before the name.
 pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     let is_below = || {
         let place = shown.strip_suffix(given);
@@ -98,7 +99,7 @@ fn note(target: &str, group_key: &str) -> Note<GroupLink> {
     Note::of(&[target, group_key])
 }
 
-/// The text with which the error begins if Beadle must not write because the target is stopped.
+/// The beginning of the error that Beadle reports when it must not write to a stopped target.
 pub const STOPPED: &str = "the target is stopped";
 
 /// Why a target is stopped.

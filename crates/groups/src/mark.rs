@@ -15,7 +15,7 @@ use crate::mapping::GroupKey;
 use crate::planner::Directory;
 use crate::sources::SourceGroup;
 
-/// The kind of key that a group at a target has.
+/// The kind of the keys of groups at targets.
 pub const KIND: &str = "target-group";
 
 /// Reconciles the `group` and `user` keys of one directory. It writes nothing to a target: it only
@@ -25,7 +25,7 @@ pub struct Marker {
     pub source: String,
     /// The targets of the directory, by name.
     pub directories: HashMap<String, Directory>,
-    /// The store in which the keys are marked.
+    /// The store that gets the marks.
     pub store: Arc<dyn Store>,
     /// The clock that dates the marks.
     pub clock: Clock,
@@ -40,7 +40,7 @@ impl Reconcile for Marker {
             "user" => reads.of_person(key.id()).await?,
             _ => (reads.of_group(key.id()).await?, None),
         };
-        // If the key of the event is in the sweep lane, the marks stay in the sweep lane.
+        // If the key of the event is in the sweep lane, the new marks are in the sweep lane too.
         let marks: Vec<Mark> = keys.into_iter().map(|key| due(key, run.lane, None)).collect();
         if !marks.is_empty() {
             self.store.mark(marks, self.clock.now()).await?;
@@ -52,12 +52,12 @@ impl Reconcile for Marker {
     }
 }
 
-/// Reconciles the `team` keys of an organisation. It marks the groups at the targets that are made
-/// as these teams.
+/// Reconciles the `team` keys of an organisation. It marks the groups at the targets that these
+/// teams are.
 pub struct TeamMarker {
     /// The targets that are teams of the organisation.
     pub targets: Vec<String>,
-    /// The store in which the keys are marked.
+    /// The store that gets the marks.
     pub store: Arc<dyn Store>,
     /// The clock that dates the marks.
     pub clock: Clock,
@@ -71,8 +71,8 @@ impl Reconcile for TeamMarker {
         for target in &self.targets {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
-            // The webhook of a write by Beadle itself has the sweep lane. Its marks stay in that
-            // lane.
+            // If Beadle itself made the write, the webhook has the sweep lane. The marks of this
+            // webhook are in that lane too.
             marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
         if !marks.is_empty() {
@@ -99,7 +99,7 @@ impl Marker {
     }
 
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
-        // A target has only the sources that a mapping to it can have.
+        // A target has only the sources that its mappings can use.
         let any = self.directories.values().find_map(|own| own.source(&self.source).ok());
         any.ok_or_else(|| Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source)))
     }
@@ -116,10 +116,10 @@ impl Marker {
         self.of_found(id, group.as_ref()).await
     }
 
-    /// Returns the group with the name that all targets remember for it, or `None` if they remember
-    /// no name or different names. If only the members of the group changed, the name is enough to
-    /// find the group's keys, so Beadle sends no request to the directory here. The runs of the
-    /// keys read the group.
+    /// Returns the group with the name that all targets remember for the group. Returns `None` if
+    /// they remember no name or different names. If only the members of the group changed, the name
+    /// is enough to find the group's keys. So Beadle sends no request to the directory here. The
+    /// runs of the keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
@@ -138,7 +138,7 @@ impl Marker {
         Ok(name.map(|name| SourceGroup { id: id.to_owned(), name, ..SourceGroup::default() }))
     }
 
-    /// Returns the keys that the group belongs to now, and the keys that it belonged to before.
+    /// Returns the keys of the group: the present ones and the former ones.
     async fn of_found(&self, id: &str, group: Option<&SourceGroup>) -> Result<BTreeSet<Key>, Failure> {
         let mut keys = BTreeSet::new();
         let own = format!("{}/{id}", self.source);

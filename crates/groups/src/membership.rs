@@ -8,7 +8,7 @@ use crate::guard::GroupLimits;
 pub const SOURCE_GROUP: &str = "@organisation";
 /// The name of this group, at the source and at the target. It never changes.
 pub const NAME: &str = "members of the organisation";
-/// The id of this group at the target, which the webhooks about members name too.
+/// The id of this group at the target. The webhooks about members also use this id.
 pub(crate) const GROUP: &str = beadle_hooks::github::MEMBERSHIP;
 /// The value of an account that shows whether the person has accepted the invitation.
 pub(crate) const STATE: &str = "state";
@@ -29,12 +29,12 @@ pub struct MembershipLimits {
 impl MembershipLimits {
     /// Returns the limits of the group. `usual` has the limits of all other groups of the target.
     pub(crate) fn of_group(self, usual: GroupLimits) -> GroupLimits {
-        // Below this size, the percentage allows less than one member.
+        // In a group below this size, the percentage allows less than one member.
         let large = 100_usize.div_ceil(self.percent.max(1));
         GroupLimits { large, percent: self.percent, count: 1, ..usual }
     }
 
-    /// Returns why `lost` of `owners` must wait for an approval before they become ordinary members.
+    /// Returns why `lost` of `owners` need an approval before they become ordinary members.
     pub(crate) fn stops_lost_owners(self, lost: usize, owners: usize) -> Option<String> {
         let is_too_many = lost > 1 && lost * 100 > owners * self.percent;
         is_too_many.then(|| {

@@ -28,7 +28,7 @@ pub struct GroupPair {
 pub struct GroupPairs {
     /// The pairs, by the names of their directories and groups.
     pub pairs: Vec<GroupPair>,
-    /// Why other groups are not mapped, although they look like pairs or could not be read.
+    /// Why Beadle does not map other groups. They look like pairs, or Beadle could not read them.
     pub doubts: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ struct Held {
     kept_by: Option<String>,
 }
 
-/// A group of a directory, with the groups of the target that have the same members.
+/// A group of a directory, and the groups of the target with the same members.
 struct Candidate {
     source: String,
     group: String,
@@ -55,8 +55,8 @@ struct Candidate {
     equal: BTreeMap<String, Held>,
 }
 
-/// Compares the members of the directories' groups with those of the target's groups. Leaves out
-/// the groups that a mapping already selects. Writes nothing.
+/// Compares the members of the directories' groups with the members of the target's groups. Leaves
+/// out the groups that a mapping already selects. Writes nothing.
 pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> {
     directory.target.look().await?;
     let mappings = directory.mappings();
@@ -96,8 +96,8 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
     Ok(pairs)
 }
 
-/// Returns the groups of the target that have the members of one group of a directory. Returns
-/// `None` if there is no such group, or if the directory's group has no members.
+/// Returns the groups of the target that have the same members as one group of a directory. Returns
+/// `None` if no group has them, or if the directory's group has no members.
 async fn candidate(
     target: &dyn TargetReader,
     (name, source): (&str, &dyn Source),

@@ -1,5 +1,5 @@
-//! Stores the notes that a target's writer makes. All processes read these notes. Without a store,
-//! nothing is noted.
+//! Stores the notes of a target's writer. All processes read these notes. Without a store, the
+//! writer makes no notes.
 
 use std::collections::BTreeSet;
 

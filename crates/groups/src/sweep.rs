@@ -24,9 +24,9 @@ const BATCH: usize = 500;
 pub struct GroupSweep {
     /// The name of the directory.
     pub source: String,
-    /// The targets of the directory, by name.
+    /// The targets of the directory, by their names.
     pub directories: HashMap<String, Directory>,
-    /// The store in which the keys are marked.
+    /// The store that gets the marks.
     pub store: Arc<dyn Store>,
     /// The clock that dates the marks.
     pub clock: Clock,
@@ -48,8 +48,8 @@ impl Named {
     }
 }
 
-/// Returns the keys of all groups at one target that are made from a directory's groups. These are
-/// the groups that a mapping includes now, and the groups that Beadle remembers.
+/// Returns the keys of all groups at one target that are made from a directory's groups. A mapping
+/// includes these groups now, or Beadle remembers them.
 pub async fn named(
     source: &str,
     directory: &Directory,
@@ -87,10 +87,11 @@ pub async fn named(
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
-/// Returns the remembered accounts that can sign in and whose people seem to have left: the
-/// directory's list of users lacks them, or shows that their access must go, or they left a group
-/// and are in no remembered list of members. Before Beadle writes anything, it asks the directory
-/// about each of these people in a separate request.
+/// Returns the remembered accounts of people who seem to have left, if the accounts can sign in.
+/// There are three reasons. The directory's list of users lacks the person. The list shows that the
+/// person's access must go. Or the person left a group and is in no remembered list of members.
+/// Before Beadle writes anything, it asks the directory about each of these people in a separate
+/// request.
 async fn accounts(
     source: &str,
     directory: &Directory,
@@ -131,8 +132,8 @@ async fn accounts(
     if leave.is_empty() {
         return Ok(Vec::new());
     }
-    // One list shows all accounts that cannot sign in. If it fails, each account's own run reads the
-    // account.
+    // One list shows all accounts that cannot sign in. If the read of the list fails, each
+    // account's own run reads the account.
     let inactive = match directory.target.inactive_accounts().await {
         Ok(inactive) => inactive,
         Err(failure) => {
@@ -161,8 +162,8 @@ pub async fn remembered(target: &str, store: &Arc<dyn Store>) -> Result<Vec<Name
     Ok(links.into_iter().map(named).collect())
 }
 
-/// Returns a summary of the sweep of a directory, if the sweep has ended. Returns `None` if it has
-/// not ended or there was no sweep.
+/// Returns a summary of the sweep of a directory, if the sweep has ended. Returns `None` if the
+/// sweep has not ended, or if there was no sweep.
 pub async fn summarise(
     store: &dyn Store,
     source: &str,
@@ -180,8 +181,8 @@ impl GroupSweep {
     async fn forget_gone(&self, directory: &Directory, found: &mut Vec<Named>) -> Result<(), Failure> {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
         let links = GroupLinks(Some(self.store.clone())).all(target).await?;
-        // If the target has none of the remembered groups, it may be another server under the same
-        // address. The missing accounts then mean nothing.
+        // If the target has none of the remembered groups, another server may use the same address
+        // now. The missing accounts then mean nothing.
         if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
         }
@@ -197,7 +198,7 @@ impl GroupSweep {
                 Err(_) => break,
             };
             // Since the sweep read the accounts, another run may have created a new account for the
-            // same person. That account must not be forgotten.
+            // same person. Beadle must not forget that account.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
                 tracing::info!(
                     directory = source,
@@ -219,7 +220,7 @@ impl GroupSweep {
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;
         let is_own = |key: &Key| match key.id().parse() {
             Ok(GroupKey::One { source, .. }) => source == self.source,
-            // Another directory can be a part of the union, and the list of accounts can be
+            // Another directory can have groups of the union, and the list of accounts can be
             // incomplete.
             Ok(GroupKey::Union(_) | GroupKey::TargetAccount { .. }) | Err(_) => false,
         };
@@ -239,8 +240,8 @@ impl Reconcile for GroupSweep {
                 continue;
             }
             let directory = &directory.in_lane(run.lane);
-            // For all groups together, Beadle reads once which names the target has and which
-            // groups Okta itself pushes.
+            // Beadle reads two lists once for all groups: the names that the target has, and the
+            // groups that Okta itself pushes.
             if let Err(failure) = directory.target.look().await {
                 // An error of one target delays no other target.
                 broken = Some(failure);

@@ -31,14 +31,14 @@ pub struct GroupWriter {
     links: GroupLinks,
     accounts: Accounts,
     departures: Departures,
-    /// The time for which Beadle remembers who left a group.
+    /// How long Beadle remembers who left a group.
     window: Duration,
     adopting: Arc<Mutex<()>>,
 }
 
 impl GroupWriter {
-    /// Creates a writer that stores links and departures in `store`. Departures are kept for the
-    /// time `window`.
+    /// Creates a writer that stores links and departures in `store`. Beadle keeps departures for
+    /// the time `window`.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
@@ -84,8 +84,7 @@ impl PlanWriter<Write> for GroupWriter {
     ) -> Result<Box<dyn Session<Write>>, Failure> {
         let group_key: GroupKey =
             key.id().parse().map_err(|why: String| Failure::new(Class::Rejected, why))?;
-        // Another process may have stopped the target, or this process did so before it was
-        // restarted.
+        // Another process may have stopped the target, or this process stopped it before a restart.
         if let Some(why) = self.links.stopped(&self.name).await? {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
         }
@@ -126,11 +125,11 @@ impl Session<Write> for Run {
                         external_id: &facts.external_id,
                         description: facts.description.as_deref(),
                         parent: facts.parent.as_deref(),
-                        // Until the change of the settings, everybody would see the group.
+                        // If it is not secret, everybody sees the group until the settings change.
                         is_secret: facts.settings.get("privacy").is_some_and(|value| value == "secret"),
                     })
                     .await?;
-                // If the target shows the name in its own form, that still is the same name.
+                // If the target shows the name in its own form, it is still the same name.
                 let known = if is_form_of(&facts.name, &made.name) {
                     GroupLink { shown: Some(made.name), ..link(made.id, facts.name.clone()) }
                 } else {
@@ -139,8 +138,8 @@ impl Session<Write> for Run {
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
-                // Only one run at a time may take over a group. Otherwise two groups with the same
-                // name could both take over the same group.
+                // Only one run at a time may take over a group. Without this limit, two groups with
+                // the same name could both take over the same group.
                 let _one = self.writer.adopting.lock().await;
                 for (other, known) in self.writer.links.all(&self.writer.name).await? {
                     if other == self.group_key || known.group != *group {
@@ -248,7 +247,8 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.left(&writer.name, whose).await?;
                 }
-                // The remembered members may still have them, and a sweep would believe it.
+                // The remembered members may still contain the removed ones, and a sweep would
+                // believe this.
                 forget_members(writer.accounts.0.as_ref(), &known.sources).await?;
                 // An operator approved this removal, so it does not count against the group's
                 // limit.
@@ -289,8 +289,8 @@ impl Session<Write> for Run {
 impl Run {
     /// Runs a write. If the write stopped the target, notes that the target is stopped, so that all
     /// processes stop writing until a probe succeeds. If the target was already stopped before the
-    /// write, this function notes nothing: a probe may have succeeded since, and this process does
-    /// not know that.
+    /// write, this function notes nothing. A probe may have succeeded since, and this process would
+    /// not know about it.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
@@ -306,8 +306,9 @@ impl Run {
         result
     }
 
-    /// Makes the keys of these accounts due. Each person left a group, which may have been the last
-    /// one. If the process is killed before, the next sweep does this.
+    /// Makes the keys of these accounts due. Each person left a group, and it may have been the
+    /// person's last group. If the process is killed before this, the next sweep makes the keys
+    /// due.
     async fn check_accounts(&self, watched: &[PersonAccount]) -> Result<(), Failure> {
         let GroupWriter { accounts, name, clock, .. } = &self.writer;
         let Some(store) = accounts.0.as_ref().filter(|_| !watched.is_empty()) else { return Ok(()) };
@@ -331,8 +332,8 @@ fn ours(state: &State) -> Result<GroupLink, Failure> {
     state.link.clone().ok_or_else(none)
 }
 
-/// If the target refused a person, adds to the error which field the person lacks at the directory.
-/// Some servers need the field but do not say so clearly.
+/// If the target refused a person, adds a field to the error: the field that the person lacks at
+/// the directory. Some servers need the field but do not say so clearly.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;
@@ -346,7 +347,7 @@ fn lacking(failure: Failure, person: &Person) -> Failure {
     failure.during(format!("{} has no {lacks} in the directory, and the target may need one", person.login))
 }
 
-/// Returns an error that names the accounts that the target refused. The target accepted all other
+/// Returns an error with the accounts that the target refused. The target accepted all other
 /// accounts.
 fn report_refused(what: &str, refused: &[Refused]) -> Result<(), Failure> {
     let Some(first) = refused.first() else { return Ok(()) };

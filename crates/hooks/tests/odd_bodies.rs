@@ -253,7 +253,8 @@ fn only_a_member_who_joins_or_leaves_starts_a_sweep_that_may_compare_the_last_an
         ("organization", "member_removed", "mona", "sweep true"),
         ("organization", "member_removed", "beadle-app[bot]", "sweep true"),
         ("team", "deleted", "mona", "event false"),
-        // GitHub removes a deleted team from the reviewers of environments, whoever deletes it.
+        // GitHub removes a deleted team from the reviewers of environments. It does not matter who
+        // deleted the team.
         ("team", "deleted", "beadle-app[bot]", "sweep false"),
         ("installation", "new_permissions_accepted", "mona", "event false"),
     ] {

@@ -86,8 +86,8 @@ impl Okta {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
-    /// Returns all groups. Also returns the time at which the list began, by Okta's own clock, if
-    /// Okta's answer has it.
+    /// Returns all groups. Also returns when the list began, by Okta's own clock, if Okta's answer
+    /// has this time.
     pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
         let path = Path::at("api/v1/groups").query("limit", PAGE);
         Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
@@ -112,16 +112,14 @@ impl Okta {
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }
 
-    /// Returns the groups whose members have changed after the time `moment`, which is in Okta's
-    /// notation.
+    /// Returns the groups that got or lost members after `moment`. This time is in Okta's notation.
     pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
         let filter = comparison("lastMembershipUpdated", "gt", moment)?;
         let path = Path::at("api/v1/groups").query("filter", filter).query("limit", PAGE);
         self.list(&self.groups, path).await
     }
 
-    /// Returns all members of a group, whatever their status. Returns `None` if the group does not
-    /// exist.
+    /// Returns all members of a group, with any status. Returns `None` if the group does not exist.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<User>>, Failure> {
         let path = Path::at("api/v1/groups").value(group).then("users").query("limit", PAGE);
         match self.pages(&self.groups, path).await {
@@ -131,7 +129,7 @@ impl Okta {
         }
     }
 
-    /// Returns all users except the deactivated ones, because Okta does not list those here.
+    /// Returns all users except the deactivated ones. Okta does not list deactivated users here.
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/#tag/User/operation/listUsers>
     pub async fn users(&self) -> Result<Vec<User>, Failure> {
@@ -170,7 +168,7 @@ impl Okta {
     pub async fn pushed(&self, app: &str) -> Result<Vec<String>, Failure> {
         let path = Path::at("api/v1/apps").value(app).then("group-push/mappings").query("limit", PAGE);
         let mappings: Vec<PushMapping> = self.list(&self.apps, path).await?;
-        // A push mapping with an error counts as active, because Okta retries it.
+        // Beadle treats a push mapping with an error as active, because Okta retries it.
         let active = mappings.into_iter().filter(|mapping| mapping.status != "INACTIVE");
         Ok(active.map(|mapping| mapping.source_group_id).collect())
     }
@@ -183,8 +181,8 @@ impl Okta {
         Ok(self.pages(client, path).await?)
     }
 
-    /// Returns all rows of a list. Each page names the address of the next page. The list ends at a
-    /// page that names none.
+    /// Returns all rows of a list. Each page names the address of the next page. The last page
+    /// names no address.
     async fn pages<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -236,7 +234,7 @@ impl Okta {
                 writes: false,
             };
             match client.send(&request).await {
-                // Okta may have revoked the token before it expired, so Beadle sends the request
+                // Okta may revoke a token before the token expires. So Beadle sends the request
                 // once more with a new token.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-/// If a token is valid for less than this time, Beadle requests a new one.
+/// If a token expires in less than this time, Beadle requests a new one.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The time for which an assertion is valid, in seconds. Okta accepts at most one hour.
+/// How long an assertion is valid, in seconds. Okta accepts at most one hour.
 const LIFE: i64 = 300;
-/// The path at which Okta issues tokens. It is appended to the organisation's address.
+/// The path for requests of tokens. Beadle appends it to the organisation's address.
 const TOKEN: &str = "oauth2/v1/token";
 
 /// A credential for a directory.
@@ -27,7 +27,7 @@ pub enum Credential {
     App {
         /// The client id of the app.
         client: String,
-        /// The id of the app's public key. It is needed if the app has several keys.
+        /// The id of the app's public key. Okta needs it if the app has several keys.
         key_id: Option<String>,
         /// The private key of the app.
         key: SigningKey,
@@ -90,7 +90,7 @@ impl Auth {
             body: Some(Body::form(form)),
             resource: Resource::Core,
             counted: false,
-            writes: false, // asking again for a token does no harm
+            writes: false, // a second request for a token does no harm
         };
         let now = self.clock.now();
         let minted: Minted = client.send(&request).await?.json()?;

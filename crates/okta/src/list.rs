@@ -1,4 +1,4 @@
-//! Reads a list. The result is the complete list or an error. It is an error if a row has no id or
+//! Reads a list. The result is the complete list or an error. The read fails if a row has no id or
 //! comes twice, if a page comes twice, or if the list does not end.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use beadle_transport::TransportError;
 
 /// The maximum number of pages in a list. Every real directory has fewer pages.
 const MOST_PAGES: usize = 10_000;
-/// The maximum number of pages in succession that have no rows but name a next page.
+/// The maximum number of consecutive pages without rows that name a next page.
 const MOST_EMPTY: usize = 10;
 
 /// A row of a list. Two rows with the same id are the same row.
@@ -39,8 +39,8 @@ impl<T: Row> Listed<T> {
         }
     }
 
-    /// Adds a page, whose next page is at the address `next`. After an error, the content of the
-    /// list is unknown.
+    /// Adds a page. `next` is the address of the next page. After an error, the content of the list
+    /// is unknown.
     pub(crate) fn take(&mut self, page: Vec<T>, next: Option<&str>) -> Result<(), TransportError> {
         self.empty = if page.is_empty() { self.empty + 1 } else { 0 };
         for row in page {

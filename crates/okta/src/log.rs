@@ -1,4 +1,4 @@
-//! Reads the System Log, beginning at the place where the last read ended.
+//! Reads the System Log from the place where the last read ended.
 //!
 //! <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/SystemLog/>
 
@@ -11,13 +11,13 @@ use crate::api::Okta;
 /// The number of entries in one page. Okta returns at most 1,000.
 const PAGE: usize = 1000;
 
-/// The place at which a read of the log begins.
+/// Where a read of the log begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The address of the next page, as the last page named it. Every page names one: an empty page
-    /// names the address from which later events can be read.
+    /// The address of the next page, as the last page named it. Every page names an address. An
+    /// empty page names the address of later events.
     Cursor(String),
-    /// A time. It is used for the first read, or if Okta does not accept the cursor any more.
+    /// A time. Beadle uses it for the first read, or if Okta does not accept the cursor any more.
     Time(Time),
 }
 
@@ -26,8 +26,8 @@ pub enum Since {
 pub struct LogPage {
     /// The events.
     pub events: Vec<Event>,
-    /// The place at which the next read begins. Process or store all events of this page before you
-    /// store this place.
+    /// Where the next read begins. Process or store all events of this page before you store this
+    /// place.
     pub next: Option<String>,
     /// True if the log may already have further entries after this page.
     pub is_full: bool,

@@ -16,7 +16,7 @@ pub struct Group {
     pub name: String,
     /// The number of members, if the request asked for it.
     pub count: Option<u64>,
-    /// The time at which the members last changed, in Okta's notation.
+    /// When the members last changed, in Okta's notation.
     pub members_changed: Option<String>,
 }
 

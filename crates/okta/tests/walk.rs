@@ -1,5 +1,5 @@
 //! Tests every call of the client with hostile values in a hook, in the configuration and in Okta's
-//! answers. No value may change which resource a request names or what a filter compares.
+//! answers. No value may change the resource that a request names, or what a filter compares.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const ENTRIES: &[Entry] = &[
     entry("Okta::user", &["user"], &["GET /api/v1/users/user"]),
     entry("Okta::groups_of", &["user"], &["GET /api/v1/users/user/groups"]),
     entry("Okta::pushed", &["app"], &["GET /api/v1/apps/app/group-push/mappings"]),
-    // The cursor is an address that Okta named, which this test checks below.
+    // The cursor is an address from Okta. This test checks it below.
     entry("Okta::events", &[], &["GET /api/v1/logs"]),
 ];
 

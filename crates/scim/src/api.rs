@@ -15,7 +15,7 @@ use crate::filter::Filter;
 use crate::list::{Listed, Next, Page, Rows};
 use crate::model::Record;
 
-/// The page sizes that Beadle tries in this order if a server refuses a larger page.
+/// The page sizes that Beadle tries, in this order, if a server refuses a larger page.
 const SMALLER: [usize; 4] = [100, 50, 20, 10];
 
 /// A client of one SCIM server.
@@ -35,12 +35,12 @@ pub struct Api {
 struct Learned {
     /// The page size that the server accepts, or `None` before the first page.
     page: Option<usize>,
-    /// The attributes by which the server has already filtered correctly.
+    /// The attributes of filters that the server has already applied correctly.
     filters: HashSet<(String, &'static str)>,
 }
 
 impl Api {
-    /// Creates a client of the server whose `Users` and `Groups` are directly below `base`.
+    /// Creates a client of a server. Its `Users` and `Groups` are directly below `base`.
     pub fn new(
         base: &str,
         bearer: &SecretString,
@@ -139,8 +139,8 @@ impl Api {
             counted: true,
         };
         self.client.send(&request).await.map_err(|error| match error.status() {
-            // A 403 does not mean that the server denies the credential: servers send it for one
-            // object, such as a group that the server manages itself (RFC 7644, 3.12).
+            // A 403 does not mean that the server denies the credential. Servers also send it for
+            // one object, such as a group that the server manages itself (RFC 7644, 3.12).
             Some(401) => self.client.denied(error),
             _ => error,
         })
@@ -161,8 +161,8 @@ impl Api {
         }
     }
 
-    /// Reads a list as far as the server shows it. The result states whether the list is complete.
-    /// Invalid records are not in the rows, but the result names them.
+    /// Reads the part of a list that the server shows. The result states whether the list is
+    /// complete. Invalid records are not in the rows, but the result names them.
     pub(crate) async fn listed<T: Record>(
         &self,
         resource: &'static str,

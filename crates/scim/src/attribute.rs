@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// The schema of the enterprise extension.
+/// The id of the enterprise extension's schema.
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// The attributes with a name of their own: the name, and the attribute's place.
@@ -47,7 +47,8 @@ const MANAGED: [&str; 11] = [
     "name.familyName",
 ];
 
-/// The attributes with several values. A mapping can only set the attributes of [`NAMED`] in them.
+/// The attributes with several values. In these attributes, a mapping can set only the attributes
+/// of [`NAMED`].
 const LISTS: [&str; 8] =
     [PHONES, ADDRESSES, "ims", "photos", "entitlements", "roles", "x509Certificates", "emails"];
 
@@ -67,10 +68,10 @@ enum Known {
     Entry(&'static str, &'static str),
 }
 
-/// Where a user has an attribute.
+/// Where an attribute is in a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// Below these names in the user. The first name is the schema, if the attribute belongs to an
+    /// In the user, below these names. The first name is the schema, if the attribute belongs to an
     /// extension.
     Names(Vec<String>),
     /// In the work entry of a list, under this name.
@@ -188,9 +189,9 @@ impl Attribute {
     }
 }
 
-/// Returns the position of the list entry that Beadle writes: the entry for work, or else the
-/// primary entry if it has no type. Beadle does not write a primary entry of another type, such as
-/// the phone number at home.
+/// Returns the position of the list entry that Beadle writes. This is the entry for work. If there
+/// is none, it is the primary entry without a type. Beadle does not write a primary entry of
+/// another type, such as the phone number at home.
 fn work(entries: &[Value]) -> Option<usize> {
     let is_work =
         |entry: &Value| entry["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("work"));
@@ -198,7 +199,7 @@ fn work(entries: &[Value]) -> Option<usize> {
     at.or_else(|| entries.iter().position(|entry| entry["primary"] == true && entry["type"].is_null()))
 }
 
-/// Sets a value of the work entry. An entry without values is removed.
+/// Sets a value of the work entry. Removes an entry without values.
 fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     let at = match work(entries) {
         Some(at) => at,
@@ -214,7 +215,7 @@ fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     } else {
         entry.insert(name.to_owned(), value.clone());
     }
-    // The server or another program may have written the whole address from its old parts.
+    // The server or another program may have built the whole address from the old parts.
     entry.remove("formatted");
     entry.remove("display");
     if entry.keys().all(|key| key == "type" || key == "primary") {

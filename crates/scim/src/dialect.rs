@@ -1,4 +1,4 @@
-//! A dialect describes in which ways a server differs from other servers.
+//! A dialect describes how a server differs from other servers.
 
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ pub enum Members {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Removal {
-    /// With one operation for each member, whose path is `members[value eq "..."]` (RFC 7644,
+    /// With one operation for each member. The path is `members[value eq "..."]` (RFC 7644,
     /// 3.5.2.2).
     Path,
     /// With the path `members` and, as the value, a list of the members to remove.
@@ -48,8 +48,8 @@ pub struct Dialect {
     pub changes: usize,
     /// True if a request may ask the server to leave attributes out of a list.
     pub attributes: bool,
-    /// True if the server's documentation states what its filters find. If it does, an empty answer
-    /// to a filter is reliable.
+    /// True if the server's documentation states what its filters find. An empty answer to a filter
+    /// is then reliable.
     pub trusted: bool,
 }
 

@@ -13,7 +13,7 @@ pub(crate) const MOST_PAGES: usize = 10_000;
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page {
-    /// The schemas of the answer, which name the kind of the answer.
+    /// The schemas of the answer. They name the kind of the answer.
     #[serde(default)]
     schemas: Value,
     pub(crate) total_results: Option<u64>,
@@ -27,8 +27,8 @@ pub(crate) struct Page {
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
 impl Page {
-    /// Returns whether the answer is a page of a list. Any other JSON object, such as the error page
-    /// of a proxy, has no records either, and must not look like an empty list.
+    /// Returns whether the answer is a page of a list. Another JSON object, such as the error page
+    /// of a proxy, must not look like an empty list.
     pub(crate) fn is_list(&self) -> bool {
         let names_list =
             || self.schemas.as_array().is_some_and(|names| names.iter().any(|name| name == LIST));
@@ -39,16 +39,16 @@ impl Page {
 /// A record that Beadle cannot use, because it is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Odd {
-    /// The id of the record. If it has no id, its position in the list.
+    /// The id of the record, or its position in the list if it has no id.
     pub id: String,
     /// Why the record is invalid.
     pub why: String,
 }
 
-/// What Beadle read of a list.
+/// The part of a list that Beadle has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// The valid records. Each id occurs once.
+    /// The valid records. The list has each id only once.
     pub rows: Vec<T>,
     /// The invalid records.
     pub odd: Vec<Odd>,
@@ -111,8 +111,8 @@ impl<T: Record> Rows<T> {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Returns whether the next page may be after the end of the list. It may be if all records
-    /// have arrived, or if the server states no total and the last page was not full.
+    /// Returns whether the next page may be after the end of the list. This is so if all records
+    /// have arrived. It is also so if the server states no total and the last page was not full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }
@@ -133,8 +133,7 @@ impl<T: Record> Rows<T> {
                     let which = if let Some(id) = text(&shown, "id") {
                         id
                     } else {
-                        // If a record has no id, Beadle cannot tell which record it is, so only its
-                        // position identifies it.
+                        // If a record has no id, only its position identifies the record.
                         self.short = Some(format!("a record has no id ({why})"));
                         format!("record {} of the list", self.came)
                     };
@@ -153,7 +152,7 @@ impl<T: Record> Rows<T> {
         let got = resources.len();
         self.is_cut = got < asked;
         // If somebody deletes a row of an earlier page, all later rows move forward. A row can then
-        // move into a page that Beadle has already read, so the largest total counts.
+        // move into a page that Beadle has already read. So Beadle uses the largest total.
         self.count = self.count.max(page.total_results);
         let progress = self.take(resources);
         let count = self.count;

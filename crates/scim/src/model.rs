@@ -1,5 +1,5 @@
 //! Groups and users (RFC 7643, 4). The names of attributes must have the case that the RFC uses.
-//! Attributes that Beadle does not use are left out.
+//! The types leave out attributes that Beadle does not use.
 
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,7 @@ pub struct Group {
     pub name: String,
     /// The id that the creator of the group gave it.
     pub external_id: Option<String>,
-    /// The ids of the members, if the server shows them. Each id occurs once.
+    /// The ids of the members, if the server shows them. The list has each id only once.
     pub members: Vec<String>,
     /// Why the list of members is not reliable, or `None` if it is.
     pub(crate) odd: Option<String>,
@@ -160,7 +160,7 @@ pub struct NewUser {
     pub display: String,
     /// The primary mail address.
     pub email: Option<String>,
-    /// The values of further attributes. An attribute with the value null is left out.
+    /// The values of further attributes. The request leaves out an attribute with the value null.
     pub attributes: Vec<(Attribute, Value)>,
 }
 

@@ -1,4 +1,4 @@
-//! All requests that read and change nothing.
+//! All requests that only read.
 
 use beadle_engine::{Class, Clock, Failure, Lane};
 use beadle_transport::{Answer, Path, TransportError};
@@ -68,7 +68,7 @@ impl Reader {
         self.api.clock()
     }
 
-    /// Returns all groups. Their members are not read.
+    /// Returns all groups without their members.
     pub async fn groups(&self) -> Result<Listed<Group>, Failure> {
         Ok(self.api.listed("Groups", None, Some("members")).await?)
     }
@@ -153,8 +153,8 @@ impl Reader {
     }
 
     /// Returns the members of a group. If the dialect reads members as users, the result has the
-    /// users; otherwise it has only ids. Returns `None` if the server reports that the group does
-    /// not exist. AWS does not report this: it returns an empty list.
+    /// users. If it does not, the result has only ids. Returns `None` if the server reports that
+    /// the group does not exist. AWS does not report this, and returns an empty list.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, Failure> {
         match self.api.dialect().members {
             Members::Users => {
@@ -224,8 +224,8 @@ impl Reader {
         }
     }
 
-    /// Returns whether one account is a member of a group. The request is different from the one
-    /// that lists all members, so it can confirm the list.
+    /// Returns whether one account is a member of a group. This request differs from the list of
+    /// all members, so it can confirm the list.
     pub async fn is_member(&self, group: &str, user: &str) -> Result<bool, Failure> {
         match self.dialect().members {
             Members::Users if self.dialect().trusted => {

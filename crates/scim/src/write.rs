@@ -1,4 +1,4 @@
-//! All requests that write. Each of them may be repeated without harm.
+//! All requests that write. Beadle can repeat each of them without harm.
 
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -17,8 +17,7 @@ use crate::model::{Group, NewUser, Record as _, User};
 use crate::read::record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// How long to wait before each retry of a write, if the server does not find a group that was
-/// created a moment ago.
+/// How long to wait before each retry of a write, if the server does not find a new group yet.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(300),
@@ -96,7 +95,7 @@ impl Writer {
         }
     }
 
-    /// Deletes a group. If the group does not exist, that is not an error.
+    /// Deletes a group. A missing group is not an error.
     pub async fn delete_group(&self, group: &str) -> Result<(), Failure> {
         let path = Path::at("Groups").value(group);
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
@@ -132,8 +131,8 @@ impl Writer {
     }
 
     /// Sends one request for all members. If the server refuses it, sends one request for each
-    /// half, and repeats this until the refused members are known. An error states whether one of
-    /// the halves was written before.
+    /// half, and repeats this until the refused members are known. An error states whether the
+    /// server has already written one of the halves.
     async fn change_members(
         &self,
         group: &str,
@@ -224,8 +223,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sets attributes of a user that was read just now. An attribute with the value null is
-    /// removed. All other values of the user do not change.
+    /// Sets attributes of a user that Beadle has just read. Removes an attribute with the value
+    /// null. All other values of the user do not change.
     pub async fn set_attributes(&self, user: &User, values: &[(Attribute, Value)]) -> Result<(), Failure> {
         let operations = operations(&user.other, values);
         self.patch(&Path::at("Users").value(&user.id), &user.id, &operations).await?;
@@ -260,8 +259,8 @@ impl Writer {
     }
 }
 
-/// Returns whether the server may accept the request with another body. That is possible if the
-/// refusal is not because of the credentials, the rate limit or the address.
+/// Returns whether the server may accept the request with another body. This is possible if the
+/// cause of the refusal is not the credential, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

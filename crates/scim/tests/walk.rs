@@ -1,5 +1,5 @@
 //! Tests every call of the client, in both dialects, with hostile values in the directory and in
-//! the server's answers. No value may change which resource a request names or what a filter
+//! the server's answers. No value may change the resource that a request names, or what a filter
 //! compares.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

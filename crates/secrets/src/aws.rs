@@ -20,14 +20,14 @@ use crate::{Reference, SecretStore};
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {
-    /// Returns the same store. From now on, it reads secrets with this configuration of AWS.
+    /// Returns the same store. From now on, the store reads secrets with this configuration of AWS.
     #[must_use]
     pub fn asking(mut self, aws: SdkConfig) -> Self {
         self.aws = tokio::sync::OnceCell::new_with(Some(aws));
         self
     }
 
-    /// Returns the configuration of AWS. It is read from the environment at the first call.
+    /// Returns the configuration of AWS. The first call reads it from the environment.
     async fn aws(&self) -> &SdkConfig {
         let load = || async {
             // The time limits are short, because a process cannot start while it waits for a
@@ -42,7 +42,7 @@ impl SecretStore {
     }
 
     /// Reads the values of all references in parallel. If several references need different texts
-    /// of one secret, the secret is read only once.
+    /// of one secret, Beadle reads the secret only once.
     pub(crate) async fn ask(&self, references: &[Reference]) -> HashMap<Reference, FetchedSecret> {
         let ids: BTreeSet<&str> = references
             .iter()
@@ -121,7 +121,7 @@ async fn parameter(client: &aws_sdk_ssm::Client, name: &str) -> FetchedSecret {
 }
 
 /// Returns the text that a reference needs from each stage. If the previous stage does not contain
-/// it, only the current text is returned.
+/// the text, the function returns only the current text.
 fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     let text = |stage: &String| match json_key {
         None => Ok(SecretString::from(stage.as_str())),
@@ -145,8 +145,8 @@ fn texts(stages: &[String], json_key: Option<&str>) -> FetchedSecret {
     Ok(values)
 }
 
-/// Returns the message of an error together with its causes, because the message of the SDK alone
-/// is only `service error`.
+/// Returns the message of an error with its causes, because the message of the SDK alone is only
+/// `service error`.
 pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -45,7 +45,7 @@ pub enum SecretError {
     /// AWS did not return a value that Beadle can use.
     #[error("{reference}: {why}")]
     NotGiven {
-        /// The reference as it is written in the configuration.
+        /// The reference, as the configuration contains it.
         reference: String,
         /// The error of AWS, or the reason why the value is not usable.
         why: String,
@@ -56,7 +56,8 @@ pub enum SecretError {
     /// The reference needs AWS, and this build of Beadle does not contain the AWS SDK.
     #[error("{0} needs a Beadle built with `--features aws`")]
     NeedsAws(String),
-    /// The reference names a key in AWS KMS, which can sign but whose value nobody can read.
+    /// The reference names a key in AWS KMS. KMS can sign with the key, but nobody can read its
+    /// value.
     #[error("{0} can sign but has no readable value: use it only as a private key")]
     OnlySigns(String),
     /// The value is not a private key.

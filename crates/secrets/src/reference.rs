@@ -1,5 +1,5 @@
-//! References, which name the place of a secret and are written in the configuration instead of its
-//! value.
+//! References to secrets. A reference names the place of a secret. The configuration contains the
+//! reference instead of the secret's value.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::SecretError;
 
-/// The place from which Beadle reads the value of a secret.
+/// Where Beadle reads the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// An environment variable.
@@ -18,7 +18,7 @@ pub enum Reference {
     Manager {
         /// The name or ARN of the secret.
         id: String,
-        /// If the secret is a JSON object, the key whose text is the value.
+        /// If the secret is a JSON object, the key of the value.
         json_key: Option<String>,
     },
     /// A parameter in the Parameter Store of AWS Systems Manager.
@@ -37,7 +37,7 @@ impl FromStr for Reference {
         match kind {
             "env" => Ok(Self::Env(rest.to_owned())),
             "file" => Ok(Self::File(rest.into())),
-            // A name or an ARN cannot contain `#`, so the rest after it is a key.
+            // A name or an ARN cannot contain `#`, so the text after `#` is a key.
             "aws-secretsmanager" => match rest.split_once('#') {
                 Some((id, key)) if !id.is_empty() && !key.is_empty() => {
                     Ok(Self::Manager { id: id.to_owned(), json_key: Some(key.to_owned()) })

@@ -1,5 +1,5 @@
-//! Keeps the values of secrets. Beadle reads a value from the environment or a file each time it is
-//! used. It reads values from AWS once, all of them in parallel.
+//! Keeps the values of secrets. Each time Beadle needs a value from the environment or a file, it
+//! reads the value again. It reads all values from AWS once, in parallel.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Reference, SecretError};
 
-/// What AWS returned for a reference: the current value and, if there is one, the previous value.
-/// If AWS returned no usable value, it is the error.
+/// The answer of AWS for a reference: the current value and, if there is one, the previous value.
+/// If AWS returned no usable value, this is the error.
 pub(crate) type FetchedSecret = Result<Vec<SecretString>, String>;
 
 /// Reads secrets, and keeps the values that come from AWS.
 pub struct SecretStore {
-    /// The folder in which relative paths begin.
+    /// The folder where relative paths begin.
     base: PathBuf,
     given: RwLock<HashMap<Reference, FetchedSecret>>,
     #[cfg(feature = "aws")]
@@ -41,10 +41,11 @@ impl SecretStore {
     }
 
     /// Reads from AWS the values that are missing or are still placeholders, all of them in
-    /// parallel. If a value cannot be read, its error is returned when the value is used.
+    /// parallel. If a value cannot be read, the store returns the error when Beadle needs the
+    /// value.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS"))]
     pub async fn fetch(&self, references: &[Reference]) {
-        // Values in the environment and in files are not read here, because a file may be on a file
+        // This function does not read the environment and files, because a file may be on a file
         // system that does not respond.
         let missing = |reference: &&Reference| {
             !matches!(reference, Reference::Env(_) | Reference::File(_)) && self.valid(reference).is_err()
@@ -89,8 +90,8 @@ impl SecretStore {
     }
 
     /// Returns all values of a secret that are valid now, with the current value first. AWS Secrets
-    /// Manager also returns the previous value. Webhooks are therefore accepted without
-    /// interruption while their secret is replaced.
+    /// Manager also returns the previous value. So Beadle accepts webhooks without interruption
+    /// while somebody replaces their secret.
     pub fn valid(&self, reference: &Reference) -> Result<Vec<SecretString>, SecretError> {
         match reference {
             #[expect(clippy::disallowed_methods, reason = "this is where the environment's secrets are read")]
@@ -124,7 +125,8 @@ impl SecretStore {
         let (current, before) = values.split_first().unzip();
         let current = current.ok_or_else(|| SecretError::NotRead(reference.to_string()))?;
         let mut valid = vec![usable(reference, current.expose_secret())?];
-        // The previous value is left out if it is a placeholder or equals the current value.
+        // The result leaves out the previous value if it is a placeholder or equals the current
+        // value.
         for value in before.unwrap_or_default() {
             if let Ok(value) = usable(reference, value.expose_secret())
                 && value.expose_secret() != valid[0].expose_secret()

@@ -1,5 +1,5 @@
-//! Private keys that sign tokens (RS256). A key is either in the memory of this process, or in AWS
-//! KMS, from which nobody can read it.
+//! Private keys that sign tokens (RS256). A key is either in the memory of this process or in AWS
+//! KMS. Nobody can read a key from KMS.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub enum SigningError {
     Kms(String),
 }
 
-/// A private key with which Beadle signs its tokens.
+/// A private key that signs Beadle's tokens.
 #[derive(Clone)]
 pub struct SigningKey(Kind);
 
@@ -43,8 +43,8 @@ impl SigningKey {
         match &self.0 {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
-            // The SDK's future is large. In a box, it does not enlarge the futures of all calls
-            // that may need a token.
+            // The SDK's future is large. In a box, the future does not enlarge the futures of all
+            // calls that may need a token.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }
@@ -71,7 +71,7 @@ impl SecretStore {
 
 /// Reads a private key in PEM form. The error explains why the text is not a private key.
 fn local(pem: &str) -> Result<EncodingKey, String> {
-    // The library also accepts a public key here, and reports an error only when it signs.
+    // The library accepts a public key here too, and reports an error only when it signs.
     if pem.contains("PUBLIC KEY-----") && !pem.contains("PRIVATE KEY-----") {
         return Err(
             "it is the public key: set the private key, which GitHub shows once, when it creates the key"

@@ -41,8 +41,8 @@ async fn secrets_and_parameters_are_read_together_and_a_missing_one_is_named() {
         let why = secret_store.current(reference).unwrap_err().to_string();
         assert!(why.contains(&reference.to_string()) && !why.contains(&secret), "{why}");
     }
-    // Two references need different texts of the same secret. The secret is read only once, in both
-    // stages.
+    // Two references need different texts of the same secret. Beadle reads each stage of the secret
+    // only once.
     let asked = moto.calls_of("any").into_iter().filter(|call| call == "secretsmanager:GetSecretValue");
     assert_eq!(asked.count(), 2 * 3, "plain, json and none");
     assert!(!secret_store.fetch_again(&there).await, "nothing was replaced");

@@ -78,7 +78,7 @@ impl DynamoStore {
             return Ok(self.holds_lease(DOING, lease, now).await?.then(Vec::new));
         }
         // Usually all changes belong to one instance, because a run submits the changes of one key.
-        // If there are several instances, they are checked one after the other.
+        // If there are several instances, the store checks them one after the other.
         let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
         for (instance, places) in window::by_instance(asked) {
             let its: Vec<&Hold> = places.iter().map(|at| &asked[*at]).collect();
@@ -106,8 +106,8 @@ impl DynamoStore {
                 stored.iter().map(|(digest, stored)| (digest.clone(), stored.hold.clone())).collect();
             let mut window = before.clone();
             let judged = window::check_guard(&mut window, &known, limits, asked, now);
-            // Old and refused reservations use no room. They are deleted, because an item has a
-            // maximum size.
+            // Old and refused reservations use no room. The store deletes them, because an item has
+            // a maximum size.
             window.retain(|booked| booked.at > now - limits.window * 2 && booked.state != Spent::Refused);
             let mut actions = Vec::new();
             if let Some(lease) = lease {
@@ -121,7 +121,7 @@ impl DynamoStore {
             }
             let sent = self.client.transact_write_items().set_transact_items(Some(actions)).send().await;
             let Err(error) = sent else {
-                // If another process has stored the same hold meanwhile, that hold stays.
+                // If another process has stored the same hold in the meantime, that hold stays.
                 let puts = further
                     .iter()
                     .map(|hold| self.change_hold(doing, &hold.digest, stored.get(&hold.digest), Some(hold)));
@@ -180,8 +180,8 @@ impl DynamoStore {
                 pause(attempt).await;
                 continue;
             };
-            // No other entry has the number of this entry. If this entry is stored, an earlier try
-            // of the transaction succeeded, and its answer was lost.
+            // No other entry has the number of this entry. If the store already has this entry, an
+            // earlier try of the transaction succeeded, and its answer was lost.
             if self.has_entry(DOING, &entry).await? {
                 return Ok(Begun::Yes(entry.seq));
             }
@@ -198,8 +198,9 @@ impl DynamoStore {
         Err(crowded(DOING, key.instance()))
     }
 
-    /// Returns the actions that mark the room of a change as used by the write whose intent has the
-    /// number `intent`. Returns `None` if the change has neither room nor an approval.
+    /// Returns the actions that mark the room of a change as used. `intent` is the number of the
+    /// intent of the write that uses the room. Returns `None` if the change has neither room nor an
+    /// approval.
     async fn spend(
         &self,
         doing: &'static str,

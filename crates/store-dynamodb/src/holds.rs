@@ -1,6 +1,6 @@
-//! The holds, with one item for each. A hold is written only if the stored hold is still the one
-//! that was read. A write can therefore not replace an approval, or a hold, that another process
-//! has stored meanwhile.
+//! The holds, with one item for each. The store writes a hold only if the stored hold has not
+//! changed since the read. So a write cannot replace an approval, or a hold, that another process
+//! has stored in the meantime.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::DynamoStore;
 use crate::items::{Item, Range, TRIES, corrupt, failed, get, get_json, json, pause, text, unavailable};
 use crate::journal::{may_try_again, refused};
 
-/// The condition that the stored hold is still the one that was read.
+/// The condition that the stored hold has not changed since the read.
 const UNCHANGED: &str = "#hold = :was";
 /// The condition that no hold is stored.
 const ABSENT: &str = "attribute_not_exists(pk)";
 
-/// A hold, as it was read from its item.
+/// A hold that the store read from an item.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) hold: Hold,
-    /// The attribute from which the hold was read. A later write uses it in its condition.
+    /// The attribute that contained the hold. A later write uses it in its condition.
     was: AttributeValue,
 }
 
@@ -69,8 +69,8 @@ impl DynamoStore {
     }
 
     /// Returns the action of a transaction that stores `now` as the hold of `digest`, or deletes
-    /// the hold if `now` is `None`. The transaction fails if the stored hold is not the one that
-    /// was read.
+    /// the hold if `now` is `None`. The transaction fails if the stored hold has changed since the
+    /// read.
     pub(crate) fn hold_action(
         &self,
         doing: &'static str,
@@ -114,8 +114,8 @@ impl DynamoStore {
         Ok(action.build())
     }
 
-    /// Stores `now` as the hold of `digest`, or deletes the hold if `now` is `None`. Returns
-    /// `false`, and writes nothing, if the stored hold is not the one that was read.
+    /// Stores `now` as the hold of `digest`, or deletes the hold if `now` is `None`. If the stored
+    /// hold has changed since the read, writes nothing and returns `false`.
     pub(crate) async fn change_hold(
         &self,
         doing: &'static str,
@@ -148,7 +148,7 @@ impl DynamoStore {
         Ok(holds)
     }
 
-    /// Lists the holds of a key. The index gives only the digests. Each hold is then read
+    /// Lists the holds of a key. The index gives only the digests. The store then reads each hold
     /// consistently, so that the list contains new approvals.
     pub(crate) async fn holds_of_key(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {
         const DOING: &str = "listing holds";
@@ -176,8 +176,8 @@ impl DynamoStore {
     ) -> Result<Option<Hold>, StoreError> {
         const DOING: &str = "storing a decision";
         for attempt in 0..TRIES {
-            // If the hold was deleted meanwhile, the decision does not create it again. Otherwise
-            // the same change could be written a second time.
+            // If another process has deleted the hold in the meantime, the decision does not create
+            // it again. If it did, Beadle could write the same change a second time.
             let Some(was) = self.hold(DOING, digest).await? else { return Ok(None) };
             let (hold, is_stored) = match decide(&was.hold, decision, now) {
                 Some(hold) => {

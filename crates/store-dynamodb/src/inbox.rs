@@ -1,5 +1,5 @@
 //! The inbox in DynamoDB. A delivery is durable before its keys are marked. If the marking is
-//! interrupted, a later call completes it.
+//! interrupted, a later call completes the marking.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -18,7 +18,7 @@ use crate::{DynamoStore, SHARDS};
 /// attributes.
 const PART: usize = 350_000;
 /// How old an interrupted delivery must be before another process completes it. Until then, the
-/// process that received the delivery may still do so.
+/// process that received the delivery may still complete it.
 const INTERRUPTED: std::time::Duration = std::time::Duration::from_secs(60);
 /// The part of the index that contains a delivery until all its keys are marked.
 const UNMARKED: &str = "unmarked";
@@ -35,8 +35,8 @@ fn marks_part(token: &str, n: usize) -> String {
     format!("marks#{token}#{n:05}")
 }
 
-/// Returns the part of the index that contains a delivery. Deliveries whose keys are not all marked
-/// have a separate part.
+/// Returns the part of the index that contains a delivery. Incompletely marked deliveries have a
+/// separate part.
 fn place(pk: &str, is_marked: bool) -> String {
     let what = if is_marked { "delivery" } else { UNMARKED };
     format!("{what}#{}", shard(pk))
@@ -47,8 +47,8 @@ impl DynamoStore {
         const DOING: &str = "storing a delivery";
         let pk = name(&delivery.source, &delivery.id);
         let token = format!("{:032x}", rand::random::<u128>());
-        // The parts of the body are written first. If the process ends before it writes the head,
-        // nobody finds these parts, and they expire.
+        // The store writes the parts of the body first. If the process ends before it writes the
+        // head, nobody finds these parts, and they expire.
         let parts = self.put_body(DOING, &pk, &token, &delivery).await?;
         let head = self.head(DOING, &token, &delivery, parts, &marks, marks.is_empty()).await?;
         match self.put_head(DOING, head, &token).await? {
@@ -83,7 +83,7 @@ impl DynamoStore {
         self.put_head(doing, head, &token).await.map(drop)
     }
 
-    /// Builds the item of a delivery. Marks that do not fit into the item are written to separate
+    /// Builds the item of a delivery. If the marks do not fit into the item, they are in separate
     /// items.
     async fn head(
         &self,
@@ -118,9 +118,9 @@ impl DynamoStore {
         Ok(head)
     }
 
-    /// Marks the keys of a delivery whose marking was interrupted. If the first process is still
-    /// marking them, some keys run once more, which does no harm. Returns whether any key had to be
-    /// marked.
+    /// Marks the keys of a delivery after an interrupted marking. If the first process is still
+    /// marking the keys, some keys run once more. This does no harm. Returns whether any key was
+    /// not marked.
     async fn finish(
         &self,
         doing: &'static str,
@@ -142,7 +142,7 @@ impl DynamoStore {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text(pk)).key("sk", text("head")).update_expression("SET g = :g");
         let asked = asked.expression_attribute_values(":g", text(place(pk, true)));
-        // The condition prevents this write from creating a delivery again after it has expired.
+        // Without the condition, this write would create an expired delivery again.
         match asked.condition_expression("attribute_exists(pk)").send().await {
             Err(error)
                 if error
@@ -155,7 +155,7 @@ impl DynamoStore {
         }
     }
 
-    /// Completes interrupted deliveries, which are stored while some of their keys are not marked.
+    /// Completes interrupted deliveries. They are stored, but some of their keys are not marked.
     /// Returns the number of completed deliveries.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
@@ -165,7 +165,7 @@ impl DynamoStore {
             let part = format!("{UNMARKED}#{shard}");
             for shown in self.query(DOING, (true, &part), &range, |_| false).await? {
                 let Some(pk) = get(&shown, "pk") else { continue };
-                // The index is eventually consistent, so the delivery is read again.
+                // The index is eventually consistent, so the store reads the delivery again.
                 let finished = match self.read(DOING, pk, "head").await {
                     Ok(Some(head)) => self.finish(DOING, pk, &head, now).await,
                     Ok(None) => Ok(false),
@@ -173,7 +173,7 @@ impl DynamoStore {
                 };
                 match finished {
                     Ok(finished) => count += u64::from(finished),
-                    // If one delivery fails, the others are still completed.
+                    // If one delivery fails, the store still completes the others.
                     Err(error) => failure = Some(error),
                 }
             }
@@ -242,8 +242,8 @@ impl DynamoStore {
         if head.contains_key("marks") {
             return get_json(doing, head, "marks");
         }
-        // The intake has permission to read single items, but not to query. The parts are therefore
-        // read by their names.
+        // The intake has permission to read single items, but not to query. So the store reads the
+        // parts by their names.
         let (token, count) =
             (get(head, "token").unwrap_or_default(), get_number(head, "mark_parts").unwrap_or(0));
         let names = (0..count).map(|n| marks_part(token, n));
@@ -330,7 +330,7 @@ impl DynamoStore {
         found.sort_by(|one, other| {
             (get(other, "gs"), get(one, "pk")).cmp(&(get(one, "gs"), get(other, "pk")))
         });
-        // While a delivery is being marked, the index may show it in both parts.
+        // While the store marks a delivery, the index may show it in both parts.
         found.dedup_by(|one, other| get(one, "pk") == get(other, "pk"));
         let mut skip = listing.after;
         let mut rows = Vec::new();
@@ -379,8 +379,8 @@ impl DynamoStore {
         let Some(head) = self.read(DOING, &pk, "head").await? else { return Ok(None) };
         let token = get(&head, "token").unwrap_or_default();
         let (packed, count) = self.parts(DOING, &pk, format!("body#{token}#")).await?;
-        // Some parts may have expired already. The body is returned only if all its parts still
-        // exist.
+        // Some parts may have expired already. The function returns the body only if all its parts
+        // still exist.
         if count == 0 || Some(count) != get_number(&head, "parts") {
             return Ok(None);
         }
@@ -388,7 +388,8 @@ impl DynamoStore {
         Ok(Some(body))
     }
 
-    /// Deletes old bodies and deliveries, up to the given number. Returns how many were deleted.
+    /// Deletes old bodies and deliveries, up to the given number. Returns the number of deleted
+    /// ones.
     pub(crate) async fn prune_inbox(
         &self,
         bodies_before: Time,

@@ -20,10 +20,10 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) const LEVEL: i32 = 1;
 /// The maximum size of a value after decompression.
 pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
-/// The minimum length of a value that is stored compressed.
+/// The minimum length of a value that the store compresses.
 const LONG: usize = 4096;
 
-/// How many times a write is tried if other processes keep writing the same item.
+/// How many times the store tries a write if other processes keep writing the same item.
 pub(crate) const TRIES: u32 = 40;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
@@ -50,8 +50,8 @@ pub(crate) fn shard(of: &str) -> u64 {
     hasher.finish() % SHARDS
 }
 
-/// Returns the time at which an item expires, in seconds since the Unix epoch. DynamoDB deletes the
-/// item after that time.
+/// Returns when an item expires, in seconds since the Unix epoch. DynamoDB deletes the item after
+/// that time.
 pub(crate) fn gone(at: Time, kept: Duration) -> AttributeValue {
     number((at + kept).0.div_euclid(1000))
 }
@@ -109,8 +109,8 @@ pub(crate) fn json<T: serde::Serialize>(
     serde_json::to_string(value).map(text).map_err(|error| unavailable(doing, &error))
 }
 
-/// Returns an attribute for a text that may be long. A long text is compressed, because an item has
-/// at most 400 KB.
+/// Returns an attribute for a text that may be long. The function compresses a long text, because
+/// an item has at most 400 KB.
 pub(crate) fn packed(doing: &'static str, value: String) -> Result<AttributeValue, StoreError> {
     if value.len() < LONG {
         return Ok(text(value));
@@ -132,7 +132,7 @@ pub(crate) fn unpacked(doing: &'static str, item: &Item, name: &str) -> Result<S
     }
 }
 
-/// The choice of the items that a query returns.
+/// Which items a query returns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Range {
     /// If set, the query returns only items with a greater sort key.

@@ -27,8 +27,8 @@ fn part(seq: u64) -> String {
     format!("journal#{}", seq % SHARDS)
 }
 
-/// Returns the partition that contains the entries of a key. Beadle decides by these entries
-/// whether it has already done something, so it reads them consistently.
+/// Returns the partition that contains the entries of a key. The entries show whether Beadle has
+/// already done something. So Beadle reads them consistently.
 fn of_key(entry: &Entry) -> String {
     format!("journal#{}", entry.key)
 }
@@ -104,8 +104,7 @@ impl DynamoStore {
         Ok(Some(numbers))
     }
 
-    /// Stores entries of another store, and keeps their numbers. Entries that are added later get
-    /// higher numbers.
+    /// Stores entries of another store, and keeps their numbers. Later entries get higher numbers.
     pub(crate) async fn take_entries(
         &self,
         doing: &'static str,
@@ -210,8 +209,8 @@ impl DynamoStore {
     pub(crate) async fn list_entries(&self, listing: &Listing) -> Result<Vec<Entry>, StoreError> {
         const DOING: &str = "reading the journal";
         let most = listing.limit as usize;
-        // If a time is given, the query reads backwards from the newest entry. Entries are numbered
-        // in the order of their times, unless the clocks of processes differ.
+        // If a time is given, the query reads backwards from the newest entry. If the clocks of all
+        // processes agree, the numbers of entries have the order of their times.
         let since = listing.since.filter(|_| listing.after == 0);
         let range = &match since {
             Some(_) => Range { backwards: true, ..Range::default() },
@@ -290,8 +289,8 @@ impl DynamoStore {
             let items = self.query(DOING, (true, &part(shard)), &range, |items| items.len() >= left).await?;
             for item in items.iter().take(left) {
                 let entry: Entry = get_json(DOING, item, "entry")?;
-                // Entries are numbered in the order of their times, unless the clocks of processes
-                // differ, so all further entries are younger.
+                // If the clocks of all processes agree, the numbers of entries have the order of
+                // their times. All further entries are then younger.
                 if entry.at >= before {
                     break;
                 }

@@ -13,16 +13,17 @@
 //!
 //! If several processes may change an item, each change is a conditional write. The store reads the
 //! item consistently and changes it with the engine's pure functions. It then writes the item only
-//! if the version in the table is still the version that was read. Each write has a unique token.
-//! If the answer to a write is lost and the write is repeated, the store recognises the first write
+//! if the version in the table has not changed since the read. Each write has a unique token. If
+//! the answer to a write is lost, the store repeats the write. It then recognises the first write
 //! by the token.
 //!
-//! The store assumes that writes to one item are linearizable, and that a consistent read sees
-//! every write that was answered. The index is eventually consistent. If an entry is missing in the
-//! index, a later look finds it. Before a key is claimed, its row is read consistently. Leases are
-//! compared with the clock of the caller. If clocks differ by more than the duration of a lease (60
-//! s), two workers could work on one key. The result is at most a repeated write, because every
-//! write to a vendor is idempotent and the lease is checked before it.
+//! The store assumes two facts: writes to one item are linearizable, and a consistent read sees
+//! every write that DynamoDB has confirmed. The index is eventually consistent. If an entry is
+//! missing in the index, a later look finds it. Before the store claims a key, it reads the row of
+//! the key consistently. It compares leases with the clock of the caller. If clocks differ by more
+//! than the duration of a lease (60 s), two workers could work on one key. The worst result is a
+//! repeated write. Every write to a vendor is idempotent, and the store checks the lease before
+//! each write.
 
 mod guard;
 mod holds;
@@ -45,8 +46,7 @@ use beadle_engine::store::Damaged;
 
 pub use wake::{Due, Wake};
 
-/// The number of parts into which each list of the index is divided. A single partition would get
-/// too many requests.
+/// The number of parts of each list in the index. A single partition would get too many requests.
 const SHARDS: u64 = 4;
 
 /// The settings of a store in one table.
@@ -85,7 +85,7 @@ impl DynamoStore {
         Self { client, table: table.to_owned(), settings, wake: None, damaged: Arc::default() }
     }
 
-    /// Returns the same store. From now on, it tells `wake` which keys can be claimed.
+    /// Returns the same store. From now on, the store tells `wake` which keys can be claimed.
     #[must_use]
     pub fn with_wake(self, wake: Arc<dyn Wake>) -> Self {
         Self { wake: Some(wake), ..self }

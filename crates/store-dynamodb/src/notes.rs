@@ -30,8 +30,8 @@ impl DynamoStore {
     ) -> Result<Vec<(String, String)>, StoreError> {
         const DOING: &str = "reading a page of notes";
         let mut range = Range { page: Some(limit), ..Range::default() };
-        // A query allows only one condition on the sort key. Names are sorted, so among the names
-        // after `after`, those with the prefix come first.
+        // A query allows only one condition on the sort key. Names are sorted. So the names with
+        // the prefix are the first names after `after`.
         if after.is_empty() || after < prefix {
             range.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         } else {
@@ -114,8 +114,7 @@ impl DynamoStore {
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// Returns the conditions of a transaction that may not happen while the key or its instance is
-    /// paused.
+    /// Returns the conditions that make a transaction fail while the key or its instance is paused.
     pub(crate) fn unpaused(
         &self,
         doing: &'static str,

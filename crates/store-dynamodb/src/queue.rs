@@ -12,7 +12,7 @@ use crate::rows::{due, key_of, of, parked};
 use crate::wake::Due;
 use crate::{DynamoStore, SHARDS};
 
-/// The number of keys that are marked or claimed at the same time.
+/// The number of keys that the store marks or claims at the same time.
 const AT_ONCE: usize = 16;
 /// The minimum number of rows in a page when the store counts waiting keys.
 const COUNTED: usize = 100;
@@ -27,8 +27,8 @@ fn is_paused(key: &Key, paused: &HashSet<String>) -> bool {
 }
 
 impl DynamoStore {
-    /// Marks keys. Marks of the same key are written one after the other, and marks of different
-    /// keys in parallel.
+    /// Marks keys. The store writes marks of the same key one after the other, and marks of
+    /// different keys in parallel.
     pub(crate) async fn mark_all(
         &self,
         doing: &'static str,
@@ -115,8 +115,8 @@ impl DynamoStore {
             }
         }
         wanted.sort_by(in_order);
-        // The index may be out of date. Each row is therefore read again, and claimed only if it is
-        // still due.
+        // The index may be out of date. So the store reads each row again, and claims the key only
+        // if it is still due.
         let wanted: Vec<&Key> = wanted.iter().map(|row| &row.key).collect();
         self.claim_all(DOING, &wanted, now).await
     }
@@ -136,7 +136,8 @@ impl DynamoStore {
         now: Time,
     ) -> Result<impl Fn(&Item) -> bool + use<>, StoreError> {
         let mut paused = self.paused(now).await?;
-        // A pause of an instance also uses the name of the instance, so one set is enough for both.
+        // A pause of an instance has the name of the instance. So one set is enough for pauses and
+        // for `except`.
         paused.extend(except.iter().cloned());
         paused.extend(self.damaged.keys());
         Ok(move |item: &Item| {
@@ -167,7 +168,7 @@ impl DynamoStore {
             }
         }
         match failure {
-            // If some claims succeeded, they are returned although others failed, because the
+            // If some claims failed, the function still returns the successful ones, because the
             // claimed keys must run.
             Some(error) if claims.is_empty() => Err(error),
             _ => Ok(claims),
@@ -226,8 +227,8 @@ impl DynamoStore {
         Ok(at.map(Time))
     }
 
-    /// Returns all rows of keys that are due, claimed or parked. Parked rows come first, and all
-    /// other rows follow in the order of their rank.
+    /// Returns all rows of keys that are due, claimed or parked. Parked rows come first. All other
+    /// rows follow in the order of their rank.
     pub(crate) async fn all_rows(&self, doing: &'static str) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for lane in Lane::ALL {
@@ -242,9 +243,9 @@ impl DynamoStore {
         Ok(rows)
     }
 
-    /// Counts waiting keys, beginning with those of sweeps. While many of the keys wait, it is
-    /// enough to read one page of each shard. That costs about 30 read units for 400 rows of 600
-    /// bytes. When none of the keys waits any more, the function reads all due rows, which costs
+    /// Counts waiting keys, beginning with the keys of sweeps. While many of the keys wait, it is
+    /// enough to read one page of each shard. This costs about 30 read units for 400 rows of 600
+    /// bytes. When none of the keys waits any more, the function reads all due rows. This costs
     /// half a read unit for each 4 KB.
     pub(crate) async fn count_due(
         &self,
@@ -286,8 +287,8 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Shortens the waits of rows whose time is far in the future, because it was stored while a
-    /// clock was ahead. Returns the number of these rows.
+    /// Shortens the waits of rows with a time far in the future. They were stored while a clock was
+    /// ahead. Returns the number of these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "taking back keys that a process with a fast clock claimed";
         let (timing, range) =

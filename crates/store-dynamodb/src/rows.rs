@@ -1,5 +1,5 @@
 //! The row of a key. The store reads the row, changes it by the engine's rules, and writes it back.
-//! The write fails if another process has written the row meanwhile.
+//! The write fails if another process has written the row in the meantime.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
@@ -30,8 +30,8 @@ pub(crate) fn parked(shard: u64) -> String {
     format!("parked#{shard}")
 }
 
-/// Returns the part of the index and the sort key under which a row is listed. Returns `None` if no
-/// list contains the row.
+/// Returns the place of a row in the index: the part and the sort key. Returns `None` if no list
+/// contains the row.
 fn place(row: &Row) -> Option<(String, String)> {
     let shard = shard(row.key.as_str());
     match (&row.parked, row.due_at()) {
@@ -42,8 +42,8 @@ fn place(row: &Row) -> Option<(String, String)> {
 }
 
 /// Returns the stored form of a row that this version has changed. The stored form keeps the fields
-/// that only a newer version knows. It also keeps the values that this version did not change: a
-/// newer version can store a word that this version reads as another word.
+/// that only a newer version knows. It also keeps the values that this version did not change,
+/// because this version may read a word of a newer version as another word.
 fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
     let mut merged: Fields = serde_json::from_str(stored)?;
     let (before, mut after) = (fields(before)?, fields(after)?);
@@ -89,8 +89,8 @@ impl DynamoStore {
         Ok(self.change_from(doing, key, change).await?.0)
     }
 
-    /// Changes the row of a key, and tries again if another process has written the row meanwhile.
-    /// Returns the result of `change`, and the row before and after the change.
+    /// Changes the row of a key, and tries again if another process has written the row in the
+    /// meantime. Returns the result of `change`, and the row before and after the change.
     pub(crate) async fn change_from<T>(
         &self,
         doing: &'static str,
@@ -173,7 +173,7 @@ impl DynamoStore {
         }
     }
 
-    /// Returns the condition of a transaction that a lease is valid.
+    /// Returns the condition that a lease is valid, for a transaction.
     pub(crate) fn holding(
         &self,
         doing: &'static str,
@@ -228,7 +228,7 @@ mod tests {
         let mut expected = stored.clone();
         expected["wanted"] = 2.into();
         assert_eq!(Value::Object(merged(&stored.to_string(), &before, &after).unwrap()), expected);
-        // An operator makes the key due again, and the row loses its trace.
+        // If an operator makes the key due again, the row loses its trace.
         after.mark(&Mark::new(key, Lane::Manual), Time(20), &Timing::default());
         after.trace = None;
         let left = Value::Object(merged(&stored.to_string(), &before, &after).unwrap());

@@ -17,8 +17,8 @@ use crate::items::{failed, unavailable};
 /// How long [`DynamoStore::create_table`] waits until the new table can be used, in seconds.
 const PATIENCE: u32 = 300;
 
-/// Returns whether a table has the keys and the index of a Beadle table. Beadle changes no other
-/// table.
+/// Returns whether a table has the keys and the index of a Beadle table. Beadle never changes
+/// another table.
 fn is_ours(table: &TableDescription) -> bool {
     let keys: Vec<&str> = table.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
     keys == ["pk", "sk"]
@@ -91,7 +91,7 @@ impl DynamoStore {
         Err(StoreError::Unavailable { doing, why })
     }
 
-    /// Enables the automatic deletion of expired items, unless it is already enabled.
+    /// Enables the automatic deletion of expired items, if it is not enabled yet.
     pub async fn expire(&self) -> Result<(), StoreError> {
         const DOING: &str = "enabling the expiry of items";
         let asked = self.client.describe_time_to_live().table_name(&self.table);

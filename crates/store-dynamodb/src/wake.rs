@@ -1,8 +1,8 @@
-//! Wakes workers that sleep until a message arrives. A message is sent if a worker can claim a key
-//! earlier than before, or in a more urgent lane.
+//! Wakes workers that sleep until a message arrives. The store sends a message if a worker can
+//! claim a key earlier than before, or in a more urgent lane.
 //!
-//! Whether a key is due depends only on its row. A message only wakes a worker. If a message is
-//! lost, [`DynamoStore::waiting`] still finds its key.
+//! Only the row of a key decides whether the key is due. A message only wakes a worker. If a
+//! message is lost, [`DynamoStore::waiting`] still finds its key.
 
 use async_trait::async_trait;
 use beadle_engine::{Key, Lane, Row, StoreError, Time};
@@ -16,13 +16,13 @@ pub struct Due {
     pub key: Key,
     /// The lane in which the key is due.
     pub lane: Lane,
-    /// The time from which the key can be claimed.
+    /// When the key can be claimed at the earliest.
     pub at: Time,
 }
 
 impl Due {
-    /// Returns the message about a change of a row, if one is necessary. `before` is the row before
-    /// the change.
+    /// Returns the message about a change of a row, if the workers need a message. `before` is the
+    /// row before the change.
     pub(crate) fn between(before: &Row, row: &Row, now: Time) -> Option<Self> {
         let at = row.wakes(before, now)?;
         Some(Self { key: row.key.clone(), lane: row.lane, at })
@@ -44,8 +44,8 @@ impl DynamoStore {
         }
     }
 
-    /// Returns keys that can be claimed now and are not paused. For each lane, the list contains up
-    /// to `limit` keys: those that have waited longest.
+    /// Returns keys that can be claimed now and are not paused. For each lane, the list contains
+    /// the keys that have waited longest, up to `limit`.
     pub async fn waiting(&self, now: Time, limit: usize) -> Result<Vec<Due>, StoreError> {
         const DOING: &str = "looking for keys that wait";
         let is_free = self.free(&[], now).await?;

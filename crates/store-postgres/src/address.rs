@@ -12,20 +12,20 @@ use crate::failed::describe;
 /// The schema that the store uses if the URL names none.
 const SCHEMA: &str = "beadle";
 /// The maximum length of the name of a schema. The name of the channel for notifications contains
-/// it, and PostgreSQL cuts names off after 63 bytes.
+/// the schema's name, and PostgreSQL cuts names off after 63 bytes.
 const LONGEST: usize = 40;
 
 /// How long a new connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long sent data may stay unconfirmed. A dead connection must be closed long before a lease
-/// ends.
+/// How long sent data may stay unconfirmed. A dead connection must end long before a lease ends.
 const UNCONFIRMED: Duration = Duration::from_secs(15);
-/// How long a connection is silent before the system checks it, and how often it checks.
+/// How long a connection is silent before the system checks it, and how often the system checks.
 const CHECK: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
 
-/// The settings of each session. No call of a store takes as long as these limits unless the
-/// database is in trouble. An open transaction without a statement belongs to a process that was
-/// stopped or that lost its connection, and its locks must not block the other processes.
+/// The settings of each session. A call of a store takes as long as these limits only if the
+/// database has a problem. An open transaction without a statement belongs to a process that was
+/// stopped or lost its connection. The locks of this transaction must not block the other
+/// processes.
 const SESSION: &str =
     "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=15s";
 
@@ -36,7 +36,7 @@ pub(crate) struct Address {
     pub(crate) config: Config,
     /// The schema that contains the tables.
     pub(crate) schema: String,
-    /// The file with the certificates of the authorities that sign the server's certificate; `None`
+    /// The file with the certificates of the authorities that sign the server's certificate. `None`
     /// means the authorities that the system trusts.
     pub(crate) authorities: Option<PathBuf>,
 }
@@ -47,7 +47,8 @@ impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         if query.contains('@') {
-            // The rest of a password with a question mark would be part of an error.
+            // If a password contains a question mark, an error would contain the rest of the
+            // password.
             return Err("the address must not contain `@` after `?`: write `?` in a password as `%3F`".into());
         }
         let (mut schema, mut mode, mut authorities) = (SCHEMA.to_owned(), None, None);
@@ -77,19 +78,19 @@ impl Address {
         Ok(Self { config, schema, authorities })
     }
 
-    /// Returns the name of the channel on which the processes wake each other.
+    /// Returns the name of the channel that the processes use to wake each other.
     pub(crate) fn channel(&self) -> String {
         format!("beadle_due_{}", self.schema)
     }
 }
 
-/// Adds what the URL does not set.
+/// Adds the parameters that the URL does not set.
 fn complete(config: &mut Config, schema: &str) {
-    // After a failover, the old primary may still answer. Only the new one accepts writes.
+    // After a failover, the old primary may still answer. Only the new primary accepts writes.
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
-    // The last value of a setting counts. The options of the address may change the limits, but not
-    // the schema, which the migrations look up by its name.
+    // PostgreSQL uses the last value of a setting. The options of the address may change the
+    // limits, but not the schema, because the migrations look up the schema by its name.
     config.options(format!("{SESSION} {given} -c search_path={schema}"));
     if config.get_application_name().is_none() {
         config.application_name("beadle");
@@ -114,9 +115,9 @@ fn is_socket(_: &Host) -> bool {
     false
 }
 
-/// Returns whether to use TLS. With TLS, the server's certificate is always checked: without the
-/// check, anybody on the way could read the password. The modes that use TLS only if the server
-/// offers it are refused for the same reason.
+/// Returns whether to use TLS. With TLS, the store always checks the server's certificate. Without
+/// this check, anybody on the way could read the password. For the same reason, the function
+/// refuses the modes that use TLS only if the server offers it.
 fn tls_mode(mode: Option<&str>, is_local: bool) -> Result<SslMode, String> {
     match mode {
         None if is_local => Ok(SslMode::Disable),

@@ -4,7 +4,7 @@
 /// body. A body whose header names a larger size is damaged.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Compresses a body with a fast method. JSON shrinks to a fifth of its size.
+/// Compresses a body with a fast method. It makes JSON five times smaller.
 pub(crate) fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
     zstd::bulk::compress(body, 1)
 }

@@ -21,7 +21,7 @@ impl PostgresStore {
                 open.commit(&[], None).await.map(drop)
             }
             StoreRecord::Entries(entries) => transaction!(self, tx => journal::take(&tx, &entries).await?),
-            // A running service also stores holds in this way: those of an approved policy.
+            // A running service also stores the holds of an approved policy in this way.
             StoreRecord::Hold(hold) => transaction!(self, tx => {
                 guard::lock(&tx, hold.key.instance()).await?;
                 holds::save(&tx, std::slice::from_ref(&hold)).await?;

@@ -53,7 +53,7 @@ impl Failed {
         Self::Damaged(why.to_string())
     }
 
-    /// Adds the name of a row and what to do, if the row cannot be read.
+    /// If a row cannot be read, adds the name of the row and what to do.
     pub(crate) fn of_row(self, name: impl std::fmt::Display) -> Self {
         match self {
             Self::Damaged(why) => Self::Damaged(format!(
@@ -63,8 +63,8 @@ impl Failed {
         }
     }
 
-    /// Returns the error for a failure before the commit was sent. If the connection ended, the
-    /// transaction stored nothing, so it can be repeated on another connection.
+    /// Returns the error for a failure before the store sent the commit. If the connection ended,
+    /// the transaction stored nothing, so the store can repeat it on another connection.
     pub(crate) fn before_commit(self) -> Self {
         // The server names the reason if it ends a connection on purpose.
         let is_ended = |code: &SqlState| {
@@ -77,14 +77,15 @@ impl Failed {
         }
     }
 
-    /// Returns whether every other request would fail in the same way, because of the connection or
-    /// of the server and not because of the data of the request.
+    /// Returns whether every other request would fail in the same way. The cause is then the
+    /// connection or the server, not the data of the request.
     pub(crate) fn is_for_all(&self) -> bool {
         match self {
             Self::Damaged(_) => false,
             Self::Begin(_) | Self::Pool(_) | Self::Unusable(_) => true,
             Self::Sql(error) => error.code().is_none_or(|code| {
-                // A statement that was too slow has the class of a server that stops.
+                // The error of a slow statement has the same class as the error of a server that
+                // stops.
                 let is_of_server =
                     ["08", "25", "53", "57", "58"].contains(&code.code().get(..2).unwrap_or(""));
                 is_of_server && *code != SqlState::QUERY_CANCELED
@@ -114,7 +115,7 @@ impl Failed {
         self.error(doing)
     }
 
-    /// Returns the error of the store for one of several calls that failed together.
+    /// Returns the error of the store for one call, if several calls failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
         // These tables and columns exist after the migration, so another version of Beadle changed
         // the schema, or a person did. The counter of the journal is read as a single value.

@@ -15,23 +15,24 @@ use crate::failed::Failed;
 use crate::sql::{self, get, number, stored};
 use crate::{holds, journal, pauses};
 
-/// The length of the window that is loaded to record how changes ended. The window ends at the
-/// newest reservation. A write may end long after its room was reserved, and its reservation must
-/// still be found.
+/// How much of the window the store loads to record how changes ended. The window ends at the
+/// newest reservation. A write may end long after its reservation, and the store must still find
+/// the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 const COLUMNS: &str = "instance, digest, key, aspect, at, state, weakens, exposes, removes, reaches, intent";
 
 /// Locks the window of an instance until the transaction ends. Two instances with the same hash
-/// share a lock, which only makes one of them wait.
+/// share a lock. The only effect is that one of them waits.
 pub(crate) async fn lock(transaction: &Transaction<'_>, instance: &str) -> Result<(), Failed> {
     let lock =
         "SELECT pg_advisory_xact_lock(hashtextextended(current_schema()::text || ':guard:' || $1::text, 0))";
     sql::execute(transaction, lock, &[&instance]).await.map(drop)
 }
 
-/// Reads a reservation from a row. `from` is the first of its columns. The error names it. A window
-/// with such a reservation cannot be counted, so the guard lets nothing of its instance pass.
+/// Reads a reservation from a row. `from` is its first column. The error names the reservation. A
+/// window with an unreadable reservation cannot be counted, so the guard holds every change of the
+/// instance.
 fn booking(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Failed> {
     fields(row, from).map_err(|failed| {
         let digest: &str = get(row, from + 1).unwrap_or_default();
@@ -58,7 +59,7 @@ fn fields(row: &tokio_postgres::Row, from: usize) -> Result<GuardReservation, Fa
     })
 }
 
-/// The window of one instance, as it was loaded.
+/// The window of one instance, as the store loaded it.
 struct Window {
     /// The ids of the loaded rows, in the order of the reservations.
     rows: Vec<i64>,
@@ -104,8 +105,8 @@ impl Window {
     }
 }
 
-/// Submits changes to the guard, in order. Each change that fits gets room in the window, and each
-/// other change is stored as a hold.
+/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If it does
+/// not fit, the guard stores it as a hold.
 pub(crate) async fn reserve(
     transaction: &Transaction<'_>,
     limits: &Limits,
@@ -128,8 +129,8 @@ pub(crate) async fn reserve(
     Ok(verdicts.into_values().collect())
 }
 
-/// Begins a write: checks the pauses, and marks the room or the approval as used. A pause that is
-/// committed before this call begins is seen.
+/// Begins a write: checks the pauses, and marks the room or the approval as used. The call sees
+/// every pause that was committed before the call began.
 pub(crate) async fn begin(
     transaction: &Transaction<'_>,
     key: &Key,
@@ -152,8 +153,8 @@ pub(crate) async fn begin(
     }
     let numbers = journal::append(transaction, std::slice::from_ref(&intent.entry)).await?;
     let Some(number) = numbers.first().copied() else { return Ok(Begun::LeaseLost) };
-    // The room and the approval need the number of the intent. Only a few writes are guarded, so
-    // the counter of the journal stays locked a little longer only for them.
+    // The room and the approval need the number of the intent. The counter of the journal stays
+    // locked a little longer for guarded writes. Only a few writes are guarded.
     if let Some((digest, length, mut window, mut hold)) = used {
         window::begin(&mut window.bookings, hold.as_mut(), digest, length, number, now);
         window.save(transaction).await?;
@@ -185,14 +186,14 @@ pub(crate) async fn conclude(
     window.save(transaction).await
 }
 
-/// Returns the reservations since a time, over the windows of all instances, in order.
+/// Returns the reservations since a time, from the windows of all instances, in order.
 pub(crate) async fn bookings<C: GenericClient>(on: &C, since: Time) -> Result<Vec<GuardReservation>, Failed> {
     let query = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= $1 ORDER BY n");
     let rows = sql::query(on, &query, &[&since.0]).await?;
     rows.iter().map(|row| booking(row, 0)).collect()
 }
 
-/// Stores further reservations, which are new or come from another store.
+/// Stores further reservations. They are new, or come from another store.
 pub(crate) async fn take<C: GenericClient>(on: &C, bookings: &[GuardReservation]) -> Result<(), Failed> {
     if bookings.is_empty() {
         return Ok(());

@@ -1,9 +1,9 @@
 //! Limits how long a call waits for an answer of the server.
 //!
-//! The server itself ends a slow statement, and the system closes a connection whose other side is
-//! gone. A third case needs this limit: a server that hangs, for example on its disk, and whose
-//! system still confirms what it receives. After a failover, another server could answer, but the
-//! connections still lead to the server that hangs.
+//! The server itself ends a slow statement, and the system closes a connection if the other side is
+//! gone. A third case needs this limit: a server hangs, for example on its disk, but its system
+//! still confirms the received data. After a failover, another server could answer, but the
+//! connections still belong to the server that hangs.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use parking_lot::{Mutex, const_mutex};
 
 use crate::failed::Failed;
 
-/// How long a statement may take. The limit is above that of the server, so that a slow statement
-/// ends with the error of the server.
+/// How long a statement may take. This limit is above the limit of the server, so that a slow
+/// statement ends with the error of the server.
 const LIMIT: Duration = Duration::from_secs(75);
 
-/// The time at which a server last gave no answer. All connections to a server hang together, so the
-/// time is shared by all of them.
+/// When a server last gave no answer. All connections to a server hang together, so they share this
+/// time.
 static HUNG: Mutex<Option<Instant>> = const_mutex(None);
 
 /// Waits for an answer of the server, but no longer than the limit.
@@ -37,7 +37,7 @@ async fn within<T>(
     Err(Failed::Unusable(format!("no answer from the server within {} s", limit.as_secs())))
 }
 
-/// Returns whether a connection of this age may lead to a server that hangs.
+/// Returns whether a connection of this age may belong to a server that hangs.
 pub(crate) fn is_suspect(created: Instant) -> bool {
     HUNG.lock().is_some_and(|hung| created <= hung)
 }

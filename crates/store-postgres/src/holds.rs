@@ -9,7 +9,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use crate::failed::Failed;
 use crate::sql::{self, get, storable};
 
-/// Reads a hold from the columns `hold` and `digest`. The error names it.
+/// Reads a hold from the columns `hold` and `digest`. The error names the hold.
 fn read(row: &tokio_postgres::Row) -> Result<Hold, Failed> {
     let (text, digest): (&str, &str) = (get(row, 0)?, get(row, 1)?);
     let hold = serde_json::from_str(text).map_err(Failed::damaged);
@@ -39,8 +39,8 @@ pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<Vec<Hold>, Failed> 
     rows.iter().map(read).collect()
 }
 
-/// Returns a text that differs if a hold was added, changed or deleted. A decision makes the stored
-/// text longer, and a hold that takes the place of another one is newer.
+/// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the
+/// stored text longer. If a hold replaces another hold, the new one has a later time.
 pub(crate) async fn version<C: GenericClient>(on: &C) -> Result<String, Failed> {
     let query = "SELECT concat_ws('.', count(*), sum(length(hold)), max(since),
                                   count(*) FILTER (WHERE approved), sum(since)) FROM hold";
@@ -88,8 +88,8 @@ pub(crate) async fn instances<C: GenericClient>(on: &C, digests: &[String]) -> R
     rows.iter().map(|row| get(row, 0)).collect()
 }
 
-/// Stores a decision about a held change. Returns the hold, with this decision or with the earlier
-/// one that stays in force. The caller has locked the window of the instance.
+/// Stores a decision about a held change. Returns the hold with the decision in force: this one, or
+/// an earlier one. The caller has locked the window of the instance.
 pub(crate) async fn settle(
     transaction: &Transaction<'_>,
     digest: &str,
@@ -116,7 +116,7 @@ pub(crate) async fn forget(
         match read(row) {
             Ok(hold) if hold.is_outdated(instance, generation) => stale.push(hold.digest),
             Ok(_) => {}
-            // Nobody knows to which generation the hold belongs, so it stays.
+            // The generation of the hold is unknown, so the hold stays.
             Err(Failed::Damaged(why)) => tracing::error!(why, "hold unreadable, keeping it"),
             Err(other) => return Err(other),
         }

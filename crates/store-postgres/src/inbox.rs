@@ -7,7 +7,7 @@ use crate::failed::Failed;
 use crate::pipeline::IS_OPEN;
 use crate::sql::{self, Call, Param, get, storable};
 
-/// A delivery in the form in which it is stored.
+/// The stored form of a delivery.
 pub(crate) struct Arrived {
     /// The delivery without its body.
     pub(crate) delivery: Delivery,
@@ -82,7 +82,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C, listing: &Listing) -> Result<
     rows.iter().map(read).collect()
 }
 
-/// Reads a delivery. The error names it.
+/// Reads a delivery. The error names the delivery.
 fn read(row: &tokio_postgres::Row) -> Result<DeliveryRow, Failed> {
     fields(row).map_err(|failed| {
         let (source, id): (&str, &str) = (get(row, 0).unwrap_or_default(), get(row, 1).unwrap_or_default());
@@ -118,8 +118,8 @@ pub(crate) async fn body<C: GenericClient>(
 }
 
 /// Deletes old data, up to a number of rows. Returns the number of deleted rows and bodies. Several
-/// processes may do this at the same time, so each passes over the rows of the others. It deletes
-/// entries of the journal only if `with_journal` is set.
+/// processes may do this at the same time, so each skips the rows of the others. The function
+/// deletes entries of the journal only if `with_journal` is set.
 pub(crate) async fn prune(
     transaction: &Transaction<'_>,
     retention: &Retention,

@@ -68,7 +68,8 @@ async fn build(client: Client, schema: &str, missing: Vec<&'static Index>) -> Re
     // The connection leaves the pool, because its settings and its lock end only with it.
     let client = Client::take(client);
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-    // A process that waits for the lock would have a snapshot, and the build would wait for its end.
+    // A process that waited for the lock would have a snapshot, and the build would wait for the
+    // end of that snapshot.
     let lock = "SELECT pg_try_advisory_lock(hashtextextended('beadle:index:' || $1::text, 0))";
     if !client.query_one(lock, &[&schema]).await?.try_get::<_, bool>(0)? {
         return Ok(());
@@ -84,7 +85,7 @@ async fn build(client: Client, schema: &str, missing: Vec<&'static Index>) -> Re
     Ok(())
 }
 
-/// Returns whether an index is complete; `None` if it does not exist.
+/// Returns whether an index is complete. Returns `None` if it does not exist.
 async fn is_valid(client: &tokio_postgres::Client, name: &str) -> Result<Option<bool>, Failed> {
     let query = "SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass($1::text)";
     let found = client.query_opt(query, &[&name]).await?;
@@ -102,9 +103,10 @@ async fn build_one(client: &tokio_postgres::Client, name: &str, table: &str, on:
     Ok(())
 }
 
-/// Builds the index of each partition, and attaches it to the index of the whole table, which is
-/// complete when every partition has its own. PostgreSQL cannot build all of them in one step without
-/// a lock. A partition that is created meanwhile has its index from its beginning.
+/// Builds the index of each partition, and attaches it to the index of the whole table. The whole
+/// index is complete when every partition has its own index. PostgreSQL cannot build all of them in
+/// one step without a lock. A partition that is created in the meantime has its index from the
+/// start.
 async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Result<(), Failed> {
     let Index { name, table, on, .. } = index;
     if is_valid(client, name).await?.is_none() {
@@ -136,8 +138,8 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
     Ok(())
 }
 
-/// Runs a short statement. All writes to the table wait for its lock, so it gives up soon if it does
-/// not get the lock.
+/// Runs a short statement. All writes to the table wait for the statement's lock. So the statement
+/// gives up soon if it does not get the lock.
 async fn in_passing(client: &tokio_postgres::Client, statement: &str) -> Result<(), Failed> {
     client.batch_execute(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {statement}; COMMIT")).await?;
     Ok(())

@@ -24,13 +24,14 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
     Ok((first..).take(entries.len()).collect())
 }
 
-/// Prepares the statement that adds entries, and that returns the number of the last one.
+/// Prepares the statement that adds entries. It returns the number of the last entry.
 ///
-/// The numbers come from a row and not from a sequence of PostgreSQL. The lock of the row is kept
-/// until the commit, so entries become visible in the order of their numbers. A reader that
-/// continues after the greatest number that it has seen therefore misses no entry. This is the last
-/// step of each transaction that writes entries, because all of them wait for this lock. Only the
-/// beginning of a guarded write stores the number of its intent afterwards.
+/// The numbers come from a row and not from a sequence of PostgreSQL. The transaction keeps the
+/// lock of this row until the commit, so entries become visible in the order of their numbers. A
+/// reader can continue after the greatest number that it has seen, and misses no entry. This is the
+/// last step of each transaction that writes entries, because all of them wait for this lock. There
+/// is one exception: the beginning of a guarded write stores the number of its intent after this
+/// step.
 ///
 /// The statement also keeps the list of the intents that have no result. A search for them in the
 /// whole journal would read millions of entries twice a minute.
@@ -82,8 +83,8 @@ pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Re
     );
     let ended = ended(entries);
     let intended = entries.iter().zip(&numbers).filter(|(entry, _)| entry.kind == EntryKind::Intent);
-    // A copied page can have both an intent and its result. The statement cannot delete a row that it
-    // inserts.
+    // A copied page can contain an intent and its result. One statement cannot insert and delete
+    // the same row.
     let opened = intended.map(|(_, number)| *number).filter(|number| !ended.contains(number));
     let opened: Vec<i64> = opened.collect();
     let mut params: Vec<Param> = vec![Box::new(opened), Box::new(ended), Box::new(numbers)];
@@ -116,7 +117,7 @@ fn values(entries: &[Entry]) -> Vec<Param> {
     ]
 }
 
-/// Reads an entry. The error names it.
+/// Reads an entry. The error names the entry.
 fn read(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
     fields(row).map_err(|failed| {
         let seq: i64 = get(row, 0).unwrap_or_default();
@@ -140,7 +141,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Entry, Failed> {
     })
 }
 
-/// Lists entries in the order in which they were written.
+/// Lists entries in the order of their numbers.
 pub(crate) async fn entries<C: GenericClient>(on: &C, listing: &Listing) -> Result<Vec<Entry>, Failed> {
     // A search with a key and a search without a key have different queries, so that each has its
     // own plan.
@@ -148,12 +149,12 @@ pub(crate) async fn entries<C: GenericClient>(on: &C, listing: &Listing) -> Resu
     let query =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > $1 AND at >= $2 ORDER BY seq LIMIT $4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
-    // Entries are numbered in the order of their times, unless the clocks of processes differ. The
-    // search therefore starts at the first entry that has the time or a later one. A later page has
-    // passed this entry already.
+    // If the clocks of all processes agree, the numbers of entries have the order of their times.
+    // So the search starts at the first entry with this time or a later one. A later page starts
+    // after this entry.
     let mut after = stored(listing.after);
     if after == 0 && listing.since.is_some() {
-        // `OFFSET 0` keeps PostgreSQL from reading the numbers from the first one on.
+        // Without `OFFSET 0`, PostgreSQL would read all numbers from the first one.
         let first = "SELECT min(seq) FROM (SELECT seq FROM journal WHERE at >= $1 OFFSET 0) AS later";
         let first: Option<i64> = get(&sql::one(on, first, &[&since]).await?, 0)?;
         let Some(first) = first else { return Ok(Vec::new()) };
@@ -179,7 +180,8 @@ pub(crate) async fn newest<C: GenericClient>(on: &C, history: &History) -> Resul
         let mut page: Vec<Entry> = rows.iter().map(read).collect::<Result<_, _>>()?;
         let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
         before = stored(last.seq);
-        // Entries are numbered in the order of their times, unless the clocks of processes differ.
+        // If the clocks of all processes agree, the numbers of entries have the order of their
+        // times.
         let is_over = page.iter().all(|entry| entry.at < since - APART);
         page.retain(|entry| entry.at >= since);
         if is_over || !page.is_empty() {
@@ -204,9 +206,9 @@ fn newest_query(history: &History) -> String {
     )
 }
 
-/// The beginning of the part of a subject after its owner, without differences of case. The index
-/// `journal_name` has this expression. An entry of an index has at most 2,700 bytes, and a longer name
-/// could not be stored.
+/// The beginning of a subject after its owner, in lower case. The index `journal_name` has this
+/// expression. An entry of an index has at most 2,700 bytes, and PostgreSQL could not store a
+/// longer name.
 const NAME: &str = "lower(left(substr(subject, strpos(subject, '/') + 1), 200))";
 /// The number of characters of [`NAME`].
 const LONGEST: usize = 200;
@@ -222,8 +224,8 @@ pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(S
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 
-/// Returns one subject for each name of the journal. The query jumps from name to name in the index,
-/// so that the number of entries does not matter.
+/// Returns one subject for each name of the journal. The query jumps from name to name in the
+/// index, so its cost does not depend on the number of entries.
 pub(crate) async fn subjects<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<String>, Failed> {
     let query = format!(
         "WITH RECURSIVE known (name) AS (
@@ -247,7 +249,7 @@ pub(crate) async fn open_intents<C: GenericClient>(on: &C) -> Result<Vec<Entry>,
     for row in sql::query(on, &query, &[]).await? {
         match read(&row) {
             Ok(entry) => open.push(entry),
-            // The other writes must be looked after anyway.
+            // The other interrupted writes must be handled in any case.
             Err(Failed::Damaged(why)) => tracing::error!(why, "interrupted write unreadable, skipping it"),
             Err(other) => return Err(other),
         }

@@ -6,9 +6,10 @@
 //!
 //! # Round trips
 //!
-//! Each call is one query or one transaction. The small writes of a process that wait at the same time
-//! share a transaction (`writer.rs`): deliveries and marks in one group, and what runs report in another
-//! group. Statements that need no answer of each other are sent together (`pipeline.rs`).
+//! Each call is one query or one transaction. Small writes of a process that wait at the same time
+//! share a transaction (`writer.rs`). Deliveries and marks are one group, and the reports of runs
+//! are another group. If a statement does not need the answer of another one, the store sends both
+//! together (`pipeline.rs`).
 //!
 //! | call | round trips |
 //! |---|---|
@@ -17,18 +18,18 @@
 //! | a claim | 3, with the look |
 //! | journal entries, renewals and ends of runs, of all callers of a group | 2 |
 //!
-//! A key whose run writes nothing to the vendor therefore needs 7 round trips from its claim to its end:
-//! 3 for the claim, 2 for the entry of the run, and 2 for the end. It shares them with the keys of the
-//! same claim and of the same groups. A new connection needs one more round trip for each statement,
-//! which prepares it.
+//! A key whose run writes nothing to the vendor therefore needs 7 round trips from its claim to its
+//! end: 3 for the claim, 2 for the entry of the run, and 2 for the end. The key shares these round
+//! trips with the keys of the same claim and of the same groups. A new connection needs one more
+//! round trip for each statement, which prepares it.
 //!
 //! # Isolation
 //!
-//! Transactions run at the level `READ COMMITTED`, whatever the default of the database is, and
-//! take explicit locks. At this level, each statement sees everything that was committed before the
-//! statement began. A statement that follows a lock therefore sees the changes of the transaction
-//! that had the lock before. The level `SERIALIZABLE` would need no locks, but it would cancel one
-//! of two transactions that read neighbouring entries of an index, and most claims do.
+//! Transactions run at the level `READ COMMITTED` and take explicit locks. The default level of the
+//! database does not matter. At this level, each statement sees everything that was committed
+//! before the statement began. So a statement after a lock sees the changes of the transaction that
+//! had the lock before. The level `SERIALIZABLE` would need no locks. But if two transactions read
+//! neighbouring entries of an index, it would cancel one of them. Most claims read such entries.
 //!
 //! | lock | taken by | protects |
 //! |---|---|---|
@@ -40,9 +41,9 @@
 //! | the counter of the journal | every new entry of the journal | the numbers become visible in ascending order, so that a reader that continues after a number misses no entry |
 //!
 //! A transaction takes these locks in the order of the table, and rows of keys in the order of the
-//! keys. Two transactions therefore do not wait for each other. The rows of new keys are an exception: a
-//! group creates them after it has locked the others. If PostgreSQL reports a deadlock or a serialisation
-//! failure, the store repeats the transaction, at most five times.
+//! keys. So two transactions do not wait for each other. The rows of new keys are an exception: a
+//! group creates them after it has locked the existing rows. If PostgreSQL reports a deadlock or a
+//! serialisation failure, the store repeats the transaction, at most five times.
 //!
 //! A group gives up after one second if another transaction keeps one of its rows locked. Its requests
 //! then run one by one, so that only the requests for this row wait. They wait together, on one connection
@@ -50,8 +51,8 @@
 //!
 //! # Rows that cannot be read
 //!
-//! The error names the row and its table. Nothing changes or deletes the row. A claim passes over it and
-//! takes the other keys. A list fails, because a copy of the store must not leave out a row.
+//! The error names the row and its table. Nothing changes or deletes the row. A claim skips the row
+//! and takes the other keys. A list fails, because a copy of the store must not leave out a row.
 //!
 //! # Partitions
 //!
@@ -60,17 +61,17 @@
 //!
 //! # A server that hangs
 //!
-//! The server ends statements and lock waits that take too long. The system closes connections whose
-//! other side is gone. A call that gets no answer anyway ends after 75 seconds, and the connections of
-//! this time are replaced.
+//! The server ends statements and lock waits that take too long. The system closes a connection if
+//! the other side is gone. If a call still gets no answer, it ends after 75 seconds. The store then
+//! replaces the connections of this time.
 //!
 //! # Wake-ups
 //!
 //! After a commit that made a key claimable earlier, the store sends `NOTIFY`. A
 //! [`PostgresListener`] in each process receives it and rings the bell of the worker. The rows alone
-//! decide which keys are due, so a lost notification only delays a run until the next regular look.
-//! The notification is not part of the transaction: PostgreSQL lets only one transaction at a time
-//! commit while it sends a notification.
+//! decide which keys are due, so a lost notification only delays a run until the next regular
+//! check. The notification is not part of the transaction: PostgreSQL lets only one transaction at
+//! a time commit while it sends a notification.
 
 mod address;
 mod bodies;

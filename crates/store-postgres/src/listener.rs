@@ -1,5 +1,6 @@
 //! Wakes the workers of several processes. After a commit that made a key claimable earlier, a
-//! process sends a notification. A listener in each process receives it and rings the bell.
+//! process sends a notification. A listener in each process receives the notification and rings the
+//! bell.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -23,15 +24,15 @@ const RECONNECT: Duration = Duration::from_secs(2);
 /// How often the listener checks that the server still answers.
 const CHECK: Duration = Duration::from_secs(60);
 
-/// Receives the notifications of the other processes, on a connection of its own, until it is
-/// dropped.
+/// Receives the notifications of the other processes, on a separate connection, until the listener
+/// is dropped.
 pub struct PostgresListener {
     task: JoinHandle<()>,
 }
 
 impl PostgresListener {
     /// Starts to listen, and rings `bell` at each notification. While there is no connection, the
-    /// workers find due keys at their regular looks. After each new connection, the listener rings
+    /// workers find due keys at their regular checks. After each new connection, the listener rings
     /// the bell once, because a notification may have been lost.
     pub fn start(url: &str, bell: Arc<Notify>) -> Result<Self, StoreError> {
         let address = Address::parse(url)
@@ -113,8 +114,8 @@ async fn subscribe(client: &Client, channel: &str, bell: &Notify, is_known: &mut
 }
 
 impl PostgresStore {
-    /// Notifies the other processes that a key can be claimed. The function returns no error: if the
-    /// notification is lost, the workers find the key at their next regular look.
+    /// Notifies the other processes that a key can be claimed. The function returns no error: if
+    /// the notification is lost, the workers find the key at their next regular check.
     pub(crate) async fn announce(&self) {
         let sent = async {
             let client = self.pool.get().await?;

@@ -30,7 +30,8 @@ pub(crate) async fn read_all<C: GenericClient>(
     Ok(names.iter().map(|name| found.get(name).cloned()).collect())
 }
 
-/// Lists the names that begin with `prefix` and come after the name `after`, at most `limit`.
+/// Lists the names that begin with `prefix` and come after the name `after`. The list has at most
+/// `limit` names.
 pub(crate) async fn list<C: GenericClient>(
     on: &C,
     prefix: &str,
@@ -53,9 +54,9 @@ pub(crate) async fn write<C: GenericClient>(on: &C, name: &str, value: &str) -> 
     sql::execute(on, statement, &[&name, &storable(value)]).await.map(drop)
 }
 
-/// Stores a value under this name if the present value is still `before`; `None` means that there is
-/// none. Returns whether it did. If another transaction changes the value at the same time, the
-/// statement waits for it, and then looks at the value again.
+/// Stores a value under this name if the present value is still `before`. `None` means that there
+/// is no value. Returns whether the value was stored. If another transaction changes the value at
+/// the same time, the statement waits for that transaction, and then reads the value again.
 pub(crate) async fn replace<C: GenericClient>(
     on: &C,
     name: &str,

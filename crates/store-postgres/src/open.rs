@@ -15,8 +15,8 @@ use crate::schema::SchemaVersion;
 use crate::writer::{Shared, Writer};
 use crate::{indexes, schema, sql, tls};
 
-/// The oldest version of PostgreSQL that its developers still maintained at this writing, as the
-/// server reports it.
+/// The oldest supported version of PostgreSQL, as the server reports it. When this was written, it
+/// was the oldest version that PostgreSQL's developers maintained.
 const OLDEST: i32 = 140_000;
 /// How long a call waits for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
@@ -43,8 +43,8 @@ pub struct PostgresStore {
     pub(crate) timing: Timing,
     /// Writes deliveries and marks.
     pub(crate) intake: Writer,
-    /// Writes what runs report. It is apart from the intake, because it waits for the counter of the
-    /// journal, which all processes share.
+    /// Writes the reports of runs. This writer is separate from the intake, because it waits for
+    /// the counter of the journal. All processes share this counter.
     pub(crate) runs: Writer,
     pub(crate) damaged: Damaged,
 }
@@ -133,7 +133,7 @@ async fn check(client: &Client) -> Result<(), Failed> {
         return Err(Failed::Unusable(format!("the database must have the encoding UTF8, found {encoding}")));
     }
     if durable == "off" {
-        // A stored delivery is confirmed to its sender, who does not send it again.
+        // The store confirms a delivery, and the sender then does not send it again.
         return Err(Failed::Unusable(
             "`synchronous_commit` is `off`, so a crash of the server would lose confirmed deliveries: run `ALTER ROLE ... \
              SET synchronous_commit = on`"

@@ -1,6 +1,6 @@
-//! The partitions of the journal. A partition has the entries of a range of numbers, so that the
-//! entries that are older than the retention go at once with their partition. To delete them one by
-//! one, PostgreSQL would write as much as for their insertion.
+//! The partitions of the journal. A partition has the entries of a range of numbers. So the store
+//! deletes old entries all at once, by dropping their partition. To delete them one by one,
+//! PostgreSQL would write as much as for their insertion.
 //!
 //! The entries of a range without a partition go into the partition `journal_rest`. So the journal
 //! works even if the role of the process must not create tables.
@@ -16,11 +16,11 @@ use crate::{journal, retry};
 /// The beginning of the names of partitions. The rest is the number of the partition.
 const PREFIX: &str = "journal_";
 
-/// Drops the partitions whose entries are all older than `before`, and creates the partition that is
-/// needed next. If that fails, the next call tries again.
+/// Drops each partition if all of its entries are older than `before`. Creates the next partition.
+/// If this fails, the next call tries again.
 ///
-/// Returns whether to delete the remaining old entries one by one. That is not the case while an old
-/// partition is in use, because its entries will go at once.
+/// Returns whether to delete the remaining old entries one by one. The result is `false` while an
+/// old partition is in use, because the store will drop all of its entries at once.
 pub(crate) async fn keep_up(pool: &Pool, before: Time) -> bool {
     let (dropped, created) = (drop_old(pool, before).await, create_next(pool).await);
     for failed in [dropped.as_ref().err(), created.as_ref().err()].into_iter().flatten() {
@@ -35,7 +35,7 @@ async fn last_number(client: &Client) -> Result<i64, Failed> {
 
 async fn create_next(pool: &Pool) -> Result<(), Failed> {
     let mut client = pool.get().await?;
-    // No entry has a number of the next range yet, so the partition takes over no entry.
+    // No entry has a number of the next range yet, so no entry moves into the new partition.
     let next = last_number(&client).await? / journal::PARTITION + 1;
     let name = format!("{PREFIX}{next}");
     let is_there = "SELECT to_regclass($1::text) IS NOT NULL";
@@ -69,8 +69,8 @@ async fn drop_old(pool: &Pool, before: Time) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Changes the partitions. All writes to the journal wait for the lock, so the statement gives up
-/// soon if it does not get the lock.
+/// Changes the partitions. All writes to the journal wait for the statement's lock, so the
+/// statement gives up soon if it does not get the lock.
 async fn execute(client: &mut Client, statement: &str) -> Result<(), Failed> {
     let transaction = retry::begin(client).await?;
     transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;

@@ -1,5 +1,5 @@
 //! Sends several statements of a transaction without waiting for the answer to each of them. The
-//! server carries them out in the order in which they were sent, so they need one round trip.
+//! server runs them in the order of their arrival, so they need only one round trip.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -35,7 +35,7 @@ enum State<'a> {
 struct Sent<'a>(Vec<State<'a>>);
 
 impl<'a> Sent<'a> {
-    /// Sends a statement. A prepared statement is sent by the first poll of its future.
+    /// Sends a statement. The first poll of its future sends a prepared statement.
     fn send(&mut self, mut call: Pin<Box<dyn Future<Output = Answer> + Send + 'a>>) {
         let state = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => State::Done(answer),
@@ -49,8 +49,8 @@ impl<'a> Sent<'a> {
         self.0.iter().any(|state| matches!(state, State::Done(Err(_))))
     }
 
-    /// Waits for all answers. If statements failed, returns the error of the first one: the later
-    /// errors follow from it.
+    /// Waits for all answers. If statements failed, returns the error of the first one, because
+    /// this error causes the later errors.
     async fn answers(mut self) -> Result<Vec<Vec<Row>>, Failed> {
         poll_fn(|context| {
             let mut is_over = true;
@@ -104,7 +104,8 @@ pub(crate) async fn begin<'a>(
 
 impl Open<'_> {
     /// Runs the last statements and commits, in one round trip. Returns the rows of each statement.
-    /// `after` runs after the commit, also if the commit failed, and its own failure changes nothing.
+    /// `after` runs after the commit, even if the commit failed. A failure of `after` changes
+    /// nothing.
     pub(crate) async fn commit(
         mut self,
         calls: &[Call],
@@ -115,8 +116,9 @@ impl Open<'_> {
         for call in calls {
             sent.send(Box::pin(call.run(client)));
         }
-        // The server ends a transaction with a failed statement by a rollback, even if the client
-        // asks for a commit. It cannot know of a statement that was never sent.
+        // If a statement of a transaction failed, the server rolls the transaction back, even if
+        // the client asks for a commit. But the server cannot know about a statement that was never
+        // sent.
         if sent.has_failed() {
             return sent.answers().await;
         }

@@ -27,8 +27,8 @@ pub(crate) async fn mark(
             row.mark(mark, now, timing);
         }
     }
-    // A claim passes over the rows that this transaction has locked. If a row was due already, its
-    // key may have been passed over, so the workers must look again.
+    // A claim skips the rows that this transaction has locked. If a row was due already, a claim
+    // may have skipped its key, so the workers must check again.
     let is_passed_over = |before: &Row| before.due_at().is_some_and(|due| due <= now);
     let mut pairs = after.values().zip(before.values());
     let wakes = pairs.any(|(row, before)| row.wakes(before, now).is_some() || is_passed_over(before));
@@ -37,9 +37,9 @@ pub(crate) async fn mark(
     Ok(wakes)
 }
 
-/// Returns whether a claim has anything to do. That is the case if a key is due that is not in
-/// `damaged`. It is also the case if a key must wait longer than any vendor's rate limit, because the
-/// claim must shorten such a wait.
+/// Returns whether a claim has anything to do. This is so if a key is due and is not in `damaged`.
+/// It is also so if a key must wait longer than any vendor's rate limit, because the claim must
+/// shorten this wait.
 pub(crate) async fn is_due<C: GenericClient>(on: &C, damaged: &[String], now: Time) -> Result<bool, Failed> {
     let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1 AND key <> ALL ($3))
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2 AND key <> ALL ($3))";
@@ -53,7 +53,7 @@ pub(crate) struct Claimed {
     pub(crate) damaged: Vec<(String, String)>,
 }
 
-/// Claims at most `limit` due keys, but no keys of `instances` and none of `keys`. After
+/// Claims at most `limit` due keys, but no keys of `instances` and no key in `keys`. After
 /// [`is_due`], a claim needs two round trips: the first one begins the transaction and selects the rows,
 /// and the second one stores them and commits.
 pub(crate) async fn claim(
@@ -98,8 +98,8 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns the query for rows whose time is far in the future, because it was stored while the clock
-/// was ahead. The claim shortens their waits.
+/// Returns the query for rows with a time far in the future. They were stored while the clock was
+/// ahead. The claim shortens their waits.
 fn far_query() -> String {
     format!(
         "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 AND key <> ALL ($2) ORDER BY key
@@ -107,10 +107,10 @@ fn far_query() -> String {
     )
 }
 
-/// Returns the query that selects and locks keys that are due and not paused: first some by age, then
-/// the others by rank. It passes over rows that another transaction has locked: another claim takes
-/// them, or a mark changes them and announces them afterwards. It locks no more rows than the caller
-/// claims.
+/// Returns the query that selects and locks keys that are due and not paused: first some by age,
+/// then the others by rank. The query skips rows that another transaction has locked. Either
+/// another claim takes these rows, or a mark changes them and announces them afterwards. The query
+/// locks no more rows than the caller claims.
 fn due_query() -> String {
     let part = |more: &str| {
         format!(
@@ -147,7 +147,7 @@ pub(crate) async fn claim_key(
     Ok(claim)
 }
 
-/// Claims those of the given keys that are due and not paused.
+/// Claims the given keys that are due and not paused.
 pub(crate) async fn claim_named(
     transaction: &Transaction<'_>,
     keys: &[Key],
@@ -162,7 +162,7 @@ pub(crate) async fn claim_named(
     let mut found: BTreeMap<Key, Row> = sorted.rows.into_iter().map(|row| (row.key.clone(), row)).collect();
     let (mut claims, mut changed) = (Vec::new(), Vec::new());
     for key in keys {
-        // A key that is named twice is claimed once.
+        // If the list has a key twice, the store claims it once.
         let Some(mut row) = found.remove(key) else { continue };
         let before = row.clone();
         claims.extend(row.claim(now, timing));
@@ -174,8 +174,8 @@ pub(crate) async fn claim_named(
     Ok(Claimed { claims, damaged: sorted.damaged })
 }
 
-/// Returns whether `lease` is valid, and prevents that another worker claims its key before the
-/// transaction ends. If there is no lease to check, the result is `true`.
+/// Returns whether `lease` is valid. Until the transaction ends, no other worker can claim the key
+/// of the lease. If there is no lease to check, the result is `true`.
 pub(crate) async fn holds(
     transaction: &Transaction<'_>,
     lease: Option<&Lease>,
@@ -188,7 +188,7 @@ pub(crate) async fn holds(
     Ok(row.is_some_and(|row| row.holds(lease, now)))
 }
 
-/// Returns the earliest time at which a worker can claim any key that is not in `damaged`.
+/// Returns when a worker can claim a key at the earliest. Ignores the keys in `damaged`.
 pub(crate) async fn next_due<C: GenericClient>(on: &C, damaged: &[String]) -> Result<Option<Time>, Failed> {
     let query = "SELECT min(due) FROM work WHERE due IS NOT NULL AND key <> ALL ($1)";
     let due: Option<i64> = get(&sql::one(on, query, &[&damaged]).await?, 0)?;
@@ -210,7 +210,7 @@ pub(crate) async fn list<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<Row
     sql::query(on, &query, &[&i64::from(limit)]).await?.iter().map(rows::read).collect()
 }
 
-/// Counts the keys of scopes that wait for a run.
+/// Counts the keys that wait for a run, by their scopes.
 pub(crate) async fn count_waiting<C: GenericClient>(
     on: &C,
     scopes: &[KeyScope],
@@ -229,7 +229,7 @@ pub(crate) async fn count_waiting<C: GenericClient>(
     Ok((i64::from(most) - left).unsigned_abs())
 }
 
-/// Lists the rows of keys that are parked or whose last run failed, and those that cannot be read.
+/// Lists the rows of keys that are parked or had a failed last run, and the unreadable rows.
 pub(crate) async fn troubled<C: GenericClient>(on: &C) -> Result<Sorted, Failed> {
     // Two queries, so that each uses its own index.
     let query = format!(

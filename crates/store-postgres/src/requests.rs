@@ -104,7 +104,8 @@ impl Request for Finish {
 }
 
 /// Adds journal entries. The output is the place of the first entry in the group, or `None` if the
-/// lease is not valid. The locked row prevents that another worker claims the key before the commit.
+/// lease is not valid. Because the row is locked, no other worker can claim the key before the
+/// commit.
 pub(crate) struct Append {
     pub(crate) lease: Option<Lease>,
     pub(crate) entries: Vec<Entry>,

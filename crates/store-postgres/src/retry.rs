@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use crate::failed::Failed;
 use crate::hang::answered;
 
-/// How often a cancelled transaction is repeated.
+/// How often the store repeats a cancelled transaction.
 const MOST: u32 = 5;
 
 /// Begins a transaction. The description of the crate explains the level of isolation.
@@ -34,8 +34,8 @@ impl Retries {
         }
         self.0 += 1;
         if !is_conflict(failed) {
-            // The other idle connections lead to the same server, which does not take writes any
-            // more. New connections look for the server that does.
+            // The other idle connections belong to the same server, which does not accept writes
+            // any more. New connections search for the server that accepts writes.
             drop(pool.retain(|_, _| false));
         }
         tokio::time::sleep(Duration::from_millis(10) * self.0).await;
@@ -43,7 +43,7 @@ impl Retries {
     }
 }
 
-/// Returns whether another transaction was in the way.
+/// Returns whether a conflict with another transaction was the cause.
 fn is_conflict(failed: &Failed) -> bool {
     let conflicts = [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED];
     failed.code().is_some_and(|code| conflicts.contains(&code))
@@ -76,9 +76,10 @@ macro_rules! repeat {
     }};
 }
 
-/// Runs statements in one transaction, and commits it. `$body` is an expression that may run several
-/// times, and that may use `?`. If it fails, the transaction is rolled back. This is a macro and not
-/// a function, because a closure cannot return a future that borrows the transaction and is `Send`.
+/// Runs statements in one transaction, and commits the transaction. `$body` is an expression. It
+/// may run several times, and it may use `?`. If it fails, the transaction is rolled back. This is
+/// a macro and not a function, because a closure cannot return a future that borrows the
+/// transaction and is `Send`.
 macro_rules! transaction {
     ($store:expr, $tx:ident => $body:expr) => {
         $crate::retry::repeat!(&$store.pool, async {

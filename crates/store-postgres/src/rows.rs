@@ -8,12 +8,12 @@ use deadpool_postgres::GenericClient;
 use crate::failed::Failed;
 use crate::sql::{self, Call, Param, get, number, storable, stored};
 
-/// The columns of the table `work`, in the order in which [`read`] expects them.
+/// The columns of the table `work`, in the order that [`read`] expects.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
      attempts, epoch, lease_until, parked, hint, last_error, trace";
 
-/// Inserts rows, which arrive as one array for each column. The rows are inserted in the order of
-/// their keys, so that two transactions wait for each other's rows in the same order.
+/// Inserts rows. The values arrive as one array for each column. The statement inserts the rows in
+/// the order of their keys, so that two transactions wait for each other's rows in the same order.
 const INSERT: &str = "INSERT INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before, spares_events,
          first_dirty, attempts, epoch, lease_until, parked, hint, last_error, trace, due, rank)
      SELECT new.key, new.instance, new.lane, new.wanted, new.done, new.claimed, new.run_at, new.not_before,
@@ -27,7 +27,7 @@ const INSERT: &str = "INSERT INTO work (key, instance, lane, wanted, done, claim
      ORDER BY new.key COLLATE \"C\"
      ON CONFLICT (key) DO";
 
-/// What replaces a row that exists.
+/// The part of the statement that replaces an existing row.
 const REPLACE: &str = "UPDATE SET lane = excluded.lane, wanted = excluded.wanted, done = excluded.done,
          claimed = excluded.claimed, run_at = excluded.run_at, not_before = excluded.not_before,
          spares_events = excluded.spares_events, first_dirty = excluded.first_dirty, attempts = excluded.attempts,
@@ -66,7 +66,7 @@ fn fields(row: &tokio_postgres::Row) -> Result<Row, Failed> {
     })
 }
 
-/// Rows, and apart from them the keys of the rows that cannot be read, each with the reason.
+/// Readable rows, and the keys of the unreadable rows, each with the reason.
 #[derive(Default)]
 pub(crate) struct Sorted {
     /// The rows that can be read.
@@ -94,22 +94,22 @@ pub(crate) async fn load<C: GenericClient>(on: &C, key: &Key) -> Result<Option<R
     sql::find(on, &query, &[&key.as_str()]).await?.as_ref().map(read).transpose()
 }
 
-/// Prepares the statement that locks the rows of keys until the transaction ends, and returns those
-/// that exist.
+/// Prepares the statement that locks the rows of keys until the transaction ends. It returns the
+/// existing rows.
 pub(crate) async fn locking<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Result<Call, Failed> {
     let keys: Vec<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
     let query = format!("SELECT {COLUMNS} FROM work WHERE key = ANY ($1) ORDER BY key FOR UPDATE");
     Call::prepare(on, &query, vec![Box::new(keys)]).await
 }
 
-/// Locks the rows of keys until the transaction ends, and returns those that exist.
+/// Locks the rows of keys until the transaction ends. Returns the existing rows.
 pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Result<Sorted, Failed> {
     sort(&locking(on, keys).await?.run(on).await?)
 }
 
-/// Locks the rows of keys like [`lock`], and creates a row for each key that has none. Without the
-/// created row, two transactions could create the row of a new key at the same time, and one of them
-/// would overwrite the marks of the other.
+/// Locks the rows of keys like [`lock`], and creates a row for each key that has none. Without
+/// this, two transactions could create the row of a new key at the same time. One of them would
+/// overwrite the marks of the other.
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,

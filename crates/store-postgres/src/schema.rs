@@ -9,18 +9,18 @@ use crate::{indexes, retry, sql};
 struct Migration {
     /// The statements of the step. After its release, a step never changes.
     statements: &'static str,
-    /// The oldest version of the schema whose programs can still work after this step. During a
-    /// rolling upgrade, programs of the version before this one run at the same time. A step may
-    /// therefore only add tables, and columns with a default value. What the last release still uses is
-    /// removed one release later. `indexes.rs` adds indexes to existing tables, because a step would
-    /// block all writes while it builds an index.
+    /// The oldest version of the schema that has programs that can still work after this step.
+    /// During a rolling upgrade, programs of the version before this one run at the same time. A
+    /// step may therefore only add tables, and columns with a default value. If the last release
+    /// still uses something, a step removes it one release later. `indexes.rs` adds indexes to
+    /// existing tables, because a step would block all writes while it builds an index.
     oldest: i32,
 }
 
 /// The migrations in order. The migration at index N brings a schema from version N to version N+1.
 ///
-/// Texts that are compared in byte order have the collation `C`, so that their order is that of the
-/// other stores, whatever the locale of the database is.
+/// Texts that are compared in byte order have the collation `C`. So their order is the same as in
+/// the other stores, with every locale of the database.
 const MIGRATIONS: &[Migration] = &[
     Migration {
         oldest: 1,
@@ -138,7 +138,7 @@ const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout =
 const HASTY: &str = "SET LOCAL lock_timeout = '10s'";
 
 /// Brings the schema to this version, in one transaction. The advisory lock lets only one process
-/// migrate at a time, and the others then find that nothing is left to do.
+/// migrate at a time. The other processes then find that nothing is left to do.
 pub(crate) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Failed> {
     let transaction = retry::begin(client).await?;
     transaction.batch_execute(PATIENT).await?;
@@ -180,7 +180,7 @@ pub(crate) async fn exists<C: GenericClient>(on: &C, schema: &str) -> Result<boo
 pub struct SchemaVersion {
     /// The version of the schema.
     pub stored: i32,
-    /// The oldest version whose programs can work with the schema.
+    /// The oldest version of the program that can work with the schema.
     pub oldest: i32,
     /// The version that this program writes. The program brings a schema of a lower version to this
     /// version when it opens the store. It refuses a schema whose `oldest` is higher.
@@ -204,8 +204,8 @@ async fn read<C: GenericClient>(on: &C) -> Result<(i32, i32), Failed> {
     Ok((sql::get(&row, 0)?, sql::get(&row, 1)?))
 }
 
-/// Returns the version of the schema. Returns an error if a newer Beadle has changed the schema so
-/// that this program cannot use it.
+/// Returns the version of the schema. Returns an error if this program cannot use the schema
+/// because a newer Beadle has changed it.
 async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<i32, Failed> {
     if !exists(transaction, schema).await? {
         let create = "CREATE TABLE schema_version (version integer NOT NULL, oldest integer NOT NULL);

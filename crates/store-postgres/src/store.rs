@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl PostgresStore {
-    /// Claims keys on one connection. It leaves out the rows that could not be read lately.
+    /// Claims keys on one connection. The claim leaves out the rows that could not be read lately.
     async fn claim_once(&self, limit: usize, instances: &[String], now: Time) -> Result<Claimed, Failed> {
         let client = self.pool.get().await?;
         let damaged = self.damaged.keys();
@@ -31,7 +31,7 @@ impl PostgresStore {
         self.pool.get().await.map_err(|error| Failed::from(error).into_error(doing))
     }
 
-    /// Sends a notification, if a change of a row asks for it.
+    /// Sends a notification, if a change of a row makes it necessary.
     async fn announce_if(&self, wakes: bool) {
         if wakes {
             self.announce().await;
@@ -43,7 +43,8 @@ impl PostgresStore {
 impl Inbox for PostgresStore {
     async fn accept(&self, mut delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         const DOING: &str = "storing a delivery";
-        // The compression needs no connection, so it is done before the transaction begins.
+        // The compression needs no connection, so the store compresses before the transaction
+        // begins.
         let body = bodies::compress(&delivery.body).map_err(|error| Failed::from(error).into_error(DOING))?;
         delivery.body = Vec::new();
         let keys: Vec<&Key> = marks.iter().map(|mark| &mark.key).collect();
@@ -80,7 +81,7 @@ impl Queue for PostgresStore {
         instances: &[String],
         now: Time,
     ) -> Result<Vec<Claim>, StoreError> {
-        // Most claims find no due key. They use only a read, because a transaction would be
+        // Most claims find no due key. So a claim first only reads, because a transaction would be
         // expensive.
         let client = self.client("looking for due keys").await?;
         let is_due = queue::is_due(&client, &self.damaged.keys(), now).await;
@@ -94,7 +95,7 @@ impl Queue for PostgresStore {
             let claimed = done.map_err(error_of("claiming keys"))?;
             let is_over = !claimed.claims.is_empty() || claimed.damaged.is_empty();
             self.damaged.add(claimed.damaged);
-            // The next claim passes over the rows that cannot be read.
+            // The next claim skips the rows that cannot be read.
             if is_over {
                 return Ok(claimed.claims);
             }
@@ -257,8 +258,8 @@ impl GuardStore for PostgresStore {
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         let done = transaction!(self, tx => {
-            // The row of the key is locked before the window, as in all transactions. So the mark
-            // comes first. If the hold is released meanwhile, the mark only causes one more run.
+            // All transactions lock the row of the key before the window. So the mark comes first.
+            // If somebody releases the hold in the meantime, the mark only causes one more run.
             match holds::find(&tx, digest).await? {
                 Some(found) => {
                     let wakes = if decision.ruling == Ruling::Approve {

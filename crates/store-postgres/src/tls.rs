@@ -11,7 +11,8 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Returns the connector that checks the server's certificate and name. `authorities` is a file
-/// with certificates in the PEM format. Without it, the authorities of the system are trusted.
+/// with certificates in the PEM format. Without this file, the connector trusts the authorities of
+/// the system.
 pub(crate) fn connector(authorities: Option<&Path>) -> Result<MakeRustlsConnect, String> {
     // If another crate enables a second provider of cryptography, rustls has no default provider.
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -1,5 +1,5 @@
-//! The tasks that do the small writes. Requests that arrive during a commit are committed together in
-//! the next transaction, so that they need only one sync of the server's disk.
+//! The tasks that do the small writes. If requests arrive during a commit, the next transaction
+//! commits them together. So they need only one sync of the server's disk.
 //!
 //! A request must not harm the others of its group. If it is invalid, the group is written without it.
 //! If the server refuses the group, each request is written alone. Requests for a row that another
@@ -26,9 +26,9 @@ use crate::retry::repeat;
 use crate::sql::{Call, get};
 use crate::{journal, pipeline, rows};
 
-/// The maximum number of requests that are committed together.
+/// The maximum number of requests in one group.
 const GROUP: usize = 512;
-/// The number of bytes above which no further request joins a group.
+/// The maximum size of a group, in bytes. No further request joins a larger group.
 const FULL: usize = 16 * 1024 * 1024;
 /// Begins the transaction of a group. A row that another transaction keeps locked must not delay the
 /// other requests of the group for long.
@@ -49,7 +49,8 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
 }
 
-/// A request that is written together with others. It changes only the rows that the group has loaded.
+/// A request that shares a transaction with others. It changes only the rows that the group has
+/// loaded.
 pub(crate) trait Request: Send + Sync + 'static {
     /// What the caller gets.
     type Output: Send + Sync + 'static;
@@ -60,11 +61,11 @@ pub(crate) trait Request: Send + Sync + 'static {
     fn arrived(&self) -> Option<&Arrived> {
         None
     }
-    /// Returns the marks. Their keys get rows if they have none.
+    /// Returns the marks. A key without a row gets a row.
     fn marks(&self) -> &[Mark] {
         &[]
     }
-    /// Returns the key whose row the request needs, if it exists.
+    /// Returns the key if the request needs its row. The row may not exist.
     fn key(&self) -> Option<&Key> {
         None
     }
@@ -174,8 +175,8 @@ impl Loaded {
             };
             let mut row = before.clone();
             row.mark(mark, now, &self.timing);
-            // A claim passes over the rows that this transaction has locked. If the row was due
-            // already, its key may have been passed over, so the workers must look again.
+            // A claim skips the rows that this transaction has locked. If the row was due already,
+            // a claim may have skipped its key, so the workers must check again.
             self.wakes |= before.due_at().is_some_and(|due| due <= now);
             self.change(&before, row, now);
         }
@@ -214,7 +215,7 @@ impl Writer {
     }
 
     /// Writes a request, and returns when the data is durable. If the caller stops waiting, the
-    /// request is written nevertheless.
+    /// task still writes the request.
     pub(crate) async fn write<R: Request>(&self, request: R) -> Result<Written<R::Output>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Job { request, output: None, reply });
@@ -425,14 +426,14 @@ fn identities(stored: &[tokio_postgres::Row]) -> Result<BTreeSet<(String, String
     stored.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 
-/// Returns the keys whose rows the requests need.
+/// Returns the keys of the rows that the requests need.
 fn keys(group: &[Box<dyn Work>]) -> BTreeSet<&Key> {
     let marked = group.iter().flat_map(|work| work.marks()).map(|mark| &mark.key);
     marked.chain(group.iter().filter_map(|work| work.key())).collect()
 }
 
-/// Returns the marked keys that have no row yet. The marks of a delivery that was stored before do not
-/// count.
+/// Returns the marked keys that have no row yet. Ignores the marks of a delivery that was already
+/// stored.
 fn missing<'a>(group: &'a [Box<dyn Work>], loaded: &Loaded) -> BTreeSet<&'a Key> {
     let mut new = loaded.arrived.clone();
     let mut missing = BTreeSet::new();

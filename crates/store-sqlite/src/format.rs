@@ -1,4 +1,4 @@
-//! The version of a file's format, read without a change of the file.
+//! Reads the version of a file's format. The file does not change.
 
 use std::path::Path;
 use std::time::Duration;

@@ -10,12 +10,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::queue;
 use crate::rows::{damaged, named};
 
-/// The length of the window that is loaded to record how changes ended. The window ends at the
-/// newest reservation. A write may end long after its room was reserved, and its reservation must
-/// still be found.
+/// How much of the window the store loads to record how changes ended. The window ends at the
+/// newest reservation. A write may end long after its reservation, and the store must still find
+/// the reservation.
 const LOADED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
-/// The window of one instance, as it was loaded from the file.
+/// The window of one instance, as the store loaded it from the file.
 struct Window {
     /// The ids of the loaded rows, in the order of the reservations.
     rows: Vec<i64>,
@@ -78,8 +78,8 @@ impl Window {
     }
 }
 
-/// Submits changes to the guard, in order. Each change that fits gets room in the window, and each
-/// other change is stored as a hold.
+/// Submits changes to the guard, in order. If a change fits, it gets room in the window. If it does
+/// not fit, the guard stores it as a hold.
 pub(crate) fn reserve(
     connection: &Connection,
     limits: &Limits,
@@ -160,7 +160,7 @@ pub(crate) fn conclude(
     window.save(connection)
 }
 
-/// Reads a hold from a row, which has the hold and its digest.
+/// Reads a hold from a row. The row has the hold and its digest.
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
     let text: String = row.get(0)?;
     let hold = serde_json::from_str(&text).map_err(|error| damaged(0, error));
@@ -197,8 +197,8 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
         .collect()
 }
 
-/// Returns a text that differs if a hold was added, changed or deleted. A decision makes the stored
-/// text longer, and a hold that takes the place of another one is newer.
+/// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the
+/// stored text longer. If a hold replaces another hold, the new one has a later time.
 pub(crate) fn version(connection: &Connection) -> rusqlite::Result<String> {
     let sql = "SELECT count(*) || '.' || coalesce(sum(length(hold)), 0) || '.' || coalesce(max(since), 0)
                    || '.' || coalesce(sum(approved), 0) || '.' || coalesce(sum(since), 0) FROM hold";
@@ -248,13 +248,13 @@ pub(crate) fn forget(connection: &Connection, instance: &str, generation: &str) 
     Ok(stale.len() as u64)
 }
 
-/// Returns the reservations since a time, over the windows of all instances, in order.
+/// Returns the reservations since a time, from the windows of all instances, in order.
 pub(crate) fn bookings(connection: &Connection, since: Time) -> rusqlite::Result<Vec<GuardReservation>> {
     let sql = format!("SELECT {COLUMNS} FROM guard_booking WHERE at >= ?1 ORDER BY n");
     connection.prepare_cached(&sql)?.query_map([since.0], |row| booking(row, 0))?.collect()
 }
 
-/// Stores further reservations, which are new or come from another store.
+/// Stores further reservations. They are new, or come from another store.
 pub(crate) fn take(connection: &Connection, bookings: &[GuardReservation]) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO guard_booking ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"

@@ -21,7 +21,7 @@ fn identity(path: &Path) -> Option<Identity> {
     path.exists().then_some((0, 0))
 }
 
-/// The endings of the files that SQLite keeps beside the database file while it is open: the
+/// The endings of the further files that SQLite keeps while the database file is open: the
 /// write-ahead log, and the memory that the processes share.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
@@ -29,9 +29,9 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,
-    /// The open files: the database file, and those beside it.
+    /// The open files: the database file, and the further files of SQLite.
     opened: OnceLock<Vec<(PathBuf, Identity)>>,
-    /// The first damage that SQLite reported; `None` if it reported no damage.
+    /// The first damage that SQLite reported. `None` if it reported no damage.
     damage: Mutex<Option<String>>,
 }
 
@@ -41,13 +41,13 @@ impl Health {
         Self { path: path.to_owned(), opened: OnceLock::new(), damage: Mutex::default() }
     }
 
-    /// Records which files are open for writing. From now on, their paths must lead to these files.
-    /// The call comes after the first write access, because an overlay file system makes a new file
-    /// at that moment.
+    /// Records which files are open for writing. From now on, the paths must belong to these files.
+    /// Call this after the first write access, because an overlay file system makes a new file at
+    /// that moment.
     pub(crate) fn opened(&self) {
         let Some(own) = identity(&self.path) else { return };
         let mut files = vec![(self.path.clone(), own)];
-        // If the path is a link, SQLite keeps the other files beside the file to which it leads.
+        // If the path is a link, SQLite keeps the further files in the folder of the linked file.
         if let Ok(real) = std::fs::canonicalize(&self.path) {
             for ending in BESIDE {
                 let mut beside = real.clone().into_os_string();
@@ -59,8 +59,8 @@ impl Health {
         self.opened.get_or_init(|| files);
     }
 
-    /// Returns the reason why a write would be lost; `None` if writes are safe. A commit is only in
-    /// the write-ahead log at first, so a deleted log loses it too.
+    /// Returns the reason why a write would be lost. Returns `None` if writes are safe. A new
+    /// commit is only in the write-ahead log, so it is lost too if somebody deletes the log.
     pub(crate) fn lost(&self) -> Option<String> {
         let opened = self.opened.get()?;
         let (path, _) = opened.iter().find(|(path, known)| identity(path).as_ref() != Some(known))?;
@@ -70,8 +70,8 @@ impl Health {
         ))
     }
 
-    /// Returns an error if a path no longer leads to the open file. The system deletes such a file
-    /// when the process ends, and all writes with it.
+    /// Returns an error if a path no longer belongs to the open file. When the process ends, the
+    /// system deletes such a file, and all writes are lost.
     pub(crate) fn check(&self) -> rusqlite::Result<()> {
         match self.lost() {
             Some(why) => {
@@ -108,7 +108,8 @@ impl Health {
         }
         let why = error.to_string();
         match error {
-            // The text of the error itself begins with the number of a column, which says nothing to a reader.
+            // The text of the error itself begins with the number of a column. This number does not
+            // help a reader.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
                 StoreError::Corrupt { doing, why: what.to_string() }
             }

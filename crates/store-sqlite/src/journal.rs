@@ -72,9 +72,9 @@ pub(crate) fn entries(connection: &Connection, listing: &Listing) -> rusqlite::R
     let sql =
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > ?1 AND at >= ?2 ORDER BY seq LIMIT ?4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
-    // Entries are numbered in the order of their times, unless the clocks of processes differ. The
-    // search therefore starts at the first entry that has the time or a later one. A later page has
-    // passed this entry already.
+    // If the clocks of all processes agree, the numbers of entries have the order of their times.
+    // So the search starts at the first entry with this time or a later one. A later page starts
+    // after this entry.
     let mut after = listing.after;
     if after == 0 && listing.since.is_some() {
         let first = "SELECT min(seq) FROM journal INDEXED BY journal_at WHERE at >= ?1";
@@ -101,7 +101,8 @@ pub(crate) fn newest(connection: &Connection, history: &History) -> rusqlite::Re
         let mut page: Vec<Entry> = rows.collect::<rusqlite::Result<_>>()?;
         let (Some(since), Some(last)) = (history.since, page.last()) else { return Ok(page) };
         before = last.seq;
-        // Entries are numbered in the order of their times, unless the clocks of processes differ.
+        // If the clocks of all processes agree, the numbers of entries have the order of their
+        // times.
         let is_over = page.iter().all(|entry| entry.at < since - APART);
         page.retain(|entry| entry.at >= since);
         if is_over || !page.is_empty() {
@@ -120,7 +121,7 @@ fn newest_sql(history: &History) -> String {
         format!("kind = 'intent' AND ({}) AND", risks.join(" OR "))
     };
     let of_kind = history.kind.map(|kind| format!("kind = '{}' AND", kind.as_str())).unwrap_or_default();
-    // Without statistics, SQLite does not know which index leaves out most entries.
+    // Without statistics, SQLite does not know which index excludes the most entries.
     let index = if history.key.is_some() {
         "INDEXED BY journal_key"
     } else if !risks.is_empty() {
@@ -136,8 +137,8 @@ fn newest_sql(history: &History) -> String {
     )
 }
 
-/// The part of a subject after its owner, without differences of case. The index `journal_name` has
-/// this expression.
+/// The part of a subject after its owner, in lower case. The index `journal_name` has this
+/// expression.
 const NAME: &str = "lower(substr(subject, instr(subject, '/') + 1))";
 
 /// Returns the keys and subjects of the entries that may have this name.
@@ -157,8 +158,8 @@ pub(crate) fn subjects(connection: &Connection, limit: u32) -> rusqlite::Result<
     connection.prepare_cached(&subjects_sql())?.query_map([limit], |row| row.get(0))?.collect()
 }
 
-/// Returns a query that jumps from name to name in the index, so that the number of entries does not
-/// matter.
+/// Returns a query that jumps from name to name in the index. So its cost does not depend on the
+/// number of entries.
 fn subjects_sql() -> String {
     format!(
         "WITH RECURSIVE known (name) AS (
@@ -172,15 +173,15 @@ fn subjects_sql() -> String {
     )
 }
 
-/// The note with the number up to which all intents have results. Without it, each start would read
-/// all intents of the journal.
+/// The note with a number of an entry. All intents up to this number have results. Without the
+/// note, each start would read all intents of the journal.
 const SETTLED: &str = "settled-intents";
 
-/// Lists the intents that have no result. Also returns the number up to which all intents have
-/// results, for [`remember_settled`].
+/// Lists the intents that have no result. Also returns a number for [`remember_settled`]: all
+/// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
-    // Another process may write between the queries. An intent up to this number that the last
-    // query does not find has a result nevertheless.
+    // Another process may write between the queries. If the last query does not find an intent up
+    // to this number, the intent still has a result.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
     let settled = settled(connection)?;
@@ -204,11 +205,11 @@ fn settled(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT value FROM note WHERE name = ?1";
     let text: Option<String> =
         connection.prepare_cached(sql)?.query_row([SETTLED], |row| row.get(0)).optional()?;
-    // Without a number that can be read, the search begins at the first intent.
+    // If the number cannot be read, the search begins at the first intent.
     Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// Stores the number up to which all intents have results, so that the next search begins there.
+/// Stores a number. All intents up to this number have results, so the next search begins there.
 pub(crate) fn remember_settled(connection: &Connection, until: u64) -> rusqlite::Result<()> {
     if until <= settled(connection)? {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The engine's storage in one SQLite file. It uses a write-ahead log and `synchronous=FULL`. One
-//! thread does all writes, and commits several requests together. Reads have connections of their
-//! own. Several processes may open the same file. A process that must wait for another one waits up
-//! to the busy timeout.
+//! thread does all writes, and commits several requests together. Reads have separate connections.
+//! Several processes may open the same file. If a process must wait for another one, it waits at
+//! most for the busy timeout.
 
 mod bodies;
 mod format;
@@ -33,8 +33,8 @@ use writer::WriterThread;
 pub struct SqliteSettings {
     /// How long a write waits for another process that is writing.
     pub busy: Duration,
-    /// The maximum size of the file, in bytes. If the file has this size, writes fail as they do
-    /// on a full disk. `None` means that the size has no limit.
+    /// The maximum size of the file, in bytes. If the file has this size, writes fail like on a
+    /// full disk. `None` means that the size has no limit.
     pub max_bytes: Option<u64>,
     /// The durations that the queue uses.
     pub timing: Timing,

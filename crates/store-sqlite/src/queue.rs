@@ -73,14 +73,14 @@ pub(crate) fn claim(
     Ok(claims)
 }
 
-/// The condition of the rows that a claim can take: they are due and not paused. `?1` is the time,
-/// and `?3` is a JSON list of instances whose keys are left out.
+/// The condition of the rows that a claim can take: they are due and not paused. `?1` is the time.
+/// `?3` is a JSON list of instances. The query leaves out their keys.
 const CLAIMABLE: &str = "due IS NOT NULL AND due <= ?1
      AND NOT EXISTS (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
      AND instance NOT IN (SELECT value FROM json_each(?3))";
 
-/// Selects keys that a claim can take, in the order of an index. `except` is a JSON list of instances
-/// whose keys are left out.
+/// Selects keys that a claim can take, in the order of an index. `except` is a JSON list of
+/// instances. The query leaves out their keys.
 fn select(
     connection: &Connection,
     (index, order): (&str, &str),
@@ -93,8 +93,8 @@ fn select(
     connection.prepare_cached(&sql)?.query_map(params![now.0, limit, except], read)?.collect()
 }
 
-/// Shortens the waits of rows whose time is far in the future, because it was stored while the
-/// clock was ahead.
+/// Shortens the waits of rows with a time far in the future. They were stored while the clock was
+/// ahead.
 fn clamp(connection: &Connection, now: Time, timing: &Timing) -> rusqlite::Result<()> {
     let sql = format!("SELECT {COLUMNS} FROM work INDEXED BY work_due WHERE due > ?1");
     let far = now + LONGEST_HOLD;
@@ -123,7 +123,7 @@ pub(crate) fn claim_key(
     Ok(claim)
 }
 
-/// Claims those of the given keys that are due and not paused.
+/// Claims the given keys that are due and not paused.
 pub(crate) fn claim_named(
     connection: &Connection,
     keys: &[Key],
@@ -184,9 +184,9 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
     }
 }
 
-/// Returns whether a claim that leaves out the instances in `except` has anything to do. That is the
-/// case if it can take a key. It is also the case if a key must wait longer than any vendor's rate
-/// limit, because the claim must shorten such a wait.
+/// Returns whether a claim has anything to do. The claim leaves out the instances in `except`. It
+/// has something to do if it can take a key. It also has something to do if a key must wait longer
+/// than any vendor's rate limit, because the claim must shorten this wait.
 pub(crate) fn is_due(connection: &Connection, except: &[String], now: Time) -> rusqlite::Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM work WHERE {CLAIMABLE})
@@ -219,7 +219,7 @@ pub(crate) fn list(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<
     connection.prepare_cached(&sql)?.query_map([limit], read)?.collect()
 }
 
-/// Lists the rows of keys that are parked or whose last run failed.
+/// Lists the rows of keys that are parked or had a failed last run.
 pub(crate) fn troubled(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     // Two queries, because one query with `OR` would read the whole table.
     let sql = format!(
@@ -239,8 +239,8 @@ pub(crate) fn count_waiting(
     since: Time,
     most: u32,
 ) -> rusqlite::Result<u64> {
-    // If `due` is set, the key is not parked. Most rows of this index belong to the sweep whose
-    // keys are counted.
+    // If `due` is set, the key is not parked. Most rows of this index belong to the sweep that the
+    // query counts.
     let mut statement = connection.prepare_cached(
         "SELECT COUNT(*) FROM (SELECT 1 FROM work INDEXED BY work_age
              WHERE due IS NOT NULL AND first_dirty <= ?1 AND key >= ?2 AND key < ?3 LIMIT ?4)",

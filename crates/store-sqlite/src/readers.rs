@@ -14,8 +14,8 @@ use crate::health::Health;
 /// The maximum number of connections. Each has its own cache of pages.
 const MOST: usize = 4;
 
-/// The connections for reads. The first one is opened with the store, and the others when several
-/// reads run at the same time.
+/// The connections for reads. The first one is opened with the store. The others are opened when
+/// several reads run at the same time.
 pub(crate) struct Readers {
     free: Mutex<Vec<Connection>>,
     places: Arc<Semaphore>,
@@ -41,7 +41,8 @@ impl Readers {
         })
     }
 
-    /// Waits until a connection is free for a read. The place must be kept until the read has ended.
+    /// Waits until a connection is free for a read. The caller must keep the returned value until
+    /// the read has ended.
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         self.places.clone().acquire_owned().await.ok()
     }
@@ -55,8 +56,8 @@ impl Readers {
         let connection = if let Some(connection) = free {
             connection
         } else {
-            // Another file may be at the path meanwhile. The open connections still lead to the file
-            // of the store.
+            // Another file may be at the path by now. The open connections still use the file of
+            // the store.
             self.health.check()?;
             crate::connect(&self.path, &self.settings)?
         };

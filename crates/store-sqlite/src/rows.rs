@@ -4,7 +4,7 @@ use beadle_engine::{Key, Lane, Row, Time};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// The columns of the table `work`, in the order in which [`read`] expects them.
+/// The columns of the table `work`, in the order that [`read`] expects.
 pub(crate) const COLUMNS: &str = "key, lane, wanted, done, claimed, run_at, not_before, spares_events, first_dirty, \
      attempts, epoch, lease_until, parked, hint, last_error, trace";
 
@@ -74,8 +74,9 @@ pub(crate) fn save(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
              parked = excluded.parked, hint = excluded.hint, last_error = excluded.last_error,
              trace = excluded.trace, due = excluded.due, rank = excluded.rank",
     )?;
-    // The values have the order in which the statement names them. For values with names, SQLite
-    // would search its list of names once for each value, and each webhook stores a row.
+    // The values have the same order as in the statement. If the values had names, SQLite would
+    // search its list of names once for each value. Speed matters here, because each webhook stores
+    // a row.
     statement.execute(params![
         row.key.as_str(),
         row.key.instance(),

@@ -18,8 +18,8 @@ use crate::{SqliteStore, bodies, guard, journal, queue, rows};
 impl Inbox for SqliteStore {
     async fn accept(&self, mut delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError> {
         const DOING: &str = "storing a delivery";
-        // The compression needs no lock, so it is done before the request reaches the writer's
-        // thread.
+        // The compression needs no lock, so the store compresses before the request reaches the
+        // writer's thread.
         let unavailable = |why: String| StoreError::Unavailable { doing: DOING, why };
         let body = bodies::compress(&delivery.body).map_err(|error| unavailable(error.to_string()))?;
         delivery.body = Vec::new();
@@ -67,7 +67,7 @@ impl Queue for SqliteStore {
         now: Time,
     ) -> Result<Vec<Claim>, StoreError> {
         let (instances, timing) = (instances.to_vec(), self.timing);
-        // Most claims find no due key. They use only a read, because a transaction would be
+        // Most claims find no due key. So a claim first only reads, because a transaction would be
         // expensive.
         let except = instances.clone();
         let due = move |connection: &Connection| queue::is_due(connection, &except, now);
@@ -294,7 +294,7 @@ impl Journal for SqliteStore {
     async fn open_intents(&self) -> Result<Vec<Entry>, StoreError> {
         let (open, until) = self.read("looking for interrupted writes", journal::open_intents).await?;
         let remember = move |connection: &Connection| journal::remember_settled(connection, until);
-        // If the number cannot be stored, the next search only takes longer.
+        // If the number cannot be stored, the next search takes longer. Nothing else changes.
         if let Err(error) = self.writer.write("remembering settled writes", remember).await {
             tracing::debug!(%error, "number of settled intents not stored");
         }
@@ -346,8 +346,8 @@ impl MetadataStore for SqliteStore {
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
         let prefix = prefix.to_owned();
         self.read("reading notes", move |connection| {
-            // The index sorts names by their bytes, and U+10FFFF is the greatest character. The
-            // range therefore contains all names with this prefix.
+            // The index sorts names by their bytes, and U+10FFFF is the greatest character. So the
+            // range contains all names with this prefix.
             let sql =
                 "SELECT name, value FROM note WHERE name >= ?1 AND name < ?1 || char(1114111) ORDER BY name";
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -456,7 +456,7 @@ impl Maintenance for SqliteStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         const DOING: &str = "moving the write-ahead log into the database file";
-        // If another checkpoint is in progress, SQLite does not wait for it, so this loop tries
+        // SQLite does not wait for another checkpoint that is in progress, so this loop tries
         // again.
         for _ in 0..50 {
             let moved = |connection: &rusqlite::Connection| {

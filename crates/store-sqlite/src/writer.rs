@@ -1,5 +1,5 @@
-//! The thread that does all writes. Requests that arrive during a commit are committed together in
-//! the next transaction, so that they need only one sync of the disk.
+//! The thread that does all writes. If requests arrive during a commit, the next transaction
+//! commits them together. So they need only one sync of the disk.
 
 use parking_lot::Mutex;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) enum WriterThread {
     Inline(Mutex<Connection>, Arc<Health>),
 }
 
-/// One write request, which is committed together with others.
+/// One write request. It shares a transaction with others.
 pub(crate) trait Work: Send {
     /// Runs the request inside the shared transaction. It runs a second time if that transaction
     /// was rolled back.
@@ -69,8 +69,8 @@ impl WriterThread {
     ) -> rusqlite::Result<Self> {
         let (sender, receiver) = mpsc::channel(4 * GROUP);
         let checkpoints = crate::connect(path, settings)?;
-        // A checkpoint that has to wait gives up soon and is tried again later, because it must not
-        // delay writes.
+        // A checkpoint must not delay writes. So if it has to wait, it gives up soon, and the loop
+        // tries again later.
         checkpoints.busy_timeout(Duration::from_millis(100))?;
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let watched = health.clone();
@@ -121,7 +121,8 @@ fn write_groups(connection: &Connection, health: &Health, mut requests: mpsc::Re
     while requests.blocking_recv_many(&mut group, GROUP) > 0 {
         match commit(connection, health, &mut group) {
             Ok(()) => group.drain(..).for_each(|work| work.settle(Ok(()))),
-            // The file cannot be written at present. It would be useless to try each request alone.
+            // SQLite cannot write the file at present. It would be useless to try each request
+            // alone.
             Err(error) if is_for_all(&error) => group.drain(..).for_each(|work| work.settle(Err(&error))),
             // At least one request failed. Each request now runs in its own transaction, so that
             // only the invalid requests fail.
@@ -154,13 +155,13 @@ fn commit(connection: &Connection, health: &Health, group: &mut [Box<dyn Work>])
     fail::fail_point!("before-commit", |_| std::process::abort());
     transaction.commit()?;
     fail::fail_point!("after-commit", |_| std::process::abort());
-    // If the path no longer leads to the open file, the commit must not be confirmed, because the
-    // data will be lost.
+    // If the path no longer belongs to the open file, the data will be lost. So the writer must not
+    // confirm the commit.
     health.check()
 }
 
 /// Moves data from the write-ahead log into the file, on its own thread, until `stopped` is closed.
-/// The loop also notices a lost file while nobody writes.
+/// The loop notices a lost file even while nobody writes.
 fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mpsc::Receiver<()>) {
     use std::sync::mpsc::RecvTimeoutError;
     let mut is_lost = false;
@@ -177,8 +178,8 @@ fn checkpoint(connection: &Connection, health: &Health, stopped: &std::sync::mps
             continue;
         }
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-        // Readers can prevent a checkpoint from moving all of the log, so that the log grows. Such
-        // a log is truncated when no reader uses it.
+        // While readers use the log, a checkpoint cannot move all of it, and the log grows. The
+        // loop truncates the log when no reader uses it.
         let moved = match moved {
             Ok(pages) if pages > 16_384 => {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(1))

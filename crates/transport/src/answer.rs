@@ -29,7 +29,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Parses the body as JSON.
+    /// Returns the body, parsed as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, TransportError> {
         serde_json::from_slice(&self.body).map_err(|error| TransportError::InvalidResponse {
             request: self.request.clone(),
@@ -43,8 +43,8 @@ impl Answer {
         date(&self.headers)
     }
 
-    /// Returns the time until which the vendor asks to wait with `Retry-After`. Returns `None` if it
-    /// names no credible time.
+    /// Returns the end of the wait that the vendor asks for with `Retry-After`. Returns `None` if
+    /// the answer has no credible time.
     pub fn retry_after(&self, now: Time) -> Option<Time> {
         retry_after(&self.headers, now)
     }
@@ -57,8 +57,8 @@ impl Answer {
     }
 }
 
-/// Returns the target of the link to the next page. The target can contain commas and semicolons, and
-/// the type of the link can be without quotes.
+/// Returns the target of the link to the next page. The target can contain commas and semicolons.
+/// The type of the link can have no quotes.
 fn next_link(links: &str) -> Option<&str> {
     let mut rest = links;
     loop {
@@ -82,8 +82,8 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Returns the time of the answer by the vendor's clock or, if the answer does not name it,
-/// Beadle's own time.
+/// Returns the time of the answer by the vendor's clock. If the answer does not name its time,
+/// returns Beadle's own time.
 pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
     date(headers).unwrap_or(now)
 }
@@ -98,8 +98,7 @@ fn date(headers: &HeaderMap) -> Option<Time> {
 /// credible.
 pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Option<Time> {
     let at = Time::from_seconds(seconds);
-    // A time is not credible if it is more than a day away from the clock, in the past or in the
-    // future.
+    // A time is not credible if it is more than a day before or after the time of the clock.
     let ahead = |clock: Time| {
         let is_meant = is_credible(now + at.since(clock), now) && is_credible(now + clock.since(at), now);
         is_meant.then(|| at.since(clock))
@@ -110,9 +109,9 @@ pub(crate) fn on_our_clock(seconds: i64, headers: &HeaderMap, now: Time) -> Opti
     Some(now + (ahead + Duration::from_secs(1)).min(LONGEST_HOLD))
 }
 
-/// Returns the time at which the wait of `Retry-After` ends (RFC 9110, 10.2.3). A proxy in front of a
-/// vendor may name a date in place of seconds. Returns `None` if the header is missing or invalid, or
-/// if the wait is not credible.
+/// Returns when the wait of `Retry-After` ends (RFC 9110, 10.2.3). A proxy in front of a vendor may
+/// name a date instead of seconds. Returns `None` if the header is missing or invalid, or if the
+/// wait is not credible.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
     if let Some(seconds) = number(headers, "retry-after") {
         let seconds = u64::try_from(seconds).unwrap_or(0);
@@ -122,7 +121,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Time) -> Option<Time> {
     on_our_clock(date.timestamp().as_second(), headers, now)
 }
 
-/// Logs that a vendor's figures are ignored. The line is logged only once in a process.
+/// Logs that Beadle ignores a vendor's figures. A process logs this line only once.
 fn say_absurd(reset: i64) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -151,8 +150,8 @@ pub(crate) fn account(
     };
     let amount = |what| figure(headers, rate_limit_headers, what).and_then(|n| u64::try_from(n).ok());
     let period = figure(headers, rate_limit_headers, "reset")?;
-    // This credential may use only a share of the vendor's limit. The rest of the limit is treated
-    // as already used.
+    // This credential may use only a share of the vendor's limit. Beadle treats the rest of the
+    // limit as already used.
     let whole = amount("limit").filter(|limit| *limit > 0)?;
     let limit = whole.saturating_mul(rate_limit_headers.share) / 100;
     let Some(reset) = on_our_clock(period, headers, now) else {
@@ -169,8 +168,8 @@ pub(crate) fn message(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Value>(body).ok();
     let mut text = match &said {
         Some(said) => {
-            // The keys under which GitHub, Okta, SCIM servers and OAuth servers put their error
-            // messages.
+            // The keys of error messages in the answers of GitHub, Okta, SCIM servers and OAuth
+            // servers.
             let words = ["message", "errorSummary", "detail", "error_description", "error"];
             let word = words.iter().find_map(|word| said[word].as_str());
             let mut text = word.unwrap_or_default().to_owned();

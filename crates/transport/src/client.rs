@@ -21,14 +21,15 @@ use crate::wire::{Network, Wire};
 
 /// The maximum number of redirects that one read follows.
 const REDIRECTS: usize = 3;
-/// How long the client waits after the vendor refused a request because too many were in progress.
+/// How long the client waits if the vendor refused a request because too many requests were in
+/// progress.
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The period over which waiting requests are spread. Otherwise all requests that wait for the same
-/// time would be sent at once.
+/// How far the client spreads waiting requests over time. Without this, all requests that wait for
+/// the same moment would be sent at once.
 const NEARLY: Duration = Duration::from_millis(500);
-/// How many times a failed read is retried before its error is returned.
+/// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;
 
 /// The settings of a client.
@@ -39,7 +40,7 @@ pub struct ClientSettings {
     pub concurrency: usize,
     /// The maximum duration of one request.
     pub deadline: Duration,
-    /// The period over which the vendor counts points for its secondary rate limits.
+    /// How long the vendor counts points for its secondary rate limits.
     pub window: Duration,
     /// The maximum number of points that REST requests may use in this period.
     pub rest_points: u32,
@@ -48,16 +49,17 @@ pub struct ClientSettings {
     /// The maximum number of requests that create content. `None` means that the vendor has no such
     /// limit.
     pub content: Option<ContentLimits>,
-    /// True if the client waits until a used-up budget is available again. Commands set it, because
-    /// they have no queue to which the work could return. Otherwise the client returns an error.
+    /// True if the client waits until a used-up budget is available again. Commands set this to
+    /// `true`, because they have no queue for work that must wait. If it is `false`, the client
+    /// returns an error.
     pub patient: bool,
-    /// The names of the headers in which the vendor reports its limits.
+    /// The names of the headers that report the vendor's limits.
     pub rate_limit_headers: RateLimitHeaders,
-    /// Where requests are sent. `None` means the network, and tests use a simulated vendor.
+    /// Where the client sends requests. `None` means the network. Tests use a simulated vendor.
     pub wire: Option<Arc<dyn Wire>>,
 }
 
-/// The headers in which a vendor reports its limits: `<prefix>-limit`, `<prefix>-remaining` and
+/// The headers that report a vendor's limits: `<prefix>-limit`, `<prefix>-remaining` and
 /// `<prefix>-reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitHeaders {
@@ -94,8 +96,8 @@ impl Default for ClientSettings {
     }
 }
 
-/// An HTTP client for one vendor's address and one credential. It keeps to the budget and retries
-/// failed reads.
+/// An HTTP client for one vendor's address and one credential. The client respects the budget and
+/// retries failed reads.
 #[derive(Clone)]
 pub struct Client {
     wire: Arc<dyn Wire>,
@@ -103,13 +105,13 @@ pub struct Client {
     budgets: Budgets,
     clock: Clock,
     settings: ClientSettings,
-    /// The lane in which the requests are sent.
+    /// The lane of the requests.
     lane: Lane,
     slots: Arc<Semaphore>,
     rest: Arc<Pace>,
     graphql: Arc<Pace>,
     content: Option<Arc<ContentPace>>,
-    /// The end of the wait that was logged last, so that each wait is logged only once.
+    /// The end of the last wait in the log, so that the client logs each wait only once.
     said: Arc<Mutex<Time>>,
 }
 
@@ -151,7 +153,7 @@ impl Client {
         Self { lane, ..self.clone() }
     }
 
-    /// Returns the lane in which the requests are sent.
+    /// Returns the lane of the requests.
     pub fn lane(&self) -> Lane {
         self.lane
     }
@@ -167,13 +169,14 @@ impl Client {
         (self.rest.own(now), self.graphql.own(now))
     }
 
-    /// Returns the number of requests with which this process created content within [`Self::hour`].
+    /// Returns the number of this process's requests that created content within [`Self::hour`].
     pub fn created(&self, now: Time) -> u32 {
         self.content.as_ref().map_or(0, |content| content.created(now))
     }
 
-    /// Sets how many processes use the credential, how many points the other processes have used
-    /// within the period, and how many requests of other processes created content within
+    /// Sets three numbers: the processes that use the credential, the points that the other
+    /// processes have used within the period, and the requests of other processes that created
+    /// content within
     /// [`Self::hour`]. `guessed` means that the number of processes is only an estimate.
     pub fn share(&self, processes: u32, others: (u32, u32), created: u32, guessed: bool) {
         self.rest.share(processes, others.0, guessed);
@@ -183,12 +186,12 @@ impl Client {
         }
     }
 
-    /// Returns the period over which the vendor counts points for its secondary limits.
+    /// Returns how long the vendor counts points for its secondary limits.
     pub fn window(&self) -> Duration {
         self.settings.window
     }
 
-    /// Returns the period over which the vendor counts the requests that create content.
+    /// Returns how long the vendor counts the requests that create content.
     pub fn hour(&self) -> Duration {
         self.settings.window * MINUTES
     }
@@ -203,9 +206,9 @@ impl Client {
         &self.clock
     }
 
-    /// Converts the error with which the vendor denied the credential. The credential is then
-    /// blocked for all of its users, so that no key is parked. If the client is patient, because a
-    /// command uses it, the error stays unchanged.
+    /// Converts an error if the vendor denied the credential. The credential is then blocked for
+    /// all requests, so that no key is parked. If a command uses the client, the client is patient,
+    /// and the error stays unchanged.
     pub fn denied(&self, error: TransportError) -> TransportError {
         let TransportError::Status { request, status, message } = error else { return error };
         if self.settings.patient {
@@ -215,15 +218,16 @@ impl Client {
         TransportError::Denied { request, status, message, until }
     }
 
-    /// Sends a request. If the network or the vendor fails, a read is retried at once, and a write
-    /// is not. A read follows redirects within the configured origin, and a write follows none.
+    /// Sends a request. If the network or the vendor fails, the client retries a read at once, but
+    /// not a write. A read follows redirects within the configured origin, but a write follows no
+    /// redirects.
     pub async fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         self.send_by(request, None).await
     }
 
-    /// Sends a request that must not be sent later than `by`, because its path may then be
-    /// outdated. If the request has to wait longer than that for a budget or for its turn, it is
-    /// not sent, and the error is [`TransportError::Late`].
+    /// Sends a request if this is possible until `by`, because its path may be outdated after that.
+    /// If the request has to wait longer for a budget or for its turn, the client does not send it,
+    /// and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {
@@ -233,8 +237,8 @@ impl Client {
                     tracing::debug!(%error, tries, "read request failed, retrying");
                     self.clock.sleep(backoff(&request.path.to_string(), tries, AGAIN, AGAIN * 4)).await;
                 }
-                // The vendor did not carry out a request that it refused because of a budget. Even
-                // a write can therefore be sent again.
+                // If the vendor refused a request because of a budget, it did not carry the request
+                // out. So the client can send even a write again.
                 Err(error) if self.settings.patient && error.limited_until().is_some() => {
                     let until = error.limited_until().unwrap_or_default();
                     self.say_waiting(&error, until);
@@ -253,7 +257,7 @@ impl Client {
         let mut said = self.said.lock();
         if until.since(*said) > Duration::from_secs(1) {
             *said = until;
-            // Every long job waits for its turn again and again, so this is not a warning.
+            // This is not a warning, because every long job waits for its turn again and again.
             if error.is_pacing() {
                 tracing::info!(%error, %until, "request delayed, Beadle spreads its requests over time");
             } else {
@@ -287,8 +291,8 @@ impl Client {
         })
     }
 
-    /// Returns the whole address for a path. A value that would make the address name another
-    /// resource is an error.
+    /// Returns the whole address for a path. If a value would make the address name another
+    /// resource, this is an error.
     fn target(&self, label: &str, path: &Path) -> Result<Url, TransportError> {
         let unaddressable = |why: String| TransportError::Unaddressable { request: label.to_owned(), why };
         if let Some(refused) = path.refused() {
@@ -324,14 +328,15 @@ impl Client {
             self.budgets.admit(request.resource, 0, lane, self.clock.now())?;
         }
         if let Some(content) = self.content.as_ref().filter(|_| request.creates()) {
-            // A sweep leaves a part of the limit to events. For all other lanes the limit is used up.
+            // A sweep leaves a part of the limit to events. In all other lanes, this error means
+            // that the limit is used up.
             let spares_events = lane == Lane::Sweep;
             let wait = |until| Wait { spares_others: true, ..self.pacing(until, spares_events) };
             content.take(lane, &self.clock).await.map_err(wait)?;
         }
         let network = |why: String| TransportError::Network { request: label.to_owned(), why };
-        // The points are taken only when the request is about to be sent. A request that has to
-        // wait for points does not occupy a slot meanwhile.
+        // The client takes the points only directly before it sends the request. While a request
+        // waits for points, it does not occupy a slot.
         let (slot, taken) = loop {
             let slot = self.slots.acquire().await.map_err(|error| network(error.to_string()))?;
             if by.is_some_and(|by| by < self.clock.now()) {
@@ -391,13 +396,13 @@ impl Client {
         let used_up = figure("remaining") == Some(0);
         let reset = figure("reset").and_then(|reset| answer::on_our_clock(reset, &answer.headers, now));
         // Okta uses these headers if too many requests are in progress. It is enough to wait until
-        // some of them end.
+        // some of these requests end.
         let at_once = used_up && figure("limit") == Some(0);
         let limited = match answer.status {
             429 => true,
             403 => used_up || asks_for_patience || message.to_lowercase().contains("rate limit"),
-            // If the server asks for a wait, a read waits. A write is not treated as limited,
-            // because the server may have carried it out.
+            // If the server asks for a wait, a read waits. The client does not treat a write as
+            // limited, because the server may have carried it out.
             503 => asks_for_patience && !writes,
             _ => false,
         };

@@ -10,14 +10,14 @@ use crate::pace::Pace;
 
 /// The number of minutes in an hour. A simulator with shorter minutes also has shorter hours.
 pub(crate) const MINUTES: u32 = 60;
-/// How long a request waits here. If it had to wait longer, it gets an error, because its key can
-/// wait in the queue.
+/// How long a request waits here at most. If it has to wait longer, it gets an error, because its
+/// key can wait in the queue.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The maximum number of requests that create content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentLimits {
-    /// The number of requests in the period of the secondary limits, which is a minute.
+    /// The number of requests in the period of the secondary limits. This period is a minute.
     pub minute: u32,
     /// The number of requests in 60 such periods.
     pub hour: u32,
@@ -28,7 +28,7 @@ impl ContentLimits {
     /// requests can arrive at GitHub closer together than Beadle sent them.
     pub const GITHUB: Self = Self { minute: 75, hour: 480 };
 
-    /// Returns the part of one of `parts` processes that use the same credential.
+    /// Returns the share of one process, if `parts` processes use the same credential.
     #[must_use]
     pub fn divided(self, parts: u32) -> Self {
         let part = |all: u32| (all / parts.max(1)).max(1);
@@ -50,19 +50,19 @@ impl ContentPace {
     }
 
     /// Sets how many processes use the credential, and how many requests of other processes created
-    /// content within an hour. A process that has ended counts too.
+    /// content within an hour. Processes that have ended are included.
     pub(crate) fn share(&self, processes: u32, others: u32, guessed: bool) {
         self.minute.share(processes, 0, guessed);
         self.hour.share(processes, others, guessed);
     }
 
-    /// Returns the number of requests with which this process created content within an hour.
+    /// Returns the number of this process's requests that created content within an hour.
     pub(crate) fn created(&self, now: Time) -> u32 {
         self.hour.own(now)
     }
 
-    /// Waits until a request may create content. If the request would have to wait long, the function
-    /// returns the end of the wait as an error at once.
+    /// Waits until a request may create content. If the wait would be long, the function returns at
+    /// once. The error is the end of the wait.
     pub(crate) async fn take(&self, lane: Lane, clock: &Clock) -> Result<(), Time> {
         for pace in [&self.minute, &self.hour] {
             while let Some(at) = pace.try_take(1, lane, clock.now()) {

@@ -5,7 +5,7 @@ use beadle_engine::{Class, Failure, Resource, Time, Wait};
 /// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// The request would exceed the budget, by Beadle's own count. It was not sent.
+    /// By Beadle's own count, the request would exceed the budget. Beadle did not send it.
     #[error(transparent)]
     Budget(#[from] Wait),
     /// The vendor refused the request because of a rate limit.
@@ -15,7 +15,7 @@ pub enum TransportError {
         request: String,
         /// The account whose limit is used up.
         resource: Resource,
-        /// The time from which the vendor accepts requests again.
+        /// When the vendor accepts requests again.
         until: Time,
     },
     /// The vendor denied the credential, so that no request with this credential can succeed.
@@ -27,7 +27,7 @@ pub enum TransportError {
         status: u16,
         /// The vendor's error message, shortened.
         message: String,
-        /// The time at which Beadle tries the credential again.
+        /// When Beadle tries the credential again.
         until: Time,
     },
     /// The network failed: no answer arrived, or only a part of it.
@@ -61,19 +61,19 @@ pub enum TransportError {
     InvalidResponse {
         /// The method and the path of the request.
         request: String,
-        /// A description of what is wrong with the body.
+        /// What is wrong with the body.
         why: String,
     },
-    /// Beadle cannot use the credential for this request, because it cannot sign with it or because
-    /// it is the wrong kind of credential. The request was not sent.
+    /// Beadle cannot use the credential for this request. It cannot sign with the credential, or
+    /// the kind of the credential is wrong. Beadle did not send the request.
     #[error("{request}: not sent: credential unusable: {why}")]
     Credential {
         /// The method and the path of the request.
         request: String,
-        /// The reason why the credential cannot be used.
+        /// The reason why Beadle cannot use the credential.
         why: String,
     },
-    /// A value in the path cannot be a part of an address. The request was not sent.
+    /// A value in the path cannot be a part of an address. Beadle did not send the request.
     #[error("{request}: not sent: {why}")]
     Unaddressable {
         /// The method and the path of the request.
@@ -81,26 +81,27 @@ pub enum TransportError {
         /// The value, and the reason why it cannot be used.
         why: String,
     },
-    /// The request had to wait so long that the name in its path may be outdated. It was not sent.
+    /// The request had to wait so long that the name in its path may be outdated. Beadle did not
+    /// send the request.
     #[error("{request}: not sent: the name in its path may be outdated, Beadle plans again")]
     Late {
         /// The method and the path of the request.
         request: String,
     },
-    /// The request had to wait so long that its plan is too old. It was not sent.
+    /// The request had to wait so long that its plan is too old. Beadle did not send the request.
     #[error("{request}: not sent: the plan is too old, Beadle plans again")]
     Outdated {
         /// The method and the path of the request.
         request: String,
-        /// The time at which Beadle noticed that the plan is too old.
+        /// When Beadle noticed that the plan is too old.
         now: Time,
     },
-    /// A link or a redirect leads to an address outside the configured origin.
+    /// The address of a link or a redirect is outside the configured origin.
     #[error("{request}: link or redirect not followed to {target}, which is not the configured origin")]
     ForeignOrigin {
         /// The method and the path of the request.
         request: String,
-        /// The address to which the link or redirect leads.
+        /// The address of the link or redirect.
         target: String,
     },
 }
@@ -113,16 +114,16 @@ impl TransportError {
             Self::Limited { until, .. } | Self::Denied { until, .. } => {
                 Class::RateLimited { until: *until, spares_events: false }
             }
-            // The keys are retried. If the cause was a broken credential, they succeed after its
-            // repair without further help.
+            // Beadle retries the keys. If the cause was a broken credential, the keys succeed after
+            // somebody repairs the credential.
             Self::Network { .. }
             | Self::Timeout { .. }
             | Self::InvalidResponse { .. }
             | Self::Credential { .. } => Class::Retry,
             Self::Status { status, .. } => match status {
                 301 | 302 | 307 | 308 => Class::Conflict,
-                // The resource is busy with an earlier request, or it changed meanwhile. Only this
-                // request has to be retried.
+                // The resource is busy with an earlier request, or it changed in the meantime.
+                // Beadle has to retry only this request.
                 408 | 409 | 412 | 425 | 500.. => Class::Retry,
                 _ => Class::Rejected,
             },
@@ -133,7 +134,7 @@ impl TransportError {
         }
     }
 
-    /// Returns whether the request was not sent because its path may be outdated.
+    /// Returns whether Beadle did not send the request because its path may be outdated.
     pub fn is_late(&self) -> bool {
         matches!(self, Self::Late { .. })
     }
@@ -149,8 +150,8 @@ impl TransportError {
         matches!(self, Self::Unaddressable { .. })
     }
 
-    /// Returns the time until which a budget makes the request wait. Returns `None` for errors of
-    /// other kinds.
+    /// Returns the end of the wait, if the request must wait for a budget. Returns `None` for
+    /// errors of other kinds.
     pub fn limited_until(&self) -> Option<Time> {
         match self {
             Self::Limited { until, .. } => Some(*until),
@@ -165,7 +166,7 @@ impl TransportError {
         matches!(self, Self::Budget(Wait { resource: Resource::Secondary, spares_events: true, .. }))
     }
 
-    /// Returns the HTTP status of the answer; `None` if there was no answer.
+    /// Returns the HTTP status of the answer. Returns `None` if there was no answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),

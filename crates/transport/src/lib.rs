@@ -1,5 +1,5 @@
 //! The HTTP client that the clients of all vendors use. It enforces budgets, pace, deadlines and
-//! allowed origins, and it decides which errors are retried.
+//! allowed origins, and decides which errors Beadle retries.
 
 mod answer;
 mod client;

@@ -11,7 +11,7 @@ use beadle_engine::{Clock, Lane, Time};
 
 use crate::sharing::LOOK;
 
-/// How long a request of a sweep may wait here. If it had to wait longer, it gets an error.
+/// How long a request of a sweep may wait here. If it has to wait longer, it gets an error.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Limits the number of points within every period of the length `window`.
@@ -27,10 +27,10 @@ struct Spent {
     own: VecDeque<(Time, u32)>,
     /// The number of processes that share the points.
     processes: u32,
-    /// The points that the other processes used within the period, as they last reported.
+    /// The points that the other processes used within the period, according to their last reports.
     others: u32,
-    /// True if `processes` is a cautious estimate, which the next look at the reports of the others
-    /// corrects.
+    /// True if `processes` is a cautious estimate. The next read of the other processes' reports
+    /// corrects it.
     guessed: bool,
 }
 
@@ -57,8 +57,8 @@ impl Pace {
         (spent.processes, spent.others, spent.guessed) = (processes.max(1), others, guessed);
     }
 
-    /// Sleeps until `at`. If a sweep would have to sleep long, the function returns `at` as an
-    /// error at once, so that the sweep does not block other requests.
+    /// Sleeps until `at`. If a sweep would have to sleep long, the function returns at once with
+    /// `at` as the error, so that the sweep does not block other requests.
     pub(crate) async fn wait(&self, at: Time, lane: Lane, clock: &Clock) -> Result<(), Time> {
         if lane == Lane::Sweep && at.since(clock.now()) > PATIENCE {
             return Err(at);
@@ -67,9 +67,9 @@ impl Pace {
         Ok(())
     }
 
-    /// Moves points that were taken at `taken` to the time of the answer. The vendor counts a request
-    /// from its arrival on, which may be much later than the time at which a busy machine took the
-    /// points, but no later than the answer.
+    /// Moves points that were taken at `taken` to the time of the answer. The vendor counts a
+    /// request when it arrives. On a busy machine, this may be much later than `taken`, but it is
+    /// not later than the answer.
     pub(crate) fn answered(&self, points: u32, taken: Time, now: Time) {
         let own = &mut self.spent().own;
         if let Some(at) = own.iter().position(|entry| *entry == (taken, points)) {
@@ -78,13 +78,13 @@ impl Pace {
         }
     }
 
-    /// Takes points and returns `None`. If there are not enough points, it returns the time of the
+    /// Takes points and returns `None`. If there are not enough points, returns the time of the
     /// next try. Sweeps leave a fifth of all points for other work.
     pub(crate) fn try_take(&self, points: u32, lane: Lane, now: Time) -> Option<Time> {
         let mut spent = self.spent();
         let Spent { own, processes, others, guessed } = &mut *spent;
-        // If the clock was set back, earlier points have a time in the future. They count as used
-        // now.
+        // If the clock was set back, earlier points have a time in the future. The function treats
+        // them as used now.
         for (at, _) in own.iter_mut() {
             *at = (*at).min(now);
         }
@@ -92,8 +92,8 @@ impl Pace {
             own.pop_front();
         }
         let all = if lane == Lane::Sweep { self.points / 5 * 4 } else { self.points };
-        // This process may use its equal share, but no more than the other processes have left
-        // over. They may have used more than their shares before this process started.
+        // This process may use its equal share, but no more than the other processes have left.
+        // Before this process started, they may have used more than their shares.
         let limit = (all / *processes).max(points).min(all.saturating_sub(*others));
         let total: u32 = own.iter().map(|(_, points)| points).sum();
         if total + points <= limit || (own.is_empty() && *processes == 1) {
@@ -101,7 +101,7 @@ impl Pace {
             return None;
         }
         if points > limit || own.is_empty() {
-            // The other processes have used all points, so this process waits until some of their
+            // The other processes have used all points. This process waits until some of these
             // points are older than the period.
             return Some(now + self.window / 10);
         }
@@ -111,8 +111,8 @@ impl Pace {
             excess == 0
         });
         let frees = frees.map_or(now, |(at, _)| *at + self.window);
-        // If the number of processes is an estimate, the request tries again after the next look.
-        // There may be more points then.
+        // If the number of processes is an estimate, the request tries again after the next read of
+        // the reports. There may be more points then.
         let frees = if *guessed { frees.min(now + LOOK) } else { frees };
         Some(frees.max(now + Duration::from_millis(1)))
     }
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
         assert_eq!(pace.try_take(5, Lane::Event, Time(0)), None);
         pace.answered(5, Time(0), Time(2_000));
-        // The first one is still on its way, and may have arrived at once.
+        // The first request is still on its way, and may have arrived at once.
         assert_eq!(pace.try_take(5, Lane::Event, Time(2_000)), Some(Time(60_000)));
         pace.answered(5, Time(0), Time(3_000));
         assert_eq!(pace.try_take(5, Lane::Event, Time(60_000)), Some(Time(62_000)));
@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn one_process_uses_all_of_the_window_before_it_waits_for_its_end() {
         let pace = Pace::new(Duration::from_secs(60), 100);
-        // No other process uses the credential, but the estimate allows for one that is just
-        // starting.
+        // No other process uses the credential, but the estimate includes a process that may just
+        // be starting.
         pace.share(2, 0, true);
         for n in 0..40 {
             assert_eq!(pace.try_take(1, Lane::Sweep, Time(n)), None);

@@ -1,6 +1,6 @@
-//! Paths below a vendor's address. A value becomes exactly one segment of the path. If that is
-//! impossible, the request is not sent. A value can therefore never change which resource a request
-//! names.
+//! Paths below a vendor's address. A value becomes exactly one segment of the path. If this is
+//! impossible, the client does not send the request. So a value can never change the resource that
+//! a request names.
 
 use std::fmt;
 
@@ -29,12 +29,12 @@ pub struct Path {
 /// The reason why a value cannot be a segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The value is empty. Servers ignore an empty segment, so the request would name the list
-    /// instead of an entry of the list.
+    /// The value is empty. Servers ignore an empty segment, so the request would name the list and
+    /// not an entry of the list.
     #[error("the name is empty")]
     Empty,
     /// A part of the value consists only of dots, or is empty. Servers and proxies resolve such a
-    /// segment, so the request would name another resource, one that is higher in the path.
+    /// segment, so the request would name another resource, higher in the path.
     #[error("the name `{0}` cannot be a part of an address, because it has a meaning in paths")]
     Dots(String),
     /// The value contains a control character, which could end a line or a header.
@@ -117,7 +117,7 @@ impl Path {
         }
     }
 
-    /// Returns the path in the form in which it is sent, without the query.
+    /// Returns the path as the client sends it, without the query.
     pub fn without_query(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
     }
@@ -132,7 +132,8 @@ impl Path {
         self.given
     }
 
-    /// Returns the reason why the path must not be sent; `None` if it can be sent.
+    /// Returns the reason why the client must not send the path. Returns `None` if the client can
+    /// send it.
     pub(crate) fn refused(&self) -> Option<&Refused> {
         self.refused.as_ref()
     }
@@ -153,8 +154,8 @@ impl fmt::Display for Path {
 /// Checks that every server and proxy reads a value as exactly one segment of a path.
 ///
 /// A server may decode a path twice, treat `\` as `/`, or replace characters that look like dots
-/// and slashes. A value is an error if, after any of these steps, it has a part that is empty or
-/// consists only of dots.
+/// and slashes. After each of these steps, no part of the value may be empty or consist only of
+/// dots. If one does, the value is an error.
 pub fn segment(value: &str) -> Result<(), Refused> {
     if value.is_empty() {
         return Err(Refused::Empty);
@@ -183,8 +184,8 @@ pub fn segment(value: &str) -> Result<(), Refused> {
     }
 }
 
-/// Returns the dot or slash that a server may read in place of a similar character. The
-/// replacements are those of Unicode's compatibility forms.
+/// Returns the dot or slash that a server may read instead of a similar character. The replacements
+/// come from Unicode's compatibility forms.
 fn fold(letter: char) -> char {
     match letter {
         '\u{2024}' | '\u{fe52}' | '\u{ff0e}' | '\u{3002}' | '\u{ff61}' => '.',

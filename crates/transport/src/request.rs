@@ -39,8 +39,8 @@ impl Body {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// The path below the client's base address, with the query. It may also be a whole address
-    /// that came from the vendor.
+    /// The path below the client's base address, with the query. It can be a whole address that
+    /// came from the vendor.
     pub path: Path,
     /// The value of the header `Accept`.
     pub accept: &'static str,
@@ -52,17 +52,18 @@ pub struct Request {
     pub body: Option<Body>,
     /// The account of the budget that pays for the request.
     pub resource: Resource,
-    /// True if the rate-limit headers of the answer describe the budget of this credential. They do
-    /// not if the request is made as the App itself, because the App has a separate budget.
+    /// True if the rate-limit headers of the answer describe the budget of this credential. It is
+    /// `false` if Beadle sends the request as the App itself, because the App has a separate
+    /// budget.
     pub counted: bool,
-    /// True if the request can change anything at the vendor. A GraphQL query is a POST request
-    /// that changes nothing.
+    /// True if the request can change anything at the vendor. A GraphQL query is a POST request,
+    /// but changes nothing.
     pub writes: bool,
 }
 
 impl Request {
-    /// Returns whether the vendor counts the request among those that create content. A GraphQL
-    /// request counts if its text has the word `create`, so some others count too.
+    /// Returns whether the vendor counts the request as one that creates content. A GraphQL request
+    /// counts if its text has the word `create`, even if it creates no content.
     pub(crate) fn creates(&self) -> bool {
         let is_creation = match self.resource {
             Resource::GraphQl => self.body.as_ref().is_some_and(|body| body.text.contains("create")),
@@ -91,7 +92,7 @@ pub(crate) fn outgoing(request: &Request, target: &Url) -> Result<http::Request<
 /// Returns the error for a request that cannot be built.
 pub(crate) fn unsendable(label: &str, error: &http::Error) -> TransportError {
     let (request, why) = (label.to_owned(), error.to_string());
-    // The only header whose value can be invalid is the credential. All other values are literals,
+    // Only the header of the credential can have an invalid value. All other values are literals,
     // or come from valid headers.
     if error.is::<header::InvalidHeaderValue>() {
         TransportError::Credential { request, why }

@@ -1,6 +1,6 @@
 //! Lets several processes share one credential. Through the store, each process tells the others
-//! how much of the budget it used and which refusals it got. Two service processes, or the shards
-//! of a sweep, therefore stay within the limits together.
+//! how much of the budget it used and which refusals it got. So two service processes, or the
+//! shards of a sweep, stay within the limits together.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ const SIGNS_OF_LIFE: u32 = 12;
 /// The report of one process about its use of a credential. The other processes read it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUsage {
-    /// The time at which the report was written.
+    /// When the process wrote the report.
     pub at: Time,
     /// The vendor's accounts, with the figures of the last answers.
     pub accounts: Vec<(Resource, BudgetAccount)>,
-    /// The accounts that the vendor refused, each with the time at which the refusal ends.
+    /// The accounts that the vendor refused, each with the end of the refusal.
     pub refusals: Vec<(Resource, Time)>,
     /// The points that the process used for REST requests within the period.
     pub rest: u32,
@@ -34,7 +34,7 @@ pub struct ProcessUsage {
     /// The number of requests that created content within 60 periods.
     #[serde(default)]
     pub created: u32,
-    /// True if the process has ended. Its used points still count until the period is over.
+    /// True if the process has ended. Its used points count until the period is over.
     pub ended: bool,
 }
 
@@ -57,7 +57,7 @@ pub struct Sharing {
     process: String,
     said: ProcessUsage,
     /// True if this process has not reported yet. Another process may be starting at the same
-    /// moment, and neither knows of the other.
+    /// moment, and the two do not know of each other.
     new: bool,
 }
 
@@ -103,8 +103,8 @@ impl Sharing {
             }
             processes += u32::from(!said.ended && said.at + window / GONE > now);
             others = (others.0 + said.rest, others.1 + said.graphql);
-            // A figure that is not credible comes from a wrong clock or a wrong header. It must not
-            // stop this process.
+            // A figure that is not credible comes from a wrong clock or a wrong header. This figure
+            // must not stop this process.
             for (resource, account) in said.accounts.into_iter().filter(|of| is_credible(of.1.reset, now)) {
                 self.client.budgets().report(resource, account, now);
             }
@@ -112,7 +112,8 @@ impl Sharing {
                 self.client.budgets().heard_of_refusal(resource, until, now);
             }
         }
-        // One more process may have started and not reported yet, so the first look adds one.
+        // One more process may have started and not reported yet, so the first read adds one
+        // process.
         let is_new = std::mem::take(&mut self.new);
         let processes = processes + u32::from(is_new);
         self.client.share(processes, others, created, is_new);

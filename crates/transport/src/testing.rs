@@ -2,8 +2,8 @@
 //! that makes every call with every dangerous value.
 //!
 //! The test makes each call twice: with a plain value and with a dangerous one. The second call
-//! must send the same requests as the first, with the other value in the same places, or it must
-//! not send them.
+//! must send the same requests as the first one, with the dangerous value in the same places. If it
+//! cannot, it must not send them.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -21,8 +21,8 @@ use crate::wire::{Exchanged, Wire};
 /// A value that has no special meaning anywhere in a request.
 pub const PLAIN: &str = "plain-value";
 
-/// Returns dangerous values. Somewhere in an address, a filter, a query, a header or a line, each
-/// of them has a special meaning.
+/// Returns dangerous values. Each of them has a special meaning somewhere: in an address, a filter,
+/// a query, a header or a line.
 pub fn hostile() -> Vec<String> {
     let short = [
         "",
@@ -105,7 +105,7 @@ pub fn hostile() -> Vec<String> {
     short.into_iter().map(str::to_owned).chain(long).collect()
 }
 
-/// A request in the form in which a server understands it.
+/// A request as a server understands it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrived {
     /// The HTTP method.
@@ -120,7 +120,7 @@ pub struct Arrived {
     pub headers: HeaderMap,
     /// The body as JSON. A filter in the body is split into its parts.
     pub body: Value,
-    /// The segment that can name no resource, if the path has such a segment.
+    /// The segment that cannot name a resource, if the path has such a segment.
     wrong: Option<String>,
 }
 
@@ -129,7 +129,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// Splits a filter into its parts. The filter is a comparison such as `attribute eq "value"` or
-/// `list[attribute eq "value"]`. Any other text stays as it is.
+/// `list[attribute eq "value"]`. The function does not change any other text.
 fn parts(text: &str) -> Value {
     let comparison = |text: &str| {
         let (attribute, rest) = text.split_once(' ')?;
@@ -223,7 +223,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates a recorder. `answer` returns the status and the body for each request; `null` means
+    /// Creates a recorder. `answer` returns the status and the body for each request. `null` means
     /// that there is no body.
     pub fn new(answer: impl Fn(&Arrived) -> (u16, Value) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { arrived: Mutex::default(), answer: Box::new(answer) })
@@ -246,8 +246,8 @@ impl Wire for Recorder {
     }
 }
 
-/// The texts with which a test makes a call. The value of each text is its name, except for the one
-/// text that is being tested.
+/// The texts that a test uses in a call. The value of each text is its name, except for the text
+/// under test.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     at: String,
@@ -259,7 +259,7 @@ impl Texts {
         Self { at: at.to_owned(), value: value.to_owned() }
     }
 
-    /// Returns the text that is stored under this name.
+    /// Returns the text with this name.
     pub fn pick(&self, name: &'static str) -> &str {
         if self.at == name { &self.value } else { name }
     }
@@ -278,13 +278,13 @@ pub struct Entry {
     pub sends: &'static [&'static str],
 }
 
-/// Makes every call with every dangerous value. The value takes the place of each text of the call,
-/// and of each text that all calls use.
+/// Makes every call with every dangerous value. The value replaces each text of the call, and each
+/// text that all calls use.
 ///
 /// # Panics
 ///
-/// If a call sends another request than the same call with a plain value. Only the value in its
-/// place may differ.
+/// If a call sends another request than the same call with a plain value. Only the dangerous value
+/// may differ.
 pub async fn walk(
     entries: &[Entry],
     everywhere: &[&str],
@@ -293,7 +293,7 @@ pub async fn walk(
     let values = hostile();
     for entry in entries {
         let Entry { call, texts, sends } = *entry;
-        // A call that has no texts must still send the listed requests.
+        // A call without texts must still send the listed requests.
         for at in [""].iter().chain(texts.iter()).chain(everywhere) {
             let plain = perform(call, &Texts::new(at, PLAIN)).await;
             let in_place = |part: &'static str| if part == *at { PLAIN } else { part };
@@ -329,15 +329,15 @@ fn compare(what: &str, value: &str, plain: &[Arrived], arrived: &[Arrived]) {
             |(plain, meant): &(&Arrived, Arrived)| meant == one && (is_name || !plain.is_named_by_plain());
         assert!(meant.iter().any(is_meant), "{what}: another request was sent: {one:?}");
     }
-    // If a value can be a name and cannot end a filter, the client must send the request.
+    // If a value is allowed as a name and cannot end a filter, the client must send the request.
     if is_name && !value.contains(['"', '\\']) {
         assert_eq!(arrived.len(), plain.len(), "{what}: a request is missing");
     }
 }
 
 /// Returns the public asynchronous methods and functions of a package, in the form `Type::method`
-/// or `function`. They come from the source text. A test compares its entries with them, so that no
-/// method is forgotten.
+/// or `function`. The function finds them in the source text. A test compares its entries with
+/// them, so that it does not forget a method.
 ///
 /// # Panics
 ///

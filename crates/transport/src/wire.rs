@@ -50,8 +50,7 @@ impl Wire for Network {
     }
 }
 
-/// Returns the message of an error together with its causes, because the message of reqwest names
-/// no cause.
+/// Returns the message of an error with its causes, because the message of reqwest names no cause.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -1,6 +1,6 @@
 //! A sweep of a large organisation under GitHub's limits, in simulated time and without a network.
-//! The budgets and the pace are those of the real client. The simulated vendor counts every
-//! request, and refuses what GitHub refuses.
+//! The test uses the budgets and the pace of the real client. The simulated vendor counts every
+//! request, and refuses a request if GitHub would refuse it.
 //!
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
@@ -18,11 +18,11 @@ use parking_lot::Mutex;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
-/// The time until an answer.
+/// How long an answer takes.
 const LATENCY: Duration = Duration::from_millis(100);
 /// The share of the hourly limits that a sweep leaves for events, in percent.
 const RESERVE: u64 = 20;
-/// The number of keys on which a worker works at the same time.
+/// The number of keys that a worker runs at the same time.
 const AT_ONCE: usize = 64;
 /// The number of repositories that one GraphQL query reads. The benchmark `calls` measured 452
 /// queries for 10,000 repositories.
@@ -142,7 +142,7 @@ struct Sweep {
     /// The number of installations. Each has an equal share of the repositories.
     installations: usize,
     limits: Installation,
-    /// The number of lists of each repository that only REST shows.
+    /// The number of REST-only lists of each repository.
     lists: usize,
     /// True if Beadle has the answers of an earlier sweep.
     warm: bool,

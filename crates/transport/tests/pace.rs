@@ -1,4 +1,4 @@
-//! The client spreads its requests over the period in which the vendor counts points.
+//! Tests that the client spreads its requests over the period of the vendor's points.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
-/// A vendor that a request reaches only after some time. The first requests take longest.
+/// A vendor behind a slow network. The first requests take longest to arrive.
 struct SlowWay {
     clock: Clock,
     ways: Mutex<Vec<Duration>>,

@@ -1,4 +1,4 @@
-//! A minimal webhook handler with which the benchmark compares the intake. It checks the HMAC and
+//! A minimal webhook handler. The benchmark compares the intake with it. It checks the HMAC and
 //! stores nothing.
 
 use std::io::Read as _;

@@ -1,7 +1,7 @@
 //! Measures what the work on a whole organisation costs: calls, REST units, GraphQL points, time
-//! with 100 ms for each call, and memory. It compares first runs with runs that have stored
-//! answers, 1,000 with 10,000 repositories, and the whole sweep of a command with the sweeps of the
-//! service.
+//! with 100 ms for each call, and memory. The benchmark compares first runs with runs that have
+//! stored answers. It compares 1,000 repositories with 10,000, and the whole sweep of a command
+//! with the sweeps of the service.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ collaborators: [{ username: ann, permission: push }]
 autolinks: [{ key_prefix: T-, url_template: 'https://tickets.example.com/T-<num>', is_alphanumeric: false }]
 ";
 
-/// Returns an organisation whose repositories are as the policies of this benchmark declare them.
+/// Returns an organisation. Its repositories match the policies of this benchmark.
 pub(crate) fn organisation(repositories: usize) -> Value {
     let mut all = json!({});
     for n in 0..repositories {
@@ -134,8 +134,8 @@ async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures 1,000 repositories with a policy that declares everything. The minute of the rate limits
-/// is shortened to 6 s, and the hourly limits are never reached: a cold sweep needs more calls than
+/// Measures 1,000 repositories with a policy that declares everything. The minute of the rate
+/// limits is only 6 s, and there are no hourly limits, because a cold sweep needs more calls than
 /// GitHub allows in an hour.
 async fn everything_declared() -> anyhow::Result<()> {
     let state = everything::organisation(1_000).await?;
@@ -164,9 +164,9 @@ pub(crate) async fn day() -> anyhow::Result<()> {
     day::run(&sim, &folder.path.path().join("policy"), 1_000).await
 }
 
-/// Measures 10,000 repositories. The minute of the rate limits is shortened to 6 s, so that the
-/// measurement takes only some minutes. The number of calls and the memory do not depend on the
-/// length of that minute.
+/// Measures 10,000 repositories. The minute of the rate limits is only 6 s, so that the measurement
+/// takes only some minutes. The number of calls and the memory do not depend on the length of that
+/// minute.
 async fn ten_thousand() -> anyhow::Result<(f64, f64)> {
     let (sim, folder) = start(10_000, 6).await?;
     with_rest(&folder)?;
@@ -201,8 +201,8 @@ async fn measure(sim: &Sim, folder: &Folder, repositories: usize, what: &str) ->
     Ok((f64::from(u32::try_from(count)?), f64::from(u32::try_from(most)?)))
 }
 
-/// Deletes the records of how much budget the processes of the previous measurement spent, because
-/// the rate limits were reset.
+/// Deletes the records of the budget that earlier processes spent, because the rate limits are new
+/// for each measurement.
 fn forget_processes(store: &std::path::Path) -> anyhow::Result<()> {
     let connection = rusqlite::Connection::open(store).context("the store cannot be opened")?;
     connection.execute("DELETE FROM note WHERE name LIKE 'process:%'", [])?;

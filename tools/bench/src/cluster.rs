@@ -1,6 +1,6 @@
-//! Measures how the throughput grows with the number of processes on one schema of PostgreSQL: the
-//! deliveries that the processes store in a second, and the time in which they complete keys that
-//! became due while the organisation was paused.
+//! Measures how the throughput grows with the number of processes on one schema of PostgreSQL.
+//! There are two figures: the deliveries that the processes store in a second, and how long they
+//! need for keys that became due during a pause.
 
 use std::process::Child;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::clock::now;
 use crate::folder::Folder;
 use crate::load::{self, Load};
 
-/// The numbers of processes that are compared.
+/// The numbers of processes that the benchmark compares.
 const COUNTS: [usize; 3] = [1, 2, 4];
 const CONNECTIONS: usize = 64;
 const TIME: Duration = Duration::from_secs(8);
 const REPOSITORIES: usize = 2000;
-/// The time of the simulated GitHub for each call.
+/// How long the simulated GitHub needs for each call.
 const LATENCY: Duration = Duration::from_millis(100);
 /// The maximum wait of a measurement.
 const PATIENCE: Duration = Duration::from_secs(600);
 const SECRET: &str = "a secret of the benchmark";
 const POLICY: &str = "repository: { has_wiki: false }\n";
 
-/// A process of `beadle serve` in a folder of its own. It is killed when this value is dropped.
+/// A process of `beadle serve` in its own folder. The process is killed when this value is dropped.
 struct Process {
     folder: Folder,
     child: Child,
@@ -51,7 +51,7 @@ impl Fleet {
         let client = reqwest::Client::new();
         let mut processes = Vec::new();
         for _ in 0..count {
-            // The minute is short, so that GitHub's limits do not decide the result.
+            // The minute is short, so that GitHub's limits do not affect the result.
             let folder = Folder::new(sim, POLICY, SECRET, "1s")?;
             let child = folder.beadle(&["serve"]).env("BEADLE_STORE", &store).spawn()?;
             folder.until_ready(&client).await;
@@ -68,7 +68,7 @@ impl Fleet {
         Ok(process.folder.ports[0])
     }
 
-    /// Runs a command with the state of the processes.
+    /// Runs a command that uses the store of the processes.
     fn run(&self, args: &[&str]) -> anyhow::Result<()> {
         let process = self.processes.first().context("no process")?;
         let status = process.folder.beadle(args).env("BEADLE_STORE", &self.store).status()?;
@@ -76,7 +76,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until no key is due or running. The metrics of each process show the keys of all.
+    /// Waits until no key is due or running. The metrics of each process show the keys of all
+    /// processes.
     async fn until_idle(&self) -> anyhow::Result<()> {
         let process = self.processes.first().context("no process")?;
         let url = format!("http://127.0.0.1:{}/metrics", process.folder.ports[1]);
@@ -107,7 +108,7 @@ impl Fleet {
         Ok(measured.iter().map(|measured| measured.rate).sum())
     }
 
-    /// Returns in how many seconds the processes complete one key for each of these bodies.
+    /// Returns how many seconds the processes need to complete one key for each of these bodies.
     async fn drain(&self, bodies: &[String]) -> anyhow::Result<f64> {
         let sent = futures::stream::iter(bodies.iter().enumerate()).map(|(n, body)| async move {
             let url = format!("http://127.0.0.1:{}/hooks/github", self.port(n)?);
@@ -165,7 +166,7 @@ pub(crate) async fn run(url: &str) -> anyhow::Result<()> {
         let separator = if url.contains('?') { '&' } else { '?' };
         let store = format!("{url}{separator}schema=bench_{run:08x}_{count}");
         let fleet = Fleet::start(&sim, store, count).await?;
-        // The intake is measured while the workers do nothing.
+        // The workers do nothing during the measurement of the intake.
         fleet.run(&["pause", "--org", "acme", "--for", "1h"])?;
         let rate = fleet.intake(&first).await?;
         let took = fleet.drain(&bodies).await?;

@@ -1,6 +1,6 @@
 //! Measures how long a function needs from its start to the answer of its first webhook. A local
-//! Runtime API sends the webhook. The measurement compares Beadle's intake function with handlers
-//! like those that it replaces.
+//! Runtime API sends the webhook. The measurement compares Beadle's intake function with the kind
+//! of handlers that it replaces.
 #![expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 
 use std::path::{Path, PathBuf};
@@ -22,9 +22,9 @@ const ROUNDS: usize = 9;
 /// The share of a processor that AWS gives a function with 256 MB. A function with 1,769 MB has one
 /// whole processor. <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const SHARE: f64 = 256.0 / 1769.0;
-/// The maximum time that a function may need to start.
+/// How long a function may need to start.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The period in which Lambda gives a function its share of the processor.
+/// The length of one period. In each period, Lambda gives a function its share of the processor.
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// Answers the requests to AWS without delay, so that the measurement contains only the time of the
@@ -122,7 +122,7 @@ impl Place {
     }
 }
 
-/// A child process, which is killed when this value is dropped.
+/// A child process. It is killed when this value is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -132,8 +132,8 @@ impl Drop for Process {
     }
 }
 
-/// Lets a process run only for its share of each period, in the same way as a quota of processor
-/// time.
+/// Lets a process run only for its share of each period. A quota of processor time works in the
+/// same way.
 struct Throttle(Option<std::thread::JoinHandle<()>>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Throttle {

@@ -1,6 +1,6 @@
 //! Measures the sweeps of one day as the service runs them, with the default times. The first sweep
-//! reads everything, and each of the others reads a share of the parts that only REST shows. The day
-//! passes in simulated time, and nothing limits the calls.
+//! reads everything. Each further sweep reads a share of the parts that only REST shows. The day
+//! passes in simulated time, and no rate limit applies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ const SWEEP_EVERY: Duration = Duration::from_secs(2 * 3600);
 const REREAD: Duration = Duration::from_secs(22 * 3600);
 /// The number of sweeps in a day.
 const SWEEPS: usize = 12;
-/// The number of repositories on which the service works at the same time.
+/// The number of repositories that the service handles at the same time.
 const AT_ONCE: usize = 64;
 /// The name of the organisation in the configuration.
 const INSTANCE: &str = "acme";
 
-/// Prints what the sweeps of a day cost for each of this number of repositories. `policy` is the
-/// folder of the policy.
+/// Prints what the sweeps of a day cost for each repository, if there are this many repositories.
+/// `policy` is the folder of the policy.
 pub(crate) async fn run(sim: &Sim, policy: &Path, repositories: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;

@@ -1,5 +1,5 @@
-//! Measures how many calls Beadle sends to a target for an event of a directory, and for a sweep
-//! that finds no change. The table compares these numbers with the calculated calls of other
+//! Measures how many calls Beadle sends to a target: for an event of a directory, and for a sweep
+//! without a change. The table compares these numbers with the calculated calls of other
 //! connectors.
 
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn writes(aws: &ScimSim) -> usize {
     aws.calls().iter().filter(|call| call["method"] != "GET").count()
 }
 
-/// Waits until the condition holds and the target has had no call for a while.
+/// Waits until the condition is true and the target has had no call for a while.
 async fn settled(aws: &ScimSim, holds: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
     let started = now();
     let mut calls = usize::MAX;

@@ -1,5 +1,5 @@
-//! Measures how fast workers complete 100,000 due keys whose runs change nothing. The benchmark
-//! compares them with a minimal queue in SQLite: one transaction for each key.
+//! Measures how fast workers complete 100,000 due keys. The runs of these keys change nothing. The
+//! benchmark compares the workers with a minimal queue in SQLite: one transaction for each key.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,8 +42,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Completes keys with one statement in one transaction for each key, and returns the rate a
-/// second.
+/// Completes keys, with one statement in one transaction for each key. Returns the number of keys
+/// per second.
 fn bare(file: &Path, keys: usize) -> anyhow::Result<f64> {
     let connection = rusqlite::Connection::open(file)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -77,8 +77,7 @@ async fn drain(name: &str, address: &str, keys: usize, processes: usize, bare: f
     for worker in &mut workers {
         worker.begin()?;
     }
-    // A claimed key is due again when its lease ends. So nothing is due only when all runs have
-    // ended.
+    // A claimed key is due again when its lease ends. So when no key is due, all runs have ended.
     while store.next_due().await?.is_some() {
         anyhow::ensure!(started.elapsed() < PATIENCE, "the runs of the keys did not end");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,5 +1,6 @@
-//! Makes an organisation in which every repository is as a policy declares that declares everything.
-//! Beadle applies the policy to one repository, and the others are copies of it.
+//! Makes an organisation for a policy that declares everything. Every repository matches the
+//! policy. Beadle applies the policy to one repository, and the other repositories are copies of
+//! it.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::generated::name;
 /// the same policy.
 pub(crate) const POLICY: &str = include_str!("../../../crates/repositories/src/planner/tests/everything.yml");
 
-/// The sections that the policy lacks. A deploy key can be in one repository only, and nobody can
-/// copy a secret, so these lists are empty.
+/// The sections that the policy lacks. The lists of deploy keys and secrets are empty, because only
+/// one repository can have a deploy key, and nobody can copy a secret.
 pub(crate) const LAYER: &str = "
 pages: { build_type: workflow }
 deploy_keys: []
@@ -30,9 +31,9 @@ rulesets:
     rules: [{ type: deletion }, { type: non_fast_forward }]
 ";
 
-/// The maximum number of applies until the repository is as declared.
+/// How many times Beadle applies the policy at most until the repository matches it.
 const ROUNDS: usize = 4;
-/// The parts of a repository whose entries have ids.
+/// The parts of a repository that have entries with ids.
 const WITH_IDS: &[&str] =
     &["labels", "milestones", "autolinks", "rulesets", "hooks", "protection", "environments"];
 

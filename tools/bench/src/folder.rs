@@ -1,4 +1,4 @@
-//! A folder with a configuration, a policy and the release binary, as a user would have it.
+//! A folder with a configuration, a policy and the release binary, like the folder of a user.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -21,7 +21,7 @@ pub(crate) struct Ended {
     pub(crate) most: u64,
 }
 
-/// The folder in which a measurement runs Beadle.
+/// The folder where a measurement runs Beadle.
 pub(crate) struct Folder {
     pub(crate) path: TempDir,
     pub(crate) ports: [u16; 2],
@@ -34,7 +34,7 @@ const FOLDER: &str = "\"policy\"";
 /// The name of the configuration.
 const CONFIG: &str = "beadle.toml";
 
-/// Returns two ports on which no program listens.
+/// Returns two free ports.
 pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
     let (one, other) =
         (std::net::TcpListener::bind("127.0.0.1:0")?, std::net::TcpListener::bind("127.0.0.1:0")?);
@@ -42,17 +42,17 @@ pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
 }
 
 impl Folder {
-    /// Creates a folder whose configuration has the mode `observe`.
+    /// Creates a folder. Its configuration has the mode `observe`.
     pub(crate) fn new(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
         Self::with(sim, FOLDER, policy, [secret, minute, "observe"])
     }
 
-    /// Creates a folder whose configuration has the mode `enforce`.
+    /// Creates a folder. Its configuration has the mode `enforce`.
     pub(crate) fn enforcing(sim: &Sim, policy: &str, secret: &str, minute: &str) -> anyhow::Result<Self> {
         Self::with(sim, FOLDER, policy, [secret, minute, "enforce"])
     }
 
-    /// Creates a folder whose configuration has the mode `enforce`, and takes the policy from the
+    /// Creates a folder. Its configuration has the mode `enforce`, and takes the policy from the
     /// folder `.github` of the repository `admin`.
     pub(crate) fn of_git(sim: &Sim, secret: &str) -> anyhow::Result<Self> {
         let source = "{ repository = \"admin\", path = \".github\" }";
@@ -93,7 +93,7 @@ impl Folder {
         Ok(std::fs::write(layers.join("everybody.yml"), text)?)
     }
 
-    /// Creates a folder whose configuration has a directory, a target and the mode `enforce`.
+    /// Creates a folder. Its configuration has a directory, a target and the mode `enforce`.
     pub(crate) fn of_directory(okta: &OktaSim, aws: &ScimSim, secret: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
@@ -115,8 +115,8 @@ impl Folder {
         Self::holding(folder, ports, &config)
     }
 
-    /// Creates a folder whose configuration has an organisation, a directory and a target, all in the
-    /// mode `observe`.
+    /// Creates a folder. Its configuration has an organisation, a directory and a target, all in
+    /// the mode `observe`.
     pub(crate) fn of_pages(sim: &Sim, okta: &OktaSim, aws: &ScimSim) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
@@ -197,7 +197,7 @@ impl Folder {
     }
 }
 
-/// Waits until the service whose operator listener has this port is ready.
+/// Waits until a service is ready. Its operator listener has this port.
 pub(crate) async fn until_ready(client: &reqwest::Client, operator: u16) {
     let ready = format!("http://127.0.0.1:{operator}/readyz");
     while !client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {

@@ -1,5 +1,5 @@
-//! Measures how long Beadle needs until a new repository is as declared. It compares this with the
-//! time that the same calls need one after the other.
+//! Measures how long Beadle needs until a new repository matches the policy. The benchmark compares
+//! this time with the time of the same calls, one after the other.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::service::Service;
 
 const LATENCY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The time without a write after which Beadle has written everything.
+/// How long the benchmark waits without a write. After this time, Beadle has written everything.
 const QUIET: Duration = Duration::from_secs(5);
 
 const POLICY: &str = "
@@ -43,7 +43,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     with_everything().await
 }
 
-/// Measures a new repository for which the policy declares every section.
+/// Measures a new repository. The policy declares every section for it.
 async fn with_everything() -> anyhow::Result<()> {
     let state = everything::with_repositories(&json!({}));
     let settings = Settings { state: Some(state), latency: LATENCY, ..Settings::default() };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// The number of files in `suborgs/`, and the number of files in `layers/`.
 pub(crate) const LAYERS: usize = 100;
 
-/// What the generated policies declare for all repositories.
+/// The sections that the generated policies declare for all repositories.
 const SETTINGS: &str = "
 repository: { visibility: private, has_wiki: false, delete_branch_on_merge: true }
 labels:
@@ -51,7 +51,7 @@ pub(crate) fn policy(files: usize) -> BTreeMap<String, String> {
     policy
 }
 
-/// What the organisation's policy declares for all repositories, except for `has_wiki`.
+/// The values that the organisation's policy declares for all repositories, except `has_wiki`.
 pub(crate) fn settings(has_wiki: bool) -> String {
     format!(
         "repository: {{ visibility: private, has_wiki: {has_wiki}, delete_branch_on_merge: true, topics: [managed] }}
@@ -65,8 +65,8 @@ branches:
     )
 }
 
-/// Returns an organisation whose repositories are as [`settings`] declares them without a wiki. Its
-/// repository `admin` has these files in the folder `.github`.
+/// Returns an organisation. Its repositories match [`settings`] without a wiki. The repository
+/// `admin` has these files in the folder `.github`.
 pub(crate) fn organisation(repositories: usize, files: &BTreeMap<String, String>) -> Value {
     let mut all: serde_json::Map<String, Value> = (0..repositories).map(|n| (name(n), declared(n))).collect();
     let files: serde_json::Map<String, Value> =

@@ -1,7 +1,7 @@
 //! Measures how many deliveries of 9 KB the intake stores in a second, and the 99th percentile of
-//! the answer times, with 64 connections: in SQLite and in PostgreSQL, with 1, 2 and 4 processes on
-//! one store. The results are compared with a minimal handler that only checks the HMAC, in the same
-//! run.
+//! the answer times. The benchmark uses 64 connections. It measures SQLite and PostgreSQL, with 1,
+//! 2 and 4 processes on one store. In the same run, it compares the results with a minimal handler
+//! that only checks the HMAC.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,8 @@ use crate::processes::Processes;
 use crate::sizes::{size, sizes};
 use crate::stores;
 
-/// Returns a payload with the size and the form of a real payload of GitHub, about one repository.
+/// Returns a payload about one repository. It has the size and the form of a real payload of
+/// GitHub.
 fn body(repository: usize) -> String {
     let node = format!("R_kgDO{repository:08}");
     let mut payload = json!({ "action": "edited", "organization": { "login": "acme" },
@@ -30,7 +31,7 @@ fn body(repository: usize) -> String {
     payload.to_string()
 }
 
-/// A child process, which is killed when this value is dropped.
+/// A child process. It is killed when this value is dropped.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
@@ -46,14 +47,14 @@ struct Signed {
     tag: String,
 }
 
-/// The requests of this benchmark, and the handler with which the service is compared.
+/// The requests of this benchmark, and the handler for the comparison with the service.
 struct Intake {
-    /// One request for each connection. Each is about another repository, because many events of
-    /// one repository at the same time are rare.
+    /// One request for each connection. Each request is about another repository, because many
+    /// simultaneous events of one repository are rare.
     requests: Vec<Signed>,
     time: Duration,
     rounds: usize,
-    /// The port of the handler that only checks the HMAC.
+    /// The port of the minimal handler, which only checks the HMAC.
     bare: u16,
 }
 
@@ -144,7 +145,7 @@ impl Intake {
     }
 }
 
-/// Prints a row without its end.
+/// Prints the beginning of a row.
 fn show(name: &str, processes: usize, measured: &Measured) {
     print!(
         "{name:12} {processes:>9} {:>14.0} {:>8.2} {:>8.2}",

@@ -1,5 +1,5 @@
 //! Sends requests over a number of connections. Each connection sends its next request when it has
-//! an answer. The code writes HTTP/1.1 itself, so that the sender needs little processor time.
+//! an answer. The sender writes HTTP/1.1 itself, so that it needs little processor time.
 
 use std::time::{Duration, Instant};
 

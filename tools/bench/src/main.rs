@@ -1,5 +1,5 @@
-//! The benchmarks of Beadle. Figures that are compared come from the same run. `cargo xtask bench`
-//! builds the release binary that they use.
+//! The benchmarks of Beadle. If a benchmark compares figures, they come from the same run. `cargo
+//! xtask bench` builds the release binary for the benchmarks.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod bare;
@@ -46,8 +46,8 @@ async fn main() -> anyhow::Result<()> {
         ["cluster", url] => cluster::run(url).await,
         ["fresh"] => fresh::run().await,
         ["policy"] => policy::run().await,
-        // `policy` starts this program as a child process with this argument, so that the memory is
-        // the memory of the resolving alone.
+        // `policy` starts this program as a child process with this argument. So the memory of the
+        // process is only the memory of the resolving.
         ["resolve", folder] => resolving::run(Path::new(folder)),
         ["pages"] => pages::run().await,
         ["sweep"] => sweep::run().await,

@@ -14,7 +14,7 @@ use crate::folder::{Folder, peak, resident};
 use crate::intake::Running;
 use crate::pages_data::{DELIVERIES, ENTRIES, GROUPS, HOLDS, REPOSITORIES, fill, hold};
 
-/// The number of times that each page is asked for.
+/// How many times the benchmark asks for each page.
 const TIMES: usize = 20;
 /// The number of browsers that wait for updates.
 const OPEN: usize = 32;
@@ -86,8 +86,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for a page again and again. Prints the times until the whole answer arrived, and the size of
-/// the first answer.
+/// Asks for a page again and again. Prints how long the whole answers took, and the size of the
+/// first answer.
 async fn measure(client: &reqwest::Client, address: &str, page: &str) -> anyhow::Result<()> {
     let (mut times, mut size) = (Vec::new(), None);
     for _ in 0..TIMES {

@@ -9,7 +9,7 @@ use beadle_sim::{Settings, Sim};
 use crate::folder::{Ended, Folder};
 use crate::{generated, policy_in_git};
 
-/// The number of files of the policy that is checked and resolved.
+/// The number of files in the policy.
 const FILES: usize = 5_000;
 /// The number of runs. The result is the median of their times.
 const RUNS: usize = 5;
@@ -24,7 +24,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         std::fs::write(path, text)?;
     }
     check(&folder).await?;
-    // In a process of its own, so that the memory is the memory of the resolving alone.
+    // The resolving has its own process, so that the memory is only the memory of the resolving.
     let status = Command::new(std::env::current_exe()?).arg("resolve").arg(&policy).status()?;
     anyhow::ensure!(status.success(), "the policy could not be resolved: {status}");
     Box::pin(policy_in_git::run()).await

@@ -17,7 +17,7 @@ const REPOSITORIES: usize = 1_000;
 const FILES: usize = 2_000;
 /// The repositories that the merged file affects.
 const AFFECTED: [usize; 3] = [3, 500, 999];
-/// The words of the log about a generation that came into force.
+/// The words in the log when a generation comes into force.
 const IN_FORCE: &str = "policy in force";
 
 pub(crate) async fn run() -> anyhow::Result<()> {
@@ -48,7 +48,7 @@ async fn merge_file(service: &Service, path: &str, text: &str) -> anyhow::Result
     change(service, &json!({ "contents": { path: text }, "commit": commit })).await
 }
 
-/// Waits until a condition holds. Returns the seconds that it took.
+/// Waits until a condition is true. Returns how many seconds this took.
 async fn until(service: &Service, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<f64> {
     let started = now();
     let is_there = |sim: &Sim| sim.look(|state| holds(&state["orgs"]["acme"]["repos"]));

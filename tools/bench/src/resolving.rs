@@ -1,4 +1,4 @@
-//! Resolves a policy with many layers for 10,000 repositories, in a process of its own.
+//! Resolves a policy with many layers for 10,000 repositories, in a separate process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,8 +52,8 @@ fn repository(n: usize) -> Repository {
     }
 }
 
-/// Prints the time to load the policy in a folder, the time to resolve it for all repositories, and
-/// the peak memory of this process.
+/// Prints three figures: how long it takes to load the policy in a folder, how long to resolve it
+/// for all repositories, and the peak memory of this process.
 pub(crate) fn run(folder: &Path) -> anyhow::Result<()> {
     let started = now();
     let policy = Policy::load(folder, "admin")?;

@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 
-/// A local Runtime API from which a function gets its events.
+/// A local Runtime API. A function gets its events from it.
 pub(crate) struct Runtime {
-    /// The value that the environment variable `AWS_LAMBDA_RUNTIME_API` of the function must have.
+    /// The value for the function's environment variable `AWS_LAMBDA_RUNTIME_API`.
     pub(crate) address: String,
     events: mpsc::Sender<String>,
     answers: Mutex<mpsc::Receiver<Result<Value, String>>>,

@@ -10,20 +10,20 @@ use serde_json::Value;
 use crate::clock::now;
 use crate::folder::{Folder, peak};
 
-/// The file of the log.
+/// The name of the log file.
 const LOG: &str = "serve.log";
 /// The maximum wait of a measurement.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
-/// The time without a call after which the service has nothing left to do. The service looks at its
-/// policy every 10 s.
+/// How long the benchmark waits without a call. After this time, the service has nothing left to
+/// do. The service checks its policy every 10 s.
 const QUIET: Duration = Duration::from_secs(4);
 
 /// The service, and the simulated GitHub that it uses.
 pub(crate) struct Service {
     pub(crate) client: reqwest::Client,
     child: Child,
-    /// The folder of the service. It is deleted when it is dropped, so it must be kept while the
-    /// service runs.
+    /// The folder of the service. The folder is deleted when this value is dropped, so the value
+    /// must exist while the service runs.
     folder: Folder,
     pub(crate) sim: Sim,
 }
@@ -79,7 +79,7 @@ impl Service {
         Ok(std::fs::read_to_string(self.folder.path.path().join(LOG))?)
     }
 
-    /// Waits until the log has a text this many times.
+    /// Waits until the log contains a text this number of times.
     pub(crate) async fn until_logged(&self, text: &str, times: usize) -> anyhow::Result<()> {
         let started = now();
         while self.log()?.matches(text).count() < times {
@@ -98,7 +98,7 @@ impl Service {
         }
     }
 
-    /// Changes the state of the simulated GitHub, which then sends webhooks for the change.
+    /// Changes the state of the simulated GitHub. It then sends webhooks for the change.
     pub(crate) async fn change(&self, patch: &Value) -> anyhow::Result<()> {
         let url = format!("{}/_sim/state?webhooks=true", self.sim.url());
         self.client.patch(url).body(patch.to_string()).send().await?;
@@ -117,7 +117,7 @@ impl Service {
         peak(self.child.id())
     }
 
-    /// Returns whether a plan finds nothing to change.
+    /// Returns whether a plan has no changes.
     pub(crate) async fn is_as_declared(&self) -> anyhow::Result<bool> {
         Ok(self.folder.run(&["plan"]).await?.status.code() == Some(0))
     }

@@ -15,12 +15,12 @@ use crate::clock::now;
 use crate::folder::{Folder, peak};
 use crate::sizes::size;
 
-/// The number of repositories to which the entries belong.
+/// The number of repositories that have entries.
 const REPOSITORIES: usize = 10_000;
-/// The time over which the entries are spread. It is shorter than the time after which Beadle
-/// deletes entries.
+/// The age of the oldest entry. It is less than the age at which Beadle deletes entries.
 const SPREAD: Duration = Duration::from_secs(300 * 24 * 3600);
-/// The time after which the peak memory is measured again, when the background tasks have run.
+/// How long the benchmark waits before it measures the peak memory again. By then, the background
+/// tasks have run.
 const SETTLED: Duration = Duration::from_secs(20);
 /// The number of starts with the journal. The system may have parts of the file in memory.
 const STARTS: usize = 3;
@@ -51,7 +51,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A running service, which is killed when this value is dropped.
+/// A running service. It is killed when this value is dropped.
 struct Serving(Child);
 
 impl Drop for Serving {
@@ -115,11 +115,13 @@ fn details() -> [String; 3] {
     ]
 }
 
-/// Adds entries to the journal of a store: an intent, its result and the end of the run in turn. The
-/// indexes are created after the entries, because this is faster. They have the same content.
+/// Adds entries to the journal of a store: an intent, its result and the end of the run in turn.
+/// The function creates the indexes after the entries, because this is faster. The content of the
+/// indexes is the same.
 fn fill(store: &Path, entries: usize) -> anyhow::Result<()> {
     let mut connection = Connection::open(store)?;
-    // A log would be as large as the file. The next start of the service turns it on again.
+    // The write-ahead log would be as large as the file. The next start of the service turns the
+    // log on again.
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "cache_size", -500_000)?; // KiB
@@ -165,7 +167,7 @@ mod tests {
     async fn the_entries_are_entries_of_a_journal() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.db");
-        // This store has no threads, so its connections are closed when it is dropped.
+        // This store has no threads, so its connections close when it is dropped.
         drop(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap());
         fill(&path, 6).unwrap();
         let store = SqliteStore::open(&path, SqliteSettings::default()).unwrap();

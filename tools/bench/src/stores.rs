@@ -8,7 +8,7 @@ use beadle_engine::Store;
 use beadle_store_postgres::{PostgresSettings, PostgresStore};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
-/// Opens the store at an address, as the option `--store` of the program does.
+/// Opens the store at an address, like the option `--store` of the program.
 pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
     if address.starts_with("postgres://") {
         return Ok(Arc::new(PostgresStore::open(address, PostgresSettings::default()).await?));
@@ -16,8 +16,8 @@ pub(crate) async fn open(address: &str) -> anyhow::Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(Path::new(address), SqliteSettings::default())?))
 }
 
-/// Starts a server of PostgreSQL that waits for the disk, as SQLite does. Returns `None` and prints
-/// why if PostgreSQL is not installed.
+/// Starts a server of PostgreSQL that waits for the disk, as SQLite does. If PostgreSQL is not
+/// installed, prints this and returns `None`.
 pub(crate) async fn cluster() -> Option<Cluster> {
     if !Cluster::is_installed() {
         println!("(PostgreSQL is not installed, so its rows are missing: Debian's package is `postgresql`)");

@@ -1,5 +1,5 @@
-//! Measures sweeps of a running service: 10,000 repositories that are as declared. The limits for a
-//! minute are those of GitHub.
+//! Measures sweeps of a running service with 10,000 repositories that match the policy. The limits
+//! per minute are the limits of GitHub.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn sweep(service: &Service, name: &str, ended: usize, repositories: usize)
     let (started, mut seen, mut last) = (now(), 0, Duration::ZERO);
     while service.log()?.matches("sweep ended").count() < ended {
         anyhow::ensure!(started.elapsed() < PATIENCE, "the sweep did not end");
-        // The log has the end of the sweep up to 10 s later, so the last call counts.
+        // The log shows the end of the sweep up to 10 s late, so the last call is taken as the end.
         let calls = service.sim.call_count();
         if calls != seen {
             (seen, last) = (calls, started.elapsed());

@@ -1,5 +1,5 @@
-//! A child process with a worker whose runs change nothing, so that a benchmark measures the queue
-//! alone.
+//! A child process with a worker. Its runs change nothing, so that a benchmark measures only the
+//! queue.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::folder::peak;
 use crate::stores;
 
-/// The kind of the keys on which the worker works.
+/// The kind of the worker's keys.
 pub(crate) const KIND: &str = "repository";
 
-/// The reconciler that finds nothing to change.
+/// A reconciler that finds nothing to change.
 struct NoChange;
 
 #[async_trait]
@@ -35,8 +35,8 @@ impl Reconcile for NoChange {
     }
 }
 
-/// Opens the store at `address`, and works on its keys from the first line of standard input on.
-/// The process ends when it is killed.
+/// Opens the store at `address`. After the first line of standard input, runs the keys of the
+/// store. The process runs until it is killed.
 pub(crate) async fn run(address: &str) -> anyhow::Result<()> {
     let store = stores::open(address).await?;
     println!("ready");
@@ -55,7 +55,7 @@ pub(crate) async fn run(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A running child process, which is killed when this value is dropped.
+/// A running child process. It is killed when this value is dropped.
 pub(crate) struct Working {
     child: Child,
     begin: ChildStdin,

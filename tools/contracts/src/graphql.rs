@@ -152,7 +152,7 @@ impl Walk<'_> {
                 Selection::FragmentSpread(spread) => {
                     let document = self.document;
                     let fragment = &document.fragments[&spread.fragment_name];
-                    // If the answer has no type name, the fields in the answer show whether the
+                    // If the answer has no type name, the fields of the answer show whether the
                     // fragment applies.
                     let on = fragment.type_condition().as_str();
                     let present = value.as_object().is_some_and(|map| !map.is_empty());

@@ -16,14 +16,14 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// Returns the path of a file that `cargo xtask tools` fetched.
+/// Returns the path of a file that `cargo xtask tools` downloaded.
 pub fn tool(path: &str) -> PathBuf {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools")).join(path);
     assert!(path.exists(), "{} is missing: run `cargo xtask tools` (it needs npm)", path.display());
     path
 }
 
-/// Returns a hash of those parts of a call that the descriptions define.
+/// Returns a hash of the parts of a call that the descriptions define.
 fn digest(call: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in ["method", "path", "query", "status", "raw", "request", "answer"] {

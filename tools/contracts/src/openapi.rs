@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use jsonschema::{Registry, Validator};
 use serde_json::{Map, Value, json};
 
-/// A published description of the REST API: either that of github.com, or that of Enterprise Cloud,
-/// which is larger and also has the visibility `internal`.
+/// A published description of the REST API, for github.com or for Enterprise Cloud. The one for
+/// Enterprise Cloud is larger, and has the visibility `internal`.
 struct Description {
     document: Value,
     /// The path templates, by the number of their segments, their first segment and their last
@@ -19,7 +19,7 @@ struct Description {
 }
 
 const URI: &str = "https://description.test/root";
-/// The text that stands for a parameter in a template's segments.
+/// The text that replaces a parameter in a template's segments.
 const PARAMETER: &str = "{}";
 
 static DESCRIPTIONS: [LazyLock<Description>; 2] =
@@ -56,8 +56,9 @@ fn modern(value: &mut Value) {
             {
                 *reference = json!(format!("{URI}#{local}"));
             }
-            // Of all formats, only `uri` is checked. The homepage of a repository and the blog of an
-            // organisation are exceptions, because GitHub shows them as somebody wrote them.
+            // The only format that is checked is `uri`. The homepage of a repository and the blog
+            // of an organisation are exceptions, because GitHub returns the text that somebody
+            // entered there.
             if map.get("format").is_some_and(|format| format.is_string() && format != "uri") {
                 map.remove("format");
             }
@@ -67,8 +68,8 @@ fn modern(value: &mut Value) {
                 }
             }
             map.values_mut().for_each(modern);
-            // An account is either a user or an enterprise. The description says that it is both,
-            // which is impossible.
+            // An account is either a user or an enterprise. The description says that an account is
+            // both, but this is impossible.
             let titles =
                 |all: &Value| all.as_array().map(|all| all.iter().map(|one| one["title"].clone()).collect());
             let both = vec![json!("Simple User"), json!("Enterprise")];
@@ -94,8 +95,8 @@ enum Part {
     Answer,
 }
 
-/// Returns the problems of a call. Returns none if at least one of the descriptions allows the
-/// call.
+/// Returns the problems of a call. If at least one of the descriptions allows the call, there are
+/// no problems.
 pub(super) fn check(call: &Value) -> Vec<String> {
     let first = DESCRIPTIONS[0].check(call);
     if first.is_empty() {
@@ -107,7 +108,7 @@ pub(super) fn check(call: &Value) -> Vec<String> {
 }
 
 /// Returns the path of a redirected call with the repository's name instead of its id. Redirects
-/// use the id, but the description has the id only in the path of the repository itself.
+/// use the id. But the description has the id only in the path of the repository itself.
 fn named(path: &str) -> String {
     let by_id = path.strip_prefix("/repositories/").and_then(|rest| rest.split_once('/'));
     by_id.map_or_else(|| path.to_owned(), |(_, rest)| format!("/repos/owner/name/{rest}"))
@@ -160,8 +161,9 @@ impl Description {
     fn operation(&self, path: &str, method: &str) -> Option<(&str, &Value)> {
         let asked = segments(path);
         let (first, last) = (asked[0], asked[asked.len() - 1]);
-        // There are about a thousand templates, too many to compare all of them with each call. So
-        // only those with a possible first and last segment are compared.
+        // There are about a thousand templates. It would take too long to compare each call with
+        // all of them. So the function compares only templates with a possible first and last
+        // segment.
         let places = [(first, last), (first, PARAMETER), (PARAMETER, last), (PARAMETER, PARAMETER)];
         let kept = places.into_iter().filter_map(|(first, last)| {
             self.templates.get(&(asked.len(), first.to_owned(), last.to_owned()))

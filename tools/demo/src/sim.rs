@@ -55,7 +55,8 @@ pub(crate) async fn run(args: &SimArgs, printer: &Printer) -> anyhow::Result<u8>
     printer.line(format!("simulated GitHub: {url} (GraphQL: {url}/graphql, REST also: {url}/api/v3)"));
     printer.line(format!("  private key of the App {}: curl {url}/_sim/app.pem", beadle_sim::APP_ID));
     printer.line(format!("  new token: curl -X POST {url}/_sim/tokens; state: curl {url}/_sim/state"));
-    // A simulator ends when it is dropped, so these variables keep the simulators until the end.
+    // A simulator ends when it is dropped, so these variables keep the simulators running until the
+    // end.
     let mut _okta = None;
     if let Some(addr) = args.okta {
         let state = read(args.okta_state.as_deref())?;

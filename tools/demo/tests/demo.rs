@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The maximum time until the demo's service has started.
+/// How long the test waits at most until the demo's service has started.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]

@@ -14,8 +14,9 @@ const KEEP: &str =
     r#""$0" "$@" & server=$!; read -r _; kill -INT "$server"; wait "$server"; rm -rf "$BEADLE_CLUSTER""#;
 
 /// A server of PostgreSQL with an empty database. It listens on a socket in a temporary folder, and
-/// has no TCP port. It ends when the value is dropped, or with the process. For tests, it does not
-/// wait for the disk, so it starts quickly, and its data does not survive a crash of the machine.
+/// has no TCP port. It ends when the value is dropped, or with the process. In tests, the server
+/// does not wait for the disk. So it starts quickly, but its data does not survive a crash of the
+/// machine.
 pub struct Cluster {
     folder: PathBuf,
     user: ServerUser,
@@ -77,7 +78,7 @@ impl Cluster {
             if self.is_ready().await {
                 return;
             }
-            // A process of the ended server still uses the shared memory.
+            // A process of the old server still uses the shared memory.
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         panic!("PostgreSQL does not start again: {}", self.log());
@@ -104,8 +105,8 @@ impl Cluster {
         format!("postgres://beadle@/postgres?host={}&schema=test_{n}", self.folder.display())
     }
 
-    /// Waits until the server is ready. The last line of its file says so. Returns `false` if the
-    /// server has ended.
+    /// Waits until the server is ready. The last line of the server's file shows this. Returns
+    /// `false` if the server has ended.
     async fn is_ready(&mut self) -> bool {
         let state = self.folder.join("data/postmaster.pid");
         for _ in 0..600 {

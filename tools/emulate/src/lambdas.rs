@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A running Runtime API, with the address to which invocations are sent. It stops when this value
-/// is dropped.
+/// A running Runtime API, with the address for invocations. It stops when this value is dropped.
 pub struct Lambdas {
     child: Child,
     url: String,

@@ -1,7 +1,7 @@
 //! Emulates AWS on one machine, for tests and benchmarks:
 //!
 //! - [`Moto`]: DynamoDB, SQS, Secrets Manager, SSM, KMS and STS;
-//! - [`Tables`]: DynamoDB for tests for which moto is too slow;
+//! - [`Tables`]: DynamoDB, for tests that need a faster emulation than moto;
 //! - [`Proxy`]: errors of DynamoDB that [`Moto`] and [`Tables`] never cause;
 //! - [`Lambdas`]: the Runtime API of Lambda functions;
 //! - [`Pump`]: the event source mapping from a queue to a function;
@@ -43,11 +43,11 @@ fn tool(program: &str) -> PathBuf {
     path
 }
 
-/// Returns a port of this machine on which no program listens. Each call returns a different port.
+/// Returns a free port of this machine. Each call returns a different port.
 ///
-/// A service that restarts must get the same port again. So this function uses ports below those
-/// that the system assigns to outgoing connections and to listeners on port 0. Then no other
-/// program gets the port by chance while the service is not running.
+/// A service that restarts must get the same port again. The system assigns ports of a certain
+/// range to outgoing connections and to listeners on port 0. This function uses ports below that
+/// range. So no other program gets the port by chance while the service is not running.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock();

@@ -26,7 +26,7 @@ pub struct Moto {
     pub secret: String,
     tables: AtomicU32,
     http: reqwest::Client,
-    /// The file in which moto writes one line for each call.
+    /// The file that gets one line from moto for each call.
     calls: tempfile::NamedTempFile,
 }
 
@@ -72,12 +72,12 @@ impl Moto {
         self
     }
 
-    /// Returns the configuration with which AWS clients call moto.
+    /// Returns the configuration of AWS clients that call moto.
     pub async fn aws(&self) -> SdkConfig {
         self.aws_by(&self.url).await
     }
 
-    /// Returns the configuration with which AWS clients call moto through another address.
+    /// Returns the configuration of AWS clients that call moto through another address.
     pub async fn aws_by(&self, url: &str) -> SdkConfig {
         let credentials = Credentials::new("any", &self.secret, None, None, "test");
         let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(REGION));
@@ -85,8 +85,7 @@ impl Moto {
         loader.endpoint_url(url).load().await
     }
 
-    /// Returns all calls that a caller has made, by the names that IAM policies use for the
-    /// actions.
+    /// Returns all calls of a caller, with the names that IAM policies use for the actions.
     pub fn calls_of(&self, who: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.calls.path()).unwrap();
         let calls = text.lines().filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '));
@@ -100,7 +99,7 @@ impl Moto {
         text.lines().filter_map(|line| Some(line.strip_prefix(&asked)?.to_owned())).collect()
     }
 
-    /// Returns the environment variables with which a process calls moto under the name `who`.
+    /// Returns the environment variables that make a process call moto with the name `who`.
     pub fn environment(&self, who: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ACCESS_KEY_ID", who.into()),

@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 
-/// How likely each fault is, in percent.
+/// The probability of each fault, in percent.
 #[derive(Clone, Copy, Debug)]
 pub struct Odds {
     /// The table throttles a request.
@@ -35,17 +35,17 @@ struct Shared {
     to: String,
     odds: Odds,
     random: Mutex<StdRng>,
-    /// The earlier answers of the index, by query.
+    /// The earlier answers of the index, by their queries.
     said: Mutex<HashMap<String, Bytes>>,
     http: reqwest::Client,
-    /// The number of requests that the proxy still forwards.
+    /// The number of further requests that the proxy forwards.
     left: AtomicU64,
     /// How many faults of each kind the proxy has injected.
     counts: Mutex<HashMap<&'static str, u32>>,
     stop: Option<Stop>,
 }
 
-/// A point at which the proxy keeps the first request of an operation until the test continues.
+/// A stop of the proxy. The proxy keeps the first request of an operation until the test continues.
 struct Stop {
     operation: String,
     has_come: AtomicBool,
@@ -73,7 +73,7 @@ impl Proxy {
     }
 
     /// Starts a proxy that keeps the first request of an operation until [`Proxy::go_on`] is
-    /// called. Before that, the test can make the write of another process.
+    /// called. Before the test calls it, the test can make the write of another process.
     pub async fn stopping(to: &str, operation: &str) -> Self {
         let stop = Stop {
             operation: operation.to_owned(),

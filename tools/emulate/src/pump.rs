@@ -1,6 +1,6 @@
 //! Sends the messages of a queue to a function, as Lambda's event source mapping does. It emulates
-//! batches, batching windows, concurrent invocations and partial failures. If a message is not
-//! deleted, the queue delivers it again when its visibility timeout ends.
+//! batches, batching windows, concurrent invocations and partial failures. If the pump does not
+//! delete a message, the queue delivers the message again when its visibility timeout ends.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 
@@ -26,7 +26,7 @@ pub struct Source {
     pub function: String,
     /// The maximum number of messages in one invocation.
     pub batch: usize,
-    /// The time for which the pump collects messages for one invocation.
+    /// How long the pump collects messages for one invocation.
     pub window: Duration,
     /// The maximum number of concurrent invocations.
     pub concurrency: usize,
@@ -104,7 +104,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
         .collect();
     let answer = match lambdas.invoke(&source.function, &json!({ "Records": records })).await {
         Invoked::Answer(answer) => answer,
-        // No message is deleted, so the queue delivers the whole batch again.
+        // The pump deletes no message, so the queue delivers the whole batch again.
         Invoked::Failed(_) => return,
     };
     let failures = answer["batchItemFailures"].as_array().cloned().unwrap_or_default();
@@ -123,7 +123,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
             entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build().unwrap()
         });
         let entries = Some(entries.collect());
-        // The queue delivers all messages again that are not deleted here.
+        // If a message is not deleted here, the queue delivers it again.
         let _ = client.delete_message_batch().queue_url(&source.queue).set_entries(entries).send().await;
     }
 }

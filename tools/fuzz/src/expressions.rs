@@ -11,7 +11,7 @@ use minijinja::UndefinedBehavior;
 use minijinja::value::Serde;
 use serde_json::{Value, json};
 
-/// No result may be longer, in bytes. The limit of the work allows 6.4 MB of output.
+/// The maximum length of a result, in bytes. The limit of the work allows 6.4 MB of output.
 const LONGEST: usize = 8 << 20;
 
 /// Separates the template from the values, which are JSON.

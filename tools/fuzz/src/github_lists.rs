@@ -25,7 +25,7 @@ fn id(row: usize) -> String {
     (row + 1).to_string()
 }
 
-/// Returns an organisation whose list has the rows.
+/// Returns an organisation. Its list has the rows.
 fn vendor(list: List, form: Form) -> Arc<Vendor> {
     Vendor::new(move |address, body| {
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -56,7 +56,8 @@ fn vendor(list: List, form: Form) -> Arc<Vendor> {
     })
 }
 
-/// Returns what two rows about the same thing share. An account has its login too, and 0 is no id.
+/// Returns a text that two rows about the same thing share. For an account, the text includes the
+/// login. An id is never 0.
 fn identity(row: &Value) -> String {
     match &row["id"] {
         id if *id != 0 && row["login"].is_null() => id.to_string(),

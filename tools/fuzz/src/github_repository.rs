@@ -66,7 +66,7 @@ pub(crate) fn run(data: &[u8]) {
                 "a nameless rule"
             );
         }
-        // An account that has access only through a team is no collaborator.
+        // If an account has access only through a team, it is not a collaborator.
         let known = length(&repository.collaborators);
         assert!(known.is_none() || known <= rows("collaborators"), "collaborators are not whole");
     }
@@ -76,8 +76,8 @@ fn length<T>(part: &Known<Vec<T>>) -> Option<usize> {
     part.value().map(Vec::len)
 }
 
-/// Returns the number of rows of a list that has one page. Returns `None` if the page does not show
-/// that it has all rows.
+/// Returns the number of rows of a list that has one page. Returns `None` if it is unknown whether
+/// the page has all rows.
 fn counted(page: &Value) -> Option<usize> {
     let rows = page["edges"].as_array().or(page["nodes"].as_array()).map_or(0, Vec::len);
     let total = usize::try_from(page["totalCount"].as_u64()?).ok()?;

@@ -54,8 +54,8 @@ fn senders() -> [Sender; 2] {
 
 pub(crate) fn run(data: &[u8]) {
     let seed = Seed::of(data);
-    // Almost no input has a valid signature, so the target signs the body unless the input has the
-    // header itself.
+    // Almost no input has a valid signature. So the target signs the body if the input does not
+    // have the header.
     let signed = sign(seed.value("secret").unwrap_or("new"), seed.body);
     let signature = seed.value("signature").unwrap_or(&signed);
     let headers = Headers {

@@ -1,9 +1,9 @@
 //! Targets for a fuzzer: one for each parser that reads text from outside Beadle. A target gets any
 //! bytes, and panics if the parser breaks a promise.
 //!
-//! Two things run the targets. `cargo xtask fuzz` runs them under libFuzzer, which looks for inputs
-//! that reach new code. The test of this package runs them with every input in `corpus/`, and with
-//! random changes of these inputs.
+//! There are two ways to run the targets. `cargo xtask fuzz` runs them with libFuzzer, which
+//! searches for inputs that reach new code. The test of this package runs them with every input in
+//! `corpus/`, and with random changes of these inputs.
 
 mod config;
 mod expressions;
@@ -31,39 +31,40 @@ pub struct Target {
     pub tries: usize,
 }
 
-/// `beadle.toml`: an error names a line of the file, and shows no secret.
+/// `beadle.toml`: each error names a line of the file, and shows no secret.
 pub const CONFIG: Target = Target { name: "config", run: config::run, tries: 300 };
 
-/// Expressions and templates: they end, and their results have a limited size.
+/// Expressions and templates: each evaluation ends, and its result has a limited size.
 pub const EXPRESSIONS: Target = Target { name: "expressions", run: expressions::run, tries: 150 };
 
-/// Lists of GitHub, by REST and by GraphQL: a list is whole or unknown.
+/// Lists of GitHub, by REST and by GraphQL: a list is complete or unknown.
 pub const GITHUB_LISTS: Target = Target { name: "github_lists", run: github_lists::run, tries: 500 };
 
-/// A repository of GitHub with its lists, by GraphQL: each list is whole or unknown.
+/// A repository of GitHub with its lists, by GraphQL: each list is complete or unknown.
 pub const GITHUB_REPOSITORY: Target =
     Target { name: "github_repository", run: github_repository::run, tries: 500 };
 
-/// Webhooks of GitHub: only a signed request marks keys, and each key can be read back.
+/// Webhooks of GitHub: only a signed request marks keys, and Beadle can parse the text of each key.
 pub const GITHUB_WEBHOOK: Target = Target { name: "github_webhook", run: github_webhook::run, tries: 3_000 };
 
-/// Names that become a part of an address, a filter, a query, a key or a note: the name comes back
-/// as it was, or Beadle refuses it.
+/// Names that become a part of an address, a filter, a query, a key or a note: the name stays the
+/// same, or Beadle refuses it.
 pub const NAMES: Target = Target { name: "names", run: names::run, tries: 1_000 };
 
-/// Event hooks of Okta: only a proved request marks keys, and each key can be read back.
+/// Event hooks of Okta: only a request with a valid header marks keys, and Beadle can parse the
+/// text of each key.
 pub const OKTA_HOOK: Target = Target { name: "okta_hook", run: okta_hook::run, tries: 3_000 };
 
-/// Lists of Okta: a list is whole or unknown.
+/// Lists of Okta: a list is complete or unknown.
 pub const OKTA_LISTS: Target = Target { name: "okta_lists", run: okta_lists::run, tries: 500 };
 
 /// The files of a policy: an error names a line of a file, and an accepted policy can be explained.
 pub const POLICY: Target = Target { name: "policy", run: policy::run, tries: 100 };
 
-/// Stored records: a record that can be read has the same value after it is written and read again.
+/// Stored records: if a record can be read, a write and a second read do not change its value.
 pub const RECORDS: Target = Target { name: "records", run: records::run, tries: 3_000 };
 
-/// Lists of SCIM servers: a list is whole or unknown.
+/// Lists of SCIM servers: a list is complete or unknown.
 pub const SCIM_LISTS: Target = Target { name: "scim_lists", run: scim_lists::run, tries: 500 };
 
 /// All targets.

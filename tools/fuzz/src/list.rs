@@ -1,5 +1,5 @@
-//! A list that a vendor shows page by page, with a fault. The clients must read the whole list, or
-//! report that the list is unknown.
+//! A list with a fault. A vendor shows the list page by page. The clients must read the whole list,
+//! or report that the list is unknown.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ enum Fault {
     Nameless,
     /// The first row of the page is null.
     Null,
-    /// No page shows one of the rows.
+    /// One of the rows is on no page.
     Missing,
     /// The body of the page is cut.
     Cut,
@@ -30,9 +30,9 @@ enum Fault {
     Loop,
     /// The page has another status.
     Status,
-    /// The body of the page is arbitrary.
+    /// The body of the page is random.
     Garbage,
-    /// The header `Link` of the page is arbitrary.
+    /// The header `Link` of the page is random.
     Link,
 }
 
@@ -60,11 +60,11 @@ pub(crate) enum Paging {
     Index,
 }
 
-/// What a client must find.
+/// The result that a client must have.
 enum Expected {
     Whole,
     Unknown,
-    /// The answers can be those of another list.
+    /// The answers can belong to another list.
     Any,
 }
 
@@ -100,7 +100,7 @@ impl List {
         (0..self.rows).filter(|row| Some(*row) != missing).collect()
     }
 
-    /// Returns the number of rows that the list has by its own account.
+    /// Returns the number of rows that the list itself reports.
     pub(crate) fn total(&self) -> usize {
         self.rows
     }
@@ -170,7 +170,8 @@ impl List {
     fn expected(&self, paging: Paging, is_counted: bool) -> Expected {
         let shown = self.shown().len();
         if self.fault == Fault::Missing {
-            // Without a total, such a list is a whole list of fewer rows.
+            // Without a total, the client cannot distinguish this list from a complete list with
+            // fewer rows.
             return if self.rows > 0 && is_counted { Expected::Unknown } else { Expected::Whole };
         }
         if self.page >= self.pages() {
@@ -192,7 +193,7 @@ impl List {
     /// Checks what a client found: the ids of the rows, or `None` if the client reports that the
     /// list is unknown.
     ///
-    /// `is_counted` says whether the client compares the rows with a total.
+    /// `is_counted` is true if the client compares the rows with a total.
     pub(crate) fn check(
         &self,
         paging: Paging,

@@ -57,7 +57,7 @@ fn in_requests(name: &str) {
         let (token, budgets) = (SecretString::from("token"), Budgets::new("aws", 0));
         let api = Api::new(ADDRESS, &token, Dialect::RFC7644, budgets, &clock, vendor.settings());
         let scim = Reader::new(api.expect("the address is valid"));
-        // The vendors have nothing, so only the requests matter.
+        // The vendors have no data, so only the requests matter.
         let _ = okta.group(name).await;
         let _ = okta.count(name).await;
         let _ = scim.group_named(name).await;
@@ -81,14 +81,14 @@ fn in_requests(name: &str) {
     }
 }
 
-/// Returns the value in a filter, which must be one JSON string.
+/// Returns the value in a filter. The value must be one JSON string.
 fn compared(address: &str, begin: &str) -> String {
     let filter = parameter(address, "filter").unwrap_or_default();
     let value = filter.strip_prefix(begin).and_then(|value| serde_json::from_str(value).ok());
     value.unwrap_or_else(|| panic!("{filter} has more than one value"))
 }
 
-/// The name of a note must show which parts it has.
+/// The name of a note must show the parts of the name.
 fn in_a_note(name: &str) {
     let (first, last) = name.split_once('\n').unwrap_or((name, ""));
     let note = note("kind", &[first, last]);
@@ -98,7 +98,7 @@ fn in_a_note(name: &str) {
     assert_eq!((read.as_str(), rest), (first, last.replace('\0', "%00").as_str()));
 }
 
-/// A key belongs to its own instance only.
+/// A key must belong only to its own instance.
 fn in_a_key(name: &str) {
     let (instance, id) = name.split_once('\n').unwrap_or((name, "1"));
     let key = Key::new("repository", instance, id);

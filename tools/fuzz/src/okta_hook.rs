@@ -15,7 +15,7 @@ static SENDERS: LazyLock<[Sender; 2]> = LazyLock::new(|| {
     let secrets = ["old", "new"].map(SecretString::from).to_vec();
     let proof = HeaderSecret { header: "authorization".into(), values: secrets };
     [
-        // A sender without a secret proves nothing.
+        // If a sender has no secret, the headers of its request prove nothing.
         Sender { instance: "none".into(), header_secrets: Vec::new() },
         Sender { instance: "corp".into(), header_secrets: vec![proof] },
     ]
@@ -34,7 +34,7 @@ pub(crate) fn run(data: &[u8]) {
         Ok(found) => assert!(found.instance == "corp" && matches!(shown, Some("old" | "new")), "{shown:?}"),
         Err(refusal) => assert_eq!(refusal, HookRefusal::Unproved),
     }
-    // The body has to keep its promises whoever sends it.
+    // The parser has to keep its promises for the body of every sender.
     let take = || receive(&SENDERS[1], seed.body.to_vec(), Time(1));
     let taken = take();
     assert_eq!(taken, take(), "the same request has two results");

@@ -11,7 +11,7 @@ use serde_json::Map;
 
 /// A line with this beginning starts a file. The rest of the line is the path of the file.
 const FILE: &str = "=== ";
-/// The maximum size of an input, in bytes. Larger inputs find nothing new, and take long.
+/// The maximum size of an input, in bytes. Larger inputs find no new errors, and take long.
 const LONGEST: usize = 32 << 10;
 
 pub(crate) fn run(data: &[u8]) {
@@ -42,7 +42,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// Takes the files of an input apart. A text without a path is `settings.yml`.
+/// Splits an input into its files. A text without a path is `settings.yml`.
 fn sources(text: &str) -> BTreeMap<String, String> {
     let mut sources: BTreeMap<String, String> = BTreeMap::new();
     let mut file = Some("settings.yml".to_owned());
@@ -101,7 +101,7 @@ fn known() -> Repository {
     }
 }
 
-/// Returns a repository of which Beadle knows little more than the name.
+/// Returns a repository. Beadle knows little more than its name.
 fn unread() -> Repository {
     Repository {
         id: 101,

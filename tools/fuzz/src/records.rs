@@ -1,4 +1,4 @@
-//! Stored records. Each store keeps them as JSON, or takes the fields of a row from its columns.
+//! Stored records. Each store keeps records as JSON, or builds a row from its columns.
 
 use beadle_engine::guard::Rejection;
 use beadle_engine::notify::Ledger;
@@ -18,7 +18,7 @@ pub(crate) fn run(data: &[u8]) {
     let seed = Seed::of(data);
     let text = seed.text();
     let Ok(value) = serde_json::from_str::<Value>(&text) else { return };
-    // The library does not read each number with a point exactly as it was written.
+    // The library does not read every decimal number exactly as it was written.
     if has_fraction(&value) {
         return;
     }
@@ -58,7 +58,7 @@ fn has_fraction(value: &Value) -> bool {
     }
 }
 
-/// Checks that a record that can be read is the same after it was written and read again.
+/// Writes a readable record and reads it again. Checks that the record is the same.
 fn kept<T: Serialize + DeserializeOwned>(text: &str) {
     let Ok(record) = serde_json::from_str::<T>(text) else { return };
     let written = serde_json::to_string(&record).expect("a record that was read can be written");
@@ -68,7 +68,7 @@ fn kept<T: Serialize + DeserializeOwned>(text: &str) {
     assert_eq!(value(&again), value(&record), "a part of the record is lost: {written}");
 }
 
-/// Works on the key of a row, whatever numbers the row has.
+/// Simulates the work on the key of a row. The row can have any numbers.
 fn worked_on(mut row: Row) {
     let timing = Timing::default();
     let before = row.clone();

@@ -10,7 +10,7 @@ pub(crate) struct Seed<'a> {
 }
 
 impl<'a> Seed<'a> {
-    /// Takes an input apart. Without an empty line, the whole input is the body.
+    /// Splits an input into its parts. Without an empty line, the whole input is the body.
     pub(crate) fn of(data: &'a [u8]) -> Self {
         let end = data.windows(2).position(|pair| pair == b"\n\n");
         let (head, body) = match end {

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How the rows of a list are wrong. The total that the list states stays correct.
+/// How the rows of a list are wrong. The list still states the correct total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lie {
@@ -26,12 +26,12 @@ pub enum Lie {
     EndsEarly,
 }
 
-/// A fault, in the form of `POST /_sim/faults`. The first fields select the calls, and the other
-/// fields say what happens.
+/// A fault, in the form of `POST /_sim/faults`. The first fields select the calls. The other fields
+/// define the effect.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// The method of the calls to which the fault applies. `None` means any method.
+    /// The method of the affected calls. `None` means any method.
     pub method: Option<String>,
     /// A text that the path of the calls must contain. For GraphQL, the path is `/graphql`.
     pub path: String,
@@ -47,7 +47,7 @@ pub struct Fault {
     pub body: Option<Value>,
     /// The delay of the answer in milliseconds.
     pub delay_ms: u64,
-    /// Whether the simulated GitHub waits with the call until all faults are cleared.
+    /// Whether the call waits until all faults are cleared.
     pub hold: bool,
     /// Whether the connection breaks before the answer, after the call has changed the state.
     pub reset: bool,
@@ -56,28 +56,28 @@ pub struct Fault {
     /// A GraphQL field. All lists inside this field lack their last entry, but `totalCount` does
     /// not change.
     pub shorten: Option<String>,
-    /// Whether the list in the answer lacks its last entry. This applies to a plain list (Okta) and
-    /// to `Resources` (SCIM). The stated counts do not change.
+    /// Whether the list in the answer lacks its last entry. The list is a plain list (Okta) or
+    /// `Resources` (SCIM). The stated counts do not change.
     pub short: bool,
-    /// Whether the last entry of such a list is a copy of the first entry.
+    /// Whether the last entry of the list in the answer is a copy of the first entry.
     pub twice: bool,
-    /// Whether such a list is empty.
+    /// Whether the list in the answer is empty.
     pub empty: bool,
     /// Whether the answer lacks the link to the next page.
     pub last: bool,
-    /// How the rows of the lists in the simulated GitHub's answer are wrong. The entries are
-    /// applied in this order.
+    /// How the rows of the lists in the simulated GitHub's answer are wrong. The simulator applies
+    /// the entries in this order.
     pub lies: Vec<Lie>,
-    /// The GraphQL field whose connections have wrong rows. REST needs no field, because an answer
-    /// has only one list.
+    /// The GraphQL field with the wrong connections. REST needs no field, because an answer has
+    /// only one list.
     pub connection: Option<String>,
     /// The field that [`Lie::NoIdentity`] removes.
     pub field: String,
-    /// Headers that replace those in the simulated GitHub's answer.
+    /// Headers that replace the headers in the simulated GitHub's answer.
     pub headers: BTreeMap<String, String>,
-    /// The number of calls to which the fault applies. `None` means no limit.
+    /// The number of calls that the fault affects. `None` means no limit.
     pub count: Option<u32>,
-    /// The probability that the fault applies to a call. `None` means always.
+    /// The probability that the fault affects a call. `None` means always.
     pub probability: Option<f64>,
     /// The seed of the random numbers.
     pub seed: u64,
@@ -97,7 +97,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Returns the first fault that applies to a call, and counts that call.
+    /// Returns the first fault that affects a call, and counts that call.
     pub(crate) fn strike(&mut self, method: &str, path: &str, body: &str) -> Option<Fault> {
         for (fault, random) in &mut self.0 {
             let fits = fault.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))

@@ -18,8 +18,8 @@ pub(crate) struct AppKey {
     pub(crate) public: Vec<u8>,
 }
 
-/// The key pair of this process. Generating an RSA key takes a tenth of a second or more, and a
-/// test program starts hundreds of simulators.
+/// The key pair of this process. All simulators share it, because the generation of an RSA key
+/// takes a tenth of a second or more, and a test program starts hundreds of simulators.
 static SHARED: OnceLock<AppKey> = OnceLock::new();
 
 impl AppKey {
@@ -29,7 +29,7 @@ impl AppKey {
             return Ok(key.clone());
         }
         let key = Self::generate()?;
-        // Another thread may have stored its key first. All threads use the key that was stored.
+        // Another thread may have stored its key first. All threads use the stored key.
         Ok(SHARED.get_or_init(|| key).clone())
     }
 

@@ -1,4 +1,4 @@
-//! A simulated provider of OpenID Connect. The person whom a test names consents at once.
+//! A simulated provider of OpenID Connect. A test names a person, and this person consents at once.
 //!
 //! <https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth>
 
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::SimError;
 use crate::keys::AppKey;
 
-/// The id of the key with which the provider signs.
+/// The id of the provider's signing key.
 const KEY: &str = "k1";
 
 /// A client of the provider.
@@ -32,7 +32,7 @@ pub struct OidcClient {
     pub id: String,
     /// The secret of the client.
     pub secret: String,
-    /// The only address to which the provider sends the browser back.
+    /// The only address that the provider sends the browser back to.
     pub callback: String,
 }
 
@@ -47,9 +47,9 @@ struct Shared {
     issuer: String,
     client: OidcClient,
     key: AppKey,
-    /// The claims about the person who signs in; `None` if the person refuses.
+    /// The claims about the person who signs in. `None` if the person refuses.
     person: Mutex<Option<Value>>,
-    /// Claims that replace those of the next ID tokens.
+    /// Claims that replace claims of the next ID tokens.
     lie: Mutex<Value>,
     codes: Mutex<HashMap<String, Code>>,
 }

@@ -68,7 +68,7 @@ impl Reply {
     }
 }
 
-/// A simulated vendor that uses the shared parts.
+/// A simulated vendor, built from the shared parts.
 pub(crate) trait Vendor: Send + Sync + 'static {
     /// Answers a call.
     fn answer(&self, sim_state: &SimState, call: &Call<'_>) -> Reply;
@@ -76,8 +76,8 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     fn error(&self, status: u16, text: &str) -> Reply;
     /// Adds the default values that a state lacks.
     fn complete(&self, state: &mut Value);
-    /// Does what the vendor does when a control call has changed the state, for example record
-    /// events. `before` is the state before the change.
+    /// Runs the vendor's reaction to a change of the state by a control call. For example, Okta
+    /// records events. `before` is the state before the change.
     fn changed(self: Arc<Self>, sim_state: &Arc<SimState>, before: &Value);
     /// Answers a control call that only this vendor has. Returns `None` if the vendor does not have
     /// such a call.
@@ -210,7 +210,7 @@ impl SimState {
 fn change<V: Vendor>(sim_state: &Arc<SimState>, vendor: &Arc<V>, how: impl FnOnce(&mut Value)) {
     let before = {
         let mut state = lock(&sim_state.state);
-        // The log of events can be long and only grows, so it is not compared.
+        // The log of events can be long and only grows, so the function does not compare it.
         let log = state["log"].take();
         let before = state.clone();
         if !log.is_null() {
@@ -390,8 +390,8 @@ fn control<V: Vendor>(
     respond(reply, None)
 }
 
-/// The number of the next call. All simulated vendors of a process count together, so that a test
-/// can order their calls.
+/// The number of the next call. All simulated vendors of a process share this number, so that a
+/// test can order their calls.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 /// The time of the first call. In a test with simulated time, this is also simulated time.
 static BEGUN: OnceLock<Instant> = OnceLock::new();

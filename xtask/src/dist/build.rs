@@ -13,15 +13,17 @@ use crate::tools;
 /// The features of the released programs: all stores, the export of traces, and the sign-in of
 /// operators to AWS.
 pub(crate) const FEATURES: &str = "postgres,otel,sso";
-/// The features of a draft. AWS' crates take as long to build as all others together, and no check of
-/// a release's files needs them; the tests and the packages of the functions build them.
+/// The features of a draft. A draft leaves out AWS, because the AWS crates take as long to build as
+/// all others together. No check of a release's files needs them. The tests and the packages of the
+/// functions build them.
 const DRAFT_FEATURES: &str = "postgres";
 
 /// Builds the program of a target, and returns its path. The program contains the list of its
-/// dependencies, which `cargo audit bin` reads.
+/// dependencies. `cargo audit bin` reads this list.
 pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<PathBuf> {
     step(&format!("program for {}", target.label));
-    // Cargo does not distinguish builds that differ only in the flags below, so each has its folder.
+    // Cargo does not distinguish builds that differ only in the flags below. So each build has its
+    // own folder.
     let folder = release.work.join("cargo").join(&target.label);
     std::fs::create_dir_all(&folder)?;
     let paths = paths(&folder)?;
@@ -48,8 +50,8 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
     Ok(built)
 }
 
-/// Returns the folders of this machine whose names a compiler may write into a program, and the
-/// names that it writes instead. A later entry has priority.
+/// Returns pairs of names. The first is a folder of this machine that a compiler may write into a
+/// program. The second is the name that it writes instead. A later entry has priority.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
@@ -90,7 +92,7 @@ fn around(program: &[u8], text: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(program.get(at..end)?).into_owned())
 }
 
-/// Returns the newest version of glibc that a program names, as the number after `2.`.
+/// Returns the newest version of glibc that a program names. The result is the number after `2.`.
 fn newest_glibc(program: &[u8]) -> u32 {
     let text = String::from_utf8_lossy(program);
     let numbers = text.split("GLIBC_2.").skip(1).filter_map(|rest| {

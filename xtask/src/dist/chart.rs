@@ -6,7 +6,7 @@ use crate::dist::archive;
 use crate::dist::release::Release;
 use crate::run::{root, step};
 
-/// The folder of the charts, and the name of the chart.
+/// The folder of all charts, and the name of the chart.
 const PLACE: (&str, &str) = ("deploy/helm", "beadle");
 
 /// Packs the chart, in the form of `helm package`. Its version is the version of the release.

@@ -16,9 +16,9 @@ use crate::run::{run, step};
 
 /// The certificates that the program trusts, in the image and on the machine that builds it.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
-/// The user and the group of the program. `deploy/docker/Dockerfile` has the same.
+/// The user and the group of the program. `deploy/docker/Dockerfile` uses the same ones.
 const USER: &str = "65532";
-/// The properties of the image, as `umoci config` takes them.
+/// The properties of the image, in the form of the options of `umoci config`.
 const CONFIG: &[(&str, &str)] = &[
     ("--os", "linux"),
     ("--config.user", "65532:65532"),
@@ -37,8 +37,8 @@ const CONFIG: &[(&str, &str)] = &[
     ("--config.label", "org.opencontainers.image.source=https://github.com/beadle-rs/beadle"),
 ];
 
-/// Builds the image from the folder of a static program. If `umoci` cannot be fetched, only prints
-/// that the image is left out.
+/// Builds the image from the folder of a static program. If `umoci` cannot be downloaded, only
+/// prints that the image is left out.
 pub(crate) fn build(release: &Release, target: &Target, folder: &Path) -> anyhow::Result<()> {
     let Some(umoci) = umoci() else { return Ok(()) };
     step(&format!("image for {}", target.architecture));
@@ -66,7 +66,7 @@ pub(crate) fn build(release: &Release, target: &Target, folder: &Path) -> anyhow
     let created = answer("date", &["--utc", "--date", &at, "+%Y-%m-%dT%H:%M:%SZ"])?;
     let (user, group) = (answer("id", &["--user"])?, answer("id", &["--group"])?);
     for (from, to, owner) in [(&files, "/", "0"), (&state, "/var/lib/beadle", USER)] {
-        // Files of the user who runs this command belong to `owner` in the image.
+        // In the image, `owner` owns the files of the user who runs this command.
         let (users, groups) = (format!("{owner}:{user}:1"), format!("{owner}:{group}:1"));
         let from = from.display().to_string();
         call(&[
@@ -132,7 +132,7 @@ fn umoci() -> Option<PathBuf> {
     }
 }
 
-/// Returns what a program prints.
+/// Returns the output of a program.
 fn answer(program: &str, args: &[&str]) -> anyhow::Result<String> {
     let answer =
         Command::new(program).args(args).output().with_context(|| format!("cannot run {program}"))?;

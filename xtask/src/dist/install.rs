@@ -13,7 +13,7 @@ use crate::dist::release::Release;
 use crate::dist::target::{Kind, Target};
 use crate::run::{root, run, step};
 
-/// The release of Debian in which the packages are installed, and the packages that they need.
+/// The release of Debian for the test installation, and the packages that Beadle's packages need.
 const DEBIAN: (&str, &str) = ("bookworm", "ca-certificates");
 /// Files that each package must contain.
 const INSTALLED: &[&str] = &[
@@ -136,7 +136,8 @@ fn installed(release: &Release, target: &Target) -> anyhow::Result<()> {
         }
         std::fs::write(file, text)?;
     }
-    // The user of the service can write the folder, as `beadle init` does, and its files are valid.
+    // The user of the service can write to the folder, because `beadle init` does this. The files
+    // there are valid.
     let script = "cd /etc/beadle && beadle example > example.toml && beadle check && beadle self check";
     inside(&["su", "--shell", "/bin/sh", "beadle", "--command", script])?;
     inside(&["dpkg", "--install", "/beadle.deb"])?;
@@ -171,8 +172,8 @@ fn works(release: &Release, folder: &Path, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a command that runs another command with `folder` as its root. A user who is not root
-/// runs it in a namespace.
+/// Returns a command that runs another command with `folder` as its root. If the user is not root,
+/// the command runs in a namespace.
 fn chroot(folder: &Path) -> anyhow::Result<Command> {
     let id = Command::new("id").arg("--user").output().context("cannot run id")?;
     let mut command = if id.stdout.trim_ascii() == b"0" {
@@ -186,8 +187,8 @@ fn chroot(folder: &Path) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Returns the root folder of an empty Debian. If it cannot be made here, prints that the check is
-/// left out.
+/// Returns the root folder of an empty Debian. If this machine cannot create the folder, prints
+/// that the check is left out.
 fn debian() -> anyhow::Result<Option<PathBuf>> {
     let target = root().join("target/tools/debian");
     let marker = target.join("complete");

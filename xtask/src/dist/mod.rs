@@ -23,7 +23,7 @@ use target::{Kind, Target};
 
 /// The name of the folder of a release in `target`.
 const PACKAGES: &str = "packages";
-/// The name of the folder of the second build, which must be equal.
+/// The name of the folder of the second build. Both builds must be equal.
 const AGAIN: &str = "packages-again";
 
 /// The arguments of `cargo xtask dist`.
@@ -41,7 +41,7 @@ pub(crate) struct DistArgs {
 }
 
 impl DistArgs {
-    /// Returns the arguments with which CI checks the files of a draft.
+    /// Returns the arguments that CI uses to check the files of a draft.
     pub(crate) fn check_draft() -> Self {
         Self { step: Step::Check, profile: release::DRAFT.to_owned(), only: None }
     }
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the checksums are the output of the command")]
 fn build(release: &Release, targets: &[Target]) -> anyhow::Result<String> {
     tools::releases()?;
-    // A file of an earlier version would get a checksum too.
+    // If a file of an earlier version stayed, it would get a checksum too.
     std::fs::remove_dir_all(&release.files)?;
     std::fs::create_dir_all(&release.files)?;
     let manual = stage::manual(release)?;
@@ -102,7 +102,7 @@ fn reproduce(release: &Release, targets: &[Target], args: &DistArgs) -> anyhow::
     let again = Release::of(&args.profile, AGAIN)?;
     step("the second build");
     let second = build(&again, targets)?;
-    // The first build may have programs of more kinds.
+    // The first build may have more kinds of programs.
     let missing = if args.only.is_none() { lacking(&first, &second) } else { Vec::new() };
     let differ = [lacking(&second, &first), missing].concat();
     if !differ.is_empty() {
@@ -112,7 +112,7 @@ fn reproduce(release: &Release, targets: &[Target], args: &DistArgs) -> anyhow::
     Ok(())
 }
 
-/// Returns the lines of checksums that `others` does not have.
+/// Returns the lines with checksums that `others` does not have.
 fn lacking<'a>(sums: &'a str, others: &str) -> Vec<&'a str> {
     sums.lines().filter(|line| !others.lines().any(|other| other == *line)).collect()
 }

@@ -1,4 +1,4 @@
-//! What all files of one release have in common: the version, the time and the folders.
+//! The common facts about all files of one release: the version, the time and the folders.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,21 +8,21 @@ use anyhow::{Context as _, bail};
 
 use crate::run::root;
 
-/// The profile of cargo with which CI builds the programs.
+/// The profile of cargo that CI uses to build the programs.
 pub(crate) const DRAFT: &str = "draft";
 
-/// One release. Two releases of the same commit have equal files, whatever their folders are.
+/// One release. Two releases of the same commit have equal files, even in different folders.
 pub(crate) struct Release {
     /// The version of the workspace.
     pub(crate) version: &'static str,
     /// The time of the commit in seconds since 1970. Every file of the release has this time,
     /// because the time of the build would differ in each build.
     pub(crate) epoch: u64,
-    /// The profile of cargo with which the programs are built.
+    /// The profile of cargo for the programs.
     pub(crate) profile: String,
     /// The folder for the files of the release.
     pub(crate) files: PathBuf,
-    /// The folder for what the files are made from, such as the compiled crates.
+    /// The folder for intermediate files, such as the compiled crates.
     pub(crate) work: PathBuf,
 }
 
@@ -33,7 +33,7 @@ impl Release {
         for folder in ["files", "work"] {
             std::fs::create_dir_all(target.join(folder))?;
         }
-        // The programs contain no path of this machine, and cargo wants the path without `..`.
+        // The programs contain no path of this machine, and cargo needs the path without `..`.
         let target = target.canonicalize()?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),

@@ -11,13 +11,14 @@ use crate::dist::release::Release;
 use crate::run::{root, run, step};
 use crate::tools;
 
-/// The target whose dependencies are listed. The other targets of Linux have the same.
+/// The target for the list of dependencies. The other targets of Linux have the same dependencies.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Writes the list.
 pub(crate) fn write(release: &Release) -> anyhow::Result<()> {
     step("the list of components");
-    // cargo-cyclonedx writes a file beside every Cargo.toml of the workspace, so it works on a copy.
+    // cargo-cyclonedx writes a file next to every Cargo.toml of the workspace, so it works on a
+    // copy.
     let (archive, source) = (release.work.join("source.tar"), release.work.join("source"));
     let _ = std::fs::remove_dir_all(&source); // the copy of an earlier commit
     std::fs::create_dir_all(&source)?;
@@ -38,7 +39,7 @@ pub(crate) fn write(release: &Release) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes what differs in each build: the random number of the document, and its time.
+/// Removes the parts that differ in each build: the random number and the time of the document.
 fn without_build(text: &str) -> anyhow::Result<Value> {
     let mut list: Value = serde_json::from_str(text)?;
     let document = list.as_object_mut().context("the list of components must be an object")?;

@@ -9,7 +9,7 @@ use crate::dist::archive;
 use crate::dist::release::Release;
 use crate::run::{root, run, step};
 
-/// The formula, with `@VERSION@` and `@SHA256@` in the place of the values.
+/// The formula, with `@VERSION@` and `@SHA256@` in place of the values.
 const FORMULA: &str = "deploy/homebrew/beadle.rb";
 
 /// Packs the files of the commit, and writes the formula.

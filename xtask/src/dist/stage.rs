@@ -1,4 +1,4 @@
-//! Collects the files of one program in a folder, as archives and packages contain them.
+//! Collects the files of one program in a folder, in the form of archives and packages.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,8 +16,8 @@ use crate::suite;
 
 /// The files of the repository that every archive contains.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
-/// The lines of the unit that differ in a package: the file of the workspace, and what the packages
-/// have instead. A package has a user, who owns the files in `/etc/beadle`, so the service reads its
+/// The lines of the unit that differ in a package: the line in the workspace, and the line in the
+/// packages. A package creates a user who owns the files in `/etc/beadle`, so the service reads its
 /// secrets there.
 const UNIT: &[(&str, &str)] = &[
     ("ExecStart=/usr/local/bin/beadle ", "ExecStart=/usr/bin/beadle "),
@@ -36,14 +36,14 @@ pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     step("man pages and completions");
     let folder = release.work.join("manual");
     let _ = std::fs::remove_dir_all(&folder); // a page of a command that no longer exists
-    // With the packages and features of the tests, so that nothing is compiled again.
+    // This uses the packages and features of the tests, so that cargo compiles nothing again.
     cargo(&[&["build", "--bin", "beadle-manual"], suite::BUILD].concat(), &[])?;
     run(Command::new(root().join("target/debug/beadle-manual")).arg(&folder))?;
     run(Command::new("gzip").args(["-9", "--no-name", "--recursive"]).arg(folder.join("man")))?;
     Ok(folder)
 }
 
-/// Collects the files of a program. Returns the folder, whose name is the name of the archive.
+/// Collects the files of a program. Returns the folder. It has the same name as the archive.
 pub(crate) fn collect(
     release: &Release,
     target: &Target,
@@ -99,8 +99,8 @@ fn copy(from: &Path, to: &Path, mode: u32, time: SystemTime) -> anyhow::Result<(
     finish(to, mode, time)
 }
 
-/// Sets the permissions and the time of a file. The compression of man pages and the checkout leave
-/// others in each build.
+/// Sets the permissions and the time of a file. Without this, the compression of man pages and the
+/// checkout would leave different ones in each build.
 fn finish(path: &Path, mode: u32, time: SystemTime) -> anyhow::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

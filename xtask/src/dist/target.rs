@@ -8,11 +8,12 @@ use clap::ValueEnum;
 use crate::package::is_installed;
 use crate::run::step;
 
-/// The oldest glibc with which a program of the kind [`Kind::Glibc`] runs, as the number after `2.`.
-/// glibc 2.28 is in Debian 10 and in RHEL 8. The packages of `deploy/packages/nfpm.yaml` require it.
+/// The oldest glibc that a program of the kind [`Kind::Glibc`] can use, as the number after `2.`.
+/// glibc 2.28 is in Debian 10 and in RHEL 8. The packages of `deploy/packages/nfpm.yaml` require
+/// this version.
 pub(crate) const GLIBC: u32 = 28;
 
-/// The use of the C library.
+/// How a program uses the C library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     /// The program contains the C library, and runs on every Linux
@@ -26,7 +27,7 @@ pub(crate) enum Kind {
 enum Linker {
     /// `zig cc` has the C libraries of all targets, in all versions.
     Zig,
-    /// The compiler of this machine. It links glibc into a program, which `zig cc` cannot do.
+    /// The compiler of this machine. It can link glibc into a program. `zig cc` cannot do this.
     System,
 }
 
@@ -37,11 +38,11 @@ pub(crate) struct Target {
     pub(crate) label: String,
     /// The name of the target in Rust.
     pub(crate) triple: String,
-    /// The architecture, as Debian and Go call it.
+    /// The name of the architecture in Debian and Go.
     pub(crate) debian: &'static str,
-    /// The architecture, as Rust and RPM call it.
+    /// The name of the architecture in Rust and RPM.
     pub(crate) architecture: &'static str,
-    /// The use of the C library.
+    /// How the program uses the C library.
     pub(crate) kind: Kind,
     linker: Linker,
 }

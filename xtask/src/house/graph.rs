@@ -22,8 +22,8 @@ pub(super) fn read(folder: &Path, roots: &[impl AsRef<Path>]) -> anyhow::Result<
     Ok(graph)
 }
 
-/// Returns a problem for each circle that contains no allowed use, and for each allowed use that is
-/// not needed, because it closes no circle.
+/// Returns a problem for each circle that contains no allowed use. Also returns a problem for each
+/// allowed use that is not needed, because it closes no circle.
 pub(super) fn problems(package: &str, graph: &Graph, allowed: &[AllowedCircle]) -> Vec<String> {
     let entry = format!("`[[circle]]` of {package}");
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! The packages of the workspace, which `cargo metadata` lists.
+//! The packages of the workspace, from `cargo metadata`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,9 +12,11 @@ use crate::run::root;
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) folder: PathBuf,
-    /// The root files of the package's library and programs. The roots of tests are left out.
+    /// The root files of the package's library and programs. The list leaves out the roots of
+    /// tests.
     pub(super) roots: Vec<PathBuf>,
-    /// The packages on which this package depends. Packages that only its tests need are left out.
+    /// The packages that this package depends on. The list leaves out packages that only its tests
+    /// need.
     pub(super) dependencies: Vec<String>,
 }
 

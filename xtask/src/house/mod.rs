@@ -1,7 +1,7 @@
 //! The rules of the house, which `cargo xtask house` and `cargo xtask ci` check:
 //!
 //! - **The files of a package form no circle.** So a developer can understand, test and move a file
-//!   together with the files below it. See `uses` for what counts as a use.
+//!   together with the files below it. See `uses` for the definition of a use.
 //! - **A file has at most 500 lines.**
 //! - **A package depends only on packages of lower layers.**
 //!

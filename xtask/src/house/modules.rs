@@ -1,5 +1,5 @@
-//! The modules of a crate, with what each defines, imports and names. `syn` parses the files. Code
-//! that exists only in tests is left out.
+//! The modules of a crate, with what each defines, imports and names. `syn` parses the files. The
+//! modules leave out code that exists only in tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(super) struct Module {
     pub(super) named: Vec<Named>,
 }
 
-/// One imported name: a `use` with several names has one value for each.
+/// One imported name. A `use` with several names has one value for each name.
 pub(super) struct Import {
     /// The name that is imported, or `None` for `*`.
     pub(super) name: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Named {
     pub(super) line: usize,
 }
 
-/// All files and modules of a crate, which are found from one root file. The root module has the
+/// All files and modules of a crate. The search begins at one root file. The root module has the
 /// number 0.
 #[derive(Default)]
 pub(super) struct Crate {
@@ -55,8 +55,7 @@ pub(super) fn read(root: &Path) -> anyhow::Result<Crate> {
 }
 
 impl Crate {
-    /// Reads a file as a module. `folder` is the folder in which the files of the child modules
-    /// are.
+    /// Reads a file as a module. `folder` contains the files of the child modules.
     fn read_file(&mut self, path: &Path, folder: &Path, parent: Option<usize>) -> anyhow::Result<usize> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -84,8 +83,8 @@ impl Crate {
                 } else {
                     self.read_file(&file_of(folder, &name)?, &below, Some(module))?
                 };
-                // Two modules can have the same name if their `cfg` conditions differ. The first of
-                // them is used.
+                // Two modules can have the same name if their `cfg` conditions differ. The search
+                // uses the first of them.
                 self.modules[module].children.entry(name).or_insert(child);
             } else {
                 let found = &mut self.modules[module];
@@ -147,7 +146,7 @@ impl<'ast> Visit<'ast> for Code<'_> {
         }
     }
 
-    // The path in a visibility such as `pub(super)` names no item, so it is not visited.
+    // The path in a visibility such as `pub(super)` names no item, so the visitor skips it.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {

@@ -18,11 +18,11 @@ pub(super) struct Rules {
     pub(super) large: Vec<LargeFile>,
 }
 
-/// Uses that are allowed although they close circles. All of them have the same reason.
+/// Allowed uses that close circles. All of them have the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AllowedCircle {
-    /// The package to which the files belong.
+    /// The package of the files.
     pub(super) package: String,
     /// The allowed uses, each in the form `using file -> used file`. The paths begin at the
     /// package's folder.

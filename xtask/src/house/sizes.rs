@@ -1,5 +1,5 @@
-//! Checks the length of files. A Rust file may have at most 500 lines, unless `xtask/house.toml`
-//! has a reason for it.
+//! Checks the length of files. A Rust file may have at most 500 lines. `xtask/house.toml` can have
+//! a reason for a longer file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use anyhow::Context as _;
 
 use super::rules::LargeFile;
 
-/// The maximum number of lines in a file, unless `xtask/house.toml` has a reason for the file.
+/// The maximum number of lines in a file, if `xtask/house.toml` has no reason for a longer file.
 const MOST: usize = 500;
 
-/// Returns a problem for each long file without a reason, and for each reason whose file is not
-/// long.
+/// Returns a problem for each long file without a reason, and for each reason for a file that is
+/// not long.
 pub(super) fn problems(
     root: &Path,
     folders: &[PathBuf],

@@ -3,12 +3,12 @@
 //! File A uses file B if the code of A names an item that B defines. The name is followed through
 //! imports and re-exports to the file that defines the item. This has the following consequences:
 //!
-//! - `mod child;` and `pub use child::Item;` are not uses, because they only say where an item is.
+//! - `mod child;` and `pub use child::Item;` are not uses, because they only show where an item is.
 //! - If a child names `super::Item`, the child uses the file that defines `Item`. If the parent
 //!   defines `Item`, that file is the parent's file. If the parent imports `Item` from a sibling,
 //!   that file is the sibling's file.
 //! - A private `use child::Item;` is a use, even if the code only calls methods of a trait.
-//! - Method calls and field accesses are not uses, because they contain no name that leads to a
+//! - Method calls and field accesses are not uses, because they contain no name that identifies a
 //!   file.
 //! - A module and the modules below it may use each other, because a module lists its children and
 //!   defines the items that the children share. For example, `aspects/mod.rs` may name every
@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 
 use super::modules::{Crate, Module};
 
-/// For each pair of files, by their indexes in `Crate::files`: the place at which the first file
-/// uses the second file first.
+/// For each pair of files, by their indexes in `Crate::files`: the first place where the first file
+/// uses the second file.
 pub(super) type Uses = BTreeMap<(usize, usize), Place>;
 
-/// A place in a file at which the file uses another file.
+/// A place in a file where the file uses another file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) line: usize,
@@ -39,7 +39,8 @@ enum Found {
     Item(usize),
 }
 
-/// The maximum number of imports through which a name is followed. It ensures that the search ends.
+/// The maximum number of imports that the search follows for one name. This limit ensures that the
+/// search ends.
 const STEPS: usize = 8;
 
 /// Returns all uses between the files of a crate.
@@ -50,7 +51,7 @@ pub(super) fn uses(krate: &Crate) -> Uses {
         let imports = imports.map(|import| (&import.path, import.line));
         let named = module.named.iter().map(|named| (&named.path, named.line));
         for (path, line) in imports.chain(named) {
-            // If a path names an imported module, it is not a use yet. The use is where the code
+            // If a path names only an imported module, this is not a use. It is a use if the code
             // names an item of that module.
             let Some(Found::Item(definer)) = resolve(krate, number, path, STEPS) else { continue };
             let edge = (module.file, krate.modules[definer].file);
@@ -98,8 +99,8 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
     let module = &krate.modules[number];
     let child = module.children.get(name).copied();
     if let (Some(child), false) = (child, rest.is_empty()) {
-        // If a macro defines the item, its name is not known here. The use is then counted as a use
-        // of the child's file.
+        // If a macro defines the item, its name is not known here. The search then treats this as a
+        // use of the child's file.
         return walk(krate, child, rest, steps).or(Some(Found::Item(child)));
     }
     if module.items.contains(name) {
@@ -114,7 +115,7 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
 fn imported(krate: &Crate, number: usize, module: &Module, path: &[String], steps: usize) -> Option<Found> {
     let (name, rest) = path.split_first()?;
     let matching = module.imports.iter().filter(|import| import.name.as_ref() == Some(name));
-    // `use log::log;` names another crate, unless the module has a child of that name.
+    // `use log::log;` names another crate, if the module has no child `log`.
     let sound = |first: &String| first != name || module.children.contains_key(name);
     matching
         .filter(|import| import.path.first().is_some_and(sound))

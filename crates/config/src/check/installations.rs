@@ -5,7 +5,7 @@ use crate::installations::is_login;
 use crate::{InstallationsFile, Invalid, KeyPath, PolicySource};
 
 impl InstallationsFile {
-    /// Checks the values. `organisations` are the names of all `[[org]]`.
+    /// Checks the values of the table. `organisations` are the names of all `[[org]]`.
     pub(super) fn check<'a>(
         &self,
         organisations: impl Iterator<Item = &'a str> + Clone,

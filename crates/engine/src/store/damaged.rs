@@ -1,5 +1,5 @@
-//! The keys whose rows cannot be read. A claim passes over them for a while, so that they neither
-//! block the other keys nor fill the log. Nothing changes or deletes their rows.
+//! The keys with unreadable rows. A claim skips these keys for a while, so that they neither block
+//! the other keys nor fill the log. Nothing changes or deletes their rows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long claims pass over a row that could not be read. After this time, the row may be correct.
+/// How long claims skip an unreadable row. After this time, somebody may have corrected the row.
 const PASSED_OVER: Duration = Duration::from_secs(60);
 
 /// The keys whose rows could not be read lately, each with the time of the last read.

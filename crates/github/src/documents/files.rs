@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::shape::{object, optional};
 
-/// The name of the branch from which Beadle opens its pull request.
+/// The name of Beadle's branch. Beadle opens its pull request from this branch.
 pub const FILES_BRANCH: &str = "beadle/files";
 
 /// Returns the declarations of the variables for this number of paths.
@@ -26,12 +26,13 @@ fn objects(count: usize) -> String {
     })
 }
 
-/// The fields that Beadle reads of a pull request ([`PullNode`]).
+/// The fields that Beadle reads from a pull request ([`PullNode`]).
 const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
 
-/// Returns the document that reads files of the default branch, the branch of Beadle with its open
-/// pull request, and the last pull requests that are not open. Everybody can open pull requests from
-/// forks with the same name of the branch, so a list of all pull requests could lack the open one.
+/// Returns the document that reads three things: files of the default branch, the branch of Beadle
+/// with its open pull request, and the last pull requests that are not open. A list of all pull
+/// requests could lack the open one, because everybody can open pull requests from a fork with the
+/// same branch name.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ node(id: $id) {{ ... on Repository {{

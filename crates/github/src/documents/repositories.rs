@@ -218,7 +218,7 @@ pub(crate) const MORE_COLLABORATORS: &str =
         edges { permissionSources { permission roleName source { __typename } } node { databaseId login } }
     } } } }";
 
-/// A collaborator, with the reasons why the account has access.
+/// A collaborator, with the sources of the access.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CollaboratorEdge {
@@ -235,8 +235,7 @@ pub(crate) struct CollaboratorNode {
     pub(crate) login: String,
 }
 
-/// A source from which an account has its access: the repository itself, a team or the
-/// organisation.
+/// A source of an account's access: the repository itself, a team or the organisation.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PermissionSource {

@@ -22,7 +22,7 @@ pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A team. No field is required, because the two readers of this row treat a team without an
+/// A team. No field is required, because this row has two readers, and they treat a team without an
 /// identity differently.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -54,7 +54,7 @@ pub(crate) const TEAM_REPOSITORIES: &str = "query ($org: String!, $slug: String!
     }
 }";
 
-/// A repository to which a team has access. `node` is `None` if Beadle may not see the repository.
+/// A repository of a team. `node` is `None` if Beadle may not see the repository.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RepositoryEdge {

@@ -1,4 +1,4 @@
-//! For each call, the texts that it takes and the requests that it sends.
+//! The texts that each call takes, and the requests that it sends.
 
 use beadle_transport::testing::Entry;
 
@@ -93,8 +93,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["GET /orgs/organisation/teams/slug/repos/owner/name"],
     ),
     // Only an App makes these calls; a token sends no request for them. The calls take no text. The
-    // cursor of a page of deliveries is a whole address from GitHub, and the client follows such an
-    // address only if it is on the same origin.
+    // cursor of a page of deliveries is a whole address from GitHub. The client follows the address
+    // only if it has the same origin.
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::own_app", &[], &[]),
@@ -187,9 +187,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "reference"],
         &["GET /repos/organisation/repository/commits/reference"],
     ),
-    // The commit at which the list ends is not in the request.
+    // The request does not contain the last commit of the list.
     entry("Reader::commits_after", &["repository", "head"], &["GET /repos/organisation/repository/commits"]),
-    // The folder of the policy is not in the request.
+    // The request does not contain the folder of the policy.
     entry(
         "Reader::files_at",
         &["repository", "commit"],

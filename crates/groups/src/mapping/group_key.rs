@@ -27,12 +27,12 @@ pub enum GroupKey {
 pub const RESERVED: [&str; 2] = ["into", ACCOUNT];
 const ACCOUNT: &str = "account";
 
-/// The text with which the `externalId` of each of Beadle's groups begins.
+/// The beginning of the `externalId` of each of Beadle's groups.
 pub(crate) const OWNED: &str = "beadle:";
 
 impl GroupKey {
     /// Returns the `externalId` that Beadle gives the group at the target. It begins with a prefix,
-    /// because Okta, if it also pushes this group, may use the group's id without a prefix.
+    /// because Okta may also push this group and then use the group's id without a prefix.
     pub(crate) fn external_id(&self) -> String {
         format!("{OWNED}{self}")
     }

@@ -120,7 +120,7 @@ impl Role {
     }
 }
 
-/// A mapping: the rule that selects groups of a directory and makes groups at a target from them.
+/// A mapping: a rule that selects groups of a directory, and makes groups at a target from them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mapping {
     /// The name of the directory.
@@ -130,8 +130,8 @@ pub struct Mapping {
     /// The patterns of the groups that the mapping includes. Without patterns, the mapping includes
     /// no group.
     pub include: Vec<Pattern>,
-    /// The patterns of groups that the mapping does not include, although a pattern of `include`
-    /// selects them.
+    /// The patterns of excluded groups. The mapping does not include such a group, even if a
+    /// pattern of `include` selects it.
     pub exclude: Vec<Pattern>,
     /// The rules that make the name at the target from the name of the source group.
     pub naming: Naming,
@@ -156,7 +156,7 @@ pub struct Mapping {
     /// True if Beadle may remove all members without an approval if the source group is empty.
     pub may_empty: bool,
     /// The patterns of the protected groups. Only a small number of members may leave a protected
-    /// group at once, however large the group is.
+    /// group at once, even if the group is large.
     pub protected: Vec<Pattern>,
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change roles.
@@ -192,8 +192,8 @@ pub struct Mappings {
     pub all: Vec<Mapping>,
     /// A digest of all mappings. It changes when a mapping changes.
     pub generation: String,
-    /// The targets whose mappings are not all known yet, each with the reason. Beadle does not
-    /// change their groups: a missing mapping could belong to a union.
+    /// The targets with unknown mappings, each with the reason. Beadle does not change the groups
+    /// of these targets, because an unknown mapping could belong to a union.
     pub incomplete: BTreeMap<String, String>,
 }
 
@@ -206,8 +206,8 @@ impl Mappings {
         Self { all, generation, incomplete: BTreeMap::new() }
     }
 
-    /// Returns these mappings and further ones, which come last. A mapping that is already there is
-    /// left out: several organisations can share one policy.
+    /// Returns these mappings, followed by further ones. A mapping that is already there is not
+    /// added again, because several organisations can share one policy.
     #[must_use]
     pub fn with(&self, further: impl IntoIterator<Item = Mapping>) -> Self {
         let mut all = self.all.clone();
@@ -233,8 +233,8 @@ impl Mappings {
         self.all.iter().filter(is_its).collect()
     }
 
-    /// Returns a mapping that creates users at `target` for people of this directory, and the most
-    /// careful mode among all such mappings.
+    /// Returns a mapping that creates users at `target` for people of this directory. Also returns
+    /// the most careful mode of all such mappings.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision
@@ -257,7 +257,7 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
-    /// Returns the names of the targets whose mappings differ between these mappings and other ones.
+    /// Returns the names of the targets with different mappings here and in `other`.
     pub fn changed_targets(&self, other: &Self) -> BTreeSet<String> {
         let names = self.all.iter().chain(&other.all).map(|mapping| mapping.target.as_str());
         let of = |mappings: &Self, target: &str| -> Vec<String> {
@@ -269,7 +269,7 @@ impl Mappings {
         changed.map(str::to_owned).collect()
     }
 
-    /// Returns the names of the targets for which a mapping selects groups of this directory.
+    /// Returns the names of the targets that have a mapping for groups of this directory.
     pub fn targets(&self, source: &str) -> Vec<&str> {
         let of = self.all.iter().filter(|mapping| mapping.source == source);
         let mut targets: Vec<&str> = of.map(|mapping| mapping.target.as_str()).collect();
@@ -279,7 +279,7 @@ impl Mappings {
     }
 }
 
-/// Returns a text that is equal for two mappings only if they declare the same.
+/// Returns a text of a mapping. Two mappings have the same text only if they declare the same.
 pub(crate) fn declared(mapping: &Mapping) -> String {
     serde_json::to_string(mapping).unwrap_or_default()
 }

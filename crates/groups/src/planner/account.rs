@@ -82,8 +82,8 @@ impl GroupPlanner {
             }],
             mode,
             after: Vec::new(),
-            // If the configured directory was replaced with another one, that directory also has no
-            // such person. So an operator must approve this change.
+            // Somebody may have replaced the configured directory. The new directory does not know
+            // the person either. So an operator must approve this change.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             reaches: 1,
             write: Write {
@@ -95,8 +95,8 @@ impl GroupPlanner {
     }
 }
 
-/// Returns whether an account belongs to this person. It does if it has the person's id, or if it
-/// has no id but one of the person's names.
+/// Returns whether an account belongs to this person. The account must have the person's id. An
+/// account without an id must have one of the person's names.
 fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,

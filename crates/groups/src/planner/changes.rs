@@ -101,9 +101,9 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // Sorts joiners independently of whether their accounts exist yet. The run of another
-            // group may create an account after Beadle showed the change. The change must stay the
-            // same in this case.
+            // Sorts joiners. Whether an account exists yet does not affect the order, because the
+            // run of another group may create the account after Beadle showed the change. The
+            // change must then stay the same.
             let mut joiners: Vec<(String, Joiner<'_>)> = difference
                 .joiners
                 .iter()
@@ -164,7 +164,7 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // After any other removal, Beadle still remembers the former source groups.
+                    // After all other removals, Beadle still remembers the former source groups.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),

@@ -24,7 +24,7 @@ pub(super) struct Difference {
     pub(super) joiners: Vec<(Person, TargetAccount, Role)>,
     pub(super) provision: Vec<Person>,
     pub(super) leavers: Vec<TargetAccount>,
-    /// The accounts of members who are in the source groups and so stay.
+    /// The accounts of members who stay, because they are in the source groups.
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
@@ -40,8 +40,8 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    /// Adds a person who joins with this account. If two people have the same account, it gets the
-    /// higher role.
+    /// Adds a person who joins with this account. If two people have the same account, the account
+    /// gets the higher role.
     fn add_joiner(&mut self, person: Person, account: TargetAccount, desired: &Desired<'_>) {
         let role = desired.role(&person.id);
         match self.joiners.iter_mut().find(|(_, other, _)| other.id == account.id) {
@@ -50,8 +50,8 @@ impl Difference {
         }
     }
 
-    /// Returns the ids of all accounts that should be in the group. An account that only stays
-    /// because its person is unknown is not one of them.
+    /// Returns the ids of all accounts that should be in the group. If an account stays only
+    /// because its person is unknown, the list does not have it.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
         let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
         self.stay.iter().chain(joiners).cloned().collect()
@@ -62,7 +62,7 @@ impl Difference {
         !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
-    /// Drops all planned changes in which a member loses the membership or a role.
+    /// Drops all planned changes that take the membership or a role from a member.
     pub(super) fn take_nothing(&mut self) {
         self.leavers.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
@@ -106,7 +106,7 @@ impl GroupPlanner {
             let values = account.attributes_to_set(mapped.get(&person.id)?);
             (!values.is_empty()).then(|| (desired.whose(&person.id, account), values))
         };
-        // If two people have the same account, it gets the higher role.
+        // If two people have the same account, the account gets the higher role.
         let mut wanted: BTreeMap<&str, Role> = BTreeMap::new();
         let mut role = |person: &Person, account: &'a str| {
             let role = wanted.entry(account).or_default();
@@ -122,8 +122,8 @@ impl GroupPlanner {
                 None => strange.push(person.clone()),
             }
         }
-        // The names and addresses of people whose account Beadle could not find. A member with one
-        // of these names may be such a person, so that member must stay.
+        // The names and addresses of people without a known account. A member with one of these
+        // names may be such a person, so the member must stay.
         let mut doubtful: BTreeSet<String> = BTreeSet::new();
         let mut names = |person: &Person| {
             doubtful.insert(person.login.to_lowercase());
@@ -143,8 +143,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // The values of an account that was found may come from an earlier read. The values
-                // of a member were read just now.
+                // The values of a found account may come from an earlier read. Beadle has just read
+                // the values of a member.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
                         Some(is) => {
@@ -246,15 +246,15 @@ impl GroupPlanner {
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
-        // The order does not depend on the order of the target's answer. So a plan that is made
-        // again has the same changes, and an approval still fits.
+        // The order does not depend on the order of the target's answer. So a second plan has the
+        // same changes, and an approval still fits.
         difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
-    /// Returns why an account belongs to another person, or `None`. The account has the address of
-    /// `person`, but it belongs to another person if the directory has another person who signs in
-    /// with that address.
+    /// Returns why an account belongs to another person, or `None` if it does not. The account has
+    /// the address of `person`. It belongs to another person if that person signs in at the
+    /// directory with this address.
     async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
@@ -291,7 +291,7 @@ impl GroupPlanner {
     }
 
     /// Returns whether Beadle may remove a member. The answer is `false` if the member may be a
-    /// person of the source whose account is unknown: such an account can have no id and an older
+    /// person of the source with an unknown account. Such an account can have no id and an older
     /// name. A member without a name may be any person, or a group.
     async fn may_be_removed(
         &self,
@@ -307,8 +307,7 @@ impl GroupPlanner {
         if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
             return Ok(true);
         }
-        // The directory knows to whom a name belongs, and whether that person should be in the
-        // group.
+        // The directory knows the owner of a name, and whether that person should be in the group.
         for name in &account.known_as {
             for source in desired.sources() {
                 if *asked >= self.limits.leavers * 5 {
@@ -330,8 +329,8 @@ impl GroupPlanner {
     }
 
     /// Returns why a list of members may be incomplete although it has as many people as the
-    /// directory counted. If one person joined after the count, the list can contain that person
-    /// and lack another one.
+    /// directory counted. If a person joined after the count, the list can contain this person and
+    /// lack another one.
     pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {

@@ -12,13 +12,14 @@ use crate::targets::EXTERNAL_GROUP;
 
 /// Returns the risk of another connection.
 fn risk(before: &Value) -> Risk {
-    // The members of the earlier group can lose the access of the group. Without an earlier group,
-    // the members of the new group only gain it.
+    // The members of the earlier group can lose the access of the group. If there is no earlier
+    // group, the members of the new group gain access and nobody loses it.
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns why another connection needs an approval. The guard would count one removal, but Beadle
-/// does not know who is in the new group: all members of the earlier one can lose the access.
+/// Returns why another connection needs an approval. The guard would count one removal. But all
+/// members of the earlier group can lose their access, because Beadle does not know who is in the
+/// new group.
 fn stop(risk: Risk, members: usize) -> Option<String> {
     let why = "every member of the earlier group of the identity provider can lose the access of the group";
     (risk == Risk::Removes && members > 0).then(|| why.to_owned())

@@ -14,7 +14,7 @@ use crate::sources::{FileSource, FileTeam};
 /// A file of a policy that declares groups, before and after a change of its text.
 #[derive(Clone)]
 pub struct ChangedFile {
-    /// The name of the source whose groups the file declares.
+    /// The name of the source. The file declares the groups of this source.
     pub source: String,
     /// The source with the text before.
     pub before: FileSource,
@@ -24,9 +24,9 @@ pub struct ChangedFile {
 
 impl GroupPlanner {
     /// Plans the groups of the target that the files declare differently after the change. The
-    /// result contains only the values for which the earlier texts do not ask, and as its total the
-    /// number of groups that the new texts make. `mappings` are the mappings that are in force with
-    /// the new texts.
+    /// result contains only the values that the earlier texts do not ask for. Its total is the
+    /// number of groups that the new texts make. `mappings` are the mappings in force with the new
+    /// texts.
     pub async fn preview_files(
         &self,
         mappings: &Mappings,

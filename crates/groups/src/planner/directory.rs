@@ -1,4 +1,4 @@
-//! One target, the directories from which its groups come, and the mappings between them.
+//! One target, the directories of its groups, and the mappings between them.
 
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use crate::mapping::Mappings;
 use crate::sources::{Person, Source};
 use crate::targets::TargetReader;
 
-/// One target, the directories from which its groups come, and the mappings between them.
+/// One target, the directories of its groups, and the mappings between them.
 #[derive(Clone)]
 pub struct Directory {
     /// The directories, by name.
@@ -27,7 +27,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Returns the same value, but all reads use this lane.
+    /// Returns a copy. All reads of the copy use this lane.
     pub(crate) fn in_lane(&self, lane: Lane) -> Self {
         let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.in_lane(lane)));
         Self { sources: sources.collect(), target: self.target.in_lane(lane), ..self.clone() }
@@ -57,8 +57,8 @@ impl Directory {
     }
 
     /// Returns the person with exactly this id. Okta also accepts a sign-in name, whole or short,
-    /// where it expects an id. So if the answer is about a person with another id, the result is an
-    /// error.
+    /// where it expects an id. So the result is an error if the person in the answer has another
+    /// id.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

@@ -1,5 +1,5 @@
-//! Holds the leavers of a union if one of its source groups has lost all of its members at once. A
-//! group with one empty source group is held in the same way.
+//! Holds the leavers of a union if one of its source groups has lost all of its members at once.
+//! The same rule holds for a group with only one source group.
 
 use beadle_engine::{Change, Field, Plan, Risk};
 use serde_json::json;
@@ -24,15 +24,15 @@ impl Desired<'_> {
         Some(format!("{source}, a source of the group, had members and is empty now"))
     }
 
-    /// Returns whether the group still has all of its source groups, and no source group has become
+    /// Returns whether the group still has all of its source groups, and none of them has become
     /// empty.
     pub(super) fn keeps_its_sources(&self, seen: &Seen) -> bool {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }
 
-    /// Plans to remember that a further source group of a union has members, unless another change
-    /// of the plan remembers it already. The change is needed even if the members do not change,
-    /// because the people of that source group may already be in the group.
+    /// Plans to remember that a further source group of a union has members. If another change of
+    /// the plan already remembers this, nothing is planned. The change is needed even if the
+    /// members do not change, because the people of that source group may already be in the group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })

@@ -8,8 +8,8 @@ use crate::mapping::GroupKey;
 
 impl GroupPlanner {
     /// Returns whether Beadle created the account and no group needs the account any more. The
-    /// person is then in no group of the directory that a mapping includes, and in no group of the
-    /// target that Beadle does not manage.
+    /// person is then in no group of the directory that a mapping includes. At the target, the
+    /// person is in no group that Beadle does not manage.
     pub(super) async fn left_last_group(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         let (mappings, target) = (self.directory.mappings(), &self.directory.name);
         if !self.accounts.is_made(target, whose).await? {
@@ -25,8 +25,8 @@ impl GroupPlanner {
         if has.is_empty() {
             return Ok(true);
         }
-        // Beadle removes the account from the groups that a mapping includes. Any other group gives
-        // access that Beadle did not give.
+        // Beadle removes the account from the groups that a mapping includes. Every other group
+        // gives access that does not come from Beadle.
         let is_mapped = |group_key: &GroupKey, from: &str| match group_key {
             GroupKey::One { source, group } => mappings.one(target, source, group, from).is_some(),
             GroupKey::Union(into) => !mappings.union(target, into).is_empty(),

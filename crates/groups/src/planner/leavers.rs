@@ -19,8 +19,8 @@ enum Answer {
     Leaves,
     /// The person's access stays.
     Stays,
-    /// The directory has no person with this id. Either the person was deleted, or the configured
-    /// directory is another one now.
+    /// The directory has no person with this id. Somebody deleted the person, or configured another
+    /// directory.
     Gone,
     /// Beadle did not ask, or got no answer.
     Unknown,
@@ -35,17 +35,17 @@ enum Named<'a> {
     Name(&'a str),
 }
 
-/// Some of the leavers: either those who leave at once, or those who wait for an approval.
+/// Some of the leavers: the ones who leave at once, or the ones who wait for an approval.
 #[derive(Default)]
 pub(super) struct SomeLeavers {
     /// The accounts of these leavers.
     pub(super) leavers: Vec<TargetAccount>,
-    /// Those accounts that Beadle deactivates.
+    /// The accounts that Beadle deactivates.
     pub(super) deactivate: Vec<PersonAccount>,
-    /// Those of the accounts that Beadle keeps checking after the person has left the last group.
+    /// The accounts that Beadle keeps checking after the person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of those accounts whose person must lose the access. The directory confirmed this in
-    /// a separate request for each person.
+    /// The ids of the accounts of people who must lose their access. A separate answer of the
+    /// directory confirmed this for each person.
     pub(super) confirmed: Vec<String>,
     /// Why these leavers wait for an approval, or `None` if they leave at once.
     pub(super) stop: Option<String>,
@@ -56,9 +56,9 @@ pub(super) struct SomeLeavers {
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Splits the leavers into those who leave at once and those who wait for an approval. Before
-    /// Beadle deactivates an account, it asks the directory about this one person. The directory
-    /// must answer that the access must go. If the removal of a leaver waits, the deactivation
+    /// Splits the leavers: some leave at once, and some wait for an approval. Before Beadle
+    /// deactivates an account, it asks the directory about this one person. The directory must
+    /// answer that the person's access must go. If the removal of a leaver waits, the deactivation
     /// waits too.
     pub(super) async fn leavers(
         &self,
@@ -158,7 +158,7 @@ impl GroupPlanner {
                         part_of.push(whose);
                     }
                 }
-                // Beadle may not yet remember that it must keep checking this account.
+                // Beadle must keep checking this account, and may not have remembered this yet.
                 Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
             part.leavers.push(account);
@@ -181,8 +181,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns whether a person left the last group, so that Beadle deactivates the account. If a
-    /// read fails, the answer is no, and Beadle checks the account again after the removal.
+    /// Returns whether a person left the last group. Beadle then deactivates the account. If a read
+    /// fails, the answer is no, and Beadle checks the account again after the removal.
     async fn may_deactivate(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         match self.left_last_group(whose).await {
             Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),
@@ -225,9 +225,9 @@ impl GroupPlanner {
         Ok((Answer::Gone, None))
     }
 
-    /// Returns the directory of a person whom no list shows, or `None` if several directories are
-    /// possible. A wrong directory has no such id, and Beadle would wrongly believe that the person
-    /// was deleted.
+    /// Returns the directory of a person who is in no list, or `None` if several directories are
+    /// possible. In a wrong directory, Beadle would not find the id, and would wrongly believe that
+    /// the person was deleted.
     async fn home(&self, desired: &Desired<'_>, person: &str) -> Result<Option<String>, Failure> {
         let sources = desired.sources();
         if desired.homes.contains_key(person) || sources.len() == 1 {

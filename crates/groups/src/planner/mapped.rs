@@ -10,8 +10,8 @@ use super::compare::Difference;
 use super::{Desired, GroupPlanner, USERS, What, Write};
 
 impl GroupPlanner {
-    /// Returns the values of the mapped attributes for each person of the group. An expression that
-    /// cannot be evaluated for a person makes this attribute of the person unknown, and Beadle does
+    /// Returns the values of the mapped attributes for each person of the group. If an expression
+    /// cannot be evaluated for a person, this attribute of the person is unknown, and Beadle does
     /// not change it.
     pub(super) fn mapped(
         &self,
@@ -40,8 +40,9 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the changes of mapped attributes. A removed value is a change of its own, so that the
-/// guard can hold it alone: an expression with a wrong name has no value for anybody.
+/// Returns the changes of mapped attributes. A removed value is a separate change, so that the
+/// guard can hold only this change. An expression with a wrong name would remove the value of
+/// everybody.
 pub(super) fn attribute_changes(desired: &Desired<'_>, difference: &Difference) -> Vec<Change<Write>> {
     let mut changes = Vec::new();
     for (whose, values) in &difference.attributes {

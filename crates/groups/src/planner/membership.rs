@@ -1,4 +1,5 @@
-//! Plans the membership of an organisation: no doubt and no single run takes the owners away.
+//! Plans the membership of an organisation. The plan never removes the last owners, and removes no
+//! owner while an account is unknown.
 
 use std::collections::HashSet;
 
@@ -57,9 +58,9 @@ impl GroupPlanner {
         self.membership(seen).map_or(self.limits, |membership| membership.of_group(self.limits))
     }
 
-    /// If the group is the membership of an organisation, removes from the plan the changes that
-    /// could leave the organisation without its owners. `has_doubts` is true if the account of a
-    /// declared person is unknown.
+    /// If the group is the membership of an organisation, drops the changes that could leave the
+    /// organisation without its owners. `has_doubts` is true if the account of a declared person is
+    /// unknown.
     pub(super) fn keep_owners(
         &self,
         seen: &Seen,
@@ -69,7 +70,7 @@ impl GroupPlanner {
     ) {
         let Some(limits) = self.membership(seen) else { return };
         if has_doubts {
-            // A member or an owner may be the person whose login does not resolve.
+            // One of the members or owners may be the person with the unknown login.
             difference.take_nothing();
             return;
         }
@@ -83,7 +84,7 @@ fn is_owner(account: &TargetAccount) -> bool {
     account.role == Some(Role::Maintainer)
 }
 
-/// Keeps the last owners, and sets why owners who become members wait for an approval. Returns why
+/// Keeps the last owners. Sets the reason if owners need an approval to become members. Returns why
 /// owners are kept.
 fn restrict(
     members: &[TargetAccount],
@@ -102,7 +103,7 @@ fn restrict(
         .collect();
     let lost: HashSet<&str> =
         difference.leavers.iter().chain(lowered.iter().copied()).map(|account| account.id.as_str()).collect();
-    // A member who becomes an owner in the same plan does not count yet, because GitHub may refuse
+    // A member who becomes an owner in the same plan is not counted yet, because GitHub may refuse
     // this change.
     let staying = owners.iter().filter(|account| !lost.contains(account.id.as_str())).count();
     let lost_owners = owners.len() - staying;

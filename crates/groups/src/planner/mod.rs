@@ -71,8 +71,8 @@ pub struct GroupPlanner {
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
-    /// The time of the sweep whose survey the run may use, or `None` if the run must read the
-    /// directory itself.
+    /// The time of the sweep, if the run may use the survey of that sweep. `None` if the run must
+    /// read the directory itself.
     swept: Option<Time>,
 }
 
@@ -85,15 +85,15 @@ struct Desired<'a> {
     is_protected: bool,
     /// True if all source groups of the group may be empty.
     may_empty: bool,
-    /// For each source group: its directory, its id, and the number of people in its list, with any
-    /// status.
+    /// For each source group: the directory, the id, and the number of people in the list. The
+    /// number includes people of every status.
     listed: Vec<(&'a str, String, usize)>,
     /// The source groups that are empty but must not be, as `source/id`.
     empty: Vec<String>,
     people: BTreeMap<String, Person>,
     /// The role of each person. `None` if no mapping sets a role.
     roles: Option<BTreeMap<String, Role>>,
-    /// The people in the lists whose access must go.
+    /// The people in the lists who must lose their access.
     leaving: BTreeMap<String, Person>,
     /// The directory of each person in the lists.
     homes: BTreeMap<String, &'a str>,
@@ -144,7 +144,7 @@ impl GroupPlanner {
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // Without a mapping, Beadle removes no member, whatever happened to the mapping.
+            // If the mapping is missing for any reason, Beadle removes no member.
             let what = if link.is_some() {
                 "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
@@ -185,8 +185,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // To decide a removal, Beadle must know to whom the accounts belong. That knowledge
-            // must not be older than the list of members.
+            // Before a removal, Beadle must know the owners of the accounts. This information must
+            // not be older than the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
@@ -355,7 +355,7 @@ impl GroupPlanner {
 }
 
 impl Desired<'_> {
-    /// Returns the directories from which the group's people come.
+    /// Returns the directories of the group's people.
     fn sources(&self) -> BTreeSet<&str> {
         self.listed.iter().map(|(source, ..)| *source).collect()
     }
@@ -370,8 +370,7 @@ impl Desired<'_> {
         self.homes.get(person).copied().unwrap_or(&self.mapping.source)
     }
 
-    /// Returns the person to whom an account belongs, if the lists show that the person's access
-    /// must go.
+    /// Returns the owner of an account, if the lists show that this person must lose the access.
     fn listed_as_leaving(&self, account: &TargetAccount) -> Option<&Person> {
         let Some(id) = &account.person else {
             let is_known_as = |person: &&Person| {

@@ -13,7 +13,7 @@ use crate::targets::TargetGroup;
 
 impl GroupPlanner {
     /// Finds the group at the target, and plans the changes of the group itself. Returns `None` if
-    /// there is no group with which Beadle could compare the members.
+    /// there is no group to compare the members with.
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
@@ -75,9 +75,9 @@ impl GroupPlanner {
                 filled,
             }));
         }
-        // A killed process may have created the group without remembering it, and somebody may have
-        // renamed the group since. So Beadle searches by the id and by the name at the same time.
-        // If the group does not exist, both searches find nothing.
+        // A killed process may have created the group before Beadle could remember it. Somebody may
+        // have renamed the group since. So Beadle searches by the id and by the name at the same
+        // time. If the group does not exist, both searches find nothing.
         let target = &self.directory.target;
         let (owned, named) =
             join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
@@ -164,8 +164,8 @@ impl GroupPlanner {
     }
 
     /// Returns another source of the same group at the target, if a mapping still includes this
-    /// source. The caller must refuse such a group: each of the two sources would always remove the
-    /// members of the other. Also returns the former sources that no mapping includes any more.
+    /// source. The caller must refuse such a group, because each source would always remove the
+    /// members of the other one. Also returns the former sources that no mapping includes any more.
     async fn made_of_others(
         &self,
         group_key: &GroupKey,

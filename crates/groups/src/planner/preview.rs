@@ -15,21 +15,21 @@ use crate::mark::KIND;
 
 /// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
-/// The number of keys that run as events. The keys of mappings that affect more groups must not
-/// delay the events that arrive later, so the other keys wait behind them.
+/// The maximum number of keys that run as events. If new mappings affect more groups, the other
+/// keys wait behind the events. So they do not delay events that arrive later.
 const AS_EVENTS: usize = 500;
 
 /// What new mappings would change in the groups of one target.
 #[derive(Debug, Default)]
 pub struct GroupPreview {
-    /// The plans with the values for which only the new mappings ask.
+    /// The plans with the values that only the new mappings ask for.
     pub plans: Vec<(Key, Plan<()>)>,
     /// The changes that an approval of `plans` lets pass, each with all values of its write. See
     /// [`Caused::approvable`].
     pub approvable: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that the mappings before plan as well.
+    /// The number of planned values that the earlier mappings plan too.
     pub drift: usize,
-    /// The plans without a change in which a part is unknown for a lasting reason, such as a name
+    /// The plans without a change that have an unknown part for a lasting reason, such as a name
     /// that another group has.
     pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys whose mappings differ.
@@ -40,7 +40,7 @@ pub struct GroupPreview {
     pub incomplete: Vec<String>,
 }
 
-/// What a preview shows of a write, if the other side also asks for some values of this write.
+/// The values of a write that a preview shows, if the other side also asks for some of them.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
     /// Only the values that the other side does not ask for.
@@ -50,7 +50,7 @@ pub(super) enum Shown {
 }
 
 impl GroupPreview {
-    /// Returns the marks that make the keys due whose mappings differ.
+    /// Returns the marks that make the keys with different mappings due.
     pub fn marks(&self) -> Vec<Mark> {
         let lane = |at: usize| if at < AS_EVENTS { Lane::Event } else { Lane::Sweep };
         self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()
@@ -79,8 +79,8 @@ impl GroupPreview {
                     let approvable = Plan { changes: approvable, ..Plan::new(&plan.subject) };
                     self.approvable.push((key.clone(), approvable));
                 }
-                // An unknown part is one person whose account does not exist yet. That is no failed
-                // read, and it may stay so for a long time.
+                // An unknown part is a person without an account at the target. This is not a
+                // failed read, and the account may be missing for a long time.
                 let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
                 for unknown in plan.unknowns.iter().filter(is_failed) {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
@@ -99,8 +99,8 @@ impl GroupPreview {
 }
 
 impl GroupPlanner {
-    /// Plans the groups of the target whose mappings differ between `before` and `after`. The result
-    /// contains only the values that `before` does not let Beadle write.
+    /// Plans the groups of the target that have different mappings in `before` and `after`. The
+    /// result contains only the values that `before` does not let Beadle write.
     pub async fn preview(&self, before: &Mappings, after: &Mappings) -> Result<GroupPreview, Failure> {
         let (old, new) = (self.with(before), self.with(after));
         let (keys, total) = new.affected(before, after).await?;
@@ -112,8 +112,8 @@ impl GroupPlanner {
         Ok(preview)
     }
 
-    /// Returns the same planner with other mappings. A group that the target does not have yet is no
-    /// failed read, so the planner treats `on_missing_group = "wait"` like `"error"`.
+    /// Returns the same planner with other mappings. If the target does not have a group yet, this
+    /// is not a failed read. So the planner treats `on_missing_group = "wait"` like `"error"`.
     pub(super) fn with(&self, mappings: &Mappings) -> Self {
         let mut mappings = mappings.clone();
         let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
@@ -122,8 +122,8 @@ impl GroupPlanner {
         Self { directory: Directory { mappings, ..self.directory.clone() }, ..self.clone() }
     }
 
-    /// Returns the groups and accounts whose mappings differ, and the number of groups that `after`
-    /// makes at the target.
+    /// Returns the groups and accounts with different mappings. Also returns the number of groups
+    /// that `after` makes at the target.
     async fn affected(
         &self,
         before: &Mappings,
@@ -173,7 +173,7 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the unions of the target whose mappings differ.
+/// Returns the unions of the target that have different mappings.
 fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet<GroupKey> {
     let names: BTreeSet<&String> = before
         .all
@@ -189,7 +189,7 @@ fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet
     changed.map(|into| GroupKey::Union(into.clone())).collect()
 }
 
-/// Returns whether the mapping of a group that is made from one source group differs.
+/// Returns whether the mappings of a group differ. The group is made from one source group.
 fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, name: &str) -> bool {
     let GroupKey::One { source, group } = key else { return false };
     let of = |mappings: &Mappings| {

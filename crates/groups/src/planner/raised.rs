@@ -10,7 +10,7 @@ use crate::guard::GroupLimits;
 use crate::mapping::GroupKey;
 
 impl GroupPlanner {
-    /// Plans these groups with other limits. The result contains only the changes that need an
+    /// Plans these groups with other limits. The result contains only some changes: they need an
     /// approval with the limits of this planner, but not with `limits`.
     pub async fn preview_limits(&self, limits: GroupLimits, keys: &[Key]) -> Result<GroupPreview, Failure> {
         let keys: BTreeSet<GroupKey> = keys.iter().filter_map(|key| key.id().parse().ok()).collect();

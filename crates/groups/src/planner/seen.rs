@@ -7,7 +7,7 @@ pub(super) struct Seen {
     /// The id of the group, or `None` if Beadle has to create the group.
     pub(super) group: Option<String>,
     pub(super) members: Vec<TargetAccount>,
-    /// The change in the plan that Beadle must write before all other changes of the group.
+    /// The change that Beadle must write before all other changes of the group.
     pub(super) first: Option<usize>,
     /// The former source groups that no mapping includes any more.
     pub(super) vanished: Vec<String>,

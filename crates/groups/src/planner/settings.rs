@@ -21,7 +21,7 @@ fn risk(name: &str, before: &Value, after: &Value) -> Risk {
 }
 
 /// Plans changes of the settings that a source sets. `is` is the present group, or `None` if the
-/// change `first` creates the group. Settings that the guard may hold are a change of their own.
+/// change `first` creates the group. Settings that the guard may hold are a separate change.
 pub(super) fn configure(
     desired: &Desired<'_>,
     is: Option<&TargetGroup>,

@@ -38,7 +38,7 @@ impl GroupPlanner {
     }
 
     /// Returns the people of a group. If the group did not change, these are the remembered people.
-    /// Otherwise they come from a new list.
+    /// If it changed, they come from a new list.
     pub(super) async fn source_members(
         &self,
         source: &str,
@@ -65,8 +65,8 @@ impl GroupPlanner {
         {
             // Beadle compares the list with the directory's count before it remembers the list,
             // because an incomplete list would hide a person for a day. If the count fails, this
-            // run still uses the list, but does not remember it. This is also true if the budget is
-            // used up. If the run failed instead, the next run would have to read the list again.
+            // run still uses the list, but does not remember it. The run does the same if the
+            // budget is used up. If the run failed, the next run would have to read the list again.
             match directory.count(&group.id).await {
                 Ok(Some(count)) if members.len() as u64 >= count => {
                     self.kept.keep(source, &group.id, &kept).await?;

@@ -1,4 +1,4 @@
-//! The data that a planned change of a group has, so that Beadle can write it.
+//! The data of a planned change of a group, so that Beadle can write the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct Facts {
     pub(crate) description: Option<String>,
     /// The settings that the group must have, by name.
     pub(crate) settings: BTreeMap<&'static str, Value>,
-    /// The name of the parent group, which is used if Beadle creates the group.
+    /// The name of the parent group. Beadle uses it if it creates the group.
     pub(crate) parent: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct Write {
 }
 
 impl Instructions for Write {
-    /// The values of a change of a group name every person and every setting.
+    /// The values of a group's change name every person and every setting.
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -60,8 +60,8 @@ pub(crate) enum What {
         group: String,
         /// The name of the group.
         name: String,
-        /// The identities under which Beadle remembered this group before. No mapping includes them
-        /// any more.
+        /// The former identities of this group that Beadle remembered. No mapping includes them any
+        /// more.
         replaces: Vec<GroupKey>,
     },
     /// Renames the group.
@@ -82,7 +82,7 @@ pub(crate) enum What {
     },
     /// Sets values of an account.
     Update {
-        /// The account and the person to whom it belongs.
+        /// The account, and the person who owns it.
         whose: PersonAccount,
         /// The new values by SCIM path.
         values: Vec<(&'static str, Value)>,
@@ -99,8 +99,8 @@ pub(crate) enum What {
     Add {
         /// The ids of existing accounts.
         accounts: Vec<String>,
-        /// The people whose accounts an earlier change creates: for each the id and the sign-in
-        /// name.
+        /// The people who get an account from an earlier change: the id and the sign-in name of
+        /// each.
         people: Vec<(String, String)>,
         /// The role in the group.
         role: Role,
@@ -113,13 +113,13 @@ pub(crate) enum What {
     Remove {
         /// The ids of the accounts.
         accounts: Vec<String>,
-        /// The time at which Beadle read the directory and the target. If the read is too old,
-        /// Beadle does not write the removal.
+        /// When Beadle read the directory and the target. If the read is too old, Beadle does not
+        /// write the removal.
         read: Time,
         /// The number of members at the time of the read.
         members: usize,
-        /// The ids of those accounts whose person must lose the access. The directory confirmed
-        /// this in a separate request for each person.
+        /// The ids of the accounts of people who must lose their access. A separate answer of the
+        /// directory confirmed this for each person.
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking after the person has left the last group.
         watched: Vec<PersonAccount>,

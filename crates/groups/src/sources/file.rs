@@ -42,7 +42,7 @@ impl FileSource {
         Self(read)
     }
 
-    /// Creates a source that always has these teams, or the reason why they are unknown.
+    /// Creates a source that always has these teams. If they are unknown, it has the reason.
     pub fn fixed(teams: Result<Vec<FileTeam>, String>) -> Self {
         let teams = teams.map(Arc::new);
         Self(Arc::new(move || {
@@ -135,7 +135,7 @@ impl Source for FileSource {
     }
 
     async fn survey(&self, _: Time, _: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // Each run reads the file itself, because that takes no request.
+        // Each run reads the file itself, because the read takes no request.
         Ok(None)
     }
 

@@ -51,7 +51,7 @@ pub struct Person {
     pub status: String,
     /// True if Beadle may create an account for the person, because of the person's status.
     pub may_be_made: bool,
-    /// Those attributes of the person at the directory that an expression of a target uses.
+    /// The attributes of the person that an expression of a target uses.
     pub profile: Map<String, Value>,
     /// The name of the person's account at the target, if the source names accounts.
     pub account: Option<String>,
@@ -94,23 +94,24 @@ pub trait Source: Send + Sync + 'static {
     /// Returns the people of a group from a single list. The list may lack a person, so Beadle must
     /// not remove anybody because of it.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
-    /// Returns all people of a group, or an error. The list is compared with the directory's count,
-    /// so it is complete.
+    /// Returns all people of a group, or an error. The list is complete, because the source
+    /// compares it with the directory's count.
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Returns all people of the directory except the deactivated ones.
     async fn people(&self) -> Result<Vec<Person>, Failure>;
-    /// Returns the groups that the directory itself pushes to a target, as far as the directory
-    /// shows them.
+    /// Returns the groups that the directory itself pushes to a target, if the directory shows
+    /// them.
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// Reads one person. Returns `None` if the person does not exist.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
-    /// Returns a survey of the whole directory, or `None` if there is none and each run must read
-    /// for itself. All runs whose last mark comes from the same sweep share the survey. `mark` is
-    /// the time of that sweep's marks, and the survey is read after it. `now` is the present time.
+    /// Returns a survey of the whole directory. Returns `None` if there is no survey and each run
+    /// must read the directory itself. Runs share a survey if their last marks come from the same
+    /// sweep. `mark` is the time of that sweep's marks. Beadle reads the survey after this time.
+    /// `now` is the present time.
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
-    /// Returns all people of the directory except the deactivated ones, read after the survey
-    /// began. Returns `None` if the list cannot be read, or if it would cost too many calls.
+    /// Returns all people of the directory except the deactivated ones. Beadle reads them after the
+    /// survey began. Returns `None` if the list cannot be read, or if it would cost too many calls.
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure>;
-    /// Returns the groups to which a person belongs.
+    /// Returns the groups of a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;
 }

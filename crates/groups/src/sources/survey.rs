@@ -15,13 +15,13 @@ pub type People = HashMap<String, Person>;
 pub struct Surveyed {
     /// The group.
     pub group: SourceGroup,
-    /// The time at which its members last changed, in the directory's notation.
+    /// When the members of the group last changed, in the directory's notation.
     pub changed: Option<String>,
 }
 
 /// The result of one read of a whole directory.
 pub struct Survey {
-    /// The time at which the read began, by this machine's clock.
+    /// When the read began, by this machine's clock.
     pub(crate) began: Time,
     /// The same time by the directory's clock. The directory uses that clock for the times of
     /// changes.

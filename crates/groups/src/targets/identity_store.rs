@@ -45,8 +45,8 @@ impl IdentityStore {
         Self { id, region, endpoint, clock, client: OnceCell::new() }
     }
 
-    /// Returns a client of AWS. Its credentials come from the environment, a profile or a role, as
-    /// for the tools of AWS.
+    /// Returns a client of AWS. Its credentials come from the environment, a profile or a role,
+    /// like the credentials of the AWS tools.
     async fn client(&self) -> &Client {
         let open = || async {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -81,7 +81,7 @@ impl IdentityStore {
     }
 }
 
-/// The members of a group that have arrived so far.
+/// The members of a group that AWS has returned so far.
 #[derive(Default)]
 struct Arrived {
     users: Vec<String>,
@@ -91,11 +91,11 @@ struct Arrived {
 }
 
 impl Arrived {
-    /// Adds the members of a page, and the token of the next page. The error says why the list is
-    /// unknown.
+    /// Adds the members of a page, and the token of the next page. The error gives the reason why
+    /// the list is unknown.
     fn take(&mut self, users: Vec<String>, next: Option<&str>) -> Result<(), String> {
         for user in users {
-            // Members moved between pages during the read, so another one may be missing.
+            // Members moved between pages during the read, so another member may be missing.
             if !self.known.insert(user.clone()) {
                 return Err(format!("the list shows the member {user} twice"));
             }

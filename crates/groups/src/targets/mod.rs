@@ -31,7 +31,8 @@ pub struct TargetGroup {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the creator of the group gave it. For a group of Beadle, it is Beadle's id.
+    /// The id that the creator of the group gave to the group. In a group of Beadle, this is
+    /// Beadle's id.
     pub external_id: Option<String>,
     /// The description, or `None` if the target has no descriptions.
     pub description: Option<String>,
@@ -50,7 +51,7 @@ pub struct NewGroup<'a> {
     pub description: Option<&'a str>,
     /// The name of the parent group at the target.
     pub parent: Option<&'a str>,
-    /// True if only its members may see the group, as far as the target can hide a group.
+    /// True if only the members of the group may see it, if the target can hide a group.
     pub is_secret: bool,
 }
 
@@ -61,9 +62,9 @@ pub struct TargetAccount {
     pub id: String,
     /// The user name, if the target shows it.
     pub name: Option<String>,
-    /// The directory's id of the person to whom the account belongs, if the target shows it.
+    /// The directory's id of the account's owner, if the target shows it.
     pub person: Option<String>,
-    /// Names under which the directory may know the person. They are used if the target does not
+    /// Names that the directory may have for the person. Beadle uses them if the target does not
     /// show the directory's id.
     pub known_as: Vec<String>,
     /// The mail address, if the target shows it.
@@ -87,8 +88,8 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Returns the mapped attributes whose present value differs from the wanted one. Each has both
-    /// values, the present one first.
+    /// Returns the mapped attributes that do not have the wanted value. Each has the present value
+    /// and the wanted value.
     pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
         let pairs = wanted.iter().filter_map(|(attribute, after)| {
             let before = self.attributes.get(attribute.name())?;
@@ -109,8 +110,8 @@ impl TargetAccount {
     }
 }
 
-/// Two values are the same if they differ only in the case of a name, or if one is empty and the
-/// other is missing, because servers change this.
+/// Servers may change the case of a name, or omit an empty value. So two values are the same if
+/// they differ only in the case of a name, or if one is empty and the other is missing.
 fn same(path: &str, one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -121,8 +122,9 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
 }
 
-/// Two values of a mapped attribute are the same if a server shows a number or a boolean as a text,
-/// or trims a text. Otherwise each run would write the value again.
+/// A server may show a number or a boolean as a text, or trim a text. So two values of a mapped
+/// attribute are the same if they differ only in this way. If they were different, each run would
+/// write the value again.
 fn is_same_attribute(one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -163,10 +165,10 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group with this name, or `None` if it does not exist.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns the group that Beadle created with this id of its own, whatever the group's name is
-    /// now. Returns `None` if there is no such group, or if the target does not show such ids.
+    /// Returns the group that Beadle created with this id, even if the group has another name now.
+    /// Returns `None` if there is no such group, or if the target does not show these ids.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns a group as the last list of all groups showed it. Sends no request.
+    /// Returns a group from the last list of all groups. Sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;
     /// Reads the list of all groups again, so that [`Self::known`] uses it. Returns the number of
     /// groups.
@@ -174,16 +176,16 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns all members of a group, or an error if the list is incomplete. Returns `None` if the
     /// group does not exist.
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure>;
-    /// Returns the account of each of these people. `group` is the group to which they should be
-    /// added, if it exists.
+    /// Returns the account of each of these people. `group` is the group that they should join, if
+    /// it exists.
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
-    /// Reads again to whom the accounts belong, if Beadle read this longer than `believed` ago.
-    /// Returns whether Beadle read this again.
+    /// Reads the owners of the accounts again, if Beadle read them longer than `believed` ago.
+    /// Returns whether Beadle read them again.
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
-    /// Returns the ids of the groups in which the account with this id is. `person` is the person to
-    /// whom the account belongs. The account may not have the person's id.
+    /// Returns the ids of the groups that contain the account with this id. `person` is the owner
+    /// of the account. The account may not have the person's id.
     async fn groups_of_account(&self, _account: &str, person: &str) -> Result<Vec<String>, Failure> {
         self.groups_of(person).await
     }
@@ -192,7 +194,7 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
     }
-    /// Returns the ids of the accounts that cannot sign in, as far as the target lists accounts.
+    /// Returns the ids of the accounts that cannot sign in, if the target lists accounts.
     async fn inactive_accounts(&self) -> Result<BTreeSet<String>, Failure> {
         Ok(BTreeSet::new())
     }
@@ -201,9 +203,9 @@ pub trait TargetReader: Send + Sync + 'static {
         Err(Failure::new(Class::Rejected, "this target cannot read a single account"))
     }
     /// Returns the name of another system that manages the members of a group, if the target shows
-    /// that there is one.
+    /// such a system.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
-    /// Returns the name of the identity provider's group with which a group is connected.
+    /// Returns the name of the identity provider's group that a group is connected with.
     async fn external_group(&self, _id: &str) -> Result<Option<String>, Failure> {
         Err(Failure::new(Class::Rejected, "groups of this target have no external group"))
     }
@@ -228,16 +230,17 @@ pub struct Refused {
     pub why: String,
 }
 
-/// What a writer of members notes for all processes, and what it needs to know about the plan.
+/// The notes that a writer of members makes for all processes, and the facts about the plan that it
+/// needs.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Notes that the target is stopped. The writer calls this before it puts lost members back. If
-    /// the process is killed in between, the target must be stopped.
+    /// Notes that the target is stopped. The writer calls this before it puts lost members back,
+    /// because the target must be stopped even if the process is killed in between.
     async fn put(&self, why: &str) -> Result<(), Failure>;
-    /// Deletes this note, because there turned out to be no reason to stop the target.
+    /// Deletes the note with this reason, because the target need not be stopped.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
-    /// Notes a write of a group's members before it is sent. The note replaces the note of the
-    /// group's previous write.
+    /// Notes a write of a group's members before Beadle sends the write. The note replaces the note
+    /// of the group's previous write.
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
@@ -261,7 +264,7 @@ pub trait StopNote: Send + Sync {
     }
 }
 
-/// The writes that Beadle sends to a target. Each write may be repeated without harm.
+/// The writes that Beadle sends to a target. Beadle can repeat each write without harm.
 #[async_trait]
 pub trait TargetWriter: Send + Sync + 'static {
     /// Returns the same writer, but its requests use this lane. Both values share what they
@@ -274,8 +277,8 @@ pub trait TargetWriter: Send + Sync + 'static {
     /// Creates a group. If Beadle has already created a group with the same id, returns that group.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
     /// Renames a group in place. If the target shows another name than the given one, returns the
-    /// shown name. `waiting` has the groups that wait for a name, by id, including those that other
-    /// processes noted.
+    /// shown name. `waiting` has the groups that wait for a name, by id. It includes the groups
+    /// that other processes noted.
     async fn rename(
         &self,
         group: &str,
@@ -309,7 +312,7 @@ pub trait TargetWriter: Send + Sync + 'static {
     async fn provision(&self, person: &Person) -> Result<TargetAccount, Failure>;
     /// Sets these values of an account. All other values of the account do not change.
     async fn update(&self, account: &str, values: &[(&'static str, Value)]) -> Result<(), Failure>;
-    /// Sets mapped attributes of an account. An attribute with the value null is removed. All other
+    /// Sets mapped attributes of an account. Removes an attribute with the value null. All other
     /// values of the account do not change.
     async fn set_attributes(&self, _account: &str, _values: &[(Attribute, Value)]) -> Result<(), Failure> {
         Err(Failure::new(Class::Rejected, "this target has no mapped attributes"))

@@ -50,8 +50,7 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
-                    // The list has the right length, but one row is repeated and another is
-                    // missing.
+                    // The list has the right length, but it repeats one row and lacks another row.
                     8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),
@@ -64,8 +63,8 @@ impl Stage {
                 }
             }
             84..88 => {
-                // The target's list lacks a member. Beadle adds that member again, and must remove
-                // nobody.
+                // The target's list lacks a member. Beadle adds the member again, and must not
+                // remove anybody.
                 self.aws.fault(Fault {
                     path: "groups.value".into(),
                     short: true,

@@ -1,15 +1,16 @@
 //! Tests random interleavings in simulated time. People join and leave, groups are renamed, hooks
 //! are lost, repeated, delayed and reordered, the process is killed, and vendors fail. At the end
-//! of each interleaving, the target must equal the source. For each removal, the last complete read
-//! of the source before it must not contain the removed member.
+//! of each interleaving, the target must equal the source. The test also checks each removal: the
+//! last complete read of the source before the removal must not contain the removed member.
 //!
 //! The interleavings run on all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test
 //! interleavings` runs more of them, and `INTERLEAVINGS_FROM=42` begins at another seed. The first
 //! failure names its seed and ends the test.
 //!
-//! In another test, a storm stands in front of each vendor (`beadle_sim::storm`). The storms last for
-//! hours. At their end, the same conditions hold, and Beadle has waited as long as the vendors asked.
-//! `cargo xtask storm directories --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one.
+//! In another test, a storm disturbs the calls to each vendor (`beadle_sim::storm`). The storms
+//! last for hours. At their end, the same conditions must be true. Beadle must also have waited as
+//! long as the vendors asked. `cargo xtask storm directories --for 10m` runs more storms, and
+//! `--seeds 1 --from SEED` runs one.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]
@@ -45,10 +46,10 @@ const GROUPS: usize = 3;
 const USUAL: u64 = 1_000;
 /// The number of storms in a normal test run.
 const STORMS: u64 = 40;
-/// The longest wait that a vendor asks for in a storm, and some more.
+/// A little more than the longest wait that a vendor asks for in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// With at least this number of interleavings, the test requires that some removals happened. With
-/// fewer of them, there may be no removal.
+/// fewer interleavings, there may be no removal.
 const ENOUGH: u64 = 100;
 
 fn person(n: usize) -> String {
@@ -59,13 +60,13 @@ fn group(n: usize) -> String {
     format!("00g{n}")
 }
 
-/// The part of a process that is lost when the process is killed: everything in memory.
+/// The part of a process that a kill loses: everything in memory.
 struct Process {
     worker: JoinHandle<()>,
     store: Arc<dyn Store>,
     catchup: Catchup,
     bell: Arc<Notify>,
-    /// False after the process was killed.
+    /// False after a kill of the process.
     is_alive: Arc<AtomicBool>,
 }
 
@@ -78,7 +79,7 @@ struct Stage {
     /// Deliveries that Okta has sent but that have not arrived yet.
     under_way: Vec<Value>,
     names: u32,
-    /// The storms in front of Okta and of the target, if the test has storms.
+    /// The storms that disturb Okta and the target, if the test has storms.
     storms: Option<(Arc<Storm>, Arc<Storm>)>,
 }
 
@@ -135,8 +136,8 @@ async fn one(
         let longest = if is_stormy { 900_000 } else { 300 };
         tokio::time::sleep(Duration::from_millis(stage.random.random_range(0..longest))).await;
     }
-    // From here on the vendors do not fail. The System Log has the events whose hooks were lost,
-    // and a sweep finds everything else.
+    // From here on the vendors do not fail. The System Log has the events of the lost hooks, and a
+    // sweep finds everything else.
     okta.no_faults();
     aws.no_faults();
     if let Some((of_okta, of_aws)) = &stage.storms {
@@ -165,7 +166,7 @@ async fn one(
         let idle = depth.due.iter().sum::<u64>() + depth.leased == 0;
         if idle && round > 5 && stage.wanted() == stage.held() {
             process.worker.abort();
-            let _ = process.worker.await; // it has nothing to do any more
+            let _ = process.worker.await; // the next round has nothing to do
             stage.clients_waited()?;
             return stage.removals_were_right();
         }

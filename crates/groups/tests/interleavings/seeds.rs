@@ -22,7 +22,7 @@ pub(crate) struct Seeds {
     end: u64,
     /// When the seeds began, and how long they may take.
     time: Option<(Instant, Duration)>,
-    /// Whether a storm stands in front of each vendor.
+    /// Whether a storm disturbs the calls to each vendor.
     is_stormy: bool,
     folder: PathBuf,
     /// The file of an empty store. Each interleaving begins with a copy of it, because creating a
@@ -50,7 +50,7 @@ impl Seeds {
         }
     }
 
-    /// Puts a storm in front of each vendor.
+    /// Makes a storm disturb the calls to each vendor.
     pub(crate) fn in_storms(self) -> Self {
         Self { is_stormy: true, ..self }
     }
@@ -113,7 +113,7 @@ impl Seeds {
         // The tasks of the runtime keep the store open, so the runtime must end first.
         drop(runtime);
         for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // SQLite may have removed it
+            let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // it may be gone already
         }
         result.unwrap_or_else(|_| Err("it panicked, see above".to_owned()))
     }

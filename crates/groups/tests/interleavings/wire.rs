@@ -1,4 +1,4 @@
-//! A simulated vendor whose calls take some time, so that other calls happen in between.
+//! A simulated vendor. Its calls take some time, so that other calls happen in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ const LATENCY: std::ops::Range<u64> = 1..40;
 pub(crate) struct Delayed {
     vendor: Vendor,
     random: parking_lot::Mutex<StdRng>,
-    /// The storm in front of the vendor, if the test has storms.
+    /// The storm that disturbs the calls to the vendor, if the test has storms.
     storm: Option<Arc<Storm>>,
     /// False after the process was killed. A task of a killed process must not send anything.
     is_alive: Arc<AtomicBool>,

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{Stage, generic, id, person, stage};
 
-/// Returns how many answers of the server the work waited for one after the other. Each answer
-/// takes four seconds.
+/// Returns the number of answers that the work waited for, one after the other. Each answer of the
+/// server takes four seconds.
 async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
     stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });
     let begun = tokio::time::Instant::now();

@@ -49,11 +49,11 @@ async fn people_are_found_where_external_ids_cannot_be_asked_for() {
     for quirk in [Quirk::ExternalIdRefused, Quirk::ExternalIdFindsNobody, Quirk::FiltersIgnored] {
         let stage = generic(std::slice::from_ref(&quirk)).await;
         assert!(stage.finds(4).await, "{quirk:?}");
-        // An account with this name but another id belongs to another person, whichever way Beadle
-        // finds it.
+        // An account with this name but another id belongs to another person. This is so for every
+        // way to find the account.
         stage.sim.patch(&json!({ "users": { id(5): { "externalId": "00u-other" } } }));
         assert!(matches!(stage.find(5).await, Ok(Found::Another(_))), "{quirk:?}");
-        // The list shows an account under a name that has changed since.
+        // The list shows an old name of an account.
         stage.sim.patch(&json!({ "users": { id(6): { "userName": "new@acme.example" } } }));
         tokio::time::sleep(std::time::Duration::from_secs(90)).await;
         assert!(stage.finds(6).await, "{quirk:?}");
@@ -79,8 +79,8 @@ async fn a_server_that_ignores_filters_shows_no_strangers_as_members() {
     assert!(failure.text.contains("members = \"group\""), "{failure}");
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(probed.contradicts(), "{probed:?}");
-    // The probe also tests the other way to read members. Here that way does not work either, so
-    // the probe must not recommend it.
+    // The probe also tests the other way to read members. At this server, the other way does not
+    // work either, so the probe must not recommend it.
     let stage = generic(&[Quirk::FiltersIgnored, Quirk::ShowsMembers(0)]).await;
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(!probed.contradicts(), "{probed:?}");
@@ -96,7 +96,7 @@ async fn an_odd_record_is_left_out_and_the_rest_goes_on() {
     let findings = stage.scim.0.probe().await.unwrap().findings;
     let named = |finding: &Finding| matches!(finding, Finding::Unknown(text) if text.contains("group g2"));
     assert!(findings.iter().any(named), "{findings:?}");
-    // If a member has no id, that group is unknown, but no other group is.
+    // If a member has no id, only the group of this member is unknown.
     let stage = generic(&[Quirk::NoValue("g2".into())]).await;
     assert_eq!(stage.reader.look().await.unwrap(), 2);
     assert!(stage.reader.members("g2").await.unwrap_err().text.contains("Dev"));

@@ -8,7 +8,7 @@ use beadle_engine::Failure;
 use beadle_groups::targets::StopNote;
 use beadle_sim::scim::ScimSim;
 
-/// The notes of a writer without a store: nothing is noted.
+/// The notes of a writer without a store. The writer makes no notes.
 pub(crate) struct Unnoted;
 
 #[async_trait::async_trait]
@@ -55,7 +55,7 @@ pub(crate) struct Kept {
     pub(crate) writes: Mutex<BTreeMap<String, String>>,
     /// Accounts that the plan does not want.
     pub(crate) unwanted: Vec<String>,
-    /// Those of these accounts that the plan removes without an approval.
+    /// The accounts of them that the plan removes without an approval.
     pub(crate) out: Vec<String>,
 }
 

@@ -58,8 +58,8 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     assert!(failure.text.contains("19 were put back"), "{failure}");
     assert_eq!(stage.held("g1"), 19);
     assert!(stage.add("g2", &[3]).await.unwrap_err().text.contains("the target is stopped"));
-    // If a write was not made, or was made exactly, the next plan handles it and Beadle does not
-    // stop the target.
+    // If the server did not make a write, or made it exactly, the next plan handles the result.
+    // Beadle does not stop the target.
     for lost in [
         beadle_sim::Fault { status: Some(500), ..Default::default() },
         beadle_sim::Fault { reset: true, ..Default::default() },
@@ -128,7 +128,7 @@ async fn a_write_in_halves_that_is_refused_in_the_middle_was_made_in_part() {
 async fn who_left_by_a_write_that_was_not_read_back_was_not_lost_by_the_next() {
     let (stage, kept) = (stage(Dialect::AWS, &[]).await, Kept::default());
     assert_eq!(stage.members("g1").await.len(), 20);
-    // The client sends each read up to three times, so the fault must apply to three requests.
+    // The client sends each read up to three times, so the fault must affect three requests.
     let path = "groups.value".into();
     stage.sim.fault(beadle_sim::Fault { path, status: Some(500), count: Some(3), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(3), id(4)], &kept).await.unwrap_err();
@@ -161,7 +161,7 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
     let kept = Kept::default();
     stage.members("g1").await;
-    // The client sends each read up to three times, so the fault must apply to three requests.
+    // The client sends each read up to three times, so the fault must affect three requests.
     let (method, path) = (Some("GET".into()), "/Groups/g1".into());
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);
@@ -184,7 +184,7 @@ async fn a_write_of_long_ago_is_not_blamed_for_members_whom_somebody_else_remove
     let stage = generic(&[]).await;
     let kept = Kept::default();
     stage.members("g1").await;
-    // The client sends each read up to three times, so the fault must apply to three requests.
+    // The client sends each read up to three times, so the fault must affect three requests.
     let (method, path) = (Some("GET".into()), "/Groups/g1".into());
     let fault = beadle_sim::Fault { method, path, status: Some(500), count: Some(3), ..Default::default() };
     stage.sim.fault(fault);
@@ -233,7 +233,7 @@ async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_app
     assert!(failure.text.contains("2 members left the group g1"), "{failure}");
     assert_eq!(stage.held("g1"), 17);
     assert!(stage.writer.stopped().is_none());
-    // Without an approval, the same members stay although the plan does not want them.
+    // Without an approval, the same members stay, even if the plan does not want them.
     let stage = generic(&[]).await;
     let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
     stage.members("g1").await;

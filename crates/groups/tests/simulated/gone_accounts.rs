@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::common::{self, Vendor};
 
-/// Sweeps a directory in which `00u1` and `00u2` are deactivated. The target has these groups, and
-/// only the account of `00u2`. Returns the people whose accounts Beadle still remembers after the
-/// sweep, and the people whose accounts are due.
+/// Sweeps a directory. Its people `00u1` and `00u2` are deactivated. The target has these groups,
+/// and only the account of `00u2`. Returns the people whose accounts Beadle still remembers after
+/// the sweep, and the people whose accounts are due.
 async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let users = json!({ "00u1": { "status": "DEPROVISIONED" }, "00u2": { "status": "DEPROVISIONED" } });
     let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };
@@ -57,7 +57,8 @@ async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
     let run = Run { lease, lane: Lane::Sweep, hint: None, since: clock.now() };
     sweep.reconcile(&run).await.unwrap();
-    // The directory's group that no mapping includes and that Beadle does not remember is gone.
+    // The state of one group is gone: no mapping includes this group, and Beadle does not remember
+    // it.
     let states = KeyState::of_kind(store.as_ref(), KIND).await.unwrap();
     let states: Vec<&str> = states.iter().map(|(key, _)| key.id()).collect();
     assert_eq!(states, kept);

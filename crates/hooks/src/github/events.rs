@@ -2,7 +2,7 @@
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads>
 
-/// All events that an organisation or an App can receive, whether it subscribes to them or not.
+/// All events that an organisation or an App can receive, with or without a subscription.
 pub const EVENTS: &[&str] = &[
     "branch_protection_configuration",
     "branch_protection_rule",

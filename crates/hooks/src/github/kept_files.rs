@@ -9,12 +9,12 @@ use super::payload::{Payload, PushedCommit};
 /// The maximum number of commits that GitHub lists in a push.
 const MOST_COMMITS: usize = 2048;
 
-/// The actions of a pull request after which Beadle looks at its files. No other action, such as a
-/// new label, changes the proposed files or the branch that gets them.
+/// The actions of a pull request that make Beadle look at its files. No other action, such as a new
+/// label, changes the proposed files or the branch that gets them.
 const ACTIONS: [&str; 5] = ["closed", "edited", "opened", "reopened", "synchronize"];
 
-/// Returns whether the event can change the files that Beadle keeps, the branch from which it proposes
-/// them, or the pull request of this branch.
+/// Returns whether the event can change one of these: the files that Beadle keeps, the branch that
+/// proposes them, or the pull request of this branch.
 pub(super) fn concerns(event: &str, payload: &Payload<'_>, known: &OrgFacts) -> bool {
     match event {
         "push" => is_pushed(payload, known),
@@ -34,7 +34,7 @@ fn is_pushed(payload: &Payload<'_>, known: &OrgFacts) -> bool {
         return false;
     }
     let commits = payload.commits.as_deref().unwrap_or_default();
-    // These lists lack the files of some commits: a forced push also removes commits.
+    // These lists lack the files of some commits, because a forced push also removes commits.
     let is_short = payload.commits.is_none() || payload.forced == Some(true) || commits.len() >= MOST_COMMITS;
     if is_short { known.keeps_files() } else { known.keeps(commits.iter().flat_map(PushedCommit::paths)) }
 }

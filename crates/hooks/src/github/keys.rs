@@ -7,7 +7,7 @@ use super::payload::{Payload, Repository};
 use super::{NO_INSTANCE, Sender};
 use super::{kept_files, policy_checks};
 
-/// The events that make their repository due, whatever their action is and whoever caused them.
+/// The events that make their repository due. Their action and their sender do not matter.
 const REPOSITORY_EVENTS: &[&str] = &[
     "repository",
     "public",
@@ -22,14 +22,13 @@ const REPOSITORY_EVENTS: &[&str] = &[
     "security_and_analysis",
 ];
 
-/// The events that make the organisation itself due, whatever their action is.
+/// The events that make the organisation itself due. Their action does not matter.
 const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 
-/// The id that the membership of an organisation has in the key of a team. The ids of teams are
-/// numbers.
+/// The id of an organisation's membership in the key of a team. The ids of real teams are numbers.
 pub const MEMBERSHIP: &str = "organisation";
 
-/// The kind of the key that stands for all installations of an App.
+/// The kind of the key of all installations of an App.
 pub const INSTALLATIONS: &str = "installations";
 
 /// Returns the mark of an event that somebody installed, removed or suspended the App.
@@ -74,7 +73,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // Only a sweep that is not urgent, whoever caused the event, may compare the last answers.
+            // A run may compare the last answers only if it is a sweep that is not urgent. The
+            // sender of the event does not matter.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }
@@ -115,7 +115,7 @@ fn policies(payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {
 }
 
 /// Returns whether the event creates or deletes a branch that affects the policy. The first branch
-/// of a new repository always counts, because it becomes the default branch.
+/// of a new repository always affects it, because this branch becomes the default branch.
 fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     let name = payload.reference.as_deref().unwrap_or_default();
     let branch = match event {
@@ -129,15 +129,16 @@ fn concerns(event: &str, payload: &Payload<'_>, sender: &Sender) -> bool {
     branch.is_some_and(|branch| sender.known.is_watched(branch, default))
 }
 
-/// Returns the lane in which the event makes all repositories due. Returns `None` if the event does
-/// not affect all repositories.
+/// Returns the lane if the event makes all repositories due. Returns `None` if the event does not
+/// affect all repositories.
 fn reaches_all(event: &str, payload: &Payload<'_>) -> Option<Lane> {
     let action = payload.action.as_deref().unwrap_or_default();
     match (event, action) {
         ("team", "created" | "deleted" | "edited")
         | ("installation", "created" | "unsuspend" | "new_permissions_accepted")
         | ("organization", "renamed") => Some(Lane::Event),
-        // A person who leaves the organisation loses their direct access to all repositories.
+        // If a person leaves the organisation, the person loses the direct access to all
+        // repositories.
         ("organization", "member_removed" | "member_added") => Some(Lane::Sweep),
         _ => None,
     }

@@ -30,27 +30,28 @@ pub struct Sender {
     pub instance: String,
     /// The login of the organisation at GitHub. Upper and lower case are the same.
     pub login: String,
-    /// The id of the GitHub App with which Beadle works in the organisation; `None` if it uses a
+    /// The id of the GitHub App that Beadle uses in the organisation. `None` if Beadle uses a
     /// token.
     pub app_id: Option<u64>,
     /// The secrets that are valid now: usually one, and two while a secret is replaced.
     pub secrets: Vec<SecretString>,
     /// Facts about the organisation that can change while the service runs.
     pub known: OrgFacts,
-    /// The events for which Beadle dispatches a workflow.
+    /// The events that make Beadle dispatch a workflow.
     pub dispatches: Vec<Dispatched>,
-    /// True if Beadle manages the members of teams of this organisation, by the groups of a
-    /// directory.
+    /// True if the groups of a directory are teams of this organisation, so that Beadle manages the
+    /// members of these teams.
     pub keeps_teams: bool,
     /// The policies that are in repositories of this organisation. They can belong to other
     /// organisations.
     pub policies: Vec<WatchedPolicy>,
-    /// True if this is an App, and not an organisation. Beadle reads which organisations have
-    /// installed the App, so it accepts the App's events about installations from all of them.
+    /// True if the sender is an App, and not an organisation. Beadle reads which organisations have
+    /// installed the App. So it accepts the App's events about installations from all
+    /// organisations.
     pub takes_installations: bool,
 }
 
-/// An event for which Beadle dispatches a workflow.
+/// An event that makes Beadle dispatch a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatched {
     /// The name of the dispatch rule in the configuration.
@@ -70,8 +71,8 @@ impl Dispatched {
     }
 }
 
-/// The headers that Beadle reads. GitHub does not sign them, so Beadle trusts none of them and uses
-/// them only as names.
+/// The headers that Beadle reads. GitHub does not sign the headers, so Beadle does not trust them.
+/// It uses them only as names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// The value of `X-Hub-Signature-256`.
@@ -126,12 +127,12 @@ pub struct VerifiedWebhook {
 pub const NO_INSTANCE: &str = "-";
 
 /// Returns whether a text can be the name of an event or an id at GitHub. Names of events are
-/// words, and ids are UUIDs, so longer texts are refused.
+/// words, and ids are UUIDs, so Beadle refuses longer texts.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Verifies the signature of the body as it was received, and then reads which keys the payload
+/// Verifies the signature of the received bytes of the body. Then reads which keys the payload
 /// names.
 pub fn receive(
     senders: &[Sender],

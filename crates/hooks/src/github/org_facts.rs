@@ -32,11 +32,11 @@ impl From<Facts> for OrgFacts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Facts {
-    /// The branches that the policy names. The default branch counts in any case. Before the policy
-    /// is loaded, the value is `None`, and all branches count.
+    /// The branches that the policy names. The default branch always matters too. Before the policy
+    /// is loaded, the value is `None`, and all branches matter.
     branches: Option<BTreeSet<String>>,
     /// The files that the policy declares. Before the policy is loaded, the value is `None`, and
-    /// every file counts.
+    /// every file matters.
     #[serde(default)]
     files: Option<WatchedFiles>,
     /// The login of the App that Beadle uses; `None` if it is not known.
@@ -46,7 +46,7 @@ struct Facts {
 /// The files that the policy declares for repositories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedFiles {
-    /// The name of the branch from which Beadle proposes files.
+    /// The name of Beadle's branch with the proposed files.
     pub branch: String,
     /// The paths of the files. The set is empty if Beadle keeps no files.
     pub paths: BTreeSet<String>,
@@ -79,8 +79,8 @@ impl OrgFacts {
     /// Returns whether Beadle must know of the creation or deletion of this branch.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
         let facts = self.0.read();
-        // A new repository has no default branch, and some payloads do not name it. Every branch
-        // then counts.
+        // A new repository has no default branch, and some payloads do not name the default branch.
+        // Every branch then matters.
         default.is_none_or(|default| default == branch)
             || facts.branches.as_ref().is_none_or(|branches| branches.contains(branch))
     }
@@ -127,11 +127,11 @@ mod tests {
         let keeps = |facts: &OrgFacts, path: &str| facts.keeps(std::iter::once(path));
         assert!(keeps(&from_json, "LICENSE") && !keeps(&from_json, "README.md"));
         assert!(from_json.proposes_from("own") && !from_json.proposes_from("topic"));
-        // As long as no facts are set, every branch and every file counts.
+        // As long as no facts are set, every branch and every file matters.
         let unset = OrgFacts::default();
         assert!(unset.is_watched("topic", Some("main")) && unset.proposes_from("topic"));
         assert!(keeps(&unset, "README.md") && unset.keeps_files());
-        // A worker of an older version stores no files.
+        // A worker of an older version does not store the files.
         let older = serde_json::from_str::<OrgFacts>(r#"{"branches":[],"own":null}"#).unwrap();
         assert!(keeps(&older, "README.md"));
     }

@@ -122,7 +122,8 @@ impl PushedCommit {
     }
 }
 
-/// The commit of a check suite or a check run, and the pull requests that have it as their head.
+/// The commit of a check suite or a check run, and the pull requests that have this commit as their
+/// head.
 #[derive(Debug, Deserialize)]
 pub(super) struct CheckedCommit<'a> {
     #[serde(borrow)]

@@ -74,8 +74,8 @@ fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Returns the marks of the pull requests that the event is about, for each organisation whose
-/// policy is in the repository of the event.
+/// Returns the marks of the pull requests that the event is about. Each organisation gets marks if
+/// its policy is in the repository of the event.
 pub(super) fn marks(event: &str, payload: &Payload<'_>, policies: &[WatchedPolicy]) -> Vec<Mark> {
     let name = payload.repository.as_ref().and_then(|repository| repository.name.as_deref());
     let concerned: Vec<&WatchedPolicy> = policies
@@ -124,8 +124,8 @@ fn pull(repository: u64, payload: &Payload<'_>) -> Vec<CheckSubject> {
     number.map(|number| CheckSubject::Pull { repository, number }).into_iter().collect()
 }
 
-/// Returns the pull requests of a check suite or a check run. If GitHub names none, the head may be
-/// in a fork, so the result is the head itself.
+/// Returns the pull requests of a check suite or a check run. If GitHub names no pull request, the
+/// head may be in a fork, so the result is the head itself.
 fn of_commit(repository: u64, checked: Option<&CheckedCommit<'_>>) -> Vec<CheckSubject> {
     let Some(checked) = checked else { return Vec::new() };
     let named = checked.pull_requests.iter().flatten();

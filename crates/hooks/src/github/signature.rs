@@ -1,4 +1,4 @@
-//! Checks `X-Hub-Signature-256`, which is the HMAC of the body in hexadecimal digits.
+//! Checks `X-Hub-Signature-256`. This header is the HMAC of the body in hexadecimal digits.
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
@@ -6,8 +6,8 @@ use sha2::Sha256;
 
 use super::{Sender, WebhookRefusal};
 
-/// Returns the senders that have a secret with which the signature of the body was made. The
-/// function tries every secret, and compares in constant time.
+/// Returns the senders that have the secret of the body's signature. The function tries every
+/// secret, and compares in constant time.
 pub(super) fn signers<'a>(
     senders: &'a [Sender],
     header: &str,

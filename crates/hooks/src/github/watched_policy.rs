@@ -3,7 +3,7 @@
 /// A policy in a repository of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedPolicy {
-    /// The organisation whose policy it is, by its name in the configuration.
+    /// The organisation that uses the policy, by its name in the configuration.
     pub instance: String,
     /// The name of the repository. Upper and lower case are the same.
     pub repository: String,

@@ -38,7 +38,8 @@ const MEMBERSHIP: &str = "group.user_membership.";
 /// sweep of all groups instead.
 const MOST_KEYS: usize = 100;
 
-/// The beginning of the id of a `group` key if more than the members of the group may have changed.
+/// The beginning of the id of a `group` key, if the event may have changed more than the members of
+/// the group.
 pub const WHOLE: &str = "whole/";
 
 #[derive(Clone, Debug)]
@@ -47,12 +48,12 @@ struct EventTarget {
     id: String,
 }
 
-/// An event. If a field has an invalid value, the field counts as missing. One invalid event
-/// therefore does not make the whole delivery, or the whole page of the log, unreadable.
+/// An event. Beadle treats a field with an invalid value as missing. So one invalid event does not
+/// make the whole delivery, or the whole page of the log, unreadable.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The id of the event, which is the same in the System Log and in an event hook. It is empty
-    /// if it is missing.
+    /// The id of the event. It is the same in the System Log and in an event hook. It is empty if
+    /// the event has no id.
     pub uuid: String,
     /// The type of the event, such as `group.user_membership.add`.
     pub event_type: String,
@@ -99,8 +100,8 @@ impl Event {
             actor: self.actor.clone(),
             instance: instance.to_owned(),
             received: now,
-            // No body is stored with the event. The body is in the delivery that contained the
-            // event, or in the System Log.
+            // Beadle stores no body with the event. The body is in the delivery of the event, or in
+            // the System Log.
             body: Vec::new(),
         };
         (delivery, self.marks(instance))
@@ -121,8 +122,8 @@ impl Event {
         if ids.len() > MOST_KEYS {
             return vec![Mark::new(Key::new("sweep", instance, "groups"), Lane::Sweep)];
         }
-        // A profile update has the lane `sweep`, so that an important event, such as a
-        // deactivation, is handled before thousands of profile updates.
+        // A profile update has the lane `sweep`. An important event, such as a deactivation, must
+        // not wait behind thousands of profile updates.
         let lane = if kind == PROFILE { Lane::Sweep } else { Lane::Event };
         let is_whole = of == "group" && !kind.starts_with(MEMBERSHIP);
         let begin = if is_whole { WHOLE } else { "" };

@@ -41,22 +41,22 @@ pub enum HookRefusal {
     Body(String),
 }
 
-/// A verified request, with the events and the delivery to store.
+/// A verified request: the events and the delivery to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
     /// The events of the request, each with the marks of its keys. They must be stored before the
-    /// delivery. If an event is already stored, because it came with another delivery or from the
-    /// System Log, its keys do not become due again.
+    /// delivery. An event may already be stored, because it came with another delivery or from the
+    /// System Log. Its keys then do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
     /// The delivery itself, which must be stored after all its events. A stored delivery therefore
     /// means that all its events are stored.
     pub delivery: Delivery,
 }
 
-/// The source under which deliveries are stored.
+/// The source of stored deliveries.
 pub const SOURCE: &str = "okta";
-/// The source under which events are stored. Events and deliveries have different sources, because
-/// an event and a delivery could have the same id.
+/// The source of stored events. Events and deliveries have different sources, because an event and
+/// a delivery could have the same id.
 pub const EVENTS: &str = "okta-event";
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Returns the sender whose required headers the request has. `header` returns the value of a
+/// Returns the sender if the request has its required headers. `header` returns the value of a
 /// header of the request.
 pub fn sender<'a, 'h>(
     senders: &'a [Sender],

@@ -12,7 +12,7 @@ pub(super) fn all_shown<'a>(
     header_secrets: &[HeaderSecret],
     header: &dyn Fn(&str) -> Option<&'a [u8]>,
 ) -> bool {
-    // If no header were required, every request would be accepted.
+    // If no header were required, Beadle would accept every request.
     let mut all = Choice::from(u8::from(!header_secrets.is_empty()));
     for proof in header_secrets {
         let shown = header(&proof.header).unwrap_or_default();

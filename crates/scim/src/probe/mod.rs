@@ -48,16 +48,16 @@ impl Evidence {
         self.0.insert(question.to_owned(), answer.into());
     }
 
-    /// Stores how the server answered a question. If the request failed, nothing is stored, because
-    /// the next probe may succeed.
+    /// Stores how the server answered a question. If the request failed, the function stores
+    /// nothing, because the next probe may succeed.
     fn does(&mut self, question: &str, answer: &'static str) {
         if answer != FAILS {
             self.saw(question, answer);
         }
     }
 
-    /// Returns where the server's behaviour differs from the behaviour `before`. A question that
-    /// has an answer on one side only is not a difference.
+    /// Returns where the server's behaviour differs from the behaviour `before`. If a question has
+    /// an answer on one side only, this is not a difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -66,7 +66,7 @@ impl Evidence {
         self.0.iter().filter_map(differs).collect()
     }
 
-    /// Adds the earlier answers to those questions that have no new answer.
+    /// Adds the earlier answers if a question has no new answer.
     #[must_use]
     pub fn with(mut self, before: Self) -> Self {
         for (question, answer) in before.0 {
@@ -290,8 +290,8 @@ impl Reader {
         Ok(does)
     }
 
-    /// Returns the number of a group's members twice: as Beadle reads members for this dialect, and
-    /// as the group itself shows them.
+    /// Returns two numbers of a group's members: the number that Beadle reads in this dialect, and
+    /// the number that the group itself shows.
     async fn counts(&self, group: &Group) -> Result<(usize, usize), Failure> {
         let members = async {
             let members = self.members(&group.id).await?;
@@ -316,8 +316,8 @@ impl Reader {
         evidence: &mut Evidence,
     ) -> Result<Finding, Failure> {
         const LOOKED_AT: usize = 5;
-        // One group is usually enough to see how the server shows members. A few more are checked
-        // at the same time.
+        // One group is usually enough to see how the server shows members. Beadle checks a few more
+        // groups at the same time.
         let looked_at = &groups[..groups.len().min(LOOKED_AT)];
         let (first, rest) = looked_at.split_at(looked_at.len().min(1));
         for part in [first, rest] {
@@ -365,8 +365,8 @@ impl Reader {
 const NOBODY: &str = "finds nobody";
 /// The answer of a server that ignores filters.
 const IGNORES: &str = "ignores the filter";
-/// The answer of a server that fails or cannot filter. It proves neither that the server filters
-/// nor that it ignores filters.
+/// The answer of a server that fails or cannot filter. The answer does not show whether the server
+/// ignores filters.
 const FAILS: &str = "fails";
 
 /// Returns how the server answers a filter with an impossible value.

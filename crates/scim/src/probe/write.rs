@@ -14,7 +14,7 @@ use crate::write::{Changed, Writer};
 
 /// The number of people that the probe adds to the test group.
 const PEOPLE: usize = 3;
-/// The times that the probe waits between two reads, because some servers show a write only after a
+/// How long the probe waits between two reads, because some servers show a write only after a
 /// moment.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
@@ -29,7 +29,7 @@ const PREFIX: &str = "beadle-probe-";
 /// now.
 const RUNNING: Duration = Duration::from_secs(600);
 
-/// Tests the server's writes with a test group, which this function creates and deletes.
+/// Tests the server's writes with a test group. This function creates and deletes the group.
 pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Failure> {
     let mut probed = Probed::default();
     delete_left_behind(reader, writer, &mut probed).await?;
@@ -46,7 +46,7 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
-    // The test group is deleted whatever the result is.
+    // The probe always deletes the test group, with any result.
     writer.delete_group(&group.id).await?;
     tried?;
     let gone = reader.group(&group.id).await?.is_none();
@@ -59,8 +59,8 @@ fn name_at(time: Time) -> String {
     format!("{PREFIX}{}", time.0)
 }
 
-/// Returns the time at which a probe created a test group. Returns `None` if the group is not a
-/// test group, or if somebody has changed it since.
+/// Returns when a probe created a test group. Returns `None` if the group is not a test group, or
+/// if somebody has changed it since.
 fn made_at(group: &Group) -> Option<Time> {
     let time = Time(group.name.strip_prefix(PREFIX)?.parse().ok()?);
     let name = name_at(time);
@@ -68,12 +68,12 @@ fn made_at(group: &Group) -> Option<Time> {
     is_own.then_some(time)
 }
 
-/// Deletes the test groups of probes whose process was killed.
+/// Deletes the test groups of probes that were killed.
 async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probed) -> Result<(), Failure> {
     let now = reader.api.clock().now();
     let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
     for listed in reader.groups().await?.rows.into_iter().filter(is_left) {
-        // Somebody may have changed the group since the list was read.
+        // Somebody may have changed the group since Beadle read the list.
         let Some(group) = reader.group(&listed.id).await?.filter(is_left) else { continue };
         writer.delete_group(&group.id).await?;
         let text = format!("the group {}, which an interrupted probe left behind, was deleted", group.name);

@@ -1,5 +1,6 @@
-//! Tests of the store with moto's DynamoDB. Moto handles one request at a time. A proxy in front of
-//! it shows behaviour that DynamoDB is allowed to show and that moto never shows.
+//! Tests of the store with moto's DynamoDB. Moto handles one request at a time. Some behaviour is
+//! allowed for DynamoDB, but moto never shows it. A proxy between the store and moto simulates this
+//! behaviour.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! Runs the tests that every store must pass, and tests that only concern DynamoDB.
+//! Runs the tests that every store must pass, and tests only for DynamoDB.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ async fn what_is_larger_than_an_item_is_kept_in_parts() {
     let stored = store.accept(delivery("large", body.clone()), marks[..300].to_vec()).await.unwrap();
     assert_eq!(stored, Accepted::Stored);
     assert_eq!(store.body("github", "large").await.unwrap(), Some(body));
-    // Moto would need minutes to mark the keys one by one, so the test checks only the stored data.
+    // moto would need minutes to mark the keys one by one, so the test checks only the stored data.
     let stored = store.accept(delivery("many", b"{}".to_vec()), marks[..1200].to_vec()).await.unwrap();
     assert_eq!(stored, Accepted::Stored);
     let listed = store.deliveries(Listing { limit: 10, ..Listing::default() }).await.unwrap();
@@ -81,8 +81,8 @@ async fn a_delivery_that_is_cut_off_anywhere_is_all_there_or_not_at_all() {
         let keys = [Key::new("repository", "acme", cut), Key::new("repository", "acme", 100 + cut)];
         let marks = keys.clone().map(|key| Mark::new(key, Lane::Event)).to_vec();
         let answered = store.accept(delivery(&id, b"{}".to_vec()), marks.clone()).await;
-        // The process that was about to mark the keys may still do so. The store therefore does not
-        // complete the delivery yet.
+        // The first process may still mark the keys. So the store does not complete the delivery
+        // yet.
         assert_eq!(direct.settle(Time(6)).await.unwrap(), 0, "{cut}");
         settled += direct.settle(Time(5) + Duration::from_secs(61)).await.unwrap();
         let listed = direct.deliveries(Listing { limit: 100, ..Listing::default() }).await.unwrap();

@@ -17,7 +17,7 @@ const EVENTS: u64 = 60;
 const WORKERS: usize = 4;
 
 /// What the runs have seen. `last` is the number of marks that each key had when its last run
-/// began. `two_at_once` tells whether two runs ever worked on one key at the same time.
+/// began. `two_at_once` is true if two runs ever worked on one key at the same time.
 #[derive(Default)]
 struct Seen {
     running: HashMap<Key, usize>,
@@ -88,7 +88,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
             received: clock(),
             body: b"{}".to_vec(),
         };
-        // A later run must see at least this event, which is being sent.
+        // This event is being sent. A later run must see at least this event.
         *marked.lock().entry(key.clone()).or_insert(0) += 1;
         last.insert(key.clone(), n / KEYS + 1);
         // A sender that gets no answer sends the delivery again, and the store keeps it only once.
@@ -105,7 +105,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
         }
     }
     for _ in 0..600 {
-        let _ = store.settle(clock()).await; // what it cannot do now it does the next time
+        let _ = store.settle(clock()).await; // a later try can do what fails now
         let depth = direct.depth(clock()).await.unwrap();
         if depth.due == [0; 3] && depth.leased == 0 {
             break;

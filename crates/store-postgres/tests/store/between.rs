@@ -1,5 +1,5 @@
-//! Tests with several processes on one schema. Each store has connections of its own, so it stands
-//! for a process.
+//! Tests with several processes on one schema. Each store has its own connections, so it behaves
+//! like a process.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::cluster::{new_schema, open, run};
 
-/// A time at which no key waits for its debounce any more.
+/// A time when no key waits for its debounce any more.
 const LATER: Time = Time(1_000_000);
 
 fn key(n: u64) -> Key {
@@ -52,8 +52,8 @@ async fn each_key_is_claimed_by_one_process() {
     one.mark(marks(200), Time(0)).await.unwrap();
     let claim_all = |store: Arc<PostgresStore>| async move {
         let (mut keys, mut empty) = (Vec::new(), 0);
-        // A claim passes over the rows that the other process has locked, so an empty claim is not
-        // the end yet.
+        // A claim skips the rows that the other process has locked. So an empty claim does not mean
+        // that all keys are done.
         while empty < 20 {
             let claims = store.claim(7, LATER).await.unwrap();
             empty = if claims.is_empty() { empty + 1 } else { 0 };
@@ -146,7 +146,7 @@ async fn a_reader_that_continues_after_a_number_misses_no_entry() {
     let (mut read, mut after) = (Vec::new(), 0);
     let mut is_over = false;
     while !is_over {
-        // What was written before the end of the writers is visible to the read that follows.
+        // After the writers have ended, the next read sees everything that they wrote.
         is_over = writers.iter().all(tokio::task::JoinHandle::is_finished);
         let entries = one.entries(Listing { after, limit: 1000, ..Listing::default() }).await.unwrap();
         after = entries.last().map_or(after, |entry| entry.seq);

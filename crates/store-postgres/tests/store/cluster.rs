@@ -1,5 +1,5 @@
-//! The server of this test program. All tests of a process share it, and each store has a schema of
-//! its own.
+//! The server of this test program. All tests of a process share the server, and each store has its
+//! own schema.
 
 use std::time::Duration;
 

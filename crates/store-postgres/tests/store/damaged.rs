@@ -9,7 +9,7 @@ use beadle_engine::{
 
 use crate::cluster::{check, new_schema, open, run};
 
-/// A time at which no key waits for its debounce any more.
+/// A time when no key waits for its debounce any more.
 const LATER: Time = Time(1_000_000);
 
 fn key(n: u64) -> Key {
@@ -32,7 +32,7 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
     run(&url, "UPDATE work SET epoch = -1, rank = -1, first_dirty = -1 WHERE key = 'repository:acme:2'")
         .await;
-    // The damaged row is the first one in each order, and the claim has only one place.
+    // The damaged row is the first one in each order, and the claim takes only one key.
     let mut claimed = Vec::new();
     for n in 0..4 {
         let claims = store.claim(1, LATER + std::time::Duration::from_millis(n)).await.unwrap();

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{check, connect, new_schema, open, run};
 
-/// A time at which no key waits for its debounce any more.
+/// A time when no key waits for its debounce any more.
 const LATER: Time = Time(1_000_000);
 
 fn key(n: u64) -> Key {

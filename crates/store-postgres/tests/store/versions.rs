@@ -119,7 +119,8 @@ async fn an_index_that_is_missing_is_built_beside_the_data() {
     let url = new_schema().await;
     let store = open(&url).await;
     store.journal(None, vec![entry(1), entry(2)], Time(0)).await.unwrap().unwrap();
-    // The second index looks as after an interrupted build: only the index of the whole table is there.
+    // The second index is in the state of an interrupted build: only the index of the whole table
+    // exists.
     let statements = "DROP INDEX guard_booking_age; DROP INDEX journal_kind;
                       CREATE INDEX journal_kind ON ONLY journal (kind, seq)";
     run(&url, statements).await;

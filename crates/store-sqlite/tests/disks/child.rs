@@ -1,5 +1,5 @@
-//! Storms in a process of their own. The shell limits the size of the files that the process may
-//! write, or gives it a small disk, and then runs this test program again.
+//! Storms in a separate process. The shell limits the size of the files that the process may write,
+//! or gives the process a small disk. It then runs this test program again.
 //!
 //! A write that passes the limit of the file size ends in the middle: the first part is written, and
 //! the rest fails with an error. SQLite treats this error as an error of the disk.
@@ -17,15 +17,15 @@ use crate::{inbox, number};
 
 /// The name of the test that is the child.
 const CHILD: &str = "child::accepts_what_it_can";
-/// The variables that tell the child what to do.
+/// The environment variables that tell the child what to do.
 const FOLDER: &str = "DISKS_FOLDER";
 const GIVEN: &str = "DISKS_GIVEN";
 const KIND: &str = "DISKS_KIND";
-/// What the child of a small disk does after the deliveries.
+/// What the child with a small disk does after the deliveries.
 const FULL: u64 = 1;
 
-/// Runs the child below the shell. `script` prepares the process and then runs its arguments.
-/// Returns the numbers of the accepted deliveries.
+/// Runs the child in a shell. `script` prepares the process and then runs its arguments. Returns
+/// the numbers of the accepted deliveries.
 fn child(
     before: &[&str],
     script: &str,
@@ -40,7 +40,7 @@ fn child(
     command.env(FOLDER, folder).env(GIVEN, given.to_string()).env(KIND, kind.to_string());
     let output = command.output().map_err(|error| format!("sh: {error}"))?;
     let out = String::from_utf8_lossy(&output.stdout);
-    // libtest can print the name of the test in the same line before.
+    // libtest can print the name of the test earlier in the same line.
     let accepted = out.lines().filter_map(|line| line.split("accepted ").nth(1)?.trim().parse().ok());
     if output.status.success() {
         return Ok(accepted.collect());
@@ -59,8 +59,8 @@ pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), St
     inbox::check(&folder.join("b.db"), &accepted, given).await
 }
 
-/// The disk is full, and then read-only. The child has the disk for itself, so it also checks what
-/// the store has. Returns the name of the storm.
+/// The disk is full, and later it is read-only. Only the child sees this disk, so the child also
+/// checks what the store has. Returns the name of the storm.
 pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, String> {
     let namespace = ["unshare", "--user", "--map-root-user", "--mount"];
     let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();
@@ -72,7 +72,7 @@ pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, S
     child(&namespace, &script, folder, 300, FULL).map(|_| "full")
 }
 
-/// The child. Without the variables it does nothing, so that it can be among the tests.
+/// The child. Without the variables, it does nothing, so that a normal test run can include it.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "the parent gives the folder")]
 async fn accepts_what_it_can() {
@@ -96,21 +96,21 @@ async fn accepts_what_it_can() {
     }
 }
 
-/// Checks a store on a full disk: first on the disk that is read-only, then with more room.
+/// Checks a store on a full disk. At first, the disk is read-only. Then it has more room.
 async fn end_full(folder: &Path, path: &Path, accepted: &BTreeSet<u32>, given: u32) {
     mount(folder, "remount,ro").await;
     if let Ok(store) = SqliteStore::open(path, SqliteSettings::default()) {
         assert!(!inbox::give(&store, given).await, "a read-only disk accepted a delivery");
     }
-    // SQLite lets the connections of a process share the files that it opened. As long as one of them
-    // comes from the time when the disk was read-only, a new connection cannot write either.
+    // SQLite lets the connections of a process share the files that it opened. While a connection
+    // from the time of the read-only disk is open, a new connection cannot write either.
     until_closed(folder).await;
     mount(folder, "remount,rw,size=64m").await;
     inbox::check(path, accepted, given).await.unwrap();
 }
 
 /// Waits until this process has no open file in a folder. The threads of a store close its files a
-/// moment after the store.
+/// moment after the store is closed.
 async fn until_closed(folder: &Path) {
     let is_inside = |link: std::fs::DirEntry| {
         std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(folder))
@@ -131,7 +131,7 @@ async fn mount(folder: &Path, options: &str) {
         if mounted.status.success() {
             return;
         }
-        // The threads of a store close its file a moment after the store.
+        // The threads of a store close its file a moment after the store is closed.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the disk does not take the options {options}");

@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom as _;
 
 use crate::inbox;
 
-/// The database file, and the files that SQLite keeps beside it.
+/// The database file, and the further files that SQLite keeps while it is open.
 const FILES: &[&str] = &["b.db", "b.db-wal", "b.db-shm"];
 
 pub(crate) async fn run(random: &mut StdRng, folder: &Path) -> Result<(), String> {
@@ -28,7 +28,7 @@ pub(crate) async fn run(random: &mut StdRng, folder: &Path) -> Result<(), String
             given += 1;
         }
         if random.random_bool(0.2) {
-            // The checkpoint moves the log into the file meanwhile.
+            // In the meantime, the checkpoint moves the log into the file.
             tokio::time::sleep(Duration::from_millis(600)).await;
         }
         let file = FILES.choose(random).copied().unwrap_or("b.db");

@@ -1,4 +1,4 @@
-//! The deliveries of the storms, and the check of what a store has of them.
+//! The deliveries of the storms, and the check of the deliveries that a store has.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 /// The largest body of a delivery, in bytes. SQLite needs several pages for it.
 const LARGEST: usize = 20_000;
-/// The number of the deliveries of a storm is smaller than this.
+/// A storm has fewer deliveries than this.
 const MOST: u32 = 1_000;
 
 /// Returns the delivery with a number. Equal numbers give equal deliveries, in every process.
@@ -41,8 +41,8 @@ pub(crate) async fn give(store: &SqliteStore, n: u32) -> bool {
     matches!(store.accept(delivery(n), vec![mark]).await, Ok(Accepted::Stored | Accepted::Duplicate))
 }
 
-/// Opens the store, and checks that it has all accepted deliveries, and no part of another delivery.
-/// `given` has the numbers of all deliveries that the store was given.
+/// Opens the store, and checks that it has all accepted deliveries, and no part of another
+/// delivery. `given` has the numbers of all deliveries that the test gave to the store.
 pub(crate) async fn check(path: &Path, accepted: &BTreeSet<u32>, given: u32) -> Result<(), String> {
     let store = SqliteStore::open(path, SqliteSettings::default());
     let store = store.map_err(|error| format!("the store does not open: {error}"))?;
@@ -69,7 +69,7 @@ pub(crate) async fn check(path: &Path, accepted: &BTreeSet<u32>, given: u32) -> 
     if there.len() > usize::try_from(given).unwrap_or_default() {
         return Err(format!("the store has {} deliveries, and was given {given}", there.len()));
     }
-    // The store goes on as if nothing had happened.
+    // The store continues as if nothing had happened.
     store.ready().await.map_err(|error| format!("the store is not ready: {error}"))?;
     drop(store);
     let connection = rusqlite::Connection::open(path).map_err(|error| error.to_string())?;

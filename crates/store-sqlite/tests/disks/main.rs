@@ -1,17 +1,17 @@
-//! Storms of disks: the write-ahead log is torn by a crash, files are deleted or replaced while they
-//! are open, writes fail in the middle of a file, the disk is full, and the file system is read-only.
-//! A seed decides each storm. In all of them, an accepted delivery is durable: it is there afterwards,
-//! with its whole body, and its key is due. A delivery that was not accepted is there wholly or not at
-//! all.
+//! Storms of disks. A crash tears the write-ahead log. Somebody deletes or replaces open files.
+//! Writes fail in the middle of a file. The disk is full, or the file system is read-only. A seed
+//! decides each storm. In all storms, an accepted delivery is durable: the store has it afterwards,
+//! with its whole body, and its key is due. If the store did not accept a delivery, it has the
+//! whole delivery or no part of it.
 //!
 //! `cargo xtask storm disks --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one.
 //!
 //! To see the test fail, remove one of these lines:
 //!
-//! - in `src/writer.rs`, both calls of `health.check` in `commit`: a delivery is accepted into a
-//!   deleted file;
-//! - in `src/health.rs`, the endings in `BESIDE`: a delivery is accepted into a deleted log;
-//! - in `src/writer.rs`, the line `transaction.commit()?`: no accepted delivery is there.
+//! - in `src/writer.rs`, both calls of `health.check` in `commit`: the store accepts a delivery
+//!   into a deleted file;
+//! - in `src/health.rs`, the endings in `BESIDE`: the store accepts a delivery into a deleted log;
+//! - in `src/writer.rs`, the line `transaction.commit()?`: the store has no accepted delivery.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -27,16 +27,16 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Returns the log after a crash in the middle of its last commit. `before` is the log without this
-/// commit, and `after` the log with it.
+/// Returns the log after a crash in the middle of the last commit. `before` is the log without this
+/// commit, and `after` is the log with it.
 fn crashed(random: &mut StdRng, before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut log = after.to_vec();
     match random.random_range(0..4) {
         // The log ends anywhere.
         0 => log.truncate(random.random_range(before.len()..=after.len())),
-        // The file has its new length already, but the rest has no content.
+        // The file already has its new length, but the new part has no content.
         1 => log[random.random_range(before.len()..=after.len())..].fill(0),
-        // Some blocks have their new content, and the others have none.
+        // Some blocks have their new content, and the other blocks have no content.
         2 => {
             for block in log[before.len()..].chunks_mut(BLOCK) {
                 if random.random_bool(0.3) {
@@ -44,7 +44,7 @@ fn crashed(random: &mut StdRng, before: &[u8], after: &[u8]) -> Vec<u8> {
                 }
             }
         }
-        // The disk wrote something else into some bytes.
+        // The disk wrote wrong values into some bytes.
         _ => {
             for _ in 0..random.random_range(1..20) {
                 if before.len() < log.len() {

@@ -22,14 +22,14 @@ use serde_json::json;
 /// A function that returns the vendor's answer to a write.
 type Answer = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 
-/// A simulated vendor that counts the writes that reach it.
+/// A simulated vendor that counts the received writes.
 #[derive(Clone)]
 struct Vendor {
     answer: Answer,
     writes: Arc<Mutex<u32>>,
     store: Arc<SqliteStore>,
     clock: Clock,
-    /// The number of the write after which somebody pauses the organisation.
+    /// The number of a write. After this write, somebody pauses the organisation.
     pause_after: Option<u32>,
 }
 
@@ -89,7 +89,7 @@ impl World {
         *self.vendor.writes.lock()
     }
 
-    /// Runs a plan in this lane. The plan has `count` changes of this risk.
+    /// Runs a plan in this lane. The plan has `count` changes with this risk.
     async fn run(&self, lane: Lane, risk: Risk, count: usize) -> Report {
         let mut plan = Plan::new("acme/shop");
         for n in 0..count {
@@ -374,7 +374,7 @@ async fn a_rejection_outlives_a_waiver_of_the_change() {
     assert!(world.store.holds().await.unwrap().is_empty());
 }
 
-/// Makes the store refuse the results of writes, as if the process had ended before it.
+/// Makes the store refuse the results of writes, as if the process had ended before the result.
 fn refuse_results(folder: &Path) {
     let connection = rusqlite::Connection::open(folder.join("b.db")).unwrap();
     let trigger = "CREATE TRIGGER killed BEFORE INSERT ON journal WHEN NEW.kind = 'result'
@@ -396,7 +396,7 @@ async fn the_guard_knows_the_end_of_a_write_whose_result_is_not_in_the_journal()
     assert_eq!(world.count(EntryKind::Result).await, 0);
     assert_eq!(world.store.open_intents().await.unwrap().len(), 1, "the next start looks at it");
     assert!(world.store.holds().await.unwrap().is_empty(), "the approval is used up");
-    // The same drift later is a new one, for which the guard has room.
+    // If the same drift appears later, it is a new change, and the guard has room for it.
     world.limits.removes = 1;
     world.run(Lane::Event, Risk::Removes, 1).await;
     assert_eq!(world.writes(), 2);

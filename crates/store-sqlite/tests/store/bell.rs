@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// A reconciler that records when its runs begin. They do not end during the test.
+/// A reconciler that records when its runs begin. The runs do not end during the test.
 struct Hangs {
     clock: Clock,
     begun: Arc<Mutex<Vec<Time>>>,

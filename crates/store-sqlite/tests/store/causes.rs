@@ -15,7 +15,7 @@ fn key() -> Key {
     Key::new("repository", "acme", 1)
 }
 
-/// A vendor that sends deliveries about the key, while Beadle plans and while it writes.
+/// A vendor that sends deliveries about the key while Beadle plans and writes.
 #[derive(Clone)]
 struct Vendor {
     store: Arc<SqliteStore>,

@@ -1,5 +1,5 @@
-//! Compares the guard with a simple specification: no window has more writes than the limit,
-//! counted by the number of repositories that each change reaches. The test runs random schedules
+//! Compares the guard with a simple specification: no window has more writes than the limit. A
+//! change of several repositories counts once for each repository. The test runs random schedules
 //! of changes, lost answers, refusals, kills, approvals, pauses and generations. Two processes
 //! share one file.
 //!
@@ -36,7 +36,7 @@ fn limits() -> Limits {
     }
 }
 
-/// A change that becomes necessary again and again, because of drift or of another writer.
+/// A change that becomes necessary again and again, because of drift or another writer.
 #[derive(Clone, Copy, Debug)]
 struct What {
     key: u64,
@@ -52,11 +52,11 @@ enum How {
     /// The vendor made the change, and its answer was lost.
     Lost,
     /// The answer was a 5xx status, and the vendor did not make the change. The process cannot know
-    /// that.
+    /// whether the vendor made it.
     Failed,
     Refused,
-    /// The process is killed before the write. In the next two cases, it is killed after the write,
-    /// or the run does not reach the change.
+    /// The process is killed before the write. In the next two cases, the process is killed after
+    /// the write, or the run does not reach the change.
     KilledBefore,
     KilledAfter,
     NotReached,
@@ -117,7 +117,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..40)
 }
 
-/// A write that had no approval, and that the vendor made or may have made.
+/// A write without an approval. The vendor made it, or may have made it.
 #[derive(Clone, Debug)]
 struct Made {
     at: Time,
@@ -130,7 +130,7 @@ struct World {
     now: Time,
     generation: u32,
     made: Vec<Made>,
-    /// The digests of changes with an approval that is not used up.
+    /// The digests of changes with an unused approval.
     approved: BTreeSet<String>,
     paused_until: Time,
 }
@@ -181,8 +181,8 @@ impl World {
                 let holds = self.processes[0].holds().await.unwrap();
                 let Some(hold) = holds.get(usize::from(which) % holds.len().max(1)) else { return };
                 let hold = self.processes[1].approve(&hold.digest, "ann", self.now).await.unwrap().unwrap();
-                // A change with a used-up approval can be approved again only after the guard holds
-                // it again.
+                // If the approval of a change is used up, an operator can approve the change again
+                // only after the guard holds it again.
                 if !hold.spent {
                     self.approved.insert(hold.digest);
                 }
@@ -239,7 +239,7 @@ impl World {
             match how {
                 How::Written => ends(End::Written(intent)).await,
                 How::Refused => {
-                    // A layer below the call may have done it already.
+                    // A layer below the call may have done this already.
                     ends(End::Refused(intent)).await;
                     ends(End::Refused(intent)).await;
                     if by_approval {
@@ -253,7 +253,7 @@ impl World {
         store.conclude("acme", not_begun).await.unwrap();
     }
 
-    /// Returns the number of the intent, if the write may begin.
+    /// Returns the number of the intent if the write may begin.
     async fn begin(&self, store: &Arc<SqliteStore>, hold: &Hold) -> Option<u64> {
         let entry = Entry {
             seq: 0,

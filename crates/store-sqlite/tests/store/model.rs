@@ -15,7 +15,7 @@ const KEYS: u8 = 4;
 enum Op {
     Mark(u8, u8),
     Claim(u8),
-    /// Ends one of the claims that were made so far. It may be an old claim.
+    /// Ends one of the earlier claims. It may be an old claim.
     Finish(u8, u8),
     Renew(u8),
     Advance(u32),
@@ -38,12 +38,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..80)
 }
 
-/// The simple model of one key, which is written without the code of the queue.
+/// The simple model of one key. It does not use the code of the queue.
 #[derive(Clone, Debug, Default)]
 struct Model {
     /// The number of marks that no completed run covers.
     open: u64,
-    /// The number of those marks that came after the last claim.
+    /// The number of uncovered marks that came after the last claim.
     since_claim: u64,
     /// The lease of the worker that has the key, and the end of the lease.
     holder: Option<(Lease, Time)>,
@@ -138,14 +138,14 @@ impl World {
             Op::Advance(ms) => self.now = Time(self.now.0 + i64::from(ms)),
             Op::Back(ms) => self.now = Time(self.now.0 - i64::from(ms)),
             Op::Crash => {
-                // The old leases stay in the list, because a process that seemed dead may still try
-                // to use them.
+                // The old leases stay in the list, because a process may seem dead and still try to
+                // use them.
                 self.store = Self::open(&self.path);
             }
         }
     }
 
-    /// Checks that the queue parks only keys whose tries are used up.
+    /// Checks that the queue parks a key only if its tries are used up.
     async fn see_parks(&mut self) {
         for (key, model) in &mut self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
@@ -171,7 +171,7 @@ impl World {
         }
         let claims = self.store.claim(100, self.now).await.unwrap();
         let mut keys: Vec<Key> = claims.iter().map(|claim| claim.lease.key.clone()).collect();
-        // This claim parks the keys whose tries are used up.
+        // This claim parks the keys that have used up their tries.
         for (key, model) in &self.model {
             let row = self.store.row(key).await.unwrap().unwrap();
             if row.parked.is_some() {

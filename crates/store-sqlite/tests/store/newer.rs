@@ -1,5 +1,5 @@
-//! Tests of rows that a newer version of Beadle wrote: this version works beside them, and loses
-//! nothing of them.
+//! Tests of rows that a newer version of Beadle wrote. This version works with them, and loses no
+//! part of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The lease that lets one of several processes run the background tasks that must run once.
+//! The lease for background tasks that must run once. Only one of several processes can hold it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +23,7 @@ fn store(folder: &tempfile::TempDir) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap())
 }
 
-/// A process that keeps looking at the lease.
+/// A process that checks the lease again and again.
 struct Process {
     lease: Arc<TaskLease>,
     clock: Clock,
@@ -40,8 +40,8 @@ impl Process {
     }
 }
 
-/// Waits until a process holds the lease, and checks that no two hold it at any time. Returns the
-/// position of the process, and how long that took.
+/// Waits until a process holds the lease. Checks that two processes never hold it at the same time.
+/// Returns the position of the process, and how long the wait took.
 async fn holder(all: &[&Process], is_wanted: impl Fn(usize) -> bool) -> (usize, Duration) {
     let begun = tokio::time::Instant::now();
     for _ in 0..600 {
@@ -75,7 +75,7 @@ async fn a_process_that_ends_loses_the_lease_before_another_one_takes_it_over() 
     assert!(one.lease.is_held());
     let (next, after) = holder(&all, |at| at != 0).await;
     assert!(after >= 10 * SECOND && after < 25 * SECOND, "{after:?}");
-    // The process goes on, and finds out.
+    // The process continues, and notices that it lost the lease.
     assert!(!one.lease.is_held());
     one.lease.look().await.unwrap();
     assert_eq!(holder(&all, |_| true).await.0, next);
@@ -158,7 +158,7 @@ impl BackgroundTask for Task {
     }
 }
 
-/// A process with one task of each kind, and the numbers of their runs.
+/// A process with one task of each kind, and the number of runs of each task.
 struct Service {
     driver: Driver,
     lease: Arc<TaskLease>,
@@ -198,7 +198,7 @@ async fn a_task_of_all_processes_runs_in_each_and_every_other_task_in_one() {
     let ([once, everywhere], [none, too]) = (one.runs(), two.runs());
     assert!(once > 10 && everywhere > 10 && too > 10, "{once} {everywhere} {too}");
     assert_eq!(none, 0);
-    // The other process shows what the holder has stored.
+    // The other process shows the record that the holder has stored.
     let shown = two.driver.status_everywhere().await;
     assert!(shown[0].runs > 0 && two.driver.status()[0].runs == 0, "{shown:?}");
     // A person can let any process run a task.
@@ -212,7 +212,7 @@ async fn a_task_of_all_processes_runs_in_each_and_every_other_task_in_one() {
     assert_eq!([0, 1].map(|at| one.runs[at].load(Ordering::SeqCst)), ended, "it has stopped");
 }
 
-/// A task that fails, in a process that does not know why.
+/// A task that fails. The process does not know why.
 struct Failing;
 
 #[async_trait]

@@ -23,9 +23,9 @@ struct Vendor {
     store: Arc<SqliteStore>,
     clock: Clock,
     /// The write that fails, and the class of its failure. The failure arrives after half of the
-    /// usual time.
+    /// usual duration of a write.
     failing: Option<(&'static str, Class)>,
-    /// The number of writes after which somebody pauses the organisation.
+    /// A number of writes. After this number, somebody pauses the organisation.
     pause_at: Option<usize>,
     reached: Arc<Mutex<Vec<(String, Time)>>>,
 }
@@ -83,7 +83,8 @@ impl World {
         Self { vendor, plan: Plan::new("acme/shop"), begun }
     }
 
-    /// Adds a change with this turn to the plan. `after` lists the changes that it depends on.
+    /// Adds a change with this turn to the plan. `after` lists the changes that the new one depends
+    /// on.
     fn change(&mut self, what: &str, stage: u8, track: u32, after: &[usize]) {
         let (before, after_value) = (json!(1), json!(2));
         let risk = Risk::Changes;
@@ -100,7 +101,7 @@ impl World {
         });
     }
 
-    /// Adds `count` changes to the plan that do not depend on each other.
+    /// Adds `count` independent changes to the plan.
     fn independent(&mut self, count: u32) {
         for track in 0..count {
             self.change(&format!("l{track}"), 0, track, &[]);
@@ -123,13 +124,13 @@ impl World {
         apply(&key, &self.plan, &self.vendor, &gate, &|_, _| {}).await.unwrap()
     }
 
-    /// Returns how much time has passed, in units of the duration of one write.
+    /// Returns the time that has passed. The unit is the duration of one write.
     fn calls(&self) -> u128 {
         self.vendor.clock.now().since(self.begun).as_millis() / CALL.as_millis()
     }
 
-    /// Returns the writes that reached the vendor, each with its time in units of the duration of
-    /// one write.
+    /// Returns the writes that reached the vendor, each with its time. The unit of the time is the
+    /// duration of one write.
     fn reached(&self) -> Vec<(String, u128)> {
         let reached = self.vendor.reached.lock();
         let calls = |at: &Time| at.since(self.begun).as_millis() / CALL.as_millis();

@@ -50,8 +50,8 @@ struct Reconciler {
     takes: Duration,
 }
 
-/// Shows that a run works on the key. When the value is dropped, the sign goes away, also if the
-/// task of the run was dropped.
+/// Shows that a run works on the key. The mark disappears when the value is dropped, even if the
+/// task of the run is dropped.
 struct Working(Arc<Mutex<Outside>>, Key);
 
 impl Drop for Working {
@@ -366,8 +366,8 @@ impl Reconcile for StopsWorker {
 #[tokio::test]
 async fn a_worker_that_stops_claims_no_further_key_of_a_long_queue() {
     let folder = tempfile::tempdir().unwrap();
-    // The store has its thread for writes. Runs end while the worker waits for a claim, and so free
-    // places for the next claim.
+    // The store has a thread for writes. Runs end while the worker waits for a claim, so there is
+    // room for the next claim.
     let store = SqliteStore::open(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
     let (store, clock): (Arc<dyn Store>, Clock) = (Arc::new(store), Clock::system());
     let marks = (0..500).map(|n| Mark::new(Key::new("repository", ["acme", "other"][n % 2], n), Lane::Sweep));
@@ -407,7 +407,7 @@ async fn a_run_that_kills_its_process_is_parked_too() {
     world.mark(1, Lane::Event).await;
     for _ in 0..20 {
         world.start();
-        world.pass(1).await; // it is being worked on
+        world.pass(1).await; // a run works on the key
         world.kill().await;
         world.pass(61).await; // its lease runs out
     }
@@ -462,8 +462,8 @@ async fn two_processes_never_work_on_one_key_at_once() {
     let mut one = World::new(folder.path());
     let mut other = World::new(folder.path());
     other.clock = one.clock.clone();
-    other.outside = one.outside.clone(); // it asserts that a key is worked on once
-    one.takes = Duration::from_secs(100); // longer than a lease: the heartbeat has to keep it
+    other.outside = one.outside.clone(); // it asserts that one run at a time works on a key
+    one.takes = Duration::from_secs(100); // longer than a lease, so the heartbeat must renew the lease
     other.takes = one.takes;
     one.start();
     other.start();

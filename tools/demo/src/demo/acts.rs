@@ -12,7 +12,7 @@ use super::narration::{Proof, beadle_quietly, narrate};
 use super::organisation::{name, violations_of};
 use super::service::Service;
 
-/// The maximum time that the demo waits until Beadle has repaired a repository.
+/// How long the demo waits at most until Beadle has repaired a repository.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes several changes one after the other, as people would. After each change, the demo checks
@@ -84,8 +84,8 @@ pub(super) async fn burst(
         let repositories = &state["orgs"]["acme"]["repos"];
         names.iter().filter(|name| !violations_of(name, &repositories[name.as_str()]).is_empty()).count()
     };
-    // When the demo kills the service, some repositories are repaired, some are in progress, and
-    // some wait.
+    // When the demo kills the service, Beadle has repaired some repositories, works on others, and
+    // has not begun with the rest.
     while wrong(&sim.state()) > names.len() * 3 / 4 && clock.now() < patience {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -116,7 +116,7 @@ pub(super) async fn burst(
     Ok(())
 }
 
-/// Returns the number of deliveries in the inbox, which the demo reads with `beadle deliveries`.
+/// Returns the number of deliveries in the inbox. The demo reads it with `beadle deliveries`.
 async fn stored(folder: &Path) -> anyhow::Result<usize> {
     let listed = beadle_quietly(folder, &["deliveries", "--json", "--limit", "100000"]).await?;
     Ok(listed.lines().filter(|line| line.starts_with('{')).count())

@@ -17,9 +17,9 @@ use super::acts::seconds;
 use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
 
-/// The maximum time that the demo waits until a group has changed.
+/// How long the demo waits at most until a group has changed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The time that the demo waits before it checks that a group has not changed.
+/// How long the demo waits before it checks that a group has not changed.
 const CALM: Duration = Duration::from_secs(2);
 const PEOPLE: [&str; 12] =
     ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jon", "kim", "lea"];

@@ -1,4 +1,5 @@
-//! The service of the demo. It runs this program as a child process, so that the demo can kill it.
+//! The service of the demo. The service is this program in a child process, so that the demo can
+//! kill it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::process::{Child, Command};
 /// The ports of the service's two listeners.
 pub(super) type Ports = [u16; 2];
 
-/// Returns two ports on which no program listens.
+/// Returns two free ports.
 pub(super) fn free_ports() -> anyhow::Result<Ports> {
     let one = std::net::TcpListener::bind("127.0.0.1:0")?;
     let other = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -48,12 +49,12 @@ impl Service {
         bail!("the service did not start:\n{log}")
     }
 
-    /// Returns the address to which a vendor must send its webhooks.
+    /// Returns the address for a vendor's webhooks.
     pub(super) fn hook(&self, vendor: &str) -> String {
         format!("http://127.0.0.1:{}/hooks/{vendor}", self.ports[0])
     }
 
-    /// Kills the service with SIGKILL. The service cannot finish its work or store anything more.
+    /// Kills the service with SIGKILL. The service cannot finish its work or store further data.
     pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         Ok(())

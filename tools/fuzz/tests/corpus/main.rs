@@ -1,5 +1,5 @@
-//! Runs each target with every input of the corpus, and with random changes of these inputs. An
-//! input that once broke a promise is in the corpus, so the test finds the fault again.
+//! Runs each target with every input of the corpus, and with random changes of these inputs. The
+//! corpus has every input that once broke a promise, so the test finds the same fault again.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -35,7 +35,7 @@ fn words(target: &Target) -> Vec<Vec<u8>> {
     quoted.map(unescaped).collect()
 }
 
-/// Returns the text of a line of a dictionary: `\\`, `\"` and `\xAB` stand for one byte.
+/// Returns the text of a line of a dictionary. Each of `\\`, `\"` and `\xAB` means one byte.
 fn unescaped(word: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = word;

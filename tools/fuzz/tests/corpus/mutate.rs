@@ -3,7 +3,7 @@
 /// The largest input, in bytes. Changes can double an input, and long inputs are slow.
 const LONGEST: usize = 8 << 10;
 
-/// Numbers at which parsers often fail.
+/// Numbers that often make parsers fail.
 const NUMBERS: [&str; 8] = [
     "0",
     "-1",

@@ -1,4 +1,4 @@
-//! The permissions of people and teams on a repository, and where the permissions come from. A team
+//! The permissions of people and teams on a repository, and the sources of the permissions. A team
 //! inherits the permissions of its parent team.
 //!
 //! <https://docs.github.com/organizations/organizing-members-into-teams/about-teams#nested-teams>
@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Returns the permission of a team on a repository. GitHub shows the higher of two
-    /// permissions: that of the team itself, and that of the teams above it.
+    /// permissions: the permission of the team itself, and the permission of the teams above it.
     pub(crate) fn team_access(&self, org: &str, repository: &Value, slug: &str) -> Option<String> {
         granted(repository, &self.lineage(org, slug))
     }
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// Removes people and teams without write access from a rule's push restriction. GitHub does
-    /// the same and reports no error. Apps are not removed.
+    /// the same and reports no error. The function does not remove Apps.
     pub(crate) fn drop_powerless(&self, org: &str, repository: &Value, rule: &mut Value) {
         let writes = |access: Option<String>| access.is_some_and(|role| rank(&role) >= 2);
         if let Some(people) = rule.pointer_mut("/restrictions/users").and_then(Value::as_array_mut) {
@@ -86,8 +86,8 @@ impl World {
         }
     }
 
-    /// Moves the permissions of a renamed team to its new name. If the team was deleted (`to` is
-    /// `None`), removes its permissions.
+    /// Moves the permissions of a renamed team to its new name. If somebody deleted the team (`to`
+    /// is `None`), removes its permissions.
     pub(crate) fn move_grants(&mut self, org: &str, from: &str, to: Option<&str>) {
         let Some(repositories) = self.org_mut(org).and_then(|org| org["repos"].as_object_mut()) else {
             return;

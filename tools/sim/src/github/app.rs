@@ -99,7 +99,7 @@ pub(crate) fn answer(
     }
 }
 
-/// Returns the organisation in which this installation of an App is.
+/// Returns the organisation of this installation of an App.
 fn installed<'a>(world: &'a World, app: &Value, id: &str) -> Option<&'a Value> {
     let mut orgs = world.doc["orgs"].as_object()?.values();
     orgs.find(|org| is_installed(app, org) && shapes::installation_id(org).to_string() == id)

@@ -1,5 +1,6 @@
 //! The commits of repositories. Each change of a repository's `contents` makes one commit, and the
-//! repository keeps the files of every commit. So a test merges a change by a patch of the state.
+//! repository keeps the files of every commit. So a test can merge a change by a patch of the
+//! state.
 //!
 //! <https://docs.github.com/rest/commits/commits>
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 use sha2::{Digest, Sha256};
 
-/// The author of a commit for which the state names no author.
+/// The author of a commit if the state names no author.
 const AUTHOR: &str = "octocat";
 
 /// A file of a commit.
@@ -64,7 +65,7 @@ fn files(contents: &Value) -> BTreeMap<&str, File<'_>> {
     contents.map(|(path, file)| (path.as_str(), file_of(file))).collect()
 }
 
-/// Returns the id of the folder at `path` in the `contents` of a repository. It is computed from
+/// Returns the id of the folder at `path` in the `contents` of a repository. The id depends on
 /// everything in the folder. The path of the root is empty.
 pub(crate) fn tree(contents: &Value, path: &str) -> String {
     let folder = if path.is_empty() { String::new() } else { format!("{path}/") };
@@ -159,12 +160,12 @@ pub(crate) fn has_branches(found: &Value) -> bool {
     found["branches"].as_object().is_some_and(|branches| !branches.is_empty())
 }
 
-/// Returns the id of the commit that branches point to, unless a branch names another `commit`.
+/// Returns the id of the commit that branches point to, if a branch names no other `commit`.
 pub(crate) fn head(found: &Value) -> String {
     found["head_commit"].as_str().map_or_else(|| "1".repeat(40), str::to_owned)
 }
 
-/// Returns the commit to which a branch, `HEAD` or the id of a commit leads.
+/// Returns the commit of a branch, of `HEAD`, or of a commit id.
 pub(crate) fn find<'a>(found: &'a Value, reference: &str) -> Option<Commit<'a>> {
     if !has_branches(found) {
         return None;

@@ -1,4 +1,4 @@
-//! The control calls of the simulator, whose paths begin with `/_sim/`. Tests and the demo use
+//! The control calls of the simulator. Their paths begin with `/_sim/`. Tests and the demo use
 //! them.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::github::server::{Shared, lock};
 use crate::github::world::World;
 use crate::sim_state::merge;
 
-/// The login of the person who changes the state, unless the call names another one.
+/// The login of the person who changes the state, if the call names no other person.
 const SENDER: &str = "octocat";
 
 /// Answers a control call.
@@ -130,7 +130,7 @@ pub(crate) fn answer(
     }
 }
 
-/// Returns the event by which a person asks for another run of a check.
+/// Returns the event that a person causes by asking for another run of a check.
 fn rerequested(world: &World, of: &Value) -> Result<Event, String> {
     let name = |key: &str| of[key].as_str().unwrap_or_default();
     let id = of["id"].as_u64().unwrap_or_default();
@@ -148,8 +148,8 @@ fn is_known(world: &World, login: &str) -> bool {
     world.user(login).is_some() || world.acting(login).is_some()
 }
 
-/// Replaces the state, and records the changes for which webhooks must be sent. `sender` is the login
-/// in the webhooks.
+/// Replaces the state, and records the changes that need webhooks. `sender` is the login in the
+/// webhooks.
 fn replace(world: &mut World, doc: Value, sender: &str) -> bool {
     let before = std::mem::replace(&mut world.doc, doc);
     world.complete();
@@ -165,8 +165,8 @@ fn replace(world: &mut World, doc: Value, sender: &str) -> bool {
     true
 }
 
-/// Applies a JSON merge patch (RFC 7396). To find the changes for webhooks, only the parts that the
-/// patch names are compared.
+/// Applies a JSON merge patch (RFC 7396). To find the changes for webhooks, the function compares
+/// only the parts that the patch names.
 fn patch(world: &mut World, patch: &Value, sender: &str) {
     let installed = installations::present(world);
     let mut touched = Vec::new();

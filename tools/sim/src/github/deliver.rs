@@ -1,5 +1,5 @@
-//! Sends each webhook once, and keeps a log of the deliveries. An App can read the log and have
-//! deliveries sent again.
+//! Sends each webhook once, and keeps a log of the deliveries. An App can read the log, and can
+//! request that GitHub sends deliveries again.
 //!
 //! <https://docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
@@ -20,11 +20,11 @@ use crate::github::server::{Shared, lock};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
-    /// The address to which webhooks are sent.
+    /// The address that receives the webhooks.
     pub url: String,
-    /// The secret with which webhooks are signed.
+    /// The secret for the signatures of webhooks.
     pub secret: String,
-    /// Whether the webhook is configured in an organisation. Otherwise it belongs to an App.
+    /// True if the webhook is configured in an organisation. False if it belongs to an App.
     #[serde(default)]
     pub organisation: bool,
 }

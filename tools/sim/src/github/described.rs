@@ -1,6 +1,6 @@
 //! Checks at run time that the bodies of all calls match GitHub's published description. The
 //! description is in a table that `cargo xtask described` generates. The simulator accepts only the
-//! writes in the table and in [`BODILESS`], so that no handler gets a body that was not checked.
+//! writes in the table and in [`BODILESS`]. So it checks each body before a handler gets it.
 
 use std::sync::LazyLock;
 
@@ -68,7 +68,7 @@ const BODILESS: &[&str] = &[
     "PUT /repos/{owner}/{repo}/vulnerability-alerts",
 ];
 
-/// The permissions that GitHub's documentation has and the published description lacks.
+/// The permissions that are in GitHub's documentation but not in the published description.
 ///
 /// <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
 const UNDESCRIBED: &[&str] = &[
@@ -101,8 +101,8 @@ pub(crate) fn refusal(method: &str, path: &[&str], body: &Value) -> Option<Reply
     Some(Reply::invalid(&format!("Invalid request.\n\n{why}")))
 }
 
-/// Returns the first permission of an App that GitHub does not know, or whose level it does not
-/// know.
+/// Returns the first invalid permission of an App. GitHub does not know this permission, or does
+/// not know its level.
 pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
     let known = &TABLE["schemas"]["app-permissions"];
     let mut names = permissions.as_object()?.keys();
@@ -113,8 +113,8 @@ pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
     unknown.cloned().or_else(|| problem(known, permissions, ""))
 }
 
-/// Returns the schema of the body for a call. If two routes match, the route with a fixed segment
-/// is used, not the one with a parameter.
+/// Returns the schema of the body for a call. If two routes match, the function uses the route with
+/// a fixed segment, not the one with a parameter.
 fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
     let routes = TABLE["routes"].as_object()?.iter();
     let fitting = routes.filter(|(route, _)| fits(route, method, path));
@@ -161,8 +161,8 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     for choice in ["oneOf", "anyOf"] {
         if let Some(parts) = schema[choice].as_array()
             && let Some(why) = meant(parts, value).map(|part| problem(part, value, at)).min_by_key(|why| {
-                // If no alternative matches, the error at the deepest place is reported, because it
-                // belongs to the alternative that the caller probably meant.
+                // If no alternative matches, the function reports the error at the deepest place,
+                // because this error belongs to the alternative that the caller probably meant.
                 why.as_ref().map_or((false, 0), |why| (true, usize::MAX - why.matches('/').count()))
             })
         {
@@ -176,8 +176,8 @@ fn problem(schema: &Value, value: &Value, at: &str) -> Option<String> {
     within(schema, value, at)
 }
 
-/// Returns the alternatives that fit the `type` of a value. If none of them has a type, returns
-/// all.
+/// Returns the alternatives that fit the `type` of a value. If no alternative has a type, returns
+/// all of them.
 fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Value> {
     let is_of_type = |part: &&Value| {
         let part = part["$ref"].as_str().map_or(*part, |name| &TABLE["schemas"][name]);
@@ -189,7 +189,7 @@ fn meant<'a>(parts: &'a [Value], value: &Value) -> impl Iterator<Item = &'a Valu
     all.into_iter()
 }
 
-/// Returns the first error inside a value, whose type is already checked.
+/// Returns the first error inside a value. The type of the value is already checked.
 fn within(schema: &Value, value: &Value, at: &str) -> Option<String> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") };
     match value {

@@ -1,18 +1,18 @@
-//! Creates the webhooks of a change, with their payloads. Most settings cause no webhook; GitHub
-//! behaves in the same way.
+//! Creates the webhooks of a change, with their payloads. As at GitHub, most settings cause no
+//! webhook.
 
 use serde_json::{Value, json};
 
 use crate::github::world::World;
 use crate::github::{commits, shapes};
 
-/// An event for which a webhook must be sent.
+/// An event that needs a webhook.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) payload: Value,
     pub(crate) repository_id: Option<u64>,
-    /// Whether the event is sent only to the webhook of an organisation, and not to an App.
+    /// Whether only the webhook of an organisation gets the event, and not an App.
     pub(crate) organisation_only: bool,
 }
 
@@ -206,7 +206,7 @@ fn properties(told: &mut Told<'_>, before: &Value, after: &Value) {
     }
 }
 
-/// Returns all keys whose values differ, with the value before and the value after.
+/// Returns all keys with different values: the value before and the value after.
 pub(super) fn differences<'a>(
     before: &'a Value,
     after: &'a Value,
@@ -349,8 +349,8 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
     push(told, after, branch, (parent.as_str(), &commit));
 }
 
-/// Adds the event of a push to a branch, which led to the commit `before`. If the new commit is
-/// null, the branch is new.
+/// Adds the event of a push to a branch. `before` is the earlier commit of the branch, and `commit`
+/// is the new one. If `commit` is null, the branch is new.
 fn push(told: &mut Told<'_>, after: &Value, branch: &str, (before, commit): (&str, &Value)) {
     let is_new = commit.is_null();
     let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };

@@ -1,5 +1,5 @@
-//! The rights of an installation token. A token has the requested permissions and repositories, as
-//! far as the installation itself has them.
+//! The rights of an installation token. A token has the requested permissions and repositories, but
+//! no more than the installation itself.
 //!
 //! <https://docs.github.com/rest/authentication/permissions-required-for-github-apps>
 
@@ -14,7 +14,7 @@ use crate::github::world::World;
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     org: String,
-    /// The slug of the App to which the token belongs.
+    /// The slug of the token's App.
     pub(crate) app: String,
     permissions: Map<String, Value>,
     /// The ids of the repositories that the token can use. `None` means all repositories of the
@@ -52,12 +52,12 @@ impl Grant {
         Ok(Self { org: login.to_owned(), app, permissions, repositories })
     }
 
-    /// Returns the login of the organisation in which the token is valid.
+    /// Returns the login of the token's organisation.
     pub(crate) fn org(&self) -> &str {
         &self.org
     }
 
-    /// Returns the rights as the answer to the request shows them.
+    /// Returns the rights in the form of the answer to the request.
     pub(crate) fn shown(&self, world: &World) -> Value {
         let mut shown = json!({ "permissions": self.permissions, "repository_selection": "all" });
         if self.repositories.is_some() {
@@ -163,7 +163,7 @@ fn renames_default(world: &World, call: &Call<'_>) -> bool {
 }
 
 /// Returns whether a call changes the definition of a custom property. This needs a higher level of
-/// the permission than a value does.
+/// the permission than a change of a value.
 fn defines(call: &Call<'_>) -> bool {
     call.method.as_str() != "GET" && matches!(call.path.as_slice(), ["orgs", _, "properties", "schema", ..])
 }

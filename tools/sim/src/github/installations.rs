@@ -1,6 +1,6 @@
 //! The installations of the App that the simulator always has. In the state, `installed` of the App
 //! lists the organisations that installed it. Without this key, all organisations have the App.
-//! `suspended` lists those that suspended the installation.
+//! `suspended` lists the organisations that suspended the installation.
 //!
 //! <https://docs.github.com/webhooks/webhook-events-and-payloads#installation>
 
@@ -14,7 +14,7 @@ use crate::github::manifest::is_installed;
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The organisations that installed the App, each with whether the installation is suspended.
+/// The organisations that installed the App. The flag is true if the installation is suspended.
 pub(crate) type Installations = BTreeMap<String, bool>;
 
 /// Returns the present installations of the App.
@@ -40,7 +40,8 @@ pub(crate) fn of_change(world: &World, before: &Installations, sender: &str) -> 
     let mut events = Vec::new();
     for login in before.keys().chain(now.keys().filter(|login| !before.contains_key(*login))) {
         let action = match (before.get(login), now.get(login)) {
-            // Without the key `installed`, a new organisation of the state has the App from the start.
+            // Without the key `installed`, a new organisation of the state has the App from its
+            // beginning.
             (None, Some(_)) if is_listed => "created",
             (Some(_), None) => "deleted",
             (Some(false), Some(true)) => "suspend",

@@ -1,5 +1,5 @@
-//! Makes the rows of lists wrong if a test asks for it. For example, a row is repeated or missing,
-//! or the same page comes without end.
+//! Makes the rows of lists wrong if a test requests this. For example, a row is repeated or
+//! missing, or the same page comes again and again.
 
 use http::Uri;
 use serde_json::Value;
@@ -11,8 +11,8 @@ fn tells(fault: Option<&Fault>, lie: Lie) -> bool {
     fault.is_some_and(|fault| fault.lies.contains(&lie))
 }
 
-/// Returns the address whose answer the simulator sends. Because of a fault, it can differ from the
-/// requested address.
+/// Returns the address that the simulator answers. Because of a fault, this can be another address
+/// than the requested one.
 pub(crate) fn asked(uri: &Uri, fault: Option<&Fault>) -> Uri {
     if !tells(fault, Lie::FirstPageAgain) {
         return uri.clone();

@@ -1,5 +1,5 @@
 //! The rate limits that GitHub documents: a primary limit for each hour, a secondary limit for each
-//! minute, and a limit of concurrent requests.
+//! minute, and a limit on concurrent requests.
 //!
 //! <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::github::rest::Reply;
 
-/// The rate limits. If the minute is shortened, the hour also has 60 of these shorter minutes.
+/// The rate limits. If the minute is shorter, an hour has 60 of these shorter minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The length of the minute.
@@ -73,10 +73,10 @@ pub(crate) struct Accounts {
     limits: Limits,
     hours: HashMap<(String, &'static str), RateAccount>,
     minutes: HashMap<(String, &'static str), Minute>,
-    /// The times in the last hour at which each token created content.
+    /// When each token created content in the last hour.
     created: HashMap<String, VecDeque<Instant>>,
-    /// Whether the present hour never ends. Each answer then states that the limit resets in an
-    /// hour.
+    /// Whether the present hour never ends. If it does not, each answer states that the limit
+    /// resets in an hour.
     held: bool,
     pub(crate) at_once: usize,
 }
@@ -173,9 +173,9 @@ impl Accounts {
     }
 
     /// Changes the limits of every token that was used. `{"core": 4900, "graphql": 0}` spends calls
-    /// and points, so that only a small part of the limit remains for a test. `{"held": true}`
-    /// keeps the present hour from ending during a test. After `{"held": false}`, each hour ends at
-    /// the reset time that the last answer stated.
+    /// and points. So only a small part of the limit remains for a test. `{"held": true}` keeps the
+    /// present hour from ending during a test. After `{"held": false}`, each hour ends at the reset
+    /// time that the last answer stated.
     pub(crate) fn spend(&mut self, spent: &Value) {
         self.held = spent["held"].as_bool().unwrap_or(self.held);
         for ((_, resource), account) in &mut self.hours {
@@ -183,7 +183,7 @@ impl Accounts {
         }
     }
 
-    /// Returns the answer of `GET /rate_limit`. This call does not count against a limit.
+    /// Returns the answer of `GET /rate_limit`. No limit counts this call.
     pub(crate) fn overview(&mut self, token: &str) -> Value {
         let mut of = |resource: &'static str| {
             let headers = self.headers(token, resource);

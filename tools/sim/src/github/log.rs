@@ -10,15 +10,14 @@ use crate::github::deliver::Logged;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogLies {
-    /// Whether the order of the rows is independent of their ids.
+    /// True if the order of the rows does not depend on their ids.
     pub shuffle: bool,
-    /// The maximum number of reads of the log in which a new row is still missing. For each row,
-    /// the simulator computes a number of reads up to this maximum. A read begins with a request
-    /// for the first page.
+    /// How many reads of the log can lack a new row. For each row, the simulator computes a number
+    /// of reads up to this maximum. A read begins with a request for the first page.
     pub late: u32,
     /// Whether the log shows each row at two places.
     pub repeat: bool,
-    /// The seed from which the order and the delays are computed.
+    /// The seed of the order and the delays.
     pub seed: u64,
 }
 
@@ -53,8 +52,8 @@ impl Outcome {
 /// The attempts to deliver that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryLog {
-    /// The attempts in the order in which they ended. Each has the number of reads of the log that
-    /// began before.
+    /// The attempts in the order of their ends. Each has the number of reads of the log that began
+    /// before its end.
     rows: Vec<(Logged, u64)>,
     looks: u64,
     lies: LogLies,
@@ -69,7 +68,7 @@ impl DeliveryLog {
         self.lies = lies;
     }
 
-    /// Returns all rows, in the order in which the attempts ended.
+    /// Returns all rows, in the order of the ends of the attempts.
     pub(crate) fn all(&self) -> Value {
         self.rows.iter().map(|(logged, _)| logged.row()).collect()
     }
@@ -79,7 +78,7 @@ impl DeliveryLog {
     }
 
     /// Returns one page with the newest id first, and the cursor of the next page. A late row
-    /// appears at the place of its id, so a page never skips a row that was there before.
+    /// appears at the place of its id, so a page never skips an earlier row.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,
@@ -118,7 +117,7 @@ impl LogLies {
             if self.shuffle {
                 mixed(self.seed, id, u64::from(copy))
             } else {
-                // The second copy appears among rows whose ids are slightly lower.
+                // The second copy appears among rows with slightly lower ids.
                 u64::MAX - id.saturating_sub(u64::from(copy) * 3)
             }
         };

@@ -1,6 +1,6 @@
-//! Creates an App from a manifest: GitHub's page that takes the manifest, the exchange of the code
-//! for the private key, and the page that installs the App. On both pages, an owner of the
-//! organisation is signed in and confirms at once.
+//! Creates an App from a manifest. There are three steps: GitHub's page that takes the manifest,
+//! the exchange of the code for the private key, and the page that installs the App. On both pages,
+//! an owner of the organisation is signed in and confirms at once.
 //!
 //! <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>
 
@@ -33,7 +33,8 @@ const KEYS: &[&str] = &[
     "setup_url",
     "url",
 ];
-/// The events to which an App can subscribe, each with the permissions of which the App needs one.
+/// The events that an App can subscribe to. For each event, the App needs at least one of the
+/// permissions.
 ///
 /// <https://docs.github.com/webhooks/webhook-events-and-payloads>
 const EVENTS: &[(&str, &[&str])] = &[
@@ -87,9 +88,9 @@ impl Page {
 
 /// The pages of GitHub's website that the simulator has.
 enum Place<'a> {
-    /// The page on which an owner of an organisation creates an App.
+    /// The page where an owner of an organisation creates an App.
     NewApp(&'a str),
-    /// The page on which an owner installs an App.
+    /// The page where an owner installs an App.
     Installation(&'a str),
 }
 
@@ -141,8 +142,9 @@ fn back(redirect: &str, code: &str, state: Option<&str>) -> String {
     format!("{redirect}{}{}", if redirect.contains('?') { '&' } else { '?' }, query.finish())
 }
 
-/// Keeps the App of a manifest until somebody exchanges its code. Returns the code and the address
-/// to which the owner's browser returns, or the status and the text of a refusal.
+/// Keeps the App of a manifest until somebody exchanges its code. Returns the code, and the address
+/// that the owner's browser returns to. If GitHub refuses the manifest, returns the status and the
+/// text of the refusal.
 fn register(
     world: &mut World,
     org: &str,
@@ -181,7 +183,7 @@ fn register(
     Ok((code, manifest["redirect_url"].as_str().unwrap_or_default().to_owned()))
 }
 
-/// Returns the first problem because of which GitHub refuses a manifest.
+/// Returns the first problem that makes GitHub refuse a manifest.
 fn problem(manifest: &Value) -> Option<String> {
     let Some(keys) = manifest.as_object() else { return Some("the manifest is no object".to_owned()) };
     if let Some(unknown) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
@@ -262,8 +264,8 @@ pub(crate) fn convert(world: &mut World, code: &str, pem: &str) -> Reply {
     Reply::json(201, shown)
 }
 
-/// Installs an App on the organisation that owns it. An App from a manifest that is not public
-/// cannot be installed anywhere else.
+/// Installs an App on the organisation that owns it. If the App is not public, no other
+/// organisation can install it.
 fn install(world: &mut World, slug: &str) -> Option<Value> {
     let app = world.doc["apps"].get_mut(slug).filter(|app| app["owner"].is_string())?;
     app["installed"] = json!([app["owner"]]);
@@ -281,8 +283,8 @@ pub(crate) fn issuer(world: &World, id: &str) -> Option<Value> {
     apps.find(|app| app["owner"].is_string() && is_named(app)).cloned()
 }
 
-/// Returns whether an App is installed on an organisation. The App that the simulator always has is
-/// installed on all of them.
+/// Returns whether an App is installed on an organisation. All organisations have the App that the
+/// simulator always has.
 pub(crate) fn is_installed(app: &Value, org: &Value) -> bool {
     let Some(installed) = app["installed"].as_array() else { return true };
     installed.contains(&org["login"])

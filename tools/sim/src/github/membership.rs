@@ -6,7 +6,7 @@ use crate::github::events::Told;
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The parts of an organisation that say who is in it.
+/// The parts of an organisation that show who is in it.
 const PARTS: [&str; 3] = ["members", "owners", "invitations"];
 
 /// Returns the logins in a list of logins or of invitations.

@@ -20,32 +20,32 @@
 //! | `DELETE limits` | resets all rate limits |
 //!
 //! The state: `orgs.<login>` has `members`, `custom_roles`, `teams.<slug>` and `repos.<name>`. A
-//! repository is GitHub's REST object that also has these keys: `branches.<name>`,
+//! repository is GitHub's REST object with these further keys: `branches.<name>`,
 //! `protection.<pattern>` (the body of the REST PUT), `teams.<slug>` and `collaborators.<login>` (a
 //! permission each), `invitations`, `contents.<path>` (a text, or `mode` and `text`),
 //! `labels.<name>`, `milestones.<title>`, `autolinks.<prefix>`, `deploy_keys.<key>`,
 //! `rulesets.<name>`, `actions`, `hooks.<url>`, `properties`, `environments.<name>`,
 //! `variables.<name>`, `secrets.<name>` (`value`), `code_scanning` and the other security switches,
-//! `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, `issues` (an entry with
-//! `"pull_request": true` is a pull request), and `pulls.<number>` (the files of the head in
-//! `contents`, `base`, `state`, `merged`, `fork`). An organisation has its own `settings`, `actions`,
-//! `hooks.<url>`, `variables.<NAME>`, `rulesets`, `security_configurations` and
-//! `property_definitions.<name>` (without this key, every property is defined). It also has a `plan`
-//! (with `free` and `team`, the simulator refuses the features of enterprises) and the `permissions`
-//! of its installation. `users.<login>` and `apps.<slug>` are the accounts that exist. The App can
-//! have `installed` and `suspended`: the organisations that installed it (without the key: all), and
-//! those that suspended it. A missing key gets GitHub's default value.
+//! `workflows.<file>` (`run_name`, `inputs`) and their `runs`, `check_runs`, `issues` (an entry
+//! with `"pull_request": true` is a pull request), and `pulls.<number>` (the files of the head in
+//! `contents`, `base`, `state`, `merged`, `fork`). An organisation has its own `settings`,
+//! `actions`, `hooks.<url>`, `variables.<NAME>`, `rulesets`, `security_configurations` and
+//! `property_definitions.<name>` (without this key, every property is defined). It also has a
+//! `plan` (with `free` and `team`, the simulator refuses the features of enterprises) and the
+//! `permissions` of its installation. `users.<login>` and `apps.<slug>` are the accounts that
+//! exist. The App can have `installed` and `suspended`: the organisations that installed it
+//! (without the key: all), and those that suspended it. A missing key gets GitHub's default value.
 //!
-//! Two pages of GitHub's website exist too, so that a program can create an App while the simulator
-//! runs: a POST to `/organizations/{org}/settings/apps/new` takes a manifest, and a POST to
-//! `/apps/{slug}/installations/new` installs the App of a manifest.
+//! The simulator also has two pages of GitHub's website, so that a program can create an App while
+//! the simulator runs. A POST to `/organizations/{org}/settings/apps/new` takes a manifest. A POST
+//! to `/apps/{slug}/installations/new` installs the App of a manifest.
 //!
 //! A person can sign in through the App: `oauth` has the `client_id`, the `client_secret`, the
 //! `callbacks` and the login of the `user` who consents (without it, the person refuses).
 //!
-//! Each change of `contents` makes a commit. Beside the change, a patch can name the `author` and
-//! the `message` in `commit`. The state keeps all commits in `commits.<id>`, and a branch leads to
-//! the last one unless it names another `commit`.
+//! Each change of `contents` makes a commit. Together with the change, a patch can name the
+//! `author` and the `message` in `commit`. The state keeps all commits in `commits.<id>`. A branch
+//! points to the last commit if it names no other `commit`.
 
 mod access;
 mod address;
@@ -95,7 +95,7 @@ pub const APP_ID: u64 = 12_345;
 /// The slug of the App that the simulator has.
 pub const APP_SLUG: &str = "beadle-app";
 
-/// An error because of which the simulator cannot start.
+/// An error that prevents the start of the simulator.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// The simulator could not generate the App's key.
@@ -111,7 +111,7 @@ pub enum SimError {
     },
 }
 
-/// The settings with which the simulator starts.
+/// The settings for the start of the simulator.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The rate limits.
@@ -170,7 +170,7 @@ impl Sim {
         &self.shared.app_key.pem
     }
 
-    /// Sets the receiver to which webhooks are sent.
+    /// Sets the receiver of the webhooks.
     pub fn send_webhooks_to(&self, hook: Hook) {
         self.shared.set_hook(Some(hook));
     }
@@ -190,7 +190,7 @@ impl Sim {
         server::lock(&self.shared.calls).len()
     }
 
-    /// Returns the calls for which `fits` is true, in the form of `GET /_sim/calls`.
+    /// Returns the calls that `fits` accepts, in the form of `GET /_sim/calls`.
     pub fn calls_that(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let calls = server::lock(&self.shared.calls);
         calls.iter().filter(|call| fits(&call.line)).map(|call| call.line.clone()).collect()
@@ -211,8 +211,8 @@ impl Sim {
     /// breaks the connection.
     pub async fn exchange(&self, request: http::Request<Bytes>) -> Option<(u16, HeaderMap, Bytes)> {
         let (mut head, body) = request.into_parts();
-        // In HTTP, the host is in a header. Here the header is added, because the links between
-        // pages need it.
+        // In HTTP, the host is in a header. This function adds the header, because the links
+        // between pages need it.
         let host = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
         if let Some(host) = host {
             head.headers.entry(header::HOST).or_insert(host);

@@ -1,5 +1,5 @@
-//! The web flow with which a person signs in through the App: GitHub's page that asks for consent,
-//! and the exchange of the code for a token of the person. The person of the state consents at once.
+//! The web flow for people who sign in through the App: GitHub's page that asks for consent, and
+//! the exchange of the code for a token of the person. The person of the state consents at once.
 //!
 //! <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-user-access-token-for-a-github-app>
 
@@ -23,7 +23,7 @@ struct Code {
     challenge: Option<String>,
 }
 
-/// The codes that nobody exchanged yet, and the tokens of people.
+/// The unused codes, and the tokens of people.
 #[derive(Default)]
 pub(crate) struct Codes {
     codes: HashMap<String, Code>,
@@ -116,7 +116,7 @@ fn exchange(
     if !is_client {
         return json!({ "error": "incorrect_client_credentials" });
     }
-    // A code is valid once, whatever the outcome is.
+    // A code is valid once, even if the exchange fails.
     let Some(code) = codes.codes.remove(value("code")) else {
         return json!({ "error": "bad_verification_code" });
     };
@@ -132,9 +132,9 @@ fn exchange(
     json!({ "access_token": token, "token_type": "bearer", "scope": "" })
 }
 
-/// Returns the address of the call that answers a call with the token of a person: `GET /user` is the
-/// account of the person. The App cannot do anything else with the token. Returns `None` if the call
-/// has no token of a person.
+/// Returns the address that answers a call with the token of a person. The only such call is `GET
+/// /user`, and it answers with the account of the person. Returns `None` if the call has no token
+/// of a person.
 pub(crate) fn of_person(
     codes: &Codes,
     (method, uri): (&Method, &Uri),

@@ -42,8 +42,8 @@ pub(crate) fn of_change(world: &World, org: &str, before: &Value, after: &Value,
     told.events
 }
 
-/// Returns the event by which a person asks for another run of a check. Returns `None` if there is
-/// no such check run.
+/// Returns the event that a person causes by asking for another run of a check. Returns `None` if
+/// the check run does not exist.
 pub(crate) fn rerequested(world: &World, org: &str, name: &str, id: u64) -> Option<Event> {
     let found = world.repository(org, name)?;
     let run = found["check_runs"].as_array()?.iter().find(|run| run["id"] == json!(id))?;

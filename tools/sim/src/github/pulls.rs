@@ -1,6 +1,6 @@
 //! The pull requests of repositories. In the state, `pulls.<number>` of a repository has the files
 //! of the head in `contents`, and can have the `base` branch, the `state`, `merged`, the `user` and
-//! `fork` (the head is in a fork). A change of the files makes a commit, as a push does. `reviews` is
+//! `fork` (the head is in a fork). A change of the files makes a commit, like a push. `reviews` is
 //! a list, and each entry has its `user` and its `state`.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub(crate) fn complete(repository: &mut Value, fresh: &mut impl FnMut() -> u64) 
             pull["id"] = json!(fresh());
         }
         push(repository, number, pull);
-        // A merge changes the files of the repository in the same patch.
+        // A patch that merges a pull request also changes the files of the repository.
         if pull["merged"] == json!(true) && pull["merge_commit"].is_null() {
             pull["state"] = json!("closed");
             pull["merge_commit"] = repository["head_commit"].clone();
@@ -64,7 +64,7 @@ fn push(repository: &mut Value, number: u64, pull: &mut Value) {
     pull["head"] = json!(head);
 }
 
-/// Returns the id of a file, which is a text, or an object with `mode` and `text`.
+/// Returns the id of a file. The file is a text, or an object with `mode` and `text`.
 fn blob(file: &Value) -> String {
     let text = file["text"].as_str().or(file.as_str()).unwrap_or_default();
     if file["mode"] == "160000" { text.to_owned() } else { commits::id("blob", text) }

@@ -15,8 +15,8 @@ use crate::github::world::World;
 /// The types of rules that only push rulesets can have. A push ruleset can have no other types.
 const PUSH_RULES: &[&str] =
     &["file_path_restriction", "max_file_path_length", "file_extension_restriction", "max_file_size"];
-/// The settings for the title of a commit, each with the settings for the message that GitHub
-/// allows together with it.
+/// The settings for the title of a commit. For each title, the table has the settings for the
+/// message that GitHub allows.
 const PAIRS: &[(&str, &str, &[&str])] = &[
     ("squash_merge_commit", "PR_TITLE", &["PR_BODY", "BLANK", "COMMIT_MESSAGES"]),
     ("squash_merge_commit", "COMMIT_OR_PR_TITLE", &["COMMIT_MESSAGES"]),
@@ -34,7 +34,7 @@ const TOPIC: usize = 50;
 /// The maximum number of reviews that a branch protection rule can require.
 const REVIEWS: i64 = 6;
 
-/// The part of a repository or an organisation to which the body of a call applies.
+/// The part of a repository or an organisation that the body of a call changes.
 pub(crate) struct Place<'a> {
     pub(crate) world: &'a World,
     pub(crate) org: &'a str,
@@ -157,7 +157,7 @@ fn ruleset(place: &Place<'_>, body: &Value, id: Option<&str>) -> Option<String> 
     body["bypass_actors"].as_array().into_iter().flatten().find_map(|actor| bypass(place, target, actor))
 }
 
-/// Returns the error in an actor that may bypass a ruleset.
+/// Returns the error in a bypass actor of a ruleset.
 fn bypass(place: &Place<'_>, target: &str, actor: &Value) -> Option<String> {
     let id = actor["actor_id"].as_u64();
     let kind = actor["actor_type"].as_str().unwrap_or_default();

@@ -46,11 +46,11 @@ pub(crate) struct Shared {
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) calls: Mutex<Vec<Logline>>,
-    /// The valid tokens. An installation token has rights; a personal token has `None` and may do
+    /// The valid tokens. An installation token has rights. A personal token has `None` and may do
     /// everything.
     pub(crate) tokens: Mutex<HashMap<String, Option<Grant>>>,
     hook: Mutex<Option<Hook>>,
-    /// The id of the App to which the webhook belongs.
+    /// The id of the webhook's App.
     pub(crate) hook_app: AtomicU64,
     pub(crate) log: Mutex<DeliveryLog>,
     next: AtomicU64,
@@ -97,8 +97,8 @@ impl Shared {
         }
     }
 
-    /// Returns the client that sends webhooks. The client is created by the first call and not at
-    /// the start, because a new client reads every root certificate of the machine.
+    /// Returns the client that sends webhooks. The first call creates the client, because a new
+    /// client reads every root certificate of the machine.
     pub(crate) fn http(&self) -> &reqwest::Client {
         self.http.get_or_init(webhook_client)
     }
@@ -117,7 +117,8 @@ impl Shared {
         *lock(&self.hook) = hook;
     }
 
-    /// Sends the webhooks of an App from a manifest from now on, in place of those of another App.
+    /// From now on, sends the webhooks of an App from a manifest, and not the webhooks of another
+    /// App.
     fn send_for(&self, app: &Value) {
         self.hook_app.store(app["id"].as_u64().unwrap_or_default(), Ordering::Relaxed);
         let text = |key: &str| app[key].as_str().map(str::to_owned);
@@ -212,8 +213,8 @@ async fn api(
     let is_graphql = path == "/graphql" || path == "/api/graphql";
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
-    // The server must begin to listen for this signal before it reads the faults. Otherwise a test
-    // could clear the faults in between, and the call would wait for ever.
+    // The server must begin to listen for this signal before it reads the faults. If it began
+    // later, a test could clear the faults in between, and the call would wait for ever.
     let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
     if fault.as_ref().is_some_and(|fault| fault.hold) {
@@ -371,8 +372,8 @@ fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: boo
         }
         (reply, 1)
     };
-    // If the answer has not changed, the call does not count against the primary limit, but it
-    // counts against the limit of the minute.
+    // If the answer has not changed, the primary limit does not count the call, but the limit of
+    // the minute does.
     let cost = if is_unchanged(&reply, headers) || path == "/rate_limit" { 0 } else { cost };
     log["cost"] = json!(cost);
     log["writes"] = json!(writes);
@@ -391,7 +392,8 @@ fn caller(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Box<Reply>> {
         return Ok(Caller::Token(token.to_owned(), grant.clone()));
     }
     let mut validation = Validation::new(Algorithm::RS256);
-    // The issuer is compared further below, because some clients send the App's id as a number.
+    // The function compares the issuer further below, because some clients send the App's id as a
+    // number.
     validation.set_required_spec_claims(&["exp"]);
     validation.leeway = 0;
     let key = DecodingKey::from_rsa_der(&shared.app_key.public);
@@ -456,7 +458,7 @@ fn respond(reply: &Reply, headers: &HeaderMap, uri: &Uri, fault: Option<&crate::
     let body = match fault {
         Some(fault) if fault.reset => Body::from_stream(futures::stream::iter([broken()])),
         Some(fault) if fault.truncate => {
-            // The cut can be in the middle of a character, so it is made in the bytes.
+            // The cut can be in the middle of a character, so the function cuts the bytes.
             let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
             Body::from_stream(futures::stream::iter([Ok(half), broken()]))
         }

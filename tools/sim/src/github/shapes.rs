@@ -102,7 +102,7 @@ const FULL_ONLY: &[&str] = &[
     "pull_request_creation_policy",
 ];
 
-/// Returns a repository. With `full` = `false`, the result is a row of a list, which has no merge
+/// Returns a repository. With `full` = `false`, the result is a row of a list, without merge
 /// settings.
 pub(crate) fn repository(world: &World, org: &str, repository: &Value, full: bool) -> Value {
     let name = repository["name"].as_str().unwrap_or_default();
@@ -165,7 +165,7 @@ pub(crate) fn user(world: &World, login: &str) -> Value {
     account(login, id, &Node::User(id).encode(), "User")
 }
 
-/// Returns the author of an action. An App acts under the login of its bot.
+/// Returns the author of an action. An App acts with the login of its bot.
 pub(crate) fn sender(world: &World, login: &str) -> Value {
     match world.acting(login).and_then(|app| app["id"].as_u64()) {
         Some(id) => account(&format!("{login}[bot]"), id + 900_000, &format!("BOT_kgDO{id:08}"), "Bot"),
@@ -233,7 +233,7 @@ pub(crate) fn team(world: &World, org: &str, team: &Value, permission: Option<&s
         "repositories_url": format!("{api}/repos"),
         "parent": team["parent"].as_str().and_then(|slug| world.team(org, slug)).map(|above| {
             let mut above = self::team(world, org, &json!({ "id": above["id"], "slug": above["slug"], "name": above["name"] }), None);
-            // A parent team is shown without a field for the parent above it.
+            // GitHub shows a parent team without a field for the parent above it.
             above.as_object_mut().map(|above| above.remove("parent"));
             above
         }),
@@ -329,7 +329,7 @@ pub(crate) fn permissions_of(org: &Value) -> Value {
     if org["permissions"].is_object() { org["permissions"].clone() } else { permissions() }
 }
 
-/// Returns the permissions of an App, and the events to which it subscribes.
+/// Returns the permissions of an App, and the events that it subscribes to.
 pub(crate) fn permissions() -> Value {
     json!({
         "actions": "write", "administration": "write", "contents": "read", "issues": "write", "metadata": "read",

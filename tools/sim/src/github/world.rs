@@ -21,9 +21,9 @@ pub(crate) struct World {
     /// id of the repository.
     moved: HashMap<(String, String), u64>,
     next_id: u64,
-    /// The events for which webhooks must still be sent.
+    /// The events that still need webhooks.
     pub(crate) outbox: Vec<Event>,
-    /// The Apps of manifests whose codes were not exchanged yet, by code.
+    /// The Apps of manifests with unused codes, by code.
     pub(crate) pending_apps: HashMap<String, Value>,
 }
 
@@ -156,16 +156,16 @@ impl World {
         self.complete_some(largest, |_, _| true);
     }
 
-    /// Adds the default values that the state lacks after a merge patch, and updates the indexes for
-    /// searches. The repositories that the patch does not name are complete, so this function does
-    /// not look at them: there may be thousands.
+    /// Adds the default values that the state lacks after a merge patch, and updates the indexes
+    /// for searches. The repositories that the patch does not name are complete. This function
+    /// skips them, because there may be thousands.
     pub(crate) fn complete_after(&mut self, patch: &Value) {
         let is_named = |org: &str, name: &str| patch["orgs"][org]["repos"].get(name).is_some();
         self.complete_some(largest_id(patch), is_named);
     }
 
-    /// Adds the default values that the state lacks, and looks only at the repositories for which
-    /// `is_looked_at` is true. `largest` is the largest id that may be new in the state.
+    /// Adds the default values that the state lacks. Skips the repositories that `is_looked_at`
+    /// rejects. `largest` is the largest id that may be new in the state.
     fn complete_some(&mut self, largest: u64, is_looked_at: impl Fn(&str, &str) -> bool) {
         for part in ["orgs", "users", "apps"] {
             if !self.doc[part].is_object() {
@@ -250,8 +250,8 @@ impl World {
                 let Value::Object(defaults) = new_repository(id, name, &now) else { continue };
                 let given = repository.as_object().cloned().unwrap_or_default();
                 let mut whole = defaults;
-                // A document can have only one of the keys `visibility` and `private`. The other
-                // key is derived.
+                // A document can have only one of the keys `visibility` and `private`. The
+                // simulator derives the other key.
                 if let Some(visibility) = given.get("visibility") {
                     whole.insert("private".into(), json!(visibility != "public"));
                 } else if given.get("private") == Some(&json!(false)) {
@@ -282,7 +282,7 @@ impl World {
                         entries.for_each(|entry| identify(entry, &mut fresh));
                     }
                 }
-                // In a document, the address of a webhook can be given by the name of its entry.
+                // In a document, the name of an entry can be the address of its webhook.
                 for (address, hook) in entries_mut(&mut repository["hooks"]) {
                     default(&mut hook["config"], "url", json!(address));
                 }
@@ -380,8 +380,8 @@ impl World {
         self.app(slug).cloned().or_else(|| (slug == APP_SLUG).then(own))
     }
 
-    /// Returns the actor that has a node id, in the form of a branch protection rule: the list in
-    /// which the rule has the actor, and the actor's name there.
+    /// Returns the actor with a node id, in the form of a branch protection rule: the name of the
+    /// actor's list, and the actor's name there.
     pub(crate) fn actor(&self, node: &str) -> Option<(&'static str, String)> {
         let by_id = |map: &Value, id: u64, name: &str| {
             let mut entries = map.as_object()?.values();

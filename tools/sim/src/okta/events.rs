@@ -142,7 +142,7 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
         let pair = |user: &str| {
             let user = user_target(user, state["users"].get(user).unwrap_or(&none));
             let mut pair = vec![user, group_target(id, group)];
-            // Okta lists the targets of an event in no fixed order, so the simulator changes the
+            // Okta lists the targets of an event in no fixed order. So the simulator changes the
             // order from event to event.
             if events.len() % 2 == 1 {
                 pair.reverse();

@@ -1,5 +1,5 @@
-//! Filters in the form that Okta uses: `attribute operator "value"`, several of them joined by
-//! `and` or by `or`. An invalid filter is an error.
+//! Filters in Okta's form: one or more comparisons `attribute operator "value"`, joined by `and` or
+//! by `or`. An invalid filter is an error.
 //!
 //! <https://developer.okta.com/docs/api/#filter>
 
@@ -26,7 +26,7 @@ enum Operator {
 /// A parsed filter.
 pub(super) struct Filter {
     comparisons: Vec<Comparison>,
-    /// Whether all comparisons must be true. Otherwise one true comparison is enough.
+    /// True if all comparisons must be true. If it is `false`, one true comparison is enough.
     all: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Event hooks. Okta tries to deliver each event at least once, in no fixed order. Okta waits 3 s
-//! for an answer, and retries once if there is none. After an answer with a status 4xx, Okta does
-//! not retry.
+//! for an answer. If there is no answer, it retries once. After an answer with a status 4xx, Okta
+//! does not retry.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>
 
@@ -20,13 +20,13 @@ use crate::okta::Okta;
 use crate::sim_state::lock;
 use crate::webhook_client::webhook_client;
 
-/// The receiver of events, and the faults with which deliveries arrive.
+/// The receiver of events, and the faults of the deliveries.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hook {
     /// The address of the receiver.
     pub url: String,
-    /// The headers by which the receiver recognises Okta.
+    /// The headers that prove to the receiver that Okta is the sender.
     pub headers: BTreeMap<String, String>,
     /// The maximum number of events in one delivery. 0 means 1.
     pub together: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Hooks {
     /// The number of deliveries, or sequences of deliveries, that have not ended yet.
     sending: AtomicUsize,
     /// The client that sends deliveries. A new client reads every root certificate of the machine,
-    /// so it is created only when the first delivery is sent.
+    /// so the first delivery creates it.
     http: OnceLock<reqwest::Client>,
 }
 

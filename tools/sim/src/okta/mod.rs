@@ -1,7 +1,7 @@
 //! A simulated Okta: groups, users, the System Log, OAuth and API tokens, rate limits, and event
 //! hooks with the faults of their delivery.
 //!
-//! The control calls in `/_sim/`, in addition to those that all simulated vendors have:
+//! The control calls in `/_sim/`, in addition to the calls that all simulated vendors have:
 //!
 //! | call | effect |
 //! |---|---|
@@ -33,7 +33,7 @@ use crate::{Fault, SimError};
 
 pub use hook::Hook;
 
-/// The settings with which the simulated Okta starts.
+/// The settings for the start of the simulated Okta.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The state at the start.
@@ -147,7 +147,7 @@ impl OktaSim {
         self.0.sim_state.no_faults();
     }
 
-    /// Sets the receiver to which events are sent.
+    /// Sets the receiver of the events.
     pub fn send_events_to(&self, hook: Option<Hook>) {
         self.0.vendor.hook.set(hook);
     }

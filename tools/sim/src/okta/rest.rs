@@ -170,7 +170,7 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, String> {
     }))
 }
 
-/// Returns a function that selects users. Deactivated users are listed only if a filter selects
+/// Returns a function that selects users. Okta lists deactivated users only if a filter selects
 /// them.
 fn wanted_users(call: &Call<'_>) -> Result<Wanted, String> {
     const FILTER: &[&str] = &["id", "status", "lastUpdated", "profile.login", "profile.email"];
@@ -196,8 +196,8 @@ fn page<'a>(
         Some(Ok(limit)) if (1..=most).contains(&limit) => limit,
         Some(_) => return error(400, "limit"),
     };
-    // The cursor is the id of the last row that was shown. So if rows before it change, the next
-    // page still begins at the right row.
+    // The cursor is the id of the last row on the page. So if earlier rows change, the next page
+    // still begins at the right row.
     let after = call.query("after").unwrap_or_default();
     let mut rest =
         rows.skip_while(|row| !after.is_empty() && row["id"].as_str().unwrap_or_default() <= after);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Returns the attributes and values in a filter of the form `attribute eq "value"`, several of
-/// them joined by `and`.
+/// Returns the attributes and values in a filter. The filter has one or more comparisons `attribute
+/// eq "value"`, joined by `and`.
 pub(super) fn parse(filter: &str) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     let mut rest = filter.trim();

@@ -24,7 +24,7 @@ use crate::{Fault, SimError};
 
 pub use self::quirks::Quirk;
 
-/// The settings with which the simulated server starts.
+/// The settings for the start of the simulated server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The state at the start.
@@ -35,9 +35,9 @@ pub struct Settings {
     pub record: bool,
     /// Whether a page can have fewer rows than requested.
     pub short_pages: bool,
-    /// The number of calls during which the server does not find a resource that was created.
+    /// How many calls do not find a new resource.
     pub slow_to_show: u32,
-    /// The behaviour in which the server differs from AWS.
+    /// The differences between the server and AWS.
     pub quirks: Vec<Quirk>,
 }
 
@@ -57,8 +57,8 @@ impl Default for Settings {
 pub(crate) struct Scim {
     short_pages: bool,
     slow_to_show: u32,
-    /// The resources that the server does not find yet, each with the number of calls until it
-    /// does.
+    /// The resources that the server does not find yet. For each, the number of calls until the
+    /// server finds it.
     hidden: Mutex<Vec<(String, u32)>>,
     quirks: Mutex<Quirks>,
 }
@@ -100,7 +100,7 @@ impl ScimSim {
         self.0.exchange(request).await
     }
 
-    /// Sets the behaviour in which the server differs from AWS.
+    /// Sets the differences between the server and AWS.
     pub fn behave(&self, quirks: Vec<Quirk>) {
         *lock(&self.0.vendor.quirks) = Quirks(quirks);
     }

@@ -1,12 +1,12 @@
-//! Behaviour in which real servers differ from AWS. Users have reported each of these deviations.
+//! Differences between real servers and AWS. Users have reported each of these deviations.
 
 use serde_json::{Value, json};
 
 /// One deviation from the behaviour that AWS documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// The server behaves as in RFC 7644: lists are read by index, a request can leave attributes
-    /// out, and groups show their members, which are removed by path.
+    /// The server follows RFC 7644. Clients read lists by index, and a request can leave attributes
+    /// out. Groups show their members, and a request removes members by path.
     Generic,
     /// The server ignores filters.
     FiltersIgnored,
@@ -30,7 +30,7 @@ pub enum Quirk {
     RowsTwice,
     /// A group shows at most this number of members.
     ShowsMembers(usize),
-    /// A write of members is answered with success but has no effect.
+    /// The server reports that a write of members succeeded, but the write has no effect.
     WritesIgnored,
     /// A request that adds members replaces the existing members.
     AddReplaces,
@@ -41,7 +41,7 @@ pub enum Quirk {
     Prefix(String),
     /// The server shows the group with this id without a name.
     NullName(String),
-    /// The server shows, in the group with this id, a member without `value`.
+    /// In the group with this id, the server shows a member without `value`.
     NoValue(String),
     /// The server shows `active` as a string: `"True"`.
     ActiveWords,

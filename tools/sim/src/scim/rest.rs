@@ -76,7 +76,7 @@ fn shown(quirks: &Quirks, kind: &str, resource: &Value) -> Value {
     quirks.shown(shown, &resource["members"])
 }
 
-/// Returns a page of a list that is read by index, as in RFC 7644.
+/// Returns a page of a list by index, as in RFC 7644.
 fn list_by_index(quirks: &Quirks, state: &Value, call: &Call<'_>, kind: &str) -> Reply {
     if call.query("cursor").is_some() {
         return error(400, "cursor is not supported");
@@ -220,8 +220,7 @@ fn is(state: &Value, kind: &str, id: &str, resource: &Value, attribute: &str, va
     })
 }
 
-/// Returns the first field of a resource that must be unique but has the same value in another
-/// resource.
+/// Returns the first field that must be unique, but has the same value in another resource.
 fn taken(state: &Value, kind: &str, id: Option<&str>, resource: &Value) -> Option<&'static str> {
     let name = if kind == "Users" { "userName" } else { "displayName" };
     let others = state[collection(kind)].as_object().into_iter().flatten();
@@ -358,7 +357,7 @@ fn one(
             if let Err(why) = patched {
                 return error(400, &why);
             }
-            // AWS refuses only what the request changes.
+            // AWS refuses a value only if the request changes it.
             if kind == "Users"
                 && !quirks.has(&Quirk::Generic)
                 && refused_by_aws(&state[list][id]).is_none()
@@ -366,8 +365,8 @@ fn one(
             {
                 return error(400, &why);
             }
-            // A PATCH does not change a field that is missing in its body. So only fields that the
-            // resource had before can get lost.
+            // A PATCH does not change a field that is missing in its body. So a write can only
+            // remove fields that the resource had before.
             if let Some(place) = lacks(kind, &new).filter(|_| lacks(kind, &state[list][id]).is_none()) {
                 return violates(place);
             }

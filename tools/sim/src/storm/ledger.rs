@@ -1,14 +1,14 @@
 //! Remembers every value that a state ever had. A run without faults fills the ledger. A run with
-//! faults must set no other value, and must remove no other entry.
+//! faults must not set a value that is not in the ledger, and must not remove other entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// The fields that the simulator sets by itself, and that differ from run to run.
+/// The fields that the simulator itself sets. Their values differ from run to run.
 const VOLATILE: &[&str] = &["updated_at", "created_at", "pushed_at", "node_id"];
 
-/// The lists from which GitHub itself removes actors, if the actors lose their access.
+/// The lists that lose actors at GitHub: GitHub itself removes an actor that loses its access.
 const ACTORS: &[&str] = &["restrictions", "allowances"];
 
 /// The values that each place of a state ever had. `None` means that the place did not exist.
@@ -61,7 +61,8 @@ impl Ledger {
         found
     }
 
-    /// Returns the differences between the end of the run that filled the ledger and another end.
+    /// Returns the differences between two final states: the one of the run that filled the ledger,
+    /// and another one.
     pub fn differences(&self, end: &Value, other: &Value) -> Vec<String> {
         let (end, other) = (leaves(end), leaves(other));
         let paths: BTreeSet<&String> = end.keys().chain(other.keys()).collect();
@@ -95,8 +96,8 @@ fn is_of_actors(path: &str) -> bool {
     ACTORS.iter().any(|list| path.contains(list))
 }
 
-/// Returns the values of a state, each with its path. A repository is named by its id, because it
-/// can be renamed. Each entry of a list has a path of its own.
+/// Returns the values of a state, each with its path. The path names a repository by its id,
+/// because somebody can rename it. Each entry of a list has its own path.
 fn leaves(state: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     walk(state, "", &mut found);
@@ -106,7 +107,7 @@ fn leaves(state: &Value) -> BTreeMap<String, Value> {
 fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(map) => {
-            // An entry may have no values of its own, so the object itself counts too.
+            // An entry may have no values, so the object itself is a value too.
             found.insert(format!("{path}/"), Value::Null);
             for (key, inner) in map.iter().filter(|(key, _)| !VOLATILE.contains(&key.as_str())) {
                 let is_repository = path.ends_with("/repos");
@@ -115,7 +116,8 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
                 walk(inner, &format!("{path}/{name}"), found);
             }
         }
-        // Each entry counts by itself, because writes to several repositories can come in any order.
+        // Each entry is a separate value, because writes to several repositories can come in any
+        // order.
         Value::Array(items) => {
             found.insert(format!("{path}[]"), Value::Null);
             for item in items {

@@ -1,5 +1,5 @@
-//! Makes the lists of an answer wrong in a way that a careful client can notice: the list does not
-//! agree with the total that it states, a row appears twice, or a row does not show its identity.
+//! Makes the lists of an answer wrong in a way that a careful client can notice. There are three
+//! kinds: the list has a wrong total, a row appears twice, or a row does not show its identity.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -25,11 +25,11 @@ enum ListFault {
 /// The faults of a list that states its total.
 const COUNTED: &[ListFault] =
     &[ListFault::Missing, ListFault::Empty, ListFault::Doubled, ListFault::Null, ListFault::WrongId];
-/// The faults of a list that states no total. Nobody can notice that a row is missing from such a
-/// list, so these faults remove no row without a trace.
+/// The faults of a list that states no total. A client cannot notice that a row is missing from
+/// this list. So each of these faults leaves a trace.
 const UNCOUNTED: &[ListFault] = &[ListFault::Doubled, ListFault::Null, ListFault::WrongId, ListFault::NoId];
 
-/// The fields by which a client addresses an entry, the most common one first.
+/// The fields that a client uses to address an entry. The most common one comes first.
 const IDS: &[&str] = &["id", "databaseId", "number"];
 
 /// A list inside an answer: the path to the object that contains it, and the key of the list there.
@@ -60,8 +60,8 @@ pub(super) fn spoil(body: &mut Value, random: &mut StdRng) -> bool {
     *body != before
 }
 
-/// Finds the lists that a vendor's client reads as lists: the connections of GraphQL, the lists that
-/// REST puts into an object with their total, and the resources of SCIM.
+/// Finds the lists that a client of the vendor reads. These are the connections of GraphQL, the
+/// lists that REST puts into an object with their total, and the resources of SCIM.
 fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
     let has_rows = |list: &Value| list.as_array().is_some_and(|rows| !rows.is_empty());
     match value {
@@ -72,8 +72,8 @@ fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
                     add(key, true);
                 }
             }
-            // A list by cursor has a total too, but a client cannot rely on it: only a page without a
-            // cursor ends the list.
+            // A list by cursor has a total too. But a client cannot rely on the total, because only
+            // a page without a cursor ends the list.
             if map.get("Resources").is_some_and(has_rows) {
                 add("Resources", false);
             }
@@ -96,7 +96,7 @@ fn find(value: &Value, at: &str, places: &mut Vec<Place>) {
     }
 }
 
-/// The keys under which GitHub's REST API puts lists that state their total.
+/// The keys of the lists that GitHub's REST API returns with their total.
 const COUNTED_LISTS: &[&str] = &[
     "branch_policies",
     "custom_deployment_protection_rules",
@@ -143,8 +143,8 @@ fn change(rows: &mut Vec<Value>, fault: ListFault) {
     }
 }
 
-/// Returns the id of a row, with its field, unless the row is about a person. In an edge, the node has
-/// the id.
+/// Returns the id of a row, with its field. Returns `None` if the row is about a person. In an
+/// edge, the node has the id.
 fn id_of(row: &Value) -> Option<(&'static str, &Value)> {
     let is_edge = row["node"].is_object();
     let (holder, fields) = if is_edge { (&row["node"], &IDS[..1]) } else { (row, IDS) };

@@ -1,10 +1,11 @@
-//! A storm in front of a simulated vendor, for tests in simulated time. The weather changes at random
-//! times, and a seed decides everything. In some weather the vendor refuses requests for hours, fails,
-//! breaks connections, answers late, shows wrong lists or shows an earlier state. The vendor may have
-//! carried out a write whose answer is lost.
+//! A storm disturbs the calls to a simulated vendor, for tests in simulated time. The weather
+//! changes at random times, and a seed decides everything. In some weather, the vendor refuses
+//! requests for hours, fails, breaks connections, answers late, shows wrong lists or shows an
+//! earlier state. If the answer to a write is lost, the vendor may have carried out the write.
 //!
-//! A witness watches the client during this time. It notices a request that exceeds a secondary limit of the
-//! vendor, and a request before the time that the vendor named with `Retry-After`.
+//! A witness watches the client during the storm. It notices a request that exceeds a secondary
+//! limit of the vendor. It also notices a request that is too early, because the vendor asked for a
+//! longer wait with `Retry-After`.
 
 mod ledger;
 mod lists;
@@ -37,7 +38,7 @@ const VENDOR_CLOCK: i64 = 1_900_000_000;
 /// The largest number of earlier answers that a storm keeps for one request.
 const KEPT: usize = 8;
 
-/// What the weather is like for a while.
+/// The weather for a while.
 #[derive(Clone, Copy, Debug)]
 enum Weather {
     /// Nothing happens.
@@ -72,7 +73,7 @@ impl Weather {
         Self::Mixed,
     ];
 
-    /// Returns the longest time for which the weather stays like this, in seconds.
+    /// Returns how long the weather stays like this at most, in seconds.
     fn longest(self) -> u64 {
         match self {
             Self::Limited => 3 * 3600,
@@ -111,8 +112,8 @@ enum Disturbance {
 #[derive(Debug)]
 struct State {
     random: StdRng,
-    /// Whether the vendor is GitHub. Only GitHub answers 403 because of a limit, names a used-up budget
-    /// in its own headers, and gives Beadle a way to notice an earlier state.
+    /// Whether the vendor is GitHub. Only GitHub answers 403 because of a limit, and has its own
+    /// headers for a used-up budget. Only at GitHub can Beadle notice an earlier state.
     is_github: bool,
     is_over: bool,
     weather: Weather,
@@ -124,7 +125,7 @@ struct State {
     lost_writes: u64,
 }
 
-/// A storm in front of one vendor.
+/// A storm that disturbs the calls to one vendor.
 #[derive(Debug)]
 pub struct Storm {
     begun: Instant,
@@ -146,8 +147,9 @@ impl Storm {
         Self::new(seed, limits, true)
     }
 
-    /// Creates a storm of a directory or of a SCIM server. It shows no earlier states. A list of members
-    /// that is old, and agrees with an old count, looks like the present list.
+    /// Creates a storm of a directory or of a SCIM server. It shows no earlier states, because a
+    /// client cannot notice them: if an old list of members agrees with an old count, it looks like
+    /// the present list.
     pub fn of_directory(seed: u64) -> Self {
         Self::new(seed, SecondaryLimits::NONE, false)
     }
@@ -168,12 +170,13 @@ impl Storm {
         Self { begun: now, state: Mutex::new(state) }
     }
 
-    /// Ends the storm. The witness keeps watching.
+    /// Ends the storm. The witness continues to watch.
     pub fn end(&self) {
         self.state.lock().is_over = true;
     }
 
-    /// Records that the client was started again, and knows nothing of earlier refusals.
+    /// Records that the client was started again. The new client does not know about earlier
+    /// refusals.
     pub fn restarted(&self) {
         self.state.lock().witness.forget_refusals();
     }
@@ -183,14 +186,14 @@ impl Storm {
         self.state.lock().witness.broken().map(str::to_owned)
     }
 
-    /// Returns the number of requests that the storm disturbed, and how many of them were writes that
-    /// the vendor carried out and whose answer was lost.
+    /// Returns the number of requests that the storm disturbed. Also returns how many of them were
+    /// writes with a lost answer that the vendor carried out.
     pub fn disturbed(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.disturbed, state.lost_writes)
     }
 
-    /// Passes a request to the vendor, unless the storm prevents it. Returns `None` if the connection
+    /// Passes a request to the vendor, if the storm allows it. Returns `None` if the connection
     /// breaks.
     pub async fn exchange<V, F>(&self, request: Request<Bytes>, vendor: V) -> Option<StormAnswer>
     where
@@ -228,7 +231,8 @@ impl Storm {
             }
             _ => answer,
         };
-        // An earlier answer is not kept again, because it would otherwise never become too old.
+        // The storm does not keep an earlier answer again, because the answer would then never
+        // become too old.
         let is_whole = !matches!(happens, Some(Disturbance::Half | Disturbance::Stale));
         if !call.writes && answer.0 == 200 && is_whole {
             self.state.lock().keep(name, &answer);
@@ -250,7 +254,8 @@ impl Storm {
         if !lists::spoil(&mut value, &mut self.state.lock().random) {
             return (status, headers, body);
         }
-        // The tag belongs to the whole body. A client that kept it would never read the list again.
+        // The tag belongs to the whole body. If a client kept the tag, it would never read the list
+        // again.
         headers.remove(header::ETAG);
         headers.remove(header::CONTENT_LENGTH);
         (status, headers, Bytes::from(value.to_string()))
@@ -330,7 +335,7 @@ impl State {
     }
 }
 
-/// Returns whether the client learns nothing of a request that the vendor carried out.
+/// Returns whether the vendor carried out a request and the client does not learn this.
 fn loses(happens: Disturbance) -> bool {
     match happens {
         Disturbance::Fail { is_done, .. } | Disturbance::Break { is_done } => is_done,
@@ -344,7 +349,7 @@ fn failure(status: u16) -> StormAnswer {
     (status, HeaderMap::new(), Bytes::from_static(page.as_bytes()))
 }
 
-/// Returns an answer of whose body only the first half arrived.
+/// Returns an answer with only the first half of its body.
 fn cut((status, mut headers, body): StormAnswer) -> StormAnswer {
     headers.remove(header::ETAG);
     headers.remove(header::CONTENT_LENGTH);
@@ -368,7 +373,7 @@ fn call_of(request: &Request<Bytes>) -> Call {
     Call { label, family: family_of(path), is_graphql, writes, creates }
 }
 
-/// Returns the family of addresses for which Okta has a limit of its own.
+/// Returns the family of addresses. Okta has a separate limit for each family.
 ///
 /// <https://developer.okta.com/docs/reference/rl-global-mgmt/>
 fn family_of(path: &str) -> Option<&'static str> {
@@ -377,7 +382,8 @@ fn family_of(path: &str) -> Option<&'static str> {
     Some(["groups", "users", "logs", "apps"].into_iter().find(|family| *family == first).unwrap_or("others"))
 }
 
-/// Returns a text that is equal for equal requests. A client may send a tag with one of them.
+/// Returns a text that is equal for equal requests. Two requests are equal even if only one of them
+/// has a tag.
 fn name_of(request: &Request<Bytes>) -> String {
     format!("{} {} {}", request.method(), request.uri(), String::from_utf8_lossy(request.body()))
 }

@@ -12,12 +12,12 @@ use serde_json::json;
 
 use super::witness::Refused;
 
-/// A refusal. The status is that of an answer by REST.
+/// A refusal. The status is the status of a REST answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
     /// The answer names a wait in seconds.
     RetryAfter(u16, u64),
-    /// The answer names a date, which is this number of seconds away.
+    /// The answer names a date. The date is this number of seconds away.
     RetryAt(u16, u64),
     /// The answer names no time.
     Unnamed(u16),
@@ -26,8 +26,8 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// Returns a random refusal. Only GitHub answers 403 because of a limit, and names the reset of its
-    /// budget in headers of its own.
+    /// Returns a random refusal. Only GitHub answers 403 because of a limit, and has its own
+    /// headers for the reset of its budget.
     pub(super) fn choose(random: &mut StdRng, is_github: bool) -> Self {
         let status = if is_github && random.random_bool(0.5) { 403 } else { 429 };
         match random.random_range(0..if is_github { 4 } else { 3 }) {
@@ -48,7 +48,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the account of which the vendor refuses further requests.
+    /// Returns the account that the refusal blocks.
     pub(super) fn account(self, is_graphql: bool) -> Refused {
         match self {
             Self::UsedUp(_) if is_graphql => Refused::GraphQl,

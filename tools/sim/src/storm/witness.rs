@@ -1,5 +1,5 @@
-//! Watches the requests of a client: whether it keeps to the vendor's secondary limits, and whether
-//! it waits as long as the vendor asked.
+//! Watches the requests of a client. The client must respect the vendor's secondary limits, and
+//! must wait as long as the vendor asks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a client must wait if the vendor refuses a request and names no time.
 const UNNAMED: Duration = Duration::from_secs(60);
-/// A client may count in whole milliseconds.
+/// A client may round its waits to whole milliseconds.
 const PRECISION: Duration = Duration::from_millis(1);
 
 /// The secondary limits of a vendor.
@@ -41,20 +41,20 @@ impl SecondaryLimits {
     };
 }
 
-/// A request, as far as the limits depend on it.
+/// The parts of a request that the limits depend on.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     /// The method and the path, for messages.
     pub(super) label: String,
-    /// The family of addresses that have a limit of their own; `None` if the vendor has one limit for
-    /// all addresses.
+    /// The family of addresses with a separate limit. `None` if the vendor has one limit for all
+    /// addresses.
     pub(super) family: Option<&'static str>,
     pub(super) is_graphql: bool,
     pub(super) writes: bool,
     pub(super) creates: bool,
 }
 
-/// The account of which the vendor refused a request.
+/// The account that a refusal blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refused {
     /// The vendor refuses all requests.
@@ -77,7 +77,7 @@ pub(super) struct Witness {
     /// The times of the requests of the last hour that created content.
     content: VecDeque<Instant>,
     at_once: usize,
-    /// The times from which and until which the vendor refused requests.
+    /// The start and the end of each refusal.
     refused: BTreeMap<Refused, (Instant, Instant)>,
     /// The first broken rule.
     broken: Option<String>,
@@ -102,11 +102,12 @@ impl Witness {
         }
     }
 
-    /// Records a request at the time at which the client sends it.
+    /// Records a request when the client sends it.
     pub(super) fn sent(&mut self, call: &Call, now: Instant) {
         let own = if call.is_graphql { Refused::GraphQl } else { Refused::Rest };
         for refused in [Refused::All, own].into_iter().chain(call.family.map(Refused::Family)) {
-            // A request of the same moment was on its way when the vendor refused the other one.
+            // If two requests have the same time, one was on its way when the vendor refused the
+            // other one.
             let is_early = |(since, until): &(Instant, Instant)| *since < now && *until > now + PRECISION;
             if let Some((_, until)) = self.refused.get(&refused).copied().filter(is_early) {
                 let early = until.duration_since(now).as_millis();
@@ -155,11 +156,11 @@ impl Witness {
         self.at_once = self.at_once.saturating_sub(1);
     }
 
-    /// Records that the client was told to wait, for the time that the vendor named.
+    /// Records that the vendor told the client to wait, and for how long.
     pub(super) fn refused(&mut self, refused: Refused, named: Option<Duration>, now: Instant) {
         let until = now + named.unwrap_or(UNNAMED);
         let (since, known) = self.refused.entry(refused).or_insert((now, until));
-        // After the end of a refusal, the next one begins.
+        // A new refusal begins after the end of the earlier one.
         if *known < now {
             *since = now;
         }

@@ -9,15 +9,15 @@ use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, 
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// If Beadle reads by time and not by cursor, it starts this much before the end of the last read,
+/// If Beadle reads by time and not by cursor, it begins this long before the end of the last read,
 /// because Okta may record events late.
 const OVERLAP: Duration = Duration::from_secs(300);
-/// The time for which Okta keeps entries in its log.
+/// How long Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The maximum number of pages in one read. The next read continues after them.
 const MOST_PAGES: usize = 100;
 
-/// The place in the log up to which Beadle has read.
+/// How far Beadle has read the log.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct LogPlace {
     cursor: Option<String>,
@@ -49,8 +49,8 @@ pub struct Caught {
 }
 
 impl Catchup {
-    /// Reads the log from the place where the last read ended. The first read of all only sets that
-    /// place, because the first sweep covers everything before it.
+    /// Reads the log from the place where the last read ended. The very first read only sets this
+    /// place, because the first sweep covers everything before this place.
     pub async fn read_on(&self) -> Result<Caught, Failure> {
         let note = Note::<LogPlace>::of(&[self.okta.name()]);
         let now = self.clock.now();
@@ -65,8 +65,8 @@ impl Catchup {
                 None => Since::Time(place.until - OVERLAP),
             };
             let page = match self.okta.events(&since).await {
-                // Okta does not accept the cursor any more, or the cursor is not valid for this
-                // directory. So Beadle continues by time.
+                // If Okta does not accept the cursor any more, or the cursor is not valid for this
+                // directory, Beadle continues by time.
                 Err(failure) if failure.class == Class::Rejected && place.cursor.is_some() => {
                     place.cursor = None;
                     continue;
@@ -86,14 +86,14 @@ impl Catchup {
                 }
             }
             if gap {
-                // The sweep is marked before the new place is stored. After the new place is
-                // stored, nothing shows any more that events are missing.
+                // Beadle marks the sweep before it stores the new place. The new place no longer
+                // shows that events are missing.
                 let sweep = Mark::new(Key::new("sweep", self.okta.name(), "groups"), Lane::Sweep);
                 self.store.mark(vec![sweep], now).await?;
                 gap = false;
             }
-            // The place is stored last. If the process is killed before, Beadle reads the same
-            // events again and recognises them by their ids.
+            // Beadle stores the place last. If the process is killed before that, Beadle reads the
+            // same events again and recognises them by their ids.
             let until = if page.is_full { place.until } else { now };
             place = LogPlace { cursor: page.next.or(place.cursor), until };
             note.put(self.store.as_ref(), &place).await?;
@@ -111,7 +111,7 @@ impl Catchup {
         let now = self.clock.now();
         let noted = note.get(self.store.as_ref()).await?;
         let before = noted.unwrap_or(Changed { latest: now, seen: BTreeMap::new() });
-        // The read covers some time before the last known change, because Okta may show a change
+        // The read begins some time before the last known change, because Okta may show a change
         // late, or two changes may have the same time.
         let changed = self.okta.groups_changed_since(&(before.latest - OVERLAP).to_string()).await?;
         let mut after = Changed { latest: before.latest, seen: BTreeMap::new() };
@@ -121,8 +121,8 @@ impl Catchup {
             if before.seen.get(&group.id) != Some(&at) {
                 marks.push(Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep));
             }
-            // This time is by the directory's clock, so the result is right even if this machine's
-            // clock is wrong.
+            // This time comes from the directory's clock, so the result is right even if this
+            // machine's clock is wrong.
             if let Ok(time) = at.parse::<jiff::Timestamp>() {
                 after.latest = after.latest.max(Time(time.as_millisecond()));
             }

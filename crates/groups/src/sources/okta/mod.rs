@@ -37,23 +37,23 @@ pub struct OktaSource {
     asking: Arc<AtomicUsize>,
     /// The most recent surveys, the newest first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
-    /// The list of all users has more pages than this number, as far as Beadle knows.
+    /// Beadle knows that the list of all users has more pages than this number.
     long: Arc<AtomicUsize>,
     /// Counts how many periods of the rate limit ended before the list of all users was complete.
     cut: Arc<Cuts>,
 }
 
-/// The age from which a survey is too old. The later runs of a long sweep then share a new survey.
+/// The maximum age of a survey. After that, the later runs of a long sweep share a new survey.
 const FRESH: Duration = Duration::from_secs(900);
 
-/// The number of surveys to keep. It is more than one, because the sweeps of two directories can
-/// make the groups of one union due.
+/// The number of surveys to keep. Beadle keeps more than one, because the sweeps of two directories
+/// can make the groups of one union due.
 const HELD: usize = 3;
 
-/// A survey, and the sweep to which it belongs.
+/// A survey, and its sweep.
 struct Surveying {
-    /// The time of the sweep's marks. Only runs with exactly this time may use the survey. The
-    /// times are not compared by order, because a clock may have been turned back.
+    /// The time of the sweep's marks. Only runs with exactly this time may use the survey. Beadle
+    /// does not compare which time is later, because somebody may have turned a clock back.
     mark: Time,
     began: Time,
     /// The survey, or `None` if its read failed.
@@ -64,8 +64,9 @@ struct Surveying {
 /// list does not fit into one period.
 const CUTS: usize = 3;
 
-/// The periods of the rate limit that ended before a list was complete, identified by their ends.
-/// Okta may refuse several runs in the same period, and that period must count once.
+/// The periods of the rate limit that ended before a list was complete. The end of a period
+/// identifies it. Okta may refuse several runs in the same period, and Beadle must count this
+/// period once.
 #[derive(Default)]
 struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
@@ -84,7 +85,8 @@ impl Cuts {
     }
 }
 
-/// A request for a single group that has no answer yet. While this value exists, it counts in
+/// A request for a single group that has no answer yet. While this value exists, the request is
+/// counted in
 /// [`OktaSource`].
 struct Asking<'a>(&'a AtomicUsize);
 
@@ -102,9 +104,9 @@ impl Drop for Asking<'_> {
 }
 
 impl OktaSource {
-    /// Creates a source. `leaving` has the statuses of people whose access must go. `made` has the
-    /// statuses of people for whom Beadle may create an account. `apps` has the applications into
-    /// which Okta itself may push groups.
+    /// Creates a source. `leaving` has the statuses of people who must lose their access. `made`
+    /// has the statuses of people who may get an account from Beadle. `apps` has the applications
+    /// that may get groups from Okta itself.
     pub fn new(okta: Okta, leaving: Vec<Status>, made: Vec<Status>, apps: Vec<String>) -> Self {
         Self {
             okta,
@@ -171,7 +173,7 @@ impl OktaSource {
         }
     }
 
-    /// Returns those attributes of a person that the targets use.
+    /// Returns the attributes of a person that the targets use.
     fn attributes(&self, profile: &Profile) -> Map<String, Value> {
         let mut attributes = Map::new();
         for name in &self.uses {
@@ -212,8 +214,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // A sweep has many runs at the same time. All of them can use one list that begins after
-        // the runs began.
+        // A sweep has many runs at the same time. All of them can use one list, if its read begins
+        // after the runs began.
         let _asking = Asking::new(&self.asking);
         if self.okta.lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;

@@ -13,7 +13,7 @@ use super::TeamReader;
 const PAGE: usize = 100;
 
 impl TeamReader {
-    /// Returns the name of the group with which a team is connected.
+    /// Returns the name of the group that a team is connected with.
     pub(super) async fn connected_with(&self, slug: &str) -> Result<Option<String>, Failure> {
         let path = Path::at("teams").value(slug).then("external-groups");
         let seen = self.github.of_organisation(path).await?;

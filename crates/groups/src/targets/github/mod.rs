@@ -27,15 +27,16 @@ pub use writer::TeamWriter;
 
 use people::{People, account};
 
-/// How long Beadle remembers the list of the organisation's members, and to whom each account
-/// belongs. Beadle reads the members of a team each time.
+/// How long Beadle remembers the list of the organisation's members, and the owner of each account.
+/// Beadle reads the members of a team each time.
 const BELIEVED: Duration = Duration::from_secs(600);
 /// The maximum age of the list of teams when Beadle takes over a team by its name.
 const SURE: Duration = Duration::from_secs(60);
-/// The time for which Beadle uses the answer that no identity provider manages a team.
+/// How long Beadle uses the answer that no identity provider manages a team.
 const KEPT: Duration = Duration::from_secs(3600);
-/// The beginning of the mark that Beadle writes at the end of a team's description. If a process is
-/// killed before it stores which team it created, Beadle finds the team by this mark.
+/// The beginning of Beadle's mark. Beadle writes the mark at the end of a team's description. A
+/// process may be killed before it stores which team it created. Beadle then finds the team by this
+/// mark.
 const MARK: &str = " (beadle:";
 
 /// The answers of GitHub that this process remembers.
@@ -45,9 +46,9 @@ struct Seen {
     people: Option<(Time, Arc<People>)>,
     /// All accounts that any answer showed. Some of them may not be members of the organisation.
     accounts: HashMap<u64, Member>,
-    /// For each team, the people whose invitation was open at the last read of the team.
+    /// For each team, the people with an open invitation at the last read of the team.
     invited: HashMap<u64, BTreeSet<u64>>,
-    /// The accounts of people for whom Beadle has searched.
+    /// The accounts of people that Beadle has searched for.
     found: HashMap<String, u64>,
     kept: HashMap<u64, (Time, Option<String>)>,
 }
@@ -127,7 +128,7 @@ impl TeamReader {
         }
     }
 
-    /// Returns the same reader, which also has the membership of the organisation with these limits.
+    /// Returns a reader that also has the membership of the organisation, with these limits.
     #[must_use]
     pub fn with_membership(self, membership: Option<MembershipLimits>) -> Self {
         Self { membership, ..self }
@@ -175,8 +176,8 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
-    /// Forgets to whom the accounts belong, if Beadle read this longer than `believed` ago. Returns
-    /// whether Beadle still knows to whom they belong.
+    /// Forgets the owners of the accounts, if Beadle read them longer than `believed` ago. Returns
+    /// whether Beadle still knows the owners.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
@@ -203,9 +204,9 @@ impl TeamReader {
         }
     }
 
-    /// Returns the one team that fits. If the remembered list has such a team, Beadle reads the
-    /// list again, because the team may have been renamed since. If the list has no such team,
-    /// Beadle creates it, and GitHub refuses that if the team exists.
+    /// Returns the one team that fits. If the remembered list has the team, Beadle reads the list
+    /// again, because somebody may have renamed the team since. If the list does not have it,
+    /// Beadle creates the team. GitHub refuses this if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
         let find = |teams: HashMap<u64, Team>| {
             let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
@@ -254,8 +255,8 @@ impl TargetReader for TeamReader {
         if organisation::is_owned_as(external_id) {
             return Ok(Some(organisation::group(Some(external_id))));
         }
-        // Every maintainer of a team can change its description, and so copy the mark. If two teams
-        // have the same mark, Beadle trusts neither.
+        // Every maintainer of a team can change its description, and can put a copied mark there.
+        // If two teams have the same mark, Beadle trusts neither.
         let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
         Ok(self.one(is_it).await?.as_ref().map(target))
     }
@@ -265,8 +266,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // A probe may have read the accounts a moment ago, so Beadle forgets only what is older
-        // than a minute.
+        // A probe may have read the accounts a moment ago, so Beadle forgets only accounts that it
+        // read more than a minute ago.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
     }
@@ -279,7 +280,7 @@ impl TargetReader for TeamReader {
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;
         if read.as_ref().is_none_or(|read| read.team.id != id) {
-            // The team was renamed. Another team may have its old name now, so Beadle reads all
+            // If the team was renamed, another team may have its old name now, so Beadle reads all
             // teams again.
             let Some(now) = self.reload_teams().await?.remove(&id) else { return Ok(None) };
             team = now;
@@ -365,7 +366,7 @@ impl TargetReader for TeamReader {
 
     fn changes_at_once(&self) -> usize {
         // Beadle sends one request for each change. Before that, one query reads the present names
-        // of up to this many accounts.
+        // of the accounts. This is the maximum number of accounts in such a query.
         10
     }
 }

@@ -19,7 +19,7 @@ use crate::targets::{Found, TargetAccount};
 pub enum Match {
     /// By the person's name at the identity provider of the organisation.
     Saml,
-    /// By a mail address in a domain that the organisation has verified.
+    /// By a mail address in a verified domain of the organisation.
     Mail,
     /// By the list in the file of `users_from`.
     File,
@@ -29,7 +29,7 @@ pub enum Match {
 /// a login at GitHub.
 pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
 
-/// The members of the organisation, and the people to whom their accounts belong.
+/// The members of the organisation, and the owners of their accounts.
 #[derive(Default)]
 pub(super) struct People {
     /// For each way, a map from a person's name at the directory to the accounts that have this
@@ -47,7 +47,7 @@ pub(super) struct People {
 }
 
 impl TeamReader {
-    /// Returns the members of the organisation, and to whom their accounts belong.
+    /// Returns the members of the organisation, and the owners of their accounts.
     pub(super) async fn people(&self) -> Result<Arc<People>, Failure> {
         let _one = self.loading.lock().await;
         let known = lock(&self.seen).people.clone();
@@ -57,8 +57,8 @@ impl TeamReader {
             return Ok(people);
         }
         let now = self.now();
-        // Beadle reads the list and the identity provider first. If one of them fails, Beadle has
-        // not yet spent calls on the pages of members.
+        // Beadle reads the list and the identity provider first. If one of these reads fails,
+        // Beadle has not yet spent calls on the pages of members.
         let listed = if self.matches.contains(&Match::File) {
             (self.listed)().await.map_err(|why| Failure::new(Class::Rejected, why))?
         } else {
@@ -107,14 +107,14 @@ impl TeamReader {
         Ok(pairs.collect())
     }
 
-    /// Finds the account of a person. `group` is the team to which the person should be added, if
-    /// the team exists.
+    /// Finds the account of a person. `group` is the team that the person should join, if the team
+    /// exists.
     pub(super) fn find_one(&self, people: &People, person: &Person, group: Option<u64>) -> Found {
         if let Some(login) = &person.account {
             return self.find_login(people, login, group);
         }
-        // The sign-in name and the id belong to this person only. The mail address may also be the
-        // login of another person, so it is used later.
+        // The sign-in name and the id belong to this person only. The mail address may be the login
+        // of another person, so Beadle uses it last.
         let own = [person.login.to_lowercase(), person.id.to_lowercase()];
         let address = person.email.iter().map(|email| email.to_lowercase());
         for (way, named) in &people.named {
@@ -190,8 +190,8 @@ impl TeamReader {
     }
 }
 
-/// Returns the accounts that the list names. Logins that are not members of the organisation are
-/// added to `strangers`.
+/// Returns the accounts that the list names. Adds the logins that are not members of the
+/// organisation to `strangers`.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],
@@ -224,8 +224,8 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         person: None,
         known_as: names.collect(),
         email: None,
-        // GitHub treats an owner of the organisation as a maintainer of every team, whatever role
-        // the list shows.
+        // GitHub treats an owner of the organisation as a maintainer of every team, even if the
+        // list shows another role.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
         attributes: BTreeMap::new(),

@@ -98,7 +98,7 @@ impl TeamWriter {
     }
 
     /// Returns whether Beadle can add an account to the team without inviting the person to the
-    /// organisation. It can if the account is a member of the organisation, or if somebody has
+    /// organisation. This is so if the account is a member of the organisation, or if somebody has
     /// already invited the account to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));

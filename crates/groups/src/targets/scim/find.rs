@@ -46,7 +46,7 @@ impl ScimReader {
         let mut named = by_name.one().map(|user| self.account(user));
         let is_theirs = |found: &TargetAccount| found.person.as_ref() == Some(&person.id);
         if !is_sure && !named.as_ref().is_some_and(is_theirs) {
-            // The server cannot filter by the id or by the name. So only a complete list can show
+            // If the server cannot filter by the id or by the name, only a complete list can show
             // that the account does not exist.
             is_sure = self.users_of_now().await?;
             if let Some(known) = known() {
@@ -58,9 +58,9 @@ impl ScimReader {
             named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
         }
         match named {
-            // There are two cases in which the account is the person's. The account has no id, and
-            // the name identifies it. Or the account has the person's id, and the server cannot
-            // filter by the id.
+            // The account belongs to the person in two cases. The account has no id, and the name
+            // identifies it. Or the account has the person's id, and the server cannot filter by
+            // the id.
             Some(found) if found.person.is_none() || is_theirs(&found) => {
                 self.remember(&found, asked);
                 Ok(Found::TargetAccount(found))

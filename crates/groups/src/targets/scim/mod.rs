@@ -28,12 +28,11 @@ pub use self::writer::ScimWriter;
 /// If Beadle searches for at least this number of people, it lists all users, because one page of
 /// the list costs as much as the search for one person.
 const MANY: usize = 20;
-/// Beadle does not report a person as missing because of a list of users that is older than this.
+/// If a list of users is older than this, Beadle does not report a person who is missing in it.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The time for which a sweep or an operator's command uses a remembered account of a person. A run
-/// for an event uses only accounts that it reads itself, because the event may be about that
-/// account.
+/// How long a sweep or an operator's command uses a remembered account of a person. A run for an
+/// event uses only accounts that it reads itself, because the event may be about that account.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// A source of a group's members that replaces the SCIM server.
@@ -44,7 +43,7 @@ pub trait Memberships: Send + Sync + 'static {
     async fn of(&self, group: &str) -> Result<Option<Vec<String>>, Failure>;
 }
 
-/// The attribute by which Beadle searches for a group.
+/// The attribute that Beadle uses to search for a group.
 #[derive(Clone, Copy)]
 enum By {
     Name,
@@ -94,7 +93,7 @@ fn account(user: User, mapped: &Attributes) -> TargetAccount {
     }
 }
 
-/// Returns an account about which Beadle knows only the id.
+/// Returns an account of which only the id is known.
 fn unknown(id: String) -> TargetAccount {
     TargetAccount {
         id,
@@ -186,8 +185,8 @@ impl ScimReader {
         self.seen().remember(account, asked);
     }
 
-    /// Returns how recent a remembered account must be, so that Beadle may use it to give a person
-    /// access.
+    /// Returns when Beadle must have read a remembered account, so that it may use the account to
+    /// give a person access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
@@ -208,7 +207,7 @@ impl ScimReader {
         Ok(())
     }
 
-    /// Reads all users, unless the remembered list is recent. Returns whether the list is complete.
+    /// Reads all users if the remembered list is not recent. Returns whether the list is complete.
     async fn users_of_now(&self) -> Result<bool, Failure> {
         let _one = self.listing.lock().await;
         let now = self.scim.clock().now();
@@ -280,8 +279,9 @@ impl ScimReader {
         }
     }
 
-    /// Checks, with a different request, whether members who are missing in a list have really
-    /// left. If a list hides a member, Beadle would otherwise never remove that member.
+    /// Checks whether members who are missing in a list have really left. The check uses a
+    /// different request. Without this check, Beadle would never remove a member that the list
+    /// hides.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -351,7 +351,7 @@ impl TargetReader for ScimReader {
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // After a write, Beadle reads the members back only from SCIM.
+        // After a write, Beadle reads the members back only if SCIM shows them.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.confirm_missing(id, &ids).await?;
@@ -393,14 +393,15 @@ impl TargetReader for ScimReader {
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
-        // The requests run at the same time. The client limits how many do.
+        // The requests run at the same time. The client limits their number.
         let asked: Vec<_> = people.iter().map(|person| self.find_since(person, since)).collect();
         join_all(asked).await
     }
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
-        // The id in an account shows to whom the account belongs. If a group shows only ids of
-        // accounts, Beadle uses what it has remembered since the last sweep, and nothing older.
+        // The id in an account shows the owner of the account. If a group shows only ids of
+        // accounts, Beadle uses the accounts that it has remembered since the last sweep, and no
+        // older ones.
         Ok(false)
     }
 

@@ -1,5 +1,5 @@
-//! After each write of members, reads the members back once. Some servers answer that they made a
-//! change but did not make it, or made a larger change.
+//! After each write of members, reads the members back once. Some servers report that they made a
+//! change, but did not make it or made a larger change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::writer::ScimWriter;
 use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// The times to wait before Beadle checks an unexpected result with another request, because a list
-/// may be incomplete or late.
+/// How long Beadle waits before it checks an unexpected result with another request. It waits
+/// because a list may be incomplete or late.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 /// The maximum number of members that Beadle checks one by one. For all further members, Beadle
 /// relies on the list.
 const ASKED: usize = 5;
-/// If a group has more than this number of members, and the server can check one member with one
-/// call, Beadle checks only some of the members after a write.
+/// If a group has more than this number of members, Beadle checks only some of the members after a
+/// write. The server must be able to check one member with one call.
 const LARGE: usize = 100;
 
 impl ScimReader {
@@ -52,7 +52,7 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Returns the members that a failed write removed although the write did not name them.
+    /// Returns the members that a failed write removed, although the request did not name them.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
@@ -77,8 +77,8 @@ impl ScimReader {
                 }
                 kept.push(id);
             }
-            // If the list was right about all members that Beadle checked one by one, Beadle trusts
-            // it about the others.
+            // If the list is right about all members that Beadle checked one by one, Beadle trusts
+            // the list about the others.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -113,8 +113,7 @@ impl ScimReader {
     }
 }
 
-/// While this value exists, Beadle sends no other write to the target, because members are being
-/// put back.
+/// While this value exists, Beadle is putting members back, and sends no other write to the target.
 struct Held<'a>(&'a ScimReader);
 
 impl<'a> Held<'a> {
@@ -132,8 +131,8 @@ impl Drop for Held<'_> {
 
 impl ScimWriter {
     /// Reads the group after a write. If the server removed members that the write did not name,
-    /// Beadle puts them back and stops the target. An error from this function always means that
-    /// the write itself was made.
+    /// Beadle puts them back and stops the target. If this function returns an error, the server
+    /// made the write itself.
     pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
@@ -200,7 +199,7 @@ impl ScimWriter {
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }
-        // The next plan adds the lost members that Beadle does not put back here.
+        // Beadle does not put back all lost members here. The next plan adds the others.
         self.forget(written, stop).await;
         failure
     }
@@ -215,14 +214,14 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
-        // If somebody deleted the group since the write, the group also shows no members.
+        // If somebody deleted the group since the write, the group shows no members either.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
             let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
-        // The stop is noted first. If the process is killed before the members are back, the target
-        // must be stopped.
+        // Beadle notes the stop first, because the target must be stopped even if the process is
+        // killed before the members are back.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
@@ -242,7 +241,7 @@ impl ScimWriter {
                 Err(_) => left += part.len(),
             }
         }
-        // If the target does not have an account any more, this write did not lose the member.
+        // If the account no longer exists at the target, this write did not remove the member.
         if refused == wanted.len() {
             let text =
                 format!("{refused} accounts of the group {group} are gone; Beadle reads the group again");
@@ -268,8 +267,8 @@ impl ScimWriter {
     }
 }
 
-/// Returns the text that says why the target is stopped. `done` says what Beadle did about the lost
-/// members.
+/// Returns the text with the reason why the target is stopped. `done` says what Beadle did about
+/// the lost members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
         (0, removed) => format!("the removal of {removed} members"),

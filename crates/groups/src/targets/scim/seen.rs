@@ -1,7 +1,7 @@
 //! Remembers answers of a SCIM server, so that Beadle sends fewer requests. Each sweep forgets
-//! people and accounts. If a group shows only ids of accounts, the remembered answers show to whom
-//! the accounts belong. If a remembered account cannot sign in, Beadle asks the server again before
-//! it decides that the account needs no deactivation.
+//! people and accounts. If a group shows only ids of accounts, the remembered answers show the
+//! owners of the accounts. If a remembered account cannot sign in, Beadle asks the server again.
+//! Only then does it decide that the account needs no deactivation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,23 +21,24 @@ pub(super) struct Seen {
     pub(super) groups_short: Option<String>,
     /// The account of each person, by the person's id.
     pub(super) people: HashMap<String, TargetAccount>,
-    /// The account with each id. The account shows to which person it belongs.
+    /// The account with each id. The account shows its owner.
     pub(super) accounts: HashMap<String, TargetAccount>,
-    /// The time at which Beadle last read each account, by the account's id.
+    /// When Beadle last read each account, by the account's id.
     read: HashMap<String, Time>,
     /// The number of users in the last complete list.
     pub(super) users: usize,
-    /// The time at which Beadle last listed all users, and whether the list was complete.
+    /// When Beadle last listed all users, and whether the list was complete.
     pub(super) listed: Option<(Time, bool)>,
     /// The ids of members that are groups.
     pub(super) nested: HashSet<String>,
     /// The members of each group after the last read or write, and the time of that read or write.
     pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
-    /// For each group that cannot get its name yet: this name, which another group still has.
+    /// The groups that cannot get their name yet, each with this name. Another group still has the
+    /// name.
     pub(super) wanted: HashMap<String, String>,
     /// Why the target is stopped.
     pub(super) stopped: Option<String>,
-    /// The number of groups into which Beadle is putting lost members back now.
+    /// The number of groups that are getting lost members back now.
     pub(super) putting_back: usize,
     /// The invalid records that Beadle has already logged.
     logged: HashSet<String>,
@@ -83,7 +84,7 @@ impl Seen {
         self.accounts.contains_key(member) || self.nested.contains(member)
     }
 
-    /// Logs each invalid record, but only the first time that it is seen.
+    /// Logs each invalid record, but only the first time that Beadle sees it.
     pub(super) fn log_odd(&mut self, kind: &str, odd: &[Odd]) {
         for record in odd {
             if self.logged.insert(format!("{kind}/{}", record.id)) {

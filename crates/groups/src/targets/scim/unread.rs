@@ -1,6 +1,7 @@
 //! Notes each write of members until Beadle has read the members back. If Beadle could not read the
-//! members back after a write, it does so before the next write. Otherwise, if a process was killed
-//! after a write, nobody would notice that this write removed further members.
+//! members back after a write, it does so before the next write. The note survives if the process
+//! is killed after the write. Without it, nobody would notice that the write removed further
+//! members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::targets::StopNote;
 /// This number is enough to find out whether a write removed members that it did not name.
 const MOST: usize = 1000;
 /// If a write is older than this, somebody else may have removed the missing members. Beadle then
-/// assumes that the write removed them only if the group lost all of its members.
+/// blames the write only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members that Beadle has not read back yet.
@@ -26,8 +27,8 @@ struct Unread {
     stay: BTreeSet<String>,
     added: Vec<String>,
     removed: Vec<String>,
-    /// The time at which the write began. `None` if an earlier version of Beadle wrote the note,
-    /// because that version did not store the time.
+    /// When the write began. `None` if an earlier version of Beadle wrote the note, because that
+    /// version did not store the time.
     #[serde(default)]
     at: Option<Time>,
 }
@@ -61,8 +62,8 @@ impl ScimWriter {
         }
     }
 
-    /// Reads back the last write of a group's members, if Beadle could not do so directly after the
-    /// write.
+    /// Reads back the last write of a group's members, if Beadle could not read it back directly
+    /// after the write.
     pub(super) async fn settle(&self, group: &str, stop: &dyn StopNote) -> Result<(), Failure> {
         let Some(text) = stop.unread_write(group).await? else { return Ok(()) };
         let Ok(unread) = serde_json::from_str::<Unread>(&text) else {
@@ -79,8 +80,8 @@ impl ScimWriter {
         let read = self.reader.lost_by(&written).await;
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
-        // The plan is more recent than the write. If the plan does not want a member, the member
-        // may have had to leave since the write, so Beadle does not put that member back.
+        // The plan is more recent than the write. If the plan does not want a member, Beadle does
+        // not put the member back, because the member may have had to leave since the write.
         let back =
             if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {

@@ -16,8 +16,8 @@ use crate::mapping::{OWNED, Role};
 use crate::sources::Person;
 use crate::targets::{Found, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetWriter};
 
-/// The maximum age of remembered members before a write. With older ones, Beadle could believe that
-/// the write lost a member who had already left.
+/// The maximum age of remembered members before a write. If they were older, Beadle could believe
+/// that the write lost a member who had already left.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// Writes the groups of a SCIM server.
@@ -53,7 +53,7 @@ impl ScimWriter {
     }
 
     /// Returns the name that a server shows for a group, if it may differ from the given name. A
-    /// server whose dialect is documented shows the given name.
+    /// server with a documented dialect shows the given name.
     async fn scim_shows(&self, group: &str) -> Result<Option<String>, Failure> {
         if self.reader.scim.dialect().trusted {
             return Ok(None);
@@ -61,13 +61,13 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Returns the members of a group before a write of members: the remembered members if they are
-    /// recent, otherwise the present ones. Returns `None` if the group does not exist. Also returns
-    /// `None` if the members come from another source than SCIM, because Beadle does not read such
-    /// members back.
+    /// Returns the members of a group before a write of members. These are the remembered members
+    /// if they are recent, or else the present ones. Returns `None` if the group does not exist.
+    /// Also returns `None` if the members come from another source than SCIM, because Beadle does
+    /// not read such members back.
     ///
-    /// Beadle then forgets the members until the write is read back. Otherwise, if a write with an
-    /// unknown effect removes a member, Beadle could blame the next write for it. If the previous
+    /// Beadle then forgets the members until the write is read back. A write with an unknown effect
+    /// may remove a member, and Beadle could blame the next write for this removal. If the previous
     /// write was not read back yet, this function does that first.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
@@ -122,8 +122,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The other group may wait for the name of this group. In this case, this process knows
-            // that, or another process has noted it.
+            // The other group may wait for the name of this group. This process then knows that the
+            // other group waits, or another process has noted it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
@@ -172,7 +172,7 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // After a write, Beadle reads the members back only from SCIM.
+            // After a write, Beadle reads the members back only if SCIM shows them.
             if self.reader.memberships.is_none() {
                 let now = self.reader.scim.clock().now();
                 self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
@@ -315,8 +315,8 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
-        // The account exists, so a removal of a value waits for the next plan, in which the guard
-        // counts it.
+        // The account exists, so a removal of a value waits for the next plan. The guard counts the
+        // removal there.
         let wanted = found.attributes_to_set(&self.reader.attributes.known(person)).into_iter();
         let wanted = wanted.filter(|(.., after)| !after.is_null());
         let wanted: Vec<_> = wanted.map(|(attribute, _, after)| (attribute, after)).collect();
@@ -339,8 +339,8 @@ impl TargetWriter for ScimWriter {
             return Ok(());
         }
         self.may_write()?;
-        // A write of a phone number or an address replaces the whole list. So it needs the list as
-        // it is now.
+        // A write of a phone number or an address replaces the whole list. So the write needs the
+        // present list.
         let Some(user) = self.reader.scim.user(account).await? else {
             let text =
                 format!("the target no longer has the account {account}; Beadle reads the account again");

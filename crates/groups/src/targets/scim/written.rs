@@ -16,8 +16,8 @@ pub(super) struct Written<'a> {
 /// The differences between the members of a group after a write and the expected members.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Surprise {
-    /// Members that the write added but that are missing, or that it removed but that are still
-    /// there.
+    /// Members with a wrong result: the write added a member who is missing now, or removed a
+    /// member who is still there.
     pub(super) undone: Vec<String>,
     /// Members that are missing although the write did not remove them.
     pub(super) lost: Vec<String>,
@@ -45,9 +45,9 @@ impl Written<'_> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Returns the lost members that Beadle puts back: those for whom `has_to_stay` is true. If
-    /// there is only one such member and the group still has others, Beadle puts nobody back,
-    /// because somebody else may have removed that member at the same moment.
+    /// Returns the lost members that Beadle puts back: the members with `has_to_stay`. If there is
+    /// only one such member and the group still has others, Beadle puts nobody back, because
+    /// another person may have removed this member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();

@@ -1,4 +1,4 @@
-//! Connections, which are the lists of GraphQL. A page has at most 100 entries, and a cursor names
+//! Connections. These are the lists of GraphQL. A page has at most 100 entries, and a cursor names
 //! the place of the next page.
 
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ pub(super) struct Edge {
     pub(super) type_name: &'static str,
     pub(super) node: Object,
     pub(super) permission: Option<String>,
-    /// Where the permission comes from: for each source, its type and the role.
+    /// The sources of the permission: the type and the role of each.
     pub(super) sources: Vec<(&'static str, String)>,
 }
 

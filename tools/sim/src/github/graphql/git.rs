@@ -9,8 +9,8 @@ use super::resolve::{Object, Resolved, text};
 use crate::github::commits::{self, Commit};
 use crate::github::world::World;
 
-/// The first characters of the node id of a branch. The id of the repository and the name of the
-/// branch follow.
+/// The first characters of the node id of a branch. The next parts are the id of the repository and
+/// the name of the branch.
 const REF: &str = "REF_kgDO";
 
 /// Returns the node id of a branch.
@@ -18,7 +18,7 @@ pub(super) fn ref_id(repository: u64, branch: &str) -> String {
     format!("{REF}{repository:08}_{branch}")
 }
 
-/// Returns the repository and the name of the branch of a node id.
+/// Returns the repository and the branch name from a node id.
 pub(super) fn decode_ref(id: &str) -> Option<(u64, &str)> {
     let (repository, branch) = id.strip_prefix(REF)?.split_once('_')?;
     Some((repository.parse().ok()?, branch))
@@ -65,7 +65,7 @@ pub(super) fn reference(
         "associatedPullRequests" => {
             let mut arguments = arguments.clone();
             arguments.insert("headRefName".into(), json!(name));
-            // The branch of a fork is another branch.
+            // A branch of a fork is not a branch of this repository.
             let own = found["pulls"].as_object().into_iter().flatten();
             let own = own.filter(|(_, pull)| pull["fork"] != json!(true));
             let own: Map<String, Value> = own.map(|(number, pull)| (number.clone(), pull.clone())).collect();
@@ -129,7 +129,7 @@ pub(super) fn at_expression(found: &Value, expression: &str) -> Resolved {
     }
 }
 
-/// Returns the name of the branch from which a pull request comes.
+/// Returns the name of a pull request's head branch.
 pub(super) fn head_branch(number: &str, pull: &Value) -> String {
     pull["branch"].as_str().map_or_else(|| format!("change-{number}"), str::to_owned)
 }
@@ -141,7 +141,7 @@ pub(super) fn pulls(found: &Value, arguments: &Map<String, Value>) -> Resolved {
     let mut numbered: Vec<(u64, &String, &Value)> =
         all.filter_map(|(number, pull)| Some((number.parse().ok()?, number, pull))).collect();
     numbered.retain(|(_, number, pull)| wanted.is_none_or(|wanted| head_branch(number, pull) == wanted));
-    // GraphQL accepts a single value where a list is expected.
+    // GraphQL accepts a single value in place of a list.
     let states = arguments.get("states").map(|states| match states {
         Value::Array(states) => states.clone(),
         state => vec![state.clone()],
@@ -165,7 +165,7 @@ fn pull_shown(number: u64, pull: &Value) -> Value {
     json!({
         "__typename": "PullRequest", "id": pull_id(pull), "number": number, "state": state(pull),
         "isCrossRepository": pull["fork"] == json!(true), "body": pull["body"].as_str().unwrap_or_default(),
-        // The answer says whether this is the caller.
+        // The answer shows whether the author is the caller.
         "viewerDidAuthor": pull["user"],
     })
 }

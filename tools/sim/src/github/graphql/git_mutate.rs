@@ -86,7 +86,7 @@ fn pull_shown(pull: &Value) -> Value {
     json!({ "__typename": "PullRequest", "id": pull_id(pull) })
 }
 
-/// Returns the number of commits that a branch has and another one does not have.
+/// Returns the number of commits that a branch has and another branch lacks.
 fn count_ahead(found: &Value, base: &str, head: &str) -> usize {
     match (find(found, base), find(found, head)) {
         (Some(base), Some(head)) => ahead(found, &base, &head).len(),
@@ -94,8 +94,8 @@ fn count_ahead(found: &Value, base: &str, head: &str) -> usize {
     }
 }
 
-/// Brings the open pull requests of a branch up to date. GitHub closes a pull request whose branch is
-/// gone or has no commit of its own.
+/// Updates the open pull requests of a branch. GitHub closes a pull request if its branch is gone
+/// or has no commit of its own.
 fn follow(found: &mut Value, branch: &str) {
     let Some(mut pulls) = found["pulls"].as_object().cloned() else { return };
     for (number, pull) in &mut pulls {
@@ -161,7 +161,7 @@ fn delete_ref(world: &mut World, input: &Value, sender: &str) -> Result<Object, 
     Ok(Object::Json(json!({ "__typename": "DeleteRefPayload", "clientMutationId": null })))
 }
 
-/// Returns the files of a commit, by path. GitHub refuses a path that git cannot have.
+/// Returns the files of a commit, by path. GitHub refuses a path that is invalid in git.
 fn additions(before: &Value, input: &Value) -> Result<Map<String, Value>, Problem> {
     let mut contents = before.as_object().cloned().unwrap_or_default();
     for addition in input["fileChanges"]["additions"].as_array().into_iter().flatten() {

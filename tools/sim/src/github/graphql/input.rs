@@ -19,13 +19,13 @@ pub(super) fn variables(
 }
 
 /// Returns whether a value has a declared type. For enums and input objects, this function checks
-/// only whether lists are lists.
+/// only whether a value is a list.
 fn is_of(kind: &Type<'_, super::Text>, value: &Value) -> bool {
     match (kind, value) {
         (Type::NonNullType(_), Value::Null) => false,
         (_, Value::Null) => true,
         (Type::ListType(kind), Value::Array(items)) => items.iter().all(|item| is_of(kind, item)),
-        // GraphQL accepts a single value where a list is expected.
+        // GraphQL accepts a single value in place of a list.
         (Type::NonNullType(kind) | Type::ListType(kind), value) => is_of(kind, value),
         (Type::NamedType(name), value) => match name.as_str() {
             "String" => value.is_string(),
@@ -153,7 +153,7 @@ fn fits(kind: Kind, value: &Value) -> bool {
         Bool => value.is_boolean(),
         Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         Text => value.is_string(),
-        // GraphQL accepts a single value where a list is expected.
+        // GraphQL accepts a single value in place of a list.
         Texts => value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
         Block => value.is_object(),
         Checks => value.as_array().is_some_and(|all| all.iter().all(is_check)),

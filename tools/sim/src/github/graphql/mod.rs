@@ -151,8 +151,8 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
     Outcome { body, cost, operation, is_mutation }
 }
 
-/// Returns the first field of the query that the state lists in `lacks`. An older Enterprise Server
-/// does not have every field, and rejects a whole query with an unknown field.
+/// Returns the first field of the query that is in the list `lacks` of the state. An older
+/// Enterprise Server does not have every field. It rejects a whole query if one field is unknown.
 fn lacking(world: &World, text: &str) -> Option<String> {
     let lacks = world.doc["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut asked = lacks.into_iter().filter(|field| text.split_whitespace().any(|word| word == *field));
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns the value of a field that depends on who sends the request.
+    /// Returns the value of a field that depends on the sender of the request.
     fn of_viewer(&self, object: &Object, field: &str) -> Option<Resolved> {
         match (object, field) {
             (Object::Query, "viewer") => {

@@ -1,4 +1,5 @@
-//! The GraphQL mutations. This file has those that create, change and delete branch protection rules.
+//! The GraphQL mutations. This file has the mutations that create, change and delete branch
+//! protection rules.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,7 @@ use crate::github::world::World;
 
 pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str) -> Result<Object, Problem> {
     let unprocessable = |message: String| {
-        // If a node id is unknown, GitHub returns another kind of error than for an invalid value.
+        // For an unknown node id, GitHub returns another kind of error than for an invalid value.
         let is_missing = message.starts_with("Could not resolve to ");
         Problem { kind: if is_missing { "NOT_FOUND" } else { "UNPROCESSABLE" }, message }
     };

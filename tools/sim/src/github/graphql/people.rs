@@ -10,7 +10,7 @@ fn of(type_name: &'static str, node: Object, role: &str) -> Edge {
     Edge { type_name, node, permission: Some(role.to_owned()), sources: Vec::new() }
 }
 
-/// Returns those mail addresses of a user that are in a verified domain of the organisation.
+/// Returns the mail addresses of a user in the verified domains of the organisation.
 pub(super) fn emails(user: &Value) -> Resolved {
     let emails = &user["verified_emails"];
     Resolved::Value(if emails.is_array() { emails.clone() } else { json!([]) })

@@ -46,13 +46,13 @@ pub(super) fn permission(text: &str) -> String {
         "push" | "write" => "WRITE".into(),
         "maintain" => "MAINTAIN".into(),
         "admin" => "ADMIN".into(),
-        // The role is `pull` or a custom role. GraphQL shows a custom role as the role on which it
-        // is based, which is always `pull` in the simulator.
+        // The role is `pull` or a custom role. GraphQL shows the base role of a custom role. In the
+        // simulator, the base role is always `pull`.
         _ => "READ".into(),
     }
 }
 
-/// Returns where a person's permission comes from: the repository, or the role of an owner in the
+/// Returns the sources of a person's permission: the repository, or the role of an owner in the
 /// organisation.
 fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static str, String)> {
     let mut sources = vec![("Repository", role.as_str().unwrap_or_default().to_owned())];
@@ -63,7 +63,7 @@ fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static
     sources
 }
 
-/// The number of bytes after which GraphQL cuts the text of a file.
+/// The maximum length of a file's text in GraphQL, in bytes. GraphQL cuts a longer text.
 const LONGEST_TEXT: usize = 512 * 1024;
 
 /// Returns a file by its id. The text of a long file is cut.

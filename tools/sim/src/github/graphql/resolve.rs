@@ -12,7 +12,7 @@ use crate::github::ids::Node;
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// An object of the simulated GitHub whose fields a query can request.
+/// An object of the simulated GitHub. A query can request its fields.
 #[derive(Clone, Debug)]
 pub(super) enum Object {
     Query,
@@ -46,16 +46,17 @@ pub(super) enum Object {
     Edge(Box<Edge>),
     /// An actor that a branch protection rule allows: the type of the allowance, and the actor.
     Allowance(&'static str, Box<Object>),
-    /// The answer of a mutation, which contains a rule.
+    /// The answer of a mutation. It contains a rule.
     Payload(&'static str, Box<Object>),
     /// A branch.
     Ref {
         repository: u64,
         name: String,
     },
-    /// An object whose fields have fixed values. It names its type, and so does each object in it.
+    /// An object with fixed values in its fields. The object names its type, and each object inside
+    /// names its type too.
     Json(Value),
-    /// An object whose fields have fixed simple values.
+    /// An object with fixed, simple values in its fields.
     Plain(&'static str, Value),
 }
 
@@ -199,7 +200,7 @@ pub(super) fn resolve(
     }
 }
 
-/// Returns a value. An object that names its type is resolved further, alone or in a list.
+/// Returns a value. If an object names its type, it is resolved further, alone or in a list.
 fn nested(value: &Value) -> Resolved {
     match value {
         Value::Object(fields) if fields.contains_key("__typename") => {

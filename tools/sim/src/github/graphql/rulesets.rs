@@ -1,4 +1,4 @@
-//! Shows rulesets in the form of GraphQL. Rules that only REST has are left out.
+//! Shows rulesets in the form of GraphQL. Leaves out rules that only REST has.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Branches: the list of them, their protection, and renames.
+//! Branches: their list, their protection, and their renames.
 //!
 //! <https://docs.github.com/rest/branches>
 
@@ -65,8 +65,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
 }
 
 /// Answers `POST /repos/{owner}/{repo}/branches/{branch}/rename`. If the branch is the default
-/// branch, the repository's setting changes too. A protection rule whose pattern is exactly the old
-/// name gets the new name.
+/// branch, the repository's setting changes too. If the pattern of a protection rule is exactly the
+/// old name, the rule gets the new name.
 fn rename(world: &mut World, call: &Call<'_>, org: &str, found: &Value, old: &str) -> Reply {
     if found["branches"].get(old).is_none() {
         return Reply::message(404, "Branch not found");

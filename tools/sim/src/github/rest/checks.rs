@@ -76,7 +76,7 @@ pub(super) fn of_commit(world: &World, call: &Call<'_>, org: &str, found: &Value
         .flatten()
         .filter(|run| commit.as_deref().is_some_and(|commit| run["head_sha"] == commit))
         .collect();
-    // Unless all of them are wanted, GitHub shows the latest check run of each App and name.
+    // GitHub shows the latest check run of each App and name. A call can request all check runs.
     let is_latest = |at: &usize| {
         let run = at_commit[*at];
         let same = |later: &&Value| later["name"] == run["name"] && later["app"] == run["app"];

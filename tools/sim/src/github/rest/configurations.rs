@@ -1,4 +1,4 @@
-//! The code security configurations of an organisation, and the repositories to which they apply.
+//! The code security configurations of an organisation, and their repositories.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -11,8 +11,9 @@ use crate::github::world::World;
 /// The keys of a configuration that the state has but GitHub does not show.
 const OWN: &[&str] = &["default_for_new_repos", "repositories"];
 
-/// The values of the features that a new configuration leaves out, as GitHub's published description
-/// has them. `described.json` leaves out all defaults, so they are written by hand here.
+/// The default values of the features that a new configuration leaves out. They come from GitHub's
+/// published description. `described.json` leaves out all defaults, so this table is written by
+/// hand.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -40,7 +41,7 @@ const ANALYSIS: &[(&str, &str)] = &[
     ("secret_scanning_generic_secrets", "secret_scanning_ai_detection"),
 ];
 
-/// The features that a repository has under their own keys.
+/// The features that have their own keys in a repository.
 const SWITCHES: &[(&str, &str)] = &[
     ("dependabot_alerts", "vulnerability_alerts"),
     ("dependabot_security_updates", "automated_security_fixes"),
@@ -198,8 +199,8 @@ fn take_default(world: &mut World, org: &str, name: &str, taken: &[&str]) {
     }
 }
 
-/// Turns the features of repositories on and off, as their configuration says. A feature that is
-/// not set stays as it is.
+/// Turns the features of repositories on and off according to their configuration. If a feature is
+/// not set, it does not change.
 fn carry_out(world: &mut World, call: &Call<'_>, configuration: &Value, ids: &[Value]) {
     let value = |key: &str| configuration[key].as_str().filter(|value| *value != "not_set");
     for id in ids.iter().filter_map(Value::as_u64) {

@@ -10,9 +10,8 @@ use super::{Call, Reply, set};
 use crate::github::shapes;
 use crate::github::world::{World, new_repository, now};
 
-/// Returns the name that GitHub gives a repository in place of the asked one. GitHub removes `.git`
-/// from the end, and replaces characters that a name cannot have. Returns `None` if GitHub refuses
-/// the name.
+/// Returns the name that GitHub gives a repository if a client asks for `name`. GitHub removes
+/// `.git` from the end, and replaces invalid characters. Returns `None` if GitHub refuses the name.
 pub(super) fn kept_name(asked: &Value) -> Option<String> {
     let asked = asked.as_str()?;
     let bare = asked.strip_suffix(".git").unwrap_or(asked);

@@ -21,7 +21,7 @@ fn by_id<'a>(map: &'a Value, id: &Value) -> Option<&'a Value> {
     map.as_object()?.values().find(|entry| id.is_u64() && entry["id"] == *id)
 }
 
-/// Returns a reviewer in the form in which GitHub shows it. `None` if nobody has the id.
+/// Returns a reviewer in GitHub's form. Returns `None` if nobody has the id.
 fn reviewer(world: &World, org: &str, entry: &Value) -> Option<Value> {
     let who = match entry["type"].as_str()? {
         "User" => {
@@ -84,7 +84,8 @@ fn refusal(world: &World, org: &str, body: &Value) -> Option<&'static str> {
         .then_some("protected_branches and custom_branch_policies cannot have the same value")
 }
 
-/// Returns the settings that a body gives an environment. GitHub resets what the body leaves out.
+/// Returns the settings that a body gives an environment. GitHub resets the settings that the body
+/// leaves out.
 fn settings(old: &Value, id: u64, body: &Value) -> Value {
     let or = |key: &str, none: Value| if body[key].is_null() { none } else { body[key].clone() };
     let is_custom = body["deployment_branch_policy"]["custom_branch_policies"] == json!(true);
@@ -95,7 +96,7 @@ fn settings(old: &Value, id: u64, body: &Value) -> Value {
         "prevent_self_review": or("prevent_self_review", json!(false)),
         "reviewers": or("reviewers", json!([])),
         "deployment_branch_policy": or("deployment_branch_policy", Value::Null),
-        // Without this setting, an environment has no patterns.
+        // If this setting is missing, an environment has no patterns.
         "branch_policies": if is_custom { kept("branch_policies", json!([])) } else { json!([]) },
         "gates": kept("gates", json!([])),
         "variables": kept("variables", json!({})),
@@ -165,7 +166,7 @@ fn remove(world: &mut World, call: &Call<'_>, holder: Holder<'_>, list: &str, id
     if is_gone { Reply::empty(204) } else { Reply::not_found() }
 }
 
-/// Answers calls about the patterns of branches and tags that can deploy.
+/// Answers calls about the patterns of the branches and tags that can deploy.
 fn patterns(
     world: &mut World,
     call: &Call<'_>,

@@ -25,7 +25,7 @@ fn empty() -> Reply {
     Reply::message(409, "Git Repository is empty.")
 }
 
-/// Returns whether a repository has the commit that a reference names.
+/// Returns whether a repository has the commit of a reference.
 pub(super) fn is_commit(found: &Value, reference: &str) -> bool {
     find(found, reference).is_some()
 }
@@ -55,8 +55,8 @@ fn shown(org: &str, name: &str, commit: &Commit<'_>) -> Value {
     })
 }
 
-/// Returns a commit with the accounts of its author and its committer, who are the same. The accounts
-/// are null if the state has no person or App with the name of the author.
+/// Returns a commit with the accounts of its author and its committer. Both are the same account.
+/// It is null if the state has no person or App with the name of the author.
 fn with_accounts(world: &World, org: &str, name: &str, commit: &Commit<'_>) -> Value {
     let account = match commit.author.strip_suffix("[bot]") {
         Some(slug) if world.acting(slug).is_some() => shapes::sender(world, slug),
@@ -184,7 +184,7 @@ fn merge_base<'a>(found: &'a Value, base: &Commit<'a>, head: &Commit<'a>) -> Opt
 }
 
 /// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. The state can set `tree_limit`, so
-/// that a test meets a tree that GitHub cuts.
+/// that a test gets a tree that GitHub cuts.
 pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Reply {
     if !has_branches(found) {
         return empty();
@@ -192,7 +192,7 @@ pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Re
     let name = found["name"].as_str().unwrap_or_default();
     let Some((commit, folder)) = folder(found, asked) else { return Reply::not_found() };
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    // GitHub returns the whole tree if the parameter `recursive` is present, whatever its value is.
+    // GitHub returns the whole tree if the parameter `recursive` is present, with any value.
     let deep = call.query.iter().any(|(parameter, _)| parameter == "recursive");
     let api = format!("https://api.github.com/repos/{org}/{name}/git");
     let all = entries(&commit);
@@ -243,8 +243,8 @@ pub(super) fn blob(call: &Call<'_>, org: &str, found: &Value, sha: &str) -> Repl
     Reply::json(200, answer)
 }
 
-/// Returns the commit and the path of the folder that a reference, a commit or the id of a tree
-/// names. The path of the root is empty.
+/// Returns a commit and the path of a folder in it. The folder is named by a reference, a commit or
+/// the id of a tree. The path of the root is empty.
 fn folder<'a>(found: &'a Value, asked: &str) -> Option<(Commit<'a>, String)> {
     if let Some(commit) = find(found, asked) {
         return Some((commit, String::new()));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, Reply, has_id, page};
 use crate::github::world::World;
 
-/// The repository or the organisation to which webhooks belong.
+/// The repository or the organisation that has the webhooks.
 struct Owner {
     /// The value of `type` in a webhook.
     kind: &'static str,

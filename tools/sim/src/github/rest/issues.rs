@@ -9,7 +9,7 @@ use super::{Call, Reply, has_id, page};
 use crate::github::shapes;
 use crate::github::world::{World, now};
 
-/// The time that is shown for entries without a time in the state.
+/// The time in the answer if an entry of the state has no time.
 const UNDATED: &str = "2026-01-01T00:00:00Z";
 
 /// Answers calls whose path begins with `/repos/{owner}/{repo}/issues`.
@@ -112,7 +112,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     }
 }
 
-/// Returns whether an issue has a label. GitHub compares labels without regard to case.
+/// Returns whether an issue has a label. GitHub ignores case when it compares labels.
 fn has_label(issue: &Value, wanted: &str) -> bool {
     let mut labels = issue["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
     labels.any(|label| label.eq_ignore_ascii_case(wanted))

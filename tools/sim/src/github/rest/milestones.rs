@@ -20,7 +20,7 @@ fn shown(org: &str, repository: &str, title: &str, milestone: &Value) -> Value {
     })
 }
 
-/// Returns a date as GitHub keeps it: the day, with the time at which the day begins in California.
+/// Returns a date as GitHub keeps it: the start of the day in California.
 fn kept_date(value: &Value) -> Value {
     value
         .as_str()

@@ -142,7 +142,7 @@ pub(crate) fn answer(world: &mut World, call: &Call<'_>) -> Reply {
                 .collect();
             answer(world, &Call { path, ..*call })
         }
-        // A redirect leads to this path.
+        // This path is the target of a redirect.
         (_, ["repositories", id, rest @ ..]) => {
             let found = id.parse().ok().and_then(|id| world.by_id(id));
             let found =
@@ -275,7 +275,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// The keys of a body that the simulator stores when a repository is created or changed.
+/// The keys of a body that the simulator stores for a new or changed repository.
 const SETTABLE: &[&str] = &[
     "name",
     "description",

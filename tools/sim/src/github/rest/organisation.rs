@@ -8,7 +8,7 @@ use super::{Call, Reply};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The settings that GitHub shows and no API can change.
+/// The settings that GitHub shows, but no API can change.
 const READ_ONLY: &[&str] = &[
     "two_factor_requirement_enabled",
     "default_repository_branch",
@@ -42,7 +42,8 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
             if let Some(known) = world.org_mut(org) {
                 let settings = &mut known["settings"];
                 for (key, value) in call.body.as_object().into_iter().flatten() {
-                    // GitHub ignores the keys that it does not know, and those that it only shows.
+                    // GitHub ignores the keys that it does not know, and the keys that it only
+                    // shows.
                     if settings.get(key).is_some() && !READ_ONLY.contains(&key.as_str()) {
                         settings[key] = value.clone();
                     }

@@ -47,7 +47,7 @@ const CALLS: &[(&str, &[(&str, &str)])] = &[
     ("self-hosted-runners", &[("enabled_repositories", "self_hosted_runners")]),
 ];
 
-/// The maximum number of days for which GitHub keeps artifacts and logs.
+/// The maximum number of days that GitHub keeps artifacts and logs.
 const MOST_DAYS: u64 = 400;
 
 /// Answers calls whose path begins with `/orgs/{org}/actions/permissions`.

@@ -69,7 +69,7 @@ pub(super) fn answer(
                 Err(why) => return Reply::invalid(&format!("Validation Failed: {why}")),
             };
             let ids = if ids.is_null() { json!([]) } else { ids.clone() };
-            // Clocks in tests are simulated, so the time of a write is not the present one.
+            // Clocks in tests are simulated, so the time of a write is not the real time.
             let secret = json!({
                 "value": value, "visibility": call.body["visibility"], "repositories": ids,
             });

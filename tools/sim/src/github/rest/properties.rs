@@ -34,8 +34,8 @@ pub(super) fn of_repository(world: &mut World, call: &Call<'_>, org: &str, found
     }
 }
 
-/// Returns the `property_definitions` of the state. If the state lacks this key, every property that
-/// has a value in a repository is defined.
+/// Returns the `property_definitions` of the state. If the state lacks this key, a property is
+/// defined if it has a value in a repository.
 fn defined(world: &World, org: &str) -> Map<String, Value> {
     let known = world.org(org).and_then(|org| org["property_definitions"].as_object().cloned());
     known.unwrap_or_else(|| {
@@ -106,7 +106,7 @@ pub(super) fn definitions(world: &mut World, call: &Call<'_>, org: &str, rest: &
         ("DELETE", [_], Some(name)) => {
             all.remove(&name);
             keep(world, org, all);
-            // All repositories lose their values.
+            // All repositories lose their values of the property.
             let repositories: Vec<String> = world
                 .repositories(org)
                 .iter()
@@ -138,7 +138,7 @@ pub(super) fn of_organisation(world: &World, call: &Call<'_>, org: &str) -> Repl
     let terms = query.map_or("", |(_, query)| query.as_str()).split_whitespace();
     let terms: Option<Vec<(&str, &str)>> =
         terms.map(|term| term.strip_prefix("props.")?.split_once(':')).collect();
-    // The simulator must not ignore a filter. Otherwise it would show repositories that GitHub
+    // The simulator must not ignore a filter, because it would then show repositories that GitHub
     // leaves out.
     let Some(terms) = terms else {
         return Reply::invalid("Validation Failed: repository_query takes `props.NAME:VALUE` here");

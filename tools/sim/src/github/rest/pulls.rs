@@ -11,7 +11,7 @@ use crate::github::world::{World, now};
 /// The time of every pull request.
 const DATED: &str = "2026-01-01T00:00:00Z";
 
-/// The id of every fork. No repository of a world has it.
+/// The id of every fork. No repository of a state has this id.
 const FORK: u64 = 990_000_001;
 
 /// Answers calls whose path begins with `/repos/{owner}/{repo}/pulls`.
@@ -43,7 +43,8 @@ pub(super) fn answer(world: &World, call: &Call<'_>, org: &str, found: &Value, r
     }
 }
 
-/// Returns a review, which names its `user` and `state`. It can name the `commit` that it is about.
+/// Returns a review. The entry has the `user` and the `state`, and can have the `commit` of the
+/// review.
 fn reviewed(world: &World, web: &str, pull: &Value, at: usize, review: &Value) -> Value {
     let commit = review["commit"].as_str().or(pull["head"].as_str());
     let user = shapes::sender(world, review["user"].as_str().unwrap_or("octocat"));
@@ -55,7 +56,7 @@ fn reviewed(world: &World, web: &str, pull: &Value, at: usize, review: &Value) -
     })
 }
 
-/// Returns a pull request in the form of REST, which webhooks have too.
+/// Returns a pull request in the form of REST. Webhooks use the same form.
 pub(crate) fn shown(world: &World, org: &str, found: &Value, number: &str, pull: &Value) -> Value {
     let name = found["name"].as_str().unwrap_or_default();
     let id = pull["id"].as_u64().unwrap_or_default();

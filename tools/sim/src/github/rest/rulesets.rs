@@ -1,5 +1,5 @@
-//! Rulesets of repositories and organisations. A PUT replaces each key that is in its body. A list
-//! is replaced as a whole.
+//! Rulesets of repositories and organisations. A PUT replaces each key that is in its body. It
+//! replaces a list as a whole.
 //!
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/rules>
 
@@ -111,7 +111,7 @@ fn change(
             if let Some(refusal) = wrong(call.body, rulesets, Some(&old["id"])) {
                 return (None, refusal);
             }
-            // If the body lacks one of these keys, the key is removed from the ruleset.
+            // If the body lacks one of these keys, GitHub removes the key from the ruleset.
             let mut changed =
                 json!({ "id": old["id"], "target": old["target"], "enforcement": old["enforcement"] });
             for key in BODY.iter().filter(|key| **key != "name") {
@@ -158,8 +158,8 @@ pub(super) fn of_repository(
     reply
 }
 
-/// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. A ruleset of the organisation
-/// counts if its conditions name all repositories.
+/// Answers `GET /repos/{owner}/{repo}/rules/branches/{branch}`. The answer includes a ruleset of
+/// the organisation if its conditions name all repositories.
 pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value, branch: &str) -> Reply {
     let name = format!("{org}/{}", found["name"].as_str().unwrap_or_default());
     let is_default = found["default_branch"] == branch;

@@ -1,5 +1,6 @@
 //! Secrets of Actions, Dependabot, Codespaces and environments. GitHub never shows their values. In
-//! the state, they are a map from the name to `value` and `updated_at`. Tests can look there.
+//! the state, they are a map from the name to `value` and `updated_at`. Tests can read the values
+//! there.
 //!
 //! <https://docs.github.com/rest/actions/secrets>
 
@@ -47,8 +48,8 @@ pub(super) fn opened(body: &Value) -> Result<String, &'static str> {
     String::from_utf8(value).map_err(|_| "the value is not a text")
 }
 
-/// Answers calls whose path ends with `secrets`, or with a name below it. `key` is the list in the
-/// state.
+/// Answers calls with paths that end with `secrets`, or with a name below it. `key` is the list in
+/// the state.
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,
@@ -77,7 +78,7 @@ pub(super) fn answer(
                 Err(why) => return Reply::invalid(&format!("Validation Failed: {why}")),
             };
             let is_new = !known.contains_key(&name);
-            // Clocks in tests are simulated, so the time of a write is not the present one. A test
+            // Clocks in tests are simulated, so the time of a write is not the real time. A test
             // can set the time in the state.
             let mut secret = json!({ "value": value });
             if let Some(at) = world.doc["secrets_updated_at"].as_str() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply};
 use crate::github::world::World;
 
-/// Answers the calls of the features that are on or off, and of code scanning.
+/// Answers the calls of code scanning, and of the features that can be on or off.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, part: &str) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let key = match part {

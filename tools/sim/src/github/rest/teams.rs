@@ -75,7 +75,7 @@ fn create(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
     if privacy == Some("secret") && made["parent"].is_string() {
         return Reply::invalid("Validation Failed: a team below another one is visible");
     }
-    // Without the key `privacy`, a new team is secret, but a team below another team is visible.
+    // Without the key `privacy`, a new team is secret. But a team below another team is visible.
     made["privacy"] = json!(privacy.unwrap_or(if made["parent"].is_string() { "closed" } else { "secret" }));
     made["notification_setting"] =
         json!(call.body["notification_setting"].as_str().unwrap_or("notifications_enabled"));
@@ -112,7 +112,7 @@ fn team(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&s
         }
         (_, ["memberships", login]) => membership(world, call, org, found, login),
         (_, ["external-groups"]) => external_groups::of_team(world, call, org, found),
-        // GitHub does not let an App make this call, whatever its permissions are.
+        // GitHub never lets an App make this call, even with all permissions.
         ("GET", ["team-sync", "group-mappings"]) => {
             Reply::message(403, "Resource not accessible by integration")
         }

@@ -13,12 +13,13 @@ use crate::github::world::World;
 pub(super) struct Holder<'a> {
     pub(super) org: &'a str,
     pub(super) repository: &'a str,
-    /// The name of the environment in the state. `None` if the repository has them itself.
+    /// The name of the environment in the state. `None` if the repository itself has the variables
+    /// or secrets.
     pub(super) environment: Option<&'a str>,
 }
 
 impl Holder<'_> {
-    /// Returns the part of a repository that has them.
+    /// Returns the part of a repository that has the variables or secrets.
     pub(super) fn of<'b>(&self, repository: &'b Value) -> &'b Value {
         match self.environment {
             Some(name) => &repository["environments"][name],
@@ -26,7 +27,7 @@ impl Holder<'_> {
         }
     }
 
-    /// Changes the part of the repository that has them.
+    /// Changes the part of the repository that has the variables or secrets.
     pub(super) fn edit(&self, world: &mut World, sender: &str, edit: impl FnOnce(&mut Value)) {
         world.edit(self.org, self.repository, sender, |found| match self.environment {
             Some(name) => edit(&mut found["environments"][name]),
@@ -50,7 +51,7 @@ fn shown(name: &str, value: &Value) -> Value {
     json!({ "name": name, "value": value, "created_at": at, "updated_at": at })
 }
 
-/// Answers calls whose path ends with `variables`, or with a name below it.
+/// Answers calls with paths that end with `variables`, or with a name below it.
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,

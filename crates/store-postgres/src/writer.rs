@@ -28,7 +28,7 @@ const FULL: usize = 16 * 1024 * 1024;
 /// other requests of the group for long.
 const HASTY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '1s'";
 
-/// What the writers need.
+/// The parts that the writers need.
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
     /// The channel of the notifications.
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
 /// A request that shares a transaction with others. It changes only the rows that the group has
 /// loaded.
 pub(crate) trait Request: Send + Sync + 'static {
-    /// What the caller gets.
+    /// The type of the value that the caller gets.
     type Output: Send + Sync + 'static;
     /// What the request does, for errors.
     const DOING: &'static str;
@@ -180,7 +180,7 @@ impl Loaded {
     }
 }
 
-/// Writes requests in groups, on a task of its own.
+/// Writes requests in groups, on a separate task.
 pub(crate) struct Writer(mpsc::Sender<Box<dyn Work>>);
 
 impl Writer {

@@ -41,7 +41,7 @@ enum Command {
     /// `cargo xtask test` and `cargo xtask test aws` together run every test.
     Test {
         /// Nothing: every test that does not emulate AWS. `aws`: every test that emulates AWS.
-        /// Other texts: the tests whose names contain one of them, such as `repair`. Options, such
+        /// Other texts: the tests with one of them in their names, such as `repair`. Options, such
         /// as `--test store`, are passed to `cargo test`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,

@@ -152,8 +152,8 @@ fn fetch(part: &Part<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds all tests, and runs the tests of one program whose names contain `name`. Fails if no test
-/// has this name, because a renamed test would then never run.
+/// Builds all tests, and runs the tests of one program that have `name` in their names. Fails if no
+/// test has this name, because a renamed test would then never run.
 pub(crate) fn one(program: &str, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
     run::run(&mut one_command(program, name, env)?)
 }

@@ -52,7 +52,8 @@ pub struct AttributesFile {
 }
 
 impl AttributesFile {
-    /// Returns the attributes that have a key of their own and are set: the key and the expression.
+    /// Returns the attributes that are set and have their own key. Each has the key and the
+    /// expression.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("title", &self.title),

@@ -181,7 +181,7 @@ fn at_least_one(at: KeyPath, found: Option<usize>) -> Result<(), Invalid> {
     if found == Some(0) { Err(Invalid::must(at, "be at least 1, found 0")) } else { Ok(()) }
 }
 
-/// Returns an error unless exactly one of two keys is set. `who` names the table in the error.
+/// Returns an error if none or both of two keys are set. `who` names the table in the error.
 fn exactly_one(table: &KeyPath, who: &str, keys: [(&str, bool); 2], lacks: &str) -> Result<(), Invalid> {
     let [(one, has_one), (other, has_other)] = keys;
     match (has_one, has_other) {

@@ -50,7 +50,7 @@ impl Invalid {
         Self::new(at, what)
     }
 
-    /// Sets the hint of the error; `None` means that there is no hint.
+    /// Sets the hint of the error. `None` means no hint.
     #[must_use]
     pub fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;

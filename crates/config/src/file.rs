@@ -41,7 +41,7 @@ pub struct File {
     /// The directories, which are organisations of Okta.
     #[serde(default)]
     pub okta: Vec<Arc<OktaFile>>,
-    /// The targets, whose groups Beadle manages.
+    /// The targets. Beadle manages their groups.
     #[serde(default)]
     pub target: Vec<Arc<TargetFile>>,
     /// The mappings from groups of a directory to groups of a target.
@@ -51,7 +51,7 @@ pub struct File {
     /// reads it again while it runs.
     #[serde(default)]
     pub groups_from: Vec<PathBuf>,
-    /// The channels to which Beadle sends notifications.
+    /// The channels that get notifications.
     #[serde(default)]
     pub notify: Vec<Arc<NotifyFile>>,
     /// The export of traces. Without it, Beadle makes no traces.
@@ -67,7 +67,7 @@ impl File {
         Ok(file)
     }
 
-    /// Returns the targets whose groups are the teams of an organisation.
+    /// Returns the targets that have the teams of an organisation as their groups.
     pub fn teams_of(&self, org: &str) -> impl Iterator<Item = &Arc<TargetFile>> {
         let is_its =
             move |target: &&Arc<TargetFile>| target.github.as_ref().is_some_and(|teams| teams.org == org);

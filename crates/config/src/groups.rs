@@ -36,7 +36,7 @@ pub struct GroupsFile {
     /// The mode of the mapping, which decides how far Beadle may go.
     #[serde(default)]
     pub mode: Mode,
-    /// What Beadle does if the target has no group with the name that the mapping gives.
+    /// What Beadle does if the target has no group with the mapped name.
     #[serde(default)]
     pub on_missing_group: OnMissingGroup,
     /// What Beadle does if the target has no account of a person.
@@ -97,7 +97,7 @@ pub enum Case {
     Upper,
 }
 
-/// What Beadle does if the target has no group with the name that the mapping gives.
+/// What Beadle does if the target has no group with the mapped name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingGroup {

@@ -1,4 +1,4 @@
-//! `[[notify]]`: the channels to which Beadle sends notifications.
+//! `[[notify]]`: the channels that get notifications.
 
 use beadle_engine::Time;
 use beadle_engine::notify::{ProblemKind, Rules};
@@ -24,7 +24,7 @@ pub struct NotifyFile {
     pub webhook: Option<NotifyWebhookFile>,
     /// E-mail.
     pub email: Option<NotifyEmailFile>,
-    /// The repository in which Beadle opens one issue for each topic.
+    /// The repository where Beadle opens one issue for each topic.
     pub github: Option<NotifyIssuesFile>,
     /// The template of the title of each topic. The default is Beadle's own title.
     pub title: Option<String>,

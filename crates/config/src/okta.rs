@@ -40,9 +40,9 @@ pub struct OktaFile {
     /// that Okta pushes.
     #[serde(default)]
     pub push_apps: Vec<String>,
-    /// The time between two sweeps. The default is one day, unless `schedule` is set.
+    /// The time between two sweeps. If `schedule` is not set, the default is one day.
     pub sweep_every: Option<Span>,
-    /// The times at which sweeps begin, as a cron expression in UTC.
+    /// When sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
     /// How often Beadle reads the System Log.
     #[serde(default = "minute")]

@@ -68,9 +68,9 @@ pub struct OrgFile {
     /// How much of GitHub's rate limits Beadle may use.
     #[serde(default)]
     pub budget: BudgetFile,
-    /// The time between two sweeps. The default is 2 hours, unless `schedule` is set.
+    /// The time between two sweeps. If `schedule` is not set, the default is 2 hours.
     pub sweep_every: Option<Span>,
-    /// The times at which sweeps begin, as a cron expression in UTC.
+    /// When sweeps begin, as a cron expression in UTC.
     pub schedule: Option<String>,
     /// How often sweeps read the parts of a repository that only REST shows. The default is once in
     /// 22 hours.
@@ -121,8 +121,8 @@ impl OrgFile {
         self.guard.limits()
     }
 
-    /// Returns what Beadle must refuse in the policy of this organisation. What it does not refuse,
-    /// Beadle only reports.
+    /// Returns what Beadle must refuse in the policy of this organisation. Beadle only reports
+    /// everything else.
     pub fn refusals(&self) -> Refusals {
         Refusals {
             validators: self.mode == Mode::Enforce && self.validators == Validators::Refused,
@@ -176,7 +176,7 @@ impl OrgFile {
     }
 }
 
-/// What Beadle does with the JavaScript validators of safe-settings, which it cannot run.
+/// What Beadle does with the JavaScript validators of safe-settings. Beadle cannot run them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validators {

@@ -32,7 +32,8 @@ impl File {
         }
     }
 
-    /// Returns each policy and each base of a policy that is in a repository of the organisation.
+    /// Returns the policies in repositories of the organisation. The bases of policies are
+    /// included.
     fn policies_in(&self, owner: &str) -> Vec<WatchedPolicy> {
         let sources = self.org.iter().flat_map(|org| {
             let sources = org.policy.repository().into_iter().chain(&org.base);

@@ -1,7 +1,6 @@
 //! The text of a configuration file, and the errors in it. An error names the key, the rule, and
 //! the kind of value that was found. It never shows a line of the file, or a value that may be a
-//! secret. If somebody writes a secret in place of its reference, the secret therefore never
-//! reaches a log.
+//! secret. So if somebody writes a secret instead of its reference, the secret never reaches a log.
 
 use std::collections::BTreeMap;
 use std::path::Path;

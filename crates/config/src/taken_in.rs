@@ -1,4 +1,4 @@
-//! The organisations that come from installations of the App, in place of an `[[org]]`.
+//! The organisations that come from installations of the App and not from an `[[org]]`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

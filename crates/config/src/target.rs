@@ -107,7 +107,7 @@ impl TeamsFile {
     }
 }
 
-/// One way in which Beadle finds the account of a person at GitHub.
+/// One way to find the account of a person at GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
@@ -144,7 +144,7 @@ pub struct ScimFile {
     /// Whether `beadle targets probe` only reads, or also writes.
     #[serde(default)]
     pub probe: Probing,
-    /// The last day on which the token is valid, such as `2027-03-01`.
+    /// The last day of the token's validity, such as `2027-03-01`.
     pub token_ends: Option<jiff::civil::Date>,
     /// The Identity Store of AWS. If it is set, Beadle reads the members from the Identity Store,
     /// not from the SCIM server.
@@ -210,7 +210,7 @@ pub struct IdentityStoreFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupGuardFile {
-    /// A group with at least this number of members counts as large.
+    /// A group with at least this number of members is large.
     pub large: Option<usize>,
     /// The maximum share of the members of a large group, in percent, who may leave in a window.
     pub percent: Option<usize>,

@@ -1,4 +1,4 @@
-//! Finds out who may write to a repository, and with which role.
+//! Finds out who may write to a repository, and the role of each.
 
 use beadle_engine::Failure;
 use beadle_transport::Path;

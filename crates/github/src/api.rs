@@ -99,8 +99,8 @@ impl Api {
         })
     }
 
-    /// Returns a copy of this connection for the writes of one plan. Beadle does not send a write
-    /// that has to wait until the plan is no longer valid, and returns
+    /// Returns a copy of this connection for the writes of one plan. If a write has to wait until
+    /// the plan is no longer valid, Beadle does not send it, and returns
     /// [`TransportError::Outdated`].
     pub(crate) fn until(&self, valid_until: Time) -> Self {
         Self { valid_until: Some(valid_until), ..self.clone() }

@@ -123,8 +123,7 @@ impl Reader {
         Ok(runs)
     }
 
-    /// Returns the organisation, and the number of seconds by which GitHub's clock is ahead of the
-    /// local clock.
+    /// Returns the organisation, and how many seconds GitHub's clock is ahead of the local clock.
     pub async fn organisation_and_clock(&self) -> Result<(Value, Option<i64>), Failure> {
         let answer = self.api().get(&Path::at("orgs").value(self.organisation())).await?;
         let date = answer.headers.get("date").and_then(|date| date.to_str().ok());

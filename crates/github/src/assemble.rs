@@ -229,7 +229,7 @@ async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> R
 enum Access {
     /// The repository itself gives the account a role.
     Own(Collaborator),
-    /// A team, the organisation or ownership gives the account access. Beadle does not list such an
+    /// A team, the organisation or ownership gives the account access. Beadle does not list this
     /// account as a collaborator.
     Other,
 }

@@ -17,10 +17,10 @@ use crate::organisation_memory::another_organisation;
 
 /// Beadle renews a token that is valid for less than this time.
 const MARGIN: Duration = Duration::from_secs(300);
-/// The number of seconds by which Beadle sets the `iat` of a JWT into the past. GitHub accepts only
-/// an `iat` in the past, and the local clock may be ahead of GitHub's clock.
+/// How many seconds Beadle sets the `iat` of a JWT into the past. GitHub accepts only an `iat` in
+/// the past, and the local clock may be ahead of GitHub's clock.
 const BACK: i64 = 60;
-/// The number of seconds for which a JWT is valid. GitHub accepts at most ten minutes.
+/// How long a JWT is valid, in seconds. GitHub accepts at most ten minutes.
 const LIFE: i64 = 540;
 
 /// How Beadle authenticates to GitHub.

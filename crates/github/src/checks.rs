@@ -79,7 +79,7 @@ impl Annotation {
     }
 }
 
-/// What a check run shows at its end.
+/// The texts that a check run shows at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckOutput {
     /// How the check ended.

@@ -29,7 +29,7 @@ const ABSENT: &str = "nothing existed here at the last read";
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
     /// The tag of the answer. GitHub sends no tag if nothing exists at the path, and a proxy can
-    /// remove the tag. Without a tag, a sweep can still use the kept answer in place of a read. But
+    /// remove the tag. Without a tag, a sweep can still use the kept answer instead of a read. But
     /// each read without a tag counts toward the hourly limit.
     etag: Option<String>,
     /// The digest of the token that Beadle used to read the answer. The store never contains the
@@ -176,8 +176,8 @@ async fn discard(note: &Note<Kept>, store: &dyn Store) {
     }
 }
 
-/// Stores a new answer in place of the kept one. If the store fails, a sweep of any process must
-/// not use the kept answer any more, because it is out of date.
+/// Replaces the kept answer with a new one. If the store fails, a sweep of any process must not use
+/// the kept answer any more, because it is out of date.
 async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, new: Option<&Kept>) {
     if let Some(new) = new {
         let is_news =

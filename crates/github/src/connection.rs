@@ -13,7 +13,7 @@ use crate::shape::{optional, shape};
 /// The maximum number of pages that Beadle reads from one list.
 const MOST_PAGES: usize = 1000;
 
-/// Returns the rows of a page: the page's `edges` if it has them, otherwise its `nodes`.
+/// Returns the rows of a page: the `edges` of the page, or its `nodes` if it has no `edges`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)
@@ -50,8 +50,8 @@ pub(crate) struct Distinct {
 }
 
 impl Distinct {
-    /// Adds the rows of a page and the cursor of the next page. The returned error says why the
-    /// list cannot be trusted.
+    /// Adds the rows of a page and the cursor of the next page. The returned error gives the reason
+    /// why the list is not reliable.
     pub(crate) fn page<'a>(
         &mut self,
         rows: impl IntoIterator<Item = &'a Value>,

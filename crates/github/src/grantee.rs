@@ -85,7 +85,7 @@ impl Grantee {
     }
 }
 
-/// What a write does for a team or an account.
+/// The kind of a write for a team or an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The write gives access.

@@ -208,7 +208,7 @@ impl Reader {
     }
 }
 
-/// The part of an answer in which GitHub returns a team of an organisation.
+/// The part of an answer with a team of an organisation.
 #[derive(Deserialize)]
 struct TeamPlace {
     team: FoundNode,

@@ -45,7 +45,7 @@ pub struct Review {
     pub reviewer: u64,
     /// The login of the reviewer.
     pub login: String,
-    /// What the review says, such as `APPROVED` or `CHANGES_REQUESTED`.
+    /// The verdict of the review, such as `APPROVED` or `CHANGES_REQUESTED`.
     pub state: String,
     /// The id of the commit that the reviewer saw.
     pub commit: String,

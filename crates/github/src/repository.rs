@@ -24,7 +24,7 @@ pub enum Known<T> {
 }
 
 impl<T> Known<T> {
-    /// Returns the part if it is known, otherwise `None`.
+    /// Returns the part if it is known. Returns `None` if it is not.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),

@@ -105,7 +105,7 @@ impl Reader {
     }
 }
 
-/// Returns the rows if every row has all fields in `identity`, otherwise an error.
+/// Returns the rows if every row has all fields in `identity`. Returns an error if a row does not.
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
     Ok(rows)

@@ -50,7 +50,7 @@ pub struct NamedTeam {
     known: tokio::sync::Mutex<TeamNow>,
 }
 
-/// What a write to a team changes.
+/// The part of a team that a write changes.
 #[derive(Clone, Copy)]
 enum Place {
     Team,

@@ -30,7 +30,7 @@ impl Unsure {
         Self { why, transient: !matches!(failure.class, Class::Rejected | Class::Fatal) }
     }
 
-    /// Adds the name of the policy file that needs the answer.
+    /// Adds the name of a policy file. This file needs the answer.
     #[must_use]
     pub fn of_file(&self, file: &str) -> Self {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }

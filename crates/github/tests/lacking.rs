@@ -15,7 +15,7 @@ fn unknown(field: &str) -> Value {
     json!({ "errors": [{ "message": message, "path": ["query"] }] })
 }
 
-/// What one read of a repository returned.
+/// The result of one read of a repository.
 struct Outcome {
     reader: Reader,
     /// Whether the collaborators are known, or the error of the read.

@@ -29,7 +29,7 @@ struct Mapped {
 pub struct Attributes(Arc<Vec<Mapped>>);
 
 impl Attributes {
-    /// Compiles the expressions. The error is the attribute whose expression is invalid, and the
+    /// Compiles the expressions. If an expression is invalid, the error has the attribute and the
     /// reason.
     pub fn new(all: Vec<(Attribute, String)>) -> Result<Self, (Attribute, String)> {
         let mut mapped = Vec::with_capacity(all.len());

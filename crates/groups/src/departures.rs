@@ -64,8 +64,7 @@ impl Departures {
         Ok(note(target, group_key).put(store.as_ref(), &Left(all)).await?)
     }
 
-    /// Stops counting the accounts whose departure an operator approved. All other departures still
-    /// count.
+    /// Stops counting the accounts with an approved departure. All other departures still count.
     pub(crate) async fn approved(
         &self,
         target: &str,

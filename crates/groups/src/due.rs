@@ -33,7 +33,7 @@ fn marked(source: &str) -> Note<Swept> {
 /// time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
-    // Each group of a sweep has a trace of its own. A common trace would contain every group of the
+    // Each group of a sweep has a separate trace. A common trace would contain every group of the
     // sweep.
     let trace = if sweep.is_none() { trace::current() } else { None };
     Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }

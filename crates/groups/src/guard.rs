@@ -12,8 +12,8 @@ use serde_json::Value;
 /// The limits of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupLimits {
-    /// A group with at least this number of members counts as large. The limit of a large group is
-    /// a percentage.
+    /// A group with at least this number of members is large. The limit of a large group is a
+    /// percentage.
     pub large: usize,
     /// The maximum percentage of a large group's members who may leave within the window without an
     /// approval. 100 means no limit.
@@ -65,7 +65,7 @@ pub(crate) struct Departure {
 }
 
 /// The first version stored one value for all accounts. Beadle then treats no account as confirmed,
-/// so all of them count in the window.
+/// and counts all of them in the window.
 fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Bool(_) => Ok(Vec::new()),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mapping::GroupKey;
 
-/// What Beadle remembers about a group of a target.
+/// The facts that Beadle remembers about a group of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupLink {
     /// The id of the group at the target.

@@ -99,7 +99,7 @@ impl Marker {
     }
 
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
-        // A target has only the sources that its mappings can use.
+        // A target knows only the sources of its possible mappings.
         let any = self.directories.values().find_map(|own| own.source(&self.source).ok());
         any.ok_or_else(|| Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source)))
     }

@@ -12,7 +12,7 @@ pub const NAME: &str = "members of the organisation";
 pub(crate) const GROUP: &str = beadle_hooks::github::MEMBERSHIP;
 /// The value of an account that shows whether the person has accepted the invitation.
 pub(crate) const STATE: &str = "state";
-/// The state of an account whose invitation is open.
+/// The state of an account with an open invitation.
 pub(crate) const PENDING: &str = "pending";
 
 /// The limits of an organisation's membership.

@@ -214,7 +214,7 @@ impl GroupSweep {
     }
 
     /// Deletes the states of this directory's groups that the sweep does not mark. No mapping
-    /// includes such a group any more, and Beadle does not remember it, so no run looks at it.
+    /// includes such a group any more, and Beadle does not remember it. So no run checks the group.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;

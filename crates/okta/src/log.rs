@@ -34,9 +34,8 @@ pub struct LogPage {
 }
 
 impl Okta {
-    /// Reads the events that mark keys, in the order in which Okta recorded them. The request sets
-    /// no end time (`until`), because Okta shows events that it recorded late only to such a
-    /// request.
+    /// Reads the events that mark keys, in Okta's order. The request sets no end time (`until`),
+    /// because Okta shows events that it recorded late only to such a request.
     pub async fn events(&self, since: &Since) -> Result<LogPage, Failure> {
         let path = match since {
             Since::Cursor(link) => Path::given(link),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// The id of the enterprise extension's schema.
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// The attributes with a name of their own: the name, and the attribute's place.
+/// The attributes with their own names. For each, the table has the name and the place.
 const NAMED: [(&str, Known); 19] = [
     ("title", Known::Core("title")),
     ("nick_name", Known::Core("nickName")),
@@ -57,7 +57,7 @@ const LISTS: [&str; 8] =
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/limitations.html>
 const AWS: [&str; 4] = ["name.formatted", "name.middleName", "name.honorificPrefix", "name.honorificSuffix"];
 
-/// The place of an attribute that has a name of its own.
+/// The place of an attribute with its own name.
 #[derive(Clone, Copy)]
 enum Known {
     /// An attribute of the core schema.
@@ -112,7 +112,7 @@ impl Attribute {
     }
 
     /// Returns the attribute with this path, such as `name.middleName` or `urn:acme:User:shift`.
-    /// The error says what the path must be.
+    /// The error explains the valid paths.
     pub fn with_path(path: &str) -> Result<Self, String> {
         let names = names(path);
         let is_name = |name: &String| {
@@ -154,7 +154,7 @@ impl Attribute {
         &self.name
     }
 
-    /// Returns whether the attribute has a key of its own. The value of such an attribute is a text.
+    /// Returns whether the attribute has its own key. The value of such an attribute is a text.
     pub fn is_text(&self) -> bool {
         Self::all_names().any(|name| name == self.name)
     }

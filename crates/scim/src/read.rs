@@ -10,8 +10,8 @@ use crate::filter::Filter;
 use crate::list::Listed;
 use crate::model::{Group, Record, User};
 
-/// A value that no record has. A filter with this value finds nothing, unless the server ignores
-/// filters.
+/// A value that no record has. If the server respects filters, a filter with this value finds
+/// nothing.
 pub(crate) const IMPOSSIBLE: &str = "beadle-impossible-a86e2b1f";
 
 /// Reads groups and users from a server.
@@ -87,7 +87,7 @@ impl Reader {
             .await
     }
 
-    /// Returns the group whose creator gave it this id.
+    /// Returns the group that has this id from its creator.
     pub async fn group_with_external_id(&self, id: &str) -> Result<Answered<Group>, Failure> {
         self.ask("Groups", "externalId", id, |group: &Group, id| group.external_id.as_deref() == Some(id))
             .await
@@ -103,7 +103,7 @@ impl Reader {
         one(self.api.get(&Path::at("Users").value(id)).await)
     }
 
-    /// Returns the user whose creator gave it this id.
+    /// Returns the user that has this id from its creator.
     pub async fn user_with_external_id(&self, id: &str) -> Result<Answered<User>, Failure> {
         self.ask("Users", "externalId", id, |user: &User, id| user.external_id.as_deref() == Some(id)).await
     }

@@ -42,7 +42,7 @@ pub struct Refused {
     pub why: String,
 }
 
-/// What a write of members did.
+/// The result of a write of members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     /// The members that the server refused.

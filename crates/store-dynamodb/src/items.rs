@@ -140,7 +140,7 @@ pub(crate) struct Range {
     /// If set, the query returns only items up to this sort key. It has no effect if `after` is
     /// set.
     pub(crate) until: Option<String>,
-    /// If set, the query returns only items whose sort key begins with this text.
+    /// If set, the query returns only items with a sort key that begins with this text.
     pub(crate) prefix: Option<String>,
     /// True if the query returns the items in reverse order.
     pub(crate) backwards: bool,

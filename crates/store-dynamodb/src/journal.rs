@@ -37,8 +37,8 @@ fn sort(seq: u64) -> String {
     format!("{seq:020}")
 }
 
-/// Returns the positions of the actions whose conditions failed. Returns `None` if the transaction
-/// failed for another reason.
+/// Returns the positions of the actions that had a failed condition. Returns `None` if the
+/// transaction failed for another reason.
 pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     let TransactWriteItemsError::TransactionCanceledException(canceled) = error else { return None };
     let reasons = canceled.cancellation_reasons().iter().enumerate();

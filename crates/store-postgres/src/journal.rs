@@ -92,7 +92,7 @@ pub(crate) async fn take(transaction: &Transaction<'_>, entries: &[Entry]) -> Re
     Call::prepare(transaction, &statement, params).await?.run(transaction).await.map(drop)
 }
 
-/// Returns the numbers of the intents whose results are among the entries.
+/// Returns the numbers of the intents that have their results among the entries.
 fn ended(entries: &[Entry]) -> Vec<i64> {
     entries.iter().filter_map(|entry| entry.intent.map(stored)).collect()
 }

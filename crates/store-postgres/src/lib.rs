@@ -18,10 +18,10 @@
 //! | a claim | 3, with the look |
 //! | journal entries, renewals and ends of runs, of all callers of a group | 2 |
 //!
-//! A key whose run writes nothing to the vendor therefore needs 7 round trips from its claim to its
-//! end: 3 for the claim, 2 for the entry of the run, and 2 for the end. The key shares these round
-//! trips with the keys of the same claim and of the same groups. A new connection needs one more
-//! round trip for each statement, which prepares it.
+//! So if the run of a key writes nothing to the vendor, the key needs 7 round trips from its claim
+//! to its end: 3 for the claim, 2 for the entry of the run, and 2 for the end. The key shares these
+//! round trips with the keys of the same claim and of the same groups. A new connection needs one
+//! more round trip for each statement, which prepares it.
 //!
 //! # Isolation
 //!

@@ -35,7 +35,8 @@ enum State<'a> {
 struct Sent<'a>(Vec<State<'a>>);
 
 impl<'a> Sent<'a> {
-    /// Sends a statement. The first poll of its future sends a prepared statement.
+    /// Sends a statement. A prepared statement is sent when its future is polled for the first
+    /// time.
     fn send(&mut self, mut call: Pin<Box<dyn Future<Output = Answer> + Send + 'a>>) {
         let state = match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => State::Done(answer),

@@ -41,7 +41,7 @@ const BRIEF: &str =
 /// Why a request has no result after a panic.
 const PANICKED: &str = "the request panicked, the log shows where";
 
-/// What the writers need.
+/// The parts that the writers need.
 pub(crate) struct Shared {
     pub(crate) pool: Pool,
     /// The channel of the notifications.
@@ -52,7 +52,7 @@ pub(crate) struct Shared {
 /// A request that shares a transaction with others. It changes only the rows that the group has
 /// loaded.
 pub(crate) trait Request: Send + Sync + 'static {
-    /// What the caller gets.
+    /// The type of the value that the caller gets.
     type Output: Send + Sync + 'static;
     /// What the request does, for errors.
     const DOING: &'static str;
@@ -203,7 +203,7 @@ impl Loaded {
     }
 }
 
-/// Writes requests in groups, on a task of its own.
+/// Writes requests in groups, on a separate task.
 pub(crate) struct Writer(mpsc::Sender<Box<dyn Work>>);
 
 impl Writer {

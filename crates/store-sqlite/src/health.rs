@@ -25,7 +25,7 @@ fn identity(path: &Path) -> Option<Identity> {
 /// write-ahead log, and the memory that the processes share.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
-/// What is known about the health of the open file.
+/// The known facts about the health of the open file.
 #[derive(Debug)]
 pub(crate) struct Health {
     path: PathBuf,

@@ -13,7 +13,7 @@ pub enum TransportError {
     Limited {
         /// The method and the path of the request.
         request: String,
-        /// The account whose limit is used up.
+        /// The account with the used-up limit.
         resource: Resource,
         /// When the vendor accepts requests again.
         until: Time,

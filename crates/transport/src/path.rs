@@ -19,7 +19,7 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     text: String,
-    /// The path with a placeholder in place of each value.
+    /// The path with a placeholder instead of each value.
     template: String,
     /// True if the address came from the vendor, such as a link to the next page.
     given: bool,

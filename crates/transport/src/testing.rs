@@ -273,8 +273,8 @@ pub struct Entry {
     /// The names of the texts that the call uses. They come from the caller or from an answer of
     /// the server.
     pub texts: &'static [&'static str],
-    /// The requests that the call sends, in any order, in the form `METHOD /path`. A segment that
-    /// equals the name of a text stands for the value of this text.
+    /// The requests that the call sends, in any order, in the form `METHOD /path`. If a segment
+    /// equals the name of a text, it means the value of this text.
     pub sends: &'static [&'static str],
 }
 

@@ -1,4 +1,4 @@
-//! What carries requests to the vendor: the network or, in simulated time, a simulated vendor.
+//! The transport of requests to the vendor: the network or, in simulated time, a simulated vendor.
 
 use std::time::Duration;
 

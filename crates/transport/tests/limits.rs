@@ -148,7 +148,7 @@ struct Sweep {
     warm: bool,
 }
 
-/// What a sweep needed.
+/// The costs of a sweep.
 #[derive(Debug, PartialEq)]
 struct Needed {
     time: Duration,

@@ -1,4 +1,4 @@
-//! What calls cost: their number, and the units that GitHub counts toward its hourly limits.
+//! The cost of calls: their number, and the units that GitHub counts toward its hourly limits.
 
 use serde_json::Value;
 

@@ -17,14 +17,14 @@ use crate::sizes::size;
 
 /// The number of repositories that have entries.
 const REPOSITORIES: usize = 10_000;
-/// The age of the oldest entry. It is less than the age at which Beadle deletes entries.
+/// The age of the oldest entry. Beadle does not delete entries of this age yet.
 const SPREAD: Duration = Duration::from_secs(300 * 24 * 3600);
 /// How long the benchmark waits before it measures the peak memory again. By then, the background
 /// tasks have run.
 const SETTLED: Duration = Duration::from_secs(20);
 /// The number of starts with the journal. The system may have parts of the file in memory.
 const STARTS: usize = 3;
-/// Lists the indexes of the journal, but not those that SQLite creates for a key.
+/// Lists the indexes of the journal, without the indexes that SQLite creates for a key.
 const INDEXES: &str = "SELECT name, sql FROM sqlite_master
     WHERE type = 'index' AND tbl_name = 'journal' AND sql IS NOT NULL";
 

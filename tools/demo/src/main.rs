@@ -13,9 +13,9 @@ use clap::{Parser, Subcommand};
 
 use crate::sim::SimArgs;
 
-/// The exit code of a demo in which all checks succeeded.
+/// The exit code of a demo if all checks succeeded.
 const FINE: u8 = 0;
-/// The exit code of a demo in which a check failed, or that the user interrupted.
+/// The exit code of a demo if a check failed, or if the user interrupted the demo.
 const FAILED: u8 = 1;
 
 /// Beadle with simulated vendors: GitHub, Okta and AWS IAM Identity Center

@@ -110,7 +110,7 @@ impl Moto {
         ]
     }
 
-    /// Calls an operation of a service whose API uses JSON, such as `secretsmanager.CreateSecret`.
+    /// Calls an operation of a service with a JSON API, such as `secretsmanager.CreateSecret`.
     pub async fn call(&self, service: &str, operation: &str, body: &Value) -> Value {
         let scope = format!("20260101/{REGION}/{service}/aws4_request");
         let signed = format!("AWS4-HMAC-SHA256 Credential=any/{scope}, SignedHeaders=host, Signature=0");

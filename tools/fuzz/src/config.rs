@@ -18,7 +18,7 @@ const SECRET_KEYS: [&str; 8] = [
     "webhook_secrets",
 ];
 
-/// A secret in place of its reference.
+/// A secret instead of its reference.
 const SECRET: &str = "s3cr3t-0123456789";
 
 pub(crate) fn run(data: &[u8]) {
@@ -47,7 +47,7 @@ fn checked(text: &str) -> Option<String> {
     Some(error.to_string())
 }
 
-/// Returns the same file with a secret in place of each reference to a secret. Returns `None` if the
+/// Returns the same file with a secret instead of each reference to a secret. Returns `None` if the
 /// file is not TOML, or has no reference.
 fn with_secrets(text: &str) -> Option<String> {
     let mut table: Table = toml::from_str(text).ok()?;

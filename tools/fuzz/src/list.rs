@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::seed::Seed;
 
-/// What is wrong with one page of a list.
+/// The fault of one page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
-    /// The page shows a row of the first page instead of its own first row.
+    /// The first row of the page is a row of the first page.
     Twice,
     /// The first row of the page has no id.
     Nameless,

@@ -91,7 +91,7 @@ fn explained(policy: &Policy, repository: &Repository) -> String {
     }
 }
 
-/// Returns a repository whose topics, teams and properties are known.
+/// Returns a repository with known topics, teams and properties.
 fn known() -> Repository {
     Repository {
         topics: Known::Known(vec!["backend".into()]),

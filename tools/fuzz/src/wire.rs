@@ -42,7 +42,7 @@ impl Vendor {
         Arc::new(Self { answer: Box::new(answer), asked: Mutex::default() })
     }
 
-    /// Returns settings with which a client sends its requests to this vendor.
+    /// Returns settings that make a client send its requests to this vendor.
     pub(crate) fn settings(self: &Arc<Self>) -> ClientSettings {
         ClientSettings {
             rest_points: u32::MAX,

@@ -1,5 +1,5 @@
-//! Finds circles in a graph of files. A circle is a series of files in which each file uses the
-//! next one, and the last file uses the first one.
+//! Finds circles in a graph of files. A circle is a series of files. Each file uses the next one,
+//! and the last file uses the first one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

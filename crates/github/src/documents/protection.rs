@@ -21,8 +21,8 @@ pub(super) const RULE: &str = "
 /// The fields that Beadle reads of the actor of a list entry ([`AllowanceNode`]).
 const ACTOR: &str = "actor { __typename ... on App { id databaseId slug } ... on Team { id databaseId slug } ... on User { id databaseId login } }";
 
-/// Returns the GraphQL fragments for the four lists of actors of a rule. GitHub gives each list a
-/// type of its own, with the same fields, so each list needs a fragment.
+/// Returns the GraphQL fragments for the four lists of actors of a rule. Each list has a separate
+/// GraphQL type with the same fields. So each list needs a fragment.
 pub(super) fn allowance_fragments() -> String {
     let page = format!("{{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ {ACTOR} }} }}");
     format!(

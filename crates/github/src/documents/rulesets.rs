@@ -118,7 +118,7 @@ pub(crate) struct Conditions {
     pub(crate) ref_name: Option<RefName>,
 }
 
-/// The branches or tags to which a ruleset applies.
+/// The branches or tags of a ruleset.
 #[derive(Deserialize)]
 pub(crate) struct RefName {
     #[serde(default)]

@@ -1,5 +1,4 @@
-//! The documents that read which teams have access to which repositories, and the types of their
-//! answers.
+//! The documents that read the access of teams to repositories, and the types of their answers.
 
 use serde::Deserialize;
 use serde_json::Value;

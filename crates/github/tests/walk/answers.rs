@@ -1,5 +1,5 @@
-//! The answers of the simulated GitHub for this test. The answers contain the dangerous texts in
-//! place of names and other live values.
+//! The answers of the simulated GitHub for this test. In the answers, dangerous texts replace names
+//! and other live values.
 
 use beadle_transport::testing::{Arrived, Texts};
 use serde_json::{Value, json};

@@ -15,8 +15,7 @@ pub enum Case {
     Upper,
 }
 
-/// A regular expression and its replacement. In the replacement, `$1` stands for the first capture
-/// group.
+/// A regular expression and its replacement. In the replacement, `$1` is the first capture group.
 pub type Replacement = (Regex, String);
 
 /// Parses pairs of a regular expression and its replacement.

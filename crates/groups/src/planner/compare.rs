@@ -34,8 +34,7 @@ pub(super) struct Difference {
     pub(super) has_maintainer: bool,
     /// The accounts that have wrong values, with the differences.
     pub(super) update: Vec<(PersonAccount, Vec<Differs>)>,
-    /// The accounts whose mapped attributes have wrong values, with the present and the wanted
-    /// values.
+    /// The accounts with wrong mapped attributes, with the present and the wanted values.
     pub(super) attributes: Vec<(PersonAccount, Vec<AttributeChange>)>,
 }
 

@@ -13,7 +13,7 @@ use crate::targets::EXTERNAL_GROUP;
 /// Returns the risk of another connection.
 fn risk(before: &Value) -> Risk {
     // The members of the earlier group can lose the access of the group. If there is no earlier
-    // group, the members of the new group gain access and nobody loses it.
+    // group, nobody loses access.
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 

@@ -167,8 +167,8 @@ impl GroupPlanner {
     }
 
     /// Returns whether an account can sign in. If Beadle remembers the account as inactive, it
-    /// reads the account again. If that read fails, the account counts as active, so that Beadle
-    /// keeps checking it.
+    /// reads the account again. If this read fails, Beadle treats the account as active, and
+    /// continues to check it.
     async fn signs_in(&self, account: &TargetAccount, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
             return Ok(true);

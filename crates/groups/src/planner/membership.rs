@@ -12,7 +12,7 @@ use crate::mapping::Role;
 use crate::membership::{MembershipLimits, PENDING, STATE};
 use crate::targets::TargetAccount;
 
-/// The words with which a plan shows the changes of members.
+/// The words that a plan uses for the changes of members.
 pub(super) struct Words {
     is_membership: bool,
     pub(super) add: &'static str,

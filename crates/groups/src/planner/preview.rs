@@ -19,7 +19,7 @@ const AT_ONCE: usize = 8;
 /// keys wait behind the events. So they do not delay events that arrive later.
 const AS_EVENTS: usize = 500;
 
-/// What new mappings would change in the groups of one target.
+/// The changes that new mappings would cause in the groups of one target.
 #[derive(Debug, Default)]
 pub struct GroupPreview {
     /// The plans with the values that only the new mappings ask for.
@@ -32,7 +32,7 @@ pub struct GroupPreview {
     /// The plans without a change that have an unknown part for a lasting reason, such as a name
     /// that another group has.
     pub unknown: Vec<(Key, Plan<()>)>,
-    /// The keys whose mappings differ.
+    /// The keys with different mappings.
     pub due: Vec<Key>,
     /// The number of groups that the new mappings make at the target.
     pub total: u64,
@@ -163,7 +163,7 @@ impl GroupPlanner {
                 );
             }
         }
-        // The mapping also decides what happens to a group whose source group is gone.
+        // The mapping also decides what happens to a group if its source group is gone.
         for (key, link) in self.links.all(target).await? {
             if !listed.contains(&key) && differs(before, after, target, &key, &link.from) {
                 keys.insert(key);

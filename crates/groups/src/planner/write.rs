@@ -15,7 +15,7 @@ use crate::sources::Person;
 /// If a read is older than this, Beadle does not remove a member because of it.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
-/// What Beadle remembers about a group after a write.
+/// The facts that Beadle remembers about a group after a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// The name at the target.
@@ -36,7 +36,7 @@ pub(crate) struct Facts {
     pub(crate) parent: Option<String>,
 }
 
-/// What a planned change writes, and what Beadle remembers after the write.
+/// The values that a planned change writes, and the facts that Beadle remembers after the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     pub(crate) facts: Arc<Facts>,

@@ -1,4 +1,4 @@
-//! Targets are the systems whose groups Beadle writes.
+//! Targets are systems with groups. Beadle writes these groups.
 
 mod github;
 #[cfg(feature = "identity-store")]
@@ -244,7 +244,7 @@ pub trait StopNote: Send + Sync {
     async fn note_write(&self, _group: &str, _write: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// Returns the noted write of a group's members whose effect is still unknown.
+    /// Returns the noted write of a group's members, if its effect is still unknown.
     async fn unread_write(&self, _group: &str) -> Result<Option<String>, Failure> {
         Ok(None)
     }

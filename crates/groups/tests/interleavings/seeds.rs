@@ -119,7 +119,7 @@ impl Seeds {
     }
 }
 
-/// Returns a runtime whose time is simulated.
+/// Returns a runtime with simulated time.
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }

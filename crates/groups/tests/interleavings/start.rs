@@ -19,8 +19,8 @@ use crate::common::{self, Vendor};
 use crate::wire::Delayed;
 use crate::{Process, Stage};
 
-/// The maximum time between two checks of the worker for due keys. The worker is notified of every
-/// mark of its own process, and a check every second would use most of the test's time.
+/// The maximum time between two checks of the worker for due keys. The worker gets a notification
+/// of every mark of its own process. A check every second would use most of the test's time.
 const POLL: Duration = Duration::from_secs(10);
 
 /// The mappings. They are static, so that their patterns are compiled only once.

@@ -1,5 +1,5 @@
-//! Tests of accounts that Beadle created: accounts that the target does not have any more, and
-//! accounts whose people left the last group.
+//! Tests of accounts that Beadle created. The target does not have some of them any more. The
+//! people of others left their last group.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::common::{self, Vendor};
 
 /// Sweeps a directory. Its people `00u1` and `00u2` are deactivated. The target has these groups,
-/// and only the account of `00u2`. Returns the people whose accounts Beadle still remembers after
-/// the sweep, and the people whose accounts are due.
+/// and only the account of `00u2`. Returns two lists of people after the sweep: Beadle still
+/// remembers the accounts of the first list, and the accounts of the second list are due.
 async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let users = json!({ "00u1": { "status": "DEPROVISIONED" }, "00u2": { "status": "DEPROVISIONED" } });
     let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };
@@ -75,8 +75,8 @@ async fn an_account_that_the_target_does_not_have_any_more_is_forgotten_by_a_swe
     let ours = json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1" } });
     let left = BTreeSet::from(["00u2".to_owned()]);
     assert_eq!(swept(&ours).await, (left.clone(), left));
-    // A server without any of Beadle's groups is another server, so it shows nothing about Beadle's
-    // accounts.
+    // If a server has none of Beadle's groups, it is another server. So its list of accounts says
+    // nothing about Beadle's accounts.
     let both = BTreeSet::from(["00u1".to_owned(), "00u2".to_owned()]);
     assert_eq!(swept(&json!({})).await, (both.clone(), both));
 }

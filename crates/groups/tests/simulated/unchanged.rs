@@ -20,8 +20,8 @@ const PEOPLE: usize = 10;
 /// and two for the survey of groups and users.
 const UNCHANGED: usize = 3;
 
-/// A directory in which each group `00g<n>` contains the people `n` and `n + 1`, and a target
-/// without groups.
+/// A directory and a target. Each group `00g<n>` of the directory contains the people `n` and `n +
+/// 1`. The target has no groups.
 struct Stage {
     corp: Arc<OktaSim>,
     _folder: tempfile::TempDir,

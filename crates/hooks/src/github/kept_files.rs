@@ -9,7 +9,7 @@ use super::payload::{Payload, PushedCommit};
 /// The maximum number of commits that GitHub lists in a push.
 const MOST_COMMITS: usize = 2048;
 
-/// The actions of a pull request that make Beadle look at its files. No other action, such as a new
+/// The actions of a pull request that make Beadle check its files. No other action, such as a new
 /// label, changes the proposed files or the branch that gets them.
 const ACTIONS: [&str; 5] = ["closed", "edited", "opened", "reopened", "synchronize"];
 

@@ -14,7 +14,7 @@ use super::watched_policy::WatchedPolicy;
 /// The kind of the keys of pull requests that Beadle checks.
 pub const CHECK: &str = "check";
 
-/// What a `check` key is about. It is the id of the key.
+/// The subject of a `check` key. It is the id of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckSubject {
     /// A pull request, as `1296269/7`.
@@ -101,7 +101,7 @@ fn subjects(event: &str, payload: &Payload<'_>) -> Vec<CheckSubject> {
         ("pull_request", "opened" | "synchronize" | "reopened" | "ready_for_review") => {
             pull(repository, payload)
         }
-        // After a merge, Beadle looks for reviews that approve the new policy.
+        // After a merge, Beadle searches for reviews that approve the new policy.
         ("pull_request", "closed")
             if payload.pull_request.as_ref().is_some_and(|pull| pull.merged == Some(true)) =>
         {

@@ -76,7 +76,7 @@ impl Evidence {
     }
 }
 
-/// What a probe found.
+/// The results of a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probed {
     /// The findings.

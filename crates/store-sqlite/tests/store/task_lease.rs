@@ -249,7 +249,7 @@ async fn a_process_that_lost_the_lease_shows_no_failure_of_its_tasks() {
     assert_eq!((&record.failure, record.failing_since), (&None, None));
 }
 
-/// A task whose run never ends by itself. It counts the runs that began.
+/// A task with a run that never ends by itself. It counts the runs that began.
 struct Endless(Arc<AtomicU32>);
 
 #[async_trait]
@@ -292,7 +292,7 @@ async fn a_run_ends_when_the_process_loses_the_lease() {
     assert_eq!(record.last, Some(TaskStatus::Unfinished("another process runs the task".to_owned())));
 }
 
-/// A task whose run hangs in a blocking call.
+/// A task with a run that hangs in a blocking call.
 struct Blocked {
     begun: Arc<Notify>,
     until: Mutex<Receiver<()>>,

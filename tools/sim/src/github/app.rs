@@ -1,5 +1,5 @@
-//! Calls in which an App acts as itself: the description of the App, its installations and their
-//! tokens, and the log of its deliveries.
+//! Calls of an App as itself: the description of the App, its installations and their tokens, and
+//! the log of its deliveries.
 //!
 //! <https://docs.github.com/rest/apps>
 

@@ -67,7 +67,7 @@ impl Minute {
     }
 }
 
-/// What each token has spent of its limits.
+/// The used part of each token's limits.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     limits: Limits,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::github::commits;
 
-/// Adds the default values of pull requests, and makes a commit for each head whose files changed.
+/// Adds the default values of pull requests, and makes a commit for each head with changed files.
 /// Every pull request is an issue too.
 pub(crate) fn complete(repository: &mut Value, fresh: &mut impl FnMut() -> u64) {
     let Some(mut pulls) = repository.get("pulls").and_then(Value::as_object).cloned() else { return };

@@ -67,7 +67,7 @@ pub(super) enum Refused {
     Family(&'static str),
 }
 
-/// What a client sent, and whether it broke a rule.
+/// The requests of a client, and the first broken rule.
 #[derive(Debug)]
 pub(super) struct Witness {
     limits: SecondaryLimits,

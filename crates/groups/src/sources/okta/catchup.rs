@@ -1,5 +1,5 @@
 //! Finds changes that no event hook delivered. It reads the new part of the System Log, and it
-//! lists the groups whose members have changed.
+//! lists the groups with changed members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub struct Catchup {
     pub clock: Clock,
 }
 
-/// What one read of the log found.
+/// The result of one read of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caught {
     /// The number of events that no event hook had delivered.
@@ -104,7 +104,7 @@ impl Catchup {
         Ok(caught)
     }
 
-    /// Marks the groups whose members have changed since the last read. This costs few calls, so
+    /// Marks the groups that got or lost members since the last read. This costs few calls, so
     /// Beadle does it between sweeps.
     pub async fn probe(&self) -> Result<usize, Failure> {
         let note = Note::<Changed>::of(&[self.okta.name()]);

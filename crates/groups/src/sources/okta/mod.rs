@@ -35,7 +35,7 @@ pub struct OktaSource {
     count: Arc<AtomicUsize>,
     /// The number of requests for single groups that have no answer yet.
     asking: Arc<AtomicUsize>,
-    /// The most recent surveys, the newest first.
+    /// The most recent surveys. The newest one comes first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
     /// Beadle knows that the list of all users has more pages than this number.
     long: Arc<AtomicUsize>,

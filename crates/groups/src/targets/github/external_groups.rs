@@ -24,7 +24,7 @@ impl TeamReader {
 
     /// Returns the id of the group with this name.
     pub(super) async fn external_group_named(&self, name: &str) -> Result<u64, Failure> {
-        // GitHub returns all groups whose names contain the text.
+        // GitHub returns all groups that have the text in their names.
         let path = Path::at("external-groups").query("display_name", name).query("per_page", PAGE);
         let seen = self.github.of_organisation(path).await?;
         id_of(seen["groups"].as_array().ok_or_else(unreadable)?, name)

@@ -1,4 +1,4 @@
-//! A target whose groups are the teams of a GitHub organisation.
+//! A target with the teams of a GitHub organisation as its groups.
 
 mod external_groups;
 mod organisation;

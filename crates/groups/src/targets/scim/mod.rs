@@ -1,4 +1,4 @@
-//! A target whose groups are on a SCIM 2.0 server.
+//! A target with groups on a SCIM 2.0 server.
 
 mod find;
 mod readback;

@@ -267,8 +267,8 @@ impl ScimWriter {
     }
 }
 
-/// Returns the text with the reason why the target is stopped. `done` says what Beadle did about
-/// the lost members.
+/// Returns the text with the reason why the target is stopped. `done` is what Beadle did about the
+/// lost members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
         (0, removed) => format!("the removal of {removed} members"),

@@ -94,8 +94,8 @@ fn count_ahead(found: &Value, base: &str, head: &str) -> usize {
     }
 }
 
-/// Updates the open pull requests of a branch. GitHub closes a pull request if its branch is gone
-/// or has no commit of its own.
+/// Updates the open pull requests of a branch. GitHub closes a pull request if its branch is gone,
+/// or if the branch has no further commit.
 fn follow(found: &mut Value, branch: &str) {
     let Some(mut pulls) = found["pulls"].as_object().cloned() else { return };
     for (number, pull) in &mut pulls {

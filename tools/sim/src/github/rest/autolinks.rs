@@ -14,7 +14,7 @@ fn shown(prefix: &str, link: &Value) -> Value {
     })
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/autolinks`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/autolinks`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     match (call.method.as_str(), rest) {

@@ -8,7 +8,7 @@ use super::{Call, Reply, page};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// Answers calls whose path begins with `/orgs/{org}/blocks`.
+/// Answers calls with a path that begins with `/orgs/{org}/blocks`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["blocks"].as_array().cloned());
     let mut blocked = known.unwrap_or_default();

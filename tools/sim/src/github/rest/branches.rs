@@ -8,7 +8,7 @@ use super::{Call, Reply, git, page};
 use crate::github::world::World;
 use crate::github::{address, commits, protection};
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/branches`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/branches`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let method = call.method.as_str();

@@ -13,7 +13,7 @@ use crate::github::{commits, shapes};
 const SETTABLE: &[&str] =
     &["name", "details_url", "external_id", "status", "started_at", "conclusion", "completed_at"];
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/check-runs`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/check-runs`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let runs = found["check_runs"].as_array().cloned().unwrap_or_default();

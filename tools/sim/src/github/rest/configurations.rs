@@ -77,7 +77,7 @@ fn shown(org: &str, name: &str, configuration: &Value) -> Value {
     shown
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/code-security/configurations`.
+/// Answers calls with a path that begins with `/orgs/{org}/code-security/configurations`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).map(|org| org["security_configurations"].clone()).unwrap_or_default();
     let all = || known.as_object().into_iter().flatten();

@@ -35,7 +35,7 @@ fn is_in_use(world: &World, key: &str) -> bool {
     repositories.any(|(_, repository)| repository["deploy_keys"].get(key).is_some())
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/keys`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/keys`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let keys = || found["deploy_keys"].as_object().into_iter().flatten();

@@ -104,7 +104,7 @@ fn settings(old: &Value, id: u64, body: &Value) -> Value {
     })
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/environments`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/environments`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let repository = found["name"].as_str().unwrap_or_default();
     let all = found["environments"].as_object().cloned().unwrap_or_default();

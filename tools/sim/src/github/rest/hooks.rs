@@ -65,7 +65,7 @@ fn merged(old: &Value, body: &Value) -> Value {
     hook
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/hooks`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/hooks`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let owner = Owner { kind: "Repository", api: format!("https://api.github.com/repos/{org}/{name}/hooks") };
@@ -77,7 +77,7 @@ pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Valu
     reply
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/hooks`.
+/// Answers calls with a path that begins with `/orgs/{org}/hooks`.
 pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let owner = Owner { kind: "Organization", api: format!("https://api.github.com/orgs/{org}/hooks") };
     let known = world.org(org).and_then(|org| org["hooks"].as_object().cloned());

@@ -12,7 +12,7 @@ use crate::github::world::{World, now};
 /// The time in the answer if an entry of the state has no time.
 const UNDATED: &str = "2026-01-01T00:00:00Z";
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/issues`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/issues`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let issues = found["issues"].as_array().cloned().unwrap_or_default();

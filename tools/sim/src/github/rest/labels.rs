@@ -18,7 +18,7 @@ fn shown(org: &str, repository: &str, name: &str, label: &Value) -> Value {
     })
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/labels`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/labels`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let known = |label: &str| {

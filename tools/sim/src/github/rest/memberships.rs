@@ -37,7 +37,7 @@ fn invited<'a>(membership: &'a Value, login: &str) -> Option<&'a Value> {
     membership["invitations"].as_array()?.iter().find(|row| row["login"] == json!(login))
 }
 
-/// Answers calls whose path is `/orgs/{org}/memberships/{username}`.
+/// Answers calls with the path `/orgs/{org}/memberships/{username}`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, login: &str) -> Reply {
     let Some(login) = world.user(login).and_then(|user| user["login"].as_str()).map(str::to_owned) else {
         return Reply::not_found();

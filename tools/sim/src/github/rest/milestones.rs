@@ -28,7 +28,7 @@ fn kept_date(value: &Value) -> Value {
         .map_or(Value::Null, |day| json!(format!("{day}T08:00:00Z")))
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/milestones`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/milestones`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     let name = found["name"].as_str().unwrap_or_default();
     let all = || found["milestones"].as_object().into_iter().flatten();

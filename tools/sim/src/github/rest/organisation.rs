@@ -34,7 +34,7 @@ fn shown(world: &World, org: &str) -> Value {
     shown
 }
 
-/// Answers calls whose path is `/orgs/{org}`.
+/// Answers calls with the path `/orgs/{org}`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str) -> Reply {
     match call.method.as_str() {
         "GET" => Reply::json(200, shown(world, org)),

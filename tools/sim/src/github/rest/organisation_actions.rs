@@ -50,7 +50,7 @@ const CALLS: &[(&str, &[(&str, &str)])] = &[
 /// The maximum number of days that GitHub keeps artifacts and logs.
 const MOST_DAYS: u64 = 400;
 
-/// Answers calls whose path begins with `/orgs/{org}/actions/permissions`.
+/// Answers calls with a path that begins with `/orgs/{org}/actions/permissions`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let actions = world.org(org).map(|org| org["actions"].clone()).unwrap_or_default();
     let method = call.method.as_str();

@@ -26,7 +26,7 @@ fn shown(org: &str, product: &str, name: &str, secret: &Value) -> Value {
     shown
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/{product}/secrets`.
+/// Answers calls with a path that begins with `/orgs/{org}/{product}/secrets`.
 pub(super) fn answer(
     world: &mut World,
     call: &Call<'_>,

@@ -53,7 +53,7 @@ fn set(variable: &mut Value, body: &Value) {
     }
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/actions/variables`.
+/// Answers calls with a path that begins with `/orgs/{org}/actions/variables`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["variables"].as_object().cloned());
     let mut variables: Map<String, Value> = known.unwrap_or_default();

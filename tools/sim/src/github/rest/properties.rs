@@ -82,7 +82,7 @@ fn refused(known: Option<&Value>, body: &Value) -> Option<&'static str> {
     }
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/properties/schema`.
+/// Answers calls with a path that begins with `/orgs/{org}/properties/schema`.
 pub(super) fn definitions(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let mut all = defined(world, org);
     let stored =

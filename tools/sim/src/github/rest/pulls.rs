@@ -14,7 +14,7 @@ const DATED: &str = "2026-01-01T00:00:00Z";
 /// The id of every fork. No repository of a state has this id.
 const FORK: u64 = 990_000_001;
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/pulls`.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/pulls`.
 pub(super) fn answer(world: &World, call: &Call<'_>, org: &str, found: &Value, rest: &[&str]) -> Reply {
     match (call.method.as_str(), rest) {
         ("GET", []) => {

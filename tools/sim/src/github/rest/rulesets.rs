@@ -139,8 +139,8 @@ fn change(
     }
 }
 
-/// Answers calls whose path begins with `/repos/{owner}/{repo}/rulesets`. The list does not contain
-/// the organisation's rulesets.
+/// Answers calls with a path that begins with `/repos/{owner}/{repo}/rulesets`. The list does not
+/// contain the organisation's rulesets.
 pub(super) fn of_repository(
     world: &mut World,
     call: &Call<'_>,
@@ -197,7 +197,7 @@ pub(super) fn of_branch(world: &World, call: &Call<'_>, org: &str, found: &Value
     page(call, rows)
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/rulesets`.
+/// Answers calls with a path that begins with `/orgs/{org}/rulesets`.
 pub(super) fn of_organisation(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["rulesets"].as_object()).cloned().unwrap_or_default();
     let fresh = world.fresh_id();

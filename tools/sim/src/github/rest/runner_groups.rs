@@ -39,7 +39,7 @@ fn set(group: &mut Value, body: &Value) {
     }
 }
 
-/// Answers calls whose path begins with `/orgs/{org}/actions/runner-groups`.
+/// Answers calls with a path that begins with `/orgs/{org}/actions/runner-groups`.
 pub(super) fn answer(world: &mut World, call: &Call<'_>, org: &str, rest: &[&str]) -> Reply {
     let known = world.org(org).and_then(|org| org["runner_groups"].as_object().cloned());
     let mut groups = known.unwrap_or_default();

@@ -13,7 +13,7 @@ use super::variables::{Holder, refused_name};
 use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
-/// The id of the key with which a client must seal values.
+/// The id of the key that a client must use to seal values.
 const KEY_ID: &str = "568250167242549743";
 /// The largest value of a secret, in bytes.
 const LARGEST: usize = 48 * 1024;

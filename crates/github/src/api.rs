@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::auth::{Auth, Credential};
-use crate::connection::Distinct;
+use crate::connection::{Distinct, WHOLE_PAGE, page_after};
 use crate::owners::Owners;
 use crate::{conditional, documents};
 
@@ -23,9 +23,6 @@ pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 ///
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
-/// The number of rows on a full page of a REST list.
-const WHOLE_PAGE: usize = 100;
-
 /// The addresses of GitHub's two APIs on one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -244,12 +241,16 @@ impl Api {
         while let Some(path) = next {
             let mut answer = if kept { self.read(&path).await? } else { self.get(&path).await? };
             let mut page: Vec<Value> = answer.json()?;
-            if kept && page.len() == WHOLE_PAGE && answer.next().is_none() {
-                // The body does not show whether another page follows. A page can be unchanged
-                // although a next page exists since the last read. The stored answer has no link to
-                // this page.
-                answer = self.get(&path).await?;
-                page = answer.json()?;
+            let mut following = answer.next().map(Path::given);
+            if kept && page.len() == WHOLE_PAGE && following.is_none() {
+                // A page can be unchanged although a next page exists since the last read: the stored
+                // answer has no link to this page.
+                following = page_after(&path);
+                if following.is_none() {
+                    answer = self.get(&path).await?;
+                    page = answer.json()?;
+                    following = answer.next().map(Path::given);
+                }
             }
             let invalid =
                 |why: String| TransportError::InvalidResponse { request: answer.request.clone(), why };
@@ -257,7 +258,7 @@ impl Api {
             for row in page {
                 rows.push(serde_json::from_value(row).map_err(|error| invalid(error.to_string()))?);
             }
-            next = answer.next().map(Path::given);
+            next = following;
         }
         Ok(rows)
     }

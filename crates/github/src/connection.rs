@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use beadle_engine::{Class, Failure};
+use beadle_transport::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +13,29 @@ use crate::shape::{optional, shape};
 
 /// The maximum number of pages that Beadle reads from one list.
 const MOST_PAGES: usize = 1000;
+
+/// The number of rows on a full page of a REST list.
+pub(crate) const WHOLE_PAGE: usize = 100;
+
+/// Returns the path of the page after a page of a REST list. Returns `None` if the path has no number
+/// of a page: it is the first page, or the list has cursors.
+///
+/// After the last page of a list, GitHub shows an empty page.
+/// <https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api>
+pub(crate) fn page_after(path: &Path) -> Option<Path> {
+    let address = path.to_string();
+    let (before, query) = address.split_once('?')?;
+    let mut is_numbered = false;
+    let parameter = |part: &str| match part.strip_prefix("page=").and_then(|page| page.parse::<u32>().ok()) {
+        Some(page) => {
+            is_numbered = true;
+            format!("page={}", page.saturating_add(1))
+        }
+        None => part.to_owned(),
+    };
+    let query = query.split('&').map(parameter).collect::<Vec<_>>().join("&");
+    is_numbered.then(|| Path::given(&format!("{before}?{query}")))
+}
 
 /// Returns the rows of a page: the `edges` of the page, or its `nodes` if it has no `edges`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
@@ -159,6 +183,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_page_with_a_number_has_a_page_after_it() {
+        let after = |address: &str| page_after(&Path::given(address)).map(|path| path.to_string());
+        let list = "https://api.github.com/orgs/acme/properties/values";
+        for (page, expected) in [
+            ("?per_page=100&page=2", Some("?per_page=100&page=3")),
+            ("?page=9&per_page=100", Some("?page=10&per_page=100")),
+            ("?per_page=100", None),
+            ("?per_page=100&after=Y3Vyc29y", None),
+            ("?page=last", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|page| format!("{list}{page}"));
+            assert_eq!(after(&format!("{list}{page}")), expected, "{page}");
+        }
+    }
 
     fn page(nodes: &Value, total: u64, next: Option<&str>) -> Value {
         json!({ "totalCount": total, "nodes": nodes,

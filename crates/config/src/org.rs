@@ -62,7 +62,8 @@ pub struct OrgFile {
     pub approve_by_review: Option<String>,
     /// Where the members of a team can approve held changes by a comment.
     pub approve_by_comment: Option<CommentApprovalFile>,
-    /// Whether a check run at each commit of the policy shows if the policy is in force.
+    /// True if each commit of the policy gets a check run, which shows whether the policy is in
+    /// force.
     #[serde(default)]
     pub commit_check: bool,
     /// How much of GitHub's rate limits Beadle may use.

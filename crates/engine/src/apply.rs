@@ -277,8 +277,8 @@ pub async fn apply<W: Send + Sync + 'static>(
     let mut turns = Turns::new(plan, writer, lane);
     let mut session: Option<Arc<dyn Session<W>>> = None;
     let mut under_way = UnderWay::new();
-    // The aspects with a change that must wait for a limit, while other aspects need not wait.
-    // Their other changes wait too.
+    // The aspects with a change that must wait for a limit. The other changes of these aspects
+    // wait too. Other aspects need not wait.
     let mut waiting: HashSet<&str> = HashSet::new();
     loop {
         // After a conflict, a lost lease or a used-up budget, no further write begins. The writes

@@ -197,8 +197,8 @@ impl Budgets {
 
     /// Records the figures of a vendor's answer. Answers can arrive in another order than their
     /// calls, so Beadle uses the lowest figure within one period. Figures of an earlier period are
-    /// ignored, with one exception. Beadle uses them if the known period is over or its end is not
-    /// credible: a clock was then ahead when Beadle recorded the known period.
+    /// ignored, with one exception. Beadle uses them if the known period is over, or if its end is
+    /// not credible. In these cases, a clock was ahead when Beadle recorded the known period.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);

@@ -82,8 +82,8 @@ type Leaves = BTreeMap<Leave, usize>;
 /// The values that some plans of one key set or remove, such as the plans of the earlier policy.
 #[derive(Debug, Default)]
 pub struct PlannedValues {
-    /// The maximum number of times that each value occurs in one plan. If a plan has the same value
-    /// twice, both are known only if one added plan has it twice as well.
+    /// How often each value occurs at most in one of the added plans. If a compared plan has the
+    /// same value twice, both are known only if one of the added plans has the value twice too.
     counts: HashMap<Identity, Leaves>,
     /// The new contents that are objects.
     objects: HashMap<(Place, Leave), Vec<Map<String, Value>>>,
@@ -223,7 +223,7 @@ fn values<W>(change: &Change<W>) -> Vec<Field> {
     vec![Field { name: String::new(), before, after, asked: None, risk: Risk::Changes }]
 }
 
-/// Takes one known value if Beadle may write it with as little approval as `leave`, or less.
+/// Takes one known value that needs no more approval than `leave`.
 fn take(leaves: &mut Leaves, leave: Leave) -> bool {
     let found = leaves.range_mut(leave..).find(|(_, count)| **count > 0);
     let Some((_, count)) = found else { return false };

@@ -21,9 +21,9 @@ pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
 
-/// The beginning of the names of all generations of limits.
+/// Each name of a generation of limits begins with this text.
 pub const LIMITS_PREFIX: &str = "limits-";
-/// The beginning of the names of all generations of a target.
+/// Each name of a generation of a target begins with this text.
 pub const TARGET_PREFIX: &str = "target-";
 
 /// Returns the noun that stands before the name of a generation in a text.
@@ -217,7 +217,7 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
 
 /// Returns whether an operator must see a change before an approval of its generation. This is true
 /// if the gate counts the change. It is also true if the change always needs an approval, because
-/// the approval of the generation is then that approval too.
+/// the approval of the generation also approves this change.
 pub fn is_counted<W>(change: &Change<W>) -> bool {
     let risks = change.risks();
     is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0 || change.stop.is_some())

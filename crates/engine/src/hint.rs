@@ -52,8 +52,8 @@ mod tests {
             (plain, swept, false, plain),
             (swept, swept, false, swept),
             (swept, plain, false, plain),
-            // A mark without a hint does not allow earlier answers. The name from an earlier mark
-            // still helps.
+            // After a mark without a hint, the run must not use earlier answers. The name from an
+            // earlier mark still helps.
             (swept, None, false, plain),
             (swept, None, true, plain),
             (Some("old"), plain, false, plain),

@@ -70,7 +70,7 @@ impl DriftCause {
 pub struct KeyState {
     /// The name of the key that people know, such as `acme/widgets`.
     pub subject: String,
-    /// The time since which the key has been as declared, not as declared, or skipped.
+    /// Since when the key has been as declared, not as declared, or skipped.
     pub since: Time,
     /// The number of changes that were planned and not written.
     pub pending: usize,

@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 /// The last read of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRead {
-    /// A time before the read began. The read did not begin before this time.
+    /// A time before the read. The read certainly began at this time or later.
     pub at: Time,
     /// The digest of what the policy declared for the part. It is empty if the next sweep must read
     /// the part.

@@ -15,9 +15,9 @@ pub trait Metadata: Serialize + DeserializeOwned {
     const KIND: &'static str;
     /// Whether the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
-    /// Whether Beadle must not act as if there were no value when it cannot read the value, for
-    /// example because the value exempts something, or protects it. The functions of [`Note`] that
-    /// read then return an error. So a caller that reads a value before it stores another one never
+    /// True if Beadle must not treat an unreadable value as a missing value, for example because
+    /// the value exempts or protects something. The functions of [`Note`] that read then return an
+    /// error. A caller that first reads the value, and then stores a new one, therefore never
     /// replaces such a value. Every other value counts as missing if it cannot be read, because
     /// Beadle can make it again.
     ///

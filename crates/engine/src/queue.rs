@@ -115,7 +115,7 @@ pub struct Row {
     pub not_before: Time,
     /// True if work for events and operators may ignore `not_before`.
     pub spares_events: bool,
-    /// The time since which the key has been due.
+    /// Since when the key has been due.
     pub first_dirty: Time,
     /// The number of claims since the last successful run. A claim counts from its beginning, so
     /// that a run also counts if it kills its process.
@@ -160,7 +160,7 @@ pub struct Claim {
     pub lane: Lane,
     /// The number of this try. The first try is 1.
     pub attempt: u32,
-    /// The time since which the key has been due, for the journal.
+    /// Since when the key has been due, for the journal.
     pub since: Time,
     /// The vendor's name for the thing. It makes the lookup faster.
     pub hint: Option<String>,
@@ -296,11 +296,11 @@ impl Row {
         self.due_at().is_some() && self.first_dirty <= at
     }
 
-    /// Returns the time of the message that a sleeping worker needs about this row. `before` is the
-    /// row before the change. A message is necessary if a worker can claim the key earlier or in a
-    /// more urgent lane than before. It is also necessary if a run ended and the key is still due.
-    /// `None` means that no message is necessary. A change during a run causes no message, because
-    /// the end of the run causes one.
+    /// Returns the time at which a message must wake a sleeping worker for this row. `before` is
+    /// the row before the change. A message is necessary if a worker can claim the key earlier or
+    /// in a more urgent lane than before. It is also necessary if a run ended and the key is still
+    /// due. `None` means that no message is necessary. A change during a run causes no message,
+    /// because the end of the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);

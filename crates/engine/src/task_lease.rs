@@ -70,7 +70,7 @@ pub struct TaskLease {
     clock: Clock,
     process: String,
     held: watch::Sender<Option<Renewal>>,
-    /// The text of another process's stored lease, and the time since which the text is the same.
+    /// The stored lease of another process as a text, and since when this text has been the same.
     seen: Mutex<Option<(String, Instant)>>,
 }
 

@@ -37,8 +37,8 @@ pub struct TaskRecord {
     pub last: Option<TaskStatus>,
     /// The error of the last run, if it failed.
     pub failure: Option<String>,
-    /// The time since which every run has failed. It is the end of the first of these runs. `None`
-    /// if the last run succeeded.
+    /// Since when every run has failed: the end of the first of these runs. `None` if the last run
+    /// succeeded.
     pub failing_since: Option<Time>,
     /// The number of runs since this process started.
     pub runs: u64,

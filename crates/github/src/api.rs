@@ -243,8 +243,8 @@ impl Api {
             let mut page: Vec<Value> = answer.json()?;
             let mut following = answer.next().map(Path::given);
             if kept && page.len() == WHOLE_PAGE && following.is_none() {
-                // A page can be unchanged although a next page exists since the last read: the stored
-                // answer has no link to this page.
+                // Since the last read, the list may have got a next page, while this page stayed
+                // the same. The stored answer of this page then has no link to the next page.
                 following = page_after(&path);
                 if following.is_none() {
                     answer = self.get(&path).await?;

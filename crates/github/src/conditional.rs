@@ -186,7 +186,7 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
             return;
         }
     }
-    // Also without a known answer before it: the store may have one that it could not show.
+    // Even if no earlier answer is known, the store may have one that it could not show.
     discard(note, store).await;
 }
 

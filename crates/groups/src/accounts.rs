@@ -75,8 +75,8 @@ impl Accounts {
         self.keep(target, whose, None, false).await
     }
 
-    /// Remembers an account. Its person leaves a group, or Beadle deactivated the account. Each
-    /// sweep checks such an account.
+    /// Remembers an account, because its person leaves a group, or because Beadle deactivated it.
+    /// Each sweep checks such an account.
     pub(crate) async fn left(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         self.keep(target, whose, None, true).await
     }

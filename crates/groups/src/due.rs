@@ -53,8 +53,9 @@ pub fn sweep_hint(began: Time) -> String {
 
 /// Returns the time of the sweep, if a run may use the survey of that sweep. Returns `None` if the
 /// run must not use a survey. The last mark that the run covers must come from the sweep. The sweep
-/// must have marked all of its keys, and no later sweep of the directory may have done so. If an
-/// event or an operator marked the key too, the run is in another lane and uses no survey.
+/// must have marked all of its keys. No later sweep of the directory may have marked all of its
+/// keys. If an event or an operator marked the key too, the run is in another lane and uses no
+/// survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

@@ -36,9 +36,9 @@ impl Default for GroupLimits {
 }
 
 impl GroupLimits {
-    /// Returns these limits, but with the stricter value of each limit that `accepted` has too. The
-    /// value of `large` does not change, because a larger value is stricter for some groups and
-    /// less strict for others.
+    /// Returns these limits. If `accepted` has a stricter value for a limit, the result has that
+    /// value. The value of `large` does not change, because a larger value is stricter for some
+    /// groups and less strict for others.
     #[must_use]
     pub fn restrained_by(&self, accepted: &Self) -> Self {
         Self {

@@ -140,8 +140,8 @@ pub struct WithCreations<R> {
 
 #[async_trait]
 impl<R: Reconcile> Reconcile for WithCreations<R> {
-    /// If the process ends before the mark, the key with the name is still due. Its next run finds
-    /// the repository and marks the key with the id.
+    /// If the process ends before it marks the key with the id, the key with the name is still due.
+    /// Its next run finds the repository and marks the key with the id.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let report = self.inner.reconcile(run).await;
         let key = &run.lease.key;

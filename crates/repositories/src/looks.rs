@@ -53,8 +53,8 @@ impl Looks {
         self.last(aspect, declared).map(|read| read.at)
     }
 
-    /// Returns whether this run need not read an aspect, because the last read found the aspect as
-    /// declared with this agreement.
+    /// Returns whether this run need not read an aspect. This is so if the last read had the same
+    /// agreement, and found the aspect as declared.
     pub(crate) fn agrees(&self, aspect: &str, declared: Option<&str>, agreement: &str) -> bool {
         self.last(aspect, declared).is_some_and(|read| read.agreed.as_deref() == Some(agreement))
     }

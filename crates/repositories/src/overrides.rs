@@ -87,8 +87,8 @@ fn names_in<'a>(name: &'a str, layer: &'a Layer) -> impl Iterator<Item = &'a str
     [Some(name), layer.given_name(), layer.old_name()].into_iter().flatten()
 }
 
-/// Finds the repository that a file renames. No repository has the name of the file then, and one
-/// has the former name in the file. The arguments are those of [`lead`].
+/// Finds the repository that a file renames: no repository has the name of the file yet, and one
+/// repository has the former name in the file. The arguments are the same as for [`lead`].
 fn to_rename(
     name: &str,
     old: Option<&str>,

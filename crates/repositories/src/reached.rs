@@ -71,7 +71,7 @@ pub(crate) struct Moved {
 pub(crate) struct Moves {
     /// The moves, by the name of the selection.
     moved: BTreeMap<String, Moved>,
-    /// The sections that are unknown, or that have a change that waits for an approval.
+    /// The unknown sections, and the sections with a change that waits for an approval.
     waiting: BTreeSet<String>,
     memory: Option<Next>,
 }

@@ -81,8 +81,8 @@ pub(crate) enum Compared {
 }
 
 impl Compared {
-    /// Returns the text of a plan for the value at GitHub. Returns `None` if Beadle need not write
-    /// the value again.
+    /// Returns the words with which a plan shows the value at GitHub. Returns `None` if Beadle need
+    /// not write the value again.
     pub(crate) fn before(self, updated_at: Option<&str>) -> Option<&'static str> {
         match self {
             Self::NeverWritten => Some("a value that Beadle did not write"),

@@ -29,11 +29,11 @@ impl Arrived {
     }
 }
 
-/// Prepares the statement that stores deliveries, and that returns the source and the id of each
-/// delivery that was not stored yet. If another transaction has stored an id and is not committed yet,
-/// the statement waits for it. Two transactions therefore insert their deliveries in the same order.
-/// The statement fails outside a transaction of [`crate::pipeline::begin`], because nobody would work on
-/// a delivery that is stored without its marks.
+/// Prepares the statement that stores deliveries. The statement returns the source and the id of
+/// each delivery that was not stored before. If another transaction has stored an id and is not
+/// committed yet, the statement waits for it. Two transactions therefore insert their deliveries in
+/// the same order. The statement fails outside a transaction of [`crate::pipeline::begin`], because
+/// nobody would work on a delivery that is stored without its marks.
 pub(crate) async fn inserting<C: GenericClient>(on: &C, arrived: &[&Arrived]) -> Result<Call, Failed> {
     let statement = format!(
         "INSERT INTO inbox (source, id, event, actor, instance, received, keys, body)

@@ -65,7 +65,8 @@ async fn missing(client: &Client) -> Result<Vec<&'static Index>, Failed> {
 }
 
 async fn build(client: Client, schema: &str, missing: Vec<&'static Index>) -> Result<(), Failed> {
-    // The connection leaves the pool, because its settings and its lock end only with it.
+    // The connection leaves the pool, because its settings and its lock last until the connection
+    // ends.
     let client = Client::take(client);
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     // A process that waited for the lock would have a snapshot, and the build would wait for the

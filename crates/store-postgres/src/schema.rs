@@ -9,11 +9,11 @@ use crate::{indexes, retry, sql};
 struct Migration {
     /// The statements of the step. After its release, a step never changes.
     statements: &'static str,
-    /// The oldest version of the schema that has programs that can still work after this step.
-    /// During a rolling upgrade, programs of the version before this one run at the same time. A
-    /// step may therefore only add tables, and columns with a default value. If the last release
-    /// still uses something, a step removes it one release later. `indexes.rs` adds indexes to
-    /// existing tables, because a step would block all writes while it builds an index.
+    /// After this step, the programs of this version of the schema, and of later versions, can
+    /// still work. During a rolling upgrade, programs of the version before this one run at the
+    /// same time. A step may therefore only add tables, and columns with a default value. If the
+    /// last release still uses something, a step removes it one release later. `indexes.rs` adds
+    /// indexes to existing tables, because a step would block all writes while it builds an index.
     oldest: i32,
 }
 

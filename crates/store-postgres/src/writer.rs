@@ -116,8 +116,8 @@ impl<R: Request> Work for Job<R> {
     }
 
     fn run(&mut self, loaded: &mut Loaded) -> bool {
-        // A defect that one request meets must not fail the others of its group. The changed rows are
-        // dropped with the group.
+        // If one request meets a defect, the other requests of its group must not fail. The changed
+        // rows are dropped with the group.
         let output = catch_unwind(AssertUnwindSafe(|| self.request.run(loaded)));
         let output = output.unwrap_or_else(|_| Err(Failed::Unusable(PANICKED.into())));
         self.output.insert(output).is_ok()
@@ -333,8 +333,8 @@ async fn write_alone(
     }
 }
 
-/// Writes the requests that have to wait for a locked row. Those that arrive meanwhile wait for the next
-/// turn, so that they use one connection, whatever their number is.
+/// Writes the requests that have to wait for a locked row. Requests that arrive meanwhile wait for
+/// the next turn. So all of these requests use only one connection.
 async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Work>>) {
     while let Some(first) = waiting.recv().await {
         let group = gather(first, &mut waiting);

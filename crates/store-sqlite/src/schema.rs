@@ -194,7 +194,8 @@ mod tests {
             bookings.into_iter().map(|booking| (booking.state, booking.intent)).collect::<Vec<_>>()
         };
         assert_eq!(booked(), [(Unknown, None), (Reserved, None)]);
-        // The intent of the old write is unknown, so no new write ends it.
+        // The reservation of the old write names no intent, so the end of a new write does not
+        // change it.
         let ends = [("a".to_owned(), End::Refused(1)), ("b".to_owned(), End::NotBegun)];
         crate::guard::conclude(&connection, "acme", &ends).unwrap();
         assert_eq!(booked(), [(Unknown, None), (Refused, None)]);

@@ -36,8 +36,8 @@ impl ConfigPlace {
 }
 
 impl Config {
-    /// Takes over the values that need a restart from the configuration in use. Returns all changed
-    /// keys, and the changed keys that need a restart.
+    /// Some keys need a restart. For these keys, takes over the values of the configuration in use.
+    /// Returns all changed keys, and the changed keys that need a restart.
     pub(crate) fn follow(&mut self, in_use: &Self) -> (Vec<String>, Vec<String>) {
         let keys: std::collections::BTreeSet<&String> =
             in_use.values.keys().chain(self.values.keys()).collect();

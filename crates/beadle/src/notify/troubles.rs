@@ -107,8 +107,9 @@ impl Troubles {
         let place = Note::<Place>::of(&[]).get(store).await?.unwrap_or_default();
         let keys = Note::<Trouble>::of(&[""]).list(store).await?.into_iter().collect();
         let mut all = Self { keys, place, touched: BTreeSet::new() };
-        // A run stores the state of its key before it writes its entry. So Beadle reads the states
-        // before the journal. If a run ends in between, its entry is newer than the state.
+        // A run stores the state of its key before it writes its entry in the journal. So Beadle
+        // reads the states before the journal. If a run ends between these two reads, its entry is
+        // newer than the state.
         let mut known = all.known(store, turn).await?;
         let (mut after, mut has_gap) = (all.place.after, false);
         for _ in 0..PAGES {
@@ -206,7 +207,7 @@ impl Troubles {
         self.touched.insert(entry.key.clone());
     }
 
-    /// Takes over what the run of an entry changed back. If the same person makes the same change
+    /// Remembers what the run of an entry changed back. If the same person makes the same change
     /// again, the problem stays the same.
     fn add_reverted(&mut self, entry: &Entry, parts: Vec<RevertedPart>) {
         if parts.is_empty() {

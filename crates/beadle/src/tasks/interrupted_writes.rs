@@ -13,7 +13,7 @@ use beadle_engine::{
 use super::LOCAL;
 use crate::app::service::Service;
 
-/// Marks the keys of the writes without a result that began at `before` or earlier. Returns the
+/// Marks the keys of the writes that began at `before` or earlier and have no result. Returns the
 /// number of these writes.
 pub(crate) async fn recover_interrupted_writes(
     store: &dyn Store,

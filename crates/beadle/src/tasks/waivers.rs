@@ -98,8 +98,8 @@ impl BackgroundTask for WaiverEnds {
         if !found.ended.is_empty() {
             self.end(&org, &found.ended).await?;
         }
-        // The record comes after the marks. If the process ends in between, the next look finds the
-        // same ends again.
+        // Beadle stores the record after the marks. If the process ends in between, the next look
+        // finds the same ended waivers again.
         if found.now != before {
             note.put(store, &found.now).await?;
         }

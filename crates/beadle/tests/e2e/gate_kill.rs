@@ -102,7 +102,7 @@ async fn kill_at(point: &str, is_after_approval: bool) {
     assert_eq!(serving.stop().await, Some(0));
 }
 
-/// Returns whether a call writes, but does not create a token.
+/// Returns `false` for a call that only creates a token.
 fn is_of_repository(call: &Value) -> bool {
     !call["path"].as_str().unwrap_or_default().contains("/access_tokens")
 }

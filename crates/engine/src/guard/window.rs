@@ -217,7 +217,8 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
     let asked = GuardReservation::of(hold, now);
-    // Another change can have the same digest. It must not use the room of a smaller change.
+    // Two changes can have the same digest. The larger one must not use the room of the smaller
+    // one.
     let reserved = |booking: &&mut GuardReservation| {
         booking.digest == asked.digest
             && booking.state == Spent::Reserved
@@ -389,7 +390,7 @@ pub enum End {
 /// Records the end of a change in its reservation and in its hold. Returns the hold that the store
 /// must keep. Returns `None` if the change has no hold, or if its approval is used up.
 ///
-/// The end of a write changes only the room and the approval that this write uses. A second call
+/// The function changes only the room and the approval that this write itself uses. A second call
 /// for the same write therefore changes nothing. A late call changes nothing either, if another run
 /// has begun to write the same change meanwhile.
 pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &str, end: End) -> Option<Hold> {

@@ -12,8 +12,8 @@ use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
 /// A factor. [`Rules::settle`] times this factor is the maximum wait of a message for problems that
-/// still change. A problem or a whole topic counts as ended only after it has been over for this
-/// maximum wait. The reason: after a new generation of the policy, the guard forgets its holds, and
+/// still change. A problem, or a whole topic, counts as ended only if it has been over for at least
+/// this time. The reason: after a new generation of the policy, the guard forgets its holds, and
 /// the next runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
@@ -62,7 +62,7 @@ pub struct Item {
     pub topic: Topic,
     /// The change of the topic.
     pub state: State,
-    /// The time since which the topic has had problems.
+    /// Since when the topic has had problems.
     pub since: Time,
     /// The number of problems that are new in this message.
     pub new: u64,
@@ -96,8 +96,8 @@ struct Told {
     topic: Topic,
     since: Time,
     members: Members,
-    /// The time since which the channel has not known the problems of the topic exactly; `None` if
-    /// it knows them exactly.
+    /// Since when the channel no longer knows the problems of the topic exactly. `None` if it knows
+    /// them exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     differs: Option<Time>,
 }
@@ -169,7 +169,7 @@ impl Ledger {
         }
     }
 
-    /// Forgets problems that ended long ago, so that a problem that comes back is new. If the
+    /// Forgets problems that ended long ago. If such a problem comes back, it is new. If the
     /// problems of a topic do not change, the topic forgets ended problems earlier, see
     /// [`Self::compose`].
     fn forget_ended(&mut self, present: &Present, now: Time) {
@@ -263,7 +263,7 @@ impl Ledger {
     /// the message too.
     pub fn begin(&mut self, is_quiet: bool, now: Time) -> Option<Outgoing> {
         let outgoing = self.outbox.as_mut().filter(|_| !is_quiet)?;
-        // A later time was stored by a clock that was ahead.
+        // If the time is more than an hour away, a clock that was ahead stored it.
         if outgoing.not_before > now && outgoing.not_before.since(now) <= HOUR {
             return None;
         }

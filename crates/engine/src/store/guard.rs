@@ -57,7 +57,7 @@ pub trait GuardStore: Send + Sync + 'static {
     async fn release(&self, digests: Vec<String>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
     /// also makes the key due. Returns the hold with this decision. If an earlier decision stays in
-    /// force, the hold has that one. Returns `None` if no hold has this digest.
+    /// force, the hold has the earlier decision. Returns `None` if no hold has this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Approves a held change without a reason, see [`GuardStore::decide`].
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {

@@ -67,7 +67,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes one key due on behalf of an operator, and claims it at once. Returns `None` if another
     /// worker has the key.
     async fn claim_key(&self, key: &Key, now: Time) -> Result<Option<Claim>, StoreError>;
-    /// Claims those of `keys` that are due and not paused.
+    /// Claims the keys in `keys` that are due and not paused.
     async fn claim_named(&self, keys: &[Key], now: Time) -> Result<Vec<Claim>, StoreError>;
     /// Renews a lease and returns its new end. Returns `None` if another worker has claimed the
     /// key.

@@ -44,7 +44,7 @@ pub(crate) fn more_rules() -> String {
     )
 }
 
-/// Returns the document that reads a further page of actors of one list of a rule.
+/// Returns the document that reads a further page of a rule's list of actors.
 pub(crate) fn more_actors(list: &str) -> String {
     format!(
         "query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on BranchProtectionRule {{

@@ -12,8 +12,8 @@ use crate::targets::TargetAccount;
 
 impl GroupPlanner {
     /// Plans to deactivate an account. Beadle asks the directory for this one person. It plans the
-    /// change only if the directory reports that the person's access must go, or that the person has
-    /// left the last group that a mapping includes.
+    /// change only if the directory reports one of these: the person's access must go, or the
+    /// person has left the last mapped group.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,

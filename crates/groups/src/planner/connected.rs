@@ -26,8 +26,8 @@ fn stop(risk: Risk, members: usize) -> Option<String> {
 }
 
 impl GroupPlanner {
-    /// Plans the connection that the source declares. Returns whether another system sets the members
-    /// of the group, or may set them, so that Beadle must not compare them.
+    /// Plans the connection that the source declares. Returns whether another system sets the
+    /// members of the group, or may set them. If so, Beadle must not compare the members.
     pub(super) async fn connect(
         &self,
         desired: &Desired<'_>,

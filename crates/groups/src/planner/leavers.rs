@@ -31,7 +31,7 @@ enum Answer {
 enum Named<'a> {
     /// By the directory's id.
     Id(&'a str),
-    /// By a name that the directory accepts where it expects an id.
+    /// By a name. The directory accepts this name in place of an id.
     Name(&'a str),
 }
 

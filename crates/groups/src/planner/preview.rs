@@ -29,8 +29,8 @@ pub struct GroupPreview {
     pub approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the earlier mappings plan too.
     pub drift: usize,
-    /// The plans without a change that have an unknown part for a lasting reason, such as a name
-    /// that another group has.
+    /// The plans that have no change, but a part that is unknown for a lasting reason, such as a
+    /// name that another group has.
     pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys with different mappings.
     pub due: Vec<Key>,
@@ -112,8 +112,9 @@ impl GroupPlanner {
         Ok(preview)
     }
 
-    /// Returns the same planner with other mappings. If the target does not have a group yet, this
-    /// is not a failed read. So the planner treats `on_missing_group = "wait"` like `"error"`.
+    /// Returns the same planner with other mappings. A group that the target does not have yet must
+    /// not count as a failed read. So the planner treats `on_missing_group = "wait"` like
+    /// `"error"`.
     pub(super) fn with(&self, mappings: &Mappings) -> Self {
         let mut mappings = mappings.clone();
         let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);

@@ -10,8 +10,8 @@ use crate::guard::GroupLimits;
 use crate::mapping::GroupKey;
 
 impl GroupPlanner {
-    /// Plans these groups with other limits. The result contains only some changes: they need an
-    /// approval with the limits of this planner, but not with `limits`.
+    /// Plans these groups with other limits. The result contains only the changes that need an
+    /// approval with the limits of this planner, and need none with `limits`.
     pub async fn preview_limits(&self, limits: GroupLimits, keys: &[Key]) -> Result<GroupPreview, Failure> {
         let keys: BTreeSet<GroupKey> = keys.iter().filter_map(|key| key.id().parse().ok()).collect();
         let mut preview = GroupPreview::default();

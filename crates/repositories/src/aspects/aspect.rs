@@ -195,8 +195,8 @@ pub trait Step: Send + Sync + 'static {
         Turn::default()
     }
     /// Returns the part of the step that the values of its change do not show. A step that creates
-    /// a thing returns the whole body. One of two policies may leave out a key of the body, and a
-    /// key that is left out is not shown as a value. See [`Instructions::unshown`].
+    /// a thing returns the whole body. The reason: two policies can differ in a key that one of
+    /// them leaves out, and such a key is not shown as a value. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }

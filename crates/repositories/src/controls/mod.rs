@@ -10,7 +10,7 @@
 //! | [`ControlLines`] | the values that one file of the policy declares, with their lines | when a line moves, once for all repositories that have the same values from the file |
 //!
 //! If a new run finds the same as before, Beadle stores nothing. Beadle deletes a note only when it
-//! is older than the oldest journal entry may be, see [`prune_controls`].
+//! is older than every entry that the journal may keep, see [`prune_controls`].
 
 mod findings;
 mod gone;

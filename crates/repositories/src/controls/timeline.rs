@@ -45,7 +45,7 @@ pub struct RecordedRepository {
     name: String,
     /// The states up to the moment, with the newest first.
     states: Vec<ControlState>,
-    /// The time since which no run checks the repository, because its runs fail.
+    /// Since when no run has checked the repository, because its runs fail.
     parked: Option<Time>,
     /// When a sweep last read the parts that only REST shows. `None` if each run reads all parts.
     reads: Option<LastRead>,
@@ -247,8 +247,7 @@ fn of_waiver(state: &ControlState, waived: &Waived, moment: Time) -> ControlRow 
     row
 }
 
-/// Returns the time since which each parked repository has been parked, by the id of the
-/// repository.
+/// Returns since when each parked repository has been parked, by the id of the repository.
 async fn read_parked(store: &dyn Store, instance: &str) -> Result<HashMap<String, Time>, StoreError> {
     let rows = store.rows(u32::MAX).await?.into_iter();
     let own = rows.filter(|row| row.key.kind() == "repository" && row.key.instance() == instance);

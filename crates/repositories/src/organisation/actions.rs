@@ -101,7 +101,7 @@ struct Call {
     list: Option<List>,
 }
 
-/// A list of repositories. It has an effect while a value is `selected`.
+/// A list of repositories. The list has an effect only while the value `scope` is `selected`.
 struct List {
     /// The name of the list in the policy.
     key: &'static str,

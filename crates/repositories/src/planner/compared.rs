@@ -35,9 +35,9 @@ impl RepositoryPlanner {
     }
 
     /// Makes the next sweep read the parts that are different or unknown after a run. The run read
-    /// all parts and recorded no read. With an old agreement, or with an old answer in the store, a
-    /// sweep would release the holds of this run. The run of a command has no rule for sweeps. A
-    /// service that sweeps can have holds of such a run.
+    /// all parts, but recorded no read. If a sweep used an old agreement, or an old answer in the
+    /// store, it would release the holds of this run. The run of a command has no rule for sweeps.
+    /// A service that sweeps can have holds of such a run.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
         // A planner that only looks records nothing and leaves no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);

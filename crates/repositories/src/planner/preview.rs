@@ -372,7 +372,7 @@ impl Comparison<'_> {
 
 /// Plans one repository. The writes of the plan can change what the policy declares for the
 /// repository. The function then also plans the repository in its later state. Without this second
-/// plan, the gate would not see the removals of a key's second run.
+/// plan, the gate would not see what the second run of the key removes.
 async fn rounds(
     planner: &RepositoryPlanner,
     policy: &Policy,
@@ -401,9 +401,9 @@ fn caused_by<W: Instructions>(plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<
     let mut known = PlannedValues::default();
     let mut all: Option<Caused> = None;
     for (round, plan) in plans.iter().enumerate() {
-        // The guard can hold the earlier writes of the earlier policy forever. Its later plan then
-        // never comes. If the new policy causes the same later changes in another way, the new
-        // policy is the reason for them.
+        // The guard can hold the earlier writes of the earlier policy forever. The later plan of
+        // that policy then never comes. If the new policy causes the same later changes in another
+        // way, the new policy is the reason for them.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         let is_same_way = all.as_ref().is_none_or(|all| all.plan.changes.is_empty());
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {

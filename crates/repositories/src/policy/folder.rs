@@ -85,8 +85,8 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
     }
 }
 
-/// Returns whether Beadle reads a file of a folder. `stems` has names only for the root of the
-/// policy. The file with the mappings is there too.
+/// Returns whether Beadle reads a file of a folder. `stems` is empty for each folder except the
+/// root of the policy. The file with the mappings is in the root too.
 fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {

@@ -3,7 +3,7 @@
 use super::node::{Kind, Node};
 use super::problem::Problem;
 
-/// The marker with which a policy says that others set the checks at GitHub.
+/// With this marker, a policy says that others set the checks at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Returns errors about texts in branch rules and rulesets that are the marker in another spelling.

@@ -83,7 +83,8 @@ pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Probl
     let mut teams = Vec::new();
     for entry in list.items() {
         let Some(team) = team(entry, &mut problems) else { continue };
-        // A former name also belongs to the team. Another team with this name would be renamed.
+        // A former name also belongs to the team. If another entry had this name, Beadle would
+        // rename the wrong team.
         for name in team.previously.iter().chain([&team.name]) {
             if let Some(line) = names.insert(address(name), entry.asked.line) {
                 let text = format!("line {line} has a team with the name `{name}` too");

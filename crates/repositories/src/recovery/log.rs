@@ -8,7 +8,7 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// The maximum delay of a row after its delivery, and the maximum distance of a row from its place
+/// The maximum time from a delivery to its row in the log. Also how far a row can be from its place
 /// in the order of time.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that the log shows with the filter `status=failure`. A delivery without an answer

@@ -224,8 +224,8 @@ pub(crate) struct Memory {
     organisation: String,
     /// True if Beadle only reads its memory, and forgets nothing.
     looks_only: bool,
-    /// The values that stay undone after the last plan agreed with other undone values, by the id
-    /// of the repository.
+    /// By the id of a repository: the values that stay undone, if the last plan agreed with some of
+    /// its undone values.
     agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 

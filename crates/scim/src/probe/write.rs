@@ -18,9 +18,9 @@ const PEOPLE: usize = 3;
 /// moment.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
-/// The question whether the server adds members, and the answer of a correct server.
+/// A question to a server: does it add members? Then the answer of a correct server.
 pub(super) const ADDS: (&str, &str) = ("add members", "adds them");
-/// The question whether the server removes members, and the answer of a correct server.
+/// A question to a server: does it remove members? Then the answer of a correct server.
 pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
 /// The prefix of the test group's name.

@@ -166,7 +166,7 @@ pub(super) fn undo_start_link(visitor: Option<&Visitor>) -> Html {
     }
 }
 
-/// Returns a link to the form of an undo of the writes to a repository, for a person who may undo.
+/// Returns a link to the form that undoes the writes to a repository, if the person may undo.
 pub(super) fn undo_repository_link(visitor: Option<&Visitor>, repository: &str) -> Html {
     if may(visitor, Role::Approver).is_none() {
         return Html::default();

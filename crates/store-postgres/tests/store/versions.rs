@@ -131,7 +131,7 @@ async fn an_index_that_is_missing_is_built_beside_the_data() {
         )
     };
     check(&url, &is_valid("journal_kind", false)).await;
-    // A transaction that began before delays a build, as a backup does. The store opens anyway.
+    // A transaction that began earlier, such as a backup, delays a build. The store opens anyway.
     let backup = connect(&url).await;
     backup
         .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM journal")

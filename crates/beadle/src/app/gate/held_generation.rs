@@ -249,8 +249,8 @@ impl HeldGroup {
     }
 }
 
-/// Groups the changes that the gate counts by their risk, their aspect and what they change. The
-/// most severe risks come first, and then the largest groups.
+/// Groups the changes that the gate counts. The changes of a group have the same risk, aspect and
+/// title. The most severe risks come first, and then the largest groups.
 pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups_of(plans, is_counted)
 }

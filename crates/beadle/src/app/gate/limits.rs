@@ -181,8 +181,8 @@ pub(crate) async fn adopt(
         return Ok(LimitsAdoption::Unchanged);
     }
     let with_contested = of.in_force().guard.repeats != configured.guard.repeats;
-    // Another process may have accepted these limits, and written a part of the changes. Until now,
-    // this process could hold the other changes again.
+    // Another process may have accepted these limits, and written a part of the changes. With the
+    // old limits, this process could hold the other changes again.
     if accepted_limits::of(store, name).await? == Some(configured) {
         let held = released(store.holds().await?, name, with_contested);
         let digests: BTreeSet<String> = held.by_window.values().flatten().cloned().collect();
@@ -281,8 +281,7 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 pub(crate) struct Released {
     /// The digests of the changes that the window of the guard holds, by their keys.
     by_window: BTreeMap<Key, BTreeSet<String>>,
-    /// The keys with a change that needs an approval. The limits of each group can be the reason
-    /// for it.
+    /// The keys with a change that needs an approval. The reason can be the limits of a group.
     stopped: BTreeSet<Key>,
 }
 

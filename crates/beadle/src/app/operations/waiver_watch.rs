@@ -57,7 +57,7 @@ pub(crate) struct Look {
     pub(crate) now: SeenWaivers,
     /// The waivers that are not in force any more. Beadle must compare their keys again.
     pub(crate) ended: Vec<Waiver>,
-    /// The waivers that end soon, but did not yet at the last look.
+    /// The waivers that end soon now, but did not end soon at the time of the last look.
     pub(crate) near: Vec<Waiver>,
 }
 

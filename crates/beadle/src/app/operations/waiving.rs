@@ -68,8 +68,8 @@ pub(crate) async fn waive(
 }
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
-/// stops all runs of the organisation, so an operator must be able to end it: it counts as one of all
-/// keys of all repositories.
+/// stops all runs of the organisation, so an operator must be able to end it. The function returns
+/// it as a waiver of all keys of all repositories.
 pub(crate) async fn to_end(
     store: &dyn Store,
     file: &OrgConfig,

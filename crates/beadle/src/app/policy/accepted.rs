@@ -38,8 +38,8 @@ pub(crate) struct AcceptedPolicy {
 
 impl Metadata for AcceptedPolicy {
     const KIND: &'static str = "accepted-policy";
-    // Without this generation, an old process would run with its own one, accept that one again, and
-    // leave the fence open.
+    // If an old process ignored this note, it would run with its own generation, accept its own
+    // generation again, and leave the fence open.
     const IS_NEEDED: bool = true;
 }
 

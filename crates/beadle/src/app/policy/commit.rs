@@ -1,5 +1,5 @@
-//! The fates of a policy's commits: one is in force, one may be held by the gate, and Beadle may
-//! not be able to use one.
+//! What happened to the commits of a policy: one commit is in force, the gate may hold one, and
+//! there may be one that Beadle cannot use.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};

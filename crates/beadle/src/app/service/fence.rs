@@ -1,6 +1,6 @@
-//! Stops the runs of a process with an outdated generation, because another process has replaced
-//! this generation. Without this fence, such a run would write values that nobody wants any more.
-//! The mark of the new generation would also be lost, because the run would complete it.
+//! Stops the runs of a process if another process has replaced its generation. Without this fence,
+//! such a run would write values that nobody wants any more. The mark of the new generation would
+//! also be lost, because the run would complete it.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
 //! write. At its next look, the process takes over the accepted generation. Until then, other

@@ -128,8 +128,8 @@ impl Service {
         self.lease.get().cloned()
     }
 
-    /// Returns whether this process is the one that does common work, such as the plan of a new
-    /// generation for the gate.
+    /// Returns whether this process does the common work, such as the plan of a new generation for
+    /// the gate.
     pub(crate) fn is_chosen(&self) -> bool {
         self.lease.get().is_none_or(|lease| lease.is_held())
     }

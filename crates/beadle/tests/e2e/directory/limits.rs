@@ -92,7 +92,7 @@ async fn a_repeated_delivery_and_a_repeated_event_are_stored_once() {
     }
     let statuses: Vec<Value> = world.okta.deliveries().iter().map(|row| row["status"].clone()).collect();
     assert_eq!(statuses, [202, 200, 200], "stored, and known twice");
-    // Another delivery has only this event, and has another id.
+    // The next request is another delivery: it has a new id, and contains only this event.
     let event = world.okta.state()["log"].as_array().unwrap().last().unwrap().clone();
     let body = json!({ "eventId": "another-delivery", "data": { "events": [event] } });
     let mut request = world.http.post(world.hook_url()).body(body.to_string());

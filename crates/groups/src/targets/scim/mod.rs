@@ -185,8 +185,8 @@ impl ScimReader {
         self.seen().remember(account, asked);
     }
 
-    /// Returns when Beadle must have read a remembered account, so that it may use the account to
-    /// give a person access.
+    /// Returns a time. To give a person access, Beadle may use a remembered account only if it has
+    /// read the account since this time.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }

@@ -1,7 +1,7 @@
 //! Notes each write of members until Beadle has read the members back. If Beadle could not read the
-//! members back after a write, it does so before the next write. The note survives if the process
-//! is killed after the write. Without it, nobody would notice that the write removed further
-//! members.
+//! members back after a write, it reads them before the next write. The note survives if the
+//! process is killed after the write. Without it, nobody would notice that the write removed
+//! further members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -199,8 +199,8 @@ fn without_check(list: &Node) -> String {
     )
 }
 
-/// Returns whether Beadle leaves out the rule of a declared ruleset that requires checks: the policy
-/// lists no check of its own, and the ruleset at GitHub does not have the rule.
+/// Returns whether Beadle leaves out a declared ruleset's rule that requires checks. This is so if
+/// the policy lists no check of its own, and the ruleset at GitHub does not have the rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
     let Some(seen) = repository.rulesets.value() else { return false };
     let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);

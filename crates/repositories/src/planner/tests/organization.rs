@@ -45,7 +45,7 @@ const SKIPPED: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
-/// The test checks the calls of only one out of this number of changes.
+/// Of this number of changes, the test checks the calls of only one.
 const CHECKED: usize = 8;
 
 /// Returns another valid text in place of a text of the state.

@@ -19,8 +19,9 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with one repository outside the layer and `web` repositories in it. Each
-/// repository has a wiki that the policy does not declare.
+/// Creates an organisation with repositories. `web` is the number of repositories in the layer. One
+/// more repository is not in the layer. Each repository has a wiki that the policy does not
+/// declare.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {

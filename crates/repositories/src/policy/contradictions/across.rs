@@ -97,9 +97,9 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
-/// Returns a number for each part. If two parts have the same number, their covering parts have the
-/// same values and ranks. Therefore both of them contradict a third part, or neither does. Such
-/// numbers help because thousands of files in repos/ often set the same few values.
+/// Returns a number for each part. If two parts have the same number, the parts that cover them
+/// have the same values and ranks. So a third part contradicts both of them, or neither of them.
+/// Such numbers help because thousands of files in repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
     let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(parts.len());

@@ -56,8 +56,9 @@ fn has(block: &Node, key: &str) -> bool {
     block.get(key).is_some_and(|value| !value.is_null())
 }
 
-/// Returns the error about the rule of a ruleset that requires checks and has none. `others` are the
-/// lists of the other files for the rule, and `later` are those with a rank that is not lower.
+/// Returns an error if a ruleset's rule requires checks, but the policy lists no check for it.
+/// `others` are the rule's lists in the other files. `later` are the lists in files of the same
+/// rank or a higher one.
 fn without_check(list: &Node, others: &[&Node], later: &[&Node]) -> Option<Problem> {
     let is_filled = |list: &&Node| !list.items().is_empty();
     let (is_empty, hint) = match &list.kind {
@@ -85,8 +86,8 @@ fn unlisted(rule: &Node) -> Problem {
         .hint("list the checks, or write `- context: '{{EXTERNALLY_DEFINED}}'` if others set them at GitHub")
 }
 
-/// Finds the problems of a ruleset's rule that requires checks. `same` are the parts of the ruleset in
-/// all files, and `after` are the rulesets of files with a rank that is not lower.
+/// Finds the problems of a ruleset's rule that requires checks. `same` are the parts of the ruleset
+/// in all files, and `after` are the rulesets of files of the same rank or a higher one.
 fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Option<Problem> {
     let (_, rule) = one.rules().find(|(kind, _)| *kind == CHECKS)?;
     let same: Vec<&Stated<'_>> = same.iter().copied().filter(|other| one.meets(other)).collect();

@@ -24,7 +24,7 @@ pub(in crate::pages) struct Queue {
     pauses: Vec<Pause>,
     /// The most urgent rows.
     rows: Vec<Row>,
-    /// The known names of the keys of the rows and of the pauses.
+    /// The known names of the keys in the rows and pauses.
     names: Names,
     /// The names of the configured organisations.
     #[serde(skip)]

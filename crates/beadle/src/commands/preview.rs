@@ -53,7 +53,7 @@ pub(crate) async fn run(
     progress.end();
     let groups = groups(app, file, (&before, after.as_ref()), store, printer).await;
     SpawnedShare::end_all(shared).await;
-    let Preview { plans, approvable: _, drift, affected, total, incomplete, due: _ } = preview?;
+    let Preview { plans, approvable: _, delayed: _, drift, affected, total, incomplete, due: _ } = preview?;
     let groups = groups?;
     let drift = drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>();
     let of = (file.name.as_str(), after.as_ref());

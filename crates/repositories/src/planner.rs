@@ -473,6 +473,7 @@ mod later;
 mod own_sections;
 mod pages;
 pub mod preview;
+mod rounds;
 mod standing;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Metadata, Note, Store, StoreError};
+use beadle_engine::{Clock, Metadata, Note, Store, StoreError, Time};
 
 use crate::policy::{Policy, Waiver, WaiverRules};
 
@@ -33,6 +33,9 @@ pub(crate) struct WaiverBook {
     rules: Arc<WaiverRules>,
     /// The paths of keys that are exempt in every repository.
     without: Vec<String>,
+    /// The waivers of an earlier policy. If this is set, the book ignores each waiver of the policy
+    /// that is new compared with them.
+    base: Option<Arc<Vec<Waiver>>>,
 }
 
 impl WaiverBook {
@@ -45,12 +48,18 @@ impl WaiverBook {
             clock: clock.clone(),
             rules: Arc::default(),
             without: Vec::new(),
+            base: None,
         }
     }
 
     /// Exempts the keys with these paths too, in every repository and regardless of the limits.
     pub(crate) fn without(&self, paths: Vec<String>) -> Self {
         Self { without: paths, ..self.clone() }
+    }
+
+    /// Ignores the waivers of the policy that are new compared with those of an earlier policy.
+    pub(crate) fn without_new(&self, base: Vec<Waiver>) -> Self {
+        Self { base: Some(Arc::new(base)), ..self.clone() }
     }
 
     /// Adds the waivers in a store.
@@ -75,15 +84,13 @@ impl WaiverBook {
             Some(store) => stored_waivers(store.as_ref(), &self.organisation).await?,
             None => Vec::new(),
         };
-        let now = self.clock.now();
-        let all = policy.waivers.iter().chain(&stored);
-        let covers = |waiver: &&Waiver| waiver.covers(repository) && waiver.is_in_force(&self.rules, now);
-        let mut found: Vec<Waiver> = all.filter(covers).cloned().collect();
+        let (mut found, _) = self.split(policy, repository);
+        found.extend(self.covering(&stored, repository).into_iter().cloned());
         if !self.without.is_empty() {
             found.push(Waiver {
                 keys: self.without.clone(),
                 repositories: vec![repository.to_owned()],
-                until: now,
+                until: self.clock.now(),
                 reason: String::new(),
                 owner: String::new(),
                 asked: None,
@@ -91,6 +98,45 @@ impl WaiverBook {
         }
         Ok(found)
     }
+
+    /// Returns the ignored waivers in force that cover the repository with this name. Each waiver
+    /// has only its ignored keys.
+    pub(crate) fn new_of(&self, policy: &Policy, repository: &str) -> Vec<Waiver> {
+        self.split(policy, repository).1
+    }
+
+    /// Returns the waivers in force of the policy that cover a repository, and the ignored ones.
+    /// Each key decides for itself, so an entry with one more key or repository ignores only what
+    /// is new.
+    fn split(&self, policy: &Policy, repository: &str) -> (Vec<Waiver>, Vec<Waiver>) {
+        let own = self.covering(&policy.waivers, repository);
+        let Some(base) = &self.base else { return (own.into_iter().cloned().collect(), Vec::new()) };
+        let base = self.covering(base, repository);
+        let is_kept = |key: &String| end_of(&base, key).is_some_and(|end| Some(end) <= end_of(&own, key));
+        let (mut kept, mut ignored) = (Vec::new(), Vec::new());
+        for waiver in &own {
+            let (same, new): (Vec<String>, Vec<String>) = waiver.keys.iter().cloned().partition(is_kept);
+            for (list, keys) in [(&mut kept, same), (&mut ignored, new)] {
+                if !keys.is_empty() {
+                    list.push(Waiver { keys, ..(*waiver).clone() });
+                }
+            }
+        }
+        (kept, ignored)
+    }
+
+    /// Returns the waivers in force that cover a repository.
+    fn covering<'a>(&self, waivers: &'a [Waiver], repository: &str) -> Vec<&'a Waiver> {
+        let now = self.clock.now();
+        let covers = |waiver: &&Waiver| waiver.covers(repository) && waiver.is_in_force(&self.rules, now);
+        waivers.iter().filter(covers).collect()
+    }
+}
+
+/// Returns the last end of the waivers with this key.
+fn end_of(waivers: &[&Waiver], key: &str) -> Option<Time> {
+    let with_key = waivers.iter().filter(|waiver| waiver.keys.iter().any(|own| own == key));
+    with_key.map(|waiver| waiver.until).max()
 }
 
 #[cfg(test)]

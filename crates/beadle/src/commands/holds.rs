@@ -95,6 +95,9 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
     if held.more_groups > 0 {
         printer.line(format!("  and {} more", held.more_groups));
     }
+    for line in &held.delayed {
+        printer.line(format!("  {line}"));
+    }
     if held.drift > 0 {
         let values = counted(held.drift, "value", "values");
         printer.line(format!("  not counted: drift that is repaired anyway: {values}"));

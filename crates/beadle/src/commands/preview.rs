@@ -14,7 +14,7 @@ use crate::app::connections::budget_share::SpawnedShare;
 use crate::app::connections::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
-use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
 use crate::app::policy::groups::{self as policy_groups, ChangedGroups};
 use crate::cli::{Format, PlanArgs};
 use crate::commands::tally::code;
@@ -53,7 +53,8 @@ pub(crate) async fn run(
     progress.end();
     let groups = groups(app, file, (&before, after.as_ref()), store, printer).await;
     SpawnedShare::end_all(shared).await;
-    let Preview { plans, approvable: _, drift, affected, total, incomplete, due: _ } = preview?;
+    let Preview { plans, approvable: _, delayed, drift, affected, total, incomplete, due: _ } = preview?;
+    let delayed = delayed_lines(&delayed, |_| true);
     let groups = groups?;
     let drift = drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>();
     let of = (file.name.as_str(), after.as_ref());
@@ -90,7 +91,7 @@ pub(crate) async fn run(
             json["preview"] = json!({
                 "base": before.generation, "generation": after.generation, "affected": affected, "total": total,
                 "drift": drift, "held": is_held, "verdict": verdict, "plan": shown.digest, "sums": shown.sums,
-                "groups": shown.groups, "held_groups": held_groups,
+                "groups": shown.groups, "held_groups": held_groups, "delayed": delayed,
             });
             printer.json(&serde_json::to_string_pretty(&json)?);
         }
@@ -99,6 +100,9 @@ pub(crate) async fn run(
                 printer.lines(render::text(printer, plan));
             }
             printer.line(compared);
+            for line in &delayed {
+                printer.line(printer.paint(Tone::Notice, line));
+            }
             for held in &held_groups {
                 printer.line(printer.paint(Tone::Danger, held));
             }
@@ -106,7 +110,7 @@ pub(crate) async fn run(
         }
         Format::Markdown => {
             let mut page = sums(&shown, &compared, &verdict);
-            for held in held_groups {
+            for held in delayed.into_iter().chain(held_groups) {
                 page.quote(&[Piece::value(held)]);
             }
             printer.lines(page.text().trim_end());

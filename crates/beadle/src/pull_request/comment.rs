@@ -191,6 +191,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     }
     incomplete(page, findings, preview);
     unknowns(page, findings, preview);
+    delayed(page, findings, preview);
     let readers = (findings.is_public, findings.is_foreign);
     let shown = groups(&findings.organisation, &preview.plans, readers);
     let mut left = 0;
@@ -270,6 +271,20 @@ fn unknowns(page: &mut Page, findings: &Findings, preview: &Previewed) {
     }
 }
 
+/// Adds the changes that wait for the end of a waiver. A line can name a private repository.
+fn delayed(page: &mut Page, findings: &Findings, preview: &Previewed) {
+    if findings.is_public {
+        if !preview.delayed.is_empty() {
+            page.quote(&[Piece::own("Some of these changes wait for the end of a waiver.")]);
+        }
+        return;
+    }
+    let most = page.bytes() + PROBLEM_BYTES;
+    for line in preview.delayed.iter().take(PROBLEMS) {
+        add_item(page, most, &[Piece::value(line)]);
+    }
+}
+
 /// Returns the lines of a group. Folds the further names, or shows only their number.
 fn group_lines(group: &Group<'_>, with_names: bool) -> Page {
     let mut page = Page::default();
@@ -346,6 +361,7 @@ mod tests {
         let add = change("team docs", Risk::Adds, &Value::Null, &json!("pull"));
         let mut shown = preview(&["secret-shop".to_owned()], &[removal("secret-team"), add]);
         shown.incomplete = vec!["GET /repos/acme/secret-shop: 502".to_owned()];
+        shown.delayed = vec!["waits for the end of a waiver: removes secret-waiver".to_owned()];
         shown.held = Some("gate limit reached: 1 removal".to_owned());
         shown.plans[0].1.unknowns = vec![unknown("teams", "secret-shop cannot be read")];
         let mut found = findings(Some(shown));
@@ -356,6 +372,7 @@ mod tests {
         for said in [
             "> **The preview is incomplete.**",
             "- **unknown** `teams`\n",
+            "> Some of these changes wait for the end of a waiver.",
             "- **removes** `teams` in 1 repository\n",
             "- adds `teams` `team docs` in 1 repository\n",
         ] {
@@ -363,7 +380,7 @@ mod tests {
         }
         found.is_public = false;
         let text = comment(&found);
-        for name in ["secret-shop", "secret-team", "secret-owners"] {
+        for name in ["secret-shop", "secret-team", "secret-waiver", "secret-owners"] {
             assert!(text.contains(name), "{name}: {text}");
         }
     }

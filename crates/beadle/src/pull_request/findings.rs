@@ -25,6 +25,8 @@ pub(super) struct Previewed {
     pub(super) plans: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy of the base also asks for.
     pub(super) drift: u64,
+    /// One line for each kind of change that waits for the end of a waiver of the head.
+    pub(super) delayed: Vec<String>,
     /// The number of repositories with different declared values.
     pub(super) affected: u64,
     /// The number of repositories of the organisation.
@@ -290,6 +292,7 @@ pub(super) mod tests {
         Previewed {
             plans: names.iter().enumerate().map(plan).collect(),
             drift: 0,
+            delayed: Vec::new(),
             affected: count,
             total: count + 10,
             incomplete: Vec::new(),

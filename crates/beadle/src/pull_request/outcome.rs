@@ -4,7 +4,7 @@ use beadle_engine::{Failure, GateLimits, GateVerdict, Key, Plan, Time};
 use beadle_repositories::{Policy, RepositoryPlanner};
 
 use super::findings::Previewed;
-use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
 use crate::app::policy::groups::ChangedGroups;
 
 /// Plans the repositories with declared values that differ between two policies. `groups` has the
@@ -25,6 +25,7 @@ pub(super) async fn preview(
     let of = (organisation, after);
     let (judged, verdict) = HeldGeneration::judge(of, &counted, total, limits, Time(0));
     Ok(Previewed {
+        delayed: delayed_lines(&found.delayed, |_| true),
         plans: found.plans,
         drift: found.drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>(),
         affected: found.affected as u64,

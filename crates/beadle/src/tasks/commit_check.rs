@@ -171,6 +171,9 @@ fn output(commit: &PolicyCommit, (organisation, mode): (&str, Mode), readers: Re
                     let more = held.more_groups as u64;
                     page.item(&[Piece::own("and"), Piece::counted(more, "other group", "other groups")]);
                 }
+                for line in &held.delayed {
+                    page.item(&[Piece::value(line)]);
+                }
             }
             page.paragraph(&[
                 Piece::own("Show it with"),

@@ -1,32 +1,27 @@
 //! Plans what a new policy would change, compared with the policy before it. A preview writes
 //! nothing and does not change the planner's memory.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use beadle_engine::{Caused, Class, Failure, Instructions, Key, Plan, PlannedValues};
+use beadle_engine::{Class, Failure, Key, Plan, PlannedValues};
 use beadle_github::{Cursor, Reader, Repository, SelectedBy};
 use futures::future::join_all;
 use serde_json::Value;
 
 use super::RepositoryPlanner;
-use crate::affected::{differs, differs_later};
-use crate::aspects::Step;
+use crate::affected::differs;
 use crate::creation::{creation_key, name_in};
 use crate::in_force::PolicyHandle;
 use crate::overrides::Overrides;
-use crate::planner::later::later;
 use crate::planner::own_sections::declared;
 use crate::planner::pages::Pages;
+use crate::planner::rounds::{Consequences, rounds};
 use crate::policy::{Creation, Policy};
 
 /// The maximum number of repositories that Beadle reads one by one. If more repositories are
 /// affected, Beadle reads the pages of the whole list.
 const FEW: usize = 40;
-
-/// The maximum number of successive plans of one repository that a preview makes.
-const ROUNDS: usize = 3;
 
 /// Reports the number of completed repositories and the number of all repositories.
 type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
@@ -38,8 +33,12 @@ pub struct Preview {
     /// or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
     /// The changes that an approval of `plans` allows, each with all values of its write. See
-    /// [`Caused::approvable`].
+    /// [`beadle_engine::Caused::approvable`]. A change that waits for the end of a waiver is not
+    /// one of them, because the next run does not plan it.
     pub approvable: Vec<(Key, Plan<()>)>,
+    /// The changes of `plans` that wait for the end of a waiver of the new policy. The keys of the
+    /// map are texts with this end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
+    pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
     /// The number of planned values that the earlier policy plans as well.
     pub drift: usize,
     /// The number of repositories with another resolved policy.
@@ -81,8 +80,9 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories with different declarations in two policies. The function reads only
-    /// the parts of a repository that the policies select by.
+    /// Finds the repositories with different declarations in two policies, now or at the end of a
+    /// waiver that only `after` has. The function reads only the parts of a repository that the
+    /// policies select by.
     pub async fn affected(
         &self,
         before: &Policy,
@@ -95,7 +95,7 @@ impl RepositoryPlanner {
         old.overrides.follow(before, &reader).await?;
         new.overrides.follow(after, &reader).await?;
         let owners = FileOwners(Some((old.overrides.clone(), new.overrides.clone())));
-        let (old, new) = (&old, &new);
+        let (old, new, at_end) = (&old, &new, &new.without_new_waivers(Some(before)));
         let mut pages = Pages::at(&Cursor::of_large_pages(), &reader).await?;
         let total = pages.total();
         let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
@@ -111,7 +111,12 @@ impl RepositoryPlanner {
                 let each = repositories.iter().map(|repository| async move {
                     let was = old.standing(before, repository).await?;
                     let is = new.standing(after, repository).await?;
-                    Ok::<bool, Failure>(differs((before, &was), (after, &is), repository))
+                    let mut is_affected = differs((before, &was), (after, &is), repository);
+                    if !is_affected && !at_end.new_waivers(after, repository).is_empty() {
+                        let will = at_end.standing(after, repository).await?;
+                        is_affected = differs((before, &was), (after, &will), repository);
+                    }
+                    Ok::<bool, Failure>(is_affected)
                 });
                 join_all(each).await.into_iter().collect::<Result<Vec<bool>, Failure>>()
             };
@@ -139,7 +144,9 @@ impl RepositoryPlanner {
 
     /// Plans the repositories and the sections of the organisation with different declarations in
     /// `before` and `after`. Without `before`, the function plans everything. The result contains
-    /// only the values that `before` does not ask for.
+    /// only the values that `before` does not ask for. It also contains the changes that wait for
+    /// the end of a waiver, if `before` does not have the waiver, or if the waiver ends earlier in
+    /// `after`. Without these changes, such a waiver could hide removals from the gate.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -177,8 +184,9 @@ impl RepositoryPlanner {
             }
             new.overrides.follow(after, &reader).await?;
         }
-        let comparison =
-            Comparison { new: &new, after, old: old.as_ref().map(|(old, before)| (old, *before)) };
+        let at_end = new.without_new_waivers(before);
+        let old = old.as_ref().map(|(old, before)| (old, *before));
+        let comparison = Comparison { new: &new, at_end: &at_end, after, old };
         let mut preview = Preview::default();
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
@@ -259,6 +267,8 @@ fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
 /// Two policies, each with its planner.
 struct Comparison<'a> {
     new: &'a RepositoryPlanner,
+    /// Plans `after` without its new waivers.
+    at_end: &'a RepositoryPlanner,
     after: &'a Policy,
     old: Option<(&'a RepositoryPlanner, &'a Policy)>,
 }
@@ -278,7 +288,7 @@ impl Comparison<'_> {
             known.learn(&old.of_organisation(before).await?);
         }
         preview.due.push((key.clone(), None));
-        preview.add(key, known.caused(&plan));
+        preview.add(key, known.caused(&plan).into());
         Ok(())
     }
 
@@ -338,7 +348,7 @@ impl Comparison<'_> {
             }
             preview.affected += 1;
             preview.due.push((key.clone(), None));
-            preview.add(key.clone(), known.caused(&plan));
+            preview.add(key.clone(), known.caused(&plan).into());
         }
         Ok(())
     }
@@ -356,89 +366,25 @@ impl Comparison<'_> {
     }
 
     /// Plans one repository with both policies.
-    async fn caused(&self, repository: &Repository) -> Result<Caused, Failure> {
-        let plans = Box::pin(rounds(self.new, self.after, repository)).await?;
+    async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
+        let now = Box::pin(rounds(self.new, self.after, repository)).await?;
+        let waivers = self.at_end.new_waivers(self.after, repository);
+        let mut at_end = Vec::new();
+        if !waivers.is_empty() {
+            at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;
+        }
+        let has_changes = now.iter().chain(&at_end).any(|plan| !plan.changes.is_empty());
         let mut earlier = Vec::new();
-        if let Some((old, before)) = self.old.filter(|_| plans.iter().any(|plan| !plan.changes.is_empty())) {
+        if let Some((old, before)) = self.old.filter(|_| has_changes) {
             earlier = Box::pin(rounds(old, before, repository)).await?;
         }
-        Ok(caused_by(&plans, &earlier).unwrap_or_else(|| Caused {
-            plan: Plan::new(repository.full_name()),
-            writes: Vec::new(),
-            drift: 0,
-        }))
-    }
-}
-
-/// Plans one repository. The writes of the plan can change what the policy declares for the
-/// repository. The function then also plans the repository in its later state. Without this second
-/// plan, the gate would not see what the second run of the key removes.
-async fn rounds(
-    planner: &RepositoryPlanner,
-    policy: &Policy,
-    repository: &Repository,
-) -> Result<Vec<Plan<Box<dyn Step>>>, Failure> {
-    let mut plans = Vec::new();
-    let mut seen = Cow::Borrowed(repository);
-    while plans.len() < ROUNDS {
-        let (plan, _) = planner.attempt(policy, &seen).await?;
-        let next = later(&seen, &plan.changes, &planner.names).await?;
-        plans.push(plan);
-        let Some(next) = next else { break };
-        let is = planner.standing(policy, &seen).await?;
-        let will = planner.standing(policy, &next).await?;
-        if !differs_later(policy, (seen.as_ref(), &is), (&next, &will)) {
-            break;
-        }
-        seen = Cow::Owned(next);
-    }
-    Ok(plans)
-}
-
-/// Returns the part of a policy's successive plans that the successive plans of the earlier policy
-/// (`earlier`) do not have. Returns `None` if there are no plans.
-fn caused_by<W: Instructions>(plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
-    let mut known = PlannedValues::default();
-    let mut all: Option<Caused> = None;
-    for (round, plan) in plans.iter().enumerate() {
-        // The guard can hold the earlier writes of the earlier policy forever. The later plan of
-        // that policy then never comes. If the new policy causes the same later changes in another
-        // way, the new policy is the reason for them.
-        let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
-        let is_same_way = all.as_ref().is_none_or(|all| all.plan.changes.is_empty());
-        if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
-            known.learn(before);
-        }
-        let caused = known.caused(plan);
-        known.learn(plan);
-        match &mut all {
-            None => all = Some(caused),
-            Some(all) => append(all, caused),
-        }
-    }
-    all
-}
-
-/// Returns whether a plan has a change that the guard can hold.
-fn can_be_held<W>(plan: &Plan<W>) -> bool {
-    plan.changes.iter().any(|change| change.risks().is_guarded() || change.stop.is_some())
-}
-
-/// Adds the changes of a later plan. The first plan already contains its drift, so the drift does
-/// not count again.
-fn append(all: &mut Caused, later: Caused) {
-    let first = all.plan.changes.len();
-    all.writes.extend(later.writes);
-    for mut change in later.plan.changes {
-        change.after.iter_mut().for_each(|at| *at += first);
-        all.plan.changes.push(change);
+        Ok(Consequences::of(&repository.full_name(), (now.as_slice(), at_end.as_slice()), &earlier, &waivers))
     }
 }
 
 impl Preview {
-    fn add(&mut self, key: Key, caused: Caused) {
-        let approvable = caused.approvable();
-        let Caused { plan, drift, .. } = caused;
+    fn add(&mut self, key: Key, found: Consequences) {
+        let Consequences { plan, approvable, delayed, drift } = found;
         self.drift += drift;
         for unknown in plan.unknowns.iter().filter(|unknown| unknown.transient) {
             self.incomplete.push(format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why));
@@ -446,44 +392,11 @@ impl Preview {
         if !approvable.is_empty() {
             self.approvable.push((key.clone(), Plan { changes: approvable, ..Plan::new(&plan.subject) }));
         }
+        for (end, plan) in delayed {
+            self.delayed.entry(end).or_default().push((key.clone(), plan));
+        }
         if !plan.is_silent() {
             self.plans.push((key, plan));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use beadle_engine::testing::change;
-    use beadle_engine::{Change, Risk};
-
-    use super::*;
-
-    fn plan(changes: &[&Change<()>]) -> Plan<()> {
-        Plan { changes: changes.iter().map(|change| (*change).clone()).collect(), ..Plan::new("acme/shop") }
-    }
-
-    fn shown(plans: &[Plan<()>], earlier: &[Plan<()>]) -> Vec<String> {
-        let changes = caused_by(plans, earlier).unwrap().plan.changes.into_iter();
-        changes.map(|change| format!("{} {}", change.aspect, change.what)).collect()
-    }
-
-    #[test]
-    fn what_waits_behind_a_held_write_of_the_policy_before_is_not_drift() {
-        let held = change("topics", "gone", &[Risk::Removes]);
-        let topic = change("topics", "new", &[Risk::Adds]);
-        let team = change("teams", "team core", &[Risk::Removes]);
-        let issue = change("settings", "", &[Risk::Changes]);
-        let before = [plan(&[&held]), plan(&[&team])];
-        // Both policies cause the same changes in the same way.
-        assert_eq!(shown(&before, &before), Vec::<String>::new());
-        // The new policy removes the team now, or in another way that no guard holds.
-        assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
-        let after = [plan(&[&topic]), plan(&[&topic, &team])];
-        assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If nothing holds the earlier policy, its later plan comes too.
-        let before = [plan(&[&topic]), plan(&[&team])];
-        let after = [plan(&[&topic, &issue]), plan(&[&team])];
-        assert_eq!(shown(&after, &before), ["settings "]);
     }
 }

@@ -106,7 +106,7 @@ fn values<W>(change: &Change<W>) -> Vec<UndoneValue> {
 }
 
 /// Returns whether the path of a waived key is in a section of an aspect.
-fn concerns(path: &str, aspect: &str) -> bool {
+pub(crate) fn is_in_aspect(path: &str, aspect: &str) -> bool {
     let section = path.split(['.', '[']).next().unwrap_or_default();
     aspects::ALL.iter().any(|known| known.name == aspect && known.owns(section))
 }
@@ -290,7 +290,7 @@ impl Memory {
         // While a part is unknown or waived, Beadle does not know whether the policy agrees with
         // it.
         let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-        let is_waived = |aspect: &str| plan.waived.iter().any(|waived| concerns(&waived.key, aspect));
+        let is_waived = |aspect: &str| plan.waived.iter().any(|waived| is_in_aspect(&waived.key, aspect));
         let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));
         undone.values.retain(|value| is_open(value) || is_unknown(&value.aspect) || is_waived(&value.aspect));
         let is_settled = plan.skipped.is_none() && now.since(undone.at) >= SETTLE;

@@ -17,7 +17,7 @@ mod whole;
 
 pub(crate) use self::apart::{shared, split};
 pub(crate) use self::kept::{KEPT, is_kept};
-pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, keep, note_of};
+pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, is_in_aspect, keep, note_of};
 pub use self::memory::{ObservedValue, count, forget, observed, undone_ids};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};

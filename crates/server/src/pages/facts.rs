@@ -103,6 +103,9 @@ pub struct HeldPolicy {
     pub more_groups: usize,
     /// The number of values of drift. The sums do not include these values.
     pub drift: u64,
+    /// One line for each kind of change that waits for the end of a waiver.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delayed: Vec<String>,
     /// The operator who approved the generation; `None` without an approval.
     pub approved_by: Option<String>,
 }

@@ -52,6 +52,7 @@ impl Facts for HostileFacts {
             groups: vec![group],
             more_groups: 1,
             drift: 3,
+            delayed: vec![HOSTILE.into()],
             approved_by: Some(HOSTILE.into()),
         };
         let waiver = WaiverFacts {

@@ -50,6 +50,9 @@ pub(crate) struct HeldGeneration {
     /// the sums.
     #[serde(default)]
     pub(crate) drift: u64,
+    /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) delayed: Vec<String>,
     /// The approval, if there is one.
     #[serde(default)]
     pub(crate) approved: Option<GenerationApproval>,
@@ -135,6 +138,7 @@ impl HeldGeneration {
             groups,
             more_groups,
             drift: 0,
+            delayed: Vec::new(),
             approved: None,
         }
     }
@@ -172,6 +176,7 @@ impl HeldGeneration {
             groups: Vec::new(),
             more_groups: 0,
             drift: 0,
+            delayed: Vec::new(),
             approved: None,
         }
     }
@@ -283,6 +288,20 @@ pub(crate) fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>
     groups
 }
 
+/// Returns one line for each kind of change that waits for the end of a waiver. `delayed` has the
+/// plans with these changes, by the end, see [`beadle_repositories::Preview::delayed`]. Leaves out
+/// each change if `is_shown` returns false for it.
+pub(crate) fn delayed_lines(
+    delayed: &BTreeMap<String, Vec<(Key, Plan<()>)>>,
+    is_shown: impl Fn(&Change<()>) -> bool + Copy,
+) -> Vec<String> {
+    let lines = delayed.iter().flat_map(|(end, plans)| {
+        let groups = groups_of(plans, is_shown).into_iter();
+        groups.map(move |group| format!("waits for the end of a waiver, {end}: {}", group.line()))
+    });
+    lines.take(GROUPS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use beadle_engine::testing::change;
@@ -330,6 +349,17 @@ mod tests {
             "removes members: remove (held until an approval: 7 of 9 members would leave) in 1 repository, such as \
              teams/Ops"
         );
+    }
+
+    #[test]
+    fn a_line_names_the_changes_that_wait_for_the_end_of_a_waiver() {
+        let delayed = BTreeMap::from([("2027-01-20T08:00:00Z (waivers.yml:2)".to_owned(), plans())]);
+        assert_eq!(
+            delayed_lines(&delayed, is_counted)[0],
+            "waits for the end of a waiver, 2027-01-20T08:00:00Z (waivers.yml:2): removes teams: team engineering in 8 \
+             repositories, such as acme/r00, acme/r01, acme/r02, acme/r03, acme/r04"
+        );
+        assert_eq!(delayed_lines(&delayed, |_| true).len(), 3, "a setting waits too");
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn held_policy(held_by: Holder, held: &HeldGeneration) -> HeldPolicy {
         groups: held.groups.iter().cloned().map(changes).collect(),
         more_groups: held.more_groups,
         drift: held.drift,
+        delayed: held.delayed.clone(),
         approved_by: held.approved.as_ref().map(|approval| approval.by.clone()),
     }
 }

@@ -1,5 +1,6 @@
 //! Puts a new generation of a policy in force, if the gate lets it pass.
 
+use beadle_engine::gate::is_counted;
 use beadle_engine::{
     Class, Failure, GateVerdict, Hold, Key, Mode, Plan, Store, StoreError, Stored, TaskStatus, Time,
     VoidApproval,
@@ -8,7 +9,7 @@ use beadle_repositories::{Affected, Policy, Preview};
 
 use crate::app::gate::adoption_wait::AdoptionWait;
 use crate::app::gate::approved_holds::{let_pass, take_back};
-use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
+use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration, delayed_lines};
 use crate::app::gate::hold_records;
 use crate::app::gate::mappings::{self as mapping_gate, MappingPreview};
 use crate::app::organisations::configured::ServedOrganisation;
@@ -214,6 +215,7 @@ async fn try_adopt(
     let since = held.as_ref().map_or(now, |held| held.since);
     let (mut new, verdict) = HeldGeneration::judge((name, &candidate), &all, total, &limits, since);
     new.drift = preview.drift as u64 + mapped.drift;
+    new.delayed = delayed_lines(&preview.delayed, is_counted);
     let approval = held.filter(|held| held.digest == new.digest).and_then(|held| held.approved);
     if approval.is_none() && verdict != GateVerdict::Passes {
         tracing::warn!(

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{World, plans};
+use beadle_engine::{GateLimits, GateSums, GateVerdict, check_gate};
+
+use super::world::{World, plans, policy_of};
 use super::*;
+use crate::planner::preview::Preview;
 use crate::policy::WaiverRules;
 use crate::stored_waiver;
 
@@ -13,9 +16,14 @@ const DAY: i64 = 86_400_000;
 
 /// Returns a file of waivers. The clock of the tests begins at 2027-01-15T08:00:00Z.
 fn waivers(keys: &str) -> String {
+    waivers_until(keys, 20)
+}
+
+/// Returns a file of waivers that end on this day of the month.
+fn waivers_until(keys: &str, day: u32) -> String {
     format!(
-        "waivers:\n- repositories: ['sh*']\n  keys: [{keys}]\n  until: '2027-01-20T08:00:00Z'\n  reason: release\n  \
-         owner: mona\n"
+        "waivers:\n- repositories: ['sh*']\n  keys: [{keys}]\n  until: '2027-01-{day}T08:00:00Z'\n  reason: \
+         release\n  owner: mona\n"
     )
 }
 
@@ -110,5 +118,116 @@ async fn the_repositories_of_a_removed_waiver_are_affected() {
     world.clock.jump(5 * DAY);
     let preview = planner.preview(Some(&with), &without, &|_, _| {}).await.unwrap();
     assert_eq!(preview.affected, 0);
+    world.check_calls();
+}
+
+/// A policy that keeps the team and the label of the repository.
+const KEEPS: &str = "labels: [{ name: a, color: '111111' }]\nteams: [{ name: platform, permission: push }]\n";
+/// A policy that removes both.
+const REMOVES: &str = "labels: []\nteams: []\n";
+/// A policy that removes only the team.
+const REMOVES_TEAM: &str = "labels: [{ name: a, color: '111111' }]\nteams: []\n";
+
+/// Creates an organisation with one repository that has a team and a label.
+async fn world_with_label() -> World {
+    let mut state = state();
+    state["orgs"]["acme"]["repos"]["shop"]["labels"] =
+        json!({ "a": { "color": "111111", "description": null } });
+    World::new(state, KEEPS).await
+}
+
+/// Previews a policy. Each policy has its settings and its waivers.
+async fn preview(world: &World, before: (&str, &str), after: (&str, &str)) -> Preview {
+    let policy = |(settings, waivers): (&str, &str)| {
+        policy_of(&[("settings.yml", settings), ("waivers.yml", waivers)])
+    };
+    let (planner, _) = world.parts();
+    let (before, after) = (policy(before), policy(after));
+    let preview = planner.preview(Some(&before), &after, &|_, _| {}).await.unwrap();
+    assert_eq!(preview.incomplete, Vec::<String>::new());
+    preview
+}
+
+/// Returns whether a gate that allows nothing holds a policy.
+fn is_held(preview: &Preview) -> bool {
+    let limits = GateLimits { removes: 0, weakens: 0, exposes: 0, creates: 0, percent: 0, repositories: 0 };
+    let sums = GateSums::of(preview.plans.iter().map(|(_, plan)| plan));
+    check_gate(&limits, &sums.risks, sums.repositories, preview.total) != GateVerdict::Passes
+}
+
+fn aspects_in(plans: &[(Key, Plan<()>)]) -> BTreeSet<&str> {
+    plans.iter().flat_map(|(_, plan)| &plan.changes).map(|change| change.aspect.as_str()).collect()
+}
+
+const NONE: &str = "waivers: []\n";
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_counts_what_a_new_waiver_hides_until_its_end() {
+    let world = world_with_label().await;
+    for keys in ["teams", "'teams[platform]'"] {
+        let file = waivers(keys);
+        let preview = preview(&world, (KEEPS, NONE), (REMOVES, file.as_str())).await;
+        assert_eq!((preview.affected, preview.drift), (1, 0), "{keys}");
+        assert!(is_held(&preview), "{keys}");
+        assert_eq!(aspects_in(&preview.plans), BTreeSet::from(["labels", "teams"]));
+        // The next run plans only the label, so an approval is only about the label.
+        assert_eq!(aspects_in(&preview.approvable), BTreeSet::from(["labels"]));
+        let delayed: Vec<_> = preview.delayed.iter().collect();
+        let [(end, plans)] = delayed.as_slice() else { panic!("{delayed:?}") };
+        assert_eq!(end.as_str(), "2027-01-20T08:00:00Z (waivers.yml:2)");
+        assert_eq!(aspects_in(plans), BTreeSet::from(["teams"]));
+        let removes: u32 = preview.plans.iter().map(|(_, plan)| plan.risks().removes).sum();
+        assert_eq!(removes, 2, "the gate counts each removal once");
+    }
+    // The waiver hides every difference between the policies.
+    let file = waivers("teams");
+    let only_team = preview(&world, (KEEPS, NONE), (REMOVES_TEAM, file.as_str())).await;
+    assert!(only_team.affected == 1 && is_held(&only_team), "{only_team:?}");
+    assert!(only_team.approvable.is_empty(), "{only_team:?}");
+    // Without an earlier policy, every waiver is new.
+    let after = policy_of(&[("settings.yml", REMOVES), ("waivers.yml", file.as_str())]);
+    let first = world.parts().0.preview(None, &after, &|_, _| {}).await.unwrap();
+    assert_eq!(aspects_in(&first.plans), BTreeSet::from(["labels", "teams"]));
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
+    let world = world_with_label().await;
+    let (both, until_18, until_22) =
+        (waivers("teams"), waivers_until("teams", 18), waivers_until("teams", 22));
+    let reworded = both.replace("waivers:\n", "waivers:\n# why\n").replace("mona", "lisa");
+    let with_key = waivers("teams, repository.has_wiki");
+    let both = both.as_str();
+    for (what, before, after, is_counted) in [
+        ("only a waiver", NONE, both, false),
+        ("the same waiver", both, both, false),
+        ("another line and owner", both, reworded.as_str(), false),
+        ("a later end", both, until_22.as_str(), false),
+        ("an earlier end", both, until_18.as_str(), true),
+        ("one more key", both, with_key.as_str(), false),
+    ] {
+        // Both policies ask for the removal of the team.
+        let preview = preview(&world, (REMOVES_TEAM, before), (REMOVES_TEAM, after)).await;
+        assert_eq!(is_held(&preview), is_counted, "{what}: {preview:?}");
+        assert_eq!(preview.delayed.len(), usize::from(is_counted), "{what}");
+    }
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiver_of_an_operator_is_no_waiver_of_the_new_policy() {
+    let world = world_with_label().await;
+    let waiver = Waiver {
+        keys: vec!["teams".into()],
+        repositories: vec!["shop".into()],
+        until: world.clock.now() + Duration::from_secs(24 * 3600),
+        reason: "release".into(),
+        owner: "mona".into(),
+        asked: None,
+    };
+    stored_waiver("acme", &waiver.id()).put(world.store.as_ref(), &waiver).await.unwrap();
+    let hidden = preview(&world, (KEEPS, NONE), (REMOVES_TEAM, NONE)).await;
+    assert!(!is_held(&hidden) && hidden.delayed.is_empty(), "{hidden:?}");
     world.check_calls();
 }

@@ -70,6 +70,9 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
         ("Drift that is repaired anyway", text(format!("{} (not part of the changes)", held.drift))),
         ("Approval", approval),
     ];
+    if !held.delayed.is_empty() {
+        rows.push(("Changes that wait", list(held.delayed.iter().map(text))));
+    }
     rows.extend(held.commit.as_ref().map(|commit| ("Commit", detail::commit(commit))));
     let row = |group: &HeldChanges| {
         vec![

@@ -1,0 +1,230 @@
+//! Makes the successive plans of one repository for a preview, and finds the changes that a new
+//! policy causes in it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use beadle_engine::{Caused, Change, Failure, Instructions, Plan, PlannedValues};
+use beadle_github::Repository;
+
+use super::RepositoryPlanner;
+use crate::affected::differs_later;
+use crate::aspects::Step;
+use crate::planner::later::later;
+use crate::policy::{Policy, Waiver};
+use crate::undo::is_in_aspect;
+
+/// The maximum number of successive plans of one repository that a preview makes.
+const ROUNDS: usize = 3;
+
+/// Plans one repository. The writes of the plan can change what the policy declares for the
+/// repository. The function then also plans the repository in its later state. Without this second
+/// plan, the gate would not see the removals of a key's second run.
+pub(super) async fn rounds(
+    planner: &RepositoryPlanner,
+    policy: &Policy,
+    repository: &Repository,
+) -> Result<Vec<Plan<Box<dyn Step>>>, Failure> {
+    let mut plans = Vec::new();
+    let mut seen = Cow::Borrowed(repository);
+    while plans.len() < ROUNDS {
+        let (plan, _) = planner.attempt(policy, &seen).await?;
+        let next = later(&seen, &plan.changes, &planner.names).await?;
+        plans.push(plan);
+        let Some(next) = next else { break };
+        let is = planner.standing(policy, &seen).await?;
+        let will = planner.standing(policy, &next).await?;
+        if !differs_later(policy, (seen.as_ref(), &is), (&next, &will)) {
+            break;
+        }
+        seen = Cow::Owned(next);
+    }
+    Ok(plans)
+}
+
+/// The changes that a new policy causes in one repository.
+pub(super) struct Consequences {
+    /// All changes, including those that wait for the end of a waiver.
+    pub(super) plan: Plan<()>,
+    /// The changes that an approval of `plan` allows. See [`Caused::approvable`].
+    pub(super) approvable: Vec<Change<()>>,
+    /// The changes of `plan` that wait for the end of a waiver, by a text with this end.
+    pub(super) delayed: BTreeMap<String, Plan<()>>,
+    /// The number of values that the earlier policy plans as well.
+    pub(super) drift: usize,
+}
+
+impl From<Caused> for Consequences {
+    fn from(caused: Caused) -> Self {
+        let approvable = caused.approvable();
+        Self { plan: caused.plan, approvable, delayed: BTreeMap::new(), drift: caused.drift }
+    }
+}
+
+impl Consequences {
+    /// Compares the successive plans of a new policy with those of the earlier policy (`earlier`).
+    /// `now` are the plans with all waivers of the new policy, and `at_end` are the plans without
+    /// its new waivers (`waivers`). `at_end` is empty if the policy has no new waiver.
+    pub(super) fn of<W: Instructions>(
+        subject: &str,
+        (now, at_end): (&[Plan<W>], &[Plan<W>]),
+        earlier: &[Plan<W>],
+        waivers: &[Waiver],
+    ) -> Self {
+        let nothing = || Caused { plan: Plan::new(subject), writes: Vec::new(), drift: 0 };
+        let caused = caused_by(PlannedValues::default(), now, earlier).unwrap_or_else(nothing);
+        let mut found = Self::from(caused);
+        let mut known = PlannedValues::default();
+        now.iter().for_each(|plan| known.learn(plan));
+        let Some(later) = caused_by(known, at_end, earlier) else { return found };
+        // A waiver can exempt a whole aspect. If its read fails, Beadle does not know what the end
+        // of the waiver changes.
+        for unknown in later.plan.unknowns {
+            if !found.plan.unknowns.contains(&unknown) {
+                found.plan.unknowns.push(unknown);
+            }
+        }
+        if !later.plan.changes.is_empty() {
+            // A waiver of `archived` can make Beadle skip a repository until its end.
+            found.plan.skipped = None;
+        }
+        for change in &later.plan.changes {
+            let plan = found.delayed.entry(end_of(change, waivers)).or_insert_with(|| Plan::new(subject));
+            plan.changes.push(Change { after: Vec::new(), ..change.clone() });
+        }
+        append(&mut found.plan, later.plan.changes);
+        found
+    }
+}
+
+/// Returns a text with the ends of the waivers that a change may wait for.
+fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
+    let is_about = |waiver: &&Waiver| waiver.keys.iter().any(|key| is_in_aspect(key, &change.aspect));
+    let mut waivers_of_change: Vec<&Waiver> = waivers.iter().filter(is_about).collect();
+    if waivers_of_change.is_empty() {
+        // The end of a waiver can also bring the repository into another layer. This can change any
+        // aspect.
+        waivers_of_change = waivers.iter().collect();
+    }
+    waivers_of_change.sort_by_key(|waiver| waiver.until);
+    let ends = waivers_of_change.iter().map(|waiver| format!("{} ({})", waiver.until, waiver.place()));
+    ends.collect::<Vec<_>>().join(" or ")
+}
+
+/// Returns the part of a policy's successive plans that the successive plans of the earlier policy
+/// (`earlier`) and the values in `known` do not have. Returns `None` if there are no plans.
+fn caused_by<W: Instructions>(
+    mut known: PlannedValues,
+    plans: &[Plan<W>],
+    earlier: &[Plan<W>],
+) -> Option<Caused> {
+    let mut all: Option<Caused> = None;
+    for (round, plan) in plans.iter().enumerate() {
+        // The guard can hold the earlier writes of the earlier policy forever. Its later plan then
+        // never comes. If the new policy causes the same later changes in another way, the new
+        // policy is the reason for them.
+        let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
+        let is_same_way = all.as_ref().is_none_or(|all| all.plan.changes.is_empty());
+        if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
+            known.learn(before);
+        }
+        let caused = known.caused(plan);
+        known.learn(plan);
+        match &mut all {
+            None => all = Some(caused),
+            // The first plan already contains its drift, so the drift does not count again.
+            Some(all) => {
+                all.writes.extend(caused.writes);
+                append(&mut all.plan, caused.plan.changes);
+            }
+        }
+    }
+    all
+}
+
+/// Returns whether a plan has a change that the guard can hold.
+fn can_be_held<W>(plan: &Plan<W>) -> bool {
+    plan.changes.iter().any(|change| change.risks().is_guarded() || change.stop.is_some())
+}
+
+/// Adds the changes of a later plan.
+fn append(all: &mut Plan<()>, later: Vec<Change<()>>) {
+    let first = all.changes.len();
+    for mut change in later {
+        change.after.iter_mut().for_each(|at| *at += first);
+        all.changes.push(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::testing::change;
+    use beadle_engine::{Risk, Time, Unknown};
+
+    use super::*;
+
+    fn plan(changes: &[&Change<()>]) -> Plan<()> {
+        Plan { changes: changes.iter().map(|change| (*change).clone()).collect(), ..Plan::new("acme/shop") }
+    }
+
+    fn shown(plans: &[Plan<()>], earlier: &[Plan<()>]) -> Vec<String> {
+        let changes = caused_by(PlannedValues::default(), plans, earlier).unwrap().plan.changes.into_iter();
+        changes.map(|change| format!("{} {}", change.aspect, change.what)).collect()
+    }
+
+    #[test]
+    fn what_waits_behind_a_held_write_of_the_policy_before_is_not_drift() {
+        let held = change("topics", "gone", &[Risk::Removes]);
+        let topic = change("topics", "new", &[Risk::Adds]);
+        let team = change("teams", "team core", &[Risk::Removes]);
+        let issue = change("settings", "", &[Risk::Changes]);
+        let before = [plan(&[&held]), plan(&[&team])];
+        // Both policies cause the same changes in the same way.
+        assert_eq!(shown(&before, &before), Vec::<String>::new());
+        // The new policy removes the team now, or in another way that no guard holds.
+        assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
+        let after = [plan(&[&topic]), plan(&[&topic, &team])];
+        assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
+        // If nothing holds the earlier policy, its later plan comes too.
+        let before = [plan(&[&topic]), plan(&[&team])];
+        let after = [plan(&[&topic, &issue]), plan(&[&team])];
+        assert_eq!(shown(&after, &before), ["settings "]);
+    }
+
+    fn waiver(key: &str, until: i64) -> Waiver {
+        Waiver {
+            keys: vec![key.to_owned()],
+            repositories: vec!["shop".to_owned()],
+            until: Time(until),
+            reason: "release".to_owned(),
+            owner: "mona".to_owned(),
+            asked: None,
+        }
+    }
+
+    #[test]
+    fn a_change_waits_for_the_waivers_of_its_aspect_and_an_unread_aspect_is_unknown() {
+        let team = change("teams", "team core", &[Risk::Removes]);
+        let label = change("labels", "label a", &[Risk::Removes]);
+        let topic = change("topics", "old", &[Risk::Removes]);
+        let waivers = [waiver("teams[x]", 2000), waiver("teams", 1000), waiver("labels", 3000)];
+        let unknown =
+            Unknown { aspect: "webhooks".to_owned(), part: None, why: "502".to_owned(), transient: true };
+        let now = [plan(&[&topic])];
+        let at_end = [Plan { unknowns: vec![unknown.clone()], ..plan(&[&team, &label, &topic]) }];
+        let found = Consequences::of("acme/shop", (now.as_slice(), at_end.as_slice()), &[], &waivers);
+        let whats: Vec<&str> = found.plan.changes.iter().map(|change| change.what.as_str()).collect();
+        assert_eq!(whats, ["old", "team core", "label a"], "each change once");
+        assert_eq!(found.plan.unknowns, [unknown]);
+        assert_eq!(found.approvable, [topic], "the next run plans no other change");
+        let ends: Vec<(&str, usize)> =
+            found.delayed.iter().map(|(end, plan)| (end.as_str(), plan.changes.len())).collect();
+        assert_eq!(
+            ends,
+            [
+                ("1970-01-01T00:00:01Z (beadle waive) or 1970-01-01T00:00:02Z (beadle waive)", 1),
+                ("1970-01-01T00:00:03Z (beadle waive)", 1),
+            ]
+        );
+    }
+}

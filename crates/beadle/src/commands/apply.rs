@@ -146,7 +146,7 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         rounds.end(shown);
         return Ok(Went::Quiet);
     }
-    if writes(shown) && !args.yes && !agreed(shown, printer)? {
+    if writes(shown) && !args.yes && !agreed(shown, printer, is_guarded)? {
         printer.note(if rounds.is_first() {
             "no change was written"
         } else {
@@ -176,30 +176,44 @@ pub(super) fn writes(plan: &WholePlan) -> bool {
     plan.plans.iter().flat_map(|(_, plan)| &plan.changes).any(|change| change.mode.allows(&change.risks()))
 }
 
+/// Returns whether a change needs `--yes` if Beadle has no terminal on which it can ask.
+pub(super) type NeedsYes = fn(&Change<()>) -> bool;
+
 /// Asks the operator for confirmation on a terminal. Without a terminal, Beadle does not ask. In
-/// that case, changes that remove, weaken or expose something need `--yes`.
-pub(super) fn agreed(plan: &WholePlan, printer: &Printer) -> anyhow::Result<bool> {
-    let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
-    let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
-    let guarded: Vec<&Change<()>> = allowed.filter(|change| change.risks().is_guarded()).collect();
+/// that case, the changes for which `needs_yes` is true need `--yes`.
+pub(super) fn agreed(plan: &WholePlan, printer: &Printer, needs_yes: NeedsYes) -> anyhow::Result<bool> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         printer.ask(format!("Write these changes to {}? [y/N]", plan.of));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         return Ok(matches!(answer.trim(), "y" | "Y" | "yes"));
     }
-    if !guarded.is_empty() {
-        bail!(
-            "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
-             add `--yes`",
-            plan.of,
-            render::by_risk(guarded.into_iter())
-        );
-    }
+    ensure_unneeded(plan, needs_yes)?;
     printer.note(
         "no terminal, and no change removes, weakens or exposes anything: applying without confirmation",
     );
     Ok(true)
+}
+
+/// Returns whether a change removes, weakens or exposes something.
+pub(super) fn is_guarded(change: &Change<()>) -> bool {
+    change.risks().is_guarded()
+}
+
+/// Returns an error that names the changes that need `--yes`, if the modes allow such changes.
+fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes) -> anyhow::Result<()> {
+    let changes = plan.plans.iter().flat_map(|(_, plan)| &plan.changes);
+    let allowed = changes.filter(|change| change.mode.allows(&change.risks()));
+    let needed: Vec<&Change<()>> = allowed.filter(|change| needs_yes(change)).collect();
+    if !needed.is_empty() {
+        bail!(
+            "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
+             add `--yes`",
+            plan.of,
+            render::by_risk(needed.into_iter())
+        );
+    }
+    Ok(())
 }
 
 /// Prints the number of changes for each kind of result.
@@ -229,7 +243,29 @@ fn summary_line(tally: &Tally, printer: &Printer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::testing::change;
+    use beadle_engine::{Key, Mode, Risk};
+
     use super::*;
+    use crate::output::render::PlanScope;
+
+    #[test]
+    fn without_a_terminal_an_apply_may_add_and_an_undo_may_write_nothing() {
+        let plan = |changes: Vec<Change<()>>| WholePlan {
+            of: "acme".into(),
+            scope: PlanScope::Repositories(Mode::Enforce),
+            plans: vec![(Key::new("repository", "acme", 1), Plan { changes, ..Plan::new("acme/shop") })],
+            short: None,
+            unmatched: Vec::new(),
+            links: None,
+        };
+        let adds = plan(vec![change("teams", "team web", &[Risk::Adds])]);
+        let removes = plan(vec![change("teams", "team web", &[Risk::Removes])]);
+        assert!(ensure_unneeded(&adds, is_guarded).is_ok());
+        assert!(ensure_unneeded(&removes, is_guarded).is_err());
+        let refused = ensure_unneeded(&adds, |_| true).unwrap_err().to_string();
+        assert!(refused.contains("1 addition") && refused.contains("add `--yes`"), "{refused}");
+    }
 
     #[test]
     fn the_summary_counts_changes() {

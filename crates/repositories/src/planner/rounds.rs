@@ -75,7 +75,9 @@ impl Consequences {
         let caused = caused_by(PlannedValues::default(), now, earlier).unwrap_or_else(nothing);
         let mut found = Self::from(caused);
         let mut known = PlannedValues::default();
-        now.iter().for_each(|plan| known.learn(plan));
+        for plan in now {
+            known.learn(plan);
+        }
         let Some(later) = caused_by(known, at_end, earlier) else { return found };
         // A waiver can exempt a whole aspect. If its read fails, Beadle does not know what the end
         // of the waiver changes.

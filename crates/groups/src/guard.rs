@@ -37,7 +37,7 @@ impl Default for GroupLimits {
 
 impl GroupLimits {
     /// Returns these limits. If `accepted` has a stricter value for a limit, the result has that
-    /// value. The value of `large` does not change, because a larger value is stricter for some
+    /// value. `large` always has the value of `accepted`, because a larger value is stricter for some
     /// groups and less strict for others.
     #[must_use]
     pub fn restrained_by(&self, accepted: &Self) -> Self {

@@ -169,24 +169,26 @@ fn long_jobs() -> anyhow::Result<()> {
     step(
         "builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute",
     );
-    let own = |args: &[&str]| -> anyhow::Result<Process> {
-        let mut command = Process::new(std::env::current_exe()?);
+    // Cargo may build this program anew meanwhile. Its path stays the same.
+    let program = std::env::current_exe()?;
+    let own = |args: &[&str]| {
+        let mut command = Process::new(&program);
         command.args(args);
-        Ok(command)
+        command
     };
     let mut demo = Process::new(env!("CARGO"));
     demo.args(["build", "--release", "--bin", "beadle-demo"]).current_dir(run::root());
     let minute = &[("STORM_SECONDS", "60")];
     let jobs = [
-        ("packages", own(&["package"])?),
-        ("files of a release", own(&["dist", "--profile", "draft"])?),
+        ("packages", own(&["package"])),
+        ("files of a release", own(&["dist", "--profile", "draft"])),
         ("interleavings", suite::one_command("interleavings", "", &[("INTERLEAVINGS", "10000")])?),
         ("storms of the engine", suite::one_command("storm", "no_storm_breaks", minute)?),
         ("storms of vendors", suite::unit_command("no_storm_of_github", minute)?),
         ("storms of directories", suite::one_command("interleavings", "no_storm_of_a_directory", minute)?),
         ("storms of disks", suite::one_command("disks", "no_storm_of_disks", minute)?),
         ("load", suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?),
-        ("deployments", own(&["deployments"])?),
+        ("deployments", own(&["deployments"])),
         ("demo", demo),
     ];
     side_by_side::run(jobs.map(|(name, command)| Job { name: name.to_owned(), command }).into(), 2)

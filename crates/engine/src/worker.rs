@@ -229,9 +229,9 @@ impl Worker {
         tracing::debug!(key = %lease.key, epoch = lease.epoch, lane = %claim.lane, "run begins");
         let (outcome, report) = tokio::select! {
             ended = self.reconcile(claim) => ended,
-            () = self.heartbeat(&lease) => {
+            why = self.heartbeat(&lease) => {
                 let subject = self.counts.subjects.of(&lease.key);
-                tracing::warn!(key = %lease.key, subject, "lease lost, another worker took over the key");
+                tracing::warn!(key = %lease.key, subject, why, "lease lost, the run stops");
                 return None;
             }
             () = cut.cancelled() => (Outcome::HandBack, None),
@@ -375,16 +375,17 @@ impl Worker {
         }
     }
 
-    /// Renews the lease repeatedly, and returns when the lease is lost.
-    async fn heartbeat(&self, lease: &crate::queue::Lease) {
+    /// Renews the lease repeatedly. Returns the reason when the lease is lost.
+    async fn heartbeat(&self, lease: &crate::queue::Lease) -> String {
         let every = self.store.timing().lease / 3;
         let mut until: Time = lease.until;
         loop {
             self.clock.sleep(every).await;
             match self.store.renew(lease, self.clock.now()).await {
                 Ok(Some(renewed)) => until = renewed,
+                Ok(None) => return "another worker took over the key".to_owned(),
                 Err(_) if self.clock.now() < until => {}
-                Ok(None) | Err(_) => return,
+                Err(error) => return format!("it ended before the store answered: {error}"),
             }
         }
     }

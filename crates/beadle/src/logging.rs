@@ -1,6 +1,6 @@
 //! Structured logs on standard error, as text for people or JSON for collectors.
 
-mod traced;
+mod trace_ids;
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-use self::traced::Traced;
+use self::trace_ids::WithTraceId;
 use crate::cli::{Cli, LogFormat};
 use crate::output::escape;
 
@@ -41,9 +41,9 @@ pub(crate) fn start(cli: &Cli) {
     match cli.log_format {
         LogFormat::Text => {
             let fields = builder.fmt_fields(debug_fn(field).delimited(" "));
-            fields.map_event_format(|format| Traced::text(format.with_ansi(color))).init();
+            fields.map_event_format(|format| WithTraceId::text(format.with_ansi(color))).init();
         }
-        LogFormat::Json => builder.json().flatten_event(true).map_event_format(Traced::json).init(),
+        LogFormat::Json => builder.json().flatten_event(true).map_event_format(WithTraceId::json).init(),
     }
     if let Some(error) = wrong {
         tracing::warn!(%error, filter = %level, fallback = default, "log filter invalid, using the default level");

@@ -14,7 +14,7 @@ use crate::app::connections::file_timeout::FileReader;
 use crate::app::connections::github::GithubClients;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::github::{GithubOrganisation, read_folder};
-use crate::app::policy::part::PolicyPart;
+use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::source::RepositoryPolicy;
 use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};
 

@@ -28,11 +28,11 @@ use super::emf_metrics;
 use crate::app::application::App;
 use crate::app::connections::client_options::OpenOptions;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::installation_reading;
+use crate::app::organisations::installation_reconciler;
 use crate::app::organisations::installations;
-use crate::app::policy::reading as policy_reading;
+use crate::app::policy::reconciler as policy_reconciler;
 use crate::app::service::Service;
-use crate::app::service::condition::gather;
+use crate::app::service::metric_values::gather;
 use crate::app::store;
 use crate::config::Config;
 use crate::logging;
@@ -182,8 +182,8 @@ async fn serve(
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
-    policy_reading::begin(&service);
-    installation_reading::begin(&service);
+    policy_reconciler::begin(&service);
+    installation_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
     // Other functions may use the same credentials now. So this function updates the shared budgets

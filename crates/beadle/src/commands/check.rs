@@ -9,7 +9,7 @@ use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
 use crate::app::groups::member_file;
-use crate::app::policy::refused;
+use crate::app::policy::mode_check;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource, waiver_findings};
 use crate::output::count::counted;
@@ -129,7 +129,7 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             }
         };
         let loaded = Policy::load(&folder, org.policy_home());
-        let accepted = loaded.and_then(|policy| refused::accept(policy, org.refusals()));
+        let accepted = loaded.and_then(|policy| mode_check::accept(policy, org.refusals()));
         let accepted = accepted.and_then(|policy| {
             of_policies.extend(config.mappings_of_policy(org, &policy)?);
             Ok(policy)

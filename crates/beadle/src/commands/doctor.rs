@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::app::application::App;
 use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::senders;
+use crate::app::connections::webhook_senders;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::record::other_configurations;
 use crate::app::store;
-use crate::app::store::clock as store_clock;
+use crate::app::store::clock_check;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, OrgConfig};
 use crate::output::printer::{Printer, Tone};
@@ -135,7 +135,7 @@ async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow:
 
 /// Sends one signed ping for each organisation to the running service's webhook listener.
 pub(super) async fn ping(doctor: &mut Doctor<'_>, config: &Config, url: &str, clock: &Clock) {
-    let senders = match senders::github(config, &std::collections::HashMap::new()) {
+    let senders = match webhook_senders::github(config, &std::collections::HashMap::new()) {
         Ok(senders) => senders,
         Err(error) => return doctor.wrong(&format!("{error:#}")),
     };
@@ -157,7 +157,7 @@ pub(super) async fn check_store(config: &Config) -> anyhow::Result<String> {
         return Ok(format!("the store {} does not exist yet; `beadle serve` creates it", config.place));
     };
     store.ready().await?;
-    if let Some(why) = store_clock::check(store.as_ref(), &Clock::system()).await? {
+    if let Some(why) = clock_check::check(store.as_ref(), &Clock::system()).await? {
         anyhow::bail!(why);
     }
     Ok(format!("the store {} accepts writes", config.place))

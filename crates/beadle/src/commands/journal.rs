@@ -11,8 +11,8 @@ use crate::app::store;
 use crate::cli::{JournalArgs, JournalFormat};
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::journal::forwards::Forwards;
 use crate::journal::stories::Stories;
+use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::Story;
 use crate::output::journal_line::{is_shown, line};
 use crate::output::printer::Printer;
@@ -114,7 +114,7 @@ impl Search<'_> {
     /// Prints sentences in the order of the journal, until the user stops the command
     /// or nobody reads the output. Returns the number of sentences.
     async fn follow(&self, clock: &Clock, printer: &Printer) -> anyhow::Result<usize> {
-        let mut forwards = Forwards::default();
+        let mut forwards = StoriesForwards::default();
         let (mut after, mut shown) = (self.args.after, 0);
         if after == 0 && self.since.is_none() {
             let newest = self.store.newest_entries(History { limit: 1, ..History::default() }).await?;

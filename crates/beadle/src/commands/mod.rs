@@ -1,35 +1,34 @@
 //! The commands, one file each.
 
-mod announce;
 mod apply;
+mod apply_rounds;
 mod approve;
 #[cfg(feature = "aws")]
 mod aws;
 mod budget;
 mod check;
-mod decide;
+mod command_gate;
 mod deliveries;
 mod doctor;
 mod explain;
-mod gate;
 mod healthcheck;
 mod history;
+mod hold_decision;
 mod holds;
 mod import;
-mod import_groups;
+mod import_mappings;
 mod init;
 mod journal;
 mod pause;
 mod plan;
+mod plan_base;
 mod plan_total;
-mod preview;
 mod previews;
 mod queue;
 mod rebind;
 mod reject;
 mod reload;
 mod report;
-mod rounds;
 mod self_check;
 mod serve;
 mod status;
@@ -41,6 +40,7 @@ mod tasks;
 mod undo;
 mod waive;
 mod waivers;
+mod write_duration;
 
 use std::sync::Arc;
 

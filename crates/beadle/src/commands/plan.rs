@@ -19,7 +19,7 @@ use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::record::other_configurations;
 use crate::app::store;
 use crate::cli::{Format, PlanArgs, Selection};
-use crate::commands::preview;
+use crate::commands::plan_base;
 use crate::commands::tally::code;
 use crate::config::Config;
 use crate::output::printer::Printer;
@@ -39,7 +39,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
     let app = App::new(config, OpenOptions { store: store.clone(), parts, ..OpenOptions::PATIENT });
     if let Some(base) = &args.base {
-        return Box::pin(preview::run(&app, base, args, store.as_ref(), printer)).await;
+        return Box::pin(plan_base::run(&app, base, args, store.as_ref(), printer)).await;
     }
     if let Some(store) = &store {
         for other in other_configurations(store.as_ref(), config, app.clock.now()).await? {

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::output::count::counted;
 use crate::output::escape;
 use crate::output::printer::Printer;
-use crate::pull_request::checked::{CheckedPull, Merge};
+use crate::pull_request::check_results::{CheckedPull, Merge};
 
 /// The number of digits of a commit.
 const DIGITS: usize = 12;

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 
-use crate::app::operations::reloaded::Reloaded;
+use crate::app::operations::reload_result::ReloadResult;
 use crate::commands::healthcheck::reachable;
 use crate::commands::{FINE, PENDING};
 use crate::config::Config;
@@ -27,7 +27,7 @@ pub(crate) async fn run(config: &Config, json: bool, printer: &Printer) -> anyho
         let hint = "hint: if `server.operator_token` changed, send SIGHUP to the service";
         bail!("configuration not reloaded, the service keeps the previous one: {}\n{hint}", text.trim_end());
     }
-    let reloaded: Reloaded = serde_json::from_str(&text)?;
+    let reloaded: ReloadResult = serde_json::from_str(&text)?;
     if json {
         printer.json(&text);
     } else {

@@ -1,6 +1,6 @@
 //! `beadle serve`: the listeners, the worker and the background tasks.
 
-mod in_use;
+mod configured_service;
 mod reload_pace;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::in_use::{GRACE, InUse, Prepared, Routes};
+use self::configured_service::{GRACE, Prepared, Routes, RunningService};
 use self::reload_pace::ReloadPace;
 use crate::app::organisations::installations;
 use crate::app::store;
@@ -139,7 +139,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
 
 /// Waits until the service must take in other organisations, and until it may reload for this
 /// reason.
-async fn installations_changed(in_use: &InUse, pace: &ReloadPace, clock: &Clock) {
+async fn installations_changed(in_use: &RunningService, pace: &ReloadPace, clock: &Clock) {
     in_use.installations_changed().await;
     let at = pace.next(clock.now());
     if at > clock.now() {

@@ -13,7 +13,7 @@ use crate::app::organisations::github::GithubOrganisation;
 use crate::app::store;
 use crate::cli::UndoArgs;
 use crate::commands::apply::{agreed, declined, summary, writes};
-use crate::commands::gate::limit_organisation;
+use crate::commands::command_gate::limit_organisation;
 use crate::commands::operator;
 use crate::commands::tally::Tally;
 use crate::config::Config;

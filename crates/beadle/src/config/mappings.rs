@@ -13,7 +13,7 @@ use beadle_groups::mapping::{
 };
 use beadle_repositories::policy::{MEMBERS, ReadingAt, TEAMS, read_text};
 
-use super::domain::Choice;
+use super::conversions::Choice;
 
 /// Reads the files of `groups_from`, and returns their texts.
 pub(crate) fn read(paths: Vec<PathBuf>, at: &ReadingAt) -> anyhow::Result<Vec<(PathBuf, String)>> {

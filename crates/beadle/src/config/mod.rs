@@ -1,8 +1,8 @@
 //! The configuration of the program: `beadle.toml`, its mappings and secrets, and the checks that
 //! need the crate of a vendor.
 
-mod domain;
-pub(crate) mod mail;
+mod conversions;
+pub(crate) mod email_address;
 mod mappings;
 mod policy_mappings;
 mod reload;
@@ -25,8 +25,8 @@ pub(crate) use beadle_config::{
     Refusals, RepositorySource, SCOPES, ScimFile, Span, TargetFile as TargetConfig, TeamsFile,
 };
 #[cfg(feature = "aws")]
-pub(crate) use domain::identity_store;
-pub(crate) use domain::{
+pub(crate) use conversions::identity_store;
+pub(crate) use conversions::{
     attributes, dialect, found_by, group_limits, leaving, membership_limits, modes, provisioned, rules,
     waiver_rules,
 };

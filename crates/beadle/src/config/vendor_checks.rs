@@ -10,8 +10,8 @@ use beadle_repositories::policy::check_waived_key;
 use beadle_repositories::policy::forms::{Form, LOGIN, REPOSITORY, URL, WORKFLOW};
 use beadle_scim::Dialect;
 
-use super::domain::{InvalidAttribute, checked_attributes, rules};
-use super::mail::address;
+use super::conversions::{InvalidAttribute, checked_attributes, rules};
+use super::email_address::address;
 use crate::notify::template::{FIELDS, Templates};
 
 /// Checks the rules of the configuration file that need the crate of a vendor or a feature.

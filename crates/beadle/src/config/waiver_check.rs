@@ -5,7 +5,7 @@ use beadle_repositories::policy::{Problem, Severity, Waiver, WaiverState};
 use beadle_repositories::{Policy, PolicyError};
 
 use super::OrgConfig;
-use super::domain::waiver_rules;
+use super::conversions::waiver_rules;
 
 /// Returns an error if the policy waives a key that the configuration lists in `never_waive`. The
 /// answer does not depend on the time, so an accepted policy stays valid.

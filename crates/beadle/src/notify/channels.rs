@@ -6,12 +6,12 @@ use beadle_engine::notify::Outgoing;
 use beadle_secrets::SecretString;
 use parking_lot::Mutex;
 
-pub(crate) use super::post::SendFailure;
-use super::post::{client, send};
+pub(crate) use super::http_post::SendFailure;
+use super::http_post::{client, send};
 use super::smtp::SignIn;
 use super::template::Templates;
 use super::text::Text;
-use super::{issues, slack, smtp, teams, webhook};
+use super::{issues, microsoft_teams, slack, smtp, webhook};
 use crate::app::application::App;
 
 /// The client that all channels share.
@@ -49,7 +49,7 @@ impl Sender {
         let (address, post) = if let Some(reference) = &channel.slack {
             (secret(reference)?, slack::message(&texts))
         } else if let Some(reference) = &channel.teams {
-            (secret(reference)?, teams::message(&texts))
+            (secret(reference)?, microsoft_teams::message(&texts))
         } else if let Some(receiver) = &channel.webhook {
             let secrets = receiver.secrets.iter().map(|reference| secret(reference));
             let secrets = secrets.collect::<Result<Vec<_>, _>>()?;

@@ -11,7 +11,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
-use super::post::SendFailure;
+use super::http_post::SendFailure;
 use super::text::{Text, cut};
 
 /// The name of the sender.

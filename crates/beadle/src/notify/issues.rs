@@ -8,7 +8,7 @@ use beadle_engine::{Class, Failure, Time};
 use beadle_github::{IssueWriter, Reader};
 use sha2::{Digest as _, Sha256};
 
-use super::post::SendFailure;
+use super::http_post::SendFailure;
 use super::text::{Text, advice};
 use crate::app::application::App;
 use crate::output::markdown::{Page, Piece};

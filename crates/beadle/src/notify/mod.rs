@@ -3,14 +3,14 @@
 
 pub(crate) mod channels;
 mod email;
+mod http_post;
 mod issues;
-mod post;
+pub(crate) mod journal_problems;
+mod microsoft_teams;
 pub(crate) mod problems;
-mod reverted;
+mod reverted_changes;
 mod slack;
 mod smtp;
-mod teams;
 pub(crate) mod template;
 mod text;
-pub(crate) mod troubles;
 mod webhook;

@@ -14,7 +14,7 @@ use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::target::TOKEN_DAYS;
 use crate::app::service::Service;
 use crate::app::service::last_sweep::LastSweep;
-use crate::notify::troubles::Place;
+use crate::notify::journal_problems::Place;
 
 /// How long a background task must fail before Beadle reports a problem. If a vendor is unavailable
 /// only for a moment, no person must act.

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::post::Post;
+use super::http_post::Post;
 use super::text::{Text, cut};
 
 /// The maximum size of the text of a section. Slack allows 3,000 characters.

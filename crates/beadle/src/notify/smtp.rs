@@ -15,9 +15,9 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message};
 
 use super::email::message;
-use super::post::SendFailure;
+use super::http_post::SendFailure;
 use super::text::Text;
-use crate::config::mail::address;
+use crate::config::email_address::address;
 use crate::output::escape;
 
 /// The maximum duration of the connection.

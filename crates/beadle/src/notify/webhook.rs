@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::post::{Post, SendFailure};
+use super::http_post::{Post, SendFailure};
 use super::text::Text;
 
 /// The beginning of a secret. The rest of the secret is base64.

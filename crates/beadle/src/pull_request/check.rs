@@ -15,16 +15,16 @@ use beadle_hooks::github::CheckSubject;
 use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
-use super::checked::CheckedPull;
+use super::check_results::CheckedPull;
+use super::check_runs::{Runs, cancelled, output};
 use super::findings::Findings;
-use super::parts::{Folders, Part, Sides};
-use super::review::ByReview;
-use super::runs::{Runs, cancelled, output};
-use super::unfinished::unfinished;
-use super::{comment, outcome, parts, read};
+use super::policy_parts::{Folders, Part, Sides};
+use super::review_approval::ByReview;
+use super::unfinished_check::unfinished;
+use super::{base_and_head, comment, policy_parts, policy_preview};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::member_file;
-use crate::app::policy::groups as policy_groups;
+use crate::app::policy::group_preview;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
@@ -309,7 +309,7 @@ impl PolicyCheck {
             preview: None,
         };
         let changed: Vec<bool> = self.parts.iter().map(|part| self.is_changed(part, pull)).collect();
-        let sides = match parts::sides(&self.parts, &changed, lane, pull).await? {
+        let sides = match policy_parts::sides(&self.parts, &changed, lane, pull).await? {
             Ok(sides) if sides.is_changed => sides,
             Ok(_) => return Ok(Examined::Unchanged),
             Err(why) => {
@@ -338,7 +338,7 @@ impl PolicyCheck {
         findings: &mut Findings,
     ) -> Result<(), Failure> {
         let known = policy_store::texts(self.store.as_ref(), &self.organisation).await?;
-        let texts = match parts::texts(&self.parts, lane, sides, known).await {
+        let texts = match policy_parts::texts(&self.parts, lane, sides, known).await {
             Err(failure) if failure.class == Class::Rejected => {
                 findings.refused = Some(failure.text);
                 return Ok(());
@@ -350,7 +350,7 @@ impl PolicyCheck {
         let places: Vec<_> =
             self.parts.iter().map(|part| (part.prefix(), name(part), part.source.path.as_str())).collect();
         let (home, of) = (current.home.as_str(), (&self.config, &self.file));
-        let after = match read::parse(key, &places, &sides.after, &texts, home, of).await? {
+        let after = match base_and_head::parse(key, &places, &sides.after, &texts, home, of).await? {
             Ok(parsed) => {
                 findings.problems.clone_from(&parsed.policy.remarks);
                 let now = self.clock.now();
@@ -381,7 +381,7 @@ impl PolicyCheck {
             return Ok(());
         }
         let before = match &sides.before {
-            Some(before) => read::parse(key, &places, before, &texts, home, of).await?.ok(),
+            Some(before) => base_and_head::parse(key, &places, before, &texts, home, of).await?.ok(),
             None => None,
         };
         findings.is_base_invalid = before.is_none();
@@ -389,11 +389,11 @@ impl PolicyCheck {
         let (opened, state) =
             ((self.config.as_ref(), self.directories.as_ref()), (Some(&self.store), &self.clock));
         let of = (&*before, &after, findings.is_from_fork);
-        let groups = policy_groups::preview(opened, state, &self.file, of);
+        let groups = group_preview::preview(opened, state, &self.file, of);
         let groups = Box::pin(groups).await?;
         let of = (self.organisation.as_str(), &self.planner);
         let limits = self.file.gate_limits_with(&self.guard.current());
-        let preview = outcome::preview(of, &limits, (before.as_ref(), &after), groups).await?;
+        let preview = policy_preview::preview(of, &limits, (before.as_ref(), &after), groups).await?;
         findings.preview = Some(preview);
         Ok(())
     }

@@ -8,9 +8,9 @@ use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
 use beadle_repositories::policy::Problem;
 
+use super::change_groups::{Group, groups};
 use super::findings::{Findings, Previewed, parts};
 use super::group_section::{self, Readers};
-use super::groups::{Group, groups};
 use crate::output::markdown::{Page, Piece};
 
 /// The maximum length of the text, in bytes. GitHub accepts 65,535 characters.
@@ -327,7 +327,7 @@ mod tests {
 
     use super::super::findings::tests::{change, findings, preview, problem};
     use super::*;
-    use crate::app::policy::groups::ChangedGroups;
+    use crate::app::policy::group_preview::ChangedGroups;
 
     fn removal(team: &str) -> Change<()> {
         change(&format!("team {team}"), Risk::Removes, &json!("push"), &Value::Null)

@@ -7,8 +7,8 @@ use beadle_github::{Annotation, Conclusion};
 use beadle_repositories::Severity;
 use beadle_repositories::policy::{MAPPINGS, Problem};
 
-use super::parts::Folders;
-use crate::app::policy::groups::ChangedGroups;
+use super::policy_parts::Folders;
+use crate::app::policy::group_preview::ChangedGroups;
 use crate::output::count::counted;
 use crate::output::escape;
 

@@ -5,17 +5,17 @@
 //!
 //! [`check`] is the module to read first.
 
+mod base_and_head;
+mod change_groups;
 pub(crate) mod check;
-pub(crate) mod checked;
-pub(crate) mod checks;
+pub(crate) mod check_results;
+pub(crate) mod check_router;
+mod check_runs;
 mod comment;
+pub(crate) mod concurrency_limit;
 mod findings;
 mod group_section;
-mod groups;
-mod outcome;
-pub(crate) mod parts;
-mod read;
-mod review;
-mod runs;
-pub(crate) mod turns;
-mod unfinished;
+pub(crate) mod policy_parts;
+mod policy_preview;
+mod review_approval;
+mod unfinished_check;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LOOK, REMOTE, failed};
 use crate::app::organisations::configured::ServedOrganisation;
-use crate::app::policy::commit::{Fate, PolicyCommit, check_runs, policy_commits};
+use crate::app::policy::commit_states::{Fate, PolicyCommit, check_runs, policy_commits};
 use crate::app::service::Service;
 use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};

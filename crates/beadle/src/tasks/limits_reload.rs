@@ -9,8 +9,8 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use parking_lot::Mutex;
 
 use super::LOOK;
-use crate::app::gate::adoption_wait::AdoptionWait;
-use crate::app::gate::limits::{Limited, LimitsAdoption, Released, adopt};
+use crate::app::gate::planning_backoff::PlanningBackoff;
+use crate::app::gate::raised_limits::{Limited, LimitsAdoption, Released, adopt};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate plans every key that has a held change.
@@ -20,7 +20,7 @@ const PLANNING: Duration = Duration::from_secs(1800);
 pub(super) struct LimitsReload {
     service: Arc<Service>,
     /// The last failed attempts, by the names of the organisations and targets.
-    waits: Mutex<HashMap<String, AdoptionWait>>,
+    waits: Mutex<HashMap<String, PlanningBackoff>>,
     /// The held changes that the last plans of held limits would release, by the same names.
     planned: Mutex<HashMap<String, Released>>,
 }
@@ -57,7 +57,7 @@ impl LimitsReload {
         adopted.map_err(|failure| {
             let failure = failure.during(format_args!("the raised limits of {name} wait for the gate"));
             let now = self.service.clock().now();
-            waits.insert(name, AdoptionWait::after(before, generation, now, failure.clone()));
+            waits.insert(name, PlanningBackoff::after(before, generation, now, failure.clone()));
             failure
         })
     }

@@ -12,9 +12,9 @@ use beadle_groups::Mappings;
 
 use super::{LOOK, failed};
 use crate::app::connections::file_timeout::FileReader;
-use crate::app::gate::adoption_wait::AdoptionWait;
+use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::groups::accepted_mappings::to_target;
-use crate::app::groups::configured_mappings::{MappingAdoption, adopt};
+use crate::app::groups::mapping_adoption::{MappingAdoption, adopt};
 use crate::app::service::Service;
 use crate::config::{self, TargetConfig, read_mappings};
 
@@ -30,7 +30,7 @@ pub(super) struct MappingsReload {
     /// The reader of the files.
     files: tokio::sync::Mutex<FileReader>,
     /// The last failed attempts to plan the mappings of targets, by the names of the targets.
-    waits: Mutex<HashMap<String, AdoptionWait>>,
+    waits: Mutex<HashMap<String, PlanningBackoff>>,
 }
 
 impl MappingsReload {
@@ -68,7 +68,7 @@ impl MappingsReload {
             let failure =
                 failure.during(format_args!("the mappings {generation} to {name} wait for the gate"));
             let now = self.service.clock().now();
-            waits.insert(name.clone(), AdoptionWait::after(before, generation, now, failure.clone()));
+            waits.insert(name.clone(), PlanningBackoff::after(before, generation, now, failure.clone()));
             failure
         })
     }

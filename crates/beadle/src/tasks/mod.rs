@@ -31,7 +31,7 @@
 //! | `interrupted_writes` | process with a shared store | one | marks the keys of interrupted writes |
 //! | `store_clock` | process with a shared store | all | compares the clock with the clock of the store |
 //! | `missing_secrets` | `beadle serve` | all | reads missing secrets from AWS |
-//! | `condition` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
+//! | `metrics` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
 //! | `pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!
 //! While a task waits for a vendor, it holds no lock that other organisations, directories or
@@ -40,13 +40,13 @@
 mod changed_groups;
 mod comment_approvals;
 mod commit_check;
-mod condition;
 mod control_records;
 mod installations;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod limits_reload;
 mod mappings_reload;
+mod metrics;
 mod missed_webhooks;
 mod missing_secrets;
 mod notifications;
@@ -118,7 +118,7 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         Host::Service => {
             all.push(Arc::new(missing_secrets::Secrets(service.clone())));
             all.push(Arc::new(pruning::Pruning(service.clone())));
-            all.push(Arc::new(condition::ConditionMetrics(service.clone())));
+            all.push(Arc::new(metrics::ConditionMetrics(service.clone())));
             if store::is_shared(&service.config().place) {
                 all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
                 all.push(Arc::new(store_clock::StoreClock(service.clone())));

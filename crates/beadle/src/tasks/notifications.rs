@@ -14,8 +14,8 @@ use futures::future::join_all;
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
 use crate::notify::channels::{SendFailure, Sender};
+use crate::notify::journal_problems::Troubles;
 use crate::notify::problems::{Names, find, instances};
-use crate::notify::troubles::Troubles;
 
 /// The time limit for one message. In the ledger, the message stays in progress for longer. So two
 /// processes do not open the same issue at the same time.

@@ -8,7 +8,7 @@ use beadle_engine::{BackgroundTask, Class, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
 use crate::app::service::Service;
-use crate::app::store::clock::check;
+use crate::app::store::clock_check::check;
 
 /// The task that compares the clocks.
 pub(super) struct StoreClock(pub(super) Arc<Service>);

@@ -12,7 +12,7 @@ use beadle_engine::{
 use beadle_github::{another_organisation, remember_organisation};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::groups::missed_by_targets::is_whole;
+use crate::app::groups::unavailable_targets::is_whole;
 use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::service::last_sweep::{LastSweep, modes, swept as swept_with};

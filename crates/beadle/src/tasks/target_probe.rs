@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use super::failed;
 use crate::app::gate::accepted_limits;
-use crate::app::gate::adoption_wait::AdoptionWait;
 use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::gate::target as target_gate;
 use crate::app::groups::target::GroupTarget;
 use crate::app::service::Service;
@@ -29,7 +29,7 @@ pub(super) struct TargetProbe {
     /// not stopped any more, this check makes its parked keys due.
     has_revived: AtomicBool,
     /// The last failed attempt to plan the target for the gate.
-    wait: Mutex<Option<AdoptionWait>>,
+    wait: Mutex<Option<PlanningBackoff>>,
     /// The generation of the mappings in the last plan of the held target by this process.
     planned: Mutex<Option<String>>,
 }
@@ -130,7 +130,7 @@ impl TargetProbe {
             Ok(_) => *planned.lock() = Some(generation),
             Err(failure) => {
                 let now = service.clock().now();
-                *wait.lock() = Some(AdoptionWait::after(before, generation, now, failure.clone()));
+                *wait.lock() = Some(PlanningBackoff::after(before, generation, now, failure.clone()));
             }
         }
         adopted

@@ -7,5 +7,5 @@ pub(crate) mod client_options;
 pub(crate) mod file_timeout;
 pub(crate) mod github;
 pub(crate) mod okta;
-pub(crate) mod senders;
 pub(super) mod target;
+pub(crate) mod webhook_senders;

@@ -2,13 +2,13 @@
 //! operator approves them. Stores the accepted limits and targets.
 
 pub(crate) mod accepted_limits;
-pub(crate) mod accepted_target;
-pub(crate) mod adoption_wait;
+pub(crate) mod accepted_target_address;
 pub(super) mod approved_holds;
-pub(crate) mod command;
+pub(crate) mod command_plans;
 pub(crate) mod guard_limits;
 pub(crate) mod held_generation;
 pub(super) mod hold_records;
-pub(crate) mod limits;
-pub(super) mod mappings;
+pub(super) mod mapping_preview;
+pub(crate) mod planning_backoff;
+pub(crate) mod raised_limits;
 pub(crate) mod target;

@@ -18,9 +18,9 @@ use crate::app::connections::okta::open_okta;
 use crate::app::connections::target::{open_scim, open_teams};
 use crate::app::groups::mappings_in_force::MappingsInForce;
 use crate::app::groups::member_file;
-use crate::app::groups::missed_by_targets::PartialTargets;
 use crate::app::groups::target::GroupTarget;
 use crate::app::groups::team_file;
+use crate::app::groups::unavailable_targets::PartialTargets;
 use crate::config::{self, Config};
 
 /// A source: a file of a policy, together with the target of the groups in this file.

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 
 use crate::app::connections::target::{TargetApi, TargetConnection};
 use crate::app::gate::guard_limits::GuardLimits;
-use crate::app::service::fence::{FencedReconciler, FencedWriter, InForce};
+use crate::app::service::generation_fence::{FencedReconciler, FencedWriter, InForce};
 use crate::config::{self, TargetConfig};
 
 /// Beadle begins to warn this number of days before a token expires.

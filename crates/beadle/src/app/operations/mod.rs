@@ -7,7 +7,7 @@ pub(crate) mod generation_approval;
 pub(crate) mod hold_decisions;
 pub(crate) mod key_names;
 pub(crate) mod pausing;
-pub(crate) mod reloaded;
+pub(crate) mod reload_result;
 pub(crate) mod retrying;
 pub(crate) mod undoing;
 pub(crate) mod waived_repositories;

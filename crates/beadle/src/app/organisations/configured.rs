@@ -16,12 +16,12 @@ use crate::app::application::App;
 use crate::app::connections::budget_share::BudgetShare;
 use crate::app::connections::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
-use crate::app::gate::adoption_wait::AdoptionWait;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
+use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
-use crate::app::policy::newest::NewestPolicy;
+use crate::app::policy::newest_state::NewestPolicy;
 use crate::app::policy::source::{LastLook, RepositoryPolicy, kept_from_anywhere};
 use crate::app::policy::store as policy_store;
 use crate::app::service::last_sweep::{LastSweep, modes, swept};
@@ -63,7 +63,7 @@ pub(crate) struct ServedOrganisation {
     /// them with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
-    pub(in crate::app) waits: parking_lot::Mutex<Option<AdoptionWait>>,
+    pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
     /// The generation of the last read. Somebody may be changing the folder of the policy while
     /// Beadle reads it. So a generation comes into force only if two reads in succession return it.
     pub(crate) candidate: parking_lot::Mutex<Option<String>>,

@@ -16,8 +16,8 @@ use beadle_repositories::{
 use secrecy::SecretString;
 
 use crate::app::connections::file_timeout::FileReader;
-use crate::app::policy::refused;
-use crate::app::service::fence::{FencedReconciler, FencedWriter, InForce};
+use crate::app::policy::mode_check;
+use crate::app::service::generation_fence::{FencedReconciler, FencedWriter, InForce};
 use crate::config::{self, Config, OrgConfig, RepositorySource};
 use crate::output::policy_links::PolicyLinks;
 
@@ -188,7 +188,7 @@ pub(crate) async fn read_folder(
     let folder = config.base.join(folder);
     let home = file.policy_home().to_owned();
     let policy = reader.read(move |at| Policy::load_noting(&folder, &home, at)).await??;
-    let policy = refused::accept(policy, file.refusals())?;
+    let policy = mode_check::accept(policy, file.refusals())?;
     config.mappings_of_policy(file, &policy)?;
     Ok(policy)
 }

@@ -4,5 +4,5 @@
 pub(crate) mod configured;
 pub(crate) mod github;
 mod installation_limits;
-pub(crate) mod installation_reading;
+pub(crate) mod installation_reconciler;
 pub(crate) mod installations;

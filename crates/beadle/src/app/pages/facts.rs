@@ -18,7 +18,7 @@ use crate::app::organisations::installations;
 use crate::app::policy::store::committed;
 use crate::app::service::Service;
 use crate::config::waiver_rules;
-use crate::pull_request::checked::{CheckedPull, Merge};
+use crate::pull_request::check_results::{CheckedPull, Merge};
 
 /// Knows the organisations and targets of a service.
 pub(crate) struct PageFacts(pub(crate) Arc<Service>);

@@ -16,7 +16,7 @@ use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration};
 use crate::app::operations::generation_approval::{ambiguity, approve};
 use crate::app::operations::key_names::ensure_known;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
-use crate::app::operations::reloaded::Reloaded;
+use crate::app::operations::reload_result::ReloadResult;
 use crate::app::operations::retrying::{keys_to_retry, retry};
 use crate::app::operations::waived_repositories::covered;
 use crate::app::operations::waiving;
@@ -238,7 +238,8 @@ impl PageOperations {
             DecisionRefusal::Conflict(format!("the service keeps the previous configuration: {why}"))
         };
         let answer = self.reloads.ask().await.map_err(|why| keeps(&why))?;
-        let reloaded: Reloaded = serde_json::from_value(answer).map_err(|error| keeps(&error.to_string()))?;
+        let reloaded: ReloadResult =
+            serde_json::from_value(answer).map_err(|error| keeps(&error.to_string()))?;
         Ok(OperationDone { done: reloaded.lines() })
     }
 

@@ -7,11 +7,11 @@ use beadle_engine::{
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
-use crate::app::gate::adoption_wait::AdoptionWait;
 use crate::app::gate::approved_holds::{let_pass, take_back};
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration, delayed_lines};
 use crate::app::gate::hold_records;
-use crate::app::gate::mappings::{self as mapping_gate, MappingPreview};
+use crate::app::gate::mapping_preview::{self, MappingPreview};
+use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
@@ -111,7 +111,7 @@ async fn adopt_alone(service: &Service, organisation: &ServedOrganisation, candi
         Err(failure) => {
             let failure = failure.during(format!("the generation {generation} waits for the gate"));
             let now = service.clock().now();
-            *waits = Some(AdoptionWait::after(waits.take(), generation, now, failure.clone()));
+            *waits = Some(PlanningBackoff::after(waits.take(), generation, now, failure.clone()));
             Adoption::Waits(failure)
         }
     }
@@ -200,7 +200,7 @@ async fn try_adopt(
         None => None,
     };
     let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
-    let mapped = Box::pin(mapping_gate::preview(service, organisation, &candidate)).await?;
+    let mapped = Box::pin(mapping_preview::preview(service, organisation, &candidate)).await?;
     complete(&preview, &mapped)?;
     let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
     let total = preview.total + mapped.total;

@@ -7,7 +7,7 @@ use beadle_repositories::Policy;
 use crate::app::application::App;
 use crate::app::operations::approval_rules::authors;
 use crate::app::organisations::github::GithubOrganisation;
-use crate::app::policy::part::PolicyPart;
+use crate::app::policy::repository::PolicyPart;
 use crate::output::policy_links::PolicyLinks;
 
 /// Returns the logins of the authors and the committers of the commits that the policy of an

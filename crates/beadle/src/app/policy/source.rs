@@ -10,8 +10,8 @@ use beadle_github::Commit;
 use beadle_repositories::policy::BASE;
 use beadle_repositories::{Policy, PolicyError};
 
-use crate::app::policy::part::PolicyPart;
-use crate::app::policy::refused;
+use crate::app::policy::mode_check;
+use crate::app::policy::repository::PolicyPart;
 use crate::app::policy::store::{KeptPolicy, PolicyCommit, all, in_force, keep, name, texts};
 use crate::config::{Config, OrgConfig, Refusals};
 
@@ -245,7 +245,7 @@ async fn made(
     let home = home.to_owned();
     // The check of thousands of files takes a long time.
     let made = tokio::task::spawn_blocking(move || Policy::on_base(files, &home, origin, base));
-    Ok(refused::accept(made.await??, refusals)?)
+    Ok(mode_check::accept(made.await??, refusals)?)
 }
 
 /// Returns whether the error is about the files of the commit. Only another commit or a person can

@@ -1,65 +1,265 @@
-//! The generations that the store has accepted, for the fence of the runs.
+//! Stops the runs of a process if another process has replaced its generation. Without this fence,
+//! such a run would write values that nobody wants any more. The mark of the new generation would
+//! also be lost, because the run would complete it.
+//!
+//! The fence reads the accepted generation before the plan of each run, and again before each
+//! write. At its next look, the process takes over the accepted generation. Until then, other
+//! processes can work on the key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{Store, StoreError};
-use beadle_repositories::PolicyHandle;
+use beadle_engine::{
+    Change, Class, Clock, Failure, Key, Lane, Plan, PlanWriter, Reconcile, Report, Run, Session, StoreError,
+    Time, Turn,
+};
 
-use crate::app::groups::accepted_mappings::{self, generation_of};
-use crate::app::groups::directories_and_targets::Directories;
-use crate::app::policy::accepted::AcceptedPolicy;
-use crate::app::service::fence::InForce;
-use crate::app::service::last_sweep::modes;
-use crate::config::OrgConfig;
+/// How long a key waits after the fence stopped its run. After this time, another process can claim
+/// the key.
+const WAIT: Duration = Duration::from_secs(2);
+/// How old an answer of the store may be at a write. If the answer is older, another process can
+/// have the key.
+const OLDEST: Duration = Duration::from_secs(20);
 
-/// The policy of an organisation.
-pub(super) struct PolicyInForce {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) file: Arc<OrgConfig>,
-    pub(super) policy: PolicyHandle,
+/// Knows the generation in use by this process, and the accepted generation.
+#[async_trait]
+pub(crate) trait InForce: Send + Sync + 'static {
+    /// Returns the accepted generation, if this process uses another generation.
+    async fn other(&self) -> Result<Option<String>, StoreError>;
+}
+
+/// Returns an error if this process does not use the accepted generation. Beadle does not count the
+/// run as a failed attempt.
+async fn check(in_force: &dyn InForce, until: Time) -> Result<(), Failure> {
+    let text = match in_force.other().await {
+        Ok(None) => return Ok(()),
+        Ok(Some(generation)) => format!("another process has accepted the generation {generation}"),
+        // A process of the newer version has accepted its own generation, and can claim the key.
+        Err(error @ StoreError::Newer { .. }) => error.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    Err(Failure::new(Class::RateLimited { until, spares_events: false }, text))
+}
+
+/// A reconciler that begins a run only with the accepted generation.
+pub(crate) struct FencedReconciler<R> {
+    pub(crate) inner: R,
+    /// `None` if no other process uses the store.
+    pub(crate) in_force: Option<Arc<dyn InForce>>,
+    pub(crate) clock: Clock,
 }
 
 #[async_trait]
-impl InForce for PolicyInForce {
-    async fn other(&self) -> Result<Option<String>, StoreError> {
-        let accepted = AcceptedPolicy::of(self.store.as_ref(), &self.file).await?;
-        let current = self.policy.current();
-        Ok(followed(accepted, &self.file).filter(|accepted| *accepted != current.generation))
+impl<R: Reconcile> Reconcile for FencedReconciler<R> {
+    async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
+        if let Some(in_force) = &self.in_force {
+            check(in_force.as_ref(), self.clock.now() + WAIT).await?;
+        }
+        self.inner.reconcile(run).await
+    }
+
+    fn parks_unresolved(&self, instance: &str) -> bool {
+        self.inner.parks_unresolved(instance)
+    }
+
+    async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), Failure> {
+        self.inner.record_failure(key, failure).await
     }
 }
 
-/// Returns the name of the accepted generation if services follow it. Services do not follow a
-/// generation if only a command applied it, or if it was accepted with other modes.
-fn followed(accepted: Option<AcceptedPolicy>, file: &OrgConfig) -> Option<String> {
-    let accepted = accepted.filter(|accepted| !accepted.by_command && accepted.modes == modes(file));
-    accepted.map(|accepted| accepted.generation)
-}
-
-/// The mappings to a target, from the configuration and from policies.
-pub(super) struct MappingsToTarget {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) target: String,
-    pub(super) directories: Arc<Directories>,
-    pub(super) orgs: Vec<Arc<OrgConfig>>,
+/// A writer that writes only with the accepted generation.
+pub(crate) struct FencedWriter<W> {
+    pub(crate) inner: W,
+    /// `None` if no other process uses the store.
+    pub(crate) in_force: Option<Arc<dyn InForce>>,
+    pub(crate) clock: Clock,
 }
 
 #[async_trait]
-impl InForce for MappingsToTarget {
-    async fn other(&self) -> Result<Option<String>, StoreError> {
-        let (store, in_force) = (self.store.as_ref(), &self.directories.in_force);
-        let accepted = accepted_mappings::of(store, &self.target).await?;
-        let current = generation_of(&in_force.configured_of(&self.target));
-        let other = accepted.map(|accepted| accepted.generation).filter(|accepted| *accepted != current);
-        if other.is_some() {
-            return Ok(other);
+impl<X: Send + Sync + 'static, W: PlanWriter<X>> PlanWriter<X> for FencedWriter<W> {
+    async fn open(
+        &self,
+        key: &Key,
+        plan: &Plan<X>,
+        valid_until: Time,
+        lane: Lane,
+    ) -> Result<Box<dyn Session<X>>, Failure> {
+        let inner = self.inner.open(key, plan, valid_until, lane).await?;
+        let Some(in_force) = self.in_force.clone() else { return Ok(inner) };
+        Ok(Box::new(FencedSession { inner, in_force, clock: self.clock.clone() }))
+    }
+
+    fn turn(&self, change: &Change<X>) -> Turn {
+        self.inner.turn(change)
+    }
+}
+
+struct FencedSession<X> {
+    inner: Box<dyn Session<X>>,
+    in_force: Arc<dyn InForce>,
+    clock: Clock,
+}
+
+#[async_trait]
+impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
+    async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
+        // The key need not wait. Beadle plans the key again at once, and the change counts as not
+        // reached.
+        let asked_at = self.clock.now();
+        check(self.in_force.as_ref(), asked_at).await?;
+        let now = self.clock.now();
+        if now.since(asked_at) >= OLDEST {
+            let text = "the store answered too late, and another worker may have the key; Beadle plans again";
+            return Err(Failure::new(Class::RateLimited { until: now, spares_events: true }, text));
         }
-        // All organisations count, because another generation of a policy can have the first
-        // mapping to this target.
-        let accepted = AcceptedPolicy::of_all(store, &self.orgs).await?;
-        let mut accepted = self.orgs.iter().zip(accepted);
-        Ok(accepted.find_map(|(file, accepted)| {
-            followed(accepted, file).filter(|generation| in_force.has_other_policy(&file.name, generation))
-        }))
+        self.inner.write(change).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use beadle_engine::testing::change;
+    use beadle_engine::{Lease, Risk};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Generation(AtomicBool);
+
+    #[async_trait]
+    impl InForce for Generation {
+        async fn other(&self) -> Result<Option<String>, StoreError> {
+            Ok(self.0.load(Ordering::SeqCst).then(|| "g2".to_owned()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Counted(Arc<AtomicU32>);
+
+    #[async_trait]
+    impl Reconcile for Counted {
+        async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Report {
+                subject: String::new(),
+                steps: Vec::new(),
+                unknowns: Vec::new(),
+                skipped: None,
+                failure: None,
+            })
+        }
+    }
+
+    #[async_trait]
+    impl PlanWriter<()> for Counted {
+        async fn open(
+            &self,
+            _: &Key,
+            _: &Plan<()>,
+            _: Time,
+            _: Lane,
+        ) -> Result<Box<dyn Session<()>>, Failure> {
+            Ok(Box::new(Self(self.0.clone())))
+        }
+    }
+
+    #[async_trait]
+    impl Session<()> for Counted {
+        async fn write(&self, _: &Change<()>) -> Result<(), Failure> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    /// A store that answers after this time.
+    struct Slow(Duration);
+
+    #[async_trait]
+    impl InForce for Slow {
+        async fn other(&self) -> Result<Option<String>, StoreError> {
+            tokio::time::sleep(self.0).await;
+            Ok(None)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_does_not_follow_an_old_answer() {
+        let key = Key::new("repository", "acme", 1);
+        let plan: Plan<()> = Plan::new("acme/widgets".to_owned());
+        for (takes, writes) in [(1, 1), (30, 0)] {
+            let (inner, clock) = (Counted::default(), Clock::simulated(Time(0)));
+            let written = inner.0.clone();
+            let in_force = Some(Arc::new(Slow(Duration::from_secs(takes))) as Arc<dyn InForce>);
+            let writer = FencedWriter { inner, in_force, clock: clock.clone() };
+            let session = writer.open(&key, &plan, Time(1), Lane::Event).await.unwrap();
+            let ended = session.write(&change("teams", "team a", &[Risk::Removes])).await;
+            assert_eq!(written.load(Ordering::SeqCst), writes);
+            assert_eq!(ended.is_err_and(|failure| failure.asks_for_another_plan(clock.now())), writes == 0);
+        }
+    }
+
+    /// A generation in a form of a newer version.
+    struct Unreadable;
+
+    #[async_trait]
+    impl InForce for Unreadable {
+        async fn other(&self) -> Result<Option<String>, StoreError> {
+            Err(StoreError::Newer { doing: "reading a note", what: "the note `accepted-policy:acme`".into() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_cannot_read_the_accepted_generation_leaves_the_key_to_another_one() {
+        let (runs, writes) = (Counted::default(), Counted::default());
+        let (ran, written) = (runs.0.clone(), writes.0.clone());
+        let (clock, key) = (Clock::simulated(Time(0)), Key::new("repository", "acme", 1));
+        let in_force = Some(Arc::new(Unreadable) as Arc<dyn InForce>);
+        let reconciler = FencedReconciler { inner: runs, in_force: in_force.clone(), clock: clock.clone() };
+        let lease = Lease { key: key.clone(), epoch: 1, until: Time(1) };
+        let run = Run { lease, lane: Lane::Event, hint: None, since: Time(0) };
+        let refused = reconciler.reconcile(&run).await.unwrap_err();
+        assert!(matches!(refused.class, Class::RateLimited { .. }), "the attempt does not count: {refused}");
+        assert!(refused.text.contains("`accepted-policy:acme`"), "{refused}");
+        let writer = FencedWriter { inner: writes, in_force, clock };
+        let plan: Plan<()> = Plan::new("acme/widgets".to_owned());
+        let session = writer.open(&key, &plan, Time(1), Lane::Event).await.unwrap();
+        assert!(session.write(&change("teams", "team a", &[Risk::Removes])).await.is_err());
+        assert_eq!((ran.load(Ordering::SeqCst), written.load(Ordering::SeqCst)), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_run_with_a_replaced_generation_neither_plans_nor_writes() {
+        let (generation, clock) = (Arc::new(Generation::default()), Clock::simulated(Time(0)));
+        let in_force = Some(generation.clone() as Arc<dyn InForce>);
+        let (runs, writes) = (Counted::default(), Counted::default());
+        let (ran, written) = (runs.0.clone(), writes.0.clone());
+        let counts = || (ran.load(Ordering::SeqCst), written.load(Ordering::SeqCst));
+        let reconciler = FencedReconciler { inner: runs, in_force: in_force.clone(), clock: clock.clone() };
+        let writer = FencedWriter { inner: writes, in_force, clock };
+        let key = Key::new("repository", "acme", 1);
+        let lease = Lease { key: key.clone(), epoch: 1, until: Time(1) };
+        let run = Run { lease, lane: Lane::Event, hint: None, since: Time(0) };
+        let plan: Plan<()> = Plan::new("acme/widgets".to_owned());
+        let session = writer.open(&key, &plan, Time(1), Lane::Event).await.unwrap();
+        let change = change("teams", "team a", &[Risk::Removes]);
+        reconciler.reconcile(&run).await.unwrap();
+        session.write(&change).await.unwrap();
+        assert_eq!(counts(), (1, 1));
+        // Another process accepts another generation while this run writes.
+        generation.0.store(true, Ordering::SeqCst);
+        let refused = session.write(&change).await.unwrap_err();
+        assert!(refused.text.ends_with("has accepted the generation g2"), "{refused}");
+        assert!(refused.class.changed_nothing());
+        let refused = reconciler.reconcile(&run).await.unwrap_err();
+        assert!(matches!(refused.class, Class::RateLimited { spares_events: false, .. }), "{refused}");
+        assert_eq!(counts(), (1, 1));
+        // This process takes over the accepted generation.
+        generation.0.store(false, Ordering::SeqCst);
+        reconciler.reconcile(&run).await.unwrap();
+        session.write(&change).await.unwrap();
+        assert_eq!(counts(), (2, 2));
     }
 }

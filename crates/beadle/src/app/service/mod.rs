@@ -2,10 +2,10 @@
 //! files of this folder find the reconciler of a key, stop runs with an outdated generation, and
 //! report the condition of the service.
 
-pub(crate) mod condition;
-pub(super) mod fence;
-mod generation_fence;
+mod accepted_generations;
+pub(super) mod generation_fence;
 pub(crate) mod last_sweep;
+pub(crate) mod metric_values;
 pub(crate) mod reconciler_registry;
 pub(crate) mod record;
 
@@ -31,8 +31,8 @@ use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::organisations::installations::Installations;
-use crate::app::policy::checks as policy_checks;
 use crate::app::policy::mappings as policy_mappings;
+use crate::app::policy::pull_request_checks;
 use crate::app::service::reconciler_registry::ReconcilerRegistry;
 use crate::app::service::record::ServiceRecord;
 use crate::config::Config;
@@ -174,7 +174,7 @@ impl Service {
         let is_new = org.open_now(&self.app, is_chosen, begin).await?;
         if let Some(opened) = org.open().filter(|_| is_new) {
             self.reconcilers.add_dispatch(&opened, &self.store, self.clock());
-            let check = policy_checks::reconciler(&self.app, &opened, &self.directories, &self.store);
+            let check = pull_request_checks::reconciler(&self.app, &opened, &self.directories, &self.store);
             self.reconcilers.add_check(&opened.file.name, check);
             let mut budgets = self.budgets.write();
             budgets.push(opened.api.budgets().clone());

@@ -1,7 +1,7 @@
 //! Opens the store that the configuration names, or a store at another location. The files of this
 //! folder open PostgreSQL, compare clocks, and split long texts into notes.
 
-pub(crate) mod clock;
+pub(crate) mod clock_check;
 pub(crate) mod postgres;
 pub(super) mod text_parts;
 

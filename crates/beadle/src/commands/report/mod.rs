@@ -1,8 +1,8 @@
 //! `beadle report`: shows which repositories met which line of the policy at a moment.
 
 mod csv;
-mod moment;
 mod rows;
+mod time_argument;
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use beadle_engine::Clock;
 use beadle_repositories::controls::{ControlStatus, Timeline};
 use beadle_repositories::policy::check_waived_key;
 
-use self::moment::moment;
 use self::rows::{COLUMNS, Tally, as_json, cells, table};
+use self::time_argument::moment;
 use crate::app::store;
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::commands::{FINE, PENDING};

@@ -1,10 +1,10 @@
 //! `beadle status`: shows the state of the service, of the organisations and of the targets at a
 //! glance.
 
-mod gather;
-mod listener;
 mod model;
 mod problems;
+mod readiness;
+mod stored_state;
 mod text;
 
 use std::io::IsTerminal as _;
@@ -59,11 +59,11 @@ async fn look(
     now: Time,
     printer: &Printer,
 ) -> anyhow::Result<(Vec<String>, u8)> {
-    let answer = listener::answer(config).await;
+    let answer = readiness::answer(config).await;
     // With `--watch`, the service may have taken in other organisations since the last look.
     let mut config = Config::clone(config);
     installations::take_in(&mut config, store).await?;
-    let status = gather::gather(&config, store, answer, now).await?;
+    let status = stored_state::gather(&config, store, answer, now).await?;
     let lines = if json { vec![serde_json::to_string(&status)?] } else { text::lines(&status, printer) };
     Ok((lines, status.code()))
 }

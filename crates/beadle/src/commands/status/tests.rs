@@ -11,8 +11,8 @@ use beadle_repositories::policy::{Waiver, WaiverRules};
 use beadle_repositories::stored_waiver;
 use tempfile::TempDir;
 
-use super::gather::gather;
 use super::model::{ProblemKind, ServiceState, Status};
+use super::stored_state::gather;
 use super::*;
 use crate::app::operations::waiver_watch::{SeenWaivers, look as look_at_waivers};
 use crate::app::service::last_sweep::LastSweep;

@@ -12,7 +12,7 @@ const SHORTEST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// The last failed attempt to plan a generation.
-pub(crate) struct AdoptionWait {
+pub(crate) struct PlanningBackoff {
     generation: String,
     at: Time,
     failure: Failure,
@@ -20,7 +20,7 @@ pub(crate) struct AdoptionWait {
     attempts: u32,
 }
 
-impl AdoptionWait {
+impl PlanningBackoff {
     /// Records that an attempt failed. `before` is the previous attempt.
     pub(crate) fn after(before: Option<Self>, generation: String, at: Time, failure: Failure) -> Self {
         let same = before.filter(|before| before.generation == generation);
@@ -47,14 +47,14 @@ mod tests {
         let mut wait = None;
         let failure = || Failure::new(Class::Retry, "502");
         for seconds in [30, 60, 120, 240, 480, 600, 600] {
-            let failed = AdoptionWait::after(wait, "g1".into(), Time(0), failure());
+            let failed = PlanningBackoff::after(wait, "g1".into(), Time(0), failure());
             let at = |seconds: i64| Time(seconds * 1000);
             assert!(failed.failure("g1", at(seconds - 1)).is_some(), "{seconds}");
             assert!(failed.failure("g1", at(seconds)).is_none(), "{seconds}");
             assert!(failed.failure("g2", at(1)).is_none());
             wait = Some(failed);
         }
-        let other = AdoptionWait::after(wait, "g2".into(), Time(0), failure());
+        let other = PlanningBackoff::after(wait, "g2".into(), Time(0), failure());
         assert!(other.failure("g2", Time(29_999)).is_some() && other.failure("g2", Time(30_000)).is_none());
     }
 }

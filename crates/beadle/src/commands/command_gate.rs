@@ -5,8 +5,8 @@ use std::sync::Arc;
 use beadle_engine::{Clock, Mode, Store};
 
 use crate::app::gate::accepted_limits;
-use crate::app::gate::accepted_target;
-use crate::app::gate::command as command_gate;
+use crate::app::gate::accepted_target_address;
+use crate::app::gate::command_plans;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::target as target_gate;
 use crate::app::groups::directories_and_targets::Directories;
@@ -32,7 +32,7 @@ pub(super) async fn is_held(
     }
     let (policy, guard) = (org.policy.current(), org.limits.current());
     let plans = (shown.plans.as_slice(), selection.shard);
-    let held = command_gate::held_plan((&org.file, &guard), &policy, plans, store, clock).await?;
+    let held = command_plans::held_plan((&org.file, &guard), &policy, plans, store, clock).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
         "{}: no service has accepted this policy: {}\nhint: check `beadle holds`, run `beadle approve {} --reason TEXT`, \
@@ -108,7 +108,7 @@ pub(super) async fn are_mappings_held(
     }
     if let Some(file) = file
         && may_write(directories, target)
-        && accepted_target::is_used_elsewhere(config, file, store.as_ref()).await?
+        && accepted_target_address::is_used_elsewhere(config, file, store.as_ref()).await?
     {
         printer.error(&format!(
             "{target}: the service has not accepted the new address of this target\nhint: run `beadle reload`, or restart \
@@ -116,7 +116,7 @@ pub(super) async fn are_mappings_held(
         ));
         return Ok(true);
     }
-    let held = command_gate::held_mappings(config, directories, target, store.as_ref()).await?;
+    let held = command_plans::held_mappings(config, directories, target, store.as_ref()).await?;
     let Some(held) = held else { return Ok(false) };
     printer.error(&format!(
         "{target}: the service holds these mappings: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
@@ -137,7 +137,7 @@ pub(super) async fn accept(
     let mut unknowns = shown.plans.iter().flat_map(|(_, plan)| &plan.unknowns);
     let is_complete = shown.short.is_none() && !unknowns.any(|unknown| unknown.transient);
     if is_complete && !selection.is_by_name() && selection.shard.of() == 1 {
-        command_gate::accept(&org.file, &org.policy.current(), store).await?;
+        command_plans::accept(&org.file, &org.policy.current(), store).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use beadle_engine::{Failure, Lane};
 use beadle_github::{Pull, Reader};
 use beadle_repositories::policy::BASE;
 
-use super::read::{self, Side};
+use super::base_and_head::{self, Side};
 use crate::config::RepositorySource;
 
 /// A repository that has a part of a policy.
@@ -72,7 +72,7 @@ pub(super) async fn sides(
     let mut sides = Sides { before: Some(Vec::new()), after: Vec::new(), base: None, is_changed: false };
     for (part, is_changed) in parts.iter().zip(changed) {
         let (reader, source) = (part.reader.in_lane(lane), &part.source);
-        let now = read::side(&reader, source, &source.reference).await?;
+        let now = base_and_head::side(&reader, source, &source.reference).await?;
         if !is_changed {
             let now = match now {
                 Ok(now) => now,
@@ -82,7 +82,7 @@ pub(super) async fn sides(
             sides.before.iter_mut().for_each(|before| before.push(now.clone()));
             continue;
         }
-        let mut head = match read::side(&reader, source, &pull.head).await? {
+        let mut head = match base_and_head::side(&reader, source, &pull.head).await? {
             Ok(head) => head,
             Err(why) => return Ok(Err(why)),
         };
@@ -90,7 +90,7 @@ pub(super) async fn sides(
             sides.base = Some(now.commit.id.clone());
             let began = reader.merge_base(&source.repository, &now.commit.id, &pull.head).await?;
             if let Some(began) = began.filter(|began| *began != now.commit.id) {
-                let began = read::side(&reader, source, &began).await?;
+                let began = base_and_head::side(&reader, source, &began).await?;
                 // If the folder did not exist at that commit, every file of the head is new.
                 head.merge(&now, &began.map(|began| began.blobs).unwrap_or_default());
             }
@@ -117,7 +117,7 @@ pub(super) async fn texts(
     for (at, part) in parts.iter().enumerate() {
         let before = sides.before.as_ref().and_then(|before| before.get(at));
         let both: Vec<&Side> = before.into_iter().chain(sides.after.get(at)).collect();
-        texts = read::texts(&part.reader.in_lane(lane), &part.source, &both, texts).await?;
+        texts = base_and_head::texts(&part.reader.in_lane(lane), &part.source, &both, texts).await?;
     }
     Ok(texts)
 }

@@ -10,7 +10,7 @@ use crate::app::policy::adoption::{Adoption, reload};
 use crate::app::service::Service;
 
 /// Reads the policy of one organisation, and puts a new generation of the policy in force.
-struct PolicyReading {
+struct PolicyReconciler {
     /// The service that owns this reconciler.
     service: Weak<Service>,
     organisation: Arc<ServedOrganisation>,
@@ -19,13 +19,14 @@ struct PolicyReading {
 /// Makes the service work on the key of each policy that is in a repository.
 pub(crate) fn begin(service: &Arc<Service>) {
     for organisation in service.orgs.iter().filter(|org| org.file.policy.repository().is_some()) {
-        let reading = PolicyReading { service: Arc::downgrade(service), organisation: organisation.clone() };
-        service.begin_policy(&organisation.file.name, Arc::new(reading));
+        let reconciler =
+            PolicyReconciler { service: Arc::downgrade(service), organisation: organisation.clone() };
+        service.begin_policy(&organisation.file.name, Arc::new(reconciler));
     }
 }
 
 #[async_trait]
-impl Reconcile for PolicyReading {
+impl Reconcile for PolicyReconciler {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
         let Some(service) = self.service.upgrade() else {
             return Err(Failure::new(Class::Retry, "the service stops"));

@@ -3,7 +3,7 @@
 use beadle_engine::{Class, Failure};
 use beadle_github::{CheckOutput, Conclusion};
 
-use super::runs::output;
+use super::check_runs::output;
 use crate::output::markdown::{Page, Piece};
 
 /// Returns what the check run shows if the check failed because of GitHub or of Beadle itself. The

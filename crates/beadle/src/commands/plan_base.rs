@@ -15,7 +15,7 @@ use crate::app::connections::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
-use crate::app::policy::groups::{self as policy_groups, ChangedGroups};
+use crate::app::policy::group_preview::{self, ChangedGroups};
 use crate::cli::{Format, PlanArgs};
 use crate::commands::tally::code;
 use crate::config::OrgConfig;
@@ -153,7 +153,7 @@ async fn groups(
     store: Option<&Arc<dyn Store>>,
     printer: &Printer,
 ) -> anyhow::Result<Vec<ChangedGroups>> {
-    if !policy_groups::differ(before, after) {
+    if !group_preview::differ(before, after) {
         return Ok(Vec::new());
     }
     let (directories, failures) = app.available_directories_without(&file.name).await?;
@@ -162,7 +162,7 @@ async fn groups(
     }
     let progress = Progress::new(&format!("reading the groups of {}", file.name), printer);
     let opened = (app.config.as_ref(), &directories);
-    let found = policy_groups::preview(opened, (store, &app.clock), file, (before, after, false)).await;
+    let found = group_preview::preview(opened, (store, &app.clock), file, (before, after, false)).await;
     progress.end();
     Ok(found?)
 }

@@ -6,14 +6,14 @@ use crate::output::count::counted;
 
 /// The changes of a reload. The service sends them as its answer.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Reloaded {
+pub(crate) struct ReloadResult {
     /// The keys with a new value.
     pub(crate) changed: Vec<String>,
     /// The changed keys that need a restart of the service.
     pub(crate) needs_restart: Vec<String>,
 }
 
-impl Reloaded {
+impl ReloadResult {
     /// Returns the lines about a reload.
     pub(crate) fn lines(&self) -> Vec<String> {
         let names =
@@ -43,7 +43,7 @@ mod tests {
     fn a_reload_says_what_changed_and_what_needs_a_restart() {
         let shown = |changed: &[&str], needs_restart: &[&str]| {
             let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<String>>();
-            Reloaded { changed: owned(changed), needs_restart: owned(needs_restart) }.lines().join("\n")
+            ReloadResult { changed: owned(changed), needs_restart: owned(needs_restart) }.lines().join("\n")
         };
         assert_eq!(shown(&[], &[]), "configuration and secrets read again, no value changed");
         assert_eq!(

@@ -8,7 +8,7 @@ use beadle_engine::{Class, Failure, Reconcile, Report, Run};
 use crate::app::service::Service;
 
 /// Lists the installations of the App.
-struct InstallationReading {
+struct InstallationReconciler {
     /// The service that owns this reconciler.
     service: Weak<Service>,
 }
@@ -17,12 +17,12 @@ struct InstallationReading {
 /// `[installations]`.
 pub(crate) fn begin(service: &Arc<Service>) {
     if service.config().file.installations.is_some() {
-        service.begin_installations(Arc::new(InstallationReading { service: Arc::downgrade(service) }));
+        service.begin_installations(Arc::new(InstallationReconciler { service: Arc::downgrade(service) }));
     }
 }
 
 #[async_trait]
-impl Reconcile for InstallationReading {
+impl Reconcile for InstallationReconciler {
     async fn reconcile(&self, _: &Run) -> Result<Report, Failure> {
         let Some(service) = self.service.upgrade() else {
             return Err(Failure::new(Class::Retry, "the service stops"));

@@ -5,9 +5,9 @@ use beadle_engine::{Class, Failure, Key, Mark, Plan, Store, StoreError, Time};
 use beadle_groups::{ChangedFile, Mappings};
 use beadle_repositories::Policy;
 
-use crate::app::gate::accepted_target::is_in_use;
+use crate::app::gate::accepted_target_address::is_in_use;
 use crate::app::organisations::configured::ServedOrganisation;
-use crate::app::policy::groups::changed_files;
+use crate::app::policy::group_preview::changed_files;
 use crate::app::service::Service;
 
 /// The number of marks that one transaction stores.

@@ -10,9 +10,9 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::config::OrgConfig;
 use crate::pull_request::check::PolicyCheck;
-use crate::pull_request::checks::{NothingToCheck, PolicyChecks};
-use crate::pull_request::parts::Part;
-use crate::pull_request::turns::CheckTurns;
+use crate::pull_request::check_router::{NothingToCheck, PolicyChecks};
+use crate::pull_request::concurrency_limit::CheckTurns;
+use crate::pull_request::policy_parts::Part;
 
 /// Returns the reconciler of the `check` keys of an organisation. If Beadle cannot open the check,
 /// it logs the reason, and the keys end without a check.

@@ -10,12 +10,12 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
 /// A format of lines, with the id of the current trace at the end of each line.
-pub(super) struct Traced<E> {
+pub(super) struct WithTraceId<E> {
     format: E,
     is_json: bool,
 }
 
-impl<E> Traced<E> {
+impl<E> WithTraceId<E> {
     /// Creates a format of text. The caller sets in `format` whether it writes colours.
     pub(super) fn text(format: E) -> Self {
         Self { format, is_json: false }
@@ -27,7 +27,7 @@ impl<E> Traced<E> {
     }
 }
 
-impl<S, N, E> FormatEvent<S, N> for Traced<E>
+impl<S, N, E> FormatEvent<S, N> for WithTraceId<E>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,

@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
 use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::senders;
-use crate::app::organisations::installation_reading;
+use crate::app::connections::webhook_senders;
+use crate::app::organisations::installation_reconciler;
 use crate::app::pages::facts::PageFacts;
-use crate::app::policy::reading as policy_reading;
+use crate::app::policy::reconciler as policy_reconciler;
 use crate::app::service::Service;
 use crate::app::sign_in;
 use crate::app::store;
@@ -62,11 +62,13 @@ impl Prepared {
         if store::is_shared(&config.place) {
             service.share();
         }
-        policy_reading::begin(&service);
-        installation_reading::begin(&service);
-        let mut senders =
-            Senders { github: senders::github(config, &service.org_facts())?, okta: senders::okta(config)? };
-        senders.github.extend(senders::installations(config)?);
+        policy_reconciler::begin(&service);
+        installation_reconciler::begin(&service);
+        let mut senders = Senders {
+            github: webhook_senders::github(config, &service.org_facts())?,
+            okta: webhook_senders::okta(config)?,
+        };
+        senders.github.extend(webhook_senders::installations(config)?);
         let worker = service.worker();
         let driver = tasks::driver(&service, Host::Service);
         let in_flight = config.file.server.in_flight_mib * 1024 * 1024;
@@ -100,7 +102,7 @@ impl Prepared {
     }
 
     /// Opens the organisations, replaces the routes of the listeners, and begins to work.
-    pub(super) async fn start(self, routes: &Routes) -> InUse {
+    pub(super) async fn start(self, routes: &Routes) -> RunningService {
         let Self { service, worker, driver, intake, operator } = self;
         service.open_all().await;
         routes.public.replace(intake.router());
@@ -121,19 +123,19 @@ impl Prepared {
             worker.run(stop, GRACE).await;
         });
         running.close();
-        InUse { service, running, _listener: listener }
+        RunningService { service, running, _listener: listener }
     }
 }
 
 /// The service with one configuration, while it works.
-pub(super) struct InUse {
+pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,
     /// While this value exists, it rings the bell when another process makes a key due.
     _listener: Option<Box<dyn Send + Sync>>,
 }
 
-impl InUse {
+impl RunningService {
     /// Waits until the list of the service's organisations changes.
     pub(super) async fn installations_changed(&self) {
         self.service.installations.changed().await;

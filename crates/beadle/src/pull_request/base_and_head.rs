@@ -10,8 +10,8 @@ use beadle_github::{Commit, Reader};
 use beadle_repositories::policy::{PolicyOrigin, Tested, is_policy_file, is_test_file};
 use beadle_repositories::{Policy, PolicyError};
 
-use super::turns::ParseTurns;
-use crate::app::policy::refused;
+use super::concurrency_limit::ParseTurns;
+use crate::app::policy::mode_check;
 use crate::config::{Config, OrgConfig, RepositorySource};
 
 /// The files of a part of a policy at one commit.
@@ -139,7 +139,7 @@ pub(super) async fn parse(
         let mut origins = origins.into_iter();
         let Some(own) = origins.next() else { return Err(PolicyError::Empty(home.into())) };
         let policy = Policy::on_base(files, &home, own, origins.next())?;
-        let policy = refused::accept(policy, file.refusals())?;
+        let policy = mode_check::accept(policy, file.refusals())?;
         config.mappings_of_policy(&file, &policy)?;
         let tested = policy.test_files(tests);
         Ok(Parsed { policy, tested })

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use beadle_engine::{Failure, Reconcile, Report, Run};
 
 use super::check::{PolicyCheck, report, subject};
-use super::turns::CheckTurns;
+use super::concurrency_limit::CheckTurns;
 
 /// Checks the pull requests of each repository that has a part of the policy of one organisation.
 pub(crate) struct PolicyChecks {

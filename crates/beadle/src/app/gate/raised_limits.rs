@@ -18,7 +18,7 @@ use crate::app::gate::approved_holds::let_pass;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::gate::hold_records;
-use crate::app::groups::configured_mappings;
+use crate::app::groups::mapping_adoption;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::Service;
@@ -82,7 +82,7 @@ impl Limited {
     async fn gate_limits(&self, service: &Service) -> Result<GateLimits, StoreError> {
         match self {
             Self::Organisation(org) => Ok(org.file.gate_limits_with(&org.limits.current())),
-            Self::Target(target) => configured_mappings::limits(service, &target.file).await,
+            Self::Target(target) => mapping_adoption::limits(service, &target.file).await,
         }
     }
 

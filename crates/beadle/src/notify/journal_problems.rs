@@ -11,7 +11,7 @@ use beadle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::reverted::{RevertedPart, reverted_by};
+use super::reverted_changes::{RevertedPart, reverted_by};
 
 #[cfg(test)]
 mod reverted_tests;

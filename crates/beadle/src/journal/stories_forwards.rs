@@ -8,12 +8,12 @@ use super::story::Story;
 
 /// Collects the entries of each write until the run of the write has ended.
 #[derive(Debug, Default)]
-pub(crate) struct Forwards {
+pub(crate) struct StoriesForwards {
     /// The writes of runs that have not ended.
     open: Vec<Story>,
 }
 
-impl Forwards {
+impl StoriesForwards {
     /// Takes the next entry of the journal. Returns the stories that are complete now.
     pub(crate) fn take(&mut self, entry: Entry) -> Vec<Story> {
         if let Some(intent) = entry.intent {
@@ -84,7 +84,7 @@ mod tests {
             "changes": 1, "written": 1, "held": 0, "failed": 0, "unknown": [],
             "after": [{ "event": "repository.edited", "by": "ann", "delivery": "d" }],
         });
-        let mut forwards = Forwards::default();
+        let mut forwards = StoriesForwards::default();
         for one in [
             entry(1, EntryKind::Intent, "a", None, change.clone()),
             entry(2, EntryKind::Intent, "b", None, change),

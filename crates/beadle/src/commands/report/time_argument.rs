@@ -1,4 +1,4 @@
-//! The moment of a report.
+//! Parses the time of a report, such as `2026-12-01`.
 
 use std::time::Duration;
 

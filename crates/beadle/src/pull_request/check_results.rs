@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::findings::{Findings, Previewed};
 use crate::app::gate::held_generation::{HeldGroup, groups_of};
-use crate::app::policy::groups::ChangedGroups;
+use crate::app::policy::group_preview::ChangedGroups;
 use crate::output::escape::cut;
 
 /// The maximum number of pull requests of one organisation. Everybody who can read a repository can

@@ -9,7 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
 use crate::app::service::Service;
-use crate::app::service::condition::gather;
+use crate::app::service::metric_values::gather;
 
 /// The task that sets the metrics of the condition.
 pub(super) struct ConditionMetrics(pub(super) Arc<Service>);

@@ -7,8 +7,8 @@ use beadle_engine::journal::{Cause, IntendedChange};
 use beadle_engine::{Detail, Entry, EntryKind, History, Key, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::forwards::Forwards;
 use crate::journal::made_by::makers;
+use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::{Story, WriteEnd};
 
 /// The maximum number of journal entries of one run that Beadle reads here.
@@ -49,7 +49,7 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     let mut own: Vec<Entry> = entries.into_iter().take_while(|entry| entry.kind != EntryKind::Run).collect();
     own.reverse();
     own.push(end.clone());
-    let mut forwards = Forwards::default();
+    let mut forwards = StoriesForwards::default();
     let stories: Vec<Story> = own.into_iter().flat_map(|entry| forwards.take(entry)).collect();
     Ok(stories.iter().filter_map(reverted).collect())
 }

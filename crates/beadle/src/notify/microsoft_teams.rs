@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::post::Post;
+use super::http_post::Post;
 use super::text::{Text, cut};
 
 /// The maximum size of all texts of a card in bytes. Teams allows 28 KB for the whole message, and

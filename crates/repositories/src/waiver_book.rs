@@ -24,6 +24,17 @@ pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec
     Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
 }
 
+/// The waivers that a book ignores.
+#[derive(Clone)]
+enum Ignored {
+    Nothing,
+    /// All waivers, including those in the store.
+    Everything,
+    /// The keys that the waivers of another policy exempt for at least as long. The waivers in the
+    /// store count for both policies.
+    AsLongIn(Arc<Vec<Waiver>>),
+}
+
 /// Finds the waivers that cover a repository.
 #[derive(Clone)]
 pub(crate) struct WaiverBook {
@@ -33,9 +44,7 @@ pub(crate) struct WaiverBook {
     rules: Arc<WaiverRules>,
     /// The paths of keys that are exempt in every repository.
     without: Vec<String>,
-    /// The waivers of an earlier policy. If this is set, the book ignores each waiver of the policy
-    /// that is new compared with them.
-    base: Option<Arc<Vec<Waiver>>>,
+    ignored: Ignored,
 }
 
 impl WaiverBook {
@@ -48,7 +57,7 @@ impl WaiverBook {
             clock: clock.clone(),
             rules: Arc::default(),
             without: Vec::new(),
-            base: None,
+            ignored: Ignored::Nothing,
         }
     }
 
@@ -57,9 +66,15 @@ impl WaiverBook {
         Self { without: paths, ..self.clone() }
     }
 
-    /// Ignores the waivers of the policy that are new compared with those of an earlier policy.
-    pub(crate) fn without_new(&self, base: Vec<Waiver>) -> Self {
-        Self { base: Some(Arc::new(base)), ..self.clone() }
+    /// Ignores all waivers, including those in the store.
+    pub(crate) fn without_any(&self) -> Self {
+        Self { ignored: Ignored::Everything, ..self.clone() }
+    }
+
+    /// Ignores each key that the waivers of a later policy exempt for at least as long. The book
+    /// then finds only the keys that the later policy makes due, or makes due earlier.
+    pub(crate) fn without_kept(&self, later: Vec<Waiver>) -> Self {
+        Self { ignored: Ignored::AsLongIn(Arc::new(later)), ..self.clone() }
     }
 
     /// Adds the waivers in a store.
@@ -80,12 +95,7 @@ impl WaiverBook {
     /// Returns the waivers in force that cover the repository with this name. Reads the store each
     /// time, because a run right after `beadle waive` must know the new waiver.
     pub(crate) async fn of(&self, policy: &Policy, repository: &str) -> Result<Vec<Waiver>, StoreError> {
-        let stored = match &self.store {
-            Some(store) => stored_waivers(store.as_ref(), &self.organisation).await?,
-            None => Vec::new(),
-        };
-        let (mut found, _) = self.split(policy, repository);
-        found.extend(self.covering(&stored, repository).into_iter().cloned());
+        let mut found = self.of_policy_and_store(policy, repository).await?;
         if !self.without.is_empty() {
             found.push(Waiver {
                 keys: self.without.clone(),
@@ -99,38 +109,46 @@ impl WaiverBook {
         Ok(found)
     }
 
-    /// Returns the ignored waivers in force that cover the repository with this name. Each waiver
-    /// has only its ignored keys.
-    pub(crate) fn new_of(&self, policy: &Policy, repository: &str) -> Vec<Waiver> {
-        self.split(policy, repository).1
-    }
-
-    /// Returns the waivers in force of the policy that cover a repository, and the ignored ones.
-    /// Each key decides for itself, so an entry with one more key or repository ignores only what
-    /// is new.
-    fn split(&self, policy: &Policy, repository: &str) -> (Vec<Waiver>, Vec<Waiver>) {
-        let own = self.covering(&policy.waivers, repository);
-        let Some(base) = &self.base else { return (own.into_iter().cloned().collect(), Vec::new()) };
-        let base = self.covering(base, repository);
-        let is_kept = |key: &String| end_of(&base, key).is_some_and(|end| Some(end) <= end_of(&own, key));
-        let (mut kept, mut ignored) = (Vec::new(), Vec::new());
-        for waiver in &own {
-            let (same, new): (Vec<String>, Vec<String>) = waiver.keys.iter().cloned().partition(is_kept);
-            for (list, keys) in [(&mut kept, same), (&mut ignored, new)] {
-                if !keys.is_empty() {
-                    list.push(Waiver { keys, ..(*waiver).clone() });
-                }
-            }
+    /// Returns the waivers in force that cover a repository, without the ignored keys.
+    async fn of_policy_and_store(
+        &self,
+        policy: &Policy,
+        repository: &str,
+    ) -> Result<Vec<Waiver>, StoreError> {
+        if matches!(self.ignored, Ignored::Everything) {
+            return Ok(Vec::new());
         }
-        (kept, ignored)
+        let stored = match &self.store {
+            Some(store) => stored_waivers(store.as_ref(), &self.organisation).await?,
+            None => Vec::new(),
+        };
+        let own = self.covering([&policy.waivers, &stored], repository);
+        if let Ignored::AsLongIn(later) = &self.ignored {
+            return Ok(ending_earlier(&own, &self.covering([later, &stored], repository)));
+        }
+        Ok(own.into_iter().cloned().collect())
     }
 
     /// Returns the waivers in force that cover a repository.
-    fn covering<'a>(&self, waivers: &'a [Waiver], repository: &str) -> Vec<&'a Waiver> {
+    fn covering<'a>(&self, lists: [&'a [Waiver]; 2], repository: &str) -> Vec<&'a Waiver> {
         let now = self.clock.now();
         let covers = |waiver: &&Waiver| waiver.covers(repository) && waiver.is_in_force(&self.rules, now);
-        waivers.iter().filter(covers).collect()
+        lists.into_iter().flatten().filter(covers).collect()
     }
+}
+
+/// Returns the waivers without the keys that `others` exempt for at least as long. Each key decides
+/// for itself, because an entry can have one more key or repository in another policy.
+fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
+    let mut left = Vec::new();
+    for waiver in waivers {
+        let mut keys = waiver.keys.clone();
+        keys.retain(|key| end_of(others, key) < end_of(waivers, key));
+        if !keys.is_empty() {
+            left.push(Waiver { keys, ..(*waiver).clone() });
+        }
+    }
+    left
 }
 
 /// Returns the last end of the waivers with this key.
@@ -141,9 +159,84 @@ fn end_of(waivers: &[&Waiver], key: &str) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 
     use super::*;
+
+    const NOW: Time = Time(1_000);
+
+    /// Returns a policy with a waiver of `keys` for the repository `shop`. Without an end, the
+    /// policy has no waiver.
+    fn policy(keys: &str, until: Option<i64>) -> Policy {
+        let waivers = match until.map(Time) {
+            None => "waivers: []\n".to_owned(),
+            Some(until) => format!(
+                "waivers:\n- repositories: [shop]\n  keys: [{keys}]\n  until: '{until}'\n  reason: release\n  \
+                 owner: mona\n"
+            ),
+        };
+        let settings = "repository: { has_wiki: false }\n".to_owned();
+        let files = [("settings.yml".to_owned(), settings), ("waivers.yml".to_owned(), waivers)];
+        Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap()
+    }
+
+    /// Returns the keys that a book finds for the repository `shop`.
+    async fn keys(book: &WaiverBook, policy: &Policy) -> Vec<String> {
+        let found = book.of(policy, "shop").await.unwrap();
+        found.into_iter().flat_map(|waiver| waiver.keys).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_an_earlier_policy_only_the_keys_that_the_later_one_makes_due_earlier_stay_exempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open_inline(&folder.path().join("b.db"), SqliteSettings::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let waiver = |until: i64| Waiver {
+            keys: vec!["teams".to_owned()],
+            repositories: vec!["shop".to_owned()],
+            until: Time(until),
+            reason: "release".to_owned(),
+            owner: "mona".to_owned(),
+            asked: None,
+        };
+        let note = stored_waiver("acme", "a");
+        let book = WaiverBook::new("acme", &Clock::simulated(NOW)).stored_in(store.clone());
+        // The ends of the waiver in the earlier policy, in the later policy and in the store.
+        for (earlier, later, stored, stays) in [
+            (None, None, None, false),
+            (Some(5_000), None, None, true),
+            (None, Some(5_000), None, false),
+            (Some(5_000), Some(5_000), None, false),
+            (Some(5_000), Some(6_000), None, false),
+            (Some(5_000), Some(4_000), None, true),
+            // The waiver of the store exempts the key for both policies.
+            (None, None, Some(5_000), false),
+            (Some(5_000), None, Some(5_000), false),
+            (Some(5_000), None, Some(4_000), true),
+            (Some(5_000), Some(4_000), Some(6_000), false),
+        ] {
+            note.forget(store.as_ref()).await.unwrap();
+            if let Some(until) = stored {
+                note.put(store.as_ref(), &waiver(until)).await.unwrap();
+            }
+            let (before, after) = (policy("teams", earlier), policy("teams", later));
+            let at_end = book.without_kept(after.waivers.clone());
+            let case = format!("{earlier:?} {later:?} {stored:?}");
+            assert_eq!(!keys(&at_end, &before).await.is_empty(), stays, "{case}");
+            assert!(keys(&book.without_any(), &before).await.is_empty(), "{case}");
+            let is_exempt = earlier.is_some() || stored.is_some();
+            assert_eq!(!keys(&book, &before).await.is_empty(), is_exempt, "{case}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_key_of_an_earlier_waiver_decides_for_itself() {
+        let (before, after) = (policy("teams, labels", Some(5_000)), policy("labels", Some(5_000)));
+        let book = WaiverBook::new("acme", &Clock::simulated(NOW)).without_kept(after.waivers.clone());
+        assert_eq!(keys(&book, &before).await, ["teams"]);
+    }
 
     #[tokio::test]
     async fn a_waiver_that_this_version_cannot_read_is_an_error_and_not_missing() {

@@ -25,7 +25,7 @@ pub(super) struct Previewed {
     pub(super) plans: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy of the base also asks for.
     pub(super) drift: u64,
-    /// One line for each kind of change that waits for the end of a waiver of the head.
+    /// One line for each kind of change that waits for the end of a waiver.
     pub(super) delayed: Vec<String>,
     /// The number of repositories with different declared values.
     pub(super) affected: u64,

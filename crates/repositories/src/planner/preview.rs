@@ -36,8 +36,8 @@ pub struct Preview {
     /// [`beadle_engine::Caused::approvable`]. A change that waits for the end of a waiver is not
     /// one of them, because the next run does not plan it.
     pub approvable: Vec<(Key, Plan<()>)>,
-    /// The changes of `plans` that wait for the end of a waiver of the new policy. The keys of the
-    /// map are texts with this end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
+    /// The changes of `plans` that wait for the end of a waiver. The keys of the map are texts with
+    /// this end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
     /// The number of planned values that the earlier policy plans as well.
     pub drift: usize,
@@ -80,9 +80,8 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories with different declarations in two policies, now or at the end of a
-    /// waiver that only `after` has. The function reads only the parts of a repository that the
-    /// policies select by.
+    /// Finds the repositories with different declarations in two policies, now or after the end of
+    /// the waivers. The function reads only the parts of a repository that the policies select by.
     pub async fn affected(
         &self,
         before: &Policy,
@@ -95,7 +94,8 @@ impl RepositoryPlanner {
         old.overrides.follow(before, &reader).await?;
         new.overrides.follow(after, &reader).await?;
         let owners = FileOwners(Some((old.overrides.clone(), new.overrides.clone())));
-        let (old, new, at_end) = (&old, &new, &new.without_new_waivers(Some(before)));
+        let (old_at_end, at_end) = (&old.without_waivers_in(after), &new.without_waivers());
+        let (old, new) = (&old, &new);
         let mut pages = Pages::at(&Cursor::of_large_pages(), &reader).await?;
         let total = pages.total();
         let bulk = reader.bulk(usize::try_from(total).unwrap_or(usize::MAX)).await;
@@ -112,7 +112,8 @@ impl RepositoryPlanner {
                     let was = old.standing(before, repository).await?;
                     let is = new.standing(after, repository).await?;
                     let mut is_affected = differs((before, &was), (after, &is), repository);
-                    if !is_affected && !at_end.new_waivers(after, repository).is_empty() {
+                    if !is_affected && !is.waivers.is_empty() {
+                        let was = old_at_end.standing(before, repository).await?;
                         let will = at_end.standing(after, repository).await?;
                         is_affected = differs((before, &was), (after, &will), repository);
                     }
@@ -145,8 +146,9 @@ impl RepositoryPlanner {
     /// Plans the repositories and the sections of the organisation with different declarations in
     /// `before` and `after`. Without `before`, the function plans everything. The result contains
     /// only the values that `before` does not ask for. It also contains the changes that wait for
-    /// the end of a waiver, if `before` does not have the waiver, or if the waiver ends earlier in
-    /// `after`. Without these changes, such a waiver could hide removals from the gate.
+    /// the end of a waiver. Without these changes, a waiver could hide removals from the gate, even
+    /// a waiver that an earlier policy added. A change that `before` makes at the end of the same
+    /// waiver is no part of the result.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -184,9 +186,10 @@ impl RepositoryPlanner {
             }
             new.overrides.follow(after, &reader).await?;
         }
-        let at_end = new.without_new_waivers(before);
-        let old = old.as_ref().map(|(old, before)| (old, *before));
-        let comparison = Comparison { new: &new, at_end: &at_end, after, old };
+        let at_end = new.without_waivers();
+        let old =
+            old.map(|(old, before)| Earlier { at_end: old.without_waivers_in(after), now: old, before });
+        let comparison = Comparison { new: &new, at_end: &at_end, after, old: old.as_ref() };
         let mut preview = Preview::default();
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
@@ -264,13 +267,21 @@ fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
     names
 }
 
-/// Two policies, each with its planner.
+/// The earlier policy with its planners.
+struct Earlier<'a> {
+    now: RepositoryPlanner,
+    /// Plans the policy without the waivers that the new policy has too.
+    at_end: RepositoryPlanner,
+    before: &'a Policy,
+}
+
+/// Two policies, each with its planners.
 struct Comparison<'a> {
     new: &'a RepositoryPlanner,
-    /// Plans `after` without its new waivers.
+    /// Plans `after` without waivers.
     at_end: &'a RepositoryPlanner,
     after: &'a Policy,
-    old: Option<(&'a RepositoryPlanner, &'a Policy)>,
+    old: Option<&'a Earlier<'a>>,
 }
 
 impl Comparison<'_> {
@@ -278,14 +289,14 @@ impl Comparison<'_> {
     async fn organisation(&self, preview: &mut Preview) -> Result<(), Failure> {
         let new = self.new;
         let declares = RepositoryPlanner::declares_organisation;
-        if !declares(self.after) && !self.old.is_some_and(|(_, before)| declares(before)) {
+        if !declares(self.after) && !self.old.is_some_and(|old| declares(old.before)) {
             return Ok(());
         }
         let key = new.own_key().await?;
         let plan = new.of_organisation(self.after).await?;
         let mut known = PlannedValues::default();
-        if let Some((old, before)) = self.old {
-            known.learn(&old.of_organisation(before).await?);
+        if let Some(old) = self.old {
+            known.learn(&old.now.of_organisation(old.before).await?);
         }
         preview.due.push((key.clone(), None));
         preview.add(key, known.caused(&plan).into());
@@ -343,8 +354,8 @@ impl Comparison<'_> {
         for (key, name) in keys.iter().filter_map(|key| Some((key, name_in(key)?))) {
             let plan = self.new.creation(self.after, name).await?;
             let mut known = PlannedValues::default();
-            if let Some((old, before)) = self.old.filter(|(_, before)| before.creation(name).is_some()) {
-                known.learn(&old.creation(before, name).await?);
+            if let Some(old) = self.old.filter(|old| old.before.creation(name).is_some()) {
+                known.learn(&old.now.creation(old.before, name).await?);
             }
             preview.affected += 1;
             preview.due.push((key.clone(), None));
@@ -365,21 +376,49 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Plans one repository with both policies.
+    /// Plans one repository with both policies, now and after the end of the waivers. The plans use
+    /// the same read of the repository.
     async fn caused(&self, repository: &Repository) -> Result<Consequences, Failure> {
         let now = Box::pin(rounds(self.new, self.after, repository)).await?;
-        let waivers = self.at_end.new_waivers(self.after, repository);
+        let mut waivers = Vec::new();
+        // A waiver without an effect hides nothing, so Beadle needs no further plan. A waiver of
+        // `archived` can make Beadle skip the repository.
+        if now.iter().any(|plan| plan.skipped.is_some() || !plan.waived.is_empty()) {
+            waivers = self.new.waivers_of(self.after, repository).await?;
+        }
         let mut at_end = Vec::new();
         if !waivers.is_empty() {
             at_end = Box::pin(rounds(self.at_end, self.after, repository)).await?;
         }
-        let has_changes = now.iter().chain(&at_end).any(|plan| !plan.changes.is_empty());
-        let mut earlier = Vec::new();
-        if let Some((old, before)) = self.old.filter(|_| has_changes) {
-            earlier = Box::pin(rounds(old, before, repository)).await?;
+        let (mut earlier, mut earlier_at_end) = (Vec::new(), None);
+        if let Some(old) = self.old {
+            let is_at_end = has_changes(&at_end);
+            let is_same = is_at_end && old.ignores_nothing(repository).await?;
+            if has_changes(&now) || is_same {
+                earlier = Box::pin(rounds(&old.now, old.before, repository)).await?;
+            }
+            if is_at_end && !is_same {
+                earlier_at_end = Some(Box::pin(rounds(&old.at_end, old.before, repository)).await?);
+            }
         }
-        Ok(Consequences::of(&repository.full_name(), (now.as_slice(), at_end.as_slice()), &earlier, &waivers))
+        let earlier_at_end = earlier_at_end.as_deref().unwrap_or(earlier.as_slice());
+        let (now, at_end) = ((now.as_slice(), earlier.as_slice()), (at_end.as_slice(), earlier_at_end));
+        Ok(Consequences::of(&repository.full_name(), now, at_end, &waivers))
     }
+}
+
+impl Earlier<'_> {
+    /// Returns whether both planners know the same waivers of a repository, and so make the same
+    /// plan.
+    async fn ignores_nothing(&self, repository: &Repository) -> Result<bool, Failure> {
+        let of_now = self.now.waivers_of(self.before, repository).await?;
+        Ok(of_now == self.at_end.waivers_of(self.before, repository).await?)
+    }
+}
+
+/// Returns whether one of the plans has a change.
+fn has_changes<W>(plans: &[Plan<W>]) -> bool {
+    plans.iter().any(|plan| !plan.changes.is_empty())
 }
 
 impl Preview {

@@ -62,13 +62,14 @@ impl From<Caused> for Consequences {
 }
 
 impl Consequences {
-    /// Compares the successive plans of a new policy with those of the earlier policy (`earlier`).
-    /// `now` are the plans with all waivers of the new policy, and `at_end` are the plans without
-    /// its new waivers (`waivers`). `at_end` is empty if the policy has no new waiver.
+    /// Compares the successive plans of a new policy with those of the earlier policy. Each pair
+    /// has the plans of the new policy and those of the earlier one: first with all waivers, and
+    /// then at the end of the waivers. `waivers` are the waivers in force with the new policy. If
+    /// they hide nothing, `at_end` is empty.
     pub(super) fn of<W: Instructions>(
         subject: &str,
-        (now, at_end): (&[Plan<W>], &[Plan<W>]),
-        earlier: &[Plan<W>],
+        (now, earlier): (&[Plan<W>], &[Plan<W>]),
+        (at_end, earlier_at_end): (&[Plan<W>], &[Plan<W>]),
         waivers: &[Waiver],
     ) -> Self {
         let nothing = || Caused { plan: Plan::new(subject), writes: Vec::new(), drift: 0 };
@@ -78,7 +79,8 @@ impl Consequences {
         for plan in now {
             known.learn(plan);
         }
-        let Some(later) = caused_by(known, at_end, earlier) else { return found };
+        // A change that the earlier policy makes at the end of the same waivers is drift.
+        let Some(later) = caused_by(known, at_end, earlier_at_end) else { return found };
         // A waiver can exempt a whole aspect. If its read fails, Beadle does not know what the end
         // of the waiver changes.
         for unknown in later.plan.unknowns {
@@ -214,7 +216,9 @@ mod tests {
             Unknown { aspect: "webhooks".to_owned(), part: None, why: "502".to_owned(), transient: true };
         let now = [plan(&[&topic])];
         let at_end = [Plan { unknowns: vec![unknown.clone()], ..plan(&[&team, &label, &topic]) }];
-        let found = Consequences::of("acme/shop", (now.as_slice(), at_end.as_slice()), &[], &waivers);
+        let none: [Plan<()>; 0] = [];
+        let at_end = (at_end.as_slice(), none.as_slice());
+        let found = Consequences::of("acme/shop", (now.as_slice(), none.as_slice()), at_end, &waivers);
         let whats: Vec<&str> = found.plan.changes.iter().map(|change| change.what.as_str()).collect();
         assert_eq!(whats, ["old", "team core", "label a"], "each change once");
         assert_eq!(found.plan.unknowns, [unknown]);
@@ -228,5 +232,29 @@ mod tests {
                 ("1970-01-01T00:00:03Z (beadle waive)", 1),
             ]
         );
+    }
+
+    #[test]
+    fn a_change_that_the_policy_before_makes_at_the_end_of_the_waiver_too_is_drift() {
+        let team = change("teams", "team core", &[Risk::Removes]);
+        let other = change("teams", "team ops", &[Risk::Removes]);
+        let topic = change("topics", "old", &[Risk::Removes]);
+        let waivers = [waiver("teams", 1000)];
+        let (none, drift) = ([plan(&[])], [plan(&[&team])]);
+        let (now, at_end) = ([plan(&[&topic])], [plan(&[&topic, &team, &other])]);
+        // The policy before has the same waiver, and removes only one of the teams at its end.
+        for (earlier, earlier_at_end, expected) in [
+            (&none, &drift, vec!["old", "team ops"]),
+            (&none, &none, vec!["old", "team core", "team ops"]),
+            (&now, &at_end, Vec::new()),
+        ] {
+            let (now, at_end) =
+                ((now.as_slice(), earlier.as_slice()), (at_end.as_slice(), earlier_at_end.as_slice()));
+            let found = Consequences::of("acme/shop", now, at_end, &waivers);
+            let whats: Vec<&str> = found.plan.changes.iter().map(|change| change.what.as_str()).collect();
+            assert_eq!(whats, expected);
+            let delayed = found.delayed.values().map(|plan| plan.changes.len()).sum::<usize>();
+            assert_eq!(delayed, whats.iter().filter(|what| what.starts_with("team")).count());
+        }
     }
 }

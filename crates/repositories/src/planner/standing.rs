@@ -26,16 +26,27 @@ impl RepositoryPlanner {
         Ok(standing)
     }
 
-    /// Returns a planner that ignores the new waivers of its policy: those that `base` does not
-    /// have, and those that end earlier than in `base`. The waivers of `beadle waive` stay.
-    pub(super) fn without_new_waivers(&self, base: Option<&Policy>) -> Self {
-        let base = base.map(|base| base.waivers.clone()).unwrap_or_default();
-        Self { waivers: self.waivers.without_new(base), ..self.clone() }
+    /// Returns a planner that ignores all waivers, including those of `beadle waive`. It plans what
+    /// the policy changes after the end of the waivers.
+    pub(super) fn without_waivers(&self) -> Self {
+        Self { waivers: self.waivers.without_any(), ..self.clone() }
     }
 
-    /// Returns the waivers in force that cover the repository and that the planner ignores. Each
-    /// waiver has only its ignored keys.
-    pub(super) fn new_waivers(&self, policy: &Policy, seen: &Repository) -> Vec<Waiver> {
-        self.waivers.new_of(policy, &seen.name)
+    /// Returns the planner of an earlier policy for the comparison with [`Self::without_waivers`] of
+    /// the policy `after`. It ignores the waivers of `beadle waive`, and the waivers of its policy
+    /// that `after` has too. It does not ignore the waivers that `after` removes or shortens, because
+    /// `after` causes the changes that they hide.
+    pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
+        Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
+    }
+
+    /// Returns the waivers in force that cover the repository, without those that the planner
+    /// ignores.
+    pub(super) async fn waivers_of(
+        &self,
+        policy: &Policy,
+        seen: &Repository,
+    ) -> Result<Vec<Waiver>, StoreError> {
+        self.waivers.of(policy, &seen.name).await
     }
 }

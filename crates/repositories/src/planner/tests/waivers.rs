@@ -215,19 +215,111 @@ async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
     world.check_calls();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_waiver_of_an_operator_is_no_waiver_of_the_new_policy() {
-    let world = world_with_label().await;
-    let waiver = Waiver {
+/// Sets the waiver of an operator for the teams of the repository. Without a day of the month as
+/// its end, there is no such waiver.
+async fn operator_waives(world: &World, day: Option<u64>) {
+    let waiver = |day: u64| Waiver {
         keys: vec!["teams".into()],
         repositories: vec!["shop".into()],
-        until: world.clock.now() + Duration::from_secs(24 * 3600),
+        until: Time::from_seconds(1_800_000_000) + Duration::from_secs((day - 15) * 24 * 3600),
         reason: "release".into(),
         owner: "mona".into(),
         asked: None,
     };
-    stored_waiver("acme", &waiver.id()).put(world.store.as_ref(), &waiver).await.unwrap();
-    let hidden = preview(&world, (KEEPS, NONE), (REMOVES_TEAM, NONE)).await;
-    assert!(!is_held(&hidden) && hidden.delayed.is_empty(), "{hidden:?}");
+    let note = stored_waiver("acme", "teams");
+    note.forget(world.store.as_ref()).await.unwrap();
+    if let Some(day) = day {
+        note.put(world.store.as_ref(), &waiver(day)).await.unwrap();
+    }
+}
+
+/// A removal that no waiver hides.
+const NOW: &str = "now";
+/// A removal that the gate does not count.
+const NO: &str = "no";
+
+/// Returns when the removal of the team in a preview comes, as the gate counts it.
+fn removal(preview: &Preview) -> String {
+    let removes: u32 = preview.plans.iter().map(|(_, plan)| plan.risks().removes).sum();
+    assert_eq!(is_held(preview), removes > 0, "{preview:?}");
+    let ends: Vec<&str> = preview.delayed.keys().map(String::as_str).collect();
+    match (removes, ends.as_slice()) {
+        (0, []) => NO.to_owned(),
+        (1, []) => NOW.to_owned(),
+        (1, [end]) => (*end).to_owned(),
+        _ => panic!("the gate counts the removal once: {preview:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_waivers() {
+    let world = world_with_label().await;
+    let [until_18, until_20, until_22] = [18, 20, 22].map(|day| waivers_until("teams", day));
+    let (until_18, until_20, until_22) = (until_18.as_str(), until_20.as_str(), until_22.as_str());
+    let of_policy = |day: u32| format!("2027-01-{day}T08:00:00Z (waivers.yml:2)");
+    let of_operator = |day: u32| format!("2027-01-{day}T08:00:00Z (beadle waive)");
+    let (no, now) = (NO.to_owned(), NOW.to_owned());
+    let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
+    // The waiver of the policy before, that of the new policy, and the end of an operator's waiver.
+    // Then the expected results: only the new policy asks for the removal, or both policies ask.
+    for (what, before, after, operator, of_new, of_both) in [
+        ("no waiver", NONE, NONE, None, &now, &no),
+        ("a removed waiver", until_20, NONE, None, &now, &now),
+        ("a new waiver", NONE, until_20, None, &p20, &no),
+        ("a kept waiver", until_20, until_20, None, &p20, &no),
+        ("a longer waiver", until_20, until_22, None, &p22, &no),
+        ("a shorter waiver", until_20, until_18, None, &p18, &p18),
+        ("a waiver of an operator", NONE, NONE, Some(19), &of_operator(19), &no),
+        ("an operator's longer waiver", until_20, NONE, Some(22), &of_operator(22), &no),
+        ("an operator's shorter waiver", until_20, NONE, Some(18), &of_operator(18), &of_operator(18)),
+        ("two kept waivers", until_20, until_20, Some(22), &format!("{p20} or {}", of_operator(22)), &no),
+    ] {
+        operator_waives(&world, operator).await;
+        for (asks, settings, expected) in [
+            ("only the new policy", (KEEPS, REMOVES_TEAM), of_new),
+            ("both policies", (REMOVES_TEAM, REMOVES_TEAM), of_both),
+            ("only the policy before", (REMOVES_TEAM, KEEPS), &no),
+        ] {
+            let found = preview(&world, (settings.0, before), (settings.1, after)).await;
+            assert_eq!(removal(&found), *expected, "{what}, {asks}: {found:?}");
+            // An approval is only about the next run.
+            assert_eq!(found.approvable.len(), usize::from(*expected == now), "{what}, {asks}: {found:?}");
+        }
+    }
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_does_not_count_what_both_policies_do_at_the_end_of_a_waiver() {
+    let world = world_with_label().await;
+    let file = waivers("teams, labels");
+    let file = file.as_str();
+    // The policy before removes the team when the waiver ends, so only the label is news.
+    let found = preview(&world, (REMOVES_TEAM, file), (REMOVES, file)).await;
+    assert_eq!(aspects_in(&found.plans), BTreeSet::from(["labels"]));
+    assert_eq!(found.delayed.len(), 1, "{found:?}");
+    // Another change of the policy does not make it count either.
+    let with_wiki = format!("{REMOVES}repository: {{ has_wiki: false }}\n");
+    let found = preview(&world, (REMOVES, file), (with_wiki.as_str(), file)).await;
+    assert_eq!(aspects_in(&found.plans), BTreeSet::from(["settings"]));
+    assert!(found.delayed.is_empty() && !is_held(&found), "{found:?}");
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiver_without_an_effect_costs_a_preview_no_further_plan() {
+    let world = world_with_label().await;
+    let with_releases = |settings: &str| format!("{settings}immutable_releases: true\n");
+    let (keeps, removes) = (with_releases(KEEPS), with_releases(REMOVES));
+    let (idle, hides) = (waivers("webhooks"), waivers("teams"));
+    let mut calls = Vec::new();
+    for file in [NONE, idle.as_str(), hides.as_str()] {
+        world.sim.forget_calls();
+        let found = preview(&world, (keeps.as_str(), file), (removes.as_str(), file)).await;
+        assert_eq!(aspects_in(&found.plans), BTreeSet::from(["labels", "teams"]), "{file}");
+        calls.push(world.sim.call_count());
+    }
+    assert_eq!(calls[0], calls[1], "the policy has no webhooks");
+    assert!(calls[2] > calls[0], "{calls:?}");
     world.check_calls();
 }

@@ -51,6 +51,7 @@ pub mod testing;
 pub mod trace;
 pub mod transfer;
 mod unwritten;
+mod value_text;
 mod void_approval;
 mod worker;
 
@@ -93,5 +94,6 @@ pub use task_lease::TaskLease;
 pub use trace::{TraceContext, TraceId};
 pub use transfer::{Copied, CopyError, copy};
 pub use unwritten::run_counts;
+pub use value_text::value_text;
 pub use void_approval::VoidApproval;
 pub use worker::{Worker, WorkerCounts, WorkerSettings};

@@ -4,6 +4,7 @@
 mod detail;
 mod operator;
 mod policy;
+mod sentences;
 mod unwritten;
 mod waiver;
 

@@ -100,7 +100,7 @@ fn show_generation((holder, held): (Holder, &HeldGeneration), now: Time, printer
     }
     if held.drift > 0 {
         let values = counted(held.drift, "value", "values");
-        printer.line(format!("  not counted: drift that is repaired anyway: {values}"));
+        printer.line(format!("  not counted: drift that exists already: {values}"));
     }
     if held.approved.is_none() {
         printer.line(format!("  to approve it: `beadle approve {generation} --reason TEXT`"));

@@ -76,7 +76,7 @@ pub(crate) async fn run(
         links: org.links(),
     };
     let compared = format!(
-        "compared with {}: {affected} of {} affected; drift that is repaired anyway: {}",
+        "compared with {}: {affected} of {} affected; drift that exists already: {}",
         base.display(),
         counted(total, "repository", "repositories"),
         counted(drift, "value", "values")

@@ -67,7 +67,7 @@ fn merge_lines(merge: &Merge) -> Vec<String> {
     let affected =
         format!("{} of {} affected", merge.affected, counted(merge.total, "repository", "repositories"));
     let drift = counted(merge.drift, "value", "values");
-    let mut lines = vec![format!("  {sums}; {affected}; drift that is repaired anyway: {drift}")];
+    let mut lines = vec![format!("  {sums}; {affected}; drift that exists already: {drift}")];
     lines.push(match &merge.held {
         Some(why) => format!("  the gate would hold this policy: {why}"),
         None if merge.incomplete > 0 => "  the gate would wait until Beadle can plan every part".to_owned(),
@@ -126,7 +126,7 @@ mod tests {
             shown[..3],
             [
                 "acme/admin#7  acme  commit bbbbbbbbbbbb, checked 5 s ago: The gate would hold this policy",
-                "  30 removals; 30 of 40 repositories affected; drift that is repaired anyway: 1 value",
+                "  30 removals; 30 of 40 repositories affected; drift that exists already: 1 value",
                 "  the gate would hold this policy: 30 removals, at most 5 allowed",
             ]
         );

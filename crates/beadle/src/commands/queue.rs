@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beadle_engine::{Clock, Key, Lane, Row, Store, Time};
+use beadle_engine::{Clock, Key, Lane, Row, Store, Time, one_line};
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names as names;
@@ -122,14 +122,14 @@ fn state(row: &Row, now: Time, printer: &Printer) -> String {
 
 fn detail(row: &Row, now: Time) -> String {
     if let Some(parked) = &row.parked {
-        return format!("for {}: {}", ago(parked.since, now), escape::cut(&parked.why, VALUE));
+        return format!("for {}: {}", ago(parked.since, now), escape::cut(&one_line(&parked.why), VALUE));
     }
     let mut text = format!("due for {}", ago(row.first_dirty, now));
     if let Some(due) = row.due_at().filter(|due| *due > now) {
         text = format!("{text}, not before {due}");
     }
     if let Some(why) = &row.last_error {
-        text = format!("{text}; try {}: {}", row.attempts, escape::cut(why, VALUE));
+        text = format!("{text}; try {}: {}", row.attempts, escape::cut(&one_line(why), VALUE));
     }
     text
 }

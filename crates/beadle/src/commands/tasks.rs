@@ -1,7 +1,7 @@
 //! `beadle tasks`: lists the background tasks of the service, or runs one task.
 
 use anyhow::{Context as _, bail};
-use beadle_engine::{Clock, TaskRecord, TaskStatus, Time, background};
+use beadle_engine::{Clock, TaskRecord, TaskStatus, Time, background, one_line};
 use beadle_repositories::policy::nearest;
 use secrecy::ExposeSecret as _;
 
@@ -89,7 +89,7 @@ fn show(record: &TaskRecord, now: Time, json: bool, printer: &Printer) -> anyhow
 fn detail(record: &TaskRecord, now: Time) -> String {
     let (Some(ended), Some(took)) = (record.ended, record.took()) else { return "has not run yet".into() };
     let ran = format!("{} ago, in {} ms", ago(ended, now), took.as_millis());
-    let of = |text: &str| escape::cut(text, VALUE);
+    let of = |text: &str| escape::cut(&one_line(text), VALUE);
     match (&record.failure, &record.last) {
         (Some(why), _) => {
             let since = record.failing_since.map(|since| format!(" for {}", ago(since, now)));
@@ -125,7 +125,7 @@ mod tests {
             json!({}),
             json!({ "last": { "status": "done", "detail": "generation 8f0c1d2e" } }),
             json!({ "last": { "status": "unfinished", "detail": "budget used up" } }),
-            json!({ "failure": "cannot read settings.yml", "failing_since": 0 }),
+            json!({ "failure": "cannot read settings.yml\nhint: look", "failing_since": 0 }),
         ];
         let lines = records.each_ref().map(|changes| detail(&record(changes), Time(3_600_000)));
         insta::assert_snapshot!(lines.join("\n"));

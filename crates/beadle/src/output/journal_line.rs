@@ -2,7 +2,7 @@
 //! cause.
 
 use beadle_engine::Detail;
-use beadle_engine::journal::{Happened, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
+use beadle_engine::journal::{Happened, OperatorAction, RunCounts};
 
 use crate::journal::made_by;
 use crate::journal::story::Story;
@@ -62,18 +62,10 @@ pub(crate) fn text(story: &Story) -> String {
         Detail::Dispatched(_) => "a workflow that was dispatched earlier has started".to_owned(),
         Detail::NotDispatched(result) => format!("a workflow did not start: {}", result.why),
         Detail::Operator(action) => operator(action),
-        Detail::Refused(refused) => {
-            format!("refused a webhook whose sender is not configured, with status {}", refused.status)
-        }
-        Detail::Sweep(end) => sweep(end),
-        Detail::Recovery(end) => recovery(end),
-        Detail::Contested(contested) => {
-            let times = counted(u64::from(contested.times), "time", "times");
-            let now =
-                if contested.held { "the change is held" } else { "Beadle writes it at growing intervals" };
-            let what = format!("{} {}", contested.aspect, contested.what);
-            format!("{} is contested: Beadle wrote it {times} within an hour; {now}", what.trim_end())
-        }
+        Detail::Refused(refused) => refused.to_string(),
+        Detail::Sweep(end) => end.to_string(),
+        Detail::Recovery(end) => end.to_string(),
+        Detail::Contested(contested) => contested.to_string(),
         // The sentence of a run already has the causes.
         detail => return sentence(detail).unwrap_or_else(|| detail.to_string()),
     };
@@ -124,32 +116,6 @@ fn operator(action: &OperatorAction) -> String {
 /// Returns the end of a sentence that gives a reason.
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
-}
-
-fn sweep(end: &SweepEnd) -> String {
-    let summary = end.summary;
-    format!(
-        "sweep ended after {} s: {} checked, {} drifted, {} repaired, {} held, {} failed, {} unknown",
-        end.took_s,
-        summary.checked,
-        summary.drifted,
-        summary.repaired,
-        summary.held,
-        summary.failed,
-        summary.unknown
-    )
-}
-
-fn recovery(end: &RecoveryEnd) -> String {
-    let found = end.recovered;
-    let mut text = format!(
-        "looked for missed webhooks since {}: {} marked, {} sent again, {} known, {} given up",
-        end.since, found.marked, found.redelivered, found.known, found.given_up
-    );
-    if found.beyond {
-        text.push_str("; GitHub's log does not reach back to this time");
-    }
-    text
 }
 
 #[cfg(test)]

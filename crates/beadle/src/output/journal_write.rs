@@ -2,7 +2,7 @@
 //! it, and the result of the write.
 
 use beadle_engine::journal::IntendedDispatch;
-use beadle_engine::{Change, Field, Risk};
+use beadle_engine::{Change, Field, Risk, value_text};
 use serde_json::Value;
 
 use crate::journal::story::WriteEnd;
@@ -52,12 +52,9 @@ pub(crate) fn field(field: &Field) -> String {
     format!("{}: {} → {}", field.name, value(&field.before), value(&field.after))
 }
 
-/// Returns a value of the journal. A missing value is `none`.
+/// Returns a value of the journal.
 pub(crate) fn value(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        value => escape::cut(&value.to_string(), VALUE),
-    }
+    escape::cut(&value_text(value), VALUE)
 }
 
 /// Returns the sentence for the dispatch of a workflow.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult, Waived};
+use beadle_engine::{Change, Field, Key, Mode, Plan, Report, Risk, Step, StepResult, Waived, value_text};
 use beadle_repositories::Shard;
 use beadle_repositories::creation::{creation_key, name_in};
 use serde_json::{Value, json};
@@ -128,12 +128,11 @@ fn tone(risk: Risk) -> Tone {
 
 fn value(value: &Value) -> String {
     match value {
-        Value::Null => "none".into(),
         Value::String(text) if text.is_empty() => "\"\"".into(),
         Value::String(text) => escape::cut(text, escape::VALUE),
         Value::Array(items) if items.is_empty() => "an empty list".into(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
-        other => escape::cut(&other.to_string(), escape::VALUE),
+        other => escape::cut(&value_text(other), escape::VALUE),
     }
 }
 
@@ -144,7 +143,6 @@ fn difference(change: &Change<()>, field: &Field) -> String {
             format!("{what}{}", field.name)
         }
         (_, Value::Null, after) => format!("{what}{}: {}", field.name, value(after)),
-        (Risk::Removes, before, Value::Null) => format!("{what}{}: {} → gone", field.name, value(before)),
         (_, before, after) => format!("{what}{}: {} → {}", field.name, value(before), value(after)),
     }
 }

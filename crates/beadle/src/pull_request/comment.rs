@@ -219,7 +219,7 @@ fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
         let why =
             "The policies of the base and of the head both ask for this, so the gate does not count it.";
         page.paragraph(&[
-            Piece::own("Drift that is repaired anyway:"),
+            Piece::own("Drift that exists already:"),
             values,
             Piece::own("(not shown)."),
             Piece::own(why),

@@ -18,7 +18,7 @@ async fn doubts(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);
     assert!(plan.out.contains(doubt), "`{doubt}` is not reported:\n{}", plan.out);
-    assert!(!plan.out.contains("→ gone"), "something is to be removed:\n{}", plan.out);
+    assert!(!plan.out.contains("→ none"), "something is to be removed:\n{}", plan.out);
     let applied = world.beadle(&["apply", "--yes"]).await.expect(1);
     assert!(applied.out.contains(doubt), "`{doubt}` is not reported:\n{}", applied.out);
     assert_eq!(world.writes().len(), writes, "{:?}", world.writes());

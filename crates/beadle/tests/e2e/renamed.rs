@@ -350,7 +350,7 @@ async fn a_job_without_a_store_knows_the_repository_of_a_file_after_a_rename() {
     world.patch(json!({ "svc": null, "svc2": moved }), false).await;
     let plan = world.beadle(&["plan"]).await.expect(2);
     let why = "repos/svc.yml belongs to this repository, which is now called acme/svc2";
-    assert!(plan.out.contains(why) && !plan.out.contains("→ gone"), "{}", plan.out);
+    assert!(plan.out.contains(why) && !plan.out.contains("→ none"), "{}", plan.out);
     world.beadle(&["sweep", "--without-store"]).await.expect(1);
     let now = world.repository("svc2");
     assert_eq!((&now["visibility"], &now["description"]), (&json!("private"), &json!("Theirs")));

@@ -56,7 +56,7 @@ async fn the_first_matching_layer_counts_and_an_additive_list_removes_nobody() {
         "teams: { exclusive: [{ name: platform, permission: pull }] }\n",
     );
     let plan = world.beadle(&["plan"]).await.expect(2);
-    assert!(plan.out.contains("team contractors: permission: pull → gone"), "{}", plan.out);
+    assert!(plan.out.contains("team contractors: permission: pull → none"), "{}", plan.out);
     assert!(plan.out.contains("team platform: permission: admin → pull"), "{}", plan.out);
 }
 

@@ -6,7 +6,7 @@
 use super::keys::SECTIONS;
 use super::pattern::META;
 use super::problem::nearest;
-use super::shape::Shape;
+use super::shape::{Key, Shape, Status};
 
 /// The part of a path that stands for every entry of a list.
 pub(super) const EVERY: &str = "*";
@@ -18,6 +18,9 @@ pub(super) const DEFAULT: &str = "default";
 const TOPICS: &str = "topics";
 /// The block in an entry of `branches` that a path may omit.
 pub(super) const PROTECTION: &str = "protection";
+
+/// How many places of an unknown part in a path Beadle tries to correct.
+const MOST_TRIED: usize = 8;
 
 /// The keys of the lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
@@ -100,39 +103,101 @@ fn end_of_name(text: &str) -> Option<usize> {
     None
 }
 
+/// Why a path names no key.
+enum Wrong<'a> {
+    /// The text is no path.
+    Form,
+    /// No section or block has a key with this name. The second text is the most similar name, or
+    /// for a section its path.
+    Unknown(&'a str, Option<String>),
+    /// The value before this part has no keys.
+    TooLong(&'a str),
+}
+
 /// Checks that a waiver can use this path for a key. The error describes a valid path.
 pub fn check_waived_key(path: &str) -> Result<(), String> {
-    let Some(parts) = parts(path) else {
-        return Err("be a path such as `teams[core].permission`".to_owned());
-    };
-    let Some((section, rest)) = parts.split_first() else { return Ok(()) };
-    match SECTIONS.iter().find(|key| key.name == *section) {
-        Some(key) => below(&key.shape, rest),
-        None => Err(unknown(section, SECTIONS.iter().map(|key| key.name))),
+    look_up(path).map_err(|wrong| match wrong {
+        Wrong::Form => "be a path such as `teams[core].permission`".to_owned(),
+        Wrong::Unknown(part, near) => {
+            let near = near.map(|near| corrected(path, part, &near).unwrap_or(near));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            format!("name a key of the sections of repositories; `{part}` is unknown{near}")
+        }
+        Wrong::TooLong(part) => format!("end before `{part}`, because the value has no keys"),
+    })
+}
+
+/// Returns the paths of the sections, and of the keys of the sections that are blocks. A waiver can
+/// use each of them.
+pub fn waivable_keys() -> Vec<String> {
+    let carried = |keys: &'static [Key]| keys.iter().filter(|key| key.status == Status::Carried);
+    let mut paths = Vec::new();
+    for section in carried(SECTIONS) {
+        paths.push(section.name.to_owned());
+        paths.extend(carried(own_keys(&section.shape)).map(|key| format!("{}.{}", section.name, key.name)));
+    }
+    paths
+}
+
+/// Returns the keys of a block. Other values have no keys of their own.
+fn own_keys(shape: &Shape) -> &'static [Key] {
+    match *shape {
+        Shape::Map(keys) => keys,
+        Shape::OrNull(inner) => own_keys(inner),
+        _ => &[],
     }
 }
 
-fn unknown<'a>(part: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = nearest(part, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    format!("name a key of the sections of repositories; `{part}` is unknown{near}")
+fn look_up(path: &str) -> Result<(), Wrong<'_>> {
+    let parts = parts(path).ok_or(Wrong::Form)?;
+    let Some((section, rest)) = parts.split_first() else { return Ok(()) };
+    match SECTIONS.iter().find(|key| key.name == *section) {
+        Some(key) => below(&key.shape, rest),
+        None => Err(Wrong::Unknown(section, similar_path(section))),
+    }
+}
+
+/// Returns the path that is most similar to the name of an unknown section. A person can leave out
+/// the section of a key, such as `topics` for `repository.topics`.
+fn similar_path(name: &str) -> Option<String> {
+    let mut paths = waivable_keys();
+    // A section comes before a key of a block with the same name.
+    paths.sort_by_key(|path| path.contains('.'));
+    let last = |path: &String| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let names: Vec<String> = paths.iter().map(last).collect();
+    let near = nearest(name, names.iter().map(String::as_str))?;
+    let at = names.iter().position(|name| name == near)?;
+    paths.into_iter().nth(at)
+}
+
+/// Returns the path with `near` in place of the unknown part, if a waiver can use this path.
+fn corrected(path: &str, part: &str, near: &str) -> Option<String> {
+    let replaced = |(at, _): (usize, &str)| format!("{}{near}{}", &path[..at], &path[at + part.len()..]);
+    path.match_indices(part).take(MOST_TRIED).map(replaced).find(|path| look_up(path).is_ok())
+}
+
+/// Describes a part that is no key of a block with these keys.
+fn unknown<'a>(part: &'a str, keys: &[Key]) -> Wrong<'a> {
+    let near = nearest(part, keys.iter().map(|key| key.name));
+    Wrong::Unknown(part, near.map(str::to_owned))
 }
 
 /// Checks the parts of a path that are inside a value of this shape.
-fn below(shape: &Shape, parts: &[&str]) -> Result<(), String> {
+fn below<'a>(shape: &Shape, parts: &[&'a str]) -> Result<(), Wrong<'a>> {
     let Some((part, rest)) = parts.split_first() else { return Ok(()) };
     match shape {
         Shape::Map(keys) => match keys.iter().find(|key| key.name == *part) {
             Some(key) => below(&key.shape, rest),
             None => match keys.iter().find(|key| key.name == PROTECTION) {
                 Some(key) => below(&key.shape, parts),
-                None => Err(unknown(part, keys.iter().map(|key| key.name))),
+                None => Err(unknown(part, keys)),
             },
         },
         Shape::List(entry) => below(entry, rest),
         Shape::Layered(inner, _) | Shape::Named(inner) | Shape::OrNull(inner) => below(inner, parts),
         Shape::Either(one, other) => below(one, parts).or_else(|_| below(other, parts)),
         Shape::Free | Shape::Any => Ok(()),
-        _ => Err(format!("end before `{part}`, because the value has no keys")),
+        _ => Err(Wrong::TooLong(part)),
     }
 }
 
@@ -278,13 +343,30 @@ mod tests {
         for (path, expected) in [
             ("team", "did you mean `teams`?"),
             ("organization.settings", "`organization` is unknown"),
-            ("teams[core].permision", "did you mean `permission`?"),
+            ("topics", "did you mean `repository.topics`?"),
+            ("topics[web]", "did you mean `repository.topics[web]`?"),
+            ("has_wikis", "did you mean `repository.has_wiki`?"),
+            ("repository.topic", "did you mean `repository.topics`?"),
+            ("teams[permision].permision", "did you mean `teams[permision].permission`?"),
+            ("temas[core].permision", "did you mean `teams`?"),
             ("repository.has_wiki.on", "end before `on`"),
             ("teams[core", "be a path such as"),
         ] {
             let found = check_waived_key(path).unwrap_err();
             assert!(found.contains(expected), "{path}: {found}");
         }
+    }
+
+    #[test]
+    fn a_waiver_can_use_each_suggested_path() {
+        let paths = waivable_keys();
+        for path in &paths {
+            assert_eq!(check_waived_key(path), Ok(()), "{path}");
+        }
+        for path in ["repository.topics", "repository.has_wiki", "teams", "branches"] {
+            assert!(paths.iter().any(|known| known == path), "{path} is not in {paths:?}");
+        }
+        assert!(!paths.iter().any(|path| path == "topics"), "{paths:?}");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use serde::Serialize;
 pub(super) enum Condition {
     /// Everything is as the policy declares.
     AsDeclared,
-    /// Something differs from the policy, and the mode does not allow a change.
+    /// Something differs from the policy, the last run did not write it, and no other state is more
+    /// important.
     Drifted,
     /// The guard holds a change.
     Held,
@@ -93,6 +94,9 @@ pub(super) struct Thing {
     pub(super) why: String,
     /// Since when this state exists.
     pub(super) since: Time,
+    /// The number of changes that the last run planned and did not write. They are drift, even if
+    /// the state is more important than [`Condition::Drifted`].
+    pub(super) pending: usize,
 }
 
 impl Thing {
@@ -100,7 +104,13 @@ impl Thing {
         let (state, why, since) = judged(left, row);
         let subject = left.map(|left| left.subject.clone()).filter(|subject| !subject.is_empty());
         let subject = subject.unwrap_or_else(|| key.to_string());
-        Self { key, subject, state, why, since }
+        Self { key, subject, state, why, since, pending: left.map_or(0, |left| left.pending) }
+    }
+
+    /// Returns whether the list of a state has the thing. The list of the drifted things has every
+    /// thing with drift. Without this rule, a hold or an unknown part would hide the drift.
+    pub(super) fn is_in(&self, state: Condition) -> bool {
+        self.state == state || (state == Condition::Drifted && self.pending > 0)
     }
 
     /// Returns the text for sorting: the instance, then the name. A page also uses this text to
@@ -227,7 +237,12 @@ fn of_run(left: &KeyState) -> (Condition, String) {
         count => format!("{count} changes"),
     };
     if left.held > 0 {
-        (Condition::Held, format!("the guard holds {}", changes(left.held)))
+        let other = match left.pending.saturating_sub(left.held) {
+            0 => String::new(),
+            1 => "; 1 other change is not written".to_owned(),
+            other => format!("; {other} other changes are not written"),
+        };
+        (Condition::Held, format!("the guard holds {}{other}", changes(left.held)))
     } else if !left.contested.is_empty() {
         let aspects: Vec<&str> = left.contested.iter().map(String::as_str).collect();
         (Condition::Contested, format!("another writer undoes the changes of {}", aspects.join(", ")))
@@ -284,11 +299,31 @@ mod tests {
             (
                 json!({ "pending": 3, "held": 2, "withheld": 1, "unknown": [unknown] }),
                 "held",
-                "the guard holds 2 changes",
+                "the guard holds 2 changes; 1 other change is not written",
             ),
+            (json!({ "pending": 1, "held": 1 }), "held", "the guard holds 1 change"),
         ] {
             let (found, text) = of_run(&left(&more));
             assert_eq!((found.as_str(), text.as_str()), (state, why), "{more}");
+        }
+    }
+
+    #[test]
+    fn no_other_state_hides_drift() {
+        let key = Key::new("repository", "acme", 7);
+        let unknown = json!({ "aspect": "teams", "part": null, "why": "403", "transient": true });
+        for (more, state, has_drift) in [
+            (json!({}), Condition::AsDeclared, false),
+            (json!({ "unknown": [unknown] }), Condition::Unknown, false),
+            (json!({ "pending": 1, "unknown": [unknown] }), Condition::Unknown, true),
+            (json!({ "pending": 1, "held": 1 }), Condition::Held, true),
+            (json!({ "pending": 2, "held": 1, "withheld": 1 }), Condition::Held, true),
+            (json!({ "pending": 1, "withheld": 1 }), Condition::Drifted, true),
+        ] {
+            let thing = Thing::new(key.clone(), Some(&left(&more)), None);
+            assert!(thing.state == state && thing.is_in(state), "{more}");
+            assert_eq!(thing.is_in(Condition::Drifted), has_drift, "{more}");
+            assert!(!thing.is_in(Condition::Parked), "{more}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
-use beadle_engine::{Change, Detail, Field};
+use beadle_engine::{Change, Detail, Field, value_text};
 
 use super::html::{Html, joined, text};
 use super::link::Link;
@@ -28,9 +28,9 @@ fn field(field: &Field) -> Html {
     let asked = field.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
     joined([
         text(format!("{}: ", field.name)),
-        code(&field.before),
+        code(value_text(&field.before)),
         text(" → "),
-        code(&field.after),
+        code(value_text(&field.after)),
         text(" "),
         state(field.risk.as_str()),
         asked,
@@ -67,6 +67,10 @@ pub(super) fn detail(detail: &Detail) -> Html {
             ended.repositories.join(", "),
             ended.reason
         )),
+        Detail::Sweep(end) => text(end),
+        Detail::Recovery(end) => text(end),
+        Detail::Contested(contested) => text(contested),
+        Detail::Refused(refused) => text(refused),
         // Every other entry shows the facts as the journal has them.
         _ => code(detail),
     }
@@ -260,5 +264,27 @@ mod tests {
         let stored = json!({ "written": false, "unknown": true, "why": "timeout" });
         let expected = "unknown whether it was written: timeout";
         assert_eq!(detail(&Detail::from(stored)).as_str(), expected);
+    }
+
+    #[test]
+    fn the_end_of_a_sweep_is_a_sentence_and_no_json() {
+        let summary = json!({
+            "checked": 5, "drifted": 2, "repaired": 1, "held": 1, "failed": 0, "unknown": 0,
+        });
+        let stored = json!({ "took_s": 3, "summary": summary });
+        let expected = "sweep ended after 3 s: 5 checked, 2 drifted, 1 repaired, 1 held, 0 failed, 0 unknown";
+        assert_eq!(detail(&Detail::from(stored)).as_str(), expected);
+        let contested = json!({ "aspect": "teams", "what": HOSTILE, "times": 5, "held": true });
+        let shown = detail(&Detail::from(contested));
+        assert!(shown.as_str().starts_with(&format!("teams {INERT} is contested")), "{}", shown.as_str());
+    }
+
+    #[test]
+    fn an_absent_value_is_none() {
+        let mut change = testing::change("teams", "team core", &[Risk::Removes]);
+        (change.fields[0].before, change.fields[0].after) = (json!("push"), json!(null));
+        let shown = values(&change);
+        let expected = "<code>&quot;push&quot;</code> → <code>none</code>";
+        assert!(shown.as_str().contains(expected), "{}", shown.as_str());
     }
 }

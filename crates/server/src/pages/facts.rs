@@ -161,7 +161,8 @@ pub struct MergeFacts {
     pub total: u64,
     /// The number of groups with a change.
     pub changed_groups: u64,
-    /// The number of values of drift. Beadle repairs them with or without the merge.
+    /// The number of values of drift that exists without the merge. The sums do not include these
+    /// values.
     pub drift: u64,
     /// Why the gate would hold the policy; `None` if it passes.
     pub held: Option<String>,

@@ -29,6 +29,7 @@ pub(super) enum Tag {
     Button,
     Caption,
     Code,
+    Datalist,
     Dd,
     Div,
     Dl,
@@ -67,6 +68,7 @@ impl Tag {
             Self::Button => "button",
             Self::Caption => "caption",
             Self::Code => "code",
+            Self::Datalist => "datalist",
             Self::Dd => "dd",
             Self::Div => "div",
             Self::Dl => "dl",
@@ -119,6 +121,8 @@ pub(super) enum Attribute<'a> {
     /// The name of a form's field, or the name of an element for a screen reader.
     Label(&'static str),
     Lang(&'static str),
+    /// The id of the element with the values that a browser suggests for a field.
+    List(&'static str),
     Method(&'static str),
     Name(&'static str),
     /// The role of an element, for a screen reader.
@@ -146,6 +150,7 @@ impl Attribute<'_> {
             Self::Id(value) => ("id", encoded(value)),
             Self::Label(value) => ("aria-label", encoded(value)),
             Self::Lang(value) => ("lang", encoded(value)),
+            Self::List(value) => ("list", encoded(value)),
             Self::Method(value) => ("method", encoded(value)),
             Self::Name(value) => ("name", encoded(value)),
             Self::Role(value) => ("role", encoded(value)),
@@ -231,7 +236,23 @@ pub(super) fn hidden(name: &'static str, value: &str) -> Html {
 
 /// Returns the field for one line of text in a form. The text must not be empty.
 pub(super) fn line(name: &'static str) -> Html {
-    input_of("<input type=\"text\" required", name, "")
+    filled_line(name, "")
+}
+
+/// Returns a field as [`line`] does, with an initial value.
+pub(super) fn filled_line(name: &'static str, value: &str) -> Html {
+    input_of("<input type=\"text\" required", name, value)
+}
+
+/// Returns a field as [`filled_line`] does. The browser suggests the values of the element with the
+/// id `list`.
+pub(super) fn suggesting_line(name: &'static str, value: &str, list: &'static str) -> Html {
+    let mut out = String::from("<input type=\"text\" required");
+    for attribute in [Attribute::List(list), Attribute::Name(name), Attribute::Value(value)] {
+        attribute.write(&mut out);
+    }
+    out.push('>');
+    Html(out)
 }
 
 /// Returns the field for one line of text in a form. The text can be empty.

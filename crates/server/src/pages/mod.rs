@@ -242,7 +242,8 @@ impl Pages {
 
     async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
         let (store, facts) = (self.store.as_ref(), self.facts.as_ref());
-        in_time(repository::load(store, facts, (owner, name), self.clock.now())).await
+        let waivable = self.sign_in.as_ref().map(|sign_in| sign_in.waivable_keys()).unwrap_or_default();
+        in_time(repository::load(store, facts, (owner, name), waivable, self.clock.now())).await
     }
 
     async fn groups(&self, asked: &Asked) -> Result<Groups, Refused> {

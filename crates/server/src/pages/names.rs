@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::{Key, KeyState, Store, StoreError};
+use beadle_engine::{Key, KeyState, Pause, Store, StoreError};
 
 /// The names of some keys, by the text of the key. A key without a run has no name.
 pub(super) type Names = BTreeMap<String, String>;
@@ -12,4 +12,9 @@ pub(super) async fn names(store: &dyn Store, keys: BTreeSet<&Key>) -> Result<Nam
     let keys: Vec<&Key> = keys.into_iter().collect();
     let states = KeyState::of_keys(store, &keys).await?;
     Ok(states.into_iter().map(|(key, state)| (key.to_string(), state.subject)).collect())
+}
+
+/// Returns the keys that these pauses name. The other pauses name an organisation or a target.
+pub(super) fn paused_keys(pauses: &[Pause]) -> Vec<Key> {
+    pauses.iter().filter_map(|pause| pause.scope.parse().ok()).collect()
 }

@@ -262,6 +262,32 @@ async fn the_plan_of_an_undo_is_shown_and_its_form_confirms_exactly_this_plan() 
 }
 
 #[tokio::test]
+async fn a_refused_waiver_keeps_the_values_and_names_the_fault() {
+    let world = world().await;
+    let session = world.sign_in("approver").await;
+    let token = world.token(&session).await;
+    let form = "repository=acme%2Fshop&keys=topics&until=%22%3E%3Cscript%3E&reason=read+it&token=";
+    let (status, page) = world.post("/waivers", &session, &format!("{form}{token}")).await;
+    assert_eq!(status, 400, "{page}");
+    for part in [
+        "<h1>Not waived</h1>",
+        "<p role=\"alert\">did you mean &#96;repository.topics&#96;?</p>",
+        "name=\"repository\" value=\"acme/shop\"",
+        "list=\"waivable-keys\" name=\"keys\" value=\"topics\"",
+        "<datalist id=\"waivable-keys\"><option value=\"repository.topics\"></option></datalist>",
+        "name=\"until\" value=\"&quot;&gt;&lt;script&gt;\"",
+        "name=\"reason\" value=\"read it\"",
+        &format!("name=\"token\" value=\"{token}\""),
+        "<a href=\"/repositories/acme/shop\">acme/shop</a>",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    // A request without the token may come from another website.
+    let (status, page) = world.post("/waivers", &session, form).await;
+    assert!(status == 403 && !page.contains("<form") && !page.contains(&token), "{page}");
+}
+
+#[tokio::test]
 async fn the_description_has_each_operation_with_its_body_and_its_answer() {
     let description: Value = serde_json::from_str(super::DESCRIPTION).unwrap();
     let world = world().await;

@@ -1,6 +1,6 @@
 //! Parts that several pages have: tables, lists of facts, forms, times and states.
 
-use beadle_engine::{Key, Time};
+use beadle_engine::{Key, Pause, Time, one_line};
 
 use super::condition::Thing;
 use super::html::{Attribute, Html, Tag, element, input, joined, text};
@@ -165,6 +165,14 @@ pub(super) fn named(key: &Key, names: &Names) -> Html {
     subject(key.as_str(), names.get(key.as_str()).map_or("", String::as_str))
 }
 
+/// Returns the name of what a pause covers. If no name of a key is known, returns the key.
+pub(super) fn paused(pause: &Pause, names: &Names) -> Html {
+    match pause.scope.parse::<Key>() {
+        Ok(key) => named(&key, names),
+        Err(_) => text(&pause.scope),
+    }
+}
+
 /// The columns of a table of repositories, groups or organisations.
 pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
 
@@ -172,7 +180,7 @@ pub(super) const THING_COLUMNS: [&str; 4] = ["Name", "State", "Why", "Since"];
 pub(super) fn thing_rows(things: &[Thing], now: Time) -> Vec<Vec<Html>> {
     let row = |thing: &Thing| {
         let name = subject(thing.key.as_str(), &thing.subject);
-        vec![name, state(thing.state.as_str()), text(&thing.why), moment(thing.since, now)]
+        vec![name, state(thing.state.as_str()), text(one_line(&thing.why)), moment(thing.since, now)]
     };
     things.iter().map(row).collect()
 }
@@ -243,6 +251,19 @@ mod tests {
             ("-", "", "-"),
         ] {
             assert_eq!(subject(key, name).as_str(), shown);
+        }
+    }
+
+    #[test]
+    fn a_pause_has_the_name_that_people_know() {
+        let names = Names::from([("repository:acme:7".to_owned(), "acme/shop".to_owned())]);
+        for (scope, shown) in [
+            ("repository:acme:7", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
+            ("repository:acme:8", "<a href=\"/journal?key=repository%3Aacme%3A8\">repository:acme:8</a>"),
+            ("acme", "acme"),
+        ] {
+            let pause = Pause { scope: scope.to_owned(), until: Time(5) };
+            assert_eq!(paused(&pause, &names).as_str(), shown);
         }
     }
 

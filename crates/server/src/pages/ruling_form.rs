@@ -1,6 +1,6 @@
 //! The forms of a signed-in person to decide about held changes and to exempt keys.
 
-use super::html::{Attribute, Html, Tag, element, hidden, line, text};
+use super::html::{Attribute, Html, Tag, element, filled_line, hidden, line, suggesting_line, text};
 use crate::sign_in::{Role, Visitor};
 
 /// The path for a decision.
@@ -9,22 +9,34 @@ pub(super) const RULING_PATH: &str = "/holds/decide";
 /// The path for a waiver.
 pub(super) const WAIVER_PATH: &str = "/waivers";
 
-/// Returns the form that exempts keys of a repository. Returns nothing if the person may not do
-/// this.
-pub(super) fn waiver_form(visitor: Option<&Visitor>, repository: &str) -> Html {
+/// The id of the list of keys that the form of a waiver suggests.
+const KEYS_ID: &str = "waivable-keys";
+
+/// The initial values of the form of a waiver.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WaiverValues<'a> {
+    pub(super) repository: &'a str,
+    /// The keys in one text, separated by commas.
+    pub(super) keys: &'a str,
+    pub(super) until: &'a str,
+    pub(super) reason: &'a str,
+}
+
+/// Returns the form that exempts keys of a repository. The browser suggests the keys in `known`.
+/// Returns nothing if the person may not do this.
+pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, known: &[String]) -> Html {
     let Some(visitor) = visitor.filter(|visitor| visitor.role >= Role::Approver) else {
         return Html::default();
     };
+    let keys = "Keys, separated by commas, such as repository.topics or teams[core]";
+    let options = known.iter().map(|key| element(Tag::Option, &[Attribute::Value(key)], []));
     let fields = [
-        hidden("repository", repository),
+        hidden("repository", values.repository),
         hidden("token", &visitor.token),
-        element(
-            Tag::Label,
-            &[],
-            [text("Keys, separated by commas, such as topics or teams[core]"), line("keys")],
-        ),
-        element(Tag::Label, &[], [text("Until, such as 2d"), line("until")]),
-        element(Tag::Label, &[], [text("Reason"), line("reason")]),
+        element(Tag::Label, &[], [text(keys), suggesting_line("keys", values.keys, KEYS_ID)]),
+        element(Tag::Datalist, &[Attribute::Id(KEYS_ID)], options),
+        element(Tag::Label, &[], [text("Until, such as 2d"), filled_line("until", values.until)]),
+        element(Tag::Label, &[], [text("Reason"), filled_line("reason", values.reason)]),
         element(Tag::Button, &[], [text("Waive")]),
     ];
     element(Tag::Form, &[Attribute::Action(WAIVER_PATH), Attribute::Method("post")], fields)

@@ -16,11 +16,11 @@ use serde_json::json;
 use super::access::Wanted;
 use super::admission::{SIGN_IN_PATH, nobody};
 use super::answers;
-use super::html::{Attribute, Tag, element, hidden, text};
+use super::html::{Attribute, Html, Tag, element, hidden, text};
 use super::link::Link;
-use super::parts::{counted, facts, link, paragraph};
-use super::requests::{LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
-use super::ruling_form::{RULING_PATH, WAIVER_PATH};
+use super::parts::{counted, facts, link, paragraph, repository as page_of};
+use super::requests::{Form, LARGEST, Sender, Shared, field, fields, form, invalid, status, token};
+use super::ruling_form::{RULING_PATH, WAIVER_PATH, WaiverValues, waiver_form};
 use crate::sign_in::{
     DecisionDone, DecisionRefusal, Exemption, Problem, RETURN_PATH, Returned, Ruled, SignIn, Visitor,
     WaiverDone,
@@ -229,8 +229,25 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
             let all = paragraph([link(&Link::to("/policy"), "All waivers")]);
             answers::page(StatusCode::OK, "Waived", "/policy", vec![paragraph([text(what)]), all])
         }
-        Err(refusal) => refusal_page(&refusal),
+        Err(refusal) => not_waived((sign_in.as_ref(), &visitor), &form, &refusal),
     }
+}
+
+/// Returns the page about a refused waiver. The page has the form with the values of the person.
+fn not_waived((sign_in, visitor): (&SignIn, &Visitor), sent: &Form, refusal: &DecisionRefusal) -> Response {
+    let values = ["repository", "keys", "until", "reason"].map(|name| field(sent, name));
+    let [repository, keys, until, reason] = values.each_ref().map(String::as_str);
+    // The values may come from another website, which does not know the token of the session. The
+    // page must not put the token beside such values.
+    let form = if matches!(refusal, DecisionRefusal::Forbidden(_)) {
+        Html::default()
+    } else {
+        let values = WaiverValues { repository, keys, until, reason };
+        waiver_form(Some(visitor), values, &sign_in.waivable_keys())
+    };
+    let why = element(Tag::P, &[Attribute::Role("alert")], [text(refusal.why())]);
+    let back = page_of(repository).map(|page| paragraph([link(&page, repository)])).unwrap_or_default();
+    answers::page(status(refusal), "Not waived", "/repositories", vec![why, form, back])
 }
 
 /// The body of a waiver through the API.

@@ -84,8 +84,15 @@ impl Decisions for Remembered {
     }
 
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal> {
+        if asked.keys == ["topics"] {
+            return Err(DecisionRefusal::Invalid("did you mean `repository.topics`?".to_owned()));
+        }
         self.1.lock().push(asked.clone());
         Ok(WaiverDone { code: "w1".to_owned(), until: Time(5) })
+    }
+
+    fn waivable_keys(&self) -> Vec<String> {
+        vec!["repository.topics".to_owned()]
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {
@@ -468,8 +475,9 @@ async fn another_website_does_not_use_up_the_sign_ins() {
 
 #[tokio::test]
 async fn only_an_approver_waives() {
-    let form = "repository=acme%2Fshop&keys=topics%2C+labels%5Bbug%5D&until=2d&reason=read+it&token=";
-    let json = "{\"repository\":\"acme/shop\",\"keys\":[\"topics\"],\"until\":\"2d\",\"reason\":\"read it\"}";
+    let form =
+        "repository=acme%2Fshop&keys=repository.topics%2C+labels%5Bbug%5D&until=2d&reason=read+it&token=";
+    let json = "{\"repository\":\"acme/shop\",\"keys\":[\"teams\"],\"until\":\"2d\",\"reason\":\"read it\"}";
     for (role, status) in [("viewer", 403), ("operator", 403), ("approver", 200)] {
         let world = world().await;
         let session = world.sign_in(role).await;
@@ -484,7 +492,7 @@ async fn only_an_approver_waives() {
         assert_eq!(waived.len(), if status == 200 { 2 } else { 0 }, "{role}");
         if let Some(first) = waived.first() {
             assert_eq!((first.repository.as_str(), first.until.as_str()), ("acme/shop", "2d"));
-            assert_eq!(first.keys, ["topics", "labels[bug]"]);
+            assert_eq!(first.keys, ["repository.topics", "labels[bug]"]);
         }
     }
 }

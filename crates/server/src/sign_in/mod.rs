@@ -297,6 +297,11 @@ impl SignIn {
         self.decisions.waive(&asked).await
     }
 
+    /// Returns the paths of keys that the form of a waiver suggests.
+    pub(crate) fn waivable_keys(&self) -> Vec<String> {
+        self.decisions.waivable_keys()
+    }
+
     /// Carries out an operation of a person. Confirms the role at this moment.
     pub(crate) async fn operate(
         &self,

@@ -46,8 +46,8 @@ pub(crate) struct HeldGeneration {
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
-    /// The number of values of drift. The policy in force repairs them too, so they are not part of
-    /// the sums.
+    /// The number of values of drift. The policy in force asks for the same values, so they are not
+    /// part of the sums. The mode, the guard or an approval can still prevent their repair.
     #[serde(default)]
     pub(crate) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
-use beadle_engine::{Hold, StoreError};
-use beadle_repositories::policy::Waiver;
+use beadle_engine::{Hold, StoreError, one_line};
+use beadle_repositories::policy::{Waiver, waivable_keys};
 use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, OperationDone, OperationRequest, UndoPreview,
     UndoRequest, WaiverDone, WaiverRequest,
@@ -55,7 +55,7 @@ impl Decisions for PageDecisions {
             return Err(DecisionRefusal::Invalid("a waiver needs at least one key".to_owned()));
         }
         // A page shows the hint on the same line as the error.
-        let invalid = |error: anyhow::Error| DecisionRefusal::Invalid(error.to_string().replace('\n', "; "));
+        let invalid = |error: anyhow::Error| DecisionRefusal::Invalid(one_line(&error.to_string()));
         let named = (now, "the end");
         let waiver = Waiver {
             keys: asked.keys.clone(),
@@ -81,6 +81,10 @@ impl Decisions for PageDecisions {
         stored.map_err(|error| DecisionRefusal::Unavailable(error.to_string()))?;
         self.0.bell.notify_one();
         Ok(WaiverDone { code: waiver.id(), until: waiver.until })
+    }
+
+    fn waivable_keys(&self) -> Vec<String> {
+        waivable_keys()
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {

@@ -5,7 +5,7 @@ use beadle_server::sign_in::DecisionRefusal;
 
 /// Returns an error in one line, because a page shows no line breaks.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").replace('\n', "; ")
+    beadle_engine::one_line(&format!("{error:#}"))
 }
 
 /// Returns the refusal of a request if the named thing was not found. If the store or a vendor did

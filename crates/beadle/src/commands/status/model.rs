@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_config::Standing;
-use beadle_engine::{BudgetAccount, Depth, Pause, Time};
+use beadle_engine::{BudgetAccount, Depth, Time};
 use serde::Serialize;
 
 use crate::commands::{FAILED, FINE, PENDING};
@@ -28,7 +28,7 @@ pub(super) struct Status {
     /// The waivers that are in force. The waiver that ends first comes first.
     pub(super) waivers: Vec<WaiverInForce>,
     /// The pauses that are in force.
-    pub(super) pauses: Vec<Pause>,
+    pub(super) pauses: Vec<PauseInForce>,
     /// The budgets of the credentials.
     pub(super) budgets: Vec<Budget>,
     /// The tokens with an end in the configuration.
@@ -186,6 +186,17 @@ pub(super) struct WaiverInForce {
     pub(super) until: Time,
     pub(super) reason: String,
     pub(super) owner: String,
+}
+
+/// A pause that is in force.
+#[derive(Debug, Serialize)]
+pub(super) struct PauseInForce {
+    /// The paused organisation, target or key.
+    pub(super) scope: String,
+    /// The name of the scope that people know, such as `acme/widgets`. If no name of a key is known,
+    /// the key.
+    pub(super) name: String,
+    pub(super) until: Time,
 }
 
 /// The budget of an organisation's credential.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
-use beadle_engine::{Hold, Key, KeyState, LastRead, Resource, Store, TaskRecord, Time, background};
+use beadle_engine::{Hold, Key, KeyState, LastRead, Pause, Resource, Store, TaskRecord, Time, background};
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
 use beadle_repositories::stored_waivers;
@@ -13,8 +13,8 @@ use beadle_repositories::undo::undone_ids;
 use beadle_transport::sharing::ProcessUsage;
 
 use super::model::{
-    Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, ServiceState,
-    ServiceStatus, Status, Token, WaiverInForce,
+    Budget, FailingTask, HeldPolicy, InstallationStatus, InstanceKind, InstanceStatus, PauseInForce,
+    ServiceState, ServiceStatus, Status, Token, WaiverInForce,
 };
 use super::problems::{ParkedKey, counts, problems};
 use crate::app::gate::held_generation::HeldGeneration;
@@ -79,7 +79,7 @@ pub(super) async fn gather(
     }
     status.held_policies = held_policies(store).await?;
     status.waivers.sort_by_key(|waiver| waiver.until);
-    status.pauses = store.pauses(now).await?;
+    status.pauses = pauses(store, now).await?;
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
     // If no service runs, the stored results of the tasks are old. If Beadle does not work on an
@@ -269,6 +269,19 @@ async fn parked(
             None => names::name(store, &row.key).await?.unwrap_or_else(|| row.key.to_string()),
         };
         found.push(ParkedKey { key: row.key, name, parked });
+    }
+    Ok(found)
+}
+
+/// Returns the pauses in force. A pause of a repository has the name of the repository.
+async fn pauses(store: &dyn Store, now: Time) -> anyhow::Result<Vec<PauseInForce>> {
+    let mut found = Vec::new();
+    for Pause { scope, until } in store.pauses(now).await? {
+        let name = match scope.parse::<Key>() {
+            Ok(key) => names::name(store, &key).await?,
+            Err(_) => None,
+        };
+        found.push(PauseInForce { name: name.unwrap_or_else(|| scope.clone()), scope, until });
     }
     Ok(found)
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle_engine::journal::OperatorAction;
 use beadle_engine::{
-    BackgroundTask, Driver, Failure, Key, Lane, Mark, Outcome, ParkReason, Report, Store, TaskStatus, Unknown,
+    BackgroundTask, Driver, Entry, Failure, Key, Lane, Mark, Outcome, ParkReason, Report, Store, TaskStatus,
+    Unknown,
 };
 use beadle_repositories::policy::{Waiver, WaiverRules};
 use beadle_repositories::stored_waiver;
@@ -184,6 +186,23 @@ async fn a_parked_key_is_a_problem_with_its_reason() {
     let problem = &status.problems[0];
     assert_eq!((problem.kind, problem.cause.as_str()), (ProblemKind::Parked, "403 Forbidden"));
     assert_eq!(problem.names, ["repository:acme:7"], "the journal has no name of the repository");
+}
+
+#[tokio::test]
+async fn a_pause_has_the_name_of_its_repository() {
+    let world = World::new("enforce");
+    let store = world.store.as_ref();
+    let until = world.now + HOUR;
+    for scope in ["acme", "repository:acme:7", "repository:acme:8"] {
+        store.pause(scope, until).await.unwrap();
+    }
+    let action = OperatorAction::Paused { paused_until: until.to_string(), by: "mona".into() };
+    let entry = Entry::of_operator(action, ("repository:acme:7", "acme/shop"), world.now);
+    store.journal(None, vec![entry], world.now).await.unwrap();
+    let status = world.status(None).await;
+    let mut names: Vec<&str> = status.pauses.iter().map(|pause| pause.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["acme", "acme/shop", "repository:acme:8"]);
 }
 
 /// A task that always fails.

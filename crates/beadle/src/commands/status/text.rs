@@ -2,7 +2,7 @@
 
 use beadle_config::Standing;
 use beadle_engine::gate::noun;
-use beadle_engine::{Lane, Time};
+use beadle_engine::{Lane, Time, one_line};
 
 use super::model::{
     InstallationStatus, InstanceKind, InstanceStatus, Problem, ProblemKind, ServiceState, ServiceStatus,
@@ -32,7 +32,7 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
     lines.extend(status.installations.iter().filter_map(|of| installation(of, now, printer)));
     for held in &status.held_policies {
         let (name, generation) = (short(&held.instance), short(&held.generation));
-        let (why, noun) = (escape::cut(&held.why, VALUE), noun(&held.generation));
+        let (why, noun) = (reason(&held.why), noun(&held.generation));
         lines.push(format!(
             "{} {noun} {generation} of {name}, for {}: {why}; see `beadle holds`",
             label("held", Tone::Notice, printer),
@@ -42,12 +42,12 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
     lines.extend(status.problems.iter().map(|of| problem(of, now, printer)));
     lines.extend(status.waivers.iter().map(|of| waiver(of, now, printer)));
     for pause in &status.pauses {
-        let scope = short(&pause.scope);
-        lines.push(format!("{} {scope} until {}", label("paused", Tone::Notice, printer), pause.until));
+        let name = short(&pause.name);
+        lines.push(format!("{} {name} until {}", label("paused", Tone::Notice, printer), pause.until));
     }
     for task in &status.failing_tasks {
         let since = task.since.map(|since| format!(" for {}", ago(since, now))).unwrap_or_default();
-        let (name, why) = (short(&task.name), escape::cut(&task.why, VALUE));
+        let (name, why) = (short(&task.name), reason(&task.why));
         lines.push(format!("{} task {name}{since}: {why}", label("failing", Tone::Danger, printer)));
     }
     for token in status.tokens.iter().filter(|token| token.days <= SOON) {
@@ -81,6 +81,12 @@ fn short(text: &str) -> String {
     escape::cut(text, VALUE)
 }
 
+/// Returns a reason or an error. Each part of the state is one line, and an error can have several
+/// lines.
+fn reason(text: &str) -> String {
+    short(&one_line(text))
+}
+
 fn service(status: &Status, printer: &Printer) -> String {
     let ServiceStatus { state, listener, version, started, .. } = &status.service;
     let version = version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
@@ -91,7 +97,7 @@ fn service(status: &Status, printer: &Printer) -> String {
         }
         ServiceState::NotReady => {
             let why = listener.as_deref().unwrap_or_default();
-            (Tone::Danger, format!("not ready: {}", escape::cut(why, VALUE)))
+            (Tone::Danger, format!("not ready: {}", reason(why)))
         }
         ServiceState::Stopped => (Tone::Danger, "stopped: start it with `beadle serve`".to_owned()),
         ServiceState::Never => (Tone::Faint, "no service has used this store".to_owned()),
@@ -125,7 +131,7 @@ fn instance(of: &InstanceStatus, service: &ServiceStatus, now: Time, printer: &P
         None => {}
     }
     parts.extend(of.oldest_read.map(|at| format!("oldest read {} ago", ago(at, now))));
-    parts.extend(of.stopped.as_ref().map(|why| format!("writes stopped: {}", escape::cut(why, VALUE))));
+    parts.extend(of.stopped.as_ref().map(|why| format!("writes stopped: {}", reason(why))));
     let count = |kind: ProblemKind| of.counts.get(&kind).map(|count| format!("{count} {}", kind.as_str()));
     let counts: Vec<String> = ProblemKind::ALL.into_iter().filter_map(count).collect();
     let is_fine = counts.is_empty() && of.stopped.is_none();
@@ -167,7 +173,7 @@ fn problem(of: &Problem, now: Time, printer: &Printer) -> String {
         counted(of.count as u64, one, many),
         short(&of.instance),
         ago(of.since, now),
-        escape::cut(&of.cause, VALUE),
+        reason(&of.cause),
         escape::cut(&names.join(", "), VALUE)
     )
 }
@@ -203,9 +209,7 @@ fn queue(status: &Status, printer: &Printer) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use beadle_engine::Pause;
-
-    use super::super::model::{FailingTask, HeldPolicy, Token};
+    use super::super::model::{FailingTask, HeldPolicy, PauseInForce, Token};
     use super::*;
 
     /// Makes a status worse.
@@ -335,10 +339,13 @@ mod tests {
             reason: "release".into(),
             owner: "mona".into(),
         });
-        status.pauses.push(Pause { scope: "acme".into(), until: Time(11 * HOUR) });
+        for (scope, name) in [("acme", "acme"), ("repository:acme:7", "acme/shop")] {
+            let (scope, name) = (scope.to_owned(), name.to_owned());
+            status.pauses.push(PauseInForce { scope, name, until: Time(11 * HOUR) });
+        }
         status.failing_tasks.push(FailingTask {
             name: "policy of acme".into(),
-            why: "invalid policy".into(),
+            why: "invalid policy\n  settings.yml:3: unknown key\n".into(),
             since: Some(Time(9 * HOUR)),
         });
         status.tokens = [-1, 1, 31].map(|days| Token { instance: "aws".into(), days }).into();
@@ -350,7 +357,8 @@ mod tests {
             "held      policy aa11 of acme, for 1 h: 30 removals; see `beadle holds`",
             "waived    teams, repository.has_wiki of acme/shop, acme/api-* until 1970-01-01T11:00:00Z (mona): release",
             "paused    acme until 1970-01-01T11:00:00Z",
-            "failing   task policy of acme for 1 h: invalid policy",
+            "paused    acme/shop until 1970-01-01T11:00:00Z",
+            "failing   task policy of acme for 1 h: invalid policy; settings.yml:3: unknown key\n",
             "token     of aws has expired",
             "token     of aws expires in 1 day\n",
         ] {

@@ -131,7 +131,17 @@ async function twoApprovers(ann, dan) {
 
 async function waive(page) {
     await page.goto(`${PAGES}/repositories/acme/widgets`);
-    await page.getByRole("textbox", { name: "Keys, separated by commas" }).fill(WAIVED);
+    const keys = page.getByRole("combobox", { name: "Keys, separated by commas" });
+    await keys.fill("topics");
+    await page.getByRole("textbox", { name: "Until, such as 2d" }).fill("2d");
+    await reason(page).fill(HOSTILE);
+    const refused = await leads(page, "/waivers", () => button(page, "Waive").click());
+    assert.equal(refused.title, "Not waived", refused.text);
+    assert.match(refused.text, /did you mean `repository\.topics`\?/);
+    assert.equal(await reason(page).inputValue(), HOSTILE);
+    await check(page, "not waived");
+    await page.goto(`${PAGES}/repositories/acme/widgets`);
+    await keys.fill(WAIVED);
     await page.getByRole("textbox", { name: "Until, such as 2d" }).fill("2d");
     await reason(page).fill(HOSTILE);
     const waived = await leads(page, "/waivers", () => button(page, "Waive").click());

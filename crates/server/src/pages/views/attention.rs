@@ -2,22 +2,35 @@
 //! The row links to their list.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use beadle_engine::{Key, Time};
+use beadle_engine::guard::{HoldGroup, HoldState};
+use beadle_engine::{Key, Time, one_line};
 use serde::Serialize;
 
 use super::things::{GROUP, REPOSITORY};
 use crate::pages::condition::{Condition, Thing};
-use crate::pages::html::{Html, text};
+use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{counted, link, moment, state, subject};
+use crate::pages::parts::{counted, link, moment, short_list, state, subject};
 
 /// The maximum number of problems on the page.
 const SHOWN: usize = 20;
 /// The maximum number of characters of a reason in a link. The list then shows all reasons with the
 /// same beginning.
 const REASON: usize = 80;
+
+/// The maximum number of held changes that a row names.
+const NAMED: usize = 3;
+
+/// A group of held changes in short form.
+#[derive(Debug, Serialize)]
+struct HeldChange {
+    /// The code of the group. `/holds?group=CODE` shows it.
+    code: String,
+    /// The risk, the aspect and the title, such as `removes teams: team core`.
+    title: String,
+}
 
 /// The same state of several repositories or groups, for the same reason.
 #[derive(Debug, Serialize)]
@@ -36,11 +49,15 @@ pub(super) struct Problem {
     key: Key,
     /// The name of this key that people know.
     subject: String,
+    /// The held changes of these keys that wait for a decision, the most severe ones first. Empty
+    /// for other states than [`Condition::Held`].
+    holds: Vec<HeldChange>,
 }
 
 /// Returns some problems. The most important state comes first. Within a state, the problem with
-/// the most keys comes first.
-pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
+/// the most keys comes first. `holds` are all groups of held changes.
+pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
+    let waiting = waiting(holds);
     let mut groups: BTreeMap<(u8, &str, &str, &str), Vec<&Thing>> = BTreeMap::new();
     for thing in things {
         let key = (thing.state.rank(), thing.key.kind(), thing.key.instance(), thing.why.as_str());
@@ -48,6 +65,9 @@ pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
     }
     let problem = |((_, kind, instance, why), things): ((u8, &str, &str, &str), Vec<&Thing>)| {
         let first = things.iter().min_by_key(|thing| thing.since)?;
+        let held = things.iter().filter(|thing| thing.state == Condition::Held);
+        let held: BTreeSet<usize> =
+            held.filter_map(|thing| waiting.get(&thing.key)).flatten().copied().collect();
         Some(Problem {
             kind: kind.to_owned(),
             instance: instance.to_owned(),
@@ -57,6 +77,7 @@ pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
             count: things.len(),
             key: first.key.clone(),
             subject: first.subject.clone(),
+            holds: held.into_iter().filter_map(|at| holds.get(at)).map(HeldChange::of).collect(),
         })
     };
     let mut found: Vec<Problem> = groups.into_iter().filter_map(problem).collect();
@@ -65,7 +86,39 @@ pub(super) fn problems(things: &[&Thing]) -> Vec<Problem> {
     found
 }
 
+/// Returns the places of the groups with changes of a key that wait for a decision, for each key.
+fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
+    let mut found: HashMap<&Key, Vec<usize>> = HashMap::new();
+    for (at, group) in holds.iter().enumerate().filter(|(_, group)| group.state == HoldState::Open) {
+        for hold in &group.holds {
+            found.entry(&hold.key).or_default().push(at);
+        }
+    }
+    found
+}
+
+impl HeldChange {
+    fn of(group: &HoldGroup) -> Self {
+        let title = format!("{} {}: {}", group.risk, group.aspect, group.title);
+        Self { code: group.code.clone(), title }
+    }
+
+    /// Returns the title with a link to the held changes.
+    fn html(&self) -> Html {
+        link(&Link::to("/holds").with("group", &self.code), &self.title)
+    }
+}
+
 impl Problem {
+    /// Returns the reason, and the names of some held changes.
+    fn reason(&self) -> Html {
+        let why = text(one_line(&self.why));
+        if self.holds.is_empty() {
+            return why;
+        }
+        joined([why, short_list(self.holds.iter().map(HeldChange::html), NAMED)])
+    }
+
     /// Returns the name of the only key, or the number of keys with a link to their list.
     fn name(&self) -> Html {
         let (place, one, many) = match self.kind.as_str() {
@@ -86,13 +139,16 @@ impl Problem {
 pub(super) fn rows(problems: &[Problem], now: Time) -> Vec<Vec<Html>> {
     let row = |problem: &Problem| {
         let (state, since) = (state(problem.state.as_str()), moment(problem.since, now));
-        vec![problem.name(), state, text(&problem.why), since]
+        vec![problem.name(), state, problem.reason(), since]
     };
     problems.iter().map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::guard::{Rejection, group_holds};
+    use beadle_engine::{Hold, Risk, testing};
+
     use super::*;
 
     fn thing(kind: &str, id: u64, state: Condition, why: &str) -> Thing {
@@ -103,7 +159,38 @@ mod tests {
             state,
             why: why.into(),
             since,
+            pending: 0,
         }
+    }
+
+    #[test]
+    fn a_held_problem_names_its_changes_and_leads_to_them() {
+        let hold = |id: u64, what: &str| Hold {
+            digest: format!("d{id}{what}"),
+            key: Key::new(REPOSITORY, "acme", id),
+            change: testing::change("teams", what, &[Risk::Removes]),
+            ..testing::hold(id)
+        };
+        let rejection = Rejection { by: "mona".into(), reason: None, at: Time(2) };
+        let groups = group_holds(vec![
+            hold(1, "team <core>"),
+            hold(2, "team <core>"),
+            Hold { rejected: Some(rejection), ..hold(1, "team old") },
+            // This repository has another state.
+            hold(3, "team web"),
+        ]);
+        let things = [
+            thing(REPOSITORY, 1, Condition::Held, "the guard holds 1 change"),
+            thing(REPOSITORY, 2, Condition::Held, "the guard holds 1 change"),
+            thing(REPOSITORY, 3, Condition::Parked, "403"),
+        ];
+        let found = problems(&things.iter().collect::<Vec<_>>(), &groups);
+        let core = groups.iter().find(|group| group.title == "team <core>").unwrap();
+        assert_eq!((found.len(), core.holds.len()), (2, 2));
+        assert_eq!(found[0].reason().as_str(), "403");
+        let link = format!("<a href=\"/holds?group={}\">removes teams: team &lt;core&gt;</a>", core.code);
+        let expected = format!("the guard holds 1 change<ul><li>{link}</li></ul>");
+        assert_eq!(found[1].reason().as_str(), expected);
     }
 
     #[test]
@@ -114,7 +201,7 @@ mod tests {
         all.push(thing(REPOSITORY, 201, Condition::Parked, "no team `x`"));
         all.push(thing(GROUP, 202, Condition::Unknown, "teams: 502 & more"));
         let all: Vec<&Thing> = all.iter().collect();
-        let found = problems(&all);
+        let found = problems(&all, &[]);
         let counts: Vec<(&str, usize)> =
             found.iter().map(|problem| (problem.why.as_str(), problem.count)).collect();
         assert_eq!(
@@ -134,6 +221,6 @@ mod tests {
     fn the_page_has_at_most_twenty_problems() {
         let all: Vec<Thing> =
             (0..50).map(|id| thing(REPOSITORY, id, Condition::Failing, &format!("why {id}"))).collect();
-        assert_eq!(problems(&all.iter().collect::<Vec<_>>()).len(), SHOWN);
+        assert_eq!(problems(&all.iter().collect::<Vec<_>>(), &[]).len(), SHOWN);
     }
 }

@@ -1,7 +1,7 @@
 //! The common parts of the pages of one repository and of one group: the place in the queue, the
 //! pauses, the holds and the journal.
 
-use beadle_engine::{Entry, Hold, Key, Pause, Row, Store, StoreError, Time};
+use beadle_engine::{Entry, Hold, Key, Pause, Row, Store, StoreError, Time, one_line};
 use serde::Serialize;
 
 use super::holds;
@@ -54,7 +54,7 @@ impl Work {
             ("Key", code(&own.key)),
         ];
         if !own.why.is_empty() {
-            rows.push(("Why", long_text(&own.why)));
+            rows.push(("Why", long_text(one_line(&own.why))));
         }
         if let Some(parked) = self.queue.as_ref().and_then(|row| row.parked.as_ref()) {
             rows.push(("Parked since", moment(parked.since, now)));
@@ -63,7 +63,7 @@ impl Work {
             rows.push(("Due since", moment(row.first_dirty, now)));
         }
         if let Some(error) = self.queue.as_ref().and_then(|row| row.last_error.as_ref()) {
-            rows.push(("Last error", long_text(error)));
+            rows.push(("Last error", long_text(one_line(error))));
         }
         rows.extend(self.pauses.iter().map(|pause| ("Paused until", moment(pause.until, now))));
         rows

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use beadle_engine::{Depth, Hold, Key, Lane, Pause, Store, TaskRecord, Time};
+use beadle_engine::guard::group_holds;
+use beadle_engine::{Depth, Hold, Key, Lane, Pause, Store, TaskRecord, Time, one_line};
 use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
@@ -12,7 +13,10 @@ use crate::pages::condition::{Condition, Thing, Trouble, things};
 use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
-use crate::pages::parts::{THING_COLUMNS, code, facts, link, moment, paragraph, section, state, table};
+use crate::pages::names::{Names, names, paused_keys};
+use crate::pages::parts::{
+    THING_COLUMNS, code, facts, link, moment, paragraph, paused, section, state, table,
+};
 use crate::pages::view::View;
 
 /// The kind of the keys of the organisations themselves.
@@ -25,7 +29,8 @@ const SHOWN: usize = 20;
 struct Counts {
     /// The number of all repositories or groups.
     total: usize,
-    /// The numbers by state.
+    /// The numbers by state. A repository or group with drift counts as drifted, also if another
+    /// state is more important. So the sum of the numbers can exceed `total`.
     states: BTreeMap<&'static str, usize>,
 }
 
@@ -45,6 +50,8 @@ pub(in crate::pages) struct Overview {
     holds: usize,
     queue: Depth,
     pauses: Vec<Pause>,
+    /// The known names of the paused keys.
+    names: Names,
     failing_tasks: Vec<TaskRecord>,
     /// Some of the organisations, repositories and groups that are not as declared. The most
     /// important state comes first.
@@ -61,16 +68,20 @@ pub(in crate::pages) async fn load(
     now: Time,
 ) -> Result<Overview, Refused> {
     let organisations = known.organisations().await?;
-    let names: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
+    let instances: Vec<String> = organisations.iter().map(|org| org.name.clone()).collect();
     let trouble = Trouble::read(store).await?;
-    let organisation_settings = things(store, ORGANISATION, &names, &trouble).await?;
-    let repositories = things(store, REPOSITORY, &names, &trouble).await?;
+    let organisation_settings = things(store, ORGANISATION, &instances, &trouble).await?;
+    let repositories = things(store, REPOSITORY, &instances, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
     let holds = store.holds().await?;
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
     let needing = needing_attention(all, &holds);
     let attention = needing.iter().take(SHOWN).map(|thing| (*thing).clone()).collect();
-    let problems = problems(&needing);
+    let waiting = holds.iter().filter(|hold| is_waiting(hold)).count();
+    let problems = problems(&needing, &group_holds(holds));
+    let pauses = store.pauses(now).await?;
+    let paused = paused_keys(&pauses);
+    let names = names(store, paused.iter().collect()).await?;
     Ok(Overview {
         version: env!("CARGO_PKG_VERSION"),
         organisations,
@@ -78,9 +89,10 @@ pub(in crate::pages) async fn load(
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
-        holds: holds.iter().filter(|hold| is_waiting(hold)).count(),
+        holds: waiting,
         queue: store.depth(now).await?,
-        pauses: store.pauses(now).await?,
+        pauses,
+        names,
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
         attention,
         problems,
@@ -111,7 +123,9 @@ impl Counts {
     fn of(things: &[Thing]) -> Self {
         let mut counts = Self { total: things.len(), states: BTreeMap::new() };
         for thing in things {
-            *counts.states.entry(thing.state.as_str()).or_default() += 1;
+            for state in Condition::ALL.into_iter().filter(|state| thing.is_in(*state)) {
+                *counts.states.entry(state.as_str()).or_default() += 1;
+            }
         }
         counts
     }
@@ -164,9 +178,9 @@ impl View for Overview {
         };
         let task = |task: &TaskRecord| {
             let since = task.failing_since.map(|since| moment(since, now)).unwrap_or_default();
-            vec![text(&task.name), text(task.failure.as_deref().unwrap_or_default()), since]
+            vec![text(&task.name), text(one_line(task.failure.as_deref().unwrap_or_default())), since]
         };
-        let pause = |pause: &Pause| vec![code(&pause.scope), moment(pause.until, now)];
+        let pause = |pause: &Pause| vec![paused(pause, &self.names), moment(pause.until, now)];
         let installation =
             |one: &InstallationFacts| vec![text(&one.login), text(&one.standing), moment(one.since, now)];
         let installations = section(
@@ -235,10 +249,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_repository_with_drift_counts_as_drifted_in_every_state() {
+        let thing = |id: u64, state, pending| {
+            let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
+            Thing { key, subject, state, why: String::new(), since: Time(1), pending }
+        };
+        let counts = Counts::of(&[
+            thing(1, Condition::Held, 2),
+            thing(2, Condition::Drifted, 1),
+            thing(3, Condition::Unknown, 0),
+        ]);
+        let expected = BTreeMap::from([("drifted", 2), ("held", 1), ("unknown", 1)]);
+        assert_eq!((counts.total, counts.states), (3, expected));
+    }
+
+    #[test]
     fn a_decided_hold_needs_no_attention() {
         let thing = |id: u64, state| {
             let (key, subject) = (Key::new("repository", "acme", id), format!("acme/r{id}"));
-            Thing { key, subject, state, why: String::new(), since: Time(1) }
+            Thing { key, subject, state, why: String::new(), since: Time(1), pending: 0 }
         };
         let hold = |id: u64, rejected: bool| Hold {
             digest: format!("d{id}"),

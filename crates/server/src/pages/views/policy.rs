@@ -67,7 +67,7 @@ fn held(held: &HeldPolicy, now: Time, visitor: Option<&Visitor>) -> Html {
         ("Plan", code(&held.plan)),
         ("Changes", text(sums.join(", "))),
         ("Repositories", text(format!("{} of {}", held.sums.repositories, held.total))),
-        ("Drift that is repaired anyway", text(format!("{} (not part of the changes)", held.drift))),
+        ("Drift that exists already", text(format!("{} (not part of the changes)", held.drift))),
         ("Approval", approval),
     ];
     if !held.delayed.is_empty() {

@@ -103,7 +103,7 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         ("Changes", text(if sums.is_empty() { "none".to_owned() } else { sums.join(", ") })),
         ("Repositories whose declared values differ", text(format!("{} of {}", merge.affected, merge.total))),
         ("Groups with a change", text(merge.changed_groups)),
-        ("Drift that is repaired anyway", text(format!("{} (not part of the changes)", merge.drift))),
+        ("Drift that exists already", text(format!("{} (not part of the changes)", merge.drift))),
     ]);
     if merge.incomplete > 0 {
         rows.push(("Parts that could not be planned", text(merge.incomplete)));

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use beadle_engine::{Depth, Key, Lane, Pause, Row, Store, Time};
+use beadle_engine::{Depth, Key, Lane, Pause, Row, Store, Time, one_line};
 use serde::Serialize;
 
 use crate::pages::asked::Refused;
 use crate::pages::facts::Facts;
 use crate::pages::html::{Html, joined, text};
-use crate::pages::names::{Names, names};
+use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::operation_forms::{pause_choice, paused_scope, resume_form, retry_form, sweep_form};
-use crate::pages::parts::{code, facts, faint, moment, named, section, table};
+use crate::pages::parts::{facts, faint, moment, named, paused, section, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -52,7 +52,7 @@ pub(in crate::pages) async fn load(
 ) -> Result<Queue, Refused> {
     let rows = store.rows(ROWS).await?;
     let pauses = store.pauses(now).await?;
-    let paused: Vec<Key> = pauses.iter().filter_map(|pause| pause.scope.parse().ok()).collect();
+    let paused = paused_keys(&pauses);
     let keys: BTreeSet<&Key> = rows.iter().map(|row| &row.key).chain(&paused).collect();
     let names = names(store, keys).await?;
     let (organisations, targets) = (known.names(), known.targets());
@@ -84,7 +84,7 @@ fn row(row: &Row, names: &Names, (now, visitor): (Time, Option<&Visitor>)) -> Ve
         text(row.lane),
         joined(since),
         text(row.attempts),
-        text(why.map_or("", String::as_str)),
+        text(one_line(why.map_or("", String::as_str))),
     ]
 }
 
@@ -110,8 +110,7 @@ impl View for Queue {
             let name = self.names.get(&pause.scope).map(String::as_str);
             let scope = paused_scope(pause, name, (&self.organisations, &self.targets));
             let form = scope.map(|scope| resume_form(visitor, &scope)).unwrap_or_default();
-            let shown = name.map(|name| joined([text(name), text(" ")])).unwrap_or_default();
-            vec![joined([shown, code(&pause.scope), form]), moment(pause.until, now)]
+            vec![joined([paused(pause, &self.names), form]), moment(pause.until, now)]
         };
         vec![
             facts(sums),

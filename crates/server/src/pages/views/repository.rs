@@ -14,7 +14,7 @@ use crate::pages::facts::{Facts, UndoneFacts, WaiverFacts};
 use crate::pages::html::{Html, text};
 use crate::pages::operation_forms::{end_undo_form, undo_repository_link};
 use crate::pages::parts::{code, facts, moment, section, table};
-use crate::pages::ruling_form::waiver_form;
+use crate::pages::ruling_form::{WaiverValues, waiver_form};
 use crate::pages::view::View;
 use crate::sign_in::{ScopeRequest, Visitor};
 
@@ -32,6 +32,9 @@ pub(in crate::pages) struct RepositoryPage {
     read: BTreeMap<String, Time>,
     #[serde(flatten)]
     work: Work,
+    /// The paths of keys that the form of a waiver suggests.
+    #[serde(skip)]
+    waivable: Vec<String>,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
@@ -44,11 +47,12 @@ impl RepositoryPage {
     }
 }
 
-/// Reads one repository.
+/// Reads one repository. `waivable` has the paths of keys that the form of a waiver suggests.
 pub(in crate::pages) async fn load(
     store: &dyn Store,
     known: &dyn Facts,
     (owner, name): (&str, &str),
+    waivable: Vec<String>,
     now: Time,
 ) -> Result<RepositoryPage, Refused> {
     let subject = format!("{owner}/{name}");
@@ -70,6 +74,7 @@ pub(in crate::pages) async fn load(
         undone: known.undone(&repository.key).await?,
         work: Work::load(store, &repository.key, now).await?,
         repository,
+        waivable,
         visitor: None,
     })
 }
@@ -120,10 +125,12 @@ impl View for RepositoryPage {
             _ => end_undo_form(visitor, &scope),
         };
         let undo = undo_repository_link(visitor, &own.subject);
+        let values = WaiverValues { repository: &own.subject, ..WaiverValues::default() };
+        let waiver = waiver_form(visitor, values, &self.waivable);
         vec![
             facts(work.facts(own, now)),
             work.actions(&own.key, Some(&scope), visitor),
-            section("Waivers", [waivers, waiver_form(visitor, &own.subject)]),
+            section("Waivers", [waivers, waiver]),
             section("Undone values", [undone(&self.undone, now), end_undo, undo]),
             section("Last reads", [read(&self.read, now)]),
             work.holds(now),

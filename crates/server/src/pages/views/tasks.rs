@@ -1,6 +1,6 @@
 //! `/tasks`: the background tasks.
 
-use beadle_engine::{TaskRecord, TaskStatus, Time};
+use beadle_engine::{TaskRecord, TaskStatus, Time, one_line};
 use serde::Serialize;
 
 use crate::pages::html::{Html, joined, long_text, text};
@@ -29,7 +29,7 @@ fn row(task: &TaskRecord, now: Time, visitor: Option<&Visitor>) -> Vec<Html> {
     vec![
         joined([text(&task.name), task_form(visitor, &task.name)]),
         state(name),
-        long_text(what),
+        long_text(one_line(what)),
         task.ended.map(|ended| moment(ended, now)).unwrap_or_default(),
         moment(task.next, now),
         text(format!("{} ({} failed)", task.runs, task.failures)),

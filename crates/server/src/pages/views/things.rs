@@ -61,7 +61,7 @@ pub(in crate::pages) async fn load(
     let mut found = things(store, kind, &instances, &Trouble::read(store).await?).await?;
     found.retain(|thing| {
         (asked.instance.is_empty() || thing.key.instance() == asked.instance)
-            && state.is_none_or(|state| thing.state == state)
+            && state.is_none_or(|state| thing.is_in(state))
             && (contains(&thing.subject, &wanted) || contains(&thing.why, &wanted))
     });
     let total = found.len();
@@ -131,5 +131,41 @@ impl View for Groups {
     fn content(&self, now: Time) -> Vec<Html> {
         let empty = "No group matches. Beadle shows a group after its first run.";
         self.0.content((Self::PLACE, "Target"), ("group", "groups"), empty, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Key, KeyState, Report, Risk, Step, StepResult, testing};
+
+    use super::*;
+    use crate::exchange;
+
+    #[tokio::test]
+    async fn the_list_of_the_drifted_repositories_has_those_with_a_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = exchange::store(&folder);
+        let store = store.as_ref();
+        let held = || StepResult::Held { digest: "d1".into(), why: "limit".into() };
+        for (id, results) in [
+            (1, vec![held(), StepResult::Withheld]),
+            (2, vec![StepResult::Withheld]),
+            (3, vec![StepResult::Written]),
+        ] {
+            let change = || testing::change("teams", "team core", &[Risk::Removes]);
+            let report = Report {
+                subject: format!("acme/r{id}"),
+                steps: results.into_iter().map(|outcome| Step { change: change(), outcome }).collect(),
+                unknowns: Vec::new(),
+                skipped: None,
+                failure: None,
+            };
+            KeyState::record(store, &Key::new(REPOSITORY, "acme", id), &report, Time(1)).await.unwrap();
+        }
+        let asked = Asked { state: "drifted".into(), ..Asked::default() };
+        let found = load(store, REPOSITORY, &asked, vec!["acme".into()]).await.unwrap();
+        let rows: Vec<(&str, Condition)> =
+            found.rows.iter().map(|row| (row.subject.as_str(), row.state)).collect();
+        assert_eq!(rows, [("acme/r1", Condition::Held), ("acme/r2", Condition::Drifted)]);
     }
 }

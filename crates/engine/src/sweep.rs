@@ -46,6 +46,12 @@ pub async fn begin(store: &dyn Store, name: &str, count: usize, now: Time) -> Re
     Ok(is_first)
 }
 
+/// Returns the time at which the present sweep of this name began. Returns `None` if no sweep of
+/// this name is in progress.
+pub async fn begun_at(store: &dyn Store, name: &str) -> Result<Option<Time>, StoreError> {
+    Ok(note(name).get(store).await?.map(|begun| begun.at))
+}
+
 /// Returns the summary of a sweep over the keys of `scopes`. Returns `None` if the sweep has not
 /// ended, or if none has begun.
 pub async fn summarise(

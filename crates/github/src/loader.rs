@@ -17,67 +17,40 @@ use crate::assemble::{assemble, part, unless_limited};
 use crate::documents::{self, BATCH};
 use crate::graphql::run_batch;
 use crate::names::{Missing, SelectedBy, missing};
+use crate::pending::{Ask, CallCounts, Pending, last_seen, sweeps};
 use crate::properties::{self, Properties};
 use crate::read::{invitations, rest_settings};
 use crate::repository::{Asks, Known, Repository};
+use crate::sweep_read::SweepRead;
 use crate::teams::{Snapshot, of_repository, snapshot};
 
 /// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long the first request of a batch waits if it belongs to a sweep. The runs of a sweep do not
+/// ask at the same moment, and each batch needs at least one query.
+const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// From this number of repositories on, Beadle reads the teams of the whole organisation, and not
 /// the teams of each repository. If Beadle knows that the whole organisation needs more calls, it
 /// reads the teams of each repository.
 const MANY: usize = 20;
 
-type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
-
-/// A request for a repository.
-struct Ask {
-    node_id: String,
-    reply: Reply,
-    /// For the parts that only REST shows, Beadle can use an earlier read that is not older than
-    /// this time.
-    last_seen: Option<Time>,
-}
-
-#[derive(Default)]
-struct Pending {
-    asks: Vec<Ask>,
-    lane: Option<Lane>,
-    known: CallCounts,
-}
-
-impl Pending {
-    /// Adds a request to the batch that waits. Returns `true` if the request is the first of its
-    /// batch; the caller must then send the batch.
-    fn join(&mut self, ask: Ask, lane: Lane) -> bool {
-        self.asks.push(ask);
-        self.lane = Some(self.lane.map_or(lane, |other| other.min(lane)));
-        self.asks.len() == 1
-    }
-
-    /// Closes the batch before Beadle reads anything for it. A later request goes into the next
-    /// batch. So every read begins after all requests that it answers. A run never uses data that
-    /// is older than the event that caused the run.
-    fn close(&mut self) -> (Vec<Ask>, Option<Lane>) {
-        (std::mem::take(&mut self.asks), self.lane.take())
-    }
-}
-
-/// The known number of calls that a read of the whole organisation takes, for each kind of read.
-#[derive(Clone, Copy, Default)]
-struct CallCounts {
-    teams: usize,
-    properties: usize,
-}
-
 /// The data that Beadle reads for the whole organisation and uses for many repositories.
 pub struct Bulk {
-    teams: Option<Result<Snapshot, Failure>>,
-    properties: Option<Result<Properties, Failure>>,
+    teams: Option<Result<Arc<Snapshot>, Failure>>,
+    properties: Option<Result<Arc<Properties>, Failure>>,
     /// The names that do not exist. `Err` if a budget is used up. Every repository of the batch
     /// then fails, and Beadle reads it later.
     missing: Result<Arc<Missing>, Failure>,
+}
+
+impl Bulk {
+    /// Returns the lists for the further batches of a sweep, or `None` if Beadle read no list.
+    fn of_sweep(&self, sweep: Time, begun: Time) -> Option<SweepRead> {
+        let teams = self.teams.as_ref().and_then(|read| read.as_ref().ok().cloned());
+        let properties = self.properties.as_ref().and_then(|read| read.as_ref().ok().cloned());
+        let has_list = teams.is_some() || properties.is_some();
+        has_list.then_some(SweepRead { sweep, begun, teams, properties })
+    }
 }
 
 /// Collects requests for repositories and reads the repositories in batches.
@@ -86,6 +59,8 @@ pub struct Loader {
     asks: Mutex<Asks>,
     selected_by: Mutex<SelectedBy>,
     pending: Mutex<Pending>,
+    /// The last read of the whole organisation for a sweep. The batches of the sweep share it.
+    shared: tokio::sync::Mutex<Option<Arc<SweepRead>>>,
 }
 
 impl Loader {
@@ -95,6 +70,7 @@ impl Loader {
             asks: Mutex::new(asks),
             selected_by: Mutex::default(),
             pending: Mutex::default(),
+            shared: tokio::sync::Mutex::default(),
         })
     }
 
@@ -135,17 +111,19 @@ impl Loader {
         node_id: &str,
         lane: Lane,
         last_seen: Option<Time>,
+        sweep: Option<Time>,
     ) -> Result<Option<Repository>, Failure> {
         let (reply, answer) = oneshot::channel();
-        let first = {
+        let sends = {
             let mut pending = self.pending.lock();
-            pending.join(Ask { node_id: node_id.to_owned(), reply, last_seen }, lane)
+            pending.join(Ask { node_id: node_id.to_owned(), reply, last_seen, sweep }, lane)
         };
-        if first {
+        if sends {
             let loader = self.clone();
-            // The requests of the batch belong to the trace of its first caller.
+            let wait = if sweep.is_some() { GATHER_SWEPT } else { GATHER };
+            // The requests of the batch belong to the trace of the caller that sends it.
             tokio::spawn(trace::carried(async move {
-                loader.api.clock().sleep(GATHER).await;
+                loader.api.clock().sleep(wait).await;
                 let (asks, lane) = loader.pending.lock().close();
                 // Beadle sends the batch in the most urgent lane of all its requests.
                 let api = loader.api.in_lane(lane.unwrap_or(Lane::Manual));
@@ -157,8 +135,12 @@ impl Loader {
     }
 
     async fn answer(&self, api: &Api, asks: Vec<Ask>) {
+        // A more urgent request sent the batch earlier.
+        if asks.is_empty() {
+            return;
+        }
         let mut ids: Vec<String> = asks.iter().map(|ask| ask.node_id.clone()).collect();
-        let last_seen = last_seen(&asks);
+        let (last_seen, sweeps) = (last_seen(&asks), sweeps(&asks));
         ids.sort_unstable();
         ids.dedup();
         let selected_by = self.selected_by();
@@ -169,17 +151,11 @@ impl Loader {
         let taken = results
             .iter_mut()
             .filter_map(|(id, result)| Some((id.clone(), result.as_mut().ok().and_then(Option::take)?)));
-        let (ids, mut found): (Vec<String>, Vec<Repository>) = taken.unzip();
-        for (id, repository) in ids.iter().zip(&mut found) {
-            repository.last_seen = last_seen.get(id).copied();
+        let mut found: Vec<(String, Repository)> = taken.collect();
+        for (id, repository) in &mut found {
+            repository.last_seen = last_seen.get(id.as_str()).copied();
         }
-        let bulk = self.bulk_with(api, found.len(), std::future::ready(missing)).await;
-        let failures = self.complete(api, &mut found, &bulk).await;
-        // Beadle may ask with an old node id, and GitHub may answer with the present node id. The
-        // answer still belongs to the request. The immutable id shows which repository it is.
-        for ((id, repository), failure) in ids.into_iter().zip(found).zip(failures) {
-            results.insert(id, failure.map_or(Ok(Some(repository)), Err));
-        }
+        results.extend(Box::pin(self.complete_batch(api, found, &sweeps, missing)).await);
         for Ask { node_id: id, reply, .. } in asks {
             // Two callers may ask for the same repository.
             let unanswered =
@@ -187,6 +163,63 @@ impl Loader {
             let result = results.get(&id).cloned().unwrap_or_else(unanswered);
             let _ = reply.send(result); // a caller that gave up needs no answer
         }
+    }
+
+    /// Adds the parts that GraphQL does not provide to the repositories of a batch. `sweeps` has the
+    /// sweep of each node. Returns the result for each node.
+    async fn complete_batch(
+        &self,
+        api: &Api,
+        found: Vec<(String, Repository)>,
+        sweeps: &HashMap<String, Option<Time>>,
+        missing: Result<Arc<Missing>, Failure>,
+    ) -> Vec<(String, Result<Option<Repository>, Failure>)> {
+        let sweep_of = |(id, _): &(String, Repository)| sweeps.get(id).copied().flatten();
+        // While one batch of a sweep reads the whole organisation, the next batch waits here, and
+        // then uses that read. A batch with a more urgent request does not wait.
+        let mut shared = if api.lane() == Lane::Sweep { Some(self.shared.lock().await) } else { None };
+        let read: Option<Arc<SweepRead>> = shared.as_ref().and_then(|shared| (**shared).clone());
+        let now = api.clock().now();
+        let is_served =
+            |one: &(String, Repository)| read.as_ref().is_some_and(|read| read.serves(sweep_of(one), now));
+        let (served, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_served);
+        // Beadle reads the lists after all requests of the batch, so they fit each sweep of the batch.
+        let sweep = others.iter().filter_map(sweep_of).max();
+        let bulk = self.bulk_with(api, others.len(), std::future::ready(missing.clone())).await;
+        if let (Some(shared), Some(sweep)) = (&mut shared, sweep)
+            && let Some(read) = bulk.of_sweep(sweep, now)
+        {
+            **shared = Some(Arc::new(read));
+        }
+        drop(shared);
+        let of_read = Bulk {
+            teams: read.as_ref().and_then(|read| read.teams.clone()).map(Ok),
+            properties: read.as_ref().and_then(|read| read.properties.clone()).map(Ok),
+            missing,
+        };
+        let (mut results, served) = futures::join!(
+            self.complete_each(api, others, &bulk),
+            self.complete_each(api, served, &of_read),
+        );
+        results.extend(served);
+        results
+    }
+
+    /// Adds the parts that GraphQL does not provide to some repositories. Returns the result for each
+    /// node.
+    async fn complete_each(
+        &self,
+        api: &Api,
+        found: Vec<(String, Repository)>,
+        bulk: &Bulk,
+    ) -> Vec<(String, Result<Option<Repository>, Failure>)> {
+        let (ids, mut found): (Vec<String>, Vec<Repository>) = found.into_iter().unzip();
+        let failures = self.complete(api, &mut found, bulk).await;
+        let results = found.into_iter().zip(failures);
+        let results = results.map(|(repository, failure)| failure.map_or(Ok(Some(repository)), Err));
+        // Beadle may ask with an old node id, and GitHub may answer with the present node id. The
+        // answer still belongs to the request. The immutable id shows which repository it is.
+        ids.into_iter().zip(results).collect()
     }
 
     async fn by_ids(&self, api: &Api, ids: &[String]) -> Vec<(String, Result<Option<Repository>, Failure>)> {
@@ -250,6 +283,8 @@ impl Loader {
             },
             missing,
         );
+        let teams = teams.map(|read| read.map(Arc::new));
+        let properties = properties.map(|read| read.map(Arc::new));
         let mut pending = self.pending.lock();
         if let Some(Ok(taken)) = &teams {
             pending.known.teams = taken.calls;
@@ -338,22 +373,6 @@ impl Loader {
     }
 }
 
-/// Returns the nodes that may use the answers of the last reads, and how old these answers may be.
-/// If one of several requests for a repository needs a new read, all of them get the new read.
-fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
-    let mut nodes: HashMap<String, Time> = HashMap::new();
-    for ask in asks {
-        if let Some(since) = ask.last_seen {
-            let latest = nodes.entry(ask.node_id.clone()).or_insert(since);
-            *latest = since.max(*latest);
-        }
-    }
-    for ask in asks.iter().filter(|ask| ask.last_seen.is_none()) {
-        nodes.remove(&ask.node_id);
-    }
-    nodes
-}
-
 /// Reads a part if the reader asks for it.
 async fn asked<T>(
     is_asked: bool,
@@ -406,41 +425,5 @@ mod tests {
         let nodes: Vec<String> = read.iter().filter_map(|(_, found)| node_of(found)).collect();
         assert_eq!(nodes, ["R_1", "R_2"]);
         assert_eq!(wire.arrived().len(), 3);
-    }
-
-    fn ask(node_id: &str, last_seen: Option<Time>) -> Ask {
-        Ask { node_id: node_id.to_owned(), reply: oneshot::channel().0, last_seen }
-    }
-
-    #[test]
-    fn an_answer_of_the_last_read_is_used_only_if_every_request_accepts_it() {
-        let since = |at: i64| Some(Time(at));
-        for (requests, expected) in [
-            (vec![since(1)], since(1)),
-            (vec![since(1), since(2), since(1)], since(2)),
-            (vec![since(1), None], None),
-            (vec![None, since(1), since(2)], None),
-        ] {
-            let mut asks: Vec<Ask> = requests.iter().map(|accepts| ask("R_1", *accepts)).collect();
-            asks.push(ask("R_2", since(3)));
-            let found = last_seen(&asks);
-            let found = ["R_1", "R_2"].map(|node| found.get(node).copied());
-            assert_eq!(found, [expected, since(3)], "{requests:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_asked_after_a_batch_was_closed_never_gets_its_answer() {
-        let mut pending = Pending::default();
-        assert!(pending.join(ask("R_1", None), Lane::Sweep), "somebody has to send it");
-        assert!(!pending.join(ask("R_1", None), Lane::Event), "two asks for one, of the same moment");
-        let (asks, lane) = pending.close();
-        assert_eq!((asks.len(), lane), (2, Some(Lane::Event)), "in the most urgent lane");
-        // A request for the same repository arrives while Beadle reads the first batch.
-        assert!(pending.join(ask("R_1", None), Lane::Sweep), "a batch of its own");
-        let (asks, lane) = pending.close();
-        assert_eq!((asks.len(), lane), (1, Some(Lane::Sweep)));
-        let (asks, lane) = pending.close();
-        assert!(asks.is_empty() && lane.is_none());
     }
 }

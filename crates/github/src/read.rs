@@ -92,6 +92,8 @@ pub struct Reader {
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
     /// The rulesets that were in the wanted state when Beadle read them by REST.
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
+    /// The sweep that the reads belong to, see [`Self::in_sweep`].
+    sweep: Option<Time>,
 }
 
 /// When a ruleset was last changed, and the digest of the state that the policy wanted at that
@@ -124,6 +126,7 @@ impl Reader {
             nodes: Arc::default(),
             rulesets: Arc::default(),
             settled: Arc::default(),
+            sweep: None,
         }
     }
 
@@ -149,6 +152,15 @@ impl Reader {
     #[must_use]
     pub fn as_last_seen(&self, since: Time) -> Self {
         Self { below: self.api.as_last_seen(since), ..self.clone() }
+    }
+
+    /// Returns a copy of the reader for a run of a sweep. `sweep` is the time at which the sweep
+    /// began, as the store has it. The run must have no other cause. The teams and the custom
+    /// properties of a repository can then come from a read of the whole organisation for another
+    /// run of this sweep. That read began after the sweep had begun.
+    #[must_use]
+    pub fn in_sweep(&self, sweep: Option<Time>) -> Self {
+        Self { sweep, ..self.clone() }
     }
 
     /// Returns the store that keeps GitHub's answers between runs.
@@ -249,7 +261,7 @@ impl Reader {
         node_id: &str,
         last_seen: Option<Time>,
     ) -> Result<Option<Repository>, Failure> {
-        let found = self.loader.load(node_id, self.lane(), last_seen).await?;
+        let found = self.loader.load(node_id, self.lane(), last_seen, self.sweep).await?;
         if let Some(repository) = &found {
             self.remember(repository);
         }

@@ -16,8 +16,10 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use beadle_transport::ClientSettings;
 use futures::{StreamExt as _, TryStreamExt as _};
 use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::cost::Cost;
+use crate::patterns::{Patterns, Spent};
 
 /// The default of `sweep_every`.
 const SWEEP_EVERY: Duration = Duration::from_secs(2 * 3600);
@@ -36,11 +38,13 @@ pub(crate) async fn run(sim: &Sim, policy: &Path, repositories: usize) -> anyhow
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(&folder.path().join("beadle.db"), SqliteSettings::default())?;
     let day = Day::new(sim, policy, Arc::new(store))?;
-    let first = day.sweep(sim).await?;
-    let mut others = Vec::new();
+    let first = Cost::of(&day.sweep(sim).await?);
+    let (mut others, mut patterns) = (Vec::new(), Patterns::default());
     for _ in 1..SWEEPS {
         day.clock.jump(i64::try_from(SWEEP_EVERY.as_millis())?);
-        others.push(day.sweep(sim).await?);
+        let calls = day.sweep(sim).await?;
+        patterns.add(&calls);
+        others.push(Cost::of(&calls));
     }
     let most = others.iter().map(|cost| cost.calls).fold(0.0, f64::max);
     let ordinary = others.iter().copied().sum::<Cost>();
@@ -51,12 +55,24 @@ pub(crate) async fn run(sim: &Sim, policy: &Path, repositories: usize) -> anyhow
     println!("{name:52} {:>7} {largest:>8.3}", "");
     let whole = [first, ordinary].into_iter().sum::<Cost>();
     print(repositories, "the first day, average of 12 sweeps", whole.per(repositories * SWEEPS));
-    Ok(())
+    print_patterns(&patterns, others.len())
 }
 
 fn print(repositories: usize, what: &str, cost: Cost) {
     let name = format!("{repositories}: {what}");
     println!("{name:52} {:>7} {:>8.3} {:>9.3} {:>9.3}", "", cost.calls, cost.rest_units, cost.graphql_points);
+}
+
+/// Prints which REST paths cost most in an ordinary sweep. `patterns` has the calls of `sweeps`
+/// sweeps.
+fn print_patterns(patterns: &Patterns, sweeps: usize) -> anyhow::Result<()> {
+    let sweeps = f64::from(u32::try_from(sweeps)?);
+    println!("\nthe paths that cost most in an ordinary sweep (average of 11)\n");
+    println!("{:60} {:>10} {:>10}", "", "calls", "REST units");
+    for (pattern, Spent { calls, units }) in patterns.most_expensive() {
+        println!("{pattern:60} {:>10.1} {:>10.1}", f64::from(calls) / sweeps, f64::from(units) / sweeps);
+    }
+    Ok(())
 }
 
 /// The parts of the service that sweep an organisation.
@@ -90,8 +106,8 @@ impl Day {
         Ok(Self { clock, store, planner, sweep })
     }
 
-    /// Runs a sweep of all repositories, and returns what it cost.
-    async fn sweep(&self, sim: &Sim) -> anyhow::Result<Cost> {
+    /// Runs a sweep of all repositories, and returns the simulator's log of its calls.
+    async fn sweep(&self, sim: &Sim) -> anyhow::Result<Vec<Value>> {
         let now = self.clock.now();
         reqwest::Client::new().delete(format!("{}/_sim/calls", sim.url())).send().await?;
         let lease = Lease { key: Key::new("sweep", INSTANCE, 1), epoch: 1, until: now };
@@ -102,7 +118,7 @@ impl Day {
         let runs =
             rows.filter(|row| row.key.kind() == "repository").map(|row| async move { self.plan(&row).await });
         futures::stream::iter(runs).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-        Ok(Cost::of(&sim.calls()))
+        Ok(sim.calls())
     }
 
     async fn plan(&self, row: &Row) -> anyhow::Result<()> {

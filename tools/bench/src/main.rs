@@ -20,6 +20,7 @@ mod intake;
 mod load;
 mod pages;
 mod pages_data;
+mod patterns;
 mod policy;
 mod policy_in_git;
 mod processes;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use beadle_engine::sweep::begun_at;
 use beadle_engine::{Failure, Key, Lane, LastRead, Plan, StoreError, Time};
 
 use super::RepositoryPlanner;
@@ -24,14 +25,18 @@ impl RepositoryPlanner {
     /// Returns a copy of the planner for one run of a key. `is_swept` is true if only a sweep made
     /// the key due.
     pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
+        let rule = self.reread.as_ref().filter(|_| is_repository(key) && is_swept && lane == Lane::Sweep);
         // The last answers are in the same store as the times of their reads.
-        let looks = match (&self.reread, self.reader.store()) {
-            (Some(rule), Some(store)) if is_repository(key) && is_swept && lane == Lane::Sweep => {
-                Some(Arc::new(Looks::begin(store, key, rule, self.reader.clock().now()).await?))
-            }
-            _ => None,
+        let Some((rule, store)) = rule.zip(self.reader.store()) else {
+            return Ok(Self { looks: None, ..self.clone() });
         };
-        Ok(Self { looks, ..self.clone() })
+        let looks = Looks::begin(store, key, rule, self.reader.clock().now());
+        let begun = begun_at(store.as_ref(), key.instance());
+        let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
+        // The lists that the runs of a sweep share can be older than a hold of a command. Without this
+        // condition, the run would find nothing and release the hold.
+        let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
+        Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
     /// Makes the next sweep read the parts that are different or unknown after a run. The run read

@@ -35,6 +35,7 @@ mod reviewers;
 mod rulesets;
 mod secrets;
 mod spread;
+mod sweep_read;
 mod undo;
 mod undo_whole;
 mod undone_records;

@@ -21,7 +21,9 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     let at = |seconds: u64| Time(1_700_000_000_000) + Duration::from_secs(seconds);
     let scopes = [KeyScope::new("repository", "acme")];
     let keys = [1, 2].map(|id| Key::new("repository", "acme", id));
+    assert_eq!(sweep::begun_at(&store, "acme").await.unwrap(), None);
     assert!(sweep::begin(&store, "acme", 2, at(0)).await.unwrap());
+    assert_eq!(sweep::begun_at(&store, "acme").await.unwrap(), Some(at(0)));
     let marks = keys.iter().map(|key| Mark::new(key.clone(), Lane::Sweep)).collect();
     store.mark(marks, at(0)).await.unwrap();
     let claims = store.claim(2, at(1)).await.unwrap();
@@ -45,4 +47,5 @@ async fn a_sweep_ends_when_its_last_run_does_and_counts_what_any_run_wrote() {
     let summary = sweep::summarise(&store, "acme", &scopes, at(9)).await.unwrap().unwrap();
     assert_eq!((summary.checked, summary.drifted, summary.repaired, summary.failed), (2, 2, 2, 1));
     assert_eq!(sweep::summarise(&store, "acme", &scopes, at(10)).await.unwrap(), None, "once");
+    assert_eq!(sweep::begun_at(&store, "acme").await.unwrap(), None);
 }

@@ -1,0 +1,57 @@
+//! A read of the whole organisation that the batches of one sweep share. Without it, most batches of
+//! a sweep are so small that Beadle would read the lists of each repository separately.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle_engine::Time;
+
+use crate::properties::Properties;
+use crate::teams::Snapshot;
+
+/// How long the batches of a sweep use one read. An old read can hide a later change of a team or a
+/// property until the next sweep, if its webhook is lost.
+const SHARED_FOR: Duration = Duration::from_secs(60);
+
+/// The lists of the whole organisation that Beadle read for one batch of a sweep.
+pub(crate) struct SweepRead {
+    /// The time at which the sweep began, as the store has it. This process knew of the sweep before
+    /// the read, so the read began after the sweep had begun. No other comparison of times shows
+    /// this, because the sweep may have begun on a machine with another clock.
+    pub(crate) sweep: Time,
+    /// A time before the read.
+    pub(crate) begun: Time,
+    pub(crate) teams: Option<Arc<Snapshot>>,
+    pub(crate) properties: Option<Arc<Properties>>,
+}
+
+impl SweepRead {
+    /// Returns whether a request of a sweep can use this read. `sweep` is `None` if the request
+    /// belongs to no sweep.
+    pub(crate) fn serves(&self, sweep: Option<Time>, now: Time) -> bool {
+        // If the read began in the future, a clock was wrong.
+        sweep == Some(self.sweep) && self.begun <= now && now.since(self.begun) < SHARED_FOR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_serves_its_own_sweep_for_a_time() {
+        let (sweep, other, begun) = (Time(1_000), Time(1_001), Time(5_000));
+        let read = SweepRead { sweep, begun, teams: None, properties: None };
+        let second = Duration::from_secs(1);
+        for (of, now, expected, why) in [
+            (Some(sweep), begun, true, "it is the read of this moment"),
+            (Some(sweep), begun + SHARED_FOR - second, true, "it is recent"),
+            (Some(sweep), begun + SHARED_FOR, false, "it is old"),
+            (Some(sweep), begun - second, false, "the clock was wrong"),
+            (Some(other), begun, false, "the other sweep may have begun after the read"),
+            (None, begun, false, "an event may have come after the read"),
+        ] {
+            assert_eq!(read.serves(of, now), expected, "{why}");
+        }
+    }
+}

@@ -65,7 +65,7 @@ pub(crate) fn text(story: &Story) -> String {
         Detail::Refused(refused) => {
             format!("refused a webhook whose sender is not configured, with status {}", refused.status)
         }
-        Detail::Sweep(end) => sweep(end),
+        Detail::Sweep(end) => sweep(story.entry.seq, end),
         Detail::Recovery(end) => recovery(end),
         Detail::Contested(contested) => {
             let times = counted(u64::from(contested.times), "time", "times");
@@ -126,10 +126,12 @@ fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
-fn sweep(end: &SweepEnd) -> String {
+/// Returns the sentence for the end of a sweep. `beadle undo` needs the number of the sweep, which is
+/// the number of the entry.
+fn sweep(number: u64, end: &SweepEnd) -> String {
     let summary = end.summary;
     format!(
-        "sweep ended after {} s: {} checked, {} drifted, {} repaired, {} held, {} failed, {} unknown",
+        "sweep {number} ended after {} s: {} checked, {} drifted, {} repaired, {} held, {} failed, {} unknown",
         end.took_s,
         summary.checked,
         summary.drifted,
@@ -237,7 +239,7 @@ mod tests {
                     "took_s": 3,
                     "summary": { "checked": 5, "drifted": 1, "repaired": 1, "held": 0, "failed": 0, "unknown": 0 },
                 }),
-                "sweep ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
+                "sweep 1 ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
             ),
             (EntryKind::Run, json!({ "from": "another version" }), "{\"from\":\"another version\"}"),
         ] {

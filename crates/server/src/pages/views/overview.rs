@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use beadle_engine::{Depth, Hold, Key, Lane, Pause, Store, TaskRecord, Time};
+use beadle_engine::{Depth, Hold, HoldList, Key, Lane, Pause, Store, TaskRecord, Time};
 use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
@@ -13,6 +13,7 @@ use crate::pages::facts::{Facts, InstallationFacts, OrganisationFacts};
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::parts::{THING_COLUMNS, code, facts, link, moment, paragraph, section, state, table};
+use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 
 /// The kind of the keys of the organisations themselves.
@@ -46,6 +47,8 @@ pub(in crate::pages) struct Overview {
     queue: Depth,
     pauses: Vec<Pause>,
     failing_tasks: Vec<TaskRecord>,
+    /// The stored holds and waivers that this version cannot read.
+    unreadable: Vec<String>,
     /// Some of the organisations, repositories and groups that are not as declared. The most
     /// important state comes first.
     attention: Vec<Thing>,
@@ -66,7 +69,10 @@ pub(in crate::pages) async fn load(
     let organisation_settings = things(store, ORGANISATION, &names, &trouble).await?;
     let repositories = things(store, REPOSITORY, &names, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
-    let holds = store.holds().await?;
+    let list = store.all_holds().await?;
+    let waiting = list.count_waiting();
+    let HoldList { holds, mut unreadable } = list;
+    unreadable.extend(organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned()));
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
     let needing = needing_attention(all, &holds);
     let attention = needing.iter().take(SHOWN).map(|thing| (*thing).clone()).collect();
@@ -78,25 +84,21 @@ pub(in crate::pages) async fn load(
         repositories: Counts::of(&repositories),
         groups: Counts::of(&groups),
         organisation_settings,
-        holds: holds.iter().filter(|hold| is_waiting(hold)).count(),
+        holds: waiting,
         queue: store.depth(now).await?,
         pauses: store.pauses(now).await?,
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
+        unreadable,
         attention,
         problems,
     })
-}
-
-/// Returns whether a held change waits for a decision of an operator.
-fn is_waiting(hold: &Hold) -> bool {
-    hold.approved_by.is_none() && hold.rejected.is_none()
 }
 
 /// Returns the things that need attention. The most important state comes first. Leaves out
 /// rejected changes: they stay held, and nobody has to look at them again.
 fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
     let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
-    let waiting: HashSet<&Key> = holds.iter().filter(|hold| is_waiting(hold)).map(|hold| &hold.key).collect();
+    let waiting: HashSet<&Key> = holds.iter().filter(|hold| hold.is_open()).map(|hold| &hold.key).collect();
     let is_decided = |key: &Key| known.contains(key) && !waiting.contains(key);
     let needs_attention = |thing: &&Thing| {
         let is_decided = thing.state == Condition::Held && is_decided(&thing.key);
@@ -201,6 +203,7 @@ impl View for Overview {
                         self.pauses.iter().map(pause).collect(),
                         "Nothing is paused.",
                     ),
+                    unreadable_list(&self.unreadable),
                 ],
             ),
             section(

@@ -124,6 +124,23 @@ impl<M: Metadata> Note<M> {
         self.known(store.notes(&self.name).await?)
     }
 
+    /// Lists the notes as [`Self::list`] does, for people. An unreadable value is no error, even if
+    /// Beadle needs the value. The second list has the rest of the name of each unreadable note.
+    pub async fn list_readable(
+        &self,
+        store: &dyn Store,
+    ) -> Result<(Vec<(String, M)>, Vec<String>), StoreError> {
+        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        for (name, text) in store.notes(&self.name).await? {
+            let Some(rest) = name.strip_prefix(&self.name) else { continue };
+            match read(&text) {
+                Some(value) => readable.push((rest.to_owned(), value)),
+                None => unreadable.push(rest.to_owned()),
+            }
+        }
+        Ok((readable, unreadable))
+    }
+
     /// Returns the values of notes, each with the rest of the note's name.
     fn known(&self, notes: Vec<(String, String)>) -> Result<Vec<(String, M)>, StoreError> {
         let mut known = Vec::new();

@@ -12,8 +12,10 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::auth::{Auth, Credential};
+use crate::auth::{Access, Auth, Credential};
 use crate::connection::{Distinct, WHOLE_PAGE, page_after};
+use crate::credential_digest::CredentialDigest;
+use crate::endpoint::Endpoint;
 use crate::owners::Owners;
 use crate::{conditional, documents};
 
@@ -23,27 +25,6 @@ pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 ///
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
-/// The addresses of GitHub's two APIs on one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The beginning of every REST address, such as `https://api.github.com/` or
-    /// `https://ghe.example.com/api/v3/`.
-    pub rest: String,
-    /// The path of the GraphQL API, relative to the root of the server.
-    pub graphql: String,
-}
-
-impl Endpoint {
-    /// Returns the addresses for the configured address. The configured address is
-    /// `https://api.github.com`, or an Enterprise Server with or without `/api/v3`.
-    pub fn new(address: &str) -> Self {
-        let address = address.trim_end_matches('/');
-        match address.strip_suffix("/api/v3") {
-            Some(server) => Self { rest: format!("{address}/"), graphql: format!("{server}/api/graphql") },
-            None => Self { rest: format!("{address}/"), graphql: format!("{address}/graphql") },
-        }
-    }
-}
 
 /// The connection to GitHub for one organisation. The organisation's reader and writer share it.
 #[derive(Clone)]
@@ -133,9 +114,14 @@ impl Api {
         self.repository
     }
 
-    /// Returns a digest of the credential and of its permissions.
-    pub(crate) async fn access(&self) -> Result<String, TransportError> {
+    /// Returns the credential of the next request, with its digest.
+    pub(crate) async fn access(&self) -> Result<Access, TransportError> {
         Box::pin(self.auth.access(&self.client, self.kept.as_deref())).await
+    }
+
+    /// Makes the next request get a new token of the App.
+    pub(crate) async fn drop_token(&self) {
+        self.auth.drop_token().await;
     }
 
     /// Makes this connection keep GitHub's answers in `store` between runs.
@@ -206,17 +192,18 @@ impl Api {
         path: &Path,
         accept: &'static str,
     ) -> Result<Answer, TransportError> {
-        self.call(Call { accept, ..Call::read(path) }).await.map(|(answer, _)| answer)
+        self.call(Call { accept, ..Call::read(path) }, &mut None).await.map(|(answer, _)| answer)
     }
 
     /// Reads a path. Sends the `ETag` that `tag` returns for the present token. Returns the answer
-    /// and this token.
+    /// and this token. `used` becomes the digest of the credential that got the answer or the error.
     pub(crate) async fn get_if_changed(
         &self,
         path: &Path,
         tag: &Tag<'_>,
+        used: &mut Option<CredentialDigest>,
     ) -> Result<(Answer, SecretString), TransportError> {
-        self.call(Call { tag: Some(tag), ..Call::read(path) }).await
+        self.call(Call { tag: Some(tag), ..Call::read(path) }, used).await
     }
 
     /// Reads a path. The read costs nothing from the budget if the answer has not changed since the
@@ -306,7 +293,7 @@ impl Api {
         body: Option<Value>,
     ) -> Result<Answer, TransportError> {
         let call = Call { method, body, writes: true, by: self.valid_until, ..Call::read(path) };
-        self.call(call).await.map(|(answer, _)| answer)
+        self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
     /// Sends a write to a path that contains a name. Beadle knows the owner of the name only until
@@ -320,7 +307,7 @@ impl Api {
     ) -> Result<Answer, TransportError> {
         let by = Some(self.valid_until.map_or(by, |valid_until| valid_until.min(by)));
         let call = Call { method, body, writes: true, by, ..Call::read(path) };
-        self.call(call).await.map(|(answer, _)| answer)
+        self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
     pub(crate) async fn post_graphql(&self, body: Value, writes: bool) -> Result<Answer, TransportError> {
@@ -332,23 +319,31 @@ impl Api {
             by: self.valid_until.filter(|_| writes),
             ..Call::read(&self.graphql)
         };
-        self.call(call).await.map(|(answer, _)| answer)
+        self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
     fn is_outdated(&self) -> bool {
         self.valid_until.is_some_and(|valid_until| valid_until < self.clock().now())
     }
 
-    async fn call(&self, call: Call<'_>) -> Result<(Answer, SecretString), TransportError> {
+    /// Sends a call. Returns the answer and the token of the call. `used` becomes the digest of the
+    /// credential of the call.
+    async fn call(
+        &self,
+        call: Call<'_>,
+        used: &mut Option<CredentialDigest>,
+    ) -> Result<(Answer, SecretString), TransportError> {
         let mut again = true;
         loop {
-            let authorization = match self.auth.authorization(&self.client, self.kept.as_deref()).await {
+            let access = match self.auth.access(&self.client, self.kept.as_deref()).await {
                 // If the App is no longer installed, every key of the organisation is denied too.
                 Err(error) if matches!(error.status(), Some(401 | 403 | 404)) => {
                     return Err(self.client.denied(error));
                 }
-                authorization => authorization?,
+                access => access?,
             };
+            let Access { authorization, digest } = access;
+            *used = Some(digest);
             let (method, path) = (call.method.clone(), call.path.clone());
             let mut request = request(method, path, call.body.as_ref(), call.resource, authorization.clone());
             if let Some(tag) = call.tag.and_then(|tag| HeaderValue::from_str(&tag(&authorization)?).ok()) {
@@ -444,14 +439,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn an_enterprise_server_has_its_graphql_beside_its_rest() {
-        let endpoint = Endpoint::new("https://ghe.example.com/api/v3/");
-        assert_eq!(endpoint.rest, "https://ghe.example.com/api/v3/");
-        assert_eq!(endpoint.graphql, "https://ghe.example.com/api/graphql");
-        assert_eq!(Endpoint::new("https://api.github.com").graphql, "https://api.github.com/graphql");
-    }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Sent {

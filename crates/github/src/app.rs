@@ -67,6 +67,12 @@ impl Reader {
         self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
     }
 
+    /// Makes the next request get a new token of the App. Only a new token has the permissions that
+    /// an owner of the organisation accepted since. Sends no request itself.
+    pub async fn drop_token(&self) {
+        self.api().drop_token().await;
+    }
+
     /// Returns whether the App of the credential is installed on the organisation. Returns an error
     /// if the credential is a token.
     pub async fn is_installed(&self) -> Result<bool, Failure> {

@@ -373,8 +373,8 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::api::Endpoint;
     use crate::auth::Credential;
+    use crate::endpoint::Endpoint;
 
     #[tokio::test(start_paused = true)]
     async fn a_rule_with_an_unreadable_part_is_unknown() {

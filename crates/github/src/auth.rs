@@ -10,9 +10,9 @@ use beadle_transport::{Client, Method, Path, Request, TransportError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
+use crate::credential_digest::CredentialDigest;
 use crate::organisation_memory::another_organisation;
 
 /// Beadle renews a token that is valid for less than this time.
@@ -39,11 +39,20 @@ pub enum Credential {
     },
 }
 
+/// The credential of a request, with its digest. Both come from the same token.
+#[derive(Clone)]
+pub(crate) struct Access {
+    /// The value of the `Authorization` header.
+    pub(crate) authorization: SecretString,
+    /// The digest of the configured token, or of the App and the permissions of its token. The
+    /// digest stays the same while nobody changes the configured token or the permissions of the
+    /// App. GitHub then shows the same things to the requests.
+    pub(crate) digest: CredentialDigest,
+}
+
 struct Token {
-    authorization: SecretString,
+    access: Access,
     expires: Time,
-    /// The digest of the App and of the permissions of the token.
-    access: String,
 }
 
 /// The credential of one organisation, and the token that Beadle uses at present.
@@ -96,22 +105,26 @@ impl Auth {
         matches!(self.credential, Credential::App { .. })
     }
 
-    /// Returns the value of the `Authorization` header for a call as the installation, or for a
-    /// call with the configured token. `store` knows which organisation the login means.
-    pub(crate) async fn authorization(
+    /// Returns the credential for a call as the installation, or for a call with the configured
+    /// token. `store` knows which organisation the login means.
+    pub(crate) async fn access(
         &self,
         client: &Client,
         store: Option<&dyn Store>,
-    ) -> Result<SecretString, TransportError> {
+    ) -> Result<Access, TransportError> {
         let (app, installation) = match &self.credential {
             Credential::App { id, installation, .. } => (*id, installation),
-            Credential::Token(token) => return Ok(bearer(token.expose_secret())),
+            Credential::Token(token) => {
+                let authorization = bearer(token.expose_secret());
+                let digest = CredentialDigest::of(authorization.expose_secret());
+                return Ok(Access { authorization, digest });
+            }
         };
         // The lock is held during the request, so that parallel calls share one request for a
         // token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
-            return Ok(token.authorization.clone());
+            return Ok(token.access.clone());
         }
         let installation = match installation {
             Some(installation) => *installation,
@@ -125,34 +138,24 @@ impl Auth {
             }
             minted => minted?,
         };
-        let token = Token {
+        let access = Access {
             authorization: bearer(&minted.token.0),
-            expires: Time(minted.expires_at.as_millisecond()),
-            access: digest(&json!([app, minted.permissions]).to_string()),
+            digest: CredentialDigest::of(&json!([app, minted.permissions]).to_string()),
         };
-        Ok(slot.insert(token).authorization.clone())
+        let token = Token { access, expires: Time(minted.expires_at.as_millisecond()) };
+        Ok(slot.insert(token).access.clone())
     }
 
-    /// Returns a digest of the credential and of its permissions. The digest stays the same while
-    /// nobody changes the permissions of the App or the configured token. GitHub then shows the
-    /// same things to the requests.
-    pub(crate) async fn access(
-        &self,
-        client: &Client,
-        store: Option<&dyn Store>,
-    ) -> Result<String, TransportError> {
-        if let Credential::Token(token) = &self.credential {
-            return Ok(digest(bearer(token.expose_secret()).expose_secret()));
-        }
-        self.authorization(client, store).await?;
-        let slot = self.token.lock().await;
-        Ok(slot.as_ref().map(|token| token.access.clone()).unwrap_or_default())
+    /// Forgets the token of the App, so that the next request gets a new one. A token keeps the
+    /// permissions that the installation had when GitHub created the token.
+    pub(crate) async fn drop_token(&self) {
+        *self.token.lock().await = None;
     }
 
     /// Forgets a token that GitHub refused. Returns whether Beadle can request another token.
     pub(crate) async fn forget(&self, refused: &SecretString) -> bool {
         let mut slot = self.token.lock().await;
-        let same = |token: &Token| token.authorization.expose_secret() == refused.expose_secret();
+        let same = |token: &Token| token.access.authorization.expose_secret() == refused.expose_secret();
         if slot.as_ref().is_some_and(same) {
             *slot = None;
         }
@@ -232,10 +235,89 @@ impl Auth {
     }
 }
 
-fn digest(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
-}
-
 fn bearer(token: &str) -> SecretString {
     SecretString::from(format!("Bearer {token}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use beadle_engine::Budgets;
+    use beadle_secrets::{Reference, SecretStore};
+    use beadle_transport::ClientSettings;
+    use beadle_transport::testing::Recorder;
+
+    use super::*;
+
+    const NOW: Time = Time(1_000_000_000_000);
+
+    /// Returns a new private key.
+    fn key() -> SigningKey {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let text = STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("app.pem"), pem).unwrap();
+        let secrets = SecretStore::new(folder.path().to_owned());
+        secrets.signing_key(&Reference::File("app.pem".into())).unwrap()
+    }
+
+    /// Returns the credential of an App, its client and its network. Somebody accepts a permission
+    /// after GitHub has created the first token.
+    fn app() -> (Auth, Client, Arc<Recorder>) {
+        let minted = AtomicUsize::new(0);
+        let wire = Recorder::new(move |_| {
+            let number = minted.fetch_add(1, Ordering::SeqCst);
+            let level = if number == 0 { "read" } else { "write" };
+            let token = json!({
+                "token": format!("token {number}"), "expires_at": "2001-09-09T02:46:40Z",
+                "permissions": { "issues": level },
+            });
+            (201, token)
+        });
+        let clock = Clock::simulated(NOW);
+        let settings = ClientSettings { wire: Some(wire.clone()), ..ClientSettings::default() };
+        let budgets = Budgets::new("acme", 0);
+        let client = Client::new("https://github.test/", budgets, clock.clone(), settings).unwrap();
+        let credential = Credential::App { id: 7, key: key(), installation: Some(1) };
+        (Auth::new(credential, "acme", clock), client, wire)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_has_its_own_digest_even_if_another_task_forgets_the_token() {
+        let (auth, client, wire) = app();
+        let first = auth.access(&client, None).await.unwrap();
+        // The first task waits for the token. The second task waits behind it, and forgets the
+        // token.
+        let held = auth.token.lock().await;
+        let reading = auth.access(&client, None);
+        let forgetting = auth.forget(&first.authorization);
+        let (read, _, ()) = futures::future::join3(reading, forgetting, async move { drop(held) }).await;
+        let read = read.unwrap();
+        assert_eq!(read.authorization.expose_secret(), first.authorization.expose_secret());
+        assert_eq!(read.digest, first.digest);
+        let second = auth.access(&client, None).await.unwrap();
+        assert_ne!(second.digest, first.digest, "the second token has another permission");
+        assert_eq!(wire.arrived().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_token_is_replaced_before_its_end() {
+        let (auth, client, wire) = app();
+        let first = auth.access(&client, None).await.unwrap();
+        assert_eq!(auth.access(&client, None).await.unwrap().digest, first.digest);
+        assert_eq!(wire.arrived().len(), 1, "the token is still valid");
+        auth.drop_token().await;
+        assert_ne!(auth.access(&client, None).await.unwrap().digest, first.digest);
+        assert_eq!(wire.arrived().len(), 2);
+    }
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::api::{ACCEPT, Api};
+use crate::credential_digest::CredentialDigest;
 
 /// How old a stored time of reading must be before Beadle stores a new time. If Beadle stored the
 /// time after each read, each read of an unchanged answer would cause a write to the store.
@@ -48,7 +49,7 @@ struct Kept {
     /// The digest of the credential and its permissions, if GitHub answered 404. GitHub also answers
     /// 404 to a credential that lacks a permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    access: Option<String>,
+    access: Option<CredentialDigest>,
     /// The id of the repository that had this path at the last read. `None` if the path is not below a
     /// repository, or if an older version stored the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +87,7 @@ impl Kept {
 
     /// Creates the answer that nothing exists at a path. `access` is the digest of the credential that
     /// got the answer.
-    fn absent(now: Time, access: Option<String>) -> Self {
+    fn absent(now: Time, access: Option<CredentialDigest>) -> Self {
         Self { read: Some(now), absent: true, access, ..Self::default() }
     }
 
@@ -193,7 +194,7 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
 /// Returns whether the credential that got a kept answer had the same permissions as the present one.
 async fn is_same_access(api: &Api, kept: &Kept) -> bool {
     let Some(access) = &kept.access else { return false };
-    api.access().await.is_ok_and(|now| now == *access)
+    api.access().await.is_ok_and(|now| now.digest == *access)
 }
 
 /// Reads `path`. If GitHub answers that the content has not changed, the function returns the kept
@@ -210,14 +211,16 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         return kept.answer(path);
     }
     let tag = |authorization: &SecretString| kept.as_ref()?.tag(authorization.expose_secret());
-    let read = api.get_if_changed(path, &tag).await;
+    let mut used = None;
+    let read = api.get_if_changed(path, &tag, &mut used).await;
     let now = api.clock().now();
     let (answer, authorization) = match read {
         Ok(read) => read,
         Err(error) => {
             if error.status() == Some(404) {
-                let absent = Kept::absent(now, api.access().await.ok());
-                let new = Kept { repository: api.repository(), ..absent };
+                // Another task can have replaced the token since. So this is the digest of the token
+                // that got this answer.
+                let new = Kept { repository: api.repository(), ..Kept::absent(now, used) };
                 replace(&note, store.as_ref(), kept.as_ref(), Some(&new)).await;
             }
             return Err(error);
@@ -252,8 +255,8 @@ mod tests {
     use beadle_transport::testing::Recorder;
 
     use super::*;
-    use crate::api::Endpoint;
     use crate::auth::Credential;
+    use crate::endpoint::Endpoint;
 
     const NOW: Time = Time(1_000_000_000_000);
 
@@ -324,8 +327,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_the_same_access_uses_the_answer_that_nothing_exists() {
         let access = api("one").access().await.unwrap();
-        assert!(!access.contains("one"), "a token is kept");
-        let absent = Kept::absent(NOW, Some(access));
+        let absent = Kept::absent(NOW, Some(access.digest));
+        assert!(!serde_json::to_string(&absent).unwrap().contains("one"), "a token is kept");
         assert!(is_same_access(&api("one"), &absent).await);
         assert!(!is_same_access(&api("two"), &absent).await, "the first token may lack a permission");
         assert!(!is_same_access(&api("one"), &Kept::absent(NOW, None)).await, "an older version stored it");
@@ -341,7 +344,7 @@ mod tests {
             Kept::absent(NOW, None),
             Kept { body: "[1]".into(), ..kept() },
             Kept { repository: Some(7), ..kept() },
-            Kept { access: Some("other".into()), ..kept() },
+            Kept { access: Some(CredentialDigest::of("other")), ..kept() },
             Kept { link: Some("<two>; rel=\"next\"".into()), ..kept() },
             Kept::of(&answer("\"a\""), "token one", NOW).unwrap(),
         ] {

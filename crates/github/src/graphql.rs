@@ -213,8 +213,8 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::api::Endpoint;
     use crate::auth::Credential;
+    use crate::endpoint::Endpoint;
 
     /// Reads two nodes from a simulated GitHub, which returns only one of them, together with
     /// `error`.

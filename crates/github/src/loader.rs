@@ -390,8 +390,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::api::Endpoint;
     use crate::auth::Credential;
+    use crate::endpoint::Endpoint;
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_of_which_github_leaves_out_parts_is_halved() {

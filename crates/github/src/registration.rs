@@ -8,7 +8,8 @@ use beadle_transport::{Client, ClientSettings, Method, Path, Request, TransportE
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::api::{self, Endpoint};
+use crate::api;
+use crate::endpoint::Endpoint;
 
 /// An App that GitHub registered from a manifest.
 #[derive(Debug)]

@@ -238,8 +238,8 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::api::Endpoint;
     use crate::auth::Credential;
+    use crate::endpoint::Endpoint;
 
     #[test]
     fn a_list_shorter_than_its_count_is_no_snapshot() {

@@ -56,5 +56,5 @@ pub use reread::Reread;
 pub use shard::Shard;
 pub use sweep::Sweep;
 pub use undo_writer::UndoWriter;
-pub use waiver_book::{stored_waiver, stored_waivers};
+pub use waiver_book::{readable_waivers, stored_waiver, stored_waivers};
 pub use writer::RepositoryWriter;

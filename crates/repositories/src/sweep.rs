@@ -37,6 +37,12 @@ pub struct Sweep {
 impl Reconcile for Sweep {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let instance = run.lease.key.instance();
+        let is_scheduled = is_ordinary(run);
+        if !is_scheduled {
+            // The event may report that an owner accepted new permissions of the App. The marked
+            // runs must not use a token without these permissions.
+            self.reader.drop_token().await;
+        }
         let listed = self.clock.now();
         // If the list is incomplete, the sweep fails and Beadle retries it.
         let index = self.reader.in_lane(run.lane).index().await?;
@@ -56,7 +62,6 @@ impl Reconcile for Sweep {
         // runs must then read all parts. The same is true if the sweep replaces lost events. The
         // lane does not show this: an event that Beadle's own login caused also has the lane of a
         // sweep.
-        let is_scheduled = is_ordinary(run);
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)

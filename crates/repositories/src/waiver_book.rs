@@ -24,6 +24,18 @@ pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec
     Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
 }
 
+/// Returns the same waivers as [`stored_waivers`], for people: an unreadable waiver hides no other
+/// waiver. The second list names each unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
+pub async fn readable_waivers(
+    store: &dyn Store,
+    organisation: &str,
+) -> Result<(Vec<Waiver>, Vec<String>), StoreError> {
+    let (stored, unreadable) = stored_waiver(organisation, "").list_readable(store).await?;
+    let name = |code: String| format!("the waiver {code} of {organisation}");
+    let waivers = stored.into_iter().map(|(_, waiver)| waiver).collect();
+    Ok((waivers, unreadable.into_iter().map(name).collect()))
+}
+
 /// The waivers that a book ignores.
 #[derive(Clone)]
 enum Ignored {
@@ -250,5 +262,7 @@ mod tests {
         store.put(stored_waiver("acme", "b").name(), r#"{"paths":["topics"]}"#).await.unwrap();
         let error = stored_waivers(store, "acme").await.unwrap_err().to_string();
         assert!(error.contains("cannot read the note `waiver:acme:b`"), "{error}");
+        let (waivers, unreadable) = readable_waivers(store, "acme").await.unwrap();
+        assert_eq!((waivers.len(), unreadable), (1, vec!["the waiver b of acme".to_owned()]));
     }
 }

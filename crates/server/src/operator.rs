@@ -166,7 +166,7 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();
-    let waiting = store.holds().await?.iter().filter(|hold| hold.is_open()).count();
+    let waiting = store.all_holds().await?.count_waiting();
     Ok((store.depth(now).await?, waiting + policies))
 }
 
@@ -195,7 +195,7 @@ mod tests {
 
     use async_trait::async_trait;
     use axum::body::Body;
-    use beadle_engine::Key;
+    use beadle_engine::{Key, Limits, testing};
     use secrecy::SecretString;
 
     use super::*;
@@ -281,6 +281,19 @@ mod tests {
         };
         let request = request(method, path, headers, Body::empty());
         exchange(Arc::new(operator).router(), request).await
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_hold_counts_as_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let limits = Limits { removes: 0, ..Limits::default() };
+        let asked = vec![testing::hold(1), testing::hold(2)];
+        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
+        let (_, held) = figures(store.as_ref(), Time(2)).await.unwrap();
+        assert_eq!(held, 2);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use beadle_engine::guard::{Decision, Ruling, decide};
-use beadle_engine::{Hold, Key, Lane, Mark, StoreError, Time};
+use beadle_engine::{Hold, HoldList, Key, Lane, Mark, StoreError, Time};
 use futures::future::try_join_all;
 
 use crate::DynamoStore;
@@ -139,13 +139,19 @@ impl DynamoStore {
         Err(busy(doing, digest))
     }
 
-    pub(crate) async fn list_holds(&self) -> Result<Vec<Hold>, StoreError> {
+    pub(crate) async fn list_holds(&self) -> Result<HoldList, StoreError> {
         const DOING: &str = "listing holds";
         let items = self.query(DOING, (false, "hold"), &Range::default(), |_| false).await?;
-        let stored = items.iter().map(|item| Stored::of(DOING, item).map(|stored| stored.hold));
-        let mut holds: Vec<Hold> = stored.collect::<Result<_, _>>()?;
-        holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
-        Ok(holds)
+        let mut list = HoldList::default();
+        for item in &items {
+            match Stored::of(DOING, item) {
+                Ok(stored) => list.holds.push(stored.hold),
+                Err(StoreError::Corrupt { why, .. }) => list.unreadable.push(why),
+                Err(other) => return Err(other),
+            }
+        }
+        list.holds.sort_by(|one, other| (one.since, &one.digest).cmp(&(other.since, &other.digest)));
+        Ok(list)
     }
 
     /// Lists the holds of a key. The index gives only the digests. The store then reads each hold

@@ -5,8 +5,8 @@ use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
-    StoreRecord, Time, Timing, Verdict,
+    HoldList, Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
+    StoreError, StoreRecord, Time, Timing, Verdict,
 };
 
 use crate::DynamoStore;
@@ -110,7 +110,7 @@ impl GuardStore for DynamoStore {
         self.ask(lease, limits, &asked, now).await
     }
 
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+    async fn all_holds(&self) -> Result<HoldList, StoreError> {
         self.list_holds().await
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::{Decision, decide};
-use beadle_engine::{Hold, Time};
+use beadle_engine::{Hold, HoldList, Time};
 use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::failed::Failed;
@@ -34,9 +34,17 @@ pub(crate) async fn find<C: GenericClient>(on: &C, digest: &str) -> Result<Optio
 }
 
 /// Lists all holds.
-pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<Vec<Hold>, Failed> {
+pub(crate) async fn list<C: GenericClient>(on: &C) -> Result<HoldList, Failed> {
     let rows = sql::query(on, "SELECT hold, digest FROM hold ORDER BY since, digest", &[]).await?;
-    rows.iter().map(read).collect()
+    let mut list = HoldList::default();
+    for row in &rows {
+        match read(row) {
+            Ok(hold) => list.holds.push(hold),
+            Err(Failed::Damaged(why)) => list.unreadable.push(why),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(list)
 }
 
 /// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the

@@ -5,8 +5,8 @@ use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
-    StoreRecord, Time, Timing, Verdict, is_called,
+    HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
+    StoreError, StoreRecord, Time, Timing, Verdict, is_called,
 };
 use deadpool_postgres::Client;
 
@@ -206,7 +206,7 @@ impl GuardStore for PostgresStore {
         done.map_err(error_of("asking the guard"))
     }
 
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+    async fn all_holds(&self) -> Result<HoldList, StoreError> {
         const DOING: &str = "listing holds";
         let client = self.client(DOING).await?;
         holds::list(&client).await.map_err(error_of(DOING))

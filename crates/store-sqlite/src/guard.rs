@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::guard::{Decision, decide, window};
-use beadle_engine::{Begun, End, GuardReservation, Hold, Intent, Key, Limits, Spent, Time, Verdict};
+use beadle_engine::{
+    Begun, End, GuardReservation, Hold, HoldList, Intent, Key, Limits, Spent, Time, Verdict,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::queue;
@@ -162,8 +164,8 @@ pub(crate) fn conclude(
 
 /// Reads a hold from a row. The row has the hold and its digest.
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Hold> {
-    let text: String = row.get(0)?;
-    let hold = serde_json::from_str(&text).map_err(|error| damaged(0, error));
+    let text = row.get::<_, String>(0);
+    let hold = text.and_then(|text| serde_json::from_str(&text).map_err(|error| damaged(0, error)));
     named(hold, || format!("the hold {}", row.get::<_, String>(1).unwrap_or_default()))
 }
 
@@ -190,11 +192,21 @@ pub(crate) fn save(connection: &Connection, hold: &Hold) -> rusqlite::Result<()>
     Ok(())
 }
 
-pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
-    connection
-        .prepare_cached("SELECT hold, digest FROM hold ORDER BY since, digest")?
-        .query_map([], read)?
-        .collect()
+pub(crate) fn list(connection: &Connection) -> rusqlite::Result<HoldList> {
+    let mut statement = connection.prepare_cached("SELECT hold, digest FROM hold ORDER BY since, digest")?;
+    let mut rows = statement.query([])?;
+    let mut list = HoldList::default();
+    while let Some(row) = rows.next()? {
+        match read(row) {
+            Ok(hold) => list.holds.push(hold),
+            // The text of the error itself begins with the number of a column.
+            Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => {
+                list.unreadable.push(why.to_string());
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(list)
 }
 
 /// Returns a text that changes if somebody adds, changes or deletes a hold. A decision makes the

@@ -7,8 +7,8 @@ use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
-    StoreRecord, Time, Timing, Verdict, is_called,
+    HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
+    StoreError, StoreRecord, Time, Timing, Verdict, is_called,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -191,7 +191,7 @@ impl GuardStore for SqliteStore {
             .await
     }
 
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+    async fn all_holds(&self) -> Result<HoldList, StoreError> {
         self.read("listing holds", guard::list).await
     }
 

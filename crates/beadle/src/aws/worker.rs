@@ -326,7 +326,7 @@ impl Minute<'_> {
             .filter_map(|target| target.token_days(&self.woken.clock));
         let policies = HeldGeneration::all(store).await?;
         let policies = policies.iter().filter(|(note, _)| !is_of_command(note)).count();
-        let changes = store.holds().await?.iter().filter(|hold| hold.is_open()).count();
+        let changes = store.all_holds().await?.count_waiting();
         let figures =
             emf_metrics::of_queue(oldest.unwrap_or_default().as_secs(), changes + policies, days.min());
         emf_metrics::write(&self.environment.table, &figures, now);

@@ -181,7 +181,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "undo",
         &[
-            ("beadle undo 1234", "a run or a sweep; `beadle journal --numbers` shows its number"),
+            (
+                "beadle undo 1234",
+                "a run, see `beadle journal --numbers`, or a sweep, see `beadle journal --only sweep`",
+            ),
             ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in 12 hours"),
             (
                 "beadle undo 8f0c1d2e3a4b",
@@ -228,6 +231,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("beadle journal --since 7d --repo acme/widgets", "one repository"),
             ("beadle journal --only removed,exposed", "what Beadle removed or exposed"),
+            ("beadle journal --only sweep", "the sweeps, with their numbers for `beadle undo`"),
             ("beadle journal --who mona --since 2d", "what mona caused or decided"),
             ("beadle journal --follow", "new entries as they arrive"),
             (

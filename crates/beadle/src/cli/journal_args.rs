@@ -15,6 +15,9 @@ pub(crate) enum JournalFormat {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum JournalOnly {
+    /// Ends of sweeps, each with its number for `beadle undo`
+    #[value(alias = "sweeps")]
+    Sweep,
     /// Writes that added something
     Added,
     /// Writes that changed a value to one that is neither stricter nor weaker
@@ -28,14 +31,15 @@ pub(crate) enum JournalOnly {
 }
 
 impl JournalOnly {
-    /// Returns the risk of the writes.
-    pub(crate) fn risk(self) -> Risk {
+    /// Returns the risk of the writes, or `None` if the kind has no writes.
+    pub(crate) fn risk(self) -> Option<Risk> {
         match self {
-            Self::Added => Risk::Adds,
-            Self::Changed => Risk::Changes,
-            Self::Weakened => Risk::Weakens,
-            Self::Exposed => Risk::Exposes,
-            Self::Removed => Risk::Removes,
+            Self::Sweep => None,
+            Self::Added => Some(Risk::Adds),
+            Self::Changed => Some(Risk::Changes),
+            Self::Weakened => Some(Risk::Weakens),
+            Self::Exposed => Some(Risk::Exposes),
+            Self::Removed => Some(Risk::Removes),
         }
     }
 }
@@ -57,10 +61,11 @@ pub(crate) struct JournalArgs {
     /// Limit to a group, by its present or a former name, such as `Developers`
     #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "repo"])]
     pub(crate) group: Option<String>,
-    /// Limit to what a person or program caused or decided, such as `mona`
+    /// Limit to what a person or program caused or decided, such as `mona`; also finds
+    /// `mona (signed in with GitHub)`
     #[arg(long, value_name = "LOGIN")]
     pub(crate) who: Option<String>,
-    /// Limit to writes of these kinds, such as `removed,exposed`
+    /// Limit to entries of these kinds, such as `removed,exposed` or `sweep`
     #[arg(long, value_enum, value_name = "KIND", value_delimiter = ',')]
     pub(crate) only: Vec<JournalOnly>,
     /// Maximum number of lines in the text format

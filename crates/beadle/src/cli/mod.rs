@@ -20,7 +20,7 @@ pub(crate) use args::{
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
 pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, PreviewsArgs, RejectArgs};
-pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat};
+pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
 pub(crate) use report_args::{ReportArgs, ReportFormat};
 
 use beadle_config::StoreLocation;

@@ -22,20 +22,28 @@ const EXAMPLES: usize = 5;
 pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) -> anyhow::Result<u8> {
     let now = Clock::system().now();
     let store = store::open_existing(config).await?;
-    let groups = group_holds(store.holds().await?);
-    if let Some(code) = &args.group {
-        let Some(group) = groups.iter().find(|group| group.code == *code) else {
+    let list = store.all_holds().await?;
+    for why in &list.unreadable {
+        printer.error(&format!(
+            "cannot read {why}\nhint: Beadle does not write this change; use the newest version of Beadle that has \
+             used this store"
+        ));
+    }
+    let code = if list.unreadable.is_empty() { FINE } else { FAILED };
+    let groups = group_holds(list.holds);
+    if let Some(wanted) = &args.group {
+        let Some(group) = groups.iter().find(|group| group.code == *wanted) else {
             printer.error(&format!(
-                "no group of held changes has the code `{code}`; a group that changes gets another code\nhint: see \
+                "no group of held changes has the code `{wanted}`; a group that changes gets another code\nhint: see \
                  `beadle holds`"
             ));
             return Ok(FAILED);
         };
         show_changes(group, (args.json, now), printer)?;
-        return Ok(FINE);
+        return Ok(code);
     }
     let generations = show_generations(store.as_ref(), (args.json, now), printer).await?;
-    if generations == 0 && groups.is_empty() && !args.json {
+    if generations == 0 && groups.is_empty() && code == FINE && !args.json {
         printer.line("no held changes");
     }
     for group in &groups {
@@ -51,7 +59,7 @@ pub(crate) async fn run(config: &Config, args: &HoldsArgs, printer: &Printer) ->
             }
         }
     }
-    Ok(FINE)
+    Ok(code)
 }
 
 /// Prints the held generations, and returns their number.

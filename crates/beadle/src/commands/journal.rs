@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Clock, Entry, History, Key, Listing, Risk, Store, Time};
+use beadle_engine::{Clock, Entry, EntryKind, History, Key, Listing, Risk, Store, Time};
 
 use crate::app::groups::directories_and_targets::group_keys;
 use crate::app::operations::key_names::{self as names, PAGE};
 use crate::app::store;
-use crate::cli::{JournalArgs, JournalFormat};
+use crate::cli::{JournalArgs, JournalFormat, JournalOnly};
 use crate::commands::FINE;
 use crate::config::Config;
 use crate::journal::stories::Stories;
@@ -68,7 +68,9 @@ impl Search<'_> {
         let history = History {
             after: self.args.after,
             since: self.since,
-            risks: self.risks(),
+            // The store can select one kind, or writes with some risks, but not both.
+            kind: (self.has_sweeps() && self.risks().is_empty()).then_some(EntryKind::Sweep),
+            risks: if self.has_sweeps() { Vec::new() } else { self.risks() },
             limit: PAGE,
             ..History::default()
         };
@@ -80,7 +82,7 @@ impl Search<'_> {
             }
             if shown == self.args.limit {
                 printer.note(format!(
-                    "the journal has older entries: raise `--limit` above {shown}, or use `--since`"
+                    "these are the newest {shown} lines: to see older entries, raise `--limit` above {shown}"
                 ));
                 break;
             }
@@ -175,8 +177,14 @@ impl Search<'_> {
         self.keys.is_empty() || self.keys.iter().any(|key| key.as_str() == entry.key)
     }
 
+    /// Returns the risks of the writes that the user asked for.
     fn risks(&self) -> Vec<Risk> {
-        self.args.only.iter().map(|only| only.risk()).collect()
+        self.args.only.iter().filter_map(|only| only.risk()).collect()
+    }
+
+    /// Returns whether the user asked for the ends of sweeps.
+    fn has_sweeps(&self) -> bool {
+        self.args.only.contains(&JournalOnly::Sweep)
     }
 
     /// Returns whether the command shows a story.
@@ -186,8 +194,9 @@ impl Search<'_> {
             let fields = story.change().map(|change| change.fields.as_slice()).unwrap_or_default();
             fields.iter().any(|field| risks.contains(&field.risk))
         };
+        let is_sweep = || self.has_sweeps() && story.entry.kind == EntryKind::Sweep;
         (self.args.numbers || is_shown(story))
-            && (risks.is_empty() || has_risk())
+            && (self.args.only.is_empty() || has_risk() || is_sweep())
             && self.args.who.as_ref().is_none_or(|who| story.is_about(who))
     }
 }

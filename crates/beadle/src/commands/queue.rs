@@ -71,7 +71,8 @@ pub(crate) async fn run(config: &Arc<Config>, wanted: QueueFilter, printer: &Pri
         printer.line(format!("paused    {name}  until {}", pause.until));
     }
     let depth = store.depth(now).await?;
-    let held = store.holds().await?.len();
+    let list = store.all_holds().await?;
+    let held = list.holds.len() + list.unreadable.len();
     let due: Vec<String> = Lane::ALL.iter().map(|lane| format!("{} {lane}", depth.lane(*lane))).collect();
     printer.line(format!(
         "{} due, {} running, {} parked, {} held",

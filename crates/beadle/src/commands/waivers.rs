@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use beadle_engine::{Clock, Time};
 use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
-use beadle_repositories::stored_waivers;
+use beadle_repositories::readable_waivers;
 use serde_json::json;
 
 use crate::app::application::App;
@@ -25,12 +25,21 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiversArgs, printer: &Prin
     let now = Clock::system().now();
     let store = store::open_if_there(config).await?;
     let app = App::new(config, OpenOptions { store: store.clone(), ..OpenOptions::PATIENT });
-    let mut is_empty = true;
+    let (mut is_empty, mut result) = (true, FINE);
     for file in config.orgs(args.org.as_deref())? {
         let policy = app.organisation(file).await?.policy.current();
         let mut waivers = policy.waivers.clone();
         if let Some(store) = &store {
-            waivers.extend(stored_waivers(store.as_ref(), &file.name).await?);
+            let (stored, unreadable) = readable_waivers(store.as_ref(), &file.name).await?;
+            waivers.extend(stored);
+            for name in unreadable {
+                (is_empty, result) = (false, FAILED);
+                printer.error(&format!(
+                    "cannot read {name}\nhint: Beadle changes no repository of {} until you use the newest version of \
+                     Beadle that has used this store, or end the waiver with `beadle waivers --end CODE`",
+                    file.name
+                ));
+            }
         }
         waivers.sort_by_key(|waiver| waiver.until);
         let rules = waiver_rules(file);
@@ -42,7 +51,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiversArgs, printer: &Prin
     if is_empty && !args.json {
         printer.line("no waivers");
     }
-    Ok(FINE)
+    Ok(result)
 }
 
 /// Prints one waiver.

@@ -94,11 +94,17 @@ impl Story {
 
 /// Returns whether a name of the journal is the name of a person. A decision with `--as` has the
 /// name of the person together with the name of the system user, such as
-/// `mona (system user beadle)`.
+/// `mona (system user beadle)`. A decision on the pages has the login with the provider, such as
+/// `mona (signed in with GitHub)`. Only the last addition counts, because a name from outside can
+/// imitate an addition.
 fn is_named(name: &str, who: &str) -> bool {
-    let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" (system user "));
     let is = |name: &str| name.eq_ignore_ascii_case(who);
-    is(name) || parts.is_some_and(|(person, user)| is(person) || is(user))
+    let parts = name.strip_suffix(')').and_then(|name| name.rsplit_once(" ("));
+    let is_part = |(person, addition): (&str, &str)| match addition.strip_prefix("system user ") {
+        Some(user) => is(person) || is(user),
+        None => addition.starts_with("signed in with ") && is(person),
+    };
+    is(name) || parts.is_some_and(is_part)
 }
 
 /// Returns the operator of an action.
@@ -126,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decision_with_a_person_and_a_system_user_is_about_both() {
+    fn a_decision_is_found_by_each_name_in_its_full_name() {
         for (name, who, expected) in [
             ("mona", "Mona", true),
             ("mona (system user beadle)", "mona", true),
@@ -137,6 +143,15 @@ mod tests {
             ("root (system user root) (system user mallory)", "mallory", true),
             ("root (system user root) (system user mallory)", "root", false),
             ("mona", "mon", false),
+            ("mona (signed in with GitHub)", "Mona", true),
+            ("mona@acme.example (signed in with OIDC)", "mona@acme.example", true),
+            ("mona (signed in with GitHub)", "mona (signed in with GitHub)", true),
+            ("mona (signed in with GitHub)", "mon", false),
+            ("mona (signed in with GitHub)", "GitHub", false),
+            ("mona (on call)", "mona", false),
+            // Names that imitate another decision.
+            ("root (signed in with GitHub) (system user mallory)", "root", false),
+            ("root (system user root) (signed in with OIDC)", "root", false),
         ] {
             assert_eq!(is_named(name, who), expected, "{name} {who}");
         }

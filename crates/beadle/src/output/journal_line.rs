@@ -63,7 +63,8 @@ pub(crate) fn text(story: &Story) -> String {
         Detail::NotDispatched(result) => format!("a workflow did not start: {}", result.why),
         Detail::Operator(action) => operator(action),
         Detail::Refused(refused) => refused.to_string(),
-        Detail::Sweep(end) => end.to_string(),
+        // `beadle undo` needs the number of the sweep, which is the number of its entry.
+        Detail::Sweep(end) => format!("sweep {} {end}", story.entry.seq),
         Detail::Recovery(end) => end.to_string(),
         Detail::Contested(contested) => contested.to_string(),
         // The sentence of a run already has the causes.
@@ -203,7 +204,7 @@ mod tests {
                     "took_s": 3,
                     "summary": { "checked": 5, "drifted": 1, "repaired": 1, "held": 0, "failed": 0, "unknown": 0 },
                 }),
-                "sweep ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
+                "sweep 1 ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
             ),
             (EntryKind::Run, json!({ "from": "another version" }), "{\"from\":\"another version\"}"),
         ] {

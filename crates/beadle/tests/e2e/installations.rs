@@ -1,4 +1,5 @@
-//! The running service takes in an organisation that installs the App, in mode `observe`.
+//! The running service takes in an organisation that installs the App, in mode `observe`. It uses
+//! permissions of the App as soon as an owner accepts them.
 
 use std::time::Duration;
 
@@ -183,5 +184,38 @@ async fn an_incomplete_list_takes_nothing_in_and_leaves_nothing_out() {
     let status = world.beadle(&["status", "--json"]).await.json();
     assert_eq!(standing(&status, "other"), "taken-in");
     world.no_faults().await;
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_permissions_are_used_before_the_token_ends() {
+    let mut state = acme(json!({ "widgets": { "branches": { "main": {} } } }));
+    state["orgs"]["acme"]["permissions"] = json!({
+        "administration": "write", "contents": "read", "issues": "read", "members": "read", "metadata": "read",
+    });
+    let world = World::new(state).await;
+    world.policy("settings.yml", "labels: [{ name: triage, color: \"ff0000\" }]\n");
+    let serving = world.serve().await;
+    let is_refused = |call: &Value| call["path"] == "/repos/acme/widgets/labels" && call["status"] == 403;
+    let mut looks = 0;
+    while world.sim.calls_that(is_refused).is_empty() {
+        looks += 1;
+        assert!(looks < LOOKS, "no label was refused:\n{}", serving.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let url = format!("{}/_sim/state?webhooks=false", world.sim.url());
+    let patch = json!({ "orgs": { "acme": { "permissions": { "issues": "write" } } } });
+    let answer = world.http.patch(url).body(patch.to_string()).send().await.unwrap();
+    assert!(answer.status().is_success());
+    let id = world.sim.look(|state| state["orgs"]["acme"]["id"].clone());
+    let body = json!({
+        "action": "new_permissions_accepted", "sender": { "login": "ann" },
+        "installation": { "id": 1, "account": { "login": "acme", "id": id } },
+    });
+    let body = body.to_string();
+    let sent = world.delivery("accepted", "installation", body.as_bytes()).send().await.unwrap();
+    assert_eq!(sent.status(), 202);
+    let has_label = |widgets: &Value| widgets["labels"].get("triage").is_some();
+    world.until("widgets", "the label", has_label).await;
     assert_eq!(serving.stop().await, Some(0));
 }

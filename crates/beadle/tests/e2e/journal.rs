@@ -57,6 +57,15 @@ async fn the_journal_names_what_was_changed_back_who_made_it_and_which_line_aske
     assert!(none.out.is_empty() && none.err.contains("no such entries"), "{none:?}");
     let limited = world.beadle(&["journal", "--limit", "1"]).await.expect(0);
     assert!(limited.out.lines().count() == 1 && limited.err.contains("older entries"), "{limited:?}");
+    let limited = world.beadle(&["journal", "--limit", "1", "--since", "1h"]).await.expect(0);
+    assert!(limited.out.lines().count() == 1 && limited.err.contains("`--limit` above 1"), "{limited:?}");
+    let sweeps = world.beadle(&["journal", "--only", "sweeps"]).await.expect(0);
+    assert!(!sweeps.out.is_empty(), "{sweeps:?}");
+    assert!(sweeps.out.lines().all(|line| line.contains("  sweep ")), "{sweeps:?}");
+    let both = world.beadle(&["journal", "--only", "sweep,removed"]).await.expect(0).out;
+    assert_eq!(both.lines().count(), sweeps.out.lines().count() + 2, "{both}");
+    let unknown = world.beadle(&["journal", "--only", "runs"]).await.expect(1);
+    assert!(unknown.err.contains("sweep, added, changed, weakened, exposed, removed"), "{unknown:?}");
 
     let history = world.beadle(&["history", "widgets", "--setting", "contractors"]).await.expect(0).out;
     assert!(history.starts_with("acme/widgets\n"), "{history}");

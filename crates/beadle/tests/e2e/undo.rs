@@ -70,6 +70,9 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     world.until_idle().await;
     assert!(is_declared(&world));
     assert_eq!(serving.stop().await, Some(0));
+    let sweeps = world.beadle(&["journal", "--only", "sweep"]).await.expect(0).out;
+    let sweep = format!("  sweep {} ended after ", last(&world, "sweep").await);
+    assert!(sweeps.lines().next().is_some_and(|line| line.contains(&sweep)), "{sweeps}");
     let number = last(&world, "run").await;
     let journal = world.beadle(&["journal", "--numbers", "--repo", "shop"]).await.expect(0).out;
     let is_it = |line: &str| line.starts_with(&format!("{number}  ")) && line.contains(" written");
@@ -84,6 +87,25 @@ async fn a_run_of_the_service_and_an_undo_can_be_undone_by_their_numbers() {
     assert!(is_declared(&world));
     world.beadle(&["undo", &last(&world, "sweep").await, "--yes"]).await.expect(0);
     assert!(is_undone(&world), "the sweep has the same writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_only_adds_needs_a_confirmation_too() {
+    let both = json!({ "platform": "admin", "contractors": "push" });
+    let shop = json!({ "branches": { "main": {} }, "teams": both });
+    let world = World::new(acme(json!({ "shop": shop }))).await;
+    world.policy("settings.yml", "teams: [{ name: platform, permission: admin }]\n");
+    world.beadle(&["apply", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }));
+    let writes = world.writes().len();
+    let undone = world.beadle(&["undo", "--since", "1h"]).await.expect(1);
+    assert!(undone.out.contains("1 addition") && !undone.out.contains("removal"), "{}", undone.out);
+    assert!(undone.err.contains("add `--yes`"), "{}", undone.err);
+    assert_eq!(world.writes().len(), writes, "nothing was written");
+    let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
+    assert!(!journal.contains("\"kind\":\"operator\""), "the undo began: {journal}");
+    world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
+    assert_eq!(world.repository("shop")["teams"], both);
 }
 
 /// Returns the code of the only group of held changes.

@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::detail::{ContestedAspect, RecoveryEnd, RefusedWebhook, SweepEnd};
 
+/// The text continues the words `sweep` or `sweep 12`.
 impl fmt::Display for SweepEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.summary;
         write!(
             f,
-            "sweep ended after {} s: {} checked, {} drifted, {} repaired, {} held, {} failed, {} unknown",
+            "ended after {} s: {} checked, {} drifted, {} repaired, {} held, {} failed, {} unknown",
             self.took_s,
             summary.checked,
             summary.drifted,

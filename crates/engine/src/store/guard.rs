@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use async_trait::async_trait;
 
 use super::error::StoreError;
+use super::hold_list::HoldList;
 use crate::clock::Time;
 use crate::guard::window::{Begun, End, Intent};
 use crate::guard::{Decision, GuardReservation, Hold, Limits, Verdict};
@@ -25,16 +26,22 @@ pub trait GuardStore: Send + Sync + 'static {
         asked: Vec<Hold>,
         now: Time,
     ) -> Result<Option<Vec<Verdict>>, StoreError>;
-    /// Lists the held changes.
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError>;
+    /// Lists the held changes, for people and for figures. An unreadable hold is no error.
+    async fn all_holds(&self) -> Result<HoldList, StoreError>;
+    /// Lists the held changes, for decisions. Returns an error if one of them is unreadable.
+    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        self.all_holds().await?.complete()
+    }
     /// Returns a text that differs if a hold was added, changed or deleted since an earlier call.
     /// Open pages ask for the text repeatedly. A store should therefore compute it without parsing
     /// the holds if it can.
     async fn holds_version(&self) -> Result<String, StoreError> {
         let mut hasher = DefaultHasher::new();
-        for hold in self.holds().await? {
-            serde_json::to_string(&hold).unwrap_or_default().hash(&mut hasher);
+        let list = self.all_holds().await?;
+        for hold in &list.holds {
+            serde_json::to_string(hold).unwrap_or_default().hash(&mut hasher);
         }
+        list.unreadable.hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
     /// Lists the held changes of one key.

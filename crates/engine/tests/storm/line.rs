@@ -8,8 +8,8 @@ use beadle_engine::guard::{Decision, Ruling};
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, StoreError,
-    StoreRecord, Time, Timing, Verdict,
+    HoldList, Intent, Key, KeyScope, Lane, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row,
+    StoreError, StoreRecord, Time, Timing, Verdict,
 };
 
 use crate::world::{Fate, State, World, wait};
@@ -216,8 +216,9 @@ impl GuardStore for Line {
         .await
     }
 
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        self.call(READING, |state| state.model.list_holds()).await
+    async fn all_holds(&self) -> Result<HoldList, StoreError> {
+        let holds = self.call(READING, |state| state.model.list_holds()).await?;
+        Ok(HoldList { holds, unreadable: Vec::new() })
     }
 
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {

@@ -98,6 +98,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::own_app", &[], &[]),
+    entry("Reader::drop_token", &[], &[]),
     entry("Reader::is_installed", &[], &[]),
     entry("Reader::installations", &[], &[]),
     entry("another_organisation", &[], &[]),

@@ -67,7 +67,7 @@ pub(super) fn detail(detail: &Detail) -> Html {
             ended.repositories.join(", "),
             ended.reason
         )),
-        Detail::Sweep(end) => text(end),
+        Detail::Sweep(end) => text(format!("sweep {end}")),
         Detail::Recovery(end) => text(end),
         Detail::Contested(contested) => text(contested),
         Detail::Refused(refused) => text(refused),

@@ -27,6 +27,9 @@ pub struct OrganisationFacts {
     pub held: Vec<HeldPolicy>,
     /// The waivers. The waiver that ends first comes first.
     pub waivers: Vec<WaiverFacts>,
+    /// The names of the stored waivers that this version cannot read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable_waivers: Vec<String>,
 }
 
 /// An exemption of some keys of some repositories until a time.

@@ -30,6 +30,7 @@ mod signed_in_tests;
 #[cfg(test)]
 mod tests;
 mod undo_plan;
+mod unreadable;
 mod view;
 mod views;
 

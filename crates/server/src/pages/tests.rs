@@ -75,6 +75,7 @@ impl Facts for HostileFacts {
             commit: Some(commit),
             held: vec![held],
             waivers: vec![waiver],
+            unreadable_waivers: vec![HOSTILE.into()],
         }])
     }
 

@@ -64,6 +64,10 @@ async fn a_hold_that_cannot_be_read_stays_and_the_holds_of_other_generations_end
     let asked = (1..=3).map(|n| Hold { why: String::new(), ..hold(n) }).collect();
     store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
     set(&moto, "beadle", ("hold", "d1"), ("hold", json!({ "S": "[1]" }))).await;
+    let list = store.all_holds().await.unwrap();
+    let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
+    assert_eq!((digests, list.unreadable.len()), (vec!["d2", "d3"], 1));
+    assert!(list.unreadable[0].contains("the hold d1"), "{:?}", list.unreadable);
     assert_eq!(store.forget_holds("acme", "g2").await.unwrap(), 2);
     let error = store.holds().await.unwrap_err().to_string();
     assert!(error.contains("the hold d1"), "{error}");

@@ -114,6 +114,10 @@ async fn an_entry_or_a_hold_that_cannot_be_read_is_named_and_stays() {
     let all = Listing { limit: 10, ..Listing::default() };
     check_names(store.entries(all).await, "entry 1 ", "`journal`");
     check_names(store.holds().await, "d1", "`hold`");
+    let list = store.all_holds().await.unwrap();
+    let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
+    assert_eq!((digests, list.unreadable.len()), (vec!["d2"], 1));
+    assert!(list.unreadable[0].contains("the hold d1 "), "{:?}", list.unreadable);
     store.forget_holds("acme", "another generation").await.unwrap();
     let retention =
         Retention { bodies_before: Time(0), ids_before: Time(0), journal_before: Time(0), batch: 10 };

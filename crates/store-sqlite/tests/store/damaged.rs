@@ -133,3 +133,22 @@ async fn a_row_that_cannot_be_read_is_named() {
     let found = errors(&store).await;
     assert!(found.is_empty(), "{found:?}");
 }
+
+#[tokio::test]
+async fn a_hold_that_cannot_be_read_hides_no_other_hold_and_stops_its_own_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.db");
+    let store = SqliteStore::open_inline(&path, SqliteSettings::default()).unwrap();
+    let limits = Limits { removes: 0, ..Limits::default() };
+    store.reserve(None, &limits, vec![hold(1), hold(2), hold(3)], Time(1)).await.unwrap().unwrap();
+    let file = Connection::open(&path).unwrap();
+    file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd2'", []).unwrap();
+    let list = store.all_holds().await.unwrap();
+    let digests: Vec<&str> = list.holds.iter().map(|hold| hold.digest.as_str()).collect();
+    assert_eq!((digests, list.count_waiting()), (vec!["d1", "d3"], 3));
+    assert_eq!(list.unreadable.len(), 1);
+    assert!(list.unreadable[0].starts_with("the hold d2: "), "{:?}", list.unreadable);
+    assert!(store.holds().await.is_err(), "a decision must know every hold");
+    store.reserve(None, &limits, vec![hold(1)], Time(2)).await.unwrap().unwrap();
+    assert!(store.reserve(None, &limits, vec![hold(2)], Time(2)).await.is_err());
+}

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use beadle_engine::gate::Holder;
 use beadle_engine::{Key, StoreError, Time};
 use beadle_repositories::policy::Waiver;
-use beadle_repositories::{stored_waivers, undo};
+use beadle_repositories::{readable_waivers, stored_waivers, undo};
 use beadle_server::pages::{
     Facts, HeldChanges, HeldPolicy, InstallationFacts, MergeFacts, OrganisationFacts, PullFacts, UndoneFacts,
     WaiverFacts,
@@ -30,8 +30,9 @@ impl Facts for PageFacts {
         let held = HeldGeneration::all(store).await?;
         let mut organisations = Vec::new();
         for org in &self.0.orgs {
-            let waivers = stored_waivers(store, &org.file.name).await?;
-            organisations.push(organisation(org, &held, waivers, now));
+            let (waivers, unreadable) = readable_waivers(store, &org.file.name).await?;
+            let facts = organisation(org, &held, waivers, now);
+            organisations.push(OrganisationFacts { unreadable_waivers: unreadable, ..facts });
         }
         Ok(organisations)
     }
@@ -129,6 +130,7 @@ fn organisation(
         commit: policy.as_ref().and_then(|policy| policy.origin.as_ref().map(committed)),
         held: its.map(|(note, held)| held_policy(Holder::of(note), held)).collect(),
         waivers: waiver_facts(org, all_waivers(org, stored), now),
+        unreadable_waivers: Vec::new(),
     }
 }
 

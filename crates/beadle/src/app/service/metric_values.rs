@@ -53,7 +53,8 @@ pub(crate) async fn gather(service: &Service) -> Result<Condition, StoreError> {
     let pauses = store.pauses(now).await?;
     count_pauses(&mut condition, &pauses);
     let paused = Paused::new(&pauses);
-    let (mut contested, mut next) = (contested_holds(&store.holds().await?, &paused), Some(String::new()));
+    let mut contested = contested_holds(&store.all_holds().await?.holds, &paused);
+    let mut next = Some(String::new());
     while let Some(after) = next {
         let (page, more) = KeyState::page(store, &after, PAGE).await?;
         count_states(&mut condition, page, &paused, &mut contested);

@@ -35,6 +35,9 @@ pub(super) struct Status {
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
+    /// The stored holds and waivers that this version cannot read. Beadle does not work on what they
+    /// concern.
+    pub(super) unreadable: Vec<String>,
     /// The number of keys in the queue.
     pub(super) queue: Depth,
 }
@@ -233,7 +236,8 @@ impl Status {
         let is_late = is_running && self.instances.iter().any(|instance| instance.overdue);
         let has_ended = self.tokens.iter().any(|token| token.days < 0);
         let has_stopped = self.instances.iter().any(|instance| instance.stopped.is_some());
-        if is_down || is_late || has_ended || has_stopped || !self.failing_tasks.is_empty() {
+        let has_failures = !self.failing_tasks.is_empty() || !self.unreadable.is_empty();
+        if is_down || is_late || has_ended || has_stopped || has_failures {
             return FAILED;
         }
         if self.problems.is_empty() && self.held_policies.is_empty() { FINE } else { PENDING }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use beadle_config::{Installed, Standing};
 use beadle_engine::gate::is_of_command;
-use beadle_engine::{Hold, Key, KeyState, LastRead, Pause, Resource, Store, TaskRecord, Time, background};
+use beadle_engine::{
+    HoldList, Key, KeyState, LastRead, Pause, Resource, Store, TaskRecord, Time, background,
+};
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
-use beadle_repositories::stored_waivers;
+use beadle_repositories::readable_waivers;
 use beadle_repositories::undo::undone_ids;
 use beadle_transport::sharing::ProcessUsage;
 
@@ -51,7 +53,9 @@ pub(super) async fn gather(
     for file in &config.file.org {
         status.instances.push(organisation(store, file, record, now).await?);
         status.budgets.extend(budgets(store, &file.name, now).await?);
-        status.waivers.extend(waivers(store, file, now).await?);
+        let (stored, unreadable) = readable_waivers(store, &file.name).await?;
+        status.unreadable.extend(unreadable);
+        status.waivers.extend(waivers(store, file, stored, now).await?);
     }
     for file in &config.file.okta {
         let last = LastSweep::note(&file.name).get(store).await?;
@@ -68,7 +72,8 @@ pub(super) async fn gather(
     let is_known = |key: &Key| known.contains(key.instance());
     let mut states = KeyState::all(store).await?;
     states.retain(|(key, _)| is_known(key));
-    let mut holds: Vec<Hold> = store.holds().await?;
+    let HoldList { mut holds, unreadable } = store.all_holds().await?;
+    status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
     let parked = parked(store, &states, &is_known).await?;
     let undone = undone(config, store, &states).await?;
@@ -286,10 +291,15 @@ async fn pauses(store: &dyn Store, now: Time) -> anyhow::Result<Vec<PauseInForce
     Ok(found)
 }
 
-/// Returns an organisation's waivers in force: the waivers of `beadle waive`, and the waivers of
-/// the policy that the service used last.
-async fn waivers(store: &dyn Store, file: &OrgConfig, now: Time) -> anyhow::Result<Vec<WaiverInForce>> {
-    let mut all = stored_waivers(store, &file.name).await?;
+/// Returns an organisation's waivers in force: `stored`, which are the waivers of `beadle waive`,
+/// and the waivers of the policy that the service used last.
+async fn waivers(
+    store: &dyn Store,
+    file: &OrgConfig,
+    stored: Vec<Waiver>,
+    now: Time,
+) -> anyhow::Result<Vec<WaiverInForce>> {
+    let mut all = stored;
     let seen = SeenWaivers::note(&file.name).get(store).await?.unwrap_or_default();
     all.extend(seen.waivers().filter(|waiver| waiver.asked.is_some()).cloned());
     let rules = waiver_rules(file);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::journal::OperatorAction;
+use beadle_engine::testing::hold;
 use beadle_engine::{
-    BackgroundTask, Driver, Entry, Failure, Key, Lane, Mark, Outcome, ParkReason, Report, Store, TaskStatus,
-    Unknown,
+    BackgroundTask, Driver, Entry, Failure, Key, Lane, Limits, Mark, Outcome, ParkReason, Report, Store,
+    TaskStatus, Unknown,
 };
 use beadle_repositories::policy::{Waiver, WaiverRules};
 use beadle_repositories::stored_waiver;
@@ -270,6 +271,7 @@ async fn the_json_has_every_part_of_the_state() {
         "queue",
         "service",
         "tokens",
+        "unreadable",
         "version",
         "waivers",
     ];
@@ -277,6 +279,33 @@ async fn the_json_has_every_part_of_the_state() {
     assert_eq!(keys, expected);
     assert_eq!(shown["instances"][0]["kind"], "organisation");
     assert_eq!(shown["service"]["state"], "running");
+}
+
+#[tokio::test]
+async fn an_unreadable_hold_and_waiver_are_named_and_hide_no_other() {
+    let world = World::new("enforce");
+    let store = world.store.as_ref();
+    let waiver = Waiver {
+        keys: vec!["topics".into()],
+        repositories: vec!["shop".into()],
+        until: world.now + HOUR,
+        reason: "release".into(),
+        owner: "mona".into(),
+        asked: None,
+    };
+    stored_waiver("acme", "a").put(store, &waiver).await.unwrap();
+    store.put(stored_waiver("acme", "b").name(), r#"{"paths":["topics"]}"#).await.unwrap();
+    let limits = Limits { removes: 0, ..Limits::default() };
+    store.reserve(None, &limits, vec![hold(1), hold(2)], world.now).await.unwrap().unwrap();
+    let file = rusqlite::Connection::open(world.folders[1].path().join("beadle.db")).unwrap();
+    file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
+    let status = world.status(None).await;
+    assert_eq!((status.waivers.len(), status.code()), (1, 1));
+    let unreadable: Vec<&str> = status.unreadable.iter().map(String::as_str).collect();
+    assert!(
+        matches!(unreadable.as_slice(), ["the waiver b of acme", hold] if hold.starts_with("the hold d1: ")),
+        "{unreadable:?}"
+    );
 }
 
 #[tokio::test]

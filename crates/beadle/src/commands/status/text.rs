@@ -50,6 +50,10 @@ pub(super) fn lines(status: &Status, printer: &Printer) -> Vec<String> {
         let (name, why) = (short(&task.name), reason(&task.why));
         lines.push(format!("{} task {name}{since}: {why}", label("failing", Tone::Danger, printer)));
     }
+    for what in &status.unreadable {
+        let what = escape::cut(what, VALUE);
+        lines.push(format!("{} {what}", label("unreadable", Tone::Danger, printer)));
+    }
     for token in status.tokens.iter().filter(|token| token.days <= SOON) {
         let name = short(&token.instance);
         let text = match token.days {
@@ -348,6 +352,7 @@ mod tests {
             why: "invalid policy\n  settings.yml:3: unknown key\n".into(),
             since: Some(Time(9 * HOUR)),
         });
+        status.unreadable.push("the waiver 0a1b2c3d of acme".into());
         status.tokens = [-1, 1, 31].map(|days| Token { instance: "aws".into(), days }).into();
         let shown = shown(&status);
         for line in [
@@ -359,6 +364,7 @@ mod tests {
             "paused    acme until 1970-01-01T11:00:00Z",
             "paused    acme/shop until 1970-01-01T11:00:00Z",
             "failing   task policy of acme for 1 h: invalid policy; settings.yml:3: unknown key\n",
+            "unreadable the waiver 0a1b2c3d of acme",
             "token     of aws has expired",
             "token     of aws expires in 1 day\n",
         ] {

@@ -10,8 +10,8 @@ use beadle_engine::guard::Decision;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     Accepted, Begun, Claim, Delivery, DeliveryRow, Depth, End, Entry, GuardReservation, History, Hold,
-    Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store, StoreError,
-    StoreRecord, Time, Timing, Verdict,
+    HoldList, Intent, Key, KeyScope, Lease, Limits, Listing, Mark, Outcome, Pause, Retention, Row, Store,
+    StoreError, StoreRecord, Time, Timing, Verdict,
 };
 use beadle_sim::Sim;
 use beadle_transport::{Exchanged, Wire};
@@ -185,8 +185,8 @@ impl GuardStore for MortalStore {
         passes!(self, self.inner.reserve(lease, limits, asked, now))
     }
 
-    async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        passes!(self, self.inner.holds())
+    async fn all_holds(&self) -> Result<HoldList, StoreError> {
+        passes!(self, self.inner.all_holds())
     }
 
     async fn holds_of(&self, key: &Key) -> Result<Vec<Hold>, StoreError> {

@@ -1,7 +1,7 @@
 //! `/holds`: the changes that the guard holds, in groups.
 
 use beadle_engine::guard::{HoldGroup, HoldState, group_holds};
-use beadle_engine::{Hold, PolicyLocation, Risk, Store, Time, VoidApproval};
+use beadle_engine::{Hold, HoldList, PolicyLocation, Risk, Store, Time, VoidApproval};
 use serde::Serialize;
 
 use crate::pages::asked::{Asked, Refused, contains, number};
@@ -12,6 +12,7 @@ use crate::pages::parts::{
     code, counted, faint, field, filter, link, list, moment, more, paragraph, state, subject, table,
 };
 use crate::pages::ruling_form::ruling_form;
+use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
 
@@ -60,6 +61,8 @@ pub(in crate::pages) struct HoldsPage {
     /// The changes of the group in the request, sorted by name. Empty if the request names no
     /// group.
     holds: Vec<Hold>,
+    /// The held changes that this version cannot read. They belong to no group.
+    unreadable: Vec<String>,
     /// The number of rows to skip for the next page; `None` on the last page.
     next: Option<usize>,
     #[serde(skip)]
@@ -80,7 +83,8 @@ impl HoldsPage {
 pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<HoldsPage, Refused> {
     let skip = number("skip", &asked.skip)?.map_or(0, |skip| usize::try_from(skip).unwrap_or(usize::MAX));
     // The code of a group is for all its changes, so Beadle forms the groups before the search.
-    let mut groups = group_holds(store.holds().await?);
+    let HoldList { holds, unreadable } = store.all_holds().await?;
+    let mut groups = group_holds(holds);
     let next = |rows: usize| Some(skip.saturating_add(ROWS)).filter(|next| *next < rows);
     let asked = asked.clone();
     if !asked.group.is_empty() {
@@ -90,7 +94,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
         let holds = group.holds.iter().skip(skip).take(ROWS).cloned().collect();
         let (mut groups, next) = (vec![Group::of(group)], next(total));
         Group::find_void(&mut groups, store).await?;
-        return Ok(HoldsPage { total, groups, holds, next, asked, visitor: None });
+        return Ok(HoldsPage { total, groups, holds, unreadable, next, asked, visitor: None });
     }
     let wanted = asked.text.to_lowercase();
     groups.retain(|group| is_wanted(group, &wanted));
@@ -98,7 +102,7 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<H
     let next = next(groups.len());
     let mut groups: Vec<Group> = groups.into_iter().skip(skip).take(ROWS).map(Group::of).collect();
     Group::find_void(&mut groups, store).await?;
-    Ok(HoldsPage { total, groups, holds: Vec::new(), next, asked, visitor: None })
+    Ok(HoldsPage { total, groups, holds: Vec::new(), unreadable, next, asked, visitor: None })
 }
 
 /// Returns whether the title, the aspect, a name or a reason of the group contains this text.
@@ -238,6 +242,29 @@ impl View for HoldsPage {
             return vec![back, sum, groups, changes, more(next, "Next page")];
         }
         let search = filter(Self::PLACE, vec![field("text", "Name, change or reason contains", wanted)]);
-        vec![search, sum, groups, more(next, "Next page")]
+        vec![search, sum, unreadable_list(&self.unreadable), groups, more(next, "Next page")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beadle_engine::{Limits, testing};
+
+    use super::*;
+    use crate::exchange::store;
+
+    #[tokio::test]
+    async fn an_unreadable_hold_is_named_and_hides_no_other_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let limits = Limits { removes: 0, ..Limits::default() };
+        let asked = vec![testing::hold(1), testing::hold(2)];
+        store.reserve(None, &limits, asked, Time(1)).await.unwrap().unwrap();
+        let file = rusqlite::Connection::open(folder.path().join("beadle.db")).unwrap();
+        file.execute("UPDATE hold SET hold = '{' WHERE digest = 'd1'", []).unwrap();
+        let page = load(store.as_ref(), &Asked::default()).await.unwrap();
+        assert_eq!((page.total, page.unreadable.len()), (1, 1));
+        let shown: String = page.content(Time(2)).iter().map(Html::as_str).collect();
+        assert!(shown.contains("the hold d1: ") && shown.contains("acme/r2"), "{shown}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use beadle_engine::guard::group_holds;
-use beadle_engine::{Depth, Hold, Key, Lane, Pause, Store, TaskRecord, Time, one_line};
+use beadle_engine::{Depth, Hold, HoldList, Key, Lane, Pause, Store, TaskRecord, Time, one_line};
 use serde::Serialize;
 
 use super::attention::{Problem, problems, rows};
@@ -17,6 +17,7 @@ use crate::pages::names::{Names, names, paused_keys};
 use crate::pages::parts::{
     THING_COLUMNS, code, facts, link, moment, paragraph, paused, section, state, table,
 };
+use crate::pages::unreadable::unreadable_list;
 use crate::pages::view::View;
 
 /// The kind of the keys of the organisations themselves.
@@ -53,6 +54,8 @@ pub(in crate::pages) struct Overview {
     /// The known names of the paused keys.
     names: Names,
     failing_tasks: Vec<TaskRecord>,
+    /// The stored holds and waivers that this version cannot read.
+    unreadable: Vec<String>,
     /// Some of the organisations, repositories and groups that are not as declared. The most
     /// important state comes first.
     attention: Vec<Thing>,
@@ -73,11 +76,13 @@ pub(in crate::pages) async fn load(
     let organisation_settings = things(store, ORGANISATION, &instances, &trouble).await?;
     let repositories = things(store, REPOSITORY, &instances, &trouble).await?;
     let groups = things(store, GROUP, &known.targets(), &trouble).await?;
-    let holds = store.holds().await?;
+    let list = store.all_holds().await?;
+    let waiting = list.count_waiting();
+    let HoldList { holds, mut unreadable } = list;
+    unreadable.extend(organisations.iter().flat_map(|org| org.unreadable_waivers.iter().cloned()));
     let all = organisation_settings.iter().chain(&repositories).chain(&groups);
     let needing = needing_attention(all, &holds);
     let attention = needing.iter().take(SHOWN).map(|thing| (*thing).clone()).collect();
-    let waiting = holds.iter().filter(|hold| is_waiting(hold)).count();
     let problems = problems(&needing, &group_holds(holds));
     let pauses = store.pauses(now).await?;
     let paused = paused_keys(&pauses);
@@ -94,21 +99,17 @@ pub(in crate::pages) async fn load(
         pauses,
         names,
         failing_tasks: tasks.into_iter().filter(|task| task.failure.is_some()).collect(),
+        unreadable,
         attention,
         problems,
     })
-}
-
-/// Returns whether a held change waits for a decision of an operator.
-fn is_waiting(hold: &Hold) -> bool {
-    hold.approved_by.is_none() && hold.rejected.is_none()
 }
 
 /// Returns the things that need attention. The most important state comes first. Leaves out
 /// rejected changes: they stay held, and nobody has to look at them again.
 fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
     let known: HashSet<&Key> = holds.iter().map(|hold| &hold.key).collect();
-    let waiting: HashSet<&Key> = holds.iter().filter(|hold| is_waiting(hold)).map(|hold| &hold.key).collect();
+    let waiting: HashSet<&Key> = holds.iter().filter(|hold| hold.is_open()).map(|hold| &hold.key).collect();
     let is_decided = |key: &Key| known.contains(key) && !waiting.contains(key);
     let needs_attention = |thing: &&Thing| {
         let is_decided = thing.state == Condition::Held && is_decided(&thing.key);
@@ -215,6 +216,7 @@ impl View for Overview {
                         self.pauses.iter().map(pause).collect(),
                         "Nothing is paused.",
                     ),
+                    unreadable_list(&self.unreadable),
                 ],
             ),
             section(

@@ -180,6 +180,9 @@ pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResul
         StepResult::Written => printer.paint(Tone::Good, "written"),
         StepResult::Withheld => {
             let text = match change.mode {
+                _ if change.undone => {
+                    "skipped: an operator undid this, and Beadle only observes it".to_owned()
+                }
                 Mode::Observe => "skipped: mode `observe` writes nothing".to_owned(),
                 mode => format!("skipped: mode `{mode}` does not allow {}", most_severe(change).noun(2)),
             };

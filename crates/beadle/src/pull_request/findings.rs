@@ -277,6 +277,7 @@ pub(super) mod tests {
             mode: Mode::Enforce,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: (),
         }

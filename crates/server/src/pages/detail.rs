@@ -135,6 +135,7 @@ fn run(counts: &RunCounts) -> Html {
         (counts.written, "written"),
         (counts.held, "held by the guard"),
         (counts.withheld.unwrap_or_default(), "skipped by the mode"),
+        (counts.undone.unwrap_or_default(), "skipped because of an undo"),
         (counts.failed, "failed"),
         (counts.postponed.unwrap_or_default(), "postponed"),
     ];
@@ -255,6 +256,8 @@ mod tests {
     fn the_result_of_a_run_is_a_sentence() {
         let stored = json!({ "changes": 2, "written": 1, "held": 1, "failed": 0, "unknown": [] });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
+        let stored = json!({ "changes": 1, "written": 0, "held": 0, "withheld": 0, "undone": 1, "failed": 0, "unknown": [] });
+        assert_eq!(detail(&Detail::from(stored)).as_str(), "1 change: 1 skipped because of an undo");
         let stored = json!({ "written": false, "unknown": false, "why": "403" });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
         let stored = json!({ "written": false, "unknown": true, "why": "timeout" });

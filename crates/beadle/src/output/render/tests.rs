@@ -20,6 +20,7 @@ fn plan() -> WholePlan {
         mode: Mode::Observe,
         after: Vec::new(),
         stop: None,
+        undone: false,
         reaches: 1,
         write: (),
     };
@@ -141,6 +142,9 @@ fn every_result_of_a_change_has_a_reason() {
         change: Change { mode: Mode::AddOnly, ..change.clone() },
         outcome: StepResult::Withheld,
     });
+    let mut undone = change.clone();
+    undone.observe_undone();
+    steps.push(Step { change: undone, outcome: StepResult::Withheld });
     let printer = Printer::plain();
     let lines: Vec<String> = steps.iter().map(|each| step(&printer, "acme/widgets", each)).collect();
     let report = Report {

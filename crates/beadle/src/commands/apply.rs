@@ -210,7 +210,7 @@ fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes) -> anyhow::Result<()> 
             "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
              add `--yes`",
             plan.of,
-            render::by_risk(needed.into_iter())
+            render::by_risk(needed.into_iter(), plan.scope.is_undo())
         );
     }
     Ok(())

@@ -89,7 +89,7 @@ impl UndoCommand<'_> {
         let planned = undo.plan(org, changes).await?;
         let shown = WholePlan {
             of: org.file.name.clone(),
-            scope: PlanScope::Repositories(org.file.mode),
+            scope: PlanScope::Undo(org.file.mode),
             plans: planned.describe(),
             short: None,
             unmatched: Vec::new(),

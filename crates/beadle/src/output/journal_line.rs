@@ -41,7 +41,7 @@ fn is_guarded(story: &Story) -> bool {
 /// Returns the sentence for a story.
 pub(crate) fn text(story: &Story) -> String {
     let text = match &story.entry.detail {
-        Detail::Change(intended) => change(&intended.change, story.end()),
+        Detail::Change(intended) => change(&intended.change, story.end(), story.undo().is_some()),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
         Detail::ObservedDispatch(observed) => {
             let workflow = &observed.would_dispatch;

@@ -160,6 +160,23 @@ fn every_result_of_a_change_has_a_reason() {
 }
 
 #[test]
+fn an_undo_restores_what_it_adds() {
+    let mut plan = plan();
+    plan.scope = PlanScope::Undo(Mode::Enforce);
+    plan.unmatched.clear();
+    let text = text(&Printer::plain(), &plan);
+    for line in [
+        "   + restores teams         team a: permission: push  [settings.yml:4]",
+        "   - removes  teams         team z: permission: admin → gone  [settings.yml:4]",
+        "   ? unknown  topics        incomplete list of topics: 1 of 2 rows",
+        "undo in acme (enforce): 3 changes in 1 of 2 repositories: 1 restoration, 1 exposure, 1 removal; 1 unknown",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("adds") && !text.contains("addition"), "{text}");
+}
+
+#[test]
 fn an_empty_list_is_called_one() {
     assert_eq!(value(&json!([])), "an empty list");
 }

@@ -1,8 +1,8 @@
 //! Shows one story of the journal as one line for people: the time, the place, the change and its
 //! cause.
 
-use beadle_engine::Detail;
 use beadle_engine::journal::{Happened, OperatorAction, RecoveryEnd, RunCounts, SweepEnd};
+use beadle_engine::{Detail, Entry};
 
 use crate::journal::made_by;
 use crate::journal::story::Story;
@@ -74,6 +74,11 @@ pub(crate) fn text(story: &Story) -> String {
             let what = format!("{} {}", contested.aspect, contested.what);
             format!("{} is contested: Beadle wrote it {times} within an hour; {now}", what.trim_end())
         }
+        Detail::Policy(_) => {
+            let text = sentence(&story.entry.detail).unwrap_or_default();
+            let undo = undo_command(&story.entry);
+            return format!("{text}{}", undo.map(|undo| format!("; {undo}")).unwrap_or_default());
+        }
         // The sentence of a run already has the causes.
         detail => return sentence(detail).unwrap_or_else(|| detail.to_string()),
     };
@@ -81,6 +86,15 @@ pub(crate) fn text(story: &Story) -> String {
         Some(by) => format!("{text}; {by}"),
         None => text,
     }
+}
+
+/// Returns how to undo everything that Beadle wrote since a policy came into force. Returns `None`
+/// if a shell could interpret the name of the organisation.
+fn undo_command(entry: &Entry) -> Option<String> {
+    let org = &entry.subject;
+    let is_plain = !org.is_empty() && org.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let command = || format!("beadle undo --org {org} --since {}", entry.at);
+    is_plain.then(|| format!("to undo what Beadle wrote since: `{}`", command()))
 }
 
 fn operator(action: &OperatorAction) -> String {
@@ -154,7 +168,7 @@ fn recovery(end: &RecoveryEnd) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Entry, EntryKind, Time};
+    use beadle_engine::{EntryKind, Time};
     use serde_json::{Value, json};
 
     use super::*;
@@ -243,6 +257,21 @@ mod tests {
         ] {
             assert_eq!(text(&story(kind, detail)), expected);
         }
+    }
+
+    #[test]
+    fn a_policy_in_force_shows_the_command_that_undoes_the_writes_since() {
+        let policy = json!({
+            "repository": "acme/admin", "commit": "0123456789abcdef", "author": "mona", "subject": "Add a team",
+            "in_force": "0123456789ab",
+        });
+        let mut story = story(EntryKind::Policy, policy);
+        story.entry.subject = "acme".into();
+        let shown = text(&story);
+        let end = "Add a team; to undo what Beadle wrote since: `beadle undo --org acme --since 1970-01-01T00:00:00Z`";
+        assert!(shown.starts_with("policy 0123456789ab in force") && shown.ends_with(end), "{shown}");
+        story.entry.subject = "$(id)".into();
+        assert!(!text(&story).contains("beadle undo"), "{}", text(&story));
     }
 
     #[test]

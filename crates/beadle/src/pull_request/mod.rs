@@ -12,6 +12,7 @@ mod comment;
 mod findings;
 mod group_section;
 mod groups;
+mod kinds;
 mod outcome;
 pub(crate) mod parts;
 mod read;

@@ -93,8 +93,8 @@ pub(crate) fn text(story: &Story) -> String {
 fn undo_command(entry: &Entry) -> Option<String> {
     let org = &entry.subject;
     let is_plain = !org.is_empty() && org.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let command = || format!("beadle undo --org {org} --since {}", entry.at);
-    is_plain.then(|| format!("to undo what Beadle wrote since: `{}`", command()))
+    let at = entry.at;
+    is_plain.then(|| format!("to undo what Beadle wrote since: `beadle undo --org {org} --since {at}`"))
 }
 
 fn operator(action: &OperatorAction) -> String {

@@ -133,7 +133,8 @@ pub struct ApplyContext {
 pub enum StepResult {
     /// Beadle wrote the change.
     Written,
-    /// The mode does not allow the change.
+    /// The mode does not allow the change, or an operator undid its values. See
+    /// [`Step::is_undone`].
     Withheld,
     /// The guard holds the change until an operator approves it.
     Held {
@@ -161,6 +162,13 @@ pub struct Step {
     pub outcome: StepResult,
 }
 
+impl Step {
+    /// Returns whether Beadle only observes the change, because an operator undid its values.
+    pub fn is_undone(&self) -> bool {
+        self.outcome == StepResult::Withheld && self.change.undone
+    }
+}
+
 /// The result of applying a plan to one key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -182,6 +190,17 @@ impl Report {
     /// Returns the number of steps with a result that satisfies `wanted`.
     pub fn count(&self, wanted: impl Fn(&StepResult) -> bool) -> usize {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
+    }
+
+    /// Returns the number of changes that Beadle only observes, because an operator undid their
+    /// values.
+    pub fn undone(&self) -> usize {
+        self.steps.iter().filter(|step| step.is_undone()).count()
+    }
+
+    /// Returns the number of changes that the mode does not allow. Undone changes do not count.
+    pub fn withheld(&self) -> usize {
+        self.count(|result| *result == StepResult::Withheld) - self.undone()
     }
 
     /// Returns the number of changes that failed or were not reached, plus the number of changes

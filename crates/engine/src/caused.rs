@@ -427,8 +427,9 @@ mod tests {
     fn two_writes_that_look_the_same_are_not_the_same_if_they_send_another_body() {
         let create = |body: &'static str| {
             let shown = change("ruleset main", vec![value("new", Value::Null, json!(["x"]), Risk::Adds)]);
-            let Change { aspect, what, fields, mode, after, stop, reaches, write: () } = shown;
-            let change = Change { aspect, what, fields, mode, after, stop, reaches, write: Body(body) };
+            let Change { aspect, what, fields, mode, after, stop, undone, reaches, write: () } = shown;
+            let write = Body(body);
+            let change = Change { aspect, what, fields, mode, after, stop, undone, reaches, write };
             Plan { changes: vec![change], ..Plan::new("acme/shop") }
         };
         let mut known = PlannedValues::default();

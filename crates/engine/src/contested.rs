@@ -197,6 +197,7 @@ mod tests {
             mode: Mode::Enforce,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: (),
         };

@@ -23,7 +23,7 @@ const UNKNOWNS: usize = 20;
 pub enum DriftCause {
     /// The change depends on another change that was not written.
     Blocked,
-    /// The mode does not allow the change.
+    /// The mode does not allow the change, or an operator undid its values.
     Mode,
     /// The guard holds the change.
     Held,
@@ -77,6 +77,9 @@ pub struct KeyState {
     /// The number of changes that the mode does not allow.
     #[serde(default)]
     pub withheld: usize,
+    /// The number of changes that Beadle only observes, because an operator undid their values.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub undone: usize,
     /// The number of changes that the guard holds.
     #[serde(default)]
     pub held: usize,
@@ -122,7 +125,8 @@ impl KeyState {
             subject: report.subject.clone(),
             since: now,
             pending,
-            withheld: report.count(|result| *result == StepResult::Withheld),
+            withheld: report.withheld(),
+            undone: report.undone(),
             held: report.count(|result| matches!(result, StepResult::Held { .. })),
             failed: report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached)),
             failure,
@@ -236,6 +240,10 @@ impl KeyState {
     }
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// Returns the aspects with a change that was not written, each with the most severe cause.
 fn drift(report: &Report) -> BTreeMap<String, DriftCause> {
     let mut drift = BTreeMap::new();
@@ -291,6 +299,18 @@ mod tests {
             let counts = (state.pending, state.withheld, state.held, state.failed);
             assert_eq!((!state.is_settled()).then_some(counts), expected, "{results:?}");
         }
+    }
+
+    #[test]
+    fn an_undone_change_does_not_count_as_a_change_that_the_mode_does_not_allow() {
+        let mut report = report(&[StepResult::Withheld, StepResult::Withheld, StepResult::Written], vec![]);
+        let stored = serde_json::to_value(KeyState::of(&report, Time(1))).unwrap();
+        assert!(stored.get("undone").is_none(), "{stored}");
+        report.steps[1].change.undone = true;
+        let state = KeyState::of(&report, Time(1));
+        assert_eq!((state.pending, state.withheld, state.undone), (2, 1, 1));
+        let stored = serde_json::to_value(&state).unwrap();
+        assert_eq!(serde_json::from_value::<KeyState>(stored).unwrap(), state);
     }
 
     #[test]

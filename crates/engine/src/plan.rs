@@ -189,6 +189,10 @@ pub struct Change<W> {
     /// it. `None` means that the change needs an approval only if it exceeds a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
+    /// True if the write would change values that an operator undid. Beadle only observes these
+    /// values, so the mode of the change is [`Mode::Observe`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undone: bool,
     /// The number of repositories that the write affects. The guard counts each risk once for each
     /// repository.
     #[serde(default = "one", skip_serializing_if = "is_one")]
@@ -254,6 +258,13 @@ impl<W> Change<W> {
             && self.fields.iter().zip(&other.fields).all(has_same_values)
     }
 
+    /// Makes Beadle only observe the change, because the write would change values that an operator
+    /// undid.
+    pub fn observe_undone(&mut self) {
+        self.mode = Mode::Observe;
+        self.undone = true;
+    }
+
     /// Returns a copy of the change without the instructions for the write.
     pub fn describe(&self) -> Change<()> {
         Change {
@@ -263,6 +274,7 @@ impl<W> Change<W> {
             mode: self.mode,
             after: self.after.clone(),
             stop: self.stop.clone(),
+            undone: self.undone,
             reaches: self.reaches,
             write: (),
         }

@@ -16,7 +16,8 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
         changes: report.steps.len(),
         written: report.count(|result| *result == StepResult::Written),
         held: report.count(|result| matches!(result, StepResult::Held { .. })),
-        withheld: Some(report.count(|result| *result == StepResult::Withheld)),
+        withheld: Some(report.withheld()),
+        undone: Some(report.undone()).filter(|undone| *undone > 0),
         failed: report.failed(),
         postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
         unknown: report.unknowns.clone(),
@@ -44,6 +45,7 @@ fn unwritten(report: &Report) -> Vec<UnwrittenChange> {
             risk: change.risks().gravest().unwrap_or(Risk::Changes),
             asked: change.fields.iter().find_map(|field| field.asked.clone()),
             because,
+            undone: step.is_undone(),
             digest,
         });
     }
@@ -81,6 +83,13 @@ mod tests {
         let seen: Vec<_> = found.iter().map(|one| (one.what.as_str(), one.because)).collect();
         assert_eq!(seen, [("c", Obstacle::Held), ("d", Obstacle::Failed), ("a", Obstacle::Mode)]);
         assert_eq!(found[0].digest.as_deref(), Some("8f0c"));
+        let mut undone = steps.clone();
+        undone[0].change.undone = true;
+        let counts = |steps: &[Step]| run_counts(&report(steps), Vec::new());
+        let (before, after) = (counts(&steps), counts(&undone));
+        assert_eq!((before.withheld, before.undone), (Some(1), None));
+        assert_eq!((after.withheld, after.undone), (Some(0), Some(1)));
+        assert_eq!(after.unwritten.map(|all| all[2].undone), Some(true));
         let last = steps[3].clone();
         steps.extend(vec![last; 20]);
         assert_eq!(unwritten(&report(&steps)).len(), MOST);

@@ -32,8 +32,13 @@ pub struct Pull {
     /// True if the last commit is not a branch of the repository itself. Everybody who can read a
     /// repository can fork it.
     pub is_from_fork: bool,
+    /// The title of the pull request. Its author wrote it.
+    pub title: String,
     /// The id of the account that opened the pull request. `None` if the account no longer exists.
     pub author: Option<u64>,
+    /// The login of the account that opened the pull request. `None` if the account no longer
+    /// exists.
+    pub author_login: Option<String>,
     /// The id of the commit that merged the pull request.
     pub merge_commit: Option<String>,
 }
@@ -59,6 +64,8 @@ struct PullRow {
     state: String,
     #[serde(default)]
     merged: bool,
+    #[serde(default, deserialize_with = "optional")]
+    title: Option<String>,
     head: Side,
     base: Base,
     #[serde(default, deserialize_with = "object")]
@@ -122,7 +129,9 @@ impl From<PullRow> for Pull {
             repository: row.base.repo.id,
             is_from_fork,
             is_public: row.base.repo.private != Some(true),
-            author: row.user.map(|user| user.id),
+            title: row.title.unwrap_or_default(),
+            author: row.user.as_ref().map(|user| user.id),
+            author_login: row.user.map(|user| user.login),
             merge_commit: row.merge_commit_sha.filter(|_| row.merged),
         }
     }
@@ -229,6 +238,12 @@ mod tests {
         let pull = Pull::from(shape::<PullRow>(&row).unwrap());
         assert_eq!((pull.number, pull.is_open, pull.is_merged, pull.repository), (7, false, true, 5));
         assert_eq!((pull.author, pull.merge_commit.as_deref()), (None, Some("c1")));
+        let mut named = row.clone();
+        (named["title"], named["user"]) = (json!("Add a team"), json!({ "id": 3, "login": "mona" }));
+        let named = Pull::from(shape::<PullRow>(&named).unwrap());
+        assert_eq!((named.title.as_str(), named.author), ("Add a team", Some(3)));
+        assert_eq!(named.author_login.as_deref(), Some("mona"));
+        assert_eq!((pull.title.as_str(), pull.author_login), ("", None));
         for (private, is_public) in [(json!(true), false), (json!(false), true), (Value::Null, true)] {
             let mut row = row.clone();
             row["base"]["repo"]["private"] = private;

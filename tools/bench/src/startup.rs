@@ -93,6 +93,7 @@ fn details() -> [String; 3] {
         mode: Mode::Enforce,
         after: Vec::new(),
         stop: None,
+        undone: false,
         reaches: 1,
         write: (),
     };
@@ -102,6 +103,7 @@ fn details() -> [String; 3] {
         written: 1,
         held: 0,
         withheld: None,
+        undone: None,
         failed: 0,
         postponed: None,
         unknown: Vec::new(),

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use beadle_config::StoreLocation;
 
+use super::undo_start::UndoStart;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TargetsCommand {
     /// Test the credentials, permissions and API behaviour of directories and targets
@@ -174,9 +176,10 @@ pub(crate) struct UndoArgs {
     /// an approved group of changes, such as `8f0c1d2e3a4b`; repeatable
     #[arg(value_name = "RUN", required_unless_present = "since", conflicts_with = "since")]
     pub(crate) what: Vec<String>,
-    /// Undo everything that Beadle wrote within this time, such as `2h` or `7d`
-    #[arg(long, value_parser = parse_span, value_name = "DURATION")]
-    pub(crate) since: Option<Duration>,
+    /// Undo everything that Beadle wrote within this time, such as `2h` or `7d`, or since this time,
+    /// such as `2026-12-01T09:00:00Z`
+    #[arg(long, value_parser = UndoStart::parse, value_name = "TIME")]
+    pub(crate) since: Option<UndoStart>,
     /// Limit to one organisation, such as `acme`
     #[arg(long, value_name = "ORG")]
     pub(crate) org: Option<String>,

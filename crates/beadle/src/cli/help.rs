@@ -187,6 +187,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
             ("beadle undo --since 12h --repo widgets", "what Beadle wrote to one repository in 12 hours"),
             (
+                "beadle undo --since 2026-12-01T09:12:44Z --org acme",
+                "what Beadle wrote since a policy came into force; `beadle journal` shows the command",
+            ),
+            (
                 "beadle undo 8f0c1d2e3a4b",
                 "a change by its digest, or an approved group of changes by its code",
             ),

@@ -5,6 +5,7 @@ mod decide_args;
 mod help;
 mod journal_args;
 mod report_args;
+mod undo_start;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -210,7 +210,7 @@ fn ensure_unneeded(plan: &WholePlan, needs_yes: NeedsYes) -> anyhow::Result<()> 
             "confirmation required for {}: {}; Beadle has no terminal on which it can ask\nhint: check the plan, then \
              add `--yes`",
             plan.of,
-            render::by_risk(needed.into_iter())
+            render::by_risk(needed.into_iter(), plan.scope.is_undo())
         );
     }
     Ok(())
@@ -229,6 +229,7 @@ fn summary_line(tally: &Tally, printer: &Printer) -> String {
         if tally.held_policies == 1 { "policy held by the gate" } else { "policies held by the gate" };
     let more_severe = [
         (tally.withheld, Tone::Notice, "skipped by the mode"),
+        (tally.undone, Tone::Notice, "skipped because of an undo"),
         (tally.held, Tone::Danger, "held by the guard"),
         (tally.held_policies, Tone::Danger, policies),
         (tally.waiting, Tone::Notice, "skipped because of another change that was not written"),
@@ -276,6 +277,7 @@ mod tests {
             held: 2,
             held_policies: 1,
             withheld: 1,
+            undone: 1,
             waiting: 1,
             failed: 1,
             unknown: 1,

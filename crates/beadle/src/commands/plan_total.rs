@@ -55,6 +55,8 @@ struct Total {
     risks: Risks,
     /// The number of values that Beadle does not write because of the mode, by risk.
     kept: Risks,
+    /// The number of values that Beadle only observes, because an operator undid them, by risk.
+    undone: Risks,
     incomplete: Vec<String>,
     /// The changes that the guard limits and an operator can approve. Each entry has the digest,
     /// the subject and the change.
@@ -70,6 +72,8 @@ impl Total {
             for Planned { digest, risks, change } in one.changes {
                 if let Some(approved) = approved.iter().find(|approved| **approved == digest) {
                     unknown.remove(approved);
+                } else if change.undone {
+                    self.undone.merge(&risks);
                 } else if !change.mode.allows(&risks) {
                     self.kept.merge(&risks);
                 } else {
@@ -157,6 +161,9 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
     if total.kept.total() > 0 {
         text = format!("{text}; skipped by the mode: {}", counts(&total.kept));
     }
+    if total.undone.total() > 0 {
+        text = format!("{text}; skipped because of an undo: {}", counts(&total.undone));
+    }
     printer.line(format!("{}: {text}", printer.paint(Tone::Heading, name)));
     page.heading(2, &[Piece::own("Total of"), Piece::value(name)]);
     page.paragraph(&[Piece::value(text)]);
@@ -216,7 +223,10 @@ mod tests {
         for (mode, digest) in [("enforce", "d1"), ("observe", "d2"), ("enforce", "d3")] {
             total.count(half(mode, digest), &approved, &mut unknown);
         }
-        assert_eq!((total.risks.removes, total.kept.removes), (1, 1));
+        let mut undone = half("observe", "d4");
+        undone.plans[0].changes[0].change.undone = true;
+        total.count(undone, &approved, &mut unknown);
+        assert_eq!((total.risks.removes, total.kept.removes, total.undone.removes), (1, 1, 1));
         assert_eq!(total.guarded.len(), 1);
         assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["mistyped"]);
     }

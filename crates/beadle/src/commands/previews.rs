@@ -2,8 +2,10 @@
 //! The command uses the results of the last checks.
 
 use beadle_engine::{Clock, Risk, Time};
+use serde_json::Value;
 
 use crate::app::gate::held_generation::HeldGroup;
+use crate::app::policy::store as policy_store;
 use crate::app::store;
 use crate::cli::PreviewsArgs;
 use crate::commands::{FAILED, FINE, ago};
@@ -35,10 +37,12 @@ pub(crate) async fn run(config: &Config, args: &PreviewsArgs, printer: &Printer)
         printer.line("no open pull request that changes a policy is checked");
     }
     for pull in &pulls {
+        let in_force = policy_store::in_force(store.as_ref(), &pull.organisation).await?;
+        let in_force = in_force.map(|kept| kept.generation());
         if args.json {
-            printer.json(&serde_json::to_string(pull)?);
+            printer.json(&json(pull, in_force.as_deref())?.to_string());
         } else {
-            for line in lines(pull, now) {
+            for line in lines(pull, in_force.as_deref(), now) {
                 printer.line(line);
             }
         }
@@ -46,20 +50,36 @@ pub(crate) async fn run(config: &Config, args: &PreviewsArgs, printer: &Printer)
     Ok(FINE)
 }
 
-/// Returns the lines about a pull request.
-fn lines(pull: &CheckedPull, now: Time) -> Vec<String> {
-    let CheckedPull { name, organisation, head, checked, title, .. } = pull;
+/// Returns a pull request as JSON. `base_in_force` tells whether the changes compare with the policy
+/// in force.
+fn json(pull: &CheckedPull, in_force: Option<&str>) -> serde_json::Result<Value> {
+    let mut shown = serde_json::to_value(pull)?;
+    if let Some(merge) = &pull.merge {
+        shown["merge"]["base_in_force"] = merge.is_of(in_force).into();
+    }
+    Ok(shown)
+}
+
+/// Returns the lines about a pull request. `in_force` is the generation of the policy in force.
+fn lines(pull: &CheckedPull, in_force: Option<&str>, now: Time) -> Vec<String> {
+    let CheckedPull { name, organisation, head, checked, title, pull_title, .. } = pull;
     let head: String = head.chars().take(DIGITS).collect();
     let checked = ago(*checked, now);
     let mut lines = vec![format!("{name}  {organisation}  commit {head}, checked {checked} ago: {title}")];
-    match &pull.merge {
-        Some(merge) => lines.extend(merge_lines(merge)),
-        None => lines.push("  the check shows no changes; see the pull request".to_owned()),
+    if !pull_title.is_empty() {
+        lines.push(format!("  title: {pull_title}"));
+    }
+    lines.extend(pull.author.as_ref().map(|author| format!("  author: {author}")));
+    lines.extend(pull.link.as_ref().map(|link| format!("  {link}")));
+    match (&pull.merge, pull.no_preview) {
+        (Some(merge), _) => lines.extend(merge_lines(merge, in_force)),
+        (None, Some(why)) => lines.push(format!("  no preview: {}", why.text())),
+        (None, None) => lines.push("  the check shows no changes; see the pull request".to_owned()),
     }
     lines.into_iter().map(|line| escape::one_line(&line)).collect()
 }
 
-fn merge_lines(merge: &Merge) -> Vec<String> {
+fn merge_lines(merge: &Merge, in_force: Option<&str>) -> Vec<String> {
     let risks = Risk::ALL.into_iter().rev().map(|risk| (risk, merge.sums.risks.count(risk)));
     let risks = risks.filter(|(_, count)| *count > 0);
     let sums: Vec<String> = risks.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
@@ -67,7 +87,11 @@ fn merge_lines(merge: &Merge) -> Vec<String> {
     let affected =
         format!("{} of {} affected", merge.affected, counted(merge.total, "repository", "repositories"));
     let drift = counted(merge.drift, "value", "values");
-    let mut lines = vec![format!("  {sums}; {affected}; drift that exists already: {drift}")];
+    let mut lines = Vec::new();
+    if !merge.is_of(in_force) {
+        lines.push(format!("  {}", merge.compared(in_force)));
+    }
+    lines.push(format!("  {sums}; {affected}; drift that exists already: {drift}"));
     lines.push(match &merge.held {
         Some(why) => format!("  the gate would hold this policy: {why}"),
         None if merge.incomplete > 0 => "  the gate would wait until Beadle can plan every part".to_owned(),
@@ -89,10 +113,12 @@ mod tests {
     use beadle_engine::{GateSums, Risks};
 
     use super::*;
+    use crate::pull_request::check_results::NoPreview;
 
     #[test]
     fn a_pull_request_shows_its_changes_the_gate_and_the_drift_apart() {
         let merge = Merge {
+            base: Some("aaaaaaaaaaaa".into()),
             sums: GateSums { risks: Risks { removes: 30, ..Risks::default() }, repositories: 30 },
             affected: 30,
             total: 40,
@@ -118,22 +144,40 @@ mod tests {
             checked: Time(0),
             conclusion: "action_required".into(),
             title: "The gate would hold this policy".into(),
+            pull_title: "Remove\na team".into(),
+            author: Some("mona".into()),
+            link: Some("https://github.com/acme/admin/pull/7".into()),
             is_from_fork: false,
+            no_preview: None,
             merge: Some(merge),
         };
-        let shown = lines(&pull, Time(5_000));
+        let in_force = Some("aaaaaaaaaaaa");
+        let shown = lines(&pull, in_force, Time(5_000));
         assert_eq!(
-            shown[..3],
+            shown[..6],
             [
                 "acme/admin#7  acme  commit bbbbbbbbbbbb, checked 5 s ago: The gate would hold this policy",
+                "  title: Remove\\na team",
+                "  author: mona",
+                "  https://github.com/acme/admin/pull/7",
                 "  30 removals; 30 of 40 repositories affected; drift that exists already: 1 value",
                 "  the gate would hold this policy: 30 removals, at most 5 allowed",
             ]
         );
-        assert!(shown[3].starts_with("  removes teams: team core\\nadds nothing in 30"), "{shown:?}");
-        assert_eq!(shown[4], "  and 2 more");
-        let merge = pull.merge.map(|merge| Merge { held: None, incomplete: 1, ..merge });
-        let shown = lines(&CheckedPull { merge, ..pull }, Time(5_000));
-        assert_eq!(shown[2], "  the gate would wait until Beadle can plan every part");
+        assert!(shown[6].starts_with("  removes teams: team core\\nadds nothing in 30"), "{shown:?}");
+        assert_eq!(shown[7], "  and 2 more");
+        assert_eq!(json(&pull, in_force).unwrap()["merge"]["base_in_force"], true);
+        // Another policy came into force after the check.
+        let shown = lines(&pull, Some("cccccccccccc"), Time(5_000));
+        let base = "  made against the policy aaaaaaaaaaaa, which is not in force; the policy cccccccccccc is in force";
+        assert_eq!(shown[4], base);
+        assert_eq!(json(&pull, Some("cccccccccccc")).unwrap()["merge"]["base_in_force"], false);
+        let merge = pull.merge.clone().map(|merge| Merge { held: None, incomplete: 1, ..merge });
+        let shown = lines(&CheckedPull { merge, ..pull.clone() }, in_force, Time(5_000));
+        assert_eq!(shown[5], "  the gate would wait until Beadle can plan every part");
+        let invalid = CheckedPull { merge: None, no_preview: Some(NoPreview::Invalid), ..pull };
+        let shown = lines(&invalid, in_force, Time(5_000));
+        assert_eq!(shown[4], "  no preview: The policy is invalid, so Beadle cannot plan its changes.");
+        assert_eq!(json(&invalid, in_force).unwrap()["merge"], Value::Null);
     }
 }

@@ -414,7 +414,7 @@ fn tell(args: &SweepArgs, swept: &Swept, printer: &Printer) -> anyhow::Result<()
     let Swept { summary, shown, .. } = swept;
     let (name, shard) = (&shown.of, args.selection.shard);
     let (kind, head, mode) = match shown.scope {
-        PlanScope::Repositories(mode) => {
+        PlanScope::Repositories(mode) | PlanScope::Undo(mode) => {
             ("organisation", format!("{name} ({mode}), shard {shard}"), Some(mode))
         }
         PlanScope::Groups => ("target", name.clone(), None),

@@ -12,6 +12,8 @@ pub(crate) struct Tally {
     /// The number of policies that the gate holds. Beadle wrote none of their changes.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
+    /// The number of changes that Beadle only observes, because an operator undid their values.
+    pub(crate) undone: usize,
     /// The number of unwritten changes that depend on a skipped or held change.
     pub(crate) waiting: usize,
     pub(crate) failed: usize,
@@ -24,7 +26,8 @@ impl Tally {
     pub(crate) fn count(&mut self, report: &Report) {
         self.written += report.count(|result| *result == StepResult::Written);
         self.held += report.count(|result| matches!(result, StepResult::Held { .. }));
-        self.withheld += report.count(|result| *result == StepResult::Withheld);
+        self.withheld += report.withheld();
+        self.undone += report.undone();
         self.waiting += report.waiting();
         self.failed += report.failed();
         self.unknown += report.unknowns.len();
@@ -35,6 +38,7 @@ impl Tally {
         self.held += other.held;
         self.held_policies += other.held_policies;
         self.withheld += other.withheld;
+        self.undone += other.undone;
         self.waiting += other.waiting;
         self.failed += other.failed;
         self.unknown += other.unknown;
@@ -47,7 +51,8 @@ impl Tally {
 
     /// Returns the exit code. `more` is the number of further changes that are not written.
     pub(crate) fn code_with(&self, more: usize) -> u8 {
-        let left = self.held + self.held_policies + self.withheld + self.waiting + self.again + more;
+        let skipped = self.withheld + self.undone + self.waiting;
+        let left = self.held + self.held_policies + skipped + self.again + more;
         code(self.failed + self.unknown, left)
     }
 }
@@ -98,6 +103,11 @@ mod tests {
             tally.count(&report(outcomes.clone()));
             assert_eq!(tally.code(), expected, "{outcomes:?}");
         }
+        let mut undone = report(vec![StepResult::Written, StepResult::Withheld]);
+        undone.steps[1].change.undone = true;
+        let mut tally = Tally::default();
+        tally.count(&undone);
+        assert_eq!((tally.withheld, tally.undone, tally.code()), (0, 1, PENDING));
         assert_eq!(Tally { written: 3, again: 1, ..Tally::default() }.code(), PENDING);
         assert_eq!(Tally { held_policies: 1, ..Tally::default() }.code(), PENDING);
         assert_eq!(Tally::default().code_with(1), PENDING, "the operator declined");

@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
     let asked = UndoSelection {
         what: args.what.clone(),
-        since: args.since.map(|span| app.clock.now() - span),
+        since: args.since.map(|start| start.time(app.clock.now())),
         org: args.org.clone(),
         repo: args.repo.clone(),
     };
@@ -89,7 +89,7 @@ impl UndoCommand<'_> {
         let planned = undo.plan(org, changes).await?;
         let shown = WholePlan {
             of: org.file.name.clone(),
-            scope: PlanScope::Repositories(org.file.mode),
+            scope: PlanScope::Undo(org.file.mode),
             plans: planned.describe(),
             short: None,
             unmatched: Vec::new(),

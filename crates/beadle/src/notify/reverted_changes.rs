@@ -126,6 +126,7 @@ mod tests {
             written: 1,
             held: 0,
             withheld: None,
+            undone: None,
             failed: 0,
             postponed: None,
             unknown: Vec::new(),

@@ -1,8 +1,8 @@
 //! Shows one story of the journal as one line for people: the time, the place, the change and its
 //! cause.
 
-use beadle_engine::Detail;
 use beadle_engine::journal::{Happened, OperatorAction, RunCounts};
+use beadle_engine::{Detail, Entry};
 
 use crate::journal::made_by;
 use crate::journal::story::Story;
@@ -41,7 +41,7 @@ fn is_guarded(story: &Story) -> bool {
 /// Returns the sentence for a story.
 pub(crate) fn text(story: &Story) -> String {
     let text = match &story.entry.detail {
-        Detail::Change(intended) => change(&intended.change, story.end()),
+        Detail::Change(intended) => change(&intended.change, story.end(), story.undo().is_some()),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
         Detail::ObservedDispatch(observed) => {
             let workflow = &observed.would_dispatch;
@@ -67,6 +67,11 @@ pub(crate) fn text(story: &Story) -> String {
         Detail::Sweep(end) => format!("sweep {} {end}", story.entry.seq),
         Detail::Recovery(end) => end.to_string(),
         Detail::Contested(contested) => contested.to_string(),
+        Detail::Policy(_) => {
+            let text = sentence(&story.entry.detail).unwrap_or_default();
+            let undo = undo_command(&story.entry);
+            return format!("{text}{}", undo.map(|undo| format!("; {undo}")).unwrap_or_default());
+        }
         // The sentence of a run already has the causes.
         detail => return sentence(detail).unwrap_or_else(|| detail.to_string()),
     };
@@ -74,6 +79,15 @@ pub(crate) fn text(story: &Story) -> String {
         Some(by) => format!("{text}; {by}"),
         None => text,
     }
+}
+
+/// Returns how to undo everything that Beadle wrote since a policy came into force. Returns `None`
+/// if a shell could interpret the name of the organisation.
+fn undo_command(entry: &Entry) -> Option<String> {
+    let org = &entry.subject;
+    let is_plain = !org.is_empty() && org.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let at = entry.at;
+    is_plain.then(|| format!("to undo what Beadle wrote since: `beadle undo --org {org} --since {at}`"))
 }
 
 fn operator(action: &OperatorAction) -> String {
@@ -121,7 +135,7 @@ fn because(reason: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::{Entry, EntryKind, Time};
+    use beadle_engine::{EntryKind, Time};
     use serde_json::{Value, json};
 
     use super::*;
@@ -210,6 +224,21 @@ mod tests {
         ] {
             assert_eq!(text(&story(kind, detail)), expected);
         }
+    }
+
+    #[test]
+    fn a_policy_in_force_shows_the_command_that_undoes_the_writes_since() {
+        let policy = json!({
+            "repository": "acme/admin", "commit": "0123456789abcdef", "author": "mona", "subject": "Add a team",
+            "in_force": "0123456789ab",
+        });
+        let mut story = story(EntryKind::Policy, policy);
+        story.entry.subject = "acme".into();
+        let shown = text(&story);
+        let end = "Add a team; to undo what Beadle wrote since: `beadle undo --org acme --since 1970-01-01T00:00:00Z`";
+        assert!(shown.starts_with("policy 0123456789ab in force") && shown.ends_with(end), "{shown}");
+        story.entry.subject = "$(id)".into();
+        assert!(!text(&story).contains("beadle undo"), "{}", text(&story));
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn run(counts: &RunCounts) -> String {
         (counts.written, "written"),
         (counts.held, "held by the guard"),
         (counts.withheld.unwrap_or_default(), "skipped by the mode"),
+        (counts.undone.unwrap_or_default(), "skipped because of an undo"),
         (counts.failed, "failed"),
         (counts.postponed.unwrap_or_default(), "postponed because another writer undoes it"),
     ];
@@ -88,6 +89,7 @@ fn unwritten(change: &UnwrittenChange) -> String {
     let because = match (change.because, &change.digest) {
         (Obstacle::Held, Some(digest)) => format!("held as {digest}"),
         (Obstacle::Held, None) => "held".to_owned(),
+        (Obstacle::Mode, _) if change.undone => "skipped because of an undo".to_owned(),
         (Obstacle::Mode, _) => "skipped by the mode".to_owned(),
         (Obstacle::Contested, _) => "postponed".to_owned(),
         (Obstacle::Failed, _) => "failed".to_owned(),
@@ -168,6 +170,16 @@ mod tests {
                 }),
                 "3 changes: 1 held by the guard, 2 skipped by the mode; not written: removes team a (teams) asked by \
                  settings.yml:7 (held as 8f0c), adds topics (skipped by the mode), 1 more",
+            ),
+            (
+                json!({
+                    "changes": 2, "written": 0, "held": 0, "withheld": 0, "undone": 2, "failed": 0, "unknown": [],
+                    "unwritten": [
+                        { "aspect": "topics", "what": "", "risk": "adds", "because": "mode", "undone": true,
+                          "asked": null },
+                    ],
+                }),
+                "2 changes: 2 skipped because of an undo; not written: adds topics (skipped because of an undo), 1 more",
             ),
             (in_force, "policy 0123456789ab in force: commit 0123456789ab of acme/admin by mona: Add a team"),
             (

@@ -9,14 +9,15 @@ use crate::journal::story::WriteEnd;
 use crate::output::escape::{self, VALUE};
 
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
-/// → none; asked by settings.yml:7`.
-pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>) -> String {
+/// → none; asked by settings.yml:7`. If an undo added a thing, the sentence says that it restored the
+/// thing.
+pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>, is_undo: bool) -> String {
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),
         what => format!("{what} ({})", change.aspect),
     };
     let risk = change.fields.iter().map(|field| field.risk).max().unwrap_or(Risk::Changes);
-    let (past, plain) = verbs(risk);
+    let (past, plain) = verbs(risk, is_undo);
     let fields: Vec<String> = change.fields.iter().map(field).collect();
     let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
     let text = match end {
@@ -37,8 +38,9 @@ pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>) -> String {
 }
 
 /// Returns the past tense and the plain form of the verb for a risk.
-fn verbs(risk: Risk) -> (&'static str, &'static str) {
+fn verbs(risk: Risk, is_undo: bool) -> (&'static str, &'static str) {
     match risk {
+        Risk::Adds if is_undo => ("restored", "restore"),
         Risk::Adds => ("added", "add"),
         Risk::Changes => ("changed", "change"),
         Risk::Weakens => ("weakened", "weaken"),
@@ -113,7 +115,14 @@ mod tests {
             ),
             ("", &json!([]), WriteEnd::Open, "began to change teams; there is no result yet"),
         ] {
-            assert_eq!(change(&of(what, fields), end), expected);
+            assert_eq!(change(&of(what, fields), end, false), expected);
         }
+        let added =
+            json!([{ "name": "permission", "before": null, "after": "push", "asked": null, "risk": "adds" }]);
+        assert_eq!(
+            change(&of("team core", &added), WriteEnd::Written, true),
+            "restored team core (teams): permission: none → \"push\""
+        );
+        assert!(change(&of("team core", &removed), WriteEnd::Written, true).starts_with("removed"));
     }
 }

@@ -22,13 +22,15 @@ pub(crate) enum PlanScope {
     Repositories(Mode),
     /// The groups of a target. The mappings set the modes.
     Groups,
+    /// The undo of writes to repositories, with the organisation's mode.
+    Undo(Mode),
 }
 
 impl PlanScope {
     /// Returns the plural noun for the things in the plan.
     pub(crate) fn noun(self) -> &'static str {
         match self {
-            Self::Repositories(_) => "repositories",
+            Self::Repositories(_) | Self::Undo(_) => "repositories",
             Self::Groups => "groups",
         }
     }
@@ -36,9 +38,14 @@ impl PlanScope {
     /// Returns a number with the noun for the things in the plan, such as `1 group`.
     fn counted(self, number: usize) -> String {
         match self {
-            Self::Repositories(_) => counted(number, "repository", "repositories"),
+            Self::Repositories(_) | Self::Undo(_) => counted(number, "repository", "repositories"),
             Self::Groups => counted(number, "group", "groups"),
         }
+    }
+
+    /// Returns whether the plan restores earlier values.
+    pub(crate) fn is_undo(self) -> bool {
+        matches!(self, Self::Undo(_))
     }
 }
 
@@ -104,6 +111,7 @@ impl WholePlan {
         match self.scope {
             PlanScope::Repositories(mode) => format!("{} ({mode})", self.of),
             PlanScope::Groups => self.of.clone(),
+            PlanScope::Undo(mode) => format!("undo in {} ({mode})", self.of),
         }
     }
 }
@@ -116,6 +124,20 @@ fn sign(risk: Risk) -> &'static str {
         Risk::Exposes => "!!",
         Risk::Removes => "-",
     }
+}
+
+/// Returns the word for a risk. If an undo adds a thing, it restores the thing.
+fn word(risk: Risk, is_undo: bool) -> &'static str {
+    match risk {
+        Risk::Adds if is_undo => "restores",
+        risk => risk.as_str(),
+    }
+}
+
+/// Returns the first columns of a line. All lines of a plan have the same width.
+fn label(sign: &str, word: &str, is_undo: bool) -> String {
+    let width = if is_undo { 8 } else { 7 };
+    format!("{sign:>2} {word:width$}")
 }
 
 fn tone(risk: Risk) -> Tone {
@@ -154,8 +176,12 @@ pub(crate) fn differences(change: &Change<()>) -> String {
 
 /// Returns the lines of text for a change, one for each value.
 pub(crate) fn change_lines(printer: &Printer, change: &Change<()>) -> Vec<String> {
+    lines_of(printer, change, false)
+}
+
+fn lines_of(printer: &Printer, change: &Change<()>, is_undo: bool) -> Vec<String> {
     let lines = change.fields.iter().map(|field| {
-        let label = format!("{:>2} {:7}", sign(field.risk), field.risk);
+        let label = label(sign(field.risk), word(field.risk, is_undo), is_undo);
         let asked = field.asked.as_ref().map(|asked| format!("  [{asked}]")).unwrap_or_default();
         let reaches = match change.reaches {
             1 => String::new(),
@@ -178,6 +204,9 @@ pub(crate) fn outcome(printer: &Printer, change: &Change<()>, result: &StepResul
         StepResult::Written => printer.paint(Tone::Good, "written"),
         StepResult::Withheld => {
             let text = match change.mode {
+                _ if change.undone => {
+                    "skipped: an operator undid this, and Beadle only observes it".to_owned()
+                }
                 Mode::Observe => "skipped: mode `observe` writes nothing".to_owned(),
                 mode => format!("skipped: mode `{mode}` does not allow {}", most_severe(change).noun(2)),
             };
@@ -205,8 +234,8 @@ fn most_severe(change: &Change<()>) -> Risk {
 /// counts a change with several risks only under its most severe risk.
 ///
 /// So the sum of the numbers is the number of changes. `apply` and the journal count in the same
-/// way.
-pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> String {
+/// way. If an undo adds a thing, it restores the thing, and the text has this word.
+pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo: bool) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {
         *counts.entry(most_severe(change)).or_default() += 1;
@@ -215,6 +244,7 @@ pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> Stri
         // The noun is "modification", because `2 changes` would look like the number of all
         // changes.
         Risk::Changes => counted(count, "modification", "modifications"),
+        Risk::Adds if is_undo => counted(count, "restoration", "restorations"),
         risk => format!("{count} {}", risk.noun(count)),
     });
     texts.collect::<Vec<_>>().join(", ")
@@ -223,6 +253,7 @@ pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>) -> Stri
 /// Returns a whole plan as text.
 pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
     let mut text = String::new();
+    let is_undo = plan.scope.is_undo();
     for (_, repository) in &plan.plans {
         if repository.is_silent() && repository.waived.is_empty() {
             continue;
@@ -230,17 +261,17 @@ pub(crate) fn text(printer: &Printer, plan: &WholePlan) -> String {
         let subject = escape::one_line(&repository.subject);
         let _ = writeln!(text, "{}", printer.paint(Tone::Heading, subject));
         for change in &repository.changes {
-            for line in change_lines(printer, change) {
+            for line in lines_of(printer, change, is_undo) {
                 let _ = writeln!(text, "{}", escape::one_line(&line));
             }
         }
         for unknown in &repository.unknowns {
-            let label = printer.paint(Tone::Danger, " ? unknown");
+            let label = printer.paint(Tone::Danger, label("?", "unknown", is_undo));
             let why = escape::one_line(&unknown.why);
             let _ = writeln!(text, "  {label} {:13} {why}", unknown.aspect);
         }
         for wait in &repository.waits {
-            let label = printer.paint(Tone::Notice, " ~ waits  ");
+            let label = printer.paint(Tone::Notice, label("~", "waits", is_undo));
             let _ = writeln!(text, "  {label} {:13} {}", wait.aspect, escape::one_line(&wait.why));
         }
         for waived in &repository.waived {
@@ -306,7 +337,7 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
         format!(
             "{head}: {}{shown} in {touched} of {all}{itself}: {}",
             counted(changes.len(), "change", "changes"),
-            by_risk(changes.into_iter())
+            by_risk(changes.into_iter(), plan.scope.is_undo())
         )
     };
     if unknown > 0 {
@@ -334,7 +365,7 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
         let mut shown =
             json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched });
         match plan.scope {
-            PlanScope::Repositories(mode) => {
+            PlanScope::Repositories(mode) | PlanScope::Undo(mode) => {
                 shown["organisation"] = json!(plan.of);
                 shown["mode"] = json!(mode);
                 shown["repositories"] = Value::Array(each);
@@ -389,7 +420,7 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
         page.table(&["risk", "aspect", "change", "asked by"]);
         for change in &repository.changes {
             for field in &change.fields {
-                let risk = Piece::own(field.risk.as_str());
+                let risk = Piece::own(word(field.risk, plan.scope.is_undo()));
                 let risk = if field.risk.is_guarded() { risk.bold() } else { risk };
                 let asked = field.asked.as_ref().map_or(Piece::own(""), |asked| match &plan.links {
                     Some(links) => Piece::value(asked).link(&links.link(asked)),
@@ -424,7 +455,7 @@ pub(crate) fn markdown(plan: &WholePlan) -> String {
 pub(crate) fn incomplete(page: &mut Page, plan: &WholePlan) {
     if let Some(short) = &plan.short {
         let what = match plan.scope {
-            PlanScope::Repositories(_) => "The list of repositories is incomplete:",
+            PlanScope::Repositories(_) | PlanScope::Undo(_) => "The list of repositories is incomplete:",
             PlanScope::Groups => "The list of groups is incomplete:",
         };
         page.quote(&[Piece::own(what).bold(), Piece::value(short)]);

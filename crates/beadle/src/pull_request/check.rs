@@ -17,7 +17,7 @@ use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::check_results::CheckedPull;
 use super::check_runs::{Runs, cancelled, output};
-use super::findings::Findings;
+use super::findings::{Findings, PullNames};
 use super::policy_parts::{Folders, Part, Sides};
 use super::review_approval::ByReview;
 use super::unfinished_check::unfinished;
@@ -43,6 +43,8 @@ pub(crate) struct PolicyCheck {
     pub(crate) mode: Mode,
     /// The repository of the checked pull requests.
     pub(crate) source: RepositorySource,
+    /// The address of the pages of the GitHub server that has this repository.
+    pub(crate) web: String,
     /// Reads this repository.
     pub(crate) reader: Reader,
     /// All parts of the policy. The organisation's own part comes first.
@@ -292,6 +294,7 @@ impl PolicyCheck {
     /// Compares the policies of the base branch and of the head.
     async fn examine(&self, (key, lane): (&str, Lane), pull: &Pull) -> Result<Examined, Failure> {
         let mut findings = Findings {
+            pull: PullNames::of(pull, &self.web, &self.repository()),
             organisation: self.organisation.clone(),
             mode: self.mode,
             base: pull.base.clone(),
@@ -301,6 +304,7 @@ impl PolicyCheck {
             folders: Folders { own: self.folder(pull, false), base: self.folder(pull, true) },
             is_from_fork: pull.is_from_fork,
             is_base_invalid: false,
+            is_hidden: false,
             refused: None,
             approving_team: self.approve_by_review.clone(),
             problems: Vec::new(),
@@ -378,6 +382,7 @@ impl PolicyCheck {
             }
         };
         if !findings.may_preview() {
+            findings.is_hidden = true;
             return Ok(());
         }
         let before = match &sides.before {
@@ -385,7 +390,9 @@ impl PolicyCheck {
             None => None,
         };
         findings.is_base_invalid = before.is_none();
-        let before = before.map_or_else(|| current.clone(), |parsed| Arc::new(parsed.policy));
+        // Equal files are the policy in force, even if they come from a later commit.
+        let before = before.map(|parsed| parsed.policy).filter(|policy| policy.sources != current.sources);
+        let before = before.map_or_else(|| current.clone(), Arc::new);
         let (opened, state) =
             ((self.config.as_ref(), self.directories.as_ref()), (Some(&self.store), &self.clock));
         let of = (&*before, &after, findings.is_from_fork);

@@ -1,11 +1,12 @@
 //! The results of the checks of open pull requests, as notes in the store. The pages and
 //! `beadle previews` show them, so that an operator sees what a merge would change.
 
-use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};
+use beadle_engine::{GateSums, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
 use super::findings::{Findings, Previewed};
-use crate::app::gate::held_generation::{HeldGroup, groups_of};
+use super::kinds::kinds;
+use crate::app::gate::held_generation::HeldGroup;
 use crate::app::policy::group_preview::ChangedGroups;
 use crate::output::escape::cut;
 
@@ -36,15 +37,55 @@ pub(crate) struct CheckedPull {
     pub(crate) conclusion: String,
     /// The title of the check.
     pub(crate) title: String,
+    /// The title of the pull request. Empty if an older version of Beadle stored the result.
+    #[serde(default)]
+    pub(crate) pull_title: String,
+    /// The login of the author. `None` if the account no longer exists, or if an older version of
+    /// Beadle stored the result.
+    #[serde(default)]
+    pub(crate) author: Option<String>,
+    /// The address of the pull request. `None` if an older version of Beadle stored the result.
+    #[serde(default)]
+    pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// What a merge would change. `None` if the policy is invalid or Beadle may not plan it.
+    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result.
+    #[serde(default)]
+    pub(crate) no_preview: Option<NoPreview>,
+    /// What a merge would change. `None` if there is no preview.
     pub(crate) merge: Option<Merge>,
+}
+
+/// Why a result has no preview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NoPreview {
+    /// The policy of the pull request is invalid.
+    Invalid,
+    /// The pull request comes from a fork, and people outside the organisation can read its check.
+    Fork,
+}
+
+impl NoPreview {
+    /// Returns the reason as a sentence.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Invalid => "The policy is invalid, so Beadle cannot plan its changes.",
+            Self::Fork => {
+                "The pull request comes from a fork, and people outside the organisation can read its check. Beadle \
+                 plans the changes after its commits are in a branch of the repository."
+            }
+        }
+    }
 }
 
 /// What the merge of a pull request would change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Merge {
+    /// The generation of the policy that the changes compare with. `None` if an older version of
+    /// Beadle stored the result.
+    #[serde(default)]
+    pub(crate) base: Option<String>,
     /// The sums of the changes that Beadle would write, of repositories and groups.
     pub(crate) sums: GateSums,
     /// The number of repositories with different declared values.
@@ -64,6 +105,25 @@ pub(crate) struct Merge {
     pub(crate) changes: Vec<HeldGroup>,
     /// The number of kinds of changes that are left out.
     pub(crate) more_changes: usize,
+}
+
+impl Merge {
+    /// Returns whether the changes compare with the policy in force. `in_force` is its generation.
+    pub(crate) fn is_of(&self, in_force: Option<&str>) -> bool {
+        self.base.is_some() && self.base.as_deref() == in_force
+    }
+
+    /// Returns which policy the changes compare with, if [`Self::is_of`] is false.
+    pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
+        let made = match &self.base {
+            Some(base) => format!("made against the policy {base}, which is not in force"),
+            None => "made by an older version of Beadle, which did not store the compared policy".to_owned(),
+        };
+        match in_force {
+            Some(in_force) => format!("{made}; the policy {in_force} is in force"),
+            None => made,
+        }
+    }
 }
 
 impl Metadata for CheckedPull {
@@ -87,6 +147,14 @@ impl CheckedPull {
             checked: now,
             conclusion: conclusion.as_str().to_owned(),
             title: cut(&title, TEXT),
+            pull_title: cut(&findings.pull.title, TEXT),
+            author: findings.pull.author.as_ref().map(|author| cut(author, TEXT)),
+            link: Some(findings.pull.link.clone()),
+            no_preview: match (&findings.preview, findings.is_hidden) {
+                (Some(_), _) => None,
+                (None, true) => Some(NoPreview::Fork),
+                (None, false) => Some(NoPreview::Invalid),
+            },
             is_from_fork: findings.is_from_fork,
             merge: findings.preview.as_ref().map(|preview| merge(preview, findings.is_from_fork)),
         }
@@ -118,6 +186,23 @@ impl CheckedPull {
         Self::note(key).forget(store).await
     }
 
+    /// Makes the open pull requests of an organisation due whose results do not compare with the
+    /// generation `in_force`. So the results follow the policy.
+    pub(crate) async fn follow(
+        store: &dyn Store,
+        organisation: &str,
+        in_force: &str,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let is_other = |pull: &Self| pull.merge.as_ref().is_none_or(|merge| !merge.is_of(Some(in_force)));
+        let all = Self::all(store).await?.into_iter();
+        let others = all.filter(|pull| pull.organisation == organisation && is_other(pull));
+        // The checks must not delay the keys that the policy affects.
+        let mark = |pull: Self| Some(Mark::new(pull.key.parse().ok()?, Lane::Sweep));
+        let marks: Vec<Mark> = others.filter_map(mark).collect();
+        if marks.is_empty() { Ok(()) } else { store.mark(marks, now).await }
+    }
+
     /// Lists the results of all organisations, the newest one first.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<Self>, StoreError> {
         let all = Note::<Self>::of(&[""]).list(store).await?;
@@ -131,7 +216,7 @@ fn merge(preview: &Previewed, is_from_fork: bool) -> Merge {
     let of_groups = || preview.groups.iter().flat_map(ChangedGroups::plans);
     let shown = of_groups().filter(|_| !is_from_fork);
     let shown: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(shown).cloned().collect();
-    let mut changes = groups_of(&shown, |_| true);
+    let mut changes = kinds(&shown);
     let more_changes = changes.len().saturating_sub(KINDS);
     changes.truncate(KINDS);
     for kind in &mut changes {
@@ -140,6 +225,7 @@ fn merge(preview: &Previewed, is_from_fork: bool) -> Merge {
         kind.examples.iter_mut().for_each(|example| *example = cut(example, TEXT));
     }
     Merge {
+        base: Some(preview.base.clone()),
         sums: GateSums::of(preview.plans.iter().chain(of_groups()).map(|(_, plan)| plan)),
         affected: preview.affected,
         total: preview.total,
@@ -157,6 +243,7 @@ mod tests {
     use beadle_engine::{Risk, testing};
     use serde_json::{Value, json};
 
+    use super::super::findings::PullNames;
     use super::super::findings::tests::{change, findings, preview};
     use super::*;
     use crate::app::store;
@@ -190,6 +277,62 @@ mod tests {
         let kinds: Vec<(&str, u64)> =
             merge.changes.iter().map(|kind| (kind.aspect.as_str(), kind.repositories)).collect();
         assert_eq!(kinds, [("teams", 30), ("members", 1)]);
+        assert_eq!(merge.changes[0].what, "team core: permission: push → none");
+        assert!(
+            merge.is_of(Some("aaaaaaaaaaaa")) && !merge.is_of(Some("bbbbbbbbbbbb")) && !merge.is_of(None)
+        );
+        assert!(!Merge { base: None, ..merge }.is_of(None), "an older version did not store the base");
+    }
+
+    #[test]
+    fn a_result_names_the_pull_request_and_why_it_has_no_preview() {
+        let link = "https://github.com/acme/admin/pull/7".to_owned();
+        let pull = PullNames { title: "t".repeat(400), author: Some("mona".into()), link: link.clone() };
+        let result = |found: Findings| CheckedPull::new(&key(7), ("acme/admin#7", 7), &found, Time(5));
+        let shown = result(Findings { pull, ..found(false) });
+        assert!(shown.pull_title.starts_with("ttt") && shown.pull_title.len() < 400, "{}", shown.pull_title);
+        assert_eq!((shown.author.as_deref(), shown.link), (Some("mona"), Some(link)));
+        assert_eq!(shown.no_preview, None);
+        assert_eq!(result(findings(None)).no_preview, Some(NoPreview::Invalid));
+        let hidden = Findings { is_hidden: true, ..findings(None) };
+        assert_eq!(result(hidden).no_preview, Some(NoPreview::Fork));
+    }
+
+    #[test]
+    fn a_result_of_an_older_version_is_read() {
+        let mut stored =
+            serde_json::to_value(CheckedPull::new(&key(7), ("acme/admin#7", 7), &found(false), Time(5)))
+                .unwrap();
+        let pull = stored.as_object_mut().unwrap();
+        for name in ["pull_title", "author", "link", "no_preview"] {
+            pull.remove(name).unwrap();
+        }
+        pull["merge"].as_object_mut().unwrap().remove("base").unwrap();
+        let read: CheckedPull = serde_json::from_value(stored).unwrap();
+        assert_eq!((read.pull_title.as_str(), read.link), ("", None));
+        assert_eq!(read.merge.map(|merge| merge.is_of(Some("aaaaaaaaaaaa"))), Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_new_policy_makes_the_results_of_another_policy_due() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let based_on = |number: u64, base: &str| {
+            let mut pull = CheckedPull::new(&key(number), ("acme/admin#7", number), &found(false), Time(5));
+            pull.merge.as_mut().unwrap().base = Some(base.to_owned());
+            pull
+        };
+        for (number, base) in [(7, "old"), (8, "new")] {
+            based_on(number, base).remember(&key(number), store).await.unwrap();
+        }
+        let due = || async {
+            let seven = store.row(&key(7)).await.unwrap();
+            (seven.is_some_and(|row| row.wanted > row.done), store.row(&key(8)).await.unwrap().is_some())
+        };
+        CheckedPull::follow(store, "labs", "new", Time(6)).await.unwrap();
+        assert_eq!(due().await, (false, false), "another organisation");
+        CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
+        assert_eq!(due().await, (true, false));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use beadle_engine::{Key, Mode, Plan, Risk, Risks};
-use beadle_github::{Annotation, Conclusion};
+use beadle_github::{Annotation, Conclusion, Pull};
 use beadle_repositories::Severity;
-use beadle_repositories::policy::{MAPPINGS, Problem};
+use beadle_repositories::policy::{MAPPINGS, Problem, pull_request_link};
 
 use super::policy_parts::Folders;
 use crate::app::policy::group_preview::ChangedGroups;
@@ -21,6 +21,8 @@ const ANNOTATION: usize = 4_000;
 /// What the policy of the head changes.
 #[derive(Debug)]
 pub(super) struct Previewed {
+    /// The generation of the policy that the plan compares with.
+    pub(super) base: String,
     /// The values that only the policy of the head asks for.
     pub(super) plans: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy of the base also asks for.
@@ -74,9 +76,34 @@ impl Previewed {
     }
 }
 
+/// What people see of a pull request at GitHub.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PullNames {
+    /// The title. The author wrote it.
+    pub(super) title: String,
+    /// The login of the author; `None` if the account no longer exists.
+    pub(super) author: Option<String>,
+    /// The address of the pull request.
+    pub(super) link: String,
+}
+
+impl PullNames {
+    /// Returns the names of a pull request. `web` is the address of GitHub's pages, and `repository`
+    /// is the repository as `owner/name`.
+    pub(super) fn of(pull: &Pull, web: &str, repository: &str) -> Self {
+        Self {
+            title: pull.title.clone(),
+            author: pull.author_login.clone(),
+            link: pull_request_link(web, repository, pull.number),
+        }
+    }
+}
+
 /// Everything that a check found.
 #[derive(Debug)]
 pub(super) struct Findings {
+    /// What people see of the pull request.
+    pub(super) pull: PullNames,
     /// The name of the organisation that uses the policy.
     pub(super) organisation: String,
     /// The mode of the organisation.
@@ -97,6 +124,8 @@ pub(super) struct Findings {
     /// True if the policy of the base is invalid. The preview then compares with the policy in
     /// force.
     pub(super) is_base_invalid: bool,
+    /// True if the policy of the head is valid, and the check may not show what it changes.
+    pub(super) is_hidden: bool,
     /// Why Beadle cannot read the policy of the head, if the cause is not in a line of a file.
     pub(super) refused: Option<String>,
     /// The slug of the team that can approve the policy by a review.
@@ -107,7 +136,7 @@ pub(super) struct Findings {
     pub(super) tests: usize,
     /// The failures of the policy's tests. These failures are findings too.
     pub(super) failures: Vec<Problem>,
-    /// What the policy changes; `None` if the policy is invalid.
+    /// What the policy changes; `None` if the policy is invalid, or if `is_hidden` is true.
     pub(super) preview: Option<Previewed>,
 }
 
@@ -277,6 +306,7 @@ pub(super) mod tests {
             mode: Mode::Enforce,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: (),
         }
@@ -290,6 +320,7 @@ pub(super) mod tests {
         };
         let count = names.len() as u64;
         Previewed {
+            base: "a".repeat(12),
             plans: names.iter().enumerate().map(plan).collect(),
             drift: 0,
             delayed: Vec::new(),
@@ -305,6 +336,7 @@ pub(super) mod tests {
     /// Returns the findings in a valid policy.
     pub(in crate::pull_request) fn findings(preview: Option<Previewed>) -> Findings {
         Findings {
+            pull: PullNames::default(),
             organisation: "acme".to_owned(),
             mode: Mode::Enforce,
             base: "a".repeat(40),
@@ -314,6 +346,7 @@ pub(super) mod tests {
             folders: Folders { own: Some(String::new()), base: None },
             is_from_fork: false,
             is_base_invalid: false,
+            is_hidden: false,
             refused: None,
             approving_team: None,
             problems: Vec::new(),

@@ -15,6 +15,7 @@ mod comment;
 pub(crate) mod concurrency_limit;
 mod findings;
 mod group_section;
+mod kinds;
 pub(crate) mod policy_parts;
 mod policy_preview;
 mod review_approval;

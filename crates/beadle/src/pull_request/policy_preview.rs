@@ -25,6 +25,7 @@ pub(super) async fn preview(
     let of = (organisation, after);
     let (judged, verdict) = HeldGeneration::judge(of, &counted, total, limits, Time(0));
     Ok(Previewed {
+        base: before.generation.clone(),
         delayed: delayed_lines(&found.delayed, |_| true),
         plans: found.plans,
         drift: found.drift as u64 + groups.iter().map(|changed| changed.drift).sum::<u64>(),

@@ -114,6 +114,11 @@ async fn a_valid_pull_request_shows_what_it_changes_and_writes_nothing_else() {
         (&json!("acme/admin#7"), &json!(1))
     );
     assert_eq!(shown["head"], head(&admin, "7"));
+    assert!(shown["link"].as_str().unwrap().ends_with("/acme/admin/pull/7"), "{shown}");
+    assert!(shown["author"].is_string() && shown["pull_title"].is_string(), "{shown}");
+    assert_eq!(shown["merge"]["base_in_force"], true, "{shown}");
+    let what = shown["merge"]["changes"][0]["what"].as_str().unwrap();
+    assert!(what.starts_with("team engineering: permission: ") && what.ends_with(" → none"), "{shown}");
     // A pull request that changes other files gets a check and no comment.
     change(&world, "8", json!({ "contents": { SETTINGS: POLICY, "README.md": "text" } })).await;
     let run = until_concluded(&world, "8", "success").await;
@@ -226,6 +231,25 @@ async fn pushes_in_a_row_end_in_one_check_of_the_last_commit_and_one_comment() {
     assert_wrote_only_checks_and_comments(&world);
 }
 
+/// Returns the stored result of the pull request 7.
+async fn preview(world: &World) -> Value {
+    world.beadle(&["previews", "--pull", "7", "--json"]).await.expect(0).json()
+}
+
+/// Waits until the result of the pull request 7 compares with the policy in force, and this policy is
+/// not `first`.
+async fn until_compared_with_another_policy(world: &World, first: &Value) {
+    let mut shown = preview(world).await;
+    for _ in 0..300 {
+        if shown["merge"]["base_in_force"] == true && shown["merge"]["base"] != *first {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        shown = preview(world).await;
+    }
+    panic!("the pull request is not checked again: {shown}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_branch_changed_meanwhile_is_not_shown_as_a_change_of_the_pull_request() {
     let world = world().await;
@@ -234,8 +258,10 @@ async fn what_the_branch_changed_meanwhile_is_not_shown_as_a_change_of_the_pull_
     let layer = json!({ ".github/layers/issues.yml": "rank: 5\nrepository: { has_issues: false }\n" });
     change(&world, "7", json!({ "contents": { SETTINGS: with_wiki() } })).await;
     until_concluded(&world, "7", "success").await;
+    let first = preview(&world).await["merge"]["base"].clone();
     world.patch(json!({ "admin": { "contents": layer } }), true).await;
     world.until("widgets", "the merged layer", |found| found["has_issues"] == json!(false)).await;
+    until_compared_with_another_policy(&world, &first).await;
     push(&world, "7", &format!("{}# again\n", with_wiki())).await;
     let run = until_concluded(&world, "7", "success").await;
     assert_eq!(run["output"]["title"], "1 modification in 1 repository");

@@ -48,6 +48,10 @@ async fn an_undone_write_stays_undone_until_the_operator_resumes_it() {
     let applied = world.beadle(&["apply", "--yes"]).await.expect(2);
     assert!(is_undone(&world), "{}", applied.out);
     assert!(applied.out.contains("beadle resume --repo acme/shop"), "{}", applied.out);
+    let why = "skipped: an operator undid this, and Beadle only observes it";
+    assert!(applied.out.contains(why), "{}", applied.out);
+    assert!(applied.out.contains("skipped because of an undo"), "{}", applied.out);
+    assert!(!applied.out.contains("mode `observe`"), "{}", applied.out);
     // The end of a pause does not end the undo.
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     world.beadle(&["resume", "--org", "acme"]).await.expect(0);

@@ -24,6 +24,7 @@ pub fn change(aspect: &str, what: &str, risks: &[Risk]) -> Change<()> {
         mode: Mode::Enforce,
         after: Vec::new(),
         stop: None,
+        undone: false,
         reaches: 1,
         write: (),
     }

@@ -54,6 +54,7 @@ fn removal() -> Plan<()> {
         mode: Mode::Enforce,
         after: Vec::new(),
         stop: None,
+        undone: false,
         reaches: 1,
         write: (),
     };

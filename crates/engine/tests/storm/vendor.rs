@@ -124,6 +124,7 @@ impl Vendor {
                 mode: *mode,
                 after: Vec::new(),
                 stop: needs_one,
+                undone: false,
                 reaches: 1,
                 write: Instruction { field, value: after, generation: number, is_doubtful: false },
             });

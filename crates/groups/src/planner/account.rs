@@ -85,6 +85,7 @@ impl GroupPlanner {
             // Somebody may have replaced the configured directory. The new directory does not know
             // the person either. So an operator must approve this change.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
+            undone: false,
             reaches: 1,
             write: Write {
                 facts: Arc::new(Facts::default()),

@@ -42,6 +42,7 @@ impl GroupPlanner {
             mode,
             after,
             stop: None,
+            undone: false,
             reaches: 1,
             write: Write { facts: desired.facts.clone(), what: write },
         };

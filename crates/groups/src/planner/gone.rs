@@ -72,6 +72,7 @@ impl GroupPlanner {
                         mode: mapping.mode,
                         after: Vec::new(),
                         stop: stop.clone(),
+                        undone: false,
                         reaches: 1,
                         write: Write {
                             facts: facts.clone(),
@@ -99,6 +100,7 @@ impl GroupPlanner {
                         mode: mapping.mode,
                         after: Vec::new(),
                         stop,
+                        undone: false,
                         reaches: 1,
                         write: Write { facts, what: What::Delete },
                     });

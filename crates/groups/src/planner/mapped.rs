@@ -67,6 +67,7 @@ pub(super) fn attribute_changes(desired: &Desired<'_>, difference: &Difference) 
                 mode: desired.mode,
                 after: Vec::new(),
                 stop: None,
+                undone: false,
                 reaches: 1,
                 write: Write {
                     facts: desired.facts.clone(),

@@ -410,6 +410,7 @@ impl Desired<'_> {
             mode: self.mode,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: Write { facts: self.facts.clone(), what: write },
         }

@@ -351,6 +351,7 @@ impl AspectPlan {
             mode: Mode::Observe,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: Box::new(step) as Box<dyn Step>,
         };

@@ -119,6 +119,7 @@ impl RepositoryPlanner {
             mode: self.modes.of(ASPECT),
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: Box::new(Create(creation)),
         }

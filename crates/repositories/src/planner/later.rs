@@ -97,6 +97,7 @@ mod tests {
             mode,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: (),
         }

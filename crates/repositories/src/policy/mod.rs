@@ -78,7 +78,7 @@ pub(crate) use merge::merge;
 pub(crate) use node::at_least;
 pub use node::{Kind, ListEdit, Node};
 pub(crate) use normal::leaves_actors;
-pub use origin::{BASE, PolicyOrigin};
+pub use origin::{BASE, PolicyOrigin, pull_request_link};
 pub use problem::{Problem, Severity, nearest};
 pub use rule_file::PolicyRule;
 pub(crate) use rules::{CONDITIONS, RULES, UNDESCRIBED, find as known_rule};

@@ -45,9 +45,19 @@ impl PolicyOrigin {
     pub fn link(&self, web: &str, at: &PolicyLocation) -> String {
         let folder = self.path.trim_matches('/');
         let path = if folder.is_empty() { at.file.to_string() } else { format!("{folder}/{}", at.file) };
-        let encoded = |path: &str| path.split('/').map(segment).collect::<Vec<_>>().join("/");
         format!("{web}/{}/blob/{}/{}#L{}", encoded(&self.repository), self.commit.id, encoded(&path), at.line)
     }
+}
+
+/// Returns the address of a pull request. `web` is the address of GitHub's pages, and `repository` is
+/// the repository as `owner/name`.
+pub fn pull_request_link(web: &str, repository: &str, number: u64) -> String {
+    format!("{web}/{}/pull/{number}", encoded(repository))
+}
+
+/// Encodes each part of a path.
+fn encoded(path: &str) -> String {
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// Encodes a name for a part of an address, by RFC 3986 (2.3).
@@ -90,6 +100,10 @@ mod tests {
         assert_eq!(
             origin("").link("https://ghe.example.com", &at),
             format!("https://ghe.example.com/acme/admin/{end}repos/a%20b%23c.yml#L7")
+        );
+        assert_eq!(
+            pull_request_link("https://github.com", "acme/a b", 7),
+            "https://github.com/acme/a%20b/pull/7"
         );
         assert_eq!(origin("").generation(), "0123456789ab");
         assert_eq!(

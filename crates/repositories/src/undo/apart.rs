@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use beadle_engine::{Change, Field, Mode, Plan};
+use beadle_engine::{Change, Field, Plan};
 
 use super::memory::Undone;
 use super::paths::path_of;
@@ -40,7 +40,7 @@ pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>)
             is_beside(other, change) && !other.fields.is_empty() && other.fields.iter().all(is_own)
         };
         let Some(place) = others.changes.iter().position(is_part) else {
-            plan.changes[at].mode = Mode::Observe;
+            plan.changes[at].observe_undone();
             continue;
         };
         let mut part = others.changes.swap_remove(place);
@@ -51,7 +51,7 @@ pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>)
         if !rest.fields.is_empty() {
             rest.after.clear();
             // The write of this change sets all values of the whole change.
-            rest.mode = Mode::Observe;
+            rest.observe_undone();
             plan.changes.push(rest);
         }
     }
@@ -79,6 +79,7 @@ fn path<W>(change: &Change<W>, field: &Field) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::Mode;
     use serde_json::json;
 
     use super::*;
@@ -139,6 +140,7 @@ mod tests {
         split(&undone, &mut plan, others);
         let expected = [("required_linear_history", Mode::Enforce, 1), ("enforce_admins", Mode::Observe, 2)];
         assert_eq!(shown(&plan), expected);
+        assert_eq!([false, true], [plan.changes[0].undone, plan.changes[1].undone]);
         assert_eq!(shared(&undone, &plan), Vec::<String>::new());
     }
 
@@ -160,6 +162,7 @@ mod tests {
         assert_eq!(shared(&undone, &all()), ["rulesets[main].enforcement"]);
         let mut alone = all();
         split(&undone, &mut alone, plan(Vec::new()));
+        assert!(alone.changes[1].undone, "the reason is the undo");
         assert_eq!(alone.changes[1].mode, Mode::Observe);
         let mut own = all();
         split(&undone, &mut own, plan(vec![of_ruleset("rules.deletion")]));

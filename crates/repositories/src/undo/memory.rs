@@ -2,12 +2,12 @@
 //! until the policy agrees with it, or until an operator resumes it. Without this memory, the next
 //! run would undo the undo.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use beadle_engine::{
-    Change, Field, Key, Lane, Mark, Metadata, Mode, Note, Plan, Store, StoreError, Time, Waiting, note,
+    Change, Field, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time, Waiting, note,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -164,14 +164,6 @@ pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> 
     Ok(of_scope(store, scope).await?.len())
 }
 
-/// Returns the ids of the repositories of an organisation that have undone values. For the
-/// organisation itself, the id is `organisation`.
-pub async fn undone_ids(store: &dyn Store, organisation: &str) -> Result<BTreeSet<String>, StoreError> {
-    let prefix = note_of(organisation, "");
-    let notes = store.notes(&prefix).await?.into_iter();
-    Ok(notes.filter_map(|(name, _)| Some(name.strip_prefix(&prefix)?.to_owned())).collect())
-}
-
 /// Forgets the undone values of a scope, and makes the repositories due. Beadle then changes the
 /// values again as the policy declares. Returns the number that [`count`] would have returned
 /// before.
@@ -267,7 +259,7 @@ impl Memory {
             let hits = |known: &&UndoneValue| own.iter().any(|value| known.covers(value));
             let undone: Vec<UndoneValue> = undone.values.iter().filter(hits).cloned().collect();
             if !undone.is_empty() {
-                change.mode = Mode::Observe;
+                change.observe_undone();
                 found.changes.push(change.describe());
                 open.extend(undone);
             }

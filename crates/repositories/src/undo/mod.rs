@@ -18,7 +18,7 @@ mod whole;
 pub(crate) use self::apart::{shared, split};
 pub(crate) use self::kept::{KEPT, is_kept};
 pub(crate) use self::memory::{Memory, ORGANISATION, UndoneChanges, is_in_aspect, keep, note_of};
-pub use self::memory::{ObservedValue, count, forget, observed, undone_ids};
+pub use self::memory::{ObservedValue, count, forget, observed};
 pub(crate) use self::past::Past;
 pub(crate) use self::reversal::{Planned, judge};
 pub use self::reversal::{Reversal, reversals};

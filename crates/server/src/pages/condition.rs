@@ -13,7 +13,7 @@ pub(super) enum Condition {
     /// Everything is as the policy declares.
     AsDeclared,
     /// Something differs from the policy, the last run did not write it, and no other state is more
-    /// important.
+    /// important. The mode does not allow the change, or an operator undid the value.
     Drifted,
     /// The guard holds a change.
     Held,
@@ -255,6 +255,13 @@ fn of_run(left: &KeyState) -> (Condition, String) {
     } else if left.failed > 0 {
         let why = left.failure.as_deref().unwrap_or("the last run ended before its last change");
         (Condition::Failing, why.to_owned())
+    } else if left.undone > 0 {
+        let mode = match left.withheld {
+            0 => String::new(),
+            withheld => format!("; the mode does not allow {}", changes(withheld)),
+        };
+        let undone = changes(left.undone);
+        (Condition::Drifted, format!("Beadle only observes {undone}, because an operator undid values{mode}"))
     } else if left.pending > 0 {
         let why = if left.withheld > 0 { "the mode does not allow" } else { "Beadle did not write" };
         (Condition::Drifted, format!("{why} {}", changes(left.pending)))
@@ -288,6 +295,16 @@ mod tests {
             (json!({}), "as-declared", ""),
             (json!({ "skipped": "archived" }), "skipped", "archived"),
             (json!({ "pending": 2, "withheld": 1 }), "drifted", "the mode does not allow 2 changes"),
+            (
+                json!({ "pending": 2, "undone": 2 }),
+                "drifted",
+                "Beadle only observes 2 changes, because an operator undid values",
+            ),
+            (
+                json!({ "pending": 3, "withheld": 2, "undone": 1 }),
+                "drifted",
+                "Beadle only observes 1 change, because an operator undid values; the mode does not allow 2 changes",
+            ),
             (json!({ "pending": 1 }), "drifted", "Beadle did not write 1 change"),
             (json!({ "pending": 3, "failed": 1, "failure": "502" }), "failing", "502"),
             (json!({ "unknown": [unknown, unknown] }), "unknown", "teams: 403 (and 1 more)"),

@@ -2,7 +2,7 @@
 
 use beadle_engine::guard::is_undo;
 use beadle_engine::journal::{Happened, OperatorAction, PolicyCommitted, RunCounts, WriteResult};
-use beadle_engine::{Change, Detail, Field, value_text};
+use beadle_engine::{Change, Detail, Field, Risk, value_text};
 
 use super::html::{Html, joined, text};
 use super::link::Link;
@@ -19,12 +19,20 @@ pub(super) fn change(change: &Change<()>) -> Html {
     joined([text(format!("{} {}", change.aspect, change.what)), values(change)])
 }
 
-/// Returns the values of a change. A person who approves a change must see all its values.
-pub(super) fn values(change: &Change<()>) -> Html {
-    short_list(change.fields.iter().map(field), FIELDS)
+/// Returns a change of an undo with all its values. If an undo adds a thing, it restores the thing.
+pub(super) fn undo(change: &Change<()>) -> Html {
+    let word = |risk: Risk| if risk == Risk::Adds { "restores" } else { risk.as_str() };
+    let values = short_list(change.fields.iter().map(|field| value(field, word(field.risk))), FIELDS);
+    joined([text(format!("{} {}", change.aspect, change.what)), values])
 }
 
-fn field(field: &Field) -> Html {
+/// Returns the values of a change. A person who approves a change must see all its values.
+pub(super) fn values(change: &Change<()>) -> Html {
+    short_list(change.fields.iter().map(|field| value(field, field.risk.as_str())), FIELDS)
+}
+
+/// Returns a value before and after a change, with the word for its risk.
+fn value(field: &Field, risk: &'static str) -> Html {
     let asked = field.asked.as_ref().map(|asked| joined([text(" "), code(asked)])).unwrap_or_default();
     joined([
         text(format!("{}: ", field.name)),
@@ -32,7 +40,7 @@ fn field(field: &Field) -> Html {
         text(" → "),
         code(value_text(&field.after)),
         text(" "),
-        state(field.risk.as_str()),
+        state(risk),
         asked,
     ])
 }
@@ -46,6 +54,9 @@ pub(super) fn commit(of: &PolicyCommitted) -> Html {
 /// Returns the facts of an entry of the journal.
 pub(super) fn detail(detail: &Detail) -> Html {
     match detail {
+        Detail::Change(intended) if is_undo(&intended.generation) => {
+            joined([undo(&intended.change), text(&intended.generation)])
+        }
         Detail::Change(intended) => joined([change(&intended.change), policy(&intended.generation)]),
         Detail::Result(result) => text(result_text(result)),
         Detail::Run(counts) => run(counts),
@@ -79,9 +90,6 @@ pub(super) fn detail(detail: &Detail) -> Html {
 /// Returns the generation of the policy that asked for a change. The text is a link to the entries
 /// of the journal that name the author of the generation.
 fn policy(generation: &str) -> Html {
-    if is_undo(generation) {
-        return text(generation);
-    }
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
     joined([text("policy "), link(&entries, generation)])
 }
@@ -139,6 +147,7 @@ fn run(counts: &RunCounts) -> Html {
         (counts.written, "written"),
         (counts.held, "held by the guard"),
         (counts.withheld.unwrap_or_default(), "skipped by the mode"),
+        (counts.undone.unwrap_or_default(), "skipped because of an undo"),
         (counts.failed, "failed"),
         (counts.postponed.unwrap_or_default(), "postponed"),
     ];
@@ -161,9 +170,9 @@ fn run(counts: &RunCounts) -> Html {
 
 #[cfg(test)]
 mod tests {
+    use beadle_engine::Unknown;
     use beadle_engine::journal::IntendedChange;
     use beadle_engine::testing;
-    use beadle_engine::{Risk, Unknown};
     use serde_json::json;
 
     use super::*;
@@ -256,9 +265,18 @@ mod tests {
     }
 
     #[test]
+    fn an_undo_restores_what_it_adds() {
+        let shown = |risk: Risk| undo(&testing::change("teams", "team core", &[risk])).as_str().to_owned();
+        assert!(shown(Risk::Adds).contains(">restores<"), "{}", shown(Risk::Adds));
+        assert!(shown(Risk::Removes).contains(">removes<"), "{}", shown(Risk::Removes));
+    }
+
+    #[test]
     fn the_result_of_a_run_is_a_sentence() {
         let stored = json!({ "changes": 2, "written": 1, "held": 1, "failed": 0, "unknown": [] });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "2 changes: 1 written, 1 held by the guard");
+        let stored = json!({ "changes": 1, "written": 0, "held": 0, "withheld": 0, "undone": 1, "failed": 0, "unknown": [] });
+        assert_eq!(detail(&Detail::from(stored)).as_str(), "1 change: 1 skipped because of an undo");
         let stored = json!({ "written": false, "unknown": false, "why": "403" });
         assert_eq!(detail(&Detail::from(stored)).as_str(), "not written: 403");
         let stored = json!({ "written": false, "unknown": true, "why": "timeout" });

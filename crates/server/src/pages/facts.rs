@@ -147,8 +147,16 @@ pub struct PullFacts {
     pub conclusion: String,
     /// The title of the check.
     pub title: String,
+    /// The title of the pull request; empty if it is not known.
+    pub pull_title: String,
+    /// The login of the author of the pull request; `None` if it is not known.
+    pub author: Option<String>,
+    /// The address of the pull request at GitHub; `None` if it is not known.
+    pub link: Option<String>,
     /// True if the pull request comes from a fork.
     pub is_from_fork: bool,
+    /// Why the check shows no changes; `None` if it shows changes, or if the reason is not known.
+    pub no_preview: Option<String>,
     /// What a merge would change; `None` if the check shows no changes.
     pub merge: Option<MergeFacts>,
 }
@@ -156,6 +164,13 @@ pub struct PullFacts {
 /// What the merge of a pull request would change.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
+    /// The generation of the policy that the changes compare with; `None` if it is not known.
+    pub base: Option<String>,
+    /// True if this generation is in force.
+    pub base_in_force: bool,
+    /// Which policy the changes compare with, as a clause; `None` if `base_in_force` is true.
+    #[serde(skip)]
+    pub compared: Option<String>,
     /// The sums of the changes that Beadle would write.
     pub sums: GateSums,
     /// The number of repositories with different declared values.

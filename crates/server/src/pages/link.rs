@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// The characters that need no percent-encoding, by RFC 3986 (2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The address of a page of this listener.
+/// The address of a page of this listener, or of a page at GitHub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link(String);
 
@@ -15,6 +15,14 @@ impl Link {
     /// Returns the address of a page. The path is a text of this program.
     pub(super) fn to(path: &'static str) -> Self {
         Self(path.to_owned())
+    }
+
+    /// Returns an address outside of this listener. Returns `None` for an address of another kind, such
+    /// as `javascript:`, and for an address with characters that need an encoding.
+    pub(super) fn outside(address: &str) -> Option<Self> {
+        let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%:/".contains(c);
+        (!rest.is_empty() && rest.chars().all(is_plain)).then(|| Self(address.to_owned()))
     }
 
     /// Adds a segment to the path. Returns `None` for `.` and `..`, because a browser resolves
@@ -43,6 +51,21 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_plain_web_address_leads_outside() {
+        for (address, is_link) in [
+            ("https://github.com/acme/admin/pull/7", true),
+            ("http://127.0.0.1:8080/acme/a%20b/pull/7", true),
+            ("javascript:alert(1)", false),
+            ("https://", false),
+            ("//evil.example", false),
+            ("https://github.com/\"><script>", false),
+            ("https://a@evil.example/", false),
+        ] {
+            assert_eq!(Link::outside(address).is_some(), is_link, "{address}");
+        }
+    }
 
     #[test]
     fn a_value_is_one_segment_or_one_value_of_the_query() {

@@ -1,11 +1,11 @@
 //! The forms for the operations of a signed-in person: pause, resume, retry, run a task, approve a
 //! held policy, and undo writes. A form has no scripts. A person without the role gets no form.
 
-use beadle_engine::Pause;
+use beadle_engine::{Pause, Time};
 
 use super::html::{Attribute, Html, Tag, element, hidden, line, optional_line, required_box, text};
 use super::link::Link;
-use super::parts::{link, paragraph};
+use super::parts::{code, link, paragraph};
 use crate::sign_in::{Role, ScopeRequest, UndoPreview, Visitor};
 
 /// The path for the approval of a held policy.
@@ -149,13 +149,25 @@ pub(super) fn task_form(visitor: Option<&Visitor>, name: &str) -> Html {
     post(TASK_PATH, visitor, vec![hidden("name", name)], "Run now")
 }
 
-/// Returns a link to the form of an undo of a run, for a person who may undo.
+/// Returns a link to the form of an undo of a run, for a person who may undo. For everybody else,
+/// returns the command that undoes the run.
 pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     if may(visitor, Role::Approver).is_none() {
-        return Html::default();
+        return paragraph([text("To undo it: "), code(format!("beadle undo {run}"))]);
     }
     let to = Link::to(UNDO_PATH).with("runs", &run.to_string());
     paragraph([link(&to, format!("Undo {run}"))])
+}
+
+/// Returns the command that undoes everything that Beadle wrote in an organisation since a time.
+/// Returns nothing if a shell could interpret the name of the organisation.
+pub(super) fn undo_since(organisation: &str, since: Time) -> Html {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if organisation.is_empty() || !organisation.chars().all(is_plain) {
+        return Html::default();
+    }
+    let command = format!("beadle undo --org {organisation} --since {since}");
+    paragraph([text("To undo what Beadle wrote since: "), code(command)])
 }
 
 /// Returns a link to the form of an undo, for a person who may undo.
@@ -223,8 +235,6 @@ pub(super) fn paused_scope(
 
 #[cfg(test)]
 mod tests {
-    use beadle_engine::Time;
-
     use super::*;
 
     const HOSTILE: &str = "\"><script>alert(1)</script>";
@@ -258,6 +268,20 @@ mod tests {
                 assert_eq!(form != Html::default(), role >= needed, "{name} for {role:?}");
             }
         }
+    }
+
+    #[test]
+    fn everybody_sees_the_command_of_an_undo() {
+        for visitor in [None, Some(&Visitor::example(Role::Operator))] {
+            let shown = undo_link(visitor, 7);
+            assert!(shown.as_str().contains("<code>beadle undo 7</code>"), "{}", shown.as_str());
+        }
+        let approver = undo_link(Some(&Visitor::example(Role::Approver)), 7);
+        assert!(approver.as_str().contains("href=\"/undo?runs=7\""), "{}", approver.as_str());
+        let since = undo_since("acme", Time(0));
+        let command = "<code>beadle undo --org acme --since 1970-01-01T00:00:00Z</code>";
+        assert!(since.as_str().contains(command), "{}", since.as_str());
+        assert_eq!(undo_since("$(id)", Time(0)), Html::default());
     }
 
     #[test]

@@ -86,6 +86,9 @@ impl Facts for HostileFacts {
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
         let held = self.organisations().await?.remove(0).held.remove(0);
         let merge = MergeFacts {
+            base: Some(HOSTILE.into()),
+            base_in_force: false,
+            compared: Some(format!("made against {HOSTILE}")),
             sums: held.sums,
             affected: 170,
             total: 400,
@@ -105,7 +108,11 @@ impl Facts for HostileFacts {
             checked: Time(1),
             conclusion: HOSTILE.into(),
             title: HOSTILE.into(),
+            pull_title: HOSTILE.into(),
+            author: Some(HOSTILE.into()),
+            link: Some(format!("https://github.com/{HOSTILE}")),
             is_from_fork: true,
+            no_preview: None,
             merge: Some(merge),
         }])
     }
@@ -235,7 +242,7 @@ const GROUP_PAGE: &str = concat!(
 );
 
 /// Every page, together with a text that it must contain.
-const SHOWN: [(&str, &str); 16] = [
+const SHOWN: [(&str, &str); 17] = [
     ("/", "1</a>"),
     ("/", "Installations of the App"),
     ("/repositories", "<a href=\"/repositories/acme/shop\">acme/shop</a>"),
@@ -252,6 +259,7 @@ const SHOWN: [(&str, &str); 16] = [
     ("/policy", "href=\"/policy/previews\""),
     ("/policy/previews", "<a href=\"/policy/previews?key=check%3Aacme%3A9%2F7\">"),
     ("/policy/previews?key=check%3Aacme%3A9%2F7", "3 (not part of the changes)"),
+    ("/policy/previews?key=check%3Aacme%3A9%2F7", "Compared policy"),
 ];
 
 /// The only script of a page.

@@ -24,7 +24,7 @@ fn is_written(change: &Change<()>) -> bool {
 }
 
 fn change(change: &Change<()>) -> Html {
-    let shown = detail::change(change);
+    let shown = detail::undo(change);
     if is_written(change) {
         return shown;
     }

@@ -46,6 +46,7 @@ fn hold(generation: &str) -> Hold {
             mode: Mode::Enforce,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: (),
         },

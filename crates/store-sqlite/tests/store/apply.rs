@@ -101,6 +101,7 @@ impl World {
                 mode: Mode::Enforce,
                 after: Vec::new(),
                 stop: None,
+                undone: false,
                 reaches: 1,
                 write: (),
             });
@@ -263,6 +264,7 @@ async fn a_limit_of_one_kind_of_requests_delays_only_the_aspect_that_needs_them(
             mode: Mode::Enforce,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: (),
         });

@@ -168,6 +168,7 @@ impl World {
                 mode: Mode::Enforce,
                 after: Vec::new(),
                 stop: None,
+                undone: false,
                 reaches: what.reaches,
                 write: (),
             },

@@ -96,6 +96,7 @@ impl World {
             mode: Mode::Enforce,
             after: after.to_vec(),
             stop: None,
+            undone: false,
             reaches: 1,
             write: Turn { stage, track },
         });

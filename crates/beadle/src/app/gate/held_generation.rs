@@ -261,7 +261,7 @@ pub(crate) fn grouped(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
 }
 
 /// Groups changes as [`grouped`] does. Leaves out each change if `is_shown` returns false for it.
-pub(crate) fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
+fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) -> Vec<HeldGroup> {
     let mut groups: BTreeMap<(Risk, &str, String), (u64, Vec<String>)> = BTreeMap::new();
     for (_, plan) in plans {
         for change in plan.changes.iter().filter(|change| is_shown(change)) {

@@ -220,6 +220,7 @@ fn unread() -> Change<()> {
         mode: Mode::Observe,
         after: Vec::new(),
         stop: None,
+        undone: false,
         reaches: 1,
         write: (),
     }
@@ -279,6 +280,7 @@ mod tests {
             written,
             held: 0,
             withheld: Some(0),
+            undone: None,
             failed: 0,
             postponed: Some(0),
             unknown: Vec::new(),

@@ -42,9 +42,13 @@ impl Facts for PageFacts {
     }
 
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
-        let mut all = CheckedPull::all(self.0.store.as_ref()).await?;
-        all.retain(|pull| self.0.orgs.iter().any(|org| org.file.name == pull.organisation));
-        Ok(all.into_iter().map(pull).collect())
+        let all = CheckedPull::all(self.0.store.as_ref()).await?.into_iter();
+        let facts = all.filter_map(|checked| {
+            let org = self.0.orgs.iter().find(|org| org.file.name == checked.organisation)?;
+            let in_force = org.open().map(|opened| opened.policy.current().generation.clone());
+            Some(pull(checked, in_force.as_deref()))
+        });
+        Ok(facts.collect())
     }
 
     async fn installations(&self) -> Result<Vec<InstallationFacts>, StoreError> {
@@ -139,7 +143,8 @@ fn changes(group: HeldGroup) -> HeldChanges {
     HeldChanges { risk, aspect, what, repositories, examples }
 }
 
-fn pull(of: CheckedPull) -> PullFacts {
+/// Returns the facts about a pull request. `in_force` is the generation of the policy in force.
+fn pull(of: CheckedPull, in_force: Option<&str>) -> PullFacts {
     PullFacts {
         key: of.key,
         organisation: of.organisation,
@@ -149,13 +154,20 @@ fn pull(of: CheckedPull) -> PullFacts {
         checked: of.checked,
         conclusion: of.conclusion,
         title: of.title,
+        pull_title: of.pull_title,
+        author: of.author,
+        link: of.link,
         is_from_fork: of.is_from_fork,
-        merge: of.merge.map(merge),
+        no_preview: of.no_preview.map(|why| why.text().to_owned()),
+        merge: of.merge.map(|of| merge(of, in_force)),
     }
 }
 
-fn merge(of: Merge) -> MergeFacts {
+fn merge(of: Merge, in_force: Option<&str>) -> MergeFacts {
     MergeFacts {
+        base_in_force: of.is_of(in_force),
+        compared: (!of.is_of(in_force)).then(|| of.compared(in_force)),
+        base: of.base,
         sums: of.sums,
         affected: of.affected,
         total: of.total,

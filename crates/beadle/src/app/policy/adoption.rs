@@ -19,6 +19,7 @@ use crate::app::policy::affected_keys;
 use crate::app::service::Service;
 use crate::app::service::last_sweep::LastSweep;
 use crate::output::count::counted;
+use crate::pull_request::check_results::CheckedPull;
 
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
@@ -317,6 +318,8 @@ async fn enact(
         service.bell.notify_one();
     }
     hold_records::end(store, &file.name, &generation, now).await?;
+    CheckedPull::follow(store, &file.name, &generation, now).await?;
+    service.bell.notify_one();
     Ok(Adoption::InForce { generation, affected: count })
 }
 

@@ -64,6 +64,7 @@ fn open(
             parts: parts(app, file)?,
             writer: CheckWriter::new(api, &part.source.repository),
             source: part.source,
+            web: home.web(),
             reader: part.reader,
             app: id,
             planner: org.preview_planner(store),

@@ -49,13 +49,8 @@ pub(super) struct ParkedKey {
 }
 
 /// Returns the problems. The most severe kind comes first. Within a kind, the problem with the most
-/// names comes first. `undone` are the keys with values that an operator undid.
-pub(super) fn problems(
-    states: &[(Key, KeyState)],
-    holds: &[Hold],
-    parked: &[ParkedKey],
-    undone: &BTreeSet<Key>,
-) -> Vec<Problem> {
+/// names comes first.
+pub(super) fn problems(states: &[(Key, KeyState)], holds: &[Hold], parked: &[ParkedKey]) -> Vec<Problem> {
     let mut found = Problems::default();
     for ParkedKey { key, name, parked } in parked {
         found.add(ProblemKind::Parked, (key, name.as_str()), &parked.why, parked.since);
@@ -77,7 +72,7 @@ pub(super) fn problems(
             let cause = format!("{}{part}: {}", unknown.aspect, unknown.why);
             found.add(ProblemKind::Unknown, of, &cause, state.since);
         }
-        if let Some(cause) = left(state, undone.contains(key)) {
+        if let Some(cause) = left(state) {
             found.add(ProblemKind::Drifted, of, &cause, state.since);
         }
     }
@@ -100,14 +95,14 @@ fn change(hold: &Hold) -> String {
 }
 
 /// Returns why changes of a key are left, if neither the guard nor another writer is the reason.
-fn left(state: &KeyState, is_undone: bool) -> Option<String> {
+fn left(state: &KeyState) -> Option<String> {
     if let Some(failure) = &state.failure {
         return Some(format!("a change failed: {failure}"));
     }
     if state.failed > 0 {
         return Some("the last run ended before its last change".to_owned());
     }
-    if state.withheld > 0 && is_undone {
+    if state.undone > 0 {
         return Some(
             "an operator undid values, and Beadle only observes them until `beadle resume`".to_owned(),
         );
@@ -183,7 +178,7 @@ mod tests {
             state.unknown.push(unknown(missing, Some("security")));
         }
         states[0].1.unknown.push(unknown("the answer has no list", None));
-        let found = problems(&states, &[], &[], &BTreeSet::new());
+        let found = problems(&states, &[], &[]);
         let expected = [
             format!("unknown 8 since 1001: teams: {missing}"),
             "unknown 1 since 1001: teams: the answer has no list".to_owned(),
@@ -200,7 +195,7 @@ mod tests {
             state.pending = 1;
             state.failure = Some(format!("{}: 403 Forbidden", state.subject));
         }
-        let found = problems(&states, &[], &[], &BTreeSet::new());
+        let found = problems(&states, &[], &[]);
         assert_eq!(lines(&found), ["drifted 2 since 1001: a change failed: this one: 403 Forbidden"]);
         assert_eq!(found[0].names, ["acme/r1", "acme/r2"]);
     }
@@ -210,7 +205,7 @@ mod tests {
         let mut withheld = state(1);
         (withheld.1.pending, withheld.1.withheld) = (2, 2);
         let mut undone = state(7);
-        (undone.1.pending, undone.1.withheld) = (1, 1);
+        (undone.1.pending, undone.1.undone) = (1, 1);
         let mut held = state(2);
         (held.1.pending, held.1.held) = (1, 1);
         let mut postponed = state(3);
@@ -222,7 +217,7 @@ mod tests {
             parked: Parked::new(ParkReason::Failed, "403 Forbidden".into(), Time(9)),
         };
         let holds = [hold(2, false, None), hold(5, true, None), hold(6, false, Some("mona"))];
-        let found = problems(&[withheld, undone, held, postponed], &holds, &[parked], &[key(7)].into());
+        let found = problems(&[withheld, undone, held, postponed], &holds, &[parked]);
         assert_eq!(
             lines(&found),
             [
@@ -243,7 +238,7 @@ mod tests {
         states[1].1.unknown.push(unknown("b", None));
         states[2].1.unknown.push(unknown("b", None));
         assert_eq!(
-            lines(&problems(&states, &[], &[], &BTreeSet::new())),
+            lines(&problems(&states, &[], &[])),
             ["unknown 2 since 1002: teams: b", "unknown 1 since 1001: teams: a"]
         );
     }

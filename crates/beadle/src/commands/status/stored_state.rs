@@ -11,7 +11,6 @@ use beadle_engine::{
 use beadle_groups::StopReason;
 use beadle_repositories::policy::Waiver;
 use beadle_repositories::readable_waivers;
-use beadle_repositories::undo::undone_ids;
 use beadle_transport::sharing::ProcessUsage;
 
 use super::model::{
@@ -76,8 +75,7 @@ pub(super) async fn gather(
     status.unreadable.extend(unreadable);
     holds.retain(|hold| is_known(&hold.key));
     let parked = parked(store, &states, &is_known).await?;
-    let undone = undone(config, store, &states).await?;
-    status.problems = problems(&states, &holds, &parked, &undone);
+    status.problems = problems(&states, &holds, &parked);
     let mut of_instances = counts(&status.problems);
     for instance in &mut status.instances {
         instance.counts = of_instances.remove(&instance.name).unwrap_or_default();
@@ -93,26 +91,6 @@ pub(super) async fn gather(
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;
     Ok(status)
-}
-
-/// Returns the keys with values that an operator undid.
-async fn undone(
-    config: &Config,
-    store: &dyn Store,
-    states: &[(Key, KeyState)],
-) -> anyhow::Result<BTreeSet<Key>> {
-    let mut found = BTreeSet::new();
-    for file in &config.file.org {
-        let ids = undone_ids(store, &file.name).await?;
-        let is_undone = |key: &&Key| match key.kind() {
-            "repository" => ids.contains(key.id()),
-            "organisation" => ids.contains("organisation"),
-            _ => false,
-        };
-        let own = states.iter().map(|(key, _)| key).filter(|key| key.instance() == file.name);
-        found.extend(own.filter(is_undone).cloned());
-    }
-    Ok(found)
 }
 
 /// Returns the state of the service.

@@ -21,6 +21,7 @@ fn run(seconds: i64, aspects: &[&str]) -> Entry {
         written: 0,
         held: 0,
         withheld: None,
+        undone: None,
         failed: 0,
         postponed: None,
         unknown: aspects.iter().map(|aspect| unknown(aspect)).collect(),

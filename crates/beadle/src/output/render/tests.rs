@@ -20,6 +20,7 @@ fn plan() -> WholePlan {
         mode: Mode::Observe,
         after: Vec::new(),
         stop: None,
+        undone: false,
         reaches: 1,
         write: (),
     };
@@ -141,6 +142,9 @@ fn every_result_of_a_change_has_a_reason() {
         change: Change { mode: Mode::AddOnly, ..change.clone() },
         outcome: StepResult::Withheld,
     });
+    let mut undone = change.clone();
+    undone.observe_undone();
+    steps.push(Step { change: undone, outcome: StepResult::Withheld });
     let printer = Printer::plain();
     let lines: Vec<String> = steps.iter().map(|each| step(&printer, "acme/widgets", each)).collect();
     let report = Report {
@@ -153,6 +157,23 @@ fn every_result_of_a_change_has_a_reason() {
     let mut page = Page::default();
     outcomes(&mut page, &[report]);
     insta::assert_snapshot!(format!("{}\n\n{}", lines.join("\n"), page.text()));
+}
+
+#[test]
+fn an_undo_restores_what_it_adds() {
+    let mut plan = plan();
+    plan.scope = PlanScope::Undo(Mode::Enforce);
+    plan.unmatched.clear();
+    let text = text(&Printer::plain(), &plan);
+    for line in [
+        "   + restores teams         team a: permission: push  [settings.yml:4]",
+        "   - removes  teams         team z: permission: admin → none  [settings.yml:4]",
+        "   ? unknown  topics        incomplete list of topics: 1 of 2 rows",
+        "undo in acme (enforce): 3 changes in 1 of 2 repositories: 1 restoration, 1 exposure, 1 removal; 1 unknown",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("adds") && !text.contains("addition"), "{text}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn hold(n: u64, aspect: &str, risk: Risk, reaches: u32) -> Hold {
             mode: Mode::Enforce,
             after: Vec::new(),
             stop: None,
+            undone: false,
             reaches,
             write: (),
         },

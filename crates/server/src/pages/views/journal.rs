@@ -8,7 +8,7 @@ use crate::pages::detail;
 use crate::pages::html::{Html, joined, text};
 use crate::pages::link::Link;
 use crate::pages::newest::newest_of;
-use crate::pages::operation_forms::{undo_link, undo_start_link};
+use crate::pages::operation_forms::{undo_link, undo_since, undo_start_link};
 use crate::pages::parts::{choice, code, field, filter, moment, more, subject, table};
 use crate::pages::view::View;
 use crate::sign_in::Visitor;
@@ -106,14 +106,17 @@ pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visi
     entries.iter().map(row).collect()
 }
 
-/// Returns the link to undo the run of an entry, if Beadle wrote something.
+/// Returns how to undo the run of an entry, if Beadle wrote something. For a policy that came into
+/// force, returns how to undo everything that Beadle wrote since.
 fn undo_of(entry: &Entry, visitor: Option<&Visitor>) -> Html {
-    let has_writes = match &entry.detail {
-        Detail::Run(counts) => counts.written > 0,
-        Detail::Sweep(end) => end.summary.repaired > 0,
-        _ => false,
-    };
-    if has_writes { undo_link(visitor, entry.seq) } else { Html::default() }
+    // Beadle does not undo writes to groups.
+    let is_group = entry.key.starts_with("target-group:");
+    match &entry.detail {
+        Detail::Run(counts) if counts.written > 0 && !is_group => undo_link(visitor, entry.seq),
+        Detail::Sweep(end) if end.summary.repaired > 0 => undo_link(visitor, entry.seq),
+        Detail::Policy(_) => undo_since(&entry.subject, entry.at),
+        _ => Html::default(),
+    }
 }
 
 impl View for Journal {

@@ -69,17 +69,38 @@ fn gate(merge: Option<&MergeFacts>) -> String {
 fn row(pull: &PullFacts, now: Time) -> Vec<Html> {
     vec![
         link(&Link::to(PATH).with("key", &pull.key), &pull.name),
+        text(&pull.pull_title),
+        text(pull.author.as_deref().unwrap_or_default()),
         text(&pull.title),
-        text(gate(pull.merge.as_ref())),
+        joined([text(gate(pull.merge.as_ref())), outdated(pull.merge.as_ref())]),
         short(&pull.head),
         moment(pull.checked, now),
     ]
 }
 
+/// Returns a paragraph if the changes do not compare with the policy in force.
+fn outdated(merge: Option<&MergeFacts>) -> Html {
+    match merge.and_then(|merge| merge.compared.as_ref()) {
+        Some(compared) => paragraph([text(compared)]),
+        None => Html::default(),
+    }
+}
+
+/// Returns the link to a pull request at GitHub. If the address is not a plain one, returns the name
+/// alone.
+fn at_github(address: &str, name: &str) -> Html {
+    Link::outside(address).map_or_else(|| text(name), |to| link(&to, name))
+}
+
 /// Returns all facts about one pull request.
 fn whole(pull: &PullFacts, now: Time) -> Html {
     let mut rows = vec![
-        ("Pull request", text(&pull.name)),
+        (
+            "Pull request",
+            pull.link.as_deref().map_or_else(|| text(&pull.name), |link| at_github(link, &pull.name)),
+        ),
+        ("Title", text(&pull.pull_title)),
+        ("Author", text(pull.author.as_deref().unwrap_or("not known"))),
         ("Organisation", text(&pull.organisation)),
         ("Checked commit", short(&pull.head)),
         ("Checked", moment(pull.checked, now)),
@@ -93,12 +114,15 @@ fn whole(pull: &PullFacts, now: Time) -> Html {
         ));
     }
     let Some(merge) = &pull.merge else {
-        let why = "The check shows no changes: the policy is invalid, or a stranger could learn from them.";
+        let why = pull.no_preview.as_deref().unwrap_or("The check shows no changes; see the pull request.");
         return joined([facts(rows), paragraph([text(why)])]);
     };
     let sums = Risk::ALL.into_iter().rev().map(|risk| (risk, merge.sums.risks.count(risk)));
     let sums = sums.filter(|(_, count)| *count > 0);
     let sums: Vec<String> = sums.map(|(risk, count)| format!("{count} {}", risk.noun(count))).collect();
+    if let Some(compared) = &merge.compared {
+        rows.push(("Compared policy", text(compared)));
+    }
     rows.extend([
         ("Changes", text(if sums.is_empty() { "none".to_owned() } else { sums.join(", ") })),
         ("Repositories whose declared values differ", text(format!("{} of {}", merge.affected, merge.total))),
@@ -153,7 +177,7 @@ impl View for Previews {
         vec![
             table(
                 "What a merge would change, by the last check of each pull request",
-                &["Pull request", "Changes", "The gate", "Checked commit", "Checked"],
+                &["Pull request", "Title", "Author", "Changes", "The gate", "Checked commit", "Checked"],
                 self.pulls.iter().map(|pull| row(pull, now)).collect(),
                 "No open pull request that changes a policy is checked.",
             ),

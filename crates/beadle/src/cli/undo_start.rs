@@ -1,0 +1,57 @@
+//! The start of the time whose writes `beadle undo --since` undoes.
+
+use std::time::Duration;
+
+use beadle_engine::{Time, parse_span};
+
+/// The start of an undone time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UndoStart {
+    /// The undone time has this length, and ends now.
+    Ago(Duration),
+    /// The undone time begins at this time.
+    At(Time),
+}
+
+impl UndoStart {
+    /// Parses a duration such as `2h`, or a time such as `2026-12-01T09:00:00Z`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(span) = parse_span(text) {
+            return Ok(Self::Ago(span));
+        }
+        let time = text.trim().parse::<jiff::Timestamp>().map_err(|_| {
+            let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
+            format!(
+                "invalid start `{shown}`: use a duration such as `2h` or `7d`, or a time such as `2026-12-01T09:00:00Z`"
+            )
+        })?;
+        Ok(Self::At(Time(time.as_millisecond())))
+    }
+
+    /// Returns the start as a time.
+    pub(crate) fn time(self, now: Time) -> Time {
+        match self {
+            Self::Ago(span) => now - span,
+            Self::At(time) => time,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undo_begins_at_a_time_or_a_duration_ago() {
+        let now = Time(7_200_000);
+        let start = |text: &str| UndoStart::parse(text).map(|start| start.time(now));
+        assert_eq!(start("1h"), Ok(Time(3_600_000)));
+        assert_eq!(start("1970-01-01T00:00:05Z"), Ok(Time(5_000)));
+        // The journal shows times in this form.
+        assert_eq!(start(&Time(5_900).to_string()), Ok(Time(5_000)));
+        for wrong in ["", "yesterday", "1970-01-01", "1970-01-01T00:00:05"] {
+            let why = start(wrong).unwrap_err();
+            assert!(why.contains("`2026-12-01T09:00:00Z`"), "{wrong}: {why}");
+        }
+    }
+}

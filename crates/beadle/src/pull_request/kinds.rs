@@ -1,0 +1,121 @@
+//! Groups the changes of a preview with their values, so that one line shows one kind of change.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use beadle_engine::{Change, Key, Plan, Risk};
+use serde_json::Value;
+
+use crate::app::gate::held_generation::HeldGroup;
+use crate::output::render::differences;
+
+/// The maximum number of examples of a kind.
+const EXAMPLES: usize = 5;
+/// The text in place of the values before a change, if they differ between repositories.
+const DIFFERENT: &str = "different values";
+
+/// The changes of one kind.
+struct KindOfChange {
+    /// The first change. Its values before the change are those of all changes of the kind.
+    sample: Change<()>,
+    repositories: u64,
+    examples: Vec<String>,
+}
+
+/// Groups equal changes of several repositories. The changes of a group set the same values,
+/// whatever the values were before. The line of a group has its values, as the line of a plan. The
+/// most severe risks come first, and then the largest groups.
+pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
+    let mut found: BTreeMap<(Risk, &str, String), KindOfChange> = BTreeMap::new();
+    for (_, plan) in plans {
+        for change in &plan.changes {
+            let Some(risk) = change.risks().gravest() else { continue };
+            let key = (risk, change.aspect.as_str(), line(&from_anything(change)));
+            let kind = found.entry(key).or_insert_with(|| KindOfChange {
+                sample: change.clone(),
+                repositories: 0,
+                examples: Vec::new(),
+            });
+            for (known, field) in kind.sample.fields.iter_mut().zip(&change.fields) {
+                if known.before != field.before {
+                    known.before = Value::from(DIFFERENT);
+                }
+            }
+            kind.repositories += u64::from(change.reaches);
+            if kind.examples.len() < EXAMPLES && kind.examples.last() != Some(&plan.subject) {
+                kind.examples.push(plan.subject.clone());
+            }
+        }
+    }
+    let group = |((risk, aspect, _), kind): ((Risk, &str, String), KindOfChange)| HeldGroup {
+        risk,
+        aspect: aspect.to_owned(),
+        what: line(&kind.sample),
+        repositories: kind.repositories,
+        examples: kind.examples,
+    };
+    let mut groups: Vec<HeldGroup> = found.into_iter().map(group).collect();
+    groups.sort_by_key(|group| Reverse((group.risk, group.repositories)));
+    groups
+}
+
+/// Returns the change with the same text for all values before it.
+fn from_anything(change: &Change<()>) -> Change<()> {
+    let mut change = change.clone();
+    for field in change.fields.iter_mut().filter(|field| !field.before.is_null()) {
+        field.before = Value::from(DIFFERENT);
+    }
+    change
+}
+
+/// Returns the values of a change, and why the change needs an approval of its own.
+fn line(change: &Change<()>) -> String {
+    let values = differences(change);
+    match &change.stop {
+        Some(stop) => format!("{values} (held until an approval: {stop})"),
+        None => values,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::findings::tests::{change, preview};
+    use super::*;
+
+    #[test]
+    fn a_kind_of_change_shows_its_values() {
+        let names = ["a".to_owned(), "b".to_owned()];
+        let changes = [
+            change("team contractors", Risk::Adds, &Value::Null, &json!("admin")),
+            change("team docs", Risk::Changes, &json!("pull"), &json!("push")),
+            change("team core", Risk::Removes, &json!("push"), &Value::Null),
+        ];
+        let mut shown = preview(&names, &changes);
+        // Both repositories lose the same team, but with different permissions.
+        shown.plans[1].1.changes[2].fields[0].before = json!("admin");
+        // The same team gets another permission in one repository.
+        shown.plans[1].1.changes[0].fields[0].after = json!("pull");
+        let mut lines: Vec<String> = kinds(&shown.plans).iter().map(HeldGroup::line).collect();
+        assert!(lines[0].starts_with("removes"), "{lines:?}");
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "adds teams: team contractors: permission: admin in 1 repository, such as acme/a",
+                "adds teams: team contractors: permission: pull in 1 repository, such as acme/b",
+                "changes teams: team docs: permission: pull → push in 2 repositories, such as acme/a, acme/b",
+                "removes teams: team core: permission: different values → none in 2 repositories, such as acme/a, acme/b",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kind_of_change_shows_why_it_needs_an_approval() {
+        let mut leave = change("remove", Risk::Removes, &json!("push"), &Value::Null);
+        leave.stop = Some("7 of 9 members would leave".to_owned());
+        let found = kinds(&preview(&["a".to_owned()], &[leave]).plans);
+        assert!(found[0].what.ends_with("(held until an approval: 7 of 9 members would leave)"), "{found:?}");
+    }
+}

@@ -262,7 +262,7 @@ impl Pages {
     }
 
     async fn journal(&self, asked: &Asked) -> Result<Journal, Refused> {
-        in_time(journal::load(self.store.as_ref(), asked)).await
+        in_time(journal::load(self.store.as_ref(), self.facts.names(), asked)).await
     }
 
     async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {

@@ -20,6 +20,7 @@ use crate::app::pages::approver::{NO_LOGIN, forbidden, server_of_logins};
 use crate::app::pages::operations::PageOperations;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
+use crate::config::waiver_rules;
 use crate::output::count::counted;
 
 /// Stores the decisions in the store of a service, and carries out the operations.

@@ -30,9 +30,10 @@ struct UndoCommand<'a> {
 pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
     let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let since = args.since.map(|start| start.time(app.clock.now())).transpose();
     let asked = UndoSelection {
         what: args.what.clone(),
-        since: args.since.map(|start| start.time(app.clock.now())),
+        since: since.map_err(anyhow::Error::msg)?,
         org: args.org.clone(),
         repo: args.repo.clone(),
     };

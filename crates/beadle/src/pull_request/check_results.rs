@@ -2,7 +2,7 @@
 //! `beadle previews` show them, so that an operator sees what a merge would change.
 
 use beadle_engine::{GateSums, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::findings::{Findings, Previewed};
 use super::kinds::kinds;
@@ -49,8 +49,9 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result.
-    #[serde(default)]
+    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result, or a newer
+    /// version with a reason that this version does not know.
+    #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
     /// What a merge would change. `None` if there is no preview.
     pub(crate) merge: Option<Merge>,
@@ -64,6 +65,12 @@ pub(crate) enum NoPreview {
     Invalid,
     /// The pull request comes from a fork, and people outside the organisation can read its check.
     Fork,
+}
+
+/// Reads a reason. A reason that only a newer version knows must not hide the whole result.
+fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NoPreview>, D::Error> {
+    let stored = Option::<String>::deserialize(deserializer)?;
+    Ok(stored.and_then(|reason| serde_json::from_value(reason.into()).ok()))
 }
 
 impl NoPreview {
@@ -187,14 +194,18 @@ impl CheckedPull {
     }
 
     /// Makes the open pull requests of an organisation due whose results do not compare with the
-    /// generation `in_force`. So the results follow the policy.
+    /// generation `in_force`. So the results follow the policy. A result of a fork without a preview
+    /// compares with no policy, and strangers can open many such pull requests.
     pub(crate) async fn follow(
         store: &dyn Store,
         organisation: &str,
         in_force: &str,
         now: Time,
     ) -> Result<(), StoreError> {
-        let is_other = |pull: &Self| pull.merge.as_ref().is_none_or(|merge| !merge.is_of(Some(in_force)));
+        let is_other = |pull: &Self| match &pull.merge {
+            Some(merge) => !merge.is_of(Some(in_force)),
+            None => !pull.is_from_fork,
+        };
         let all = Self::all(store).await?.into_iter();
         let others = all.filter(|pull| pull.organisation == organisation && is_other(pull));
         // The checks must not delay the keys that the policy affects.
@@ -313,6 +324,17 @@ mod tests {
         assert_eq!(read.merge.map(|merge| merge.is_of(Some("aaaaaaaaaaaa"))), Some(false));
     }
 
+    #[test]
+    fn a_reason_of_a_newer_version_does_not_hide_the_result() {
+        let hidden = Findings { is_hidden: true, ..findings(None) };
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &hidden, Time(5));
+        let mut stored = serde_json::to_value(&pull).unwrap();
+        assert_eq!(serde_json::from_value::<CheckedPull>(stored.clone()).unwrap(), pull);
+        stored["no_preview"] = json!("a-later-reason");
+        let read: CheckedPull = serde_json::from_value(stored).unwrap();
+        assert_eq!(read, CheckedPull { no_preview: None, ..pull });
+    }
+
     #[tokio::test]
     async fn a_new_policy_makes_the_results_of_another_policy_due() {
         let (_folder, store) = store::temporary().unwrap();
@@ -333,6 +355,26 @@ mod tests {
         assert_eq!(due().await, (false, false), "another organisation");
         CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
         assert_eq!(due().await, (true, false));
+    }
+
+    #[tokio::test]
+    async fn a_new_policy_makes_no_fork_without_a_preview_due() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let invalid = || findings(None);
+        for (number, found) in [
+            (7, Findings { is_from_fork: true, is_hidden: true, ..invalid() }),
+            (8, Findings { is_from_fork: true, ..invalid() }),
+            (9, found(true)),
+            (10, invalid()),
+        ] {
+            let pull = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(5));
+            pull.remember(&key(number), store).await.unwrap();
+        }
+        CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
+        for (number, is_due) in [(7, false), (8, false), (9, true), (10, true)] {
+            assert_eq!(store.row(&key(number)).await.unwrap().is_some(), is_due, "{number}");
+        }
     }
 
     #[test]

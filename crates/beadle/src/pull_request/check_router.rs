@@ -18,7 +18,7 @@ pub(crate) struct PolicyChecks {
 #[async_trait]
 impl Reconcile for PolicyChecks {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
-        let _turn = self.turns.take()?;
+        let _turn = self.turns.take(run.lane)?;
         if let [only] = self.checks.as_slice() {
             return only.reconcile(run).await;
         }

@@ -40,6 +40,8 @@ async fn an_undone_write_stays_undone_until_the_operator_resumes_it() {
     let world = world().await;
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert!(is_declared(&world));
+    let future = world.beadle(&["undo", "--since", "2999-12-01T09:00:00Z", "--yes"]).await.expect(1);
+    assert!(future.err.contains("must not be in the future"), "{}", future.err);
     // Without a terminal, a removal needs `--yes`.
     world.beadle(&["undo", "--since", "1h"]).await.expect(1);
     assert!(is_declared(&world));
@@ -103,7 +105,7 @@ async fn an_undo_that_only_adds_needs_a_confirmation_too() {
     assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }));
     let writes = world.writes().len();
     let undone = world.beadle(&["undo", "--since", "1h"]).await.expect(1);
-    assert!(undone.out.contains("1 addition") && !undone.out.contains("removal"), "{}", undone.out);
+    assert!(undone.out.contains("1 restoration") && !undone.out.contains("removal"), "{}", undone.out);
     assert!(undone.err.contains("add `--yes`"), "{}", undone.err);
     assert_eq!(world.writes().len(), writes, "nothing was written");
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;

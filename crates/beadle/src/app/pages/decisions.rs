@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError, one_line};
-use beadle_repositories::policy::{Waiver, waivable_keys};
+use beadle_repositories::policy::Waiver;
 use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, OperationDone, OperationRequest, UndoPreview,
     UndoRequest, WaiverDone, WaiverRequest,
@@ -20,6 +20,7 @@ use crate::app::pages::approver::{NO_LOGIN, forbidden, server_of_logins};
 use crate::app::pages::operations::PageOperations;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
+use crate::config::waiver_rules;
 use crate::output::count::counted;
 
 /// Stores the decisions in the store of a service, and carries out the operations.
@@ -83,8 +84,9 @@ impl Decisions for PageDecisions {
         Ok(WaiverDone { code: waiver.id(), until: waiver.until })
     }
 
-    fn waivable_keys(&self) -> Vec<String> {
-        waivable_keys()
+    fn waivable_keys(&self, organisation: &str) -> Vec<String> {
+        let org = self.0.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation));
+        org.map(|org| waiver_rules(&org.file).waivable_keys()).unwrap_or_default()
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {

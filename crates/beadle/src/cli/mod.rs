@@ -3,7 +3,7 @@
 mod args;
 mod decide_args;
 mod help;
-mod journal_args;
+mod journal_and_history_args;
 mod report_args;
 mod undo_start;
 
@@ -21,7 +21,7 @@ pub(crate) use args::{
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
 pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, PreviewsArgs, RejectArgs};
-pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
+pub(crate) use journal_and_history_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
 pub(crate) use report_args::{ReportArgs, ReportFormat};
 
 use beadle_config::StoreLocation;

@@ -26,11 +26,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::emf_metrics;
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::organisations::installation_reconciler;
 use crate::app::organisations::installations;
-use crate::app::policy::reconciler as policy_reconciler;
+use crate::app::policy::policy_key_reconciler;
 use crate::app::service::Service;
 use crate::app::service::metric_values::gather;
 use crate::app::store;
@@ -171,7 +171,7 @@ async fn serve(
     let mut config = Config::clone(config);
     installations::take_in(&mut config, store.as_ref()).await?;
     let config = &Arc::new(config);
-    let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
+    let app = Arc::new(App::new(config, ClientOptions::of_service(&store)));
     let clock = app.clock.clone();
     let (directories, failures) = app.available_directories();
     for error in &failures {
@@ -182,7 +182,7 @@ async fn serve(
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
-    policy_reconciler::begin(&service);
+    policy_key_reconciler::begin(&service);
     installation_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;

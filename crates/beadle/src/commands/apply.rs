@@ -9,23 +9,23 @@ use beadle_engine::{Change, Lane, Plan, Store};
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::applier::{Applier, write};
 use crate::app::store;
 use crate::cli::ApplyArgs;
 use crate::commands::apply_rounds::{Rounds, Went, settle};
 use crate::commands::command_gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
+use crate::commands::expected_write_duration::announce;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::tally::Tally;
-use crate::commands::write_duration::announce;
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, WholePlan};
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open(config).await?;
-    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
     let mut shared = Vec::new();
     let code = Box::pin(all(&app, args, &store, &mut shared, printer)).await;
     SpawnedShare::end_all(shared).await;

@@ -10,7 +10,7 @@ use crate::app::store;
 use crate::aws::Looked;
 use crate::cli::AwsDoctorArgs;
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Printer) -> anyhow::Result<u8> {

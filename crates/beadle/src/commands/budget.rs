@@ -9,7 +9,7 @@ use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::store;
 use crate::commands::{FINE, ago};
 use crate::config::Config;
@@ -23,7 +23,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = store::open_if_there(config).await?;
-    let app = App::new(config, OpenOptions::default());
+    let app = App::new(config, ClientOptions::default());
     for file in config.orgs(org)? {
         let org = app.organisation(file).await?;
         let limits = org.reader.rate_limit().await?;

@@ -8,11 +8,11 @@ use beadle_repositories::policy::{Node, Problem, Tested, read_text};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
-use crate::app::groups::member_file;
+use crate::app::groups::organisation_members_file;
 use crate::app::policy::mode_check;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource, waiver_findings};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 /// Returns one problem for each secret that the policy names but the configuration does not
@@ -159,7 +159,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             problems.extend(undeclared(policy, org));
             problems.extend(waiver_findings(org, policy, now));
             let teams = config.teams_of(&org.name).filter_map(|target| target.github.as_ref());
-            problems.extend(teams.filter_map(|teams| member_file::problem(&policy.sources, teams)));
+            problems
+                .extend(teams.filter_map(|teams| organisation_members_file::problem(&policy.sources, teams)));
         }
         failed |= problems.iter().any(|problem| problem.severity == Severity::Error);
         failed |= !tested.problems.is_empty();

@@ -10,15 +10,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::webhook_senders;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::record::other_configurations;
 use crate::app::store;
 use crate::app::store::clock_check;
 use crate::commands::{FAILED, FINE};
-use crate::config::{Config, OrgConfig};
+use crate::config::{Config, OrgConfig, webhook_senders};
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
@@ -85,7 +84,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
 
 /// Diagnoses everything except the delivery of webhooks. That diagnosis needs a running service.
 pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> anyhow::Result<Doctor<'a>> {
-    let app = App::new(config, OpenOptions::default());
+    let app = App::new(config, ClientOptions::default());
     let mut doctor = Doctor::new(printer);
     doctor.report(check_store(config).await);
     if let Some(store) = store::open_if_there(config).await.ok().flatten() {

@@ -10,13 +10,14 @@ mod check;
 mod command_gate;
 mod deliveries;
 mod doctor;
+mod equal_group_mappings;
+mod expected_write_duration;
 mod explain;
 mod healthcheck;
 mod history;
 mod hold_decision;
 mod holds;
 mod import;
-mod import_mappings;
 mod init;
 mod journal;
 mod pause;
@@ -40,7 +41,6 @@ mod tasks;
 mod undo;
 mod waive;
 mod waivers;
-mod write_duration;
 
 use std::sync::Arc;
 

@@ -8,12 +8,12 @@ use beadle_okta::{Okta, Since};
 use beadle_scim::{Evidence, Finding, Probed};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::groups::target::{GroupTarget, TOKEN_DAYS};
 use crate::app::store;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 struct Probe<'a> {
@@ -32,7 +32,7 @@ pub(crate) async fn probe(
     release: Option<&str>,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
-    let app = App::new(config, OpenOptions::PATIENT);
+    let app = App::new(config, ClientOptions::PATIENT);
     let directories = app.directories()?;
     if let Some(name) = release
         && !directories.targets.values().any(|target| target.file.name == name)

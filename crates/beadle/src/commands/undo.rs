@@ -7,7 +7,7 @@ use beadle_engine::{Change, Key, StepResult};
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::undoing::{Undo, UndoSelection, select};
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::store;
@@ -29,7 +29,7 @@ struct UndoCommand<'a> {
 
 pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
-    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
     let since = args.since.map(|start| start.time(app.clock.now())).transpose();
     let asked = UndoSelection {
         what: args.what.clone(),

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::target::TOKEN_DAYS;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 use crate::notify::journal_problems::Place;
 
 /// How long a background task must fail before Beadle reports a problem. If a vendor is unavailable

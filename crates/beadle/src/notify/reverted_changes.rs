@@ -7,7 +7,7 @@ use beadle_engine::journal::{Cause, IntendedChange};
 use beadle_engine::{Detail, Entry, EntryKind, History, Key, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::made_by::makers;
+use crate::journal::reverted_state_makers::makers;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::{Story, WriteEnd};
 

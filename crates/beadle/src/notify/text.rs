@@ -2,8 +2,8 @@
 
 use beadle_engine::notify::{Item, Line, ProblemKind, State, Topic};
 
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 
 /// The texts of one topic of a message.
 pub(crate) struct Text {

@@ -6,8 +6,8 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 
 /// An encoded piece of a page that fits into a heading, a quotation or a table cell.
 pub(crate) struct Piece(String);

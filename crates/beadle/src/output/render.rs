@@ -9,9 +9,9 @@ use beadle_repositories::Shard;
 use beadle_repositories::creation::{creation_key, name_in};
 use serde_json::{Value, json};
 
-use crate::output::count::counted;
 use crate::output::escape;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plural::counted;
 use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
 

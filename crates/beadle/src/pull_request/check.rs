@@ -23,7 +23,7 @@ use super::review_approval::ByReview;
 use super::unfinished_check::unfinished;
 use super::{base_and_head, comment, policy_parts, policy_preview};
 use crate::app::groups::directories_and_targets::Directories;
-use crate::app::groups::member_file;
+use crate::app::groups::organisation_members_file;
 use crate::app::policy::group_preview;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
@@ -419,7 +419,7 @@ impl PolicyCheck {
     fn wrong_owners(&self, policy: &Policy) -> Vec<Problem> {
         let targets = self.config.teams_of(&self.organisation);
         let teams = targets.filter_map(|target| target.github.as_ref());
-        teams.filter_map(|teams| member_file::problem(&policy.sources, teams)).collect()
+        teams.filter_map(|teams| organisation_members_file::problem(&policy.sources, teams)).collect()
     }
 
     /// Returns what the check run shows at its end.

@@ -9,8 +9,8 @@ use beadle_repositories::policy::{MAPPINGS, Problem, pull_request_link};
 
 use super::policy_parts::Folders;
 use crate::app::policy::group_preview::ChangedGroups;
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 
 /// The maximum number of annotations. More would take many requests, and nobody reads them.
 const ANNOTATIONS: usize = 500;

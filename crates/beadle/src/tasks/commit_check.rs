@@ -11,11 +11,11 @@ use beadle_github::{CheckOutput, Conclusion, Visibility};
 use serde::{Deserialize, Serialize};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::commit_states::{Fate, PolicyCommit, check_runs, policy_commits};
 use crate::app::service::Service;
-use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plural::counted;
 
 /// How many commits Beadle remembers with their states. The states of older commits do not change
 /// any more.

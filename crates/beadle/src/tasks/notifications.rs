@@ -13,7 +13,7 @@ use futures::future::join_all;
 
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
-use crate::notify::channels::{SendFailure, Sender};
+use crate::notify::channel_sender::{SendFailure, Sender};
 use crate::notify::journal_problems::Troubles;
 use crate::notify::problems::{Names, find, instances};
 

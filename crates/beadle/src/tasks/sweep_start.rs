@@ -12,10 +12,10 @@ use beadle_engine::{
 use beadle_github::{another_organisation, remember_organisation};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::groups::unavailable_targets::is_whole;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::groups::partly_open_directory::is_whole;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::{LastSweep, modes, swept as swept_with};
+use crate::app::service::last_sweep_generation::{LastSweep, modes, swept as swept_with};
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::failed;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::new_or_moved_target;
 use crate::app::gate::planning_backoff::PlanningBackoff;
-use crate::app::gate::target as target_gate;
 use crate::app::groups::target::GroupTarget;
 use crate::app::service::Service;
 
@@ -124,7 +124,7 @@ impl TargetProbe {
             return Err(failure);
         }
         let last = planned.lock().clone();
-        let adopted = Box::pin(target_gate::adopt(service, target, last.as_deref())).await;
+        let adopted = Box::pin(new_or_moved_target::adopt(service, target, last.as_deref())).await;
         let before = wait.lock().take();
         match &adopted {
             Ok(_) => *planned.lock() = Some(generation),

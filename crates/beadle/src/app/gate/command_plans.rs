@@ -7,13 +7,13 @@ use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Limits, Mode, Plan, Sto
 use beadle_repositories::creation::name_in;
 use beadle_repositories::{Policy, Shard};
 
-use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::approved_generation_release::let_pass;
+use crate::app::gate::generation_holds;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::accepted_mappings::{generation_of, to_target};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::policy::accepted::AcceptedPolicy;
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::config::{Config, OrgConfig};
 
 /// Returns the name of a command's hold in the store. The hold of a service has another name and
@@ -57,7 +57,7 @@ pub(crate) async fn held_plan(
     let note = name(file, shard);
     let now = clock.now();
     if is_accepted {
-        hold_records::end(store, &note, &policy.generation, now).await?;
+        generation_holds::end(store, &note, &policy.generation, now).await?;
         return Ok(None);
     }
     let before = HeldGeneration::note(&note).get(store).await?;
@@ -72,12 +72,12 @@ pub(crate) async fn held_plan(
         let approval =
             before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
         let Some(approval) = approval else {
-            hold_records::begin(store, &note, &held, now).await?;
+            generation_holds::begin(store, &note, &held, now).await?;
             return Ok(Some(held));
         };
         let_pass(store, plans, &policy.generation, &approval, now).await?;
     }
-    hold_records::end(store, &note, &policy.generation, now).await?;
+    generation_holds::end(store, &note, &policy.generation, now).await?;
     Ok(None)
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::policy::store::committed;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The maximum number of groups of changes in a hold.
 const GROUPS: usize = 50;

@@ -14,10 +14,10 @@ use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::gate::accepted_limits;
-use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::approved_generation_release::let_pass;
+use crate::app::gate::generation_holds;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::mapping_adoption;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
@@ -175,7 +175,7 @@ pub(crate) async fn adopt(
             return Ok(LimitsAdoption::Unchanged);
         }
         let now = service.clock().now();
-        if let Some(held) = hold_records::end(store, &note, &generation, now).await? {
+        if let Some(held) = generation_holds::end(store, &note, &generation, now).await? {
             tracing::info!(instance = name, generation = held.generation, "held limits withdrawn");
         }
         return Ok(LimitsAdoption::Unchanged);
@@ -225,7 +225,7 @@ pub(crate) async fn adopt(
             held.why = format!("the raised limits would release held changes: {verdict}");
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(instance = name, generation, digest, why, "raised limits held");
-            hold_records::begin(store, &note, &held, now).await?;
+            generation_holds::begin(store, &note, &held, now).await?;
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
         (Some(approval), _) => {
@@ -247,7 +247,7 @@ pub(crate) async fn adopt(
     mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
     accepted_limits::remember(store, name, configured).await?;
     tracing::info!(instance = name, generation, "limits in force");
-    hold_records::end(store, &note, &generation, now).await?;
+    generation_holds::end(store, &note, &generation, now).await?;
     Ok(LimitsAdoption::InForce)
 }
 

@@ -7,10 +7,10 @@ use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::gate::accepted_limits::usable;
-use crate::app::gate::approved_holds::{let_pass, take_back};
+use crate::app::gate::approved_generation_release::{let_pass, take_back};
+use crate::app::gate::generation_holds;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::accepted_mappings::{self, generation_of, to_target};
 use crate::app::service::Service;
 use crate::app::service::record::ServiceRecord;
@@ -59,7 +59,7 @@ pub(crate) async fn adopt(
         // The hold belongs to the process that plans. That process may have another configuration.
         if held.is_some()
             && service.is_chosen()
-            && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
+            && let Some(held) = generation_holds::end(store, name, &generation, service.clock().now()).await?
         {
             tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
         }
@@ -104,7 +104,7 @@ pub(crate) async fn adopt(
             new.why = verdict.to_string();
             let (digest, why) = (&new.digest, &new.why);
             tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
-            hold_records::begin(store, name, &new, now).await?;
+            generation_holds::begin(store, name, &new, now).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
         // The generation of a group is the generation of all mappings in force together.
@@ -123,7 +123,7 @@ pub(crate) async fn adopt(
         store.mark(batch.to_vec(), now).await?;
     }
     service.bell.notify_one();
-    hold_records::end(store, name, &generation, now).await?;
+    generation_holds::end(store, name, &generation, now).await?;
     Ok(MappingAdoption::InForce(generation))
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The changes of a reload. The service sends them as its answer.
 #[derive(Debug, Deserialize)]

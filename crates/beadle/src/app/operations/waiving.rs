@@ -7,7 +7,7 @@ use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
 use beadle_repositories::stored_waiver;
 
-use crate::app::operations::waived_repositories::mark;
+use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
 
 /// Parses the end of a waiver: a duration from now, a date or a time. `name` names the value in an

@@ -15,7 +15,7 @@ use beadle_repositories::{
 };
 use secrecy::SecretString;
 
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::policy::mode_check;
 use crate::app::service::generation_fence::{FencedReconciler, FencedWriter, InForce};
 use crate::config::{self, Config, OrgConfig, RepositorySource};

@@ -10,11 +10,11 @@ use beadle_engine::{Budgets, Clock, Store, StoreError, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Installation, Reader};
 use tokio::sync::{Mutex, Notify, OnceCell};
 
-use crate::app::organisations::installation_limits::{ASKED, ListPace, considered, kept};
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::organisations::installation_list_limits::{ASKED, ListPace, considered, kept};
+use crate::app::service::last_sweep_generation::LastSweep;
 use crate::app::store;
 use crate::config::{Config, InstallationsFile};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// Adds the organisations to the configuration that the service took in. A command reads them from
 /// the store, and sends no request.

@@ -14,14 +14,14 @@ use beadle_server::sign_in::{
 
 use crate::app::operations::approval_rules::{PolicyFacts, closed, involved};
 use crate::app::operations::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
-use crate::app::operations::waived_repositories::covered;
+use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving::{check, until, waive};
 use crate::app::pages::approver::{NO_LOGIN, forbidden, server_of_logins};
 use crate::app::pages::operations::PageOperations;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
 use crate::config::waiver_rules;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// Stores the decisions in the store of a service, and carries out the operations.
 pub(crate) struct PageDecisions(pub(crate) Arc<Service>, pub(crate) PageOperations);

@@ -14,8 +14,8 @@ use beadle_server::pages::{
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::installations;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;

@@ -13,7 +13,7 @@ use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSel
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::render::differences;
 
 /// How long an answer waits for the end of the writes. The writes continue afterwards.

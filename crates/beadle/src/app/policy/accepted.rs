@@ -12,7 +12,7 @@ use beadle_repositories::policy::PolicyOrigin;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::app::store::text_parts::split;
 use crate::config::OrgConfig;
 

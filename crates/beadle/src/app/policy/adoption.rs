@@ -7,18 +7,18 @@ use beadle_engine::{
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
-use crate::app::gate::approved_holds::{let_pass, take_back};
+use crate::app::gate::approved_generation_release::{let_pass, take_back};
+use crate::app::gate::generation_group_changes::{self, GenerationGroupChanges};
+use crate::app::gate::generation_holds;
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration, delayed_lines};
-use crate::app::gate::hold_records;
-use crate::app::gate::mapping_preview::{self, MappingPreview};
 use crate::app::gate::planning_backoff::PlanningBackoff;
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::affected_keys;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
-use crate::output::count::counted;
+use crate::app::service::last_sweep_generation::LastSweep;
+use crate::output::plural::counted;
 use crate::pull_request::check_results::CheckedPull;
 
 /// The number of marks that one transaction stores.
@@ -173,7 +173,7 @@ async fn try_adopt(
     if organisation.file.mode == Mode::Observe {
         // Without the list of affected keys, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
-        let mapped = MappingPreview::default();
+        let mapped = GenerationGroupChanges::default();
         let planned = (affected.as_ref(), &mapped);
         return enact(service, organisation, current, candidate, planned, None, None).await;
     }
@@ -201,7 +201,7 @@ async fn try_adopt(
         None => None,
     };
     let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
-    let mapped = Box::pin(mapping_preview::preview(service, organisation, &candidate)).await?;
+    let mapped = Box::pin(generation_group_changes::preview(service, organisation, &candidate)).await?;
     complete(&preview, &mapped)?;
     let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
     let total = preview.total + mapped.total;
@@ -227,7 +227,7 @@ async fn try_adopt(
             "generation of the policy held"
         );
         fail::fail_point!("before-generation-hold", |_| std::process::abort());
-        hold_records::begin(store, name, &new, now).await?;
+        generation_holds::begin(store, name, &new, now).await?;
         fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
@@ -237,7 +237,7 @@ async fn try_adopt(
 }
 
 /// Returns an error if Beadle could not plan a part of the generation.
-fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
+fn complete(preview: &Preview, mapped: &GenerationGroupChanges) -> Result<(), Failure> {
     let incomplete: Vec<&String> = preview.incomplete.iter().chain(&mapped.incomplete).collect();
     let Some(first) = incomplete.first() else { return Ok(()) };
     let more = match incomplete.len() - 1 {
@@ -256,7 +256,7 @@ async fn enact(
     organisation: &ServedOrganisation,
     (org, before): (&GithubOrganisation, &Policy),
     candidate: Policy,
-    (affected, mapped): (Option<&Affected>, &MappingPreview),
+    (affected, mapped): (Option<&Affected>, &GenerationGroupChanges),
     approved: Option<(&GenerationApproval, &Plans)>,
     accepted: Option<&Stored<AcceptedPolicy>>,
 ) -> Result<Adoption, Failure> {
@@ -317,7 +317,7 @@ async fn enact(
         LastSweep::follow(store, file, &before, &generation).await?;
         service.bell.notify_one();
     }
-    hold_records::end(store, &file.name, &generation, now).await?;
+    generation_holds::end(store, &file.name, &generation, now).await?;
     CheckedPull::follow(store, &file.name, &generation, now).await?;
     service.bell.notify_one();
     Ok(Adoption::InForce { generation, affected: count })
@@ -424,7 +424,7 @@ pub(crate) async fn withdraw(
     let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();
-    let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {
+    let Some(held) = generation_holds::end(service.store.as_ref(), name, &in_force, now).await? else {
         return Ok(false);
     };
     tracing::info!(

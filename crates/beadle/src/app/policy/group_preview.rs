@@ -11,8 +11,8 @@ use beadle_repositories::Policy;
 use beadle_repositories::policy::{MAPPINGS, MEMBERS, TEAMS};
 
 use crate::app::groups::directories_and_targets::{Directories, files_of};
+use crate::app::groups::policy_group_files::Parse;
 use crate::app::groups::target::GroupTarget;
-use crate::app::groups::team_file::Parse;
 use crate::config::{Config, OrgConfig};
 
 /// The changes that a new version of a policy makes in the groups of one target.

@@ -6,7 +6,7 @@ use beadle_engine::{Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::app::groups::directories_and_targets::Directories;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
 /// The targets of the mappings in an organisation's policy in force. After a restart, the groups of

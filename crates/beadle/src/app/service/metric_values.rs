@@ -9,9 +9,9 @@ use beadle_server::{Condition, InstanceCondition};
 use serde::{Deserialize, Serialize};
 
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 
 /// The number of states in a page. If there are many repositories, all states at once would need a
 /// lot of memory.

@@ -14,8 +14,8 @@ use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, T
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
-use crate::app::service::accepted_generations::{MappingsToTarget, PolicyInForce};
 use crate::app::service::generation_fence::InForce;
+use crate::app::service::other_accepted_generation::{MappingsToTarget, PolicyInForce};
 use crate::config::{Config, OrgConfig};
 
 /// Passes a key to the reconciler of the key's instance. An instance is not open if its policy is

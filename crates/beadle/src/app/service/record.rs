@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, needs_restart};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The maximum age of the record of a running service. A function on AWS renews its record once a
 /// minute.

@@ -24,7 +24,7 @@ use crate::app::operations::waiver_watch::SeenWaivers;
 use crate::app::organisations::installations;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::store as policy_store;
-use crate::app::service::last_sweep::{LastSweep, modes};
+use crate::app::service::last_sweep_generation::{LastSweep, modes};
 use crate::app::service::record::{InForce, ServiceRecord};
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 

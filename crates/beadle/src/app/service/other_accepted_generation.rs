@@ -10,7 +10,7 @@ use crate::app::groups::accepted_mappings::{self, generation_of};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::service::generation_fence::InForce;
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::config::OrgConfig;
 
 /// The policy of an organisation.

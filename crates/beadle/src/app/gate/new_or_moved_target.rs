@@ -10,13 +10,13 @@ use beadle_groups::Mappings;
 use beadle_groups::sweep::remembered;
 use sha2::{Digest as _, Sha256};
 
-use crate::app::gate::accepted_target_address::{self, place};
-use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::accepted_target_place::{self, place};
+use crate::app::gate::approved_generation_release::let_pass;
+use crate::app::gate::generation_holds;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::mapping_adoption::limits;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::configured::is_first_gated;
+use crate::app::organisations::served_organisation::is_first_gated;
 use crate::app::service::Service;
 use crate::config::{Config, TargetConfig};
 
@@ -71,7 +71,7 @@ pub(crate) async fn adopt(
     let is_planned = planned == Some(mappings.generation.as_str());
     let before = held_in(store.as_ref(), &note, &generation).await?;
     let limits = limits(service, &target.file).await?;
-    let known = accepted_target_address::of(store.as_ref(), name).await?;
+    let known = accepted_target_place::of(store.as_ref(), name).await?;
     let mut passes = known.as_ref() == Some(&place);
     if !passes {
         let waits = |held: &&HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
@@ -103,7 +103,7 @@ pub(crate) async fn adopt(
     }
     // The plan takes minutes. Another process can have accepted the same approved target, and the
     // changes must not pass twice.
-    let known = accepted_target_address::of(store.as_ref(), name).await?;
+    let known = accepted_target_place::of(store.as_ref(), name).await?;
     if !service.is_chosen() || known.as_ref() == Some(&place) {
         return elsewhere();
     }
@@ -119,7 +119,7 @@ pub(crate) async fn adopt(
             held.why = format!("the target is new or has another address: {verdict}");
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(target_name = name, generation, digest, why, "target held");
-            hold_records::begin(store.as_ref(), &note, &held, now).await?;
+            generation_holds::begin(store.as_ref(), &note, &held, now).await?;
             return Ok(Some(held.why));
         }
         (Some(approval), _) => {
@@ -159,17 +159,17 @@ async fn accept(
     place: String,
     now: Time,
 ) -> Result<(), Failure> {
-    if accepted_target_address::of(store, name).await?.as_ref() != Some(&place) {
-        accepted_target_address::remember(store, name, place).await?;
+    if accepted_target_place::of(store, name).await?.as_ref() != Some(&place) {
+        accepted_target_place::remember(store, name, place).await?;
     }
-    hold_records::end(store, note, generation, now).await?;
+    generation_holds::end(store, note, generation, now).await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::gate::accepted_target_address::tests::{SCIM, config};
+    use crate::app::gate::accepted_target_place::tests::{SCIM, config};
     use crate::app::store;
 
     #[tokio::test]

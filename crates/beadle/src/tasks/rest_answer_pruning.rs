@@ -27,10 +27,10 @@ const PAGES: usize = 200;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task that deletes stored answers.
-pub(super) struct RestAnswers(pub(super) Arc<Service>);
+pub(super) struct RestAnswerPruning(pub(super) Arc<Service>);
 
 #[async_trait]
-impl BackgroundTask for RestAnswers {
+impl BackgroundTask for RestAnswerPruning {
     fn name(&self) -> String {
         "REST answers".into()
     }

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::BudgetShare;
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
@@ -22,9 +22,9 @@ use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::newest_state::NewestPolicy;
-use crate::app::policy::source::{LastLook, RepositoryPolicy, kept_from_anywhere};
+use crate::app::policy::repository_policy::{LastLook, RepositoryPolicy, kept_from_anywhere};
 use crate::app::policy::store as policy_store;
-use crate::app::service::last_sweep::{LastSweep, modes, swept};
+use crate::app::service::last_sweep_generation::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 

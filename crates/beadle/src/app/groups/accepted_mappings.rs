@@ -158,7 +158,8 @@ pub(in crate::app) async fn follow(
                     in_force.replace_configured(name, accepted.mappings(store, name).await?);
                 }
             }
-            // Two processes with different configurations must not follow each other without end.
+            // Two processes with different configurations must not take over each other's mappings
+            // again and again.
             Some(_) | None => {}
         }
     }

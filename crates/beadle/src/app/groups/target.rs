@@ -175,7 +175,7 @@ impl GroupTarget {
     }
 
     /// If the target is not stopped any more, makes the parked keys of the stop due. If this
-    /// service itself stopped the target, it parks the keys again until it restarts.
+    /// service itself stopped the target, the service parks the keys again until its next start.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {

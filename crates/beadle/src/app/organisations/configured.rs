@@ -31,9 +31,9 @@ use crate::config::OrgConfig;
 /// The log text for an organisation that Beadle cannot open. The text tells the operator the
 /// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// How long the work on the keys waits at most for the first attempt to put another generation in
-/// force. After this time, the work begins with the last accepted policy. An attempt can take long
-/// in a large organisation, and it can fail again and again.
+/// The maximum time that the work on the keys waits for the first attempt to put another generation
+/// in force. After this time, the work begins with the last accepted policy. An attempt can take
+/// long in a large organisation, and it can fail again and again.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// An organisation of the configuration, whether it is open or not.

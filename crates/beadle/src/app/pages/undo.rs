@@ -32,7 +32,7 @@ struct Prepared {
     organisations: Vec<(Arc<GithubOrganisation>, PlannedUndo)>,
 }
 
-/// Shows no steps, because the person sees the results in the journal.
+/// A receiver of results that shows nothing, because the person sees the results in the journal.
 struct NotShown;
 
 impl Progress for NotShown {

@@ -322,7 +322,7 @@ mod tests {
         store.put(&name, &first.to_string()).await.unwrap();
         let accepted = AcceptedPolicy::of(store, &file).await.unwrap().unwrap();
         assert_eq!(accepted.policy(store, &file).await.unwrap().sources, own.sources);
-        // The generation of a newer version stays, and no caller believes that there is none.
+        // Beadle keeps the generation that a newer version stored, and never treats it as missing.
         let newer = r#"{"generations":["g9"]}"#;
         store.put(&name, newer).await.unwrap();
         let before = AcceptedPolicy::stored(store, &file).await.map(|stored| stored.value);
@@ -330,7 +330,7 @@ mod tests {
         assert!(AcceptedPolicy::of(store, &file).await.is_err());
         assert!(AcceptedPolicy::of_all(store, &[Arc::new(organisation())]).await.is_err());
         assert!(AcceptedPolicy::generation(store, &file.name).await.is_err());
-        // In the mode `observe`, an operator gets rid of it.
+        // In the mode `observe`, Beadle forgets the accepted generation.
         AcceptedPolicy::forget(store, &file).await.unwrap();
         assert!(AcceptedPolicy::of(store, &file).await.unwrap().is_none());
     }
@@ -382,7 +382,7 @@ mod tests {
                 (accepted.generation.clone(), accepted.sources.clone())
             );
             let texts = PolicyText::note("acme", "").list(&store).await.unwrap();
-            // The long text has three parts. The empty text has none.
+            // The long text has three parts. The empty text has no part.
             assert_eq!(texts.len(), if accepted.sources.len() == 1 { 1 } else { 1 + 3 });
         }
     }

@@ -419,7 +419,8 @@ mod tests {
         }
         assert!(texts(store, "acme").await.unwrap().contains_key("b1"));
         assert_eq!(store.get(commit_note("acme", "c1").name()).await.unwrap().as_deref(), Some(newer));
-        // The newer version has deleted its policy, so this one deletes what is not used.
+        // The newer version has deleted its policy. So this version deletes all files that are not
+        // in use.
         commit_note("acme", "c1").forget(store).await.unwrap();
         keep(store, "acme", &kept("c5", "b5"), &BTreeMap::from([text("b5")])).await.unwrap();
         assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b5")]));

@@ -138,8 +138,8 @@ fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
 
 /// Counts the problems of the keys, each key once for each aspect. Collects the contested aspects.
 /// Does not count a paused key as failed, unknown or contested. A pause can end a run before the
-/// run has written everything, and no run looks at a paused key. So its alerts would last until the
-/// end of the pause.
+/// run has written everything, and no run looks at a paused key. So the alerts about a paused key
+/// would last until the end of the pause.
 fn count_states(
     condition: &mut Condition,
     states: Vec<(Key, KeyState)>,

@@ -40,7 +40,8 @@ use crate::config::Config;
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
 /// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
-/// How long a stopping process waits at most until the store has deleted its record.
+/// The maximum time that a stopping process waits for the store to delete the record of this
+/// process.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While

@@ -43,8 +43,8 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// How many leases long a key waits if its organisation or directory is not open. Each wait costs
-/// one message.
+/// How long a key waits if its organisation or directory is not open, as a number of leases. Each
+/// wait costs one message.
 const NOT_OPEN: u32 = 5;
 /// The background tasks must end this long before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
@@ -55,9 +55,9 @@ const MOST: usize = 500;
 /// The time between two reads of the condition of the repositories. With 10,000 repositories, one
 /// read takes 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
-/// The maximum time of the probes before the function works on messages. The gate can need minutes
-/// to plan a new target. The keys of other organisations and targets must not wait for this plan.
-/// Each minute, the next invocation gives the probes more time.
+/// The maximum time that the function spends on probes before it works on messages. The gate can
+/// need minutes to plan a new target. The keys of other organisations and targets must not wait for
+/// this plan. Each minute, the next invocation gives the probes more time.
 const PROBING: Duration = Duration::from_secs(30);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
@@ -142,8 +142,8 @@ async fn run() -> anyhow::Result<()> {
                     calls.next = Some(call);
                     continue;
                 }
-                // The invocation fails, and the failure raises an alarm. The next invocation opens
-                // everything again.
+                // The failed invocation raises an alarm. The next invocation opens everything
+                // again.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
         }

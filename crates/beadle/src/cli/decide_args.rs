@@ -1,4 +1,5 @@
-//! The arguments of the commands that list what waits for a decision, and decide about it.
+//! The arguments of the commands that list held changes, and of the commands that decide about
+//! them.
 
 use clap::Args;
 

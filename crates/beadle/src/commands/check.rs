@@ -28,8 +28,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
         names => format!("declare the secret in [org.secrets], which has: {names}"),
     };
     let problem = |secret: &Node| {
-        // Somebody may have written the secret itself instead of its name. So the problem does not
-        // show the text.
+        // Somebody may have written the secret itself in place of its name. So the problem does not
+        // show the text from the policy.
         let text = "the configuration declares no secret of this name for the policy";
         Problem::error(secret.asked.clone(), secret.column, text).hint(hint.clone())
     };

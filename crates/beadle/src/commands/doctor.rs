@@ -121,7 +121,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
     Ok(doctor)
 }
 
-/// Reports if the policy can change without a review and Beadle enforces the policy.
+/// Reports a problem if Beadle enforces a policy that can change without a review.
 async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
     let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
     let name = &file.name;

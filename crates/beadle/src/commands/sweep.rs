@@ -303,8 +303,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         applier.counts(&shown.of, shown.among()).await?;
     }
     // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
-    // That plan can contain more. For example, the run of another group has created the account of
-    // a member in the meantime.
+    // The new plan can contain further changes. For example, the run of another group may have
+    // created the account of a member.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {

@@ -99,7 +99,8 @@ impl UndoCommand<'_> {
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {
-            // No policy asks for the values that an undo restores, so each of them needs a person.
+            // No policy asks for the values that an undo restores, so a person must confirm each of
+            // these changes.
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {
                 return Ok(None);
             }

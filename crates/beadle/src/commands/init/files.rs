@@ -69,8 +69,8 @@ impl Places {
         }
     }
 
-    /// Checks that the setup can write the files of a new App. This check comes before the App
-    /// exists, because GitHub shows the private key only once.
+    /// Checks that the setup can write the files of a new App. The setup makes this check before it
+    /// creates the App, because GitHub shows the private key only once.
     pub(super) fn check_writable(&self) -> anyhow::Result<()> {
         for path in [&self.key, &self.secret] {
             if path.exists() {
@@ -218,8 +218,8 @@ mod tests {
             );
             assert_eq!(org.webhook_secrets, ["file:beadle-webhook.secret"]);
             assert_eq!(org.mode, beadle_engine::Mode::Observe);
-            // The checks of the file refuse some of these values as names, but no value may change
-            // another key.
+            // The checks of the file refuse some of these values as names. But no value may change
+            // another key of the file.
             let text = configuration(&answers(value, value), 7, false);
             let table: toml::Table =
                 text.parse().unwrap_or_else(|error| panic!("{value:?}: {error}\n{text}"));

@@ -35,8 +35,8 @@ pub(super) struct Status {
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
-    /// The stored holds and waivers that this version cannot read. Beadle does not work on what they
-    /// concern.
+    /// The stored holds and waivers that this version cannot read. Beadle does not work on a
+    /// repository or group while such a hold or waiver concerns it.
     pub(super) unreadable: Vec<String>,
     /// The number of keys in the queue.
     pub(super) queue: Depth,
@@ -53,7 +53,7 @@ pub(super) struct ServiceStatus {
     pub(super) version: Option<String>,
     /// When the service began to use its configuration.
     pub(super) started: Option<Time>,
-    /// The keys of the configuration file that have another value in the service.
+    /// The keys whose value in the configuration file differs from the value that the service uses.
     pub(super) other_configuration: Vec<String>,
 }
 
@@ -100,8 +100,8 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The time of the oldest answer of GitHub that the last sweeps used for a comparison. `None`
-    /// if no sweep of a service recorded its reads.
+    /// The time of GitHub's oldest answer that the last sweeps compared with the policy. `None` if
+    /// no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.

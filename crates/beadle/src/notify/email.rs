@@ -99,7 +99,7 @@ fn html(texts: &[Text]) -> String {
     all
 }
 
-/// Encodes a text for HTML, so that no character has a meaning there.
+/// Encodes a text for HTML, so that no character of the text has a special meaning in HTML.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for c in text.chars() {

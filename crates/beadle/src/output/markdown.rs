@@ -35,7 +35,7 @@ impl Piece {
     }
 
     /// Makes the piece a link. The caller must encode the address, because a bracket or a blank
-    /// would end it.
+    /// would end the address.
     pub(crate) fn link(self, address: &str) -> Self {
         Self(format!("[{}]({address})", self.0))
     }

@@ -334,7 +334,8 @@ impl PolicyCheck {
         Ok(Examined::Changed(Box::new(findings)))
     }
 
-    /// Adds to the findings what is wrong with the policy of the head, and what it changes.
+    /// Adds to the findings the errors in the policy of the head, and the changes that this policy
+    /// makes.
     async fn compare(
         &self,
         (key, lane): (&str, Lane),
@@ -360,11 +361,13 @@ impl PolicyCheck {
                 let now = self.clock.now();
                 findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
-                    // Without these errors, a stranger could guess the names of secrets.
+                    // The check of a stranger's pull request does not have these errors, because a
+                    // stranger could guess the names of secrets with them.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
                 if findings.may_preview() && !findings.is_public {
-                    // Not everybody may see the logins of the required owners.
+                    // These errors contain the logins of the required owners, which not everybody
+                    // may see.
                     findings.problems.extend(self.wrong_owners(&parsed.policy));
                 }
                 findings.tests = parsed.tested.count;

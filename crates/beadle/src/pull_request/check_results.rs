@@ -49,7 +49,8 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result.
+    /// The reason why `merge` is `None`. If an older version of Beadle stored the result, the
+    /// reason is not known.
     #[serde(default)]
     pub(crate) no_preview: Option<NoPreview>,
     /// What a merge would change. `None` if there is no preview.
@@ -113,7 +114,8 @@ impl Merge {
         self.base.is_some() && self.base.as_deref() == in_force
     }
 
-    /// Returns which policy the changes compare with, if [`Self::is_of`] is false.
+    /// If [`Self::is_of`] is false, returns a text that names the policy with which the changes
+    /// compare.
     pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
         let made = match &self.base {
             Some(base) => format!("made against the policy {base}, which is not in force"),
@@ -160,8 +162,9 @@ impl CheckedPull {
         }
     }
 
-    /// Stores the result. If the organisation has too many results, deletes the oldest results.
-    /// Results of forks go first, because strangers must not push out the results of the members.
+    /// Stores the result. If the organisation has too many results, deletes the oldest results. The
+    /// results of forks are deleted first, because strangers must not displace the results of
+    /// members.
     pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).put(store, self).await?;
         let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
@@ -186,8 +189,8 @@ impl CheckedPull {
         Self::note(key).forget(store).await
     }
 
-    /// Makes the open pull requests of an organisation due whose results do not compare with the
-    /// generation `in_force`. So the results follow the policy.
+    /// Makes an open pull request of an organisation due if its result does not compare with the
+    /// generation `in_force`. So the results stay up to date with the policy.
     pub(crate) async fn follow(
         store: &dyn Store,
         organisation: &str,
@@ -379,7 +382,7 @@ mod tests {
         assert_eq!((all.len(), all[0].number), (MOST, 3));
         CheckedPull::forget(&key(3), store).await.unwrap();
         assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
-        // Many pull requests from forks do not push out the other results.
+        // Many pull requests from forks do not displace the other results.
         for number in 1_000..1_005 {
             let found = found(true);
             let of_fork = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(9_000));

@@ -1,5 +1,5 @@
-//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Also contested
-//! changes.
+//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are about
+//! contested changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -127,7 +127,7 @@ async fn an_incomplete_list_of_repositories_makes_the_sweep_incomplete() {
     world.no_faults().await;
     world.fault(json!({ "path": "/graphql", "contains": "rganization(login: $org)", "shorten": "repositories", "count": 1 })).await;
     world.beadle(&["sweep"]).await.expect(0);
-    world.checked = false; // a list without an entry that it counts is not as described
+    world.checked = false; // GitHub's description does not allow a list that is shorter than its count
 }
 
 #[tokio::test(flavor = "multi_thread")]

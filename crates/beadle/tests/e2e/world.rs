@@ -126,7 +126,7 @@ impl World {
 
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
-        // Few tests test the time between bulk writes.
+        // Most tests are not about the time between bulk writes.
         let quick = "write_every = \"0s\"\n";
         let org_lines = if self.org_lines.contains("write_every") {
             self.org_lines.clone()
@@ -135,7 +135,7 @@ impl World {
         } else {
             format!("{}\n[org.budget]\n{quick}", self.org_lines)
         };
-        // Few tests test the gate, and many tests change the policy of every repository.
+        // Most tests are not about the gate, and many tests change the policy of every repository.
         let org_lines = if self.org_lines.contains("[org.gate]") {
             org_lines
         } else {
@@ -160,8 +160,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // The simulator shows a write at once, so Beadle need not wait. Few tests test the gate of
-        // the first policy.
+        // The simulator shows a write at once, so Beadle does not need to wait. Most tests are not
+        // about the gate of the first policy.
         command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }
@@ -342,7 +342,8 @@ pub(crate) async fn until_idle(
     for _ in 0..2 * PATIENCE.as_millis() / 20 {
         let before = calls();
         metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
-        // A run between the two looks, at the webhooks and at the keys, has made calls.
+        // If a run took place between the look at the webhooks and the look at the keys, the number
+        // of calls has changed.
         let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
         quiet = if is_quiet { quiet + 1 } else { 0 };
         // Two quiet looks are necessary, because the metrics first count the due keys and then the

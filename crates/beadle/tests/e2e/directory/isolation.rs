@@ -108,7 +108,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
 async fn an_existing_group_is_taken_over_only_if_the_mapping_allows_it() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
-    // The group is as if Okta had pushed it.
+    // The group at the target looks as if Okta had pushed it.
     world
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));

@@ -181,13 +181,13 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_holds("Ops", (0..10).filter(|n| *n != LEAVER)).await;
     world.until_idle().await;
     world.until_holds("Dev", (590..595).chain([PEOPLE - 1])).await;
-    // The event came last. Beadle stores a large delivery in parts. Within a part, the worker runs
-    // the deactivation before the other events.
+    // The deactivation was the last event. Beadle stores a large delivery in parts. Within a part,
+    // the worker runs the deactivation before the other events.
     let calls = world.okta.calls();
     let is_of_leaver = |call: &Value| call["path"].to_string().contains(&format!("/00u{LEAVER:05}"));
     let place = calls.iter().position(is_of_leaver).unwrap();
     assert!(place + 40 < PEOPLE, "{place} of {} calls", calls.len());
-    // One call to Okta for each person.
+    // For each person, Beadle asked Okta once about the groups of the person.
     let mut asked = std::collections::BTreeMap::<&str, usize>::new();
     for call in &calls {
         let path = call["path"].as_str().unwrap();

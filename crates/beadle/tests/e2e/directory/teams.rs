@@ -143,7 +143,7 @@ async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
         wanted[maintainer] = json!("maintainer");
     }
     world.until_team("ops", &wanted).await;
-    // One maintainer more, and one less.
+    // One person becomes a maintainer, and another person is no longer a maintainer.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": true, "00u00001": null } } } }));
     wanted["octo3"] = json!("maintainer");
     wanted["octo1"] = json!("member");

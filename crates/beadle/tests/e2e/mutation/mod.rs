@@ -1,6 +1,7 @@
-//! One mutation of every field that the aspects cover, each in a repository of its own. Beadle does
-//! not make these changes. The test generates the table from the state document. A new field is in
-//! the table, or in the list of fields that no aspect covers, with the reason.
+//! One mutation of every field that the aspects cover, each in a repository of its own. The test
+//! makes these mutations, and Beadle must find them. The test generates the table from the state
+//! document. A new field is in the table, or in the list of fields that no aspect covers, with the
+//! reason.
 
 mod declared;
 mod table;

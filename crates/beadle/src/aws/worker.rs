@@ -290,7 +290,8 @@ impl Minute<'_> {
         // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
-        // This check is the last step. If it fails, the invocation fails and raises an alarm.
+        // This check is the last step. If the check fails, the invocation fails and raises an
+        // alarm.
         ensure!(
             service.is_open(),
             "an organisation, directory or target is unavailable; the log has the reason"

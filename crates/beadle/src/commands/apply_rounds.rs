@@ -73,8 +73,8 @@ impl Rounds {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// Counts the changes in the last plan. Beadle wrote some of them without effect, and never
-    /// tried to write the others.
+    /// Counts the changes in the last plan. Beadle wrote some of these changes without effect, and
+    /// never tried to write the other changes.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();

@@ -1,5 +1,5 @@
-//! `beadle budget`: shows the remaining rate limit of GitHub. This request does not count against
-//! the rate limit.
+//! `beadle budget`: shows the remaining rate limit of GitHub. The request of this command does not
+//! count against the limit.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `beadle doctor`: diagnoses the setup. For each problem, it prints how to fix the problem.
+//! `beadle doctor`: diagnoses the setup. For each problem, the command prints how to fix the
+//! problem.
 
 mod installations;
 
@@ -83,7 +84,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     Ok(doctor.code())
 }
 
-/// Diagnoses everything except the delivery of webhooks. That diagnosis needs a running service.
+/// Diagnoses everything except the delivery of webhooks. Only a running service receives webhooks.
 pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> anyhow::Result<Doctor<'a>> {
     let app = App::new(config, OpenOptions::default());
     let mut doctor = Doctor::new(printer);

@@ -170,7 +170,7 @@ impl Swept {
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
         // If Beadle could not plan a repository, the repository has no report. So this line counts
-        // its error.
+        // the error of the repository.
         let errors = next.summary.failed.saturating_sub(failed(&next.reports));
         self.tally.add(next.tally);
         for report in next.reports {

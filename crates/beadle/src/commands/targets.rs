@@ -165,8 +165,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded or
-    /// the operator asks for it.
+    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded, or
+    /// if the operator asks for the release.
     async fn release(
         &mut self,
         target: &GroupTarget,

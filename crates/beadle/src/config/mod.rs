@@ -35,7 +35,7 @@ pub(crate) use policy_mappings::check_policies;
 pub(crate) use reload::{ConfigPlace, needs_restart};
 pub(crate) use waiver_check::findings as waiver_findings;
 
-/// The whole configuration. It has been checked.
+/// The whole configuration, after all checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The folder of the configuration file. Relative paths in the file start here.

@@ -124,7 +124,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Returns the headers of a message, and the rest.
+    /// Returns the headers of a message, and the rest of the message.
     fn parts(message: &Message) -> (String, String) {
         let text = String::from_utf8(message.formatted()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! Finds the present problems in the store and in the configuration. It changes nothing.
+//! Finds the present problems in the store and in the configuration. The search changes nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

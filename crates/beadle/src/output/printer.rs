@@ -37,12 +37,12 @@ pub struct Printer {
     stderr: bool,
 }
 
-/// The meaning of a text. It decides the colour.
+/// The meaning of a text. The meaning decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A title.
     Heading,
-    /// A detail. It is less important than the text around it.
+    /// A detail that is less important than the text around it.
     Faint,
     /// A success.
     Good,
@@ -145,8 +145,8 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Returns whether [`Self::paint`] adds marks. It adds marks if standard output or standard
-    /// error has colour.
+    /// Returns whether [`Self::paint`] adds marks: it does if standard output or standard error has
+    /// colour.
     fn marks(&self) -> bool {
         self.stdout || self.stderr
     }

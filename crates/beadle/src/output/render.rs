@@ -49,8 +49,8 @@ impl PlanScope {
     }
 }
 
-/// The plans of one organisation or target, for printing only. They do not contain the steps that
-/// write.
+/// The plans of one organisation or target, for printing only. The plans do not contain the steps
+/// that write.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
     pub(crate) scope: PlanScope,

@@ -34,12 +34,12 @@ pub(super) struct Group<'a> {
     pub(super) names: Vec<&'a str>,
 }
 
-/// Returns the groups of all changes, the gravest risk and the largest group first. The result has
-/// the names of repositories without their owner. If everybody can read the result (`is_public`),
-/// the result has only names from the policy. The result then has no names of repositories and no
-/// other names, such as the name of a removed team. If the members of another organisation read the
-/// result (`is_foreign`), the result has only names from the base. These members may not read the
-/// rest of the policy.
+/// Returns the groups of all changes, the most severe risk and the largest group first. The result
+/// has the names of repositories without their owner. If everybody can read the result
+/// (`is_public`), the result has only names from the policy. The result then has no names of
+/// repositories and no other names, such as the name of a removed team. If the members of another
+/// organisation read the result (`is_foreign`), the result has only names from the base. These
+/// members may not read the rest of the policy.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],

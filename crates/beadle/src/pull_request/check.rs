@@ -1,6 +1,6 @@
 //! The reconciler of `check` keys. A key names a pull request of a policy's repository. Each run
-//! reads the pull request again. At its end, the last commit has one concluded check run, and the
-//! pull request has at most one comment.
+//! reads the pull request again. At the end of a run, the last commit has one concluded check run,
+//! and the pull request has at most one comment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

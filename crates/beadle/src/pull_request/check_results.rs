@@ -176,7 +176,7 @@ impl CheckedPull {
     }
 
     /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end,
-    /// nobody must take the earlier result for the result of `head`.
+    /// nobody must mistake the earlier result for the result of `head`.
     pub(super) async fn forget_earlier(key: &Key, head: &str, store: &dyn Store) -> Result<(), StoreError> {
         match Self::note(key).get(store).await? {
             Some(pull) if pull.head != head => Self::note(key).forget(store).await,

@@ -12,7 +12,8 @@ use crate::app::policy::group_preview::ChangedGroups;
 use crate::output::count::counted;
 use crate::output::escape;
 
-/// The maximum number of annotations. More would take many requests, and nobody reads them.
+/// The maximum number of annotations. More annotations would take many requests, and nobody would
+/// read them.
 const ANNOTATIONS: usize = 500;
 /// The maximum number of characters of an annotation. If an annotation has more than 64 KiB, GitHub
 /// refuses the whole check run.
@@ -249,7 +250,7 @@ impl Findings {
     }
 }
 
-/// Returns the numbers of a sum with their nouns, the gravest risk first. Leaves out zeros.
+/// Returns the numbers of a sum with their nouns, the most severe risk first. Leaves out zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     let noun = |risk: Risk, count: u32| match (risk, count) {
         // `2 changes` would look like the number of all changes.

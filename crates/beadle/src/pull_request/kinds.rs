@@ -23,9 +23,9 @@ struct KindOfChange {
     examples: Vec<String>,
 }
 
-/// Groups equal changes of several repositories. The changes of a group set the same values,
-/// whatever the values were before. The line of a group shows the values in the same form as the
-/// line of a plan. The most severe risks come first, and then the largest groups.
+/// Groups equal changes of several repositories. The changes of a group set the same values, even
+/// if the values before the changes differ. The line of a group shows the values in the same form
+/// as the line of a plan. The most severe risks come first, and then the largest groups.
 pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     let mut found: BTreeMap<(Risk, &str, String), KindOfChange> = BTreeMap::new();
     for (_, plan) in plans {

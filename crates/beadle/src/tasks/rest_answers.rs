@@ -71,7 +71,8 @@ fn status(forgotten: Forgotten) -> TaskStatus {
 struct Forgotten {
     /// The number of deleted answers.
     deleted: u64,
-    /// True if the search has seen all answers. If it has not, the next run continues the search.
+    /// True if the search has seen all answers. If the search has not seen all answers, the next
+    /// run continues the search.
     is_finished: bool,
 }
 

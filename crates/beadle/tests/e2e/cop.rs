@@ -92,8 +92,8 @@ async fn world() -> World {
 }
 
 /// Returns a repository without its security features. The code security configuration of the
-/// organisation sets these features in all repositories. This includes the repositories that the
-/// policy leaves alone.
+/// organisation sets these features in all repositories. The configuration also sets them in the
+/// repositories that the policy leaves alone.
 fn without_features(repository: &Value) -> Value {
     let features = [
         "security_and_analysis",

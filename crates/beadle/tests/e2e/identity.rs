@@ -1,4 +1,5 @@
-//! Beadle never writes to the wrong repository. It removes nothing because a name has moved.
+//! Beadle never writes to the wrong repository. If a name now belongs to another repository, Beadle
+//! removes nothing for this reason.
 
 use std::time::Duration;
 

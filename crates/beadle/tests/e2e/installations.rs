@@ -1,5 +1,5 @@
-//! The running service takes in an organisation that installs the App, in mode `observe`. It uses
-//! permissions of the App as soon as an owner accepts them.
+//! The running service takes in an organisation that installs the App, in mode `observe`. The
+//! service uses new permissions of the App as soon as an owner accepts them.
 
 use std::time::Duration;
 

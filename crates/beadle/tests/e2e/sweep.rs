@@ -30,8 +30,8 @@ fn refused(world: &World) -> usize {
     world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
-/// Stops or continues the hour of the simulator. While it is stopped, no hour ends, even on a slow
-/// machine. GitHub's answers then name a reset in one hour of the simulator.
+/// Stops or continues the hour of the simulator. While the hour is stopped, no hour ends, even on a
+/// slow machine. GitHub's answers then name a reset in one hour of the simulator.
 async fn hold_the_hour(world: &World, held: bool) {
     let url = format!("{}/_sim/limits", world.sim.url());
     let body = json!({ "held": held }).to_string();

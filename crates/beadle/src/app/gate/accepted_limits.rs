@@ -100,8 +100,8 @@ mod tests {
         let newer = serde_json::json!({ "guard": stored, "people": { "joins": 9 } });
         store.put(note("acme").name(), &newer.to_string()).await.unwrap();
         assert_eq!(usable(store, "acme", configured).await.unwrap().guard.removes, 3);
-        // This version cannot read the stored limits. So it raises no limit, and does not change
-        // the stored limits.
+        // This version cannot read the stored limits. So Beadle raises no limit, and does not
+        // change the stored limits.
         let newer = r#"{"per_team":{"removes":3}}"#;
         store.put(note("acme").name(), newer).await.unwrap();
         for result in [begin(store, "acme", configured).await, usable(store, "acme", configured).await] {

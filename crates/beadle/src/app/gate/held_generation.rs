@@ -145,9 +145,9 @@ impl HeldGeneration {
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
-    /// for people, so it also has the holds that this version cannot read. Such a hold stops no
-    /// notification and no page. Nobody can approve or end such a hold with this version, because
-    /// Beadle reads the note again before it does so.
+    /// for people, so it also has the holds that this version cannot read. A hold of this kind
+    /// stops no notification and no page. Nobody can approve or end such a hold with this version,
+    /// because Beadle reads the note again before it does so.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
         let prefix = Self::note("");
         let notes = store.notes(prefix.name()).await?.into_iter();

@@ -138,8 +138,8 @@ pub(crate) async fn adopt(
 
 /// Returns whether Beadle can use a target without a gate, although no service has accepted the
 /// target. The mode `observe` writes nothing. `is_new` is true if no service has accepted any
-/// place. In that case an older version of Beadle may have used the target. If it did, the store
-/// has the groups of the target.
+/// place. In that case an older version of Beadle may have used the target. If an older version
+/// used the target, the store has the groups of the target.
 async fn needs_none(
     is_new: bool,
     name: &str,

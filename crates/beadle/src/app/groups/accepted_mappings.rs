@@ -167,7 +167,7 @@ pub(in crate::app) async fn follow(
 }
 
 /// Puts no mapping of the configuration in force, because the accepted mappings are unknown. Beadle
-/// leaves a group without a mapping as it is.
+/// does not change a group without a mapping.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

@@ -27,8 +27,8 @@ fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// A reconciler that runs the keys of a directory for the open targets. For each missing target, it
-/// records that the target missed the key.
+/// A reconciler that runs the keys of a directory for the open targets. For each missing target,
+/// the reconciler records that the target missed the key.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The name of the directory.

@@ -51,8 +51,8 @@ pub(crate) struct Applier<'a, P, W> {
     /// The lane of the API calls that plan and write.
     pub(crate) lane: Lane,
     pub(crate) limits: Limits,
-    /// True if Beadle writes only the changes that it showed. This is `true` if somebody confirmed
-    /// exactly these changes.
+    /// True if Beadle writes only the changes that it showed. The value is `true` if somebody
+    /// confirmed exactly the shown changes.
     pub(crate) only_shown: bool,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,

@@ -26,7 +26,7 @@ pub(crate) struct UndoSelection {
     pub(crate) what: Vec<String>,
     /// Beadle undoes everything that it wrote after this time.
     pub(crate) since: Option<Time>,
-    /// If this is set, Beadle undoes only writes to this organisation.
+    /// If this field is set, Beadle undoes only writes to this organisation.
     pub(crate) org: Option<String>,
     /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,

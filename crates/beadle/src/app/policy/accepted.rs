@@ -112,8 +112,8 @@ impl PreparedPolicy {
         AcceptedPolicy::note(&file.name).replace(store, before, &self.accepted).await
     }
 
-    /// Deletes the texts that no file of the accepted generation has. If this fails, the next
-    /// generation deletes them.
+    /// Deletes the texts that no file of the accepted generation has. If the deletion fails, the
+    /// next generation deletes these texts.
     pub(crate) async fn tidy(self, store: &dyn Store, file: &OrgConfig) {
         for code in &self.unused {
             if let Err(error) = PolicyText::note(&file.name, code).forget(store).await {

@@ -1,5 +1,5 @@
-//! What happened to the commits of a policy: one commit is in force, the gate may hold one, and
-//! there may be one that Beadle cannot use.
+//! The states of the commits of a policy. One commit is in force. The gate may hold another commit,
+//! and Beadle may be unable to use a third commit.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};

@@ -82,8 +82,8 @@ pub(crate) async fn preview(
     if !differ(before, after) {
         return Ok(Vec::new());
     }
-    // The previous version of the policy may be invalid with the present configuration. In that
-    // case its mappings are not in force.
+    // The previous version of the policy may be invalid with the present configuration. The
+    // mappings of an invalid version are not in force.
     let old = config.mappings_of_policy(org, before).unwrap_or_default();
     let new = config.mappings_of_policy(org, after);
     let new = new.map_err(|error| Failure::new(Class::Rejected, error))?;

@@ -298,9 +298,9 @@ pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     }
 }
 
-/// Deletes all stored policies except those with these names. Also deletes the files that none of
-/// the spared policies has. Deletes nothing while a policy cannot be read, because nobody knows which
-/// files that policy has.
+/// Deletes all stored policies except those with these names. Also deletes the files that belong to
+/// none of the kept policies. If a policy cannot be read, deletes nothing, because the files of
+/// that policy are not known.
 async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String]) -> Result<(), StoreError> {
     let (mut blobs, mut others) = (BTreeSet::new(), Vec::new());
     let all = commit_note(organisation, "");

@@ -130,7 +130,7 @@ impl<'a> Paused<'a> {
 type Contested = BTreeSet<(Key, String)>;
 
 /// Returns the contested aspects with a held change. If a contested change removes, weakens or
-/// exposes something, the guard holds it. A rejected change waits for nobody.
+/// exposes something, the guard holds it. A rejected change does not wait for a decision.
 fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
     let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()

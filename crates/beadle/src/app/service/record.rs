@@ -97,7 +97,7 @@ impl ServiceRecord {
 }
 
 /// Returns a digest of every value. A record stays in the store, and only has to show which values
-/// differ. So it has digests instead of values.
+/// differ. So the record has digests in place of the values.
 pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let digest = |value: &String| {
         Sha256::digest(value).iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))

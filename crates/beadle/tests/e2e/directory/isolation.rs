@@ -17,7 +17,7 @@ async fn one_failing_group_of_500_is_parked_and_the_others_are_updated() {
         groups[format!("00g{n:04}")] =
             json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of([n % 20, 20 + n % 7]) });
     }
-    // One of these two people is missing at the target. The target refuses the other one.
+    // One of these two people is missing at the target. The target refuses the other person.
     groups["00g0007"]["members"]["00u00040"] = json!(true);
     groups["00g0008"]["members"]["00u00030"] = json!(true);
     let states = [json!({ "users": people(41), "groups": groups }), json!({ "users": accounts(40) })];

@@ -345,8 +345,8 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
     let [directory, target] = state(PEOPLE, &groups);
     let okta = okta::Settings { limit: 1_000_000_000, ..okta::Settings::default() };
     let mut world = World::with([directory, target], okta, scim::Settings::default()).await;
-    // People join and leave so often that the guard would hold the removals. So its limits are high
-    // here.
+    // People join and leave so often that the guard would hold the removals. So the limits of the
+    // guard are high in this test.
     world.target_lines = "budget = { points = 1000000000, write_every = \"0s\" }\n\
                           guard = { removes = 1000000, repeats = 0 }\ngroup_guard = { percent = 100, count = 1000 }\n"
         .into();

@@ -119,7 +119,7 @@ async fn a_join_is_one_write_and_few_reads() {
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
     // Beadle reads the team, other facts that could prevent the write, and the present names. Then
-    // it writes.
+    // Beadle writes.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 

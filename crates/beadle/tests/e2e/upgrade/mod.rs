@@ -30,7 +30,7 @@ const NEW: &str = env!("CARGO_BIN_EXE_beadle");
 /// The number of repositories that drift.
 const REPOSITORIES: usize = 4;
 
-/// Returns the older version's program. Without it, prints that the test is left out.
+/// Returns the older version's program. Without that program, prints that the test is left out.
 #[expect(clippy::print_stderr, reason = "a developer must see that nothing was tested")]
 fn old_program() -> Option<String> {
     let program = std::env::var(OLD).ok();

@@ -126,8 +126,8 @@ fn row(text: &mut String, name: &str, cells: &[String]) {
 }
 
 /// Compares the memory after the whole week with the memory of the same process after its first
-/// whole day. This day comes after the `kill_days` days with kills. Returns an error if the memory
-/// has grown by more than the allowance.
+/// whole day. The first whole day comes after the `kill_days` days with kills. Returns an error if
+/// the memory has grown by more than the allowance.
 pub(super) fn is_flat(days: &[Day], kill_days: usize) -> Result<(), String> {
     let memory = |day: Option<&Day>| day.and_then(|day| day.memory_kib);
     let (Some(first), Some(second)) = (memory(days.get(kill_days)), memory(days.last())) else {

@@ -185,7 +185,7 @@ impl Traffic {
 }
 
 /// Returns the repositories and the groups in a delivery. Leaves out the writes of Beadle itself,
-/// because they are no changes by hand.
+/// because no person made these changes.
 fn subjects(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_github = body["repository"]["name"].as_str().filter(|_| body["sender"]["login"] == BY_HAND);

@@ -1,5 +1,5 @@
 //! The worker as a Lambda function. The function runs the worker and the background tasks of
-//! `beadle serve`. A message or the schedule (once a minute) starts it.
+//! `beadle serve`. A message or the schedule (once a minute) starts the function.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The invocations of the function. The function answers them one after the other.
+/// The invocations of the function. The function answers the invocations one after the other.
 struct Calls {
     /// An invocation that waits until the function has opened everything again.
     next: Option<Call>,
@@ -334,7 +334,8 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// Writes the figures of unwritten changes and unknown parts. Reads them again if they are old.
+    /// Writes the figures of unwritten changes and unknown parts. If the last figures are old,
+    /// reads them again.
     async fn write_condition(&mut self, now: Time) -> anyhow::Result<()> {
         let is_fresh = |at: Time| at <= now && now.since(at) < CONDITION;
         let condition = match self.condition.take().filter(|(at, _)| is_fresh(*at)) {

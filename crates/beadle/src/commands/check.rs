@@ -61,7 +61,7 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
 /// The files beside the folder of the policy that can have deployment settings. In a repository for
-/// safe-settings, they are often in the root, and the policy is in a folder below.
+/// safe-settings, these files are often in the root, and the policy is in a folder below.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 
 /// Returns warnings about unread files with the deployment settings of safe-settings. Adds the

@@ -127,7 +127,8 @@ impl UndoCommand<'_> {
         Ok(Some((tally, left)))
     }
 
-    /// Prints how to undo the undo of a key. `number` is the run of the undo in the journal.
+    /// Prints how to undo the undo of a key. `number` is the number of the undo's run in the
+    /// journal.
     fn hint(&self, key: &Key, subject: &str, number: u64) {
         let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
         self.printer.note(format!(

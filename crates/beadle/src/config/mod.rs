@@ -144,7 +144,7 @@ impl Config {
         self.secrets.fetch(&self.references()).await;
     }
 
-    /// Reads the credentials of vendors from AWS again. Returns whether at least one of them has
+    /// Reads the credentials of vendors from AWS again. Returns whether at least one credential has
     /// changed.
     #[cfg(feature = "aws")]
     pub(crate) async fn fetch_vendor_secrets(&self) -> bool {

@@ -75,8 +75,8 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// Returns the instances of the configuration. Beadle reports only their problems. The store can
-/// still have problems of an instance that is no longer in the configuration.
+/// Returns the instances of the configuration. Beadle reports only the problems of these instances.
+/// The store can still have problems of an instance that is no longer in the configuration.
 pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let file = &service.config().file;
     let orgs = file.org.iter().map(|org| org.name.as_str());

@@ -79,7 +79,7 @@ impl Tone {
 }
 
 impl Printer {
-    /// Creates a printer. The user's option decides whether it writes colour.
+    /// Creates a printer. The user's option decides whether the printer writes colour.
     pub fn new(color: Color) -> Self {
         Self { stdout: color.on_stdout(), stderr: color.on_stderr() }
     }

@@ -1,5 +1,5 @@
-//! The results of the checks of open pull requests, as notes in the store. The pages and
-//! `beadle previews` show them, so that an operator sees what a merge would change.
+//! The results of the checks of open pull requests, as notes in the store. The pages and `beadle
+//! previews` show these results, so that an operator sees what a merge would change.
 
 use beadle_engine::{GateSums, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ pub(crate) struct Merge {
     pub(crate) base: Option<String>,
     /// The sums of the changes that Beadle would write, of repositories and groups.
     pub(crate) sums: GateSums,
-    /// The number of repositories with different declared values.
+    /// The number of repositories whose declared values differ between the two policies.
     pub(crate) affected: u64,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
@@ -97,7 +97,7 @@ pub(crate) struct Merge {
     pub(crate) changed_groups: u64,
     /// The number of values that the policy of the base also changes.
     pub(crate) drift: u64,
-    /// Why the gate would hold the policy. `None` if it passes.
+    /// Why the gate would hold the policy. `None` if the policy passes.
     pub(crate) held: Option<String>,
     /// The number of parts that could not be planned.
     pub(crate) incomplete: u64,

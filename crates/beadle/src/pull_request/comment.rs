@@ -28,8 +28,8 @@ const PROBLEMS: usize = 25;
 /// room for the changes, or GitHub would refuse the text.
 const PROBLEM_BYTES: usize = 10_000;
 
-/// Returns the beginning of an organisation's comment. Beadle uses it to find its own comment
-/// again.
+/// Returns the beginning of an organisation's comment. With this beginning, Beadle finds its own
+/// comment again.
 pub(super) fn marker(organisation: &str) -> String {
     format!("<!-- beadle check: {organisation} -->")
 }

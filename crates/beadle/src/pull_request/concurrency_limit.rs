@@ -42,7 +42,7 @@ impl CheckTurns {
 /// take one more thread.
 pub(super) struct ParseTurns {
     all: Arc<Semaphore>,
-    /// The turns of the pull requests that Beadle checks now.
+    /// The turn of each pull request that Beadle checks now.
     of: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 

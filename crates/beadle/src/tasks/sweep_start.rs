@@ -145,7 +145,7 @@ impl BackgroundTask for Groups {
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         // After a restart, the mappings of a policy can be unknown for some time. The sweep begins
-        // when they are known.
+        // when the mappings are known.
         if !due && ((swept == *generation && is_whole) || !mappings.incomplete.is_empty()) {
             return Ok(TaskStatus::Idle);
         }

@@ -30,7 +30,7 @@ fn drifted() -> Value {
     repository
 }
 
-/// Returns a repository of somebody else. Beadle must not change it.
+/// Returns a repository of somebody else. Beadle must not change this repository.
 fn stranger() -> Value {
     json!({ "id": 6001, "visibility": "public", "teams": { "contractors": "admin" }, "branches": { "main": {} } })
 }

@@ -116,7 +116,7 @@ fn parsed(text: &str) -> Option<Message> {
     (body.len() >= length).then(|| (headers, body.to_owned()))
 }
 
-/// Returns a world with 30 removals. Beadle holds 20 of them.
+/// Returns a world with 30 removals. Beadle holds 20 of these removals.
 pub(crate) async fn held() -> World {
     let mut repositories = json!({});
     for n in 0..30 {

@@ -208,7 +208,7 @@ impl World {
         self.beadle(&["resume", "--org", "acme"]).await.expect(0);
     }
 
-    /// Returns a signed delivery. A test can change it and send it.
+    /// Returns a signed delivery. A test can change this delivery and send it.
     pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
         self.delivery_to(self.ports[0], id, event, body)
     }
@@ -372,7 +372,7 @@ impl Drop for World {
     }
 }
 
-/// A running `beadle serve`. A drop kills it.
+/// A running `beadle serve`. When the value is dropped, the service is killed.
 pub(crate) struct Serving {
     pub(crate) child: Child,
     log: PathBuf,
@@ -400,8 +400,8 @@ impl Serving {
         panic!("the service did not start:\n{}", self.log());
     }
 
-    /// Waits for the log line of an ended sweep. The service checks for it every 10 s, so the test
-    /// runs the task of the check.
+    /// Waits for the log line of an ended sweep. The service looks for ended sweeps every 10 s, so
+    /// the test runs the task of this look.
     pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
         let http = http_client();
         let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");

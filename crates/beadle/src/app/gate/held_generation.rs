@@ -25,7 +25,7 @@ const EXAMPLES: usize = 5;
 pub(crate) struct HeldGeneration {
     /// The organisation of the policy.
     pub(crate) organisation: String,
-    /// The name of the generation. An operator uses this name to approve it.
+    /// The name of the generation. An operator uses this name to approve the generation.
     pub(crate) generation: String,
     /// The commit that has the files of the policy. `None` if the policy comes from a folder, or if
     /// an older version stored the hold.
@@ -47,8 +47,8 @@ pub(crate) struct HeldGeneration {
     #[serde(default)]
     pub(crate) more_groups: usize,
     /// The number of values that have drifted. The policy in force asks for the same values, so the
-    /// sums do not contain these values. Beadle may still be unable to repair them, because of the
-    /// mode, the guard or a missing approval.
+    /// sums do not contain these values. Beadle may still be unable to repair the drift, because of
+    /// the mode, the guard or a missing approval.
     #[serde(default)]
     pub(crate) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].

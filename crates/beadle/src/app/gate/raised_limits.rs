@@ -72,7 +72,7 @@ impl Limited {
             Self::Target(target) => {
                 target.set_limits(limits);
                 // The present reconciler has a planner with the old limits of each group, so Beadle
-                // replaces it.
+                // replaces the reconciler.
                 service.begin_target(target);
             }
         }

@@ -1,5 +1,5 @@
-//! Writes plans that an operator confirmed. `beadle apply`, `beadle sweep`, `beadle undo` and the pages
-//! use it.
+//! Writes plans that an operator confirmed. `beadle apply`, `beadle sweep`, `beadle undo` and the
+//! pages use this module.
 
 use std::sync::Arc;
 

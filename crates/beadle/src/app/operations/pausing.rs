@@ -1,4 +1,4 @@
-//! Pauses and their ends. `beadle pause`, `beadle resume` and the pages use it.
+//! Pauses and their ends. `beadle pause`, `beadle resume` and the pages use this module.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Makes keys due again. `beadle queue --retry` and the pages use it.
+//! Makes keys due again. `beadle queue --retry` and the pages use this module.
 
 use std::sync::Arc;
 

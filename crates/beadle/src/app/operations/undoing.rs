@@ -1,4 +1,4 @@
-//! Undoes what Beadle wrote. `beadle undo` and the pages use it.
+//! Undoes what Beadle wrote. `beadle undo` and the pages use this module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -93,7 +93,7 @@ enum Beginning {
 }
 
 /// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
-/// it.
+/// the gate.
 pub(in crate::app) fn is_first_gated() -> bool {
     fail::fail_point!("first-generation", |_| false);
     true
@@ -376,10 +376,10 @@ impl ServedOrganisation {
     }
 
     /// Puts the generation in force that another process has accepted in the meantime. A policy in a
-    /// repository is the same for all processes. A policy in a folder may differ between them. So
-    /// this process follows in two cases: if it has read the same files, or if it holds the lease
-    /// and no process uses the accepted generation any more. If the process did not follow, the
-    /// fence would stop all its runs. The gate then compares the files of the process with the
+    /// repository is the same for all processes. A policy in a folder may differ between processes.
+    /// So this process follows in two cases: if it has read the same files, or if it holds the
+    /// lease and no process uses the accepted generation any more. If the process did not follow,
+    /// the fence would stop all its runs. The gate then compares the files of the process with the
     /// accepted ones. Returns whether the work on the keys can begin.
     async fn follow(
         &self,

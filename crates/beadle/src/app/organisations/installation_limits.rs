@@ -9,8 +9,9 @@ use beadle_config::{InstallationState, Installed};
 use beadle_engine::Time;
 use beadle_github::Installation;
 
-/// The maximum number of stored installations of strangers: no pattern and no `[[org]]` names them.
-/// All stored installations are one item of a table, and an item of DynamoDB has at most 400 KB.
+/// The maximum number of stored installations of strangers. A stranger is an organisation that no
+/// pattern and no `[[org]]` names. All stored installations are one item of a table, and an item of
+/// DynamoDB has at most 400 KB.
 const STRANGERS: usize = 100;
 
 /// The maximum number of stored installations that have ended.

@@ -1,5 +1,6 @@
-//! The installations of the App of `[installations]`. The service lists them at GitHub and stores
-//! the list. If the list of its organisations changes, it opens all organisations again.
+//! The installations of the App of `[installations]`. The service lists the installations at GitHub
+//! and stores the list. If the list of the service's organisations changes, the service opens all
+//! organisations again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +68,7 @@ pub(crate) struct Installations {
 impl Installations {
     /// Lists the installations at GitHub, and stores what changed. Returns a text about the
     /// changes. If the list is incomplete, nothing changes. If the list is long, does not read it
-    /// again at once. A later look of the background task reads it.
+    /// again at once. A later look of the background task reads the list.
     pub(crate) async fn look(
         &self,
         config: &Config,

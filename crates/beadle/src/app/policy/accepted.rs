@@ -80,7 +80,7 @@ impl PolicyText {
 }
 
 /// Returns the repositories and folders that a policy comes from. One commit can have several
-/// policies in different folders. All of them have the same generation.
+/// policies in different folders. All policies of one commit have the same generation.
 fn source(policy: &Policy) -> Option<String> {
     let place = |origin: &PolicyOrigin| format!("{}:{}", origin.repository, origin.path);
     let own = place(policy.origin.as_ref()?);
@@ -101,8 +101,8 @@ pub(crate) struct PreparedPolicy {
 
 impl PreparedPolicy {
     /// Records the generation as accepted, if the accepted generation is still the generation of
-    /// `before`. Returns whether this call recorded it. Without this condition, a process that was
-    /// suspended could replace a newer generation.
+    /// `before`. Returns whether this call recorded the generation. Without this condition, a
+    /// process that was suspended could replace a newer generation.
     pub(crate) async fn accept_after(
         &self,
         store: &dyn Store,

@@ -38,7 +38,7 @@ pub(crate) enum Adoption {
         /// The name of the generation.
         generation: String,
         /// The number of keys that the generation made due. `None` if the affected keys are not
-        /// known. A sweep must then find them.
+        /// known. A sweep must then find the affected keys.
         affected: Option<usize>,
     },
     /// The gate holds the generation. The last accepted generation stays in force.
@@ -414,8 +414,8 @@ async fn mark(
     Ok(marks.len())
 }
 
-/// Ends the hold of an unwanted generation. Nobody wants the generation any more, because the files
-/// again have the policy in force. Returns whether a generation was held.
+/// Ends the hold of an unwanted generation. The files have the policy in force again, so nobody
+/// wants the held generation any more. Returns whether a generation was held.
 pub(crate) async fn withdraw(
     service: &Service,
     organisation: &ServedOrganisation,

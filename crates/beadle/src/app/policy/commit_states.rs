@@ -93,8 +93,8 @@ fn each_once(commits: Vec<PolicyCommit>) -> Vec<PolicyCommit> {
     once
 }
 
-/// Opens the reader and the writer of the check runs in the repository of a policy. Also returns the
-/// id of the App that writes them. Sends no request.
+/// Opens the reader and the writer of the check runs in the repository of a policy. Also returns
+/// the id of the App that writes the check runs. Sends no request.
 pub(crate) fn check_runs(
     app: &App,
     file: &OrgConfig,

@@ -84,8 +84,8 @@ impl PolicyPart {
         })
     }
 
-    /// Reads the texts of a commit that are not in `known` yet. Returns them by the ids of their
-    /// contents.
+    /// Reads the texts of a commit that are not in `known` yet. Returns the texts by the ids of
+    /// their contents.
     pub(crate) async fn missing(
         &self,
         of: &PolicyCommit,

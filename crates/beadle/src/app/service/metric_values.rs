@@ -17,7 +17,7 @@ use crate::app::service::last_sweep::LastSweep;
 /// lot of memory.
 const PAGE: u32 = 1000;
 
-/// Since when a generation of a policy is in force.
+/// The time since which a generation of a policy is in force.
 #[derive(Serialize, Deserialize)]
 struct GenerationSince {
     generation: String,
@@ -95,8 +95,8 @@ async fn organisation(
     })
 }
 
-/// Returns since when a generation is in force. The first call with a generation stores the time,
-/// so that a restart does not reset the age of the generation.
+/// Returns the time since which a generation is in force. The first call with a generation stores
+/// the time, so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,
     organisation: &str,

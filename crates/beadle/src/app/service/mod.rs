@@ -239,8 +239,8 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Ends the holds of organisations and targets that the configuration no longer has. If the store
-    /// fails, the next start ends them.
+    /// Ends the holds of organisations and targets that the configuration no longer has. If the
+    /// store fails, the next start ends these holds.
     async fn end_unknown_holds(&self) {
         let file = &self.config().file;
         let is_known = |name: &str| {

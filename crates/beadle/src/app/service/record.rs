@@ -86,8 +86,8 @@ impl ServiceRecord {
         now.since(self.at) <= RUNNING && self.at <= now + RUNNING
     }
 
-    /// Returns the keys with different values in the configuration and in the service. Includes the
-    /// keys that only one of them has.
+    /// Returns the keys with different values in the configuration and in the service. Also returns
+    /// the keys that only the configuration or only the service has.
     pub(crate) fn differences(&self, config: &Config) -> Vec<String> {
         let present = digests(&config.values);
         let keys: BTreeSet<&String> = self.configuration.keys().chain(present.keys()).collect();

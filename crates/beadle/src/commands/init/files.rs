@@ -18,7 +18,7 @@ const KEY: &str = "beadle-app.pem";
 const SECRET: &str = "beadle-webhook.secret";
 /// The name of the first file of the policy.
 const SETTINGS: &str = "settings.yml";
-/// The default address. `beadle.toml` does not need it.
+/// The default address, which `beadle.toml` does not need.
 const DEFAULT_API: &str = "https://api.github.com";
 /// The permissions of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;

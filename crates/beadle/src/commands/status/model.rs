@@ -47,7 +47,7 @@ pub(super) struct Status {
 pub(super) struct ServiceStatus {
     /// The state of the service.
     pub(super) state: ServiceState,
-    /// The answer of the operator listener of this machine. `None` if it does not answer.
+    /// The answer of the operator listener of this machine. `None` if the listener does not answer.
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
@@ -117,7 +117,7 @@ pub(super) struct InstallationStatus {
     /// The login of the organisation.
     pub(super) login: String,
     pub(super) standing: Standing,
-    /// Since when GitHub reports this state of the installation.
+    /// The time since which GitHub reports this state of the installation.
     pub(super) since: Time,
 }
 
@@ -162,7 +162,7 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// Since when the first of the repositories or groups has the problem.
+    /// The time since which the problem exists, in the repository or group that had it first.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.
@@ -182,7 +182,7 @@ pub(super) struct HeldPolicy {
 #[derive(Debug, Serialize)]
 pub(super) struct WaiverInForce {
     pub(super) instance: String,
-    /// The code of a waiver of `beadle waive`. An operator uses it to end the waiver.
+    /// The code of a waiver of `beadle waive`. An operator uses the code to end the waiver.
     pub(super) code: String,
     pub(super) keys: Vec<String>,
     pub(super) repositories: Vec<String>,

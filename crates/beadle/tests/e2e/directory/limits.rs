@@ -377,7 +377,7 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
         world.until_holds(&format!("G{n}"), members).await;
     }
     // If a delivery gets no answer in three seconds, Okta sends it once more. The service then
-    // knows it already.
+    // knows this delivery already.
     let taken = |row: &&Value| row["status"] == 202 || row["status"] == 200;
     let rows = world.okta.deliveries();
     let ids: std::collections::BTreeSet<&str> =

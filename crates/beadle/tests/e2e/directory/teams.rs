@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::world::{World, login, of, people};
 
 /// Creates this number of people in the directory and in the organisation. The identity provider
-/// links them.
+/// links each person to a login.
 pub(super) fn acme(count: usize, teams: &Value) -> Value {
     let (mut users, mut identities) = (json!({}), json!({}));
     for n in 0..count {

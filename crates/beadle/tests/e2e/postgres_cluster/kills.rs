@@ -169,7 +169,7 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // The process may not reach the point in time, because the other processes work on most keys.
-    // So the test kills it.
+    // So the test kills the process.
     peer.kill();
 }
 

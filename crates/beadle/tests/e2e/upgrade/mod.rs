@@ -112,7 +112,7 @@ impl Process {
     }
 
     /// Asks the service to send notifications now. Only the process that runs the background tasks
-    /// sends them.
+    /// sends notifications.
     async fn notify(&self, world: &World) {
         let url = format!("http://127.0.0.1:{}/tasks/notifications/run", self.ports[1]);
         world.http.post(url).send().await.unwrap();

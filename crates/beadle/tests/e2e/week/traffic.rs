@@ -1,5 +1,5 @@
 //! The network between the vendors and the service. The network delays some deliveries, so that
-//! later deliveries overtake them. The network delivers some of them twice, and measures the
+//! later deliveries overtake them. The network delivers some deliveries twice, and measures the
 //! answers.
 
 use std::collections::HashMap;
@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{World, http_client};
 
-/// The share of delayed deliveries, and their maximum delay. Other deliveries can overtake them.
+/// The share of delayed deliveries, and their maximum delay. Other deliveries can overtake delayed
+/// deliveries.
 const DELAYED: f64 = 0.2;
 const DELAY_MS: u64 = 200;
 /// The share of deliveries that arrive twice.

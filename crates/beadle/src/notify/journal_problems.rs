@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(3600);
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 /// How long Beadle keeps reporting a person's change after Beadle reverted that change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of reverted changes of one key that are remembered.
+/// The maximum number of reverted changes that Beadle remembers for one key.
 const REMEMBERED: usize = 20;
 /// How far back the first pass reads the journal, and also the first pass after a long
 /// interruption.

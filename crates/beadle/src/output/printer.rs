@@ -15,7 +15,7 @@ use owo_colors::Style;
 use crate::cli::Color;
 use crate::output::escape;
 
-/// Whether a part of the output could not be written, for example because the disk is full.
+/// True if a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
 /// True if the reader of standard output has closed the pipe. For example, `head` does this.
 static CLOSED: AtomicBool = AtomicBool::new(false);

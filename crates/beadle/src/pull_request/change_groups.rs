@@ -18,7 +18,7 @@ pub(super) struct Kind<'a> {
     pub(super) risk: Risk,
     pub(super) aspect: &'a str,
     /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if the
-    /// text must not show it.
+    /// text must not show the part.
     pub(super) what: String,
     /// The new value; `None` if the change adds or removes a thing without a further value.
     pub(super) after: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Group<'a> {
     pub(super) kind: Kind<'a>,
     /// The number of repositories with this kind of change.
     pub(super) reaches: u64,
-    /// The names of these repositories, sorted. Empty if the text must not show them.
+    /// The names of these repositories, sorted. Empty if the text must not show the names.
     pub(super) names: Vec<&'a str>,
 }
 

@@ -361,8 +361,8 @@ impl PolicyCheck {
                 let now = self.clock.now();
                 findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
-                    // The check of a stranger's pull request does not have these errors, because a
-                    // stranger could guess the names of secrets with them.
+                    // Beadle does not show these errors to strangers. With such errors, a stranger
+                    // could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
                 if findings.may_preview() && !findings.is_public {

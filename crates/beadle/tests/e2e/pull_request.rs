@@ -236,8 +236,8 @@ async fn preview(world: &World) -> Value {
     world.beadle(&["previews", "--pull", "7", "--json"]).await.expect(0).json()
 }
 
-/// Waits until the result of the pull request 7 compares with the policy in force, and this policy is
-/// not `first`.
+/// Waits until `first` is no longer the policy in force, and the result of the pull request 7
+/// compares with the new policy in force.
 async fn until_compared_with_another_policy(world: &World, first: &Value) {
     let mut shown = preview(world).await;
     for _ in 0..300 {

@@ -155,8 +155,8 @@ impl PauseScope {
     }
 
     /// Lets Beadle replace the undone values of a scope with the values of the policy again. The
-    /// end of a pause does not do this, because the operator who ends the pause may not know about
-    /// the undo. Returns the number of repositories.
+    /// end of a pause does not replace undone values, because the operator who ends the pause may
+    /// not know about the undo. Returns the number of repositories.
     pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
         let undone = undo::forget(store, &self.scope, now).await?;
         if undone > 0 {

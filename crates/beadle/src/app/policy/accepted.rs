@@ -156,7 +156,7 @@ impl AcceptedPolicy {
         Ok(Self::note(organisation).get(store).await?.map(|accepted| accepted.generation))
     }
 
-    /// Returns whether this is the generation of a policy.
+    /// Returns whether this accepted generation is the generation of `policy`.
     pub(crate) fn is(&self, policy: &Policy) -> bool {
         let is_its = self.source.is_none() || self.source == source(policy);
         self.generation == policy.generation && is_its

@@ -78,7 +78,8 @@ struct Process {
 }
 
 impl Process {
-    /// Starts a service, and waits until it accepts deliveries. Its log is in a folder with its name.
+    /// Starts a service, and waits until it accepts deliveries. The log of the service is in a
+    /// folder that has the name of the service.
     async fn start(place: &Place, program: &str, world: &World, name: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();

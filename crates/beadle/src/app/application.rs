@@ -40,7 +40,7 @@ impl App {
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
     /// requests only if the policy is in a repository. If a process opens an organisation twice,
-    /// both results share a client, but each of them reads its own answers.
+    /// both results share a client. The results do not share the answers that they have read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

@@ -1,15 +1,15 @@
-//! The start of the time whose writes `beadle undo --since` undoes.
+//! The value of `beadle undo --since`. Beadle undoes its writes from this start until now.
 
 use std::time::Duration;
 
 use beadle_engine::{Time, parse_span};
 
-/// The start of an undone time.
+/// The earliest time of the writes that Beadle undoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UndoStart {
-    /// The undone time has this length, and ends now.
+    /// The start is this long before now.
     Ago(Duration),
-    /// The undone time begins at this time.
+    /// The start is this time.
     At(Time),
 }
 

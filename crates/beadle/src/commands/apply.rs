@@ -135,8 +135,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     say: &dyn Fn(),
     (rounds, printer): (&mut Rounds, &Printer),
 ) -> anyhow::Result<Went> {
-    // Only the first round reports names without a repository. After an earlier round deleted a
-    // repository, a later round would report its name too.
+    // Only the first round reports names without a repository. If a round deletes a repository, the
+    // next round would otherwise report the name of this repository.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {

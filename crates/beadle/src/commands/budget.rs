@@ -1,5 +1,5 @@
-//! `beadle budget`: shows the remaining rate limit of GitHub. This request does not count against
-//! the rate limit.
+//! `beadle budget`: shows the remaining rate limit of GitHub. The request of this command does not
+//! count against the limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub(crate) async fn run(
         let mut processes = Vec::new();
         if let Some(store) = &store {
             let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
-            // If a process created content, its report stays longer. The points of such a report
-            // can be too old.
+            // The store keeps the report of a process longer if the process created content. The
+            // points in such a report can be out of date.
             let window: Duration = file.budget.minute.into();
             let is_recent = |usage: &ProcessUsage| usage.at + window > clock.now();
             processes.extend(usages.into_iter().map(|(_, usage)| usage).filter(is_recent));

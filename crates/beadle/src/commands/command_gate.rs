@@ -88,7 +88,7 @@ fn may_write(directories: &Directories, target: &str) -> bool {
 }
 
 /// Returns whether a service holds a target or its mappings for a command. Prints how to approve
-/// them.
+/// what the service holds.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,

@@ -1,4 +1,5 @@
-//! `beadle doctor`: diagnoses the setup. For each problem, it prints how to fix the problem.
+//! `beadle doctor`: diagnoses the setup. For each problem, the command prints how to fix the
+//! problem.
 
 mod installations;
 
@@ -82,7 +83,7 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     Ok(doctor.code())
 }
 
-/// Diagnoses everything except the delivery of webhooks. That diagnosis needs a running service.
+/// Diagnoses everything except the delivery of webhooks. Only a running service receives webhooks.
 pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> anyhow::Result<Doctor<'a>> {
     let app = App::new(config, ClientOptions::default());
     let mut doctor = Doctor::new(printer);
@@ -120,7 +121,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
     Ok(doctor)
 }
 
-/// Reports if the policy can change without a review and Beadle enforces the policy.
+/// Reports a problem if Beadle enforces a policy that can change without a review.
 async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
     let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
     let name = &file.name;

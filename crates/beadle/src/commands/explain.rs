@@ -153,7 +153,7 @@ fn tell(explained: &Explanation, printer: &Printer) {
     }
 }
 
-/// Returns whether the lines of a value already name the line of a layer.
+/// Returns whether the printed lines of a value already name this line of a layer.
 fn is_shown(value: &Explained, line: &str) -> bool {
     value.set_by == line || value.overrode.iter().any(|other| other.said_by == line)
 }

@@ -1,4 +1,5 @@
-//! The decision of an operator about held changes. `beadle approve` and `beadle reject` use it.
+//! The decision of an operator about held changes. `beadle approve` and `beadle reject` use this
+//! module.
 
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, is_undo, limit_holds};
 use beadle_engine::{Hold, Mode, Store, Time};

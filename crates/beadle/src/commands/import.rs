@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // This check comes first, because the read of the whole organisation takes many calls.
+    // Beadle checks the folder first, because the read of the whole organisation takes many calls.
     ensure_empty(&args.into)?;
     let app = App::new(config, ClientOptions::PATIENT);
     let reader = app.reader(file)?;

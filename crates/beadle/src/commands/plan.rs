@@ -174,7 +174,7 @@ pub(crate) async fn plan_groups(
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
         // If a union has groups of several directories, each directory returns the key of the
-        // union.
+        // union. The sorted list has equal keys side by side.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);

@@ -170,7 +170,7 @@ impl Swept {
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
         // If Beadle could not plan a repository, the repository has no report. So this line counts
-        // its error.
+        // the error of the repository.
         let errors = next.summary.failed.saturating_sub(failed(&next.reports));
         self.tally.add(next.tally);
         for report in next.reports {
@@ -303,8 +303,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         applier.counts(&shown.of, shown.among()).await?;
     }
     // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
-    // That plan can contain more. For example, the run of another group has created the account of
-    // a member in the meantime.
+    // The new plan can contain further changes. For example, the run of another group may have
+    // created the account of a member.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {

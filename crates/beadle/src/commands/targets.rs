@@ -19,7 +19,8 @@ use crate::output::printer::{Printer, Tone};
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if one exists. The store remembers the earlier behaviour of each server.
+    /// The store, if the configured store exists. The store remembers the earlier behaviour of each
+    /// server.
     store: Option<Arc<dyn Store>>,
     /// The name of a stopped target. The operator wants Beadle to write to this target again, even
     /// if the probe made no writes.
@@ -164,8 +165,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded or
-    /// the operator asks for it.
+    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded, or
+    /// if the operator asks for the release.
     async fn release(
         &mut self,
         target: &GroupTarget,

@@ -100,7 +100,8 @@ impl UndoCommand<'_> {
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {
-            // No policy asks for the values that an undo restores, so each of them needs a person.
+            // No policy asks for the values that an undo restores, so a person must confirm each of
+            // these changes.
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {
                 return Ok(None);
             }
@@ -127,7 +128,8 @@ impl UndoCommand<'_> {
         Ok(Some((tally, left)))
     }
 
-    /// Prints how to undo the undo of a key. `number` is the run of the undo in the journal.
+    /// Prints how to undo the undo of a key. `number` is the number of the undo's run in the
+    /// journal.
     fn hint(&self, key: &Key, subject: &str, number: u64) {
         let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
         self.printer.note(format!(

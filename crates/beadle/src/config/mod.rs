@@ -36,7 +36,7 @@ pub(crate) use policy_mappings::check_policies;
 pub(crate) use reload::{ConfigPlace, needs_restart};
 pub(crate) use waiver_check::findings as waiver_findings;
 
-/// The whole configuration. It has been checked.
+/// The whole configuration, after all checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The folder of the configuration file. Relative paths in the file start here.
@@ -145,7 +145,7 @@ impl Config {
         self.secrets.fetch(&self.references()).await;
     }
 
-    /// Reads the credentials of vendors from AWS again. Returns whether at least one of them has
+    /// Reads the credentials of vendors from AWS again. Returns whether at least one credential has
     /// changed.
     #[cfg(feature = "aws")]
     pub(crate) async fn fetch_vendor_secrets(&self) -> bool {

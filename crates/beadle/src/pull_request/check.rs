@@ -1,6 +1,6 @@
 //! The reconciler of `check` keys. A key names a pull request of a policy's repository. Each run
-//! reads the pull request again. At its end, the last commit has one concluded check run, and the
-//! pull request has at most one comment.
+//! reads the pull request again. At the end of a run, the last commit has one concluded check run,
+//! and the pull request has at most one comment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -334,7 +334,8 @@ impl PolicyCheck {
         Ok(Examined::Changed(Box::new(findings)))
     }
 
-    /// Adds to the findings what is wrong with the policy of the head, and what it changes.
+    /// Adds to the findings the errors in the policy of the head, and the changes that this policy
+    /// makes.
     async fn compare(
         &self,
         (key, lane): (&str, Lane),
@@ -360,11 +361,13 @@ impl PolicyCheck {
                 let now = self.clock.now();
                 findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
-                    // Without these errors, a stranger could guess the names of secrets.
+                    // Beadle does not show these errors to strangers. With such errors, a stranger
+                    // could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
                 if findings.may_preview() && !findings.is_public {
-                    // Not everybody may see the logins of the required owners.
+                    // These errors contain the logins of the required owners, which not everybody
+                    // may see.
                     findings.problems.extend(self.wrong_owners(&parsed.policy));
                 }
                 findings.tests = parsed.tested.count;

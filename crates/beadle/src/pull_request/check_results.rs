@@ -1,5 +1,5 @@
-//! The results of the checks of open pull requests, as notes in the store. The pages and
-//! `beadle previews` show them, so that an operator sees what a merge would change.
+//! The results of the checks of open pull requests, as notes in the store. The pages and `beadle
+//! previews` show these results, so that an operator sees what a merge would change.
 
 use beadle_engine::{GateSums, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -95,7 +95,7 @@ pub(crate) struct Merge {
     pub(crate) base: Option<String>,
     /// The sums of the changes that Beadle would write, of repositories and groups.
     pub(crate) sums: GateSums,
-    /// The number of repositories with different declared values.
+    /// The number of repositories whose declared values differ between the two policies.
     pub(crate) affected: u64,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
@@ -103,7 +103,7 @@ pub(crate) struct Merge {
     pub(crate) changed_groups: u64,
     /// The number of values that the policy of the base also changes.
     pub(crate) drift: u64,
-    /// Why the gate would hold the policy. `None` if it passes.
+    /// Why the gate would hold the policy. `None` if the policy passes.
     pub(crate) held: Option<String>,
     /// The number of parts that could not be planned.
     pub(crate) incomplete: u64,
@@ -120,7 +120,8 @@ impl Merge {
         self.base.is_some() && self.base.as_deref() == in_force
     }
 
-    /// Returns which policy the changes compare with, if [`Self::is_of`] is false.
+    /// If [`Self::is_of`] is false, returns a text that names the policy with which the changes
+    /// compare.
     pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
         let made = match &self.base {
             Some(base) => format!("made against the policy {base}, which is not in force"),
@@ -167,8 +168,9 @@ impl CheckedPull {
         }
     }
 
-    /// Stores the result. If the organisation has too many results, deletes the oldest results.
-    /// Results of forks go first, because strangers must not push out the results of the members.
+    /// Stores the result. If the organisation has too many results, deletes the oldest results. The
+    /// results of forks are deleted first, because strangers must not displace the results of
+    /// members.
     pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).put(store, self).await?;
         let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
@@ -180,7 +182,7 @@ impl CheckedPull {
     }
 
     /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end,
-    /// nobody must take the earlier result for the result of `head`.
+    /// nobody must mistake the earlier result for the result of `head`.
     pub(super) async fn forget_earlier(key: &Key, head: &str, store: &dyn Store) -> Result<(), StoreError> {
         match Self::note(key).get(store).await? {
             Some(pull) if pull.head != head => Self::note(key).forget(store).await,
@@ -421,7 +423,7 @@ mod tests {
         assert_eq!((all.len(), all[0].number), (MOST, 3));
         CheckedPull::forget(&key(3), store).await.unwrap();
         assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
-        // Many pull requests from forks do not push out the other results.
+        // Many pull requests from forks do not displace the other results.
         for number in 1_000..1_005 {
             let found = found(true);
             let of_fork = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(9_000));

@@ -11,7 +11,7 @@ use super::concurrency_limit::CheckTurns;
 pub(crate) struct PolicyChecks {
     /// One check for each repository. The list has at least one entry.
     pub(crate) checks: Vec<PolicyCheck>,
-    /// The turns of the checks.
+    /// Limits how many checks run at the same time.
     pub(crate) turns: CheckTurns,
 }
 

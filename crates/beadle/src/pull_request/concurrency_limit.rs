@@ -23,7 +23,8 @@ const REPEATED_AGAIN: Duration = Duration::from_secs(30);
 /// Beadle cannot end a thread.
 const THREADS: usize = 4;
 
-/// The turns of the checks of one organisation.
+/// The limit on the checks of one organisation that run at the same time. Each running check has
+/// one turn.
 pub(crate) struct CheckTurns {
     free: Semaphore,
     /// The turns of the checks in the lane of the sweeps. Each of these checks also needs one of the
@@ -40,7 +41,7 @@ pub(super) struct CheckTurn<'a> {
 }
 
 impl CheckTurns {
-    /// Creates the turns of an organisation.
+    /// Creates the limit of an organisation.
     pub(crate) fn new(clock: Clock) -> Self {
         Self { free: Semaphore::new(CHECKS), repeated: Semaphore::new(REPEATED), clock }
     }
@@ -58,12 +59,12 @@ impl CheckTurns {
     }
 }
 
-/// The turns of the threads that check policies. A pull request has at most one thread. A stranger
-/// can write a policy with a very slow check, and without this limit each push would take one more
-/// thread.
+/// The limit on the threads that check policies. Each pull request has at most one thread. Without
+/// this limit, a stranger could push many policies that take long to check, and each push would
+/// take one more thread.
 pub(super) struct ParseTurns {
     all: Arc<Semaphore>,
-    /// The turns of the pull requests that Beadle checks now.
+    /// The turn of each pull request that Beadle checks now.
     of: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 

@@ -49,8 +49,9 @@ impl Shown {
     }
 }
 
-/// Returns the state of a commit that has this fate. The check run has the name of the generation.
-/// Together with another commit of the base, the same commit is another generation.
+/// Returns a commit's state as text, for the comparison with the state that the check run shows.
+/// The text has the name of the generation, because the same commit is another generation if the
+/// base has another commit.
 fn state(fate: &Fate) -> String {
     match fate {
         Fate::InForce { generation } => format!("{} {generation}", fate.word()),

@@ -83,8 +83,8 @@ impl DeclaredTeamChanges {
             store.mark(changed.iter().map(mark).collect(), now).await?;
             self.service.bell.notify_one();
         }
-        // The marks come first. If the process is killed in between, the next look marks the teams
-        // again.
+        // Beadle stores the marks before the note. If the process is killed in between, the next
+        // look marks the teams again.
         if before.as_ref() != Some(&teams) {
             note.put(store, &teams).await?;
         }

@@ -192,7 +192,7 @@ impl Directory {
     }
 
     /// Returns the period of the tasks that only check whether there is work. If `log_every` is
-    /// shorter, it is the period.
+    /// shorter, the period is `log_every`.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }

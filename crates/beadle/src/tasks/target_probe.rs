@@ -1,5 +1,5 @@
-//! Compares a target with its configuration. If they agree, Beadle begins to work on the target's
-//! keys.
+//! Compares a target with its configuration. If the two agree, Beadle begins to work on the
+//! target's keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,8 +93,8 @@ impl BackgroundTask for TargetProbe {
 }
 
 impl TargetProbe {
-    /// Compares the target with its configuration. If they agree and the gate lets the target pass,
-    /// begins to work on the target's keys. If the gate holds the target, returns the reason.
+    /// Compares the target with its configuration. If the two agree and the gate lets the target
+    /// pass, begins to work on the target's keys. If the gate holds the target, returns the reason.
     async fn agree(&self) -> Result<Option<String>, Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;

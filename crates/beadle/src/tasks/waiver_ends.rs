@@ -91,7 +91,8 @@ impl BackgroundTask for WaiverEnds {
         let before = note.get(store).await?.unwrap_or_default();
         let found = look(&before, (&policy.waivers, &stored), &rules, now);
         service.metrics.waivers(&file.name, found.now.count(), found.now.ending());
-        // Each process shows the figures. Only one of them records the ends.
+        // Each process shows the numbers of waivers, but only one process records the ends of
+        // waivers.
         if !service.is_chosen() {
             return Ok(TaskStatus::Idle);
         }

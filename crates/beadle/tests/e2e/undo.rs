@@ -144,8 +144,8 @@ async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_to
     let group = held_group(&world).await;
     let approved = world.beadle(&["approve", &group, "--reason", "the wrong team"]).await.expect(0);
     assert!(approved.err.contains("run the same `beadle undo` again"), "{}", approved.err);
-    // The policy does not ask for these changes. So a run of the policy does not write them, and
-    // does not end their holds.
+    // The policy does not ask for these changes. So a run of the policy does not write these
+    // changes, and does not end their holds.
     world.beadle(&["apply", "--yes"]).await.expect(2);
     world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
     assert!(have(&json!({ "contractors": "push" })));

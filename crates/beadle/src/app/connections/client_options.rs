@@ -13,8 +13,8 @@ pub(crate) struct ClientOptions {
     /// True if a call waits when the budget is used up. The calls of commands wait. The calls of
     /// the service fail, and the service runs the key again later.
     pub(crate) patient: bool,
-    /// The number of processes that divide the budget, if they have no common store to report their
-    /// spending.
+    /// The number of processes that divide the budget, if these processes have no common store for
+    /// reports about their spending.
     pub(crate) parts: u64,
     /// The lane of all calls that are not for a key.
     pub(crate) lane: Lane,

@@ -17,7 +17,8 @@ use crate::app::service::last_sweep_generation::modes;
 use crate::config::{Config, OrgConfig};
 
 /// Returns the name of a command's hold in the store. The hold of a service has another name and
-/// another plan, because it does not contain drift. Each shard has a hold of its own.
+/// another plan, because the plan of a service does not contain drift. Each shard has a hold of its
+/// own.
 fn name(file: &OrgConfig, shard: Shard) -> String {
     let part = if shard.of() == 1 { String::new() } else { format!(" {shard}") };
     format!("{} (command{part})", file.name)
@@ -82,7 +83,7 @@ pub(crate) async fn held_plan(
 }
 
 /// Returns the held generation of a service, if a command would use the mappings of this generation
-/// to a target. The directories of a command have the mappings of the files.
+/// to a target. A command always uses the mappings of the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,
@@ -101,8 +102,8 @@ pub(crate) async fn held_mappings(
     Ok(None)
 }
 
-/// Records that a policy was applied. After that, its plans need no gate. If a service uses the
-/// store, only the service accepts a generation.
+/// Records that a policy was applied. After that, the plans of this policy need no gate. If a
+/// service uses the store, only the service accepts a generation.
 pub(crate) async fn accept(
     file: &OrgConfig,
     policy: &Policy,

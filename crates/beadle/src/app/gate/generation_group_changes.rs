@@ -24,12 +24,12 @@ pub(in crate::app) struct GenerationGroupChanges {
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy in force also plans.
     pub(in crate::app) drift: u64,
-    /// The number of groups of the targets with different mappings, teams or members.
+    /// The number of all groups at the targets for which the mappings, teams or members differ.
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks that make the groups with different mappings due. A task marks the groups with
-    /// different files.
+    /// The marks that make the groups with different mappings due. If the files of a group differ,
+    /// a background task marks the group.
     marks: Vec<Mark>,
 }
 
@@ -96,7 +96,7 @@ async fn add_declared(
             return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
         };
         // If a target is not in use yet, its own gate counts everything that Beadle would write to
-        // it.
+        // the target.
         if !is_in_use(config, &target.file, store).await? {
             continue;
         }

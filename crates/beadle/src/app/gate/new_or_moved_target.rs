@@ -1,6 +1,6 @@
 //! Lets the work on a target begin, if the gate lets the target pass. If a target is new, or its
-//! address, organisation or kind has changed, it is another set of groups. The gate then counts
-//! everything that Beadle would write to the target.
+//! address, organisation or kind has changed, its groups are other groups than before. The gate
+//! then counts everything that Beadle would write to the target.
 
 use std::sync::Arc;
 
@@ -56,9 +56,10 @@ async fn held_in(
 }
 
 /// Returns `None` if the gate lets the target pass. If not, returns the exceeded limits. Until the
-/// target passes, Beadle writes nothing to it. If the process ends at any point of this function,
-/// the next call continues. `planned` is the generation of the mappings in this process's last plan
-/// of the held target. With other mappings, the target can pass.
+/// gate lets the target pass, Beadle writes nothing to the target. If the process ends at any point
+/// of this function, the next call continues. `planned` is the generation of the mappings in this
+/// process's last plan of the held target. If the mappings have changed since that plan, the target
+/// can pass.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,
@@ -85,8 +86,8 @@ pub(crate) async fn adopt(
         accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
         return Ok(None);
     }
-    // Only one process plans the changes. The other processes follow after it has accepted the
-    // target.
+    // Only one process plans the changes. The other processes use the target after that process has
+    // accepted it.
     let elsewhere = || Ok(Some("another process plans its changes for the gate".to_owned()));
     if !service.is_chosen() {
         return elsewhere();
@@ -95,7 +96,8 @@ pub(crate) async fn adopt(
         return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
     }
     let planner = target.planner(Some(store), service.clock());
-    // The comparison is with no mappings, so the gate counts each change of the target.
+    // Beadle compares the mappings with an empty list of mappings, so the gate counts each change
+    // of the target.
     let preview = Box::pin(planner.preview(&Mappings::default(), &mappings)).await?;
     if let Some(first) = preview.incomplete.first() {
         let text = format!("the target {name} waits for the gate: {first}");
@@ -137,7 +139,8 @@ pub(crate) async fn adopt(
 
 /// Returns whether Beadle can use a target without a gate, although no service has accepted the
 /// target. The mode `observe` writes nothing. `is_new` is true if no service has accepted any
-/// place. An older version of Beadle may then have used the target, and the store has its groups.
+/// place. In that case an older version of Beadle may have used the target. If an older version
+/// used the target, the store has the groups of the target.
 async fn needs_none(
     is_new: bool,
     name: &str,

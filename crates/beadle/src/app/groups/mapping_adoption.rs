@@ -48,8 +48,8 @@ pub(crate) async fn adopt(
     let accepted = accepted_mappings::stored(store, name).await?;
     let is_used = generation_of(&in_force.configured_of(name)) == generation;
     // A process with another configuration can accept its mappings and then end, for example in an
-    // upgrade that somebody undoes. The fence then stops the runs of this process. The runs
-    // continue after the mappings of this process are accepted again.
+    // upgrade that somebody undoes. The fence then stops the runs of this process, until the
+    // mappings of this process are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
     let mut other = other.filter(|_| is_used && service.is_chosen());
     if other.is_some() && has_newer(service).await? {
@@ -76,8 +76,8 @@ pub(crate) async fn adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
-    // Only one process plans the changes. The other processes follow after it has accepted the
-    // mappings.
+    // Only one process plans the changes. The other processes take over the mappings after that
+    // process has accepted them.
     if !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
     }
@@ -87,8 +87,8 @@ pub(crate) async fn adopt(
     };
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
-    // The plan takes minutes, and another process can have put the same approved mappings in force.
-    // The changes of the mappings must not pass twice.
+    // The plan takes minutes. Another process may put the same approved mappings in force during
+    // this time. The changes of the mappings must not pass twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
@@ -166,8 +166,9 @@ async fn plan(
 }
 
 /// Returns the limits of the gate. If the groups are the teams of an organisation, these are the
-/// limits of the organisation. If they are on a SCIM server, these are the limits of its guard. A
-/// raised limit of a guard is valid only after it is accepted, even before the target is in use.
+/// limits of the organisation. If the groups are on a SCIM server, these are the limits of the
+/// target's guard. A raised limit of a guard is valid only after it is accepted, even before the
+/// target is in use.
 pub(in crate::app) async fn limits(
     service: &Service,
     target: &TargetConfig,

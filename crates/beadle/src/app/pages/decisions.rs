@@ -73,7 +73,7 @@ impl Decisions for PageDecisions {
         };
         let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
         let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-        // A pattern would also exempt other repositories and later ones.
+        // A pattern would also exempt other repositories, and repositories that do not exist yet.
         if !matches!(rows.as_slice(), [row] if row.name.eq_ignore_ascii_case(name)) {
             return Err(unknown());
         }

@@ -30,7 +30,7 @@ const NOT_OPEN: &str = "the organisation is not open";
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
 
-/// The result for a new generation.
+/// The result of an attempt to put a new generation in force.
 #[derive(Debug)]
 pub(crate) enum Adoption {
     /// The generation is in force.
@@ -38,7 +38,7 @@ pub(crate) enum Adoption {
         /// The name of the generation.
         generation: String,
         /// The number of keys that the generation made due. `None` if the affected keys are not
-        /// known. A sweep must then find them.
+        /// known. A sweep must then find the affected keys.
         affected: Option<usize>,
     },
     /// The gate holds the generation. The last accepted generation stays in force.
@@ -49,7 +49,7 @@ pub(crate) enum Adoption {
         why: String,
     },
     /// Another process plans the generation for the gate. If that process accepts the generation,
-    /// this process follows.
+    /// this process takes the generation over.
     Elsewhere {
         /// The name of the generation.
         generation: String,
@@ -124,9 +124,9 @@ pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
-    // The lock comes before the read. Without this order, another caller could put a newer
-    // generation in force after this read. This call would then replace the newer generation with
-    // the older one.
+    // Beadle takes the lock before it reads the policy. Without this order, another caller could
+    // put a newer generation in force after this read. This call would then replace the newer
+    // generation with the older generation.
     let _alone = organisation.adopting.lock().await;
     // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
     if organisation.open().is_none() {
@@ -171,7 +171,7 @@ async fn try_adopt(
     let current = (org.as_ref(), before.as_ref());
     let planner = org.planner(Some(&service.store));
     if organisation.file.mode == Mode::Observe {
-        // Without the list of affected keys, a sweep finds them.
+        // If the affected keys are unknown, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
         let mapped = GenerationGroupChanges::default();
         let planned = (affected.as_ref(), &mapped);
@@ -189,8 +189,8 @@ async fn try_adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
-    // The plan can read every repository, so only one process makes it. With two processes, the
-    // changes of an approved generation could also pass twice.
+    // The plan can read every repository, so only one process makes the plan. If two processes
+    // planned, the changes of an approved generation could also pass twice.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
@@ -260,7 +260,7 @@ async fn enact(
     approved: Option<(&GenerationApproval, &Plans)>,
     accepted: Option<&Stored<AcceptedPolicy>>,
 ) -> Result<Adoption, Failure> {
-    // The start of a sweep must see the policy and the record of the last sweep together.
+    // When a sweep starts, the policy and the record of the last sweep must belong together.
     let _alone = organisation.generation_change.lock().await;
     let (store, file) = (service.store.as_ref(), &organisation.file);
     let (before, generation) = (before.generation.clone(), candidate.generation.clone());
@@ -273,7 +273,7 @@ async fn enact(
         None => None,
         Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
-    // The store may answer only after the end of the lease. Another process can then have put the
+    // The store may answer so late that the lease has ended. Another process may then have put the
     // same approved generation in force. The changes of the generation must not pass twice.
     if let Some((_, accepted)) = &prepared {
         let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
@@ -281,8 +281,8 @@ async fn enact(
             return Ok(Adoption::Elsewhere { generation });
         }
     }
-    // A run with the previous generation deletes approvals of changes that it does not plan. So the
-    // approvals come last.
+    // A run with the previous generation deletes approvals of changes that it does not plan. So
+    // Beadle stores the approvals as late as possible.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
         // The generation of a group is the generation of all mappings in force together.
@@ -306,8 +306,9 @@ async fn enact(
         prepared.tidy(store, file).await;
     }
     mapped.mark(store, now).await?;
-    // The record of the last sweep prevents a sweep. So a sweep starts if the list of repositories
-    // is incomplete, or if the process ends before it stores the record.
+    // A sweep starts if the record of the last sweep does not have the new generation. So a sweep
+    // follows if the list of repositories is incomplete, or if the process ends before it stores
+    // the record.
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {
@@ -413,8 +414,8 @@ async fn mark(
     Ok(marks.len())
 }
 
-/// Ends the hold of an unwanted generation. Nobody wants the generation any more, because the files
-/// again have the policy in force. Returns whether a generation was held.
+/// Ends the hold of an unwanted generation. The files have the policy in force again, so nobody
+/// wants the held generation any more. Returns whether a generation was held.
 pub(crate) async fn withdraw(
     service: &Service,
     organisation: &ServedOrganisation,

@@ -40,7 +40,8 @@ use crate::config::Config;
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
 /// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
-/// How long a stopping process waits at most until the store has deleted its record.
+/// The maximum time that a stopping process waits for the store to delete the record of this
+/// process.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While
@@ -238,8 +239,8 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Ends the holds of organisations and targets that the configuration no longer has. If the store
-    /// fails, the next start ends them.
+    /// Ends the holds of organisations and targets that the configuration no longer has. If the
+    /// store fails, the next start ends these holds.
     async fn end_unknown_holds(&self) {
         let file = &self.config().file;
         let is_known = |name: &str| {

@@ -1,4 +1,4 @@
-//! The generations that the store has accepted, for the fence of the runs.
+//! The accepted generations in the store. The fence stops each run that uses another generation.
 
 use std::sync::Arc;
 

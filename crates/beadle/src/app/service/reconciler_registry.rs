@@ -129,7 +129,7 @@ impl ReconcilerRegistry {
     }
 
     /// Adds the reconcilers of an organisation's repositories and sweeps. From now on, the worker
-    /// runs their keys.
+    /// runs the keys of these repositories and sweeps.
     pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         let in_force = self.is_shared.load(Ordering::SeqCst).then(|| {
             let (store, file, policy) = (store.clone(), org.file.clone(), org.policy.clone());

@@ -130,7 +130,7 @@ impl Prepared {
 pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,
-    /// While this value exists, it rings the bell when another process makes a key due.
+    /// While this value exists, the bell rings when another process makes a key due.
     _listener: Option<Box<dyn Send + Sync>>,
 }
 

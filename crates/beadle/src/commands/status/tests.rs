@@ -1,4 +1,4 @@
-//! The state of a store.
+//! Tests of the state that `beadle status` reads from a store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Generates a table. The simulated GitHub uses it to check the bodies of writes. For each route,
-//! the table has the types, enums, limits and required keys of the body. They come from GitHub's
-//! published description, without the explanations in it.
+//! Generates the table that the simulated GitHub uses to check the bodies of writes. For each
+//! route, the table has the types, enums, limits and required keys of the body. The table comes
+//! from GitHub's published description, and leaves out the explanations.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -125,7 +125,8 @@ const KEPT: &[&str] = &[
     "maxProperties",
 ];
 /// The keywords of a schema that do not limit a body. The table leaves them out. The only `pattern`
-/// is the one of sealed values, and the simulator opens these values.
+/// in the description belongs to sealed values. The simulator opens these values, so it does not
+/// need the pattern.
 const PROSE: &[&str] =
     &["title", "description", "default", "deprecated", "example", "examples", "format", "pattern"];
 
@@ -211,8 +212,8 @@ fn deref<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Returns a schema without its explanations. Adds the names of all schemas that it refers to, to
-/// `wanted`.
+/// Returns a schema without its explanations. Also adds names to `wanted`: the names of all schemas
+/// that the returned schema refers to.
 fn slim(schema: &Value, wanted: &mut Vec<String>) -> anyhow::Result<Value> {
     let Some(map) = schema.as_object() else { return Ok(schema.clone()) };
     if let Some(reference) = map.get("$ref").and_then(Value::as_str) {

@@ -137,7 +137,7 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
-    // This uses the features of the lints, so that cargo checks no dependency again.
+    // `cargo doc` uses the features of the lints, so that cargo checks no dependency again.
     let private = ["--no-deps", "--document-private-items"];
     cargo(&[&["doc"], suite::BUILD, &private].concat(), &deny)?;
     step("the pages");
@@ -169,7 +169,7 @@ fn long_jobs() -> anyhow::Result<()> {
     step(
         "builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute",
     );
-    // Cargo may build this program anew meanwhile. Its path stays the same.
+    // Cargo may build this program again meanwhile. The path of the program stays the same.
     let program = std::env::current_exe()?;
     let own = |args: &[&str]| {
         let mut command = Process::new(&program);

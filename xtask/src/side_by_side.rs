@@ -1,5 +1,5 @@
-//! Runs programs at the same time. The output of different programs is not mixed. At the end, this
-//! prints a table of times.
+//! Runs programs at the same time. The output of different programs is not mixed. At the end,
+//! [`run`] prints the duration of each program in a table.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;

@@ -75,8 +75,8 @@ struct Program {
     folder: PathBuf,
 }
 
-/// What must run. For each program that runs in one process, this has its arguments. If nextest has
-/// tests to run, this has the arguments of nextest.
+/// The programs that must run. `programs` has the arguments of each program that runs all its tests
+/// in one process. If nextest has tests to run, `nextest` has its arguments.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,

@@ -99,7 +99,7 @@ pub(crate) fn workflows() -> anyhow::Result<()> {
     run(Command::new("node").args(["-e", LINT]).arg(library).args(WORKFLOWS).current_dir(root()))?;
     checks()?;
     let program = folder().join("checks/bin/zizmor");
-    // This runs without the network, because some checks would ask GitHub.
+    // The program runs without the network, because some of its checks would ask GitHub.
     run(Command::new(program)
         .args(["--offline", "--quiet", "--no-progress"])
         .args(WORKFLOWS)
@@ -107,7 +107,7 @@ pub(crate) fn workflows() -> anyhow::Result<()> {
         .current_dir(root()))
 }
 
-/// Fetches the REST description of Enterprise Cloud. It has more than the description of
+/// Fetches the REST description of Enterprise Cloud, which contains more than the description of
 /// github.com. Returns the path of the file and the version.
 pub(crate) fn openapi() -> anyhow::Result<(PathBuf, &'static str)> {
     let (package, version, files) = NPM[0];

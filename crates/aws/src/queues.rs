@@ -14,7 +14,7 @@ use beadle_store_dynamodb::{Due, Wake};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-/// How long SQS can delay a message at most.
+/// The maximum time that SQS can delay a message.
 const LONGEST: Duration = Duration::from_secs(900);
 /// The maximum number of messages that one call can send to SQS.
 const BATCH: usize = 10;

@@ -6,8 +6,8 @@ pub(crate) struct ReloadSignal(tokio::signal::unix::Signal);
 
 #[cfg(unix)]
 impl ReloadSignal {
-    /// Begins to catch the signal. Until then, the signal kills the process. After that, a signal is
-    /// kept until the next call of [`Self::next`].
+    /// Begins to catch the signal. Before this call, the signal kills the process. After this call,
+    /// a signal is kept until the next call of [`Self::next`].
     pub(crate) fn catch() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self(signal(SignalKind::hangup())?))

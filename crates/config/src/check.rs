@@ -19,7 +19,8 @@ use crate::{
 const MOST_AT_ONCE: usize = 90;
 /// The shortest window that a guard may have.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// How long ids of deliveries must be kept at least. GitHub may deliver an event again for 7 days.
+/// The minimum time that Beadle must keep the ids of deliveries. GitHub may deliver an event again
+/// for 7 days.
 const SHORTEST_IDS: Duration = Duration::from_secs(8 * 24 * 3600);
 
 impl File {

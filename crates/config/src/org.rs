@@ -300,8 +300,8 @@ pub struct GateFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WaiversFile {
-    /// The maximum duration of a waiver. A waiver with a later end comes into force this long
-    /// before its end.
+    /// The maximum duration of a waiver. If the end of a waiver is further away, the waiver comes
+    /// into force only this long before its end.
     pub longest: Option<Span>,
     /// The paths of the keys that a waiver cannot exempt.
     pub never_waive: Vec<String>,

@@ -41,22 +41,22 @@ pub use release::release_resolved_holds;
 pub use turns::Turn;
 
 /// Reads the declared and the real state of a key, and plans the changes that are missing. A
-/// planner has no means to write these changes.
+/// planner cannot write these changes.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
     /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
     /// Plans one key. The reads use the budget as requests of `lane`. `hint` is the vendor's name
-    /// for the thing. It makes the lookup faster. The planner must check that the thing it found
-    /// belongs to the key. The plan names the generation of the policy that the planner used.
-    /// Another generation can come into force while the planner reads.
+    /// for the repository or group, which makes the lookup faster. The planner must check that the
+    /// vendor's answer belongs to the key. The plan names the generation of the policy that the
+    /// planner used. Another generation can come into force while the planner reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
     /// Returns other keys that mark this key as due when they run, such as the group of a
     /// directory. The deliveries about those keys may also explain the drift of this key.
     fn origins(&self, _key: &Key) -> Vec<Key> {
         Vec::new()
     }
-    /// Returns whether Beadle parks a key if its policy contains a name that does not exist. A
+    /// Returns whether Beadle parks a key if the policy names something that does not exist. A
     /// planner returns `false` if the same name applies to every key. The error is then in the
     /// policy, so no key is parked. The next generation, event or sweep plans the key again.
     fn parks_unresolved(&self) -> bool {
@@ -108,17 +108,18 @@ pub struct ApplyContext {
     pub store: Arc<dyn Store>,
     /// The source of the current time.
     pub clock: Clock,
-    /// The right to work on the key. `None` is for a command of an operator that uses the store
-    /// while no service runs.
+    /// The right to work on the key. `None` if an operator's command uses the store while no
+    /// service runs.
     pub lease: Option<Lease>,
-    /// The lane of the run, which decides the use of budgets and of parallel writes.
+    /// The lane of the run. It decides whether the run may use the reserve of a budget, and whether
+    /// the run writes in parallel.
     pub lane: Lane,
     /// The guard's limits for one window.
     pub limits: Limits,
     /// The schedule that spreads bulk writes over time.
     pub pace: WritePace,
-    /// True if the run sleeps until its turn to write. Commands set it, because a command has no
-    /// queue for a later try.
+    /// True if the run sleeps until its turn to write. Only commands set `patient`, because a
+    /// command has no queue that could retry the write later.
     pub patient: bool,
     /// The generation of the policy that the plan was made from.
     pub generation: String,
@@ -242,14 +243,15 @@ impl Report {
         Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }
     }
 
-    /// Returns whether only people can help. This is so if no change failed, and a retry cannot
-    /// resolve any unknown part.
+    /// Returns whether only a person can solve the remaining problems: no change failed, and a
+    /// retry cannot resolve any unknown part.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
 
-    /// Returns the failure of the whole run: the failure of a step. If no step failed, it is a
-    /// failure that describes an unknown part. `None` means that the run succeeded.
+    /// Returns the failure of the whole run. This is the failure of a step. If no step failed, the
+    /// function returns a failure that describes an unknown part. `None` means that the run
+    /// succeeded.
     pub fn verdict(&self) -> Option<Failure> {
         self.failure.clone().or_else(|| {
             let unknown = self.unknowns.iter().find(|unknown| unknown.transient).or(self.unknowns.first())?;
@@ -260,10 +262,11 @@ impl Report {
 }
 
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
-/// that depend on it. A used-up budget, a conflict or a lost lease ends the run. If only some kinds
-/// of requests have to wait for a limit, the other changes of the same aspect wait too, and other
-/// aspects go on. A run for an event writes changes in parallel where the writer allows it, see
-/// [`Turn`]. `apply` calls `on_step` with the result of each step as soon as it is known.
+/// that depend on it. A used-up budget, a conflict or a lost lease ends the run. Some limits apply
+/// only to certain requests. If a change must wait for such a limit, the other changes of its
+/// aspect wait too, and changes of other aspects go on. A run for an event writes changes in
+/// parallel where the writer allows it, see [`Turn`]. `apply` calls `on_step` with the result of
+/// each step as soon as the step ends.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -404,9 +407,9 @@ pub async fn apply<W: Send + Sync + 'static>(
 /// The writes in progress, each with the position of its change in the plan.
 type UnderWay<'a> = FuturesUnordered<BoxFuture<'a, (usize, Result<Begun, Failure>)>>;
 
-/// The maximum age of a plan at a write. A write may replace a whole body. If the plan is old, that
-/// body would overwrite changes that others made since then. The limit also gives other runs a
-/// chance to write.
+/// The maximum age of a plan when a write begins. A write may replace a whole body. The body from
+/// an old plan would overwrite changes that others have made since then. The limit also gives other
+/// runs a chance to write.
 pub const OLDEST: Duration = Duration::from_secs(120);
 
 /// The reason that is logged for a run that only waits for its turn. No operator has to act.
@@ -448,8 +451,8 @@ async fn write<W: Send + Sync + 'static>(
     let begun = context.store.begin(context.lease.as_ref(), key, intent, asked_at).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
-    // The heartbeat renews the lease after a third of its length. If the store answers later than
-    // that, or the process was suspended, the lease may be lost.
+    // The heartbeat renews the lease when a third of its time has passed. If this renewal is late,
+    // because the store answers slowly or the process was suspended, the lease may be lost.
     let now = context.clock.now();
     let is_late = context.lease.is_some() && now.since(asked_at) >= context.store.timing().lease / 3;
     let written = if is_late { Err(allowed_late(now)) } else { session.write(change).await };
@@ -458,9 +461,9 @@ async fn write<W: Send + Sync + 'static>(
         Ok(()) => Some(End::Written(number)),
         Err(failure) => (is_late || is_certain(change, failure)).then_some(End::Refused(number)),
     };
-    // The guard comes before the journal. If the process ends in between, the intent has no result,
-    // so the next start reads the key again. In the other order, the approval of a written change
-    // would stay used up, and nothing would look at it again.
+    // Beadle records the end of the write in the guard first, and then in the journal. If the
+    // process ends between these two steps, the intent has no result, so the next start reads the
+    // key again. In the other order, the approval of a written change would stay used up forever.
     if let Some(end) = end.filter(|_| asked) {
         record_end(key, context, digest, end).await?;
     }

@@ -27,9 +27,9 @@ pub use crate::task_record::{TaskRecord, TaskStatus, stored_records};
 
 /// The maximum age of a stored record. An older record is stored again, even if it did not change.
 const STORED_EVERY: Duration = Duration::from_secs(60);
-/// How early [`Driver::run_due`] may run a task. A function calls it about once a minute. Without
-/// this tolerance, a task that is due shortly after a call would wait for another minute. A task
-/// never runs earlier than half of its wait.
+/// How early [`Driver::run_due`] may run a task. The Lambda function of the worker calls `run_due`
+/// about once a minute. Without this tolerance, a task that is due shortly after a call would wait
+/// for another minute. At least half of a task's wait must have passed before the task runs.
 const EARLY: Duration = Duration::from_secs(20);
 /// How long the driver waits for cancelled runs when it stops. A run that hangs in a blocking call
 /// cannot be cancelled.
@@ -456,8 +456,8 @@ fn noted(slot: &TaskState, begun: Time, now: Time, result: Result<TaskStatus, Fa
     record.clone()
 }
 
-/// Stores the record at once if the result is new. If the result is the same as before, it stores
-/// the record only if the stored one is old.
+/// Stores the record at once if the result is new. If the result is the same as before, the
+/// function stores the record only if the stored record is old.
 async fn keep(slot: &TaskState, record: &TaskRecord, store: &dyn Store, now: Time) {
     let is_news = {
         let stored = slot.stored.lock();

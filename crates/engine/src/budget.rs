@@ -31,8 +31,8 @@ pub enum Resource {
     GraphQl,
     /// The account for points per minute, over all kinds of calls.
     Secondary,
-    /// The credential as a whole. It has no count: it is only blocked while the vendor denies the
-    /// credential.
+    /// The credential as a whole. This account has no count. Beadle blocks the account while the
+    /// vendor denies the credential.
     Credential,
 }
 
@@ -93,7 +93,8 @@ struct State {
     /// How many times in a row each account was blocked. Each further block makes the wait longer.
     /// A successful call resets the number.
     strikes: HashMap<Resource, u32>,
-    /// What this process itself spent from each account, with the period of the spending.
+    /// The calls or points that this process itself used from each account, with the period in
+    /// which it used them.
     own: HashMap<Resource, (i64, u64)>,
 }
 

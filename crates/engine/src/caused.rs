@@ -1,6 +1,7 @@
 //! Finds the changes that a new policy causes. It compares the plan of the policy with the plan of
-//! the earlier policy, over the same observed state. The comparison goes value by value. One write
-//! can set a value that only the new policy asks for, together with values that repair drift.
+//! the earlier policy, over the same observed state. The comparison goes value by value, because
+//! one write can set a value that only the new policy asks for, together with values that repair
+//! drift.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +31,7 @@ impl Leave {
     }
 }
 
-/// The instructions of a write. They can have more than the values that the change shows.
+/// The instructions of a write. The instructions can contain more values than the change shows.
 pub trait Instructions {
     /// Returns the part of the write that the values of the change do not show, such as the
     /// parameters of a new ruleset. `None` means that the values show everything. Two writes with
@@ -76,16 +77,17 @@ impl Place {
 /// A value with its new content.
 type Identity = (Place, String);
 
-/// The number of values of one identity, by their leaves.
+/// The number of values with one identity, for each [`Leave`].
 type Leaves = BTreeMap<Leave, usize>;
 
 /// The values that some plans of one key set or remove, such as the plans of the earlier policy.
 #[derive(Debug, Default)]
 pub struct PlannedValues {
-    /// How often each value occurs at most in one of the added plans. If a compared plan has the
-    /// same value twice, both are known only if one of the added plans has the value twice too.
+    /// For each value, the highest number of times that it occurs in one of the added plans. If a
+    /// compared plan has the same value twice, both values are known only if one of the added plans
+    /// has the value twice too.
     counts: HashMap<Identity, Leaves>,
-    /// The new contents that are objects.
+    /// The objects among the new contents of the values.
     objects: HashMap<(Place, Leave), Vec<Map<String, Value>>>,
 }
 
@@ -141,8 +143,8 @@ impl PlannedValues {
     }
 
     /// Returns the part of a plan of the same key that the added plans do not have. A value is also
-    /// new if Beadle needs less approval to write it than in the added plans. The changes of the
-    /// part stay, even if they depend on a change that is left out.
+    /// new if Beadle needs less approval to write it than in the added plans. A change stays in the
+    /// returned part, even if it depends on a change that is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(plan.changes.len());
@@ -171,7 +173,7 @@ impl PlannedValues {
     }
 
     /// Leaves out each key of a new content that another plan sets to the same value. If a write
-    /// can need an approval, its value stays whole, because any key can be the reason.
+    /// can need an approval, its value stays whole, because any key of the value can be the reason.
     fn without_known_keys<W: Instructions>(
         &self,
         change: &Change<W>,
@@ -207,7 +209,8 @@ fn narrowed(mut change: Change<()>, own: Vec<Field>) -> Change<()> {
     }
     let leave = Leave::of(&change);
     change.fields = own;
-    // A mode allows or refuses the whole write. A value that is left out can be the reason too.
+    // A mode allows or refuses the whole write. A value that is left out can be the reason for the
+    // refusal too.
     if leave == Leave::Refused && change.mode.allows(&change.risks()) {
         change.mode = Mode::Observe;
     }

@@ -14,8 +14,8 @@ const PAGE: u32 = 50;
 /// The maximum number of calls for one key. Beadle's own writes cause deliveries too, and these
 /// come first in the list.
 const PAGES: u32 = 10;
-/// The maximum time between the delivery of an origin and the mark that it causes. The run of the
-/// origin marks the key. This run can wait for a debounce or for another try.
+/// The maximum time between a delivery about an origin and the mark of the key. The run of the
+/// origin marks the key, and this run can wait for a debounce or for a retry.
 const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was
@@ -58,7 +58,8 @@ async fn deliveries(
         let rows = store.deliveries(Listing { after, since: Some(since), key, limit: PAGE }).await?;
         let is_last = rows.len() < PAGE as usize;
         for row in rows.into_iter().filter(|row| row.received <= until) {
-            // A delivery that arrives during the search moves the others to the next page.
+            // A delivery that arrives during the search moves others to the next page, so the
+            // search can find the same delivery twice.
             if !found.iter().any(|known| (&known.source, &known.id) == (&row.source, &row.id)) {
                 found.push(row);
             }

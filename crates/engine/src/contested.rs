@@ -45,7 +45,7 @@ impl Contested {
     }
 }
 
-/// Why an intent in the journal is not a certain write.
+/// Why it is not certain that the write of an intent took effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missed {
     NotMade,

@@ -32,7 +32,7 @@ pub struct Delivery {
 pub struct Mark {
     /// The key that becomes due.
     pub key: Key,
-    /// The lane of the key from this mark.
+    /// The lane that the mark gives to the key.
     pub lane: Lane,
     /// The vendor's name for the thing, such as GitHub's node id. It makes the lookup faster.
     /// Beadle never trusts the hint: it checks that each answer belongs to the key.

@@ -143,7 +143,7 @@ impl Lane {
     }
 
     /// Returns the lane with this stored name. If only a newer version knows the lane, the result
-    /// is the last lane. The key stays due, and takes nothing from a more urgent key.
+    /// is the last lane. The key stays due, and does not delay a more urgent key.
     pub fn stored(name: &str) -> Self {
         name.parse().unwrap_or(Self::Sweep)
     }

@@ -1,6 +1,6 @@
 //! The state of each key: everything that its last run could not read or write. The store keeps the
-//! state, so that an operator need not search the journal. Only the states list all keys, because
-//! the journal has no entry of a run that found nothing to do.
+//! state, so that an operator need not search the journal. The journal does not list all keys,
+//! because it has no entry for a run that found nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::store::{Store, StoreError};
 /// The maximum number of unknown parts in a state, because a note must stay small.
 const UNKNOWNS: usize = 20;
 
-/// The cause why Beadle did not write a change. A later cause is more severe than an earlier one. A
-/// stored cause that only a newer version knows counts as the most severe one.
+/// The reason why Beadle did not write a change. The last variant is the most severe one. A stored
+/// cause that only a newer version knows counts as the most severe one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", from = "String")]
 pub enum DriftCause {
@@ -173,8 +173,8 @@ impl KeyState {
         Self::listed(store, &format!("{kind}:")).await
     }
 
-    /// Lists keys of one kind, each with its state. The pages are those of [`Self::page`], but also
-    /// contain the keys that are as declared.
+    /// Lists keys of one kind, each with its state. The pages are like those of [`Self::page`], but
+    /// they also contain the keys that are as declared.
     pub async fn page_of_kind(
         store: &dyn Store,
         kind: &str,
@@ -203,8 +203,8 @@ impl KeyState {
         Ok(all.filter_map(with_key).collect())
     }
 
-    /// Deletes the states of the keys of a scope that are not in `keys`. The things of these keys
-    /// no longer exist, so no run reads them.
+    /// Deletes the states of the keys of a scope that are not in `keys`. The repositories or groups
+    /// of these keys no longer exist, so no run reads them.
     pub async fn forget_others(
         store: &dyn Store,
         scope: &KeyScope,

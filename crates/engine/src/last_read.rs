@@ -1,5 +1,5 @@
-//! The times of Beadle's last reads of the parts that it does not read in every sweep. The store
-//! keeps one note for each key.
+//! A sweep does not read every part of a repository each time. This module stores when Beadle last
+//! read such a part, in one note for each key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,8 +43,8 @@ impl LastRead {
         Note::of(&[key.as_str()])
     }
 
-    /// Forgets the reads of a key, so that the next sweep reads all parts. The note itself stays.
-    /// It shows that sweeps do not read all parts of this key each time.
+    /// Forgets the reads of a key, so that the next sweep reads all parts. The note itself stays,
+    /// because it shows that sweeps do not read all parts of this key each time.
     pub async fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
         let note = Self::note(key);
         match note.get(store).await? {

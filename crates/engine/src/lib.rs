@@ -85,7 +85,7 @@ pub use pace::WritePace;
 pub use plan::{Change, Field, Plan, PolicyLocation, Risk, Risks, Unknown, Waiting, Waived};
 pub use queue::{Claim, Lease, Outcome, ParkReason, Parked, Row, Timing};
 pub use reconcile::{Reconcile, Reconciler, Run};
-pub use refused::refused_note;
+pub use refused::{forget_refusals, refused_note};
 pub use revive::{revive, revive_paused};
 pub use shared_read::SharedRead;
 pub use span::parse_span;

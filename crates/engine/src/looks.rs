@@ -1,12 +1,13 @@
-//! How often a worker looks at the queue while its bell rings.
+//! How often a worker looks at the queue while its bell rings. The bell is the signal that a key is
+//! due.
 
 use std::time::Duration;
 
 use crate::clock::Time;
 
 /// The minimum time between two looks at the queue, if the bell is the reason for the second look.
-/// Under load, the bell rings with each webhook, and a look costs more than a webhook. A key of an
-/// event waits longer than that for the end of its debounce.
+/// Under load, the bell rings with each webhook, and a look costs more than a webhook. This time
+/// delays no event, because the debounce of an event is longer.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Returns how long a worker waits after the bell has rung. `looked` is the time of the worker's

@@ -16,10 +16,10 @@ pub trait Metadata: Serialize + DeserializeOwned {
     /// Whether the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
     /// True if Beadle must not treat an unreadable value as a missing value, for example because
-    /// the value exempts or protects something. The functions of [`Note`] that read then return an
-    /// error. A caller that first reads the value, and then stores a new one, therefore never
-    /// replaces such a value. Every other value counts as missing if it cannot be read, because
-    /// Beadle can make it again.
+    /// the value exempts or protects something. For such a value, the reading functions of [`Note`]
+    /// return an error. A caller that reads the value before it stores a new one therefore never
+    /// replaces an unreadable value. Every other value counts as missing if it cannot be read,
+    /// because Beadle can make it again.
     ///
     /// An older version ignores fields that it does not know, and stores the value without them. A
     /// new field must therefore be optional.
@@ -37,8 +37,8 @@ pub struct Note<M> {
 /// A value as it was read. [`Note::replace`] compares it with the stored value.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
-    /// The value. `None` if there is none, or if this version cannot read it and does not need it
-    /// ([`Metadata::IS_NEEDED`]).
+    /// The value. `None` if no value is stored, or if this version cannot read the value and does
+    /// not need it ([`Metadata::IS_NEEDED`]).
     pub value: Option<M>,
     text: Option<String>,
 }
@@ -51,7 +51,7 @@ impl<M> Stored<M> {
 }
 
 impl<M: Metadata> Note<M> {
-    /// Returns the note with these parts of the name after the kind, see [`note`].
+    /// Returns the note with a name that consists of the kind and these parts, see [`note`].
     pub fn of(parts: &[&str]) -> Self {
         Self { name: note(M::KIND, parts), kind: PhantomData }
     }
@@ -99,7 +99,7 @@ impl<M: Metadata> Note<M> {
     }
 
     /// Stores the value if the stored value is still the one that was read. Returns whether this
-    /// call stored it.
+    /// call stored the value.
     pub async fn replace(
         &self,
         store: &dyn Store,

@@ -57,8 +57,8 @@ pub struct Parked {
     pub why: String,
     /// The time when the key was parked.
     pub since: Time,
-    /// What only a newer version knows: its own reason, and its further fields. A store writes them
-    /// back with each mark of the key.
+    /// The reason and the further fields that only a newer version knows. A store writes both back
+    /// with each mark of the key.
     newer: (Option<String>, Map<String, Value>),
 }
 
@@ -73,7 +73,7 @@ struct StoredParked {
 }
 
 impl Parked {
-    /// Returns that a key is parked since a time, and why.
+    /// Creates the record of a key that is parked since `since`.
     pub fn new(reason: ParkReason, why: String, since: Time) -> Self {
         Self { reason, why, since, newer: (None, Map::new()) }
     }
@@ -314,7 +314,7 @@ impl Row {
     /// first. All keys of a lane come before the keys of the next lane. No key may wait forever, so
     /// stores also claim a share of the keys by age ([`oldest_share`]).
     pub fn rank(&self) -> i64 {
-        const LANE: i64 = 1_000_000_000_000_000; // beyond every time in milliseconds
+        const LANE: i64 = 1_000_000_000_000_000; // larger than every time in milliseconds
         (self.lane as i64 * LANE).saturating_add(self.first_dirty.0)
     }
 

@@ -32,12 +32,12 @@ pub struct Run {
     pub since: Time,
 }
 
-/// Makes the things of keys as declared.
+/// Makes the repository or group of a key match the policy.
 #[async_trait]
 pub trait Reconcile: Send + Sync + 'static {
     /// Runs one key once. An error means that no plan could be made.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
-    /// Returns whether Beadle parks a key of this instance if its policy contains a name that does
+    /// Returns whether Beadle parks a key of this instance if the policy names something that does
     /// not exist: see [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true

@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::failure::Failure;
 use crate::key::Key;
 use crate::note::{Metadata, Note};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
 /// credential causes the same answer, and somebody may repair the credential soon.
@@ -57,6 +57,16 @@ impl Metadata for Refusals {
 /// Returns the name of the note that stores the refused changes of a key.
 pub fn refused_note(key: &Key) -> String {
     Refusals::note(key).name().to_owned()
+}
+
+/// Forgets the refusals of all keys of this kind and instance. Their next runs then send the refused
+/// changes again.
+pub async fn forget_refusals(store: &dyn Store, kind: &str, instance: &str) -> Result<(), StoreError> {
+    let notes = refused_note(&Key::new(kind, instance, ""));
+    for (name, _) in store.notes(&notes).await? {
+        store.forget(&name).await?;
+    }
+    Ok(())
 }
 
 impl Refusals {

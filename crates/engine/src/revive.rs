@@ -15,8 +15,8 @@ pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }
 
-/// Makes the waiting and parked keys due that have `why` in their error. Returns the number of
-/// these keys.
+/// Makes waiting and parked keys due if their error contains `why`. Returns the number of these
+/// keys.
 pub async fn revive(
     store: &dyn Store,
     why: &str,
@@ -35,7 +35,7 @@ pub async fn revive(
     Ok(marks.len())
 }
 
-/// Makes the keys due that a pause of `scope` has stopped. The scope is an instance or a whole key.
+/// Makes keys due if a pause of `scope` has stopped them. The scope is an instance or a whole key.
 pub async fn revive_paused(store: &dyn Store, scope: &str, now: Time) -> Result<usize, StoreError> {
     let is_its = |key: &Key| key.instance() == scope || key.as_str() == scope;
     revive(store, &paused(scope), &is_its, now).await

@@ -60,11 +60,11 @@ fn note() -> Note<StoredLease> {
 #[derive(Clone, Copy, Debug)]
 struct Renewal {
     begun: Instant,
-    /// The time of the clock. A suspension of the machine shows as more time on this clock.
+    /// The time of the machine's clock, which goes on while the machine is suspended.
     at: Time,
 }
 
-/// The share of one process in the lease on the background tasks.
+/// One process that can hold the lease on the background tasks.
 pub struct TaskLease {
     store: Arc<dyn Store>,
     clock: Clock,
@@ -75,7 +75,7 @@ pub struct TaskLease {
 }
 
 impl TaskLease {
-    /// Makes the share of a process. `process` is a name that no other process has.
+    /// Creates the value for one process. `process` is a name that no other process has.
     pub fn new(store: Arc<dyn Store>, clock: Clock, process: &str) -> Self {
         let (held, seen) = (watch::Sender::new(None), Mutex::default());
         Self { store, clock, process: process.to_owned(), held, seen }

@@ -23,9 +23,9 @@ const ENTRIES: u32 = 500;
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// The name of the note that marks the target as incomplete. The note stays until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
-/// The names of the notes about the store itself: the note of its health check, and a number in its
-/// journal. All intents up to this number have results. They are not copied, because the numbers of
-/// another journal can begin again.
+/// The names of the notes about the store itself, which a copy leaves out. One is the note of its
+/// health check. The other contains a number of a journal entry: all intents up to this number have
+/// results. In another journal, the numbers can begin again.
 const OWN: [&str; 2] = ["ready", "settled-intents"];
 
 /// How much data a copy has transferred.

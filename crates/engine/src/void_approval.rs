@@ -1,5 +1,5 @@
-//! Approvals that ended before Beadle wrote the approved change, because the shown facts changed.
-//! An operator can then see why an approved change is held again.
+//! Approvals that ended before Beadle wrote the approved change, because the facts changed that the
+//! operator saw. With this record, an operator sees why an approved change is held again.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -209,7 +209,8 @@ impl Worker {
         }
     }
 
-    /// Returns if a call of the store is still in progress too long after the stop.
+    /// Waits for the request to stop, and then for [`LAST_CLAIM`]. After that, the worker no longer
+    /// waits for the store.
     async fn given_up(&self, stop: &CancellationToken) {
         stop.cancelled().await;
         self.clock.sleep(LAST_CLAIM).await;

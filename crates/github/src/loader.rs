@@ -180,8 +180,9 @@ impl Loader {
         let mut shared = if api.lane() == Lane::Sweep { Some(self.shared.lock().await) } else { None };
         let read: Option<Arc<SweepRead>> = shared.as_ref().and_then(|shared| (**shared).clone());
         let now = api.clock().now();
-        let is_served =
-            |one: &(String, Repository)| read.as_ref().is_some_and(|read| read.serves(sweep_of(one), now));
+        let is_served = |one: &(String, Repository)| {
+            read.as_ref().is_some_and(|read| read.serves(sweep_of(one), now) && read.knows(one.1.id))
+        };
         let (served, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_served);
         // Beadle reads the lists after all requests of the batch, so they fit each sweep of the batch.
         let sweep = others.iter().filter_map(sweep_of).max();

@@ -21,6 +21,11 @@ pub(crate) struct Properties {
 }
 
 impl Properties {
+    /// Returns whether the list contains a repository.
+    pub(crate) fn has(&self, repository: u64) -> bool {
+        self.by_repository.contains_key(&repository)
+    }
+
     /// Returns the values of a repository. If the list does not contain the repository, its values
     /// are unknown, not empty.
     pub(crate) fn of(&self, repository: u64) -> Known<BTreeMap<String, Value>> {

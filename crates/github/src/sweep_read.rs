@@ -32,6 +32,12 @@ impl SweepRead {
         // If the read began in the future, a clock was wrong.
         sweep == Some(self.sweep) && self.begun <= now && now.since(self.begun) < SHARED_FOR
     }
+
+    /// Returns whether the lists know a repository. The values of a repository that is not in the
+    /// list of property values are unknown. Each retry of its run would find the same list.
+    pub(crate) fn knows(&self, repository: u64) -> bool {
+        self.properties.as_ref().is_none_or(|properties| properties.has(repository))
+    }
 }
 
 #[cfg(test)]

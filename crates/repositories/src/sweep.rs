@@ -9,7 +9,7 @@ use beadle_engine::guard::RepositoryCount;
 use beadle_engine::sweep::{self as engine, Summary};
 use beadle_engine::{
     Clock, Failure, Key, KeyScope, KeyState, Lane, Mark, Reconcile, Report, Run, Store, StoreError, Time,
-    read_hint, swept_hint,
+    forget_refusals, read_hint, swept_hint,
 };
 use beadle_github::Reader;
 
@@ -42,6 +42,13 @@ impl Reconcile for Sweep {
             // The event may report that an owner accepted new permissions of the App. The marked
             // runs must not use a token without these permissions.
             self.reader.drop_token().await;
+        }
+        if run.lane < Lane::Sweep {
+            // For the same reason, the marked runs must send the refused changes again. They have the
+            // lane of a sweep, in which they would wait.
+            for kind in ["repository", "organisation"] {
+                forget_refusals(self.store.as_ref(), kind, instance).await?;
+            }
         }
         let listed = self.clock.now();
         // If the list is incomplete, the sweep fails and Beadle retries it.

@@ -69,8 +69,8 @@ struct TaskOutcome {
 const SENT: &str = "sent";
 const FAILED: &str = "failed";
 /// The statuses of answers to webhooks that have a series from the start. The function `increase`
-/// of Prometheus does not see the first value of a series. Without this, an alert would miss the
-/// first failures.
+/// of Prometheus does not see the first value of a series. Without a series from the start, an
+/// alert would miss the first failures.
 const STATUSES: [StatusCode; 3] =
     [StatusCode::ACCEPTED, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
 

@@ -161,8 +161,8 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
 }
 
 /// Returns the number of keys in the queue, and the number of held changes and policies. Approved
-/// and rejected changes do not count, because they wait for nobody. For example, a pause can delay
-/// the write of an approved change for days.
+/// and rejected changes do not count, because no operator has to decide about them. For example, a
+/// pause can delay the write of an approved change for days.
 async fn figures(store: &dyn Store, now: Time) -> Result<(Depth, usize), StoreError> {
     let policies = store.notes(&note(HELD_NOTE, &[""])).await?;
     let policies = policies.iter().filter(|(name, _)| !is_of_command(name)).count();

@@ -198,9 +198,9 @@ impl DynamoStore {
         Err(crowded(DOING, key.instance()))
     }
 
-    /// Returns the actions that mark the room of a change as used. `intent` is the number of the
-    /// intent of the write that uses the room. Returns `None` if the change has neither room nor an
-    /// approval.
+    /// Returns the actions that mark the room of a change as used. `intent` is the number of an
+    /// intent. The write of this intent uses the room. Returns `None` if the change has neither
+    /// room nor an approval.
     async fn spend(
         &self,
         doing: &'static str,

@@ -319,7 +319,8 @@ impl DynamoStore {
         let parts =
             ["delivery", UNMARKED].into_iter().flat_map(|what| (0..SHARDS).map(move |shard| (what, shard)));
         let parts = parts.map(|(what, shard)| async move {
-            // If its keys are in separate items, it is not certain that the delivery matches.
+            // If the keys of a delivery are in separate items, it is not certain that the delivery
+            // matches.
             let is_sure = |item: &&Item| listing.key.is_none() || item.contains_key("keys");
             let enough =
                 |items: &[Item]| items.iter().filter(is_sure).filter(|item| is_wanted(item)).count() >= most;
@@ -389,7 +390,7 @@ impl DynamoStore {
     }
 
     /// Deletes old bodies and deliveries, up to the given number. Returns the number of deleted
-    /// ones.
+    /// bodies and deliveries.
     pub(crate) async fn prune_inbox(
         &self,
         bodies_before: Time,

@@ -57,8 +57,8 @@ impl DynamoStore {
 
     /// Returns rows that the index shows as due at `until` or earlier, in the order of their times.
     /// From each shard, the function returns up to `some` rows, or all rows if `some` is `None`. If
-    /// there is a time, the rows are for a claim. Then one row that cannot be read must not stop the
-    /// other keys.
+    /// `until` is set, the rows are for a claim, and one unreadable row must not stop the other
+    /// keys.
     pub(crate) async fn due_rows(
         &self,
         doing: &'static str,

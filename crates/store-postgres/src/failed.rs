@@ -117,8 +117,9 @@ impl Failed {
 
     /// Returns the error of the store for one call, if several calls failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
-        // These tables and columns exist after the migration, so another version of Beadle changed
-        // the schema, or a person did. The counter of the journal is read as a single value.
+        // The migration creates all tables and columns. If one is missing, another version of
+        // Beadle or a person has changed the schema. The counter of the journal must be a single
+        // value.
         let is_damage = matches!(self, Self::Damaged(_))
             || self.code().is_some_and(|code| {
                 [

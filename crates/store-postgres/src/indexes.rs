@@ -1,9 +1,11 @@
-//! The indexes that were added after the tables. On existing data, PostgreSQL builds them while other
-//! processes go on writing (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a transaction, so
-//! it is not part of a migration, and the store works without the index too, only slower.
+//! The indexes that were added after the tables. On existing data, PostgreSQL builds them while
+//! other processes go on writing (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a
+//! transaction, so it is not part of a migration. Without the index, the store works too, but
+//! slower.
 //!
-//! A build waits until every transaction of the database that began before it has ended, also those of
-//! other programs, such as a backup. So it has no time limit, and nothing may wait for it.
+//! A build waits for the end of every transaction that began earlier in the database, even if
+//! another program, such as a backup, began the transaction. So a build has no time limit, and
+//! nothing may wait for a build.
 
 use deadpool_postgres::Client;
 
@@ -34,8 +36,8 @@ pub(crate) fn create_all() -> String {
     INDEXES.iter().map(create).collect::<Vec<String>>().join("\n")
 }
 
-/// Begins to build the indexes that are missing, or whose build was interrupted, and returns at once. If
-/// a build fails, the next start tries again.
+/// Begins to build the indexes that are missing or incomplete, and returns at once. If a build
+/// fails, the next start tries again.
 pub(crate) async fn complete(client: Client, schema: &str) {
     let missing = match missing(&client).await {
         Ok(missing) if missing.is_empty() => return,
@@ -125,8 +127,9 @@ async fn build_partitioned(client: &tokio_postgres::Client, index: &Index) -> Re
         build_one(client, &part, partition, on).await?;
         in_passing(client, &format!("ALTER INDEX {name} ATTACH PARTITION {part}")).await?;
     }
-    // Pruning may have dropped the last partition that had no index. PostgreSQL checks whether the whole
-    // index is complete only at an attachment, and a repeated one changes nothing else.
+    // Pruning may have dropped the last partition that had no index. PostgreSQL checks whether the
+    // whole index is complete only when an index of a partition is attached. A repeated attachment
+    // changes nothing else.
     if is_valid(client, name).await? == Some(false) {
         let attached = "SELECT part.relname::text FROM pg_catalog.pg_inherits
              JOIN pg_catalog.pg_class AS part ON part.oid = inhrelid

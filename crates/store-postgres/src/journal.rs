@@ -11,7 +11,8 @@ use crate::sql::{self, Call, Param, get, number, storable, stored};
 const COLUMNS: &str = "seq, at, kind, key, subject, intent, detail, trace";
 /// How many numbers a partition of the journal has.
 pub(crate) const PARTITION: i64 = 1_000_000;
-/// The error of PostgreSQL contains this text, because the text is no number.
+/// If the counter has no row, the statement converts this text to a number. PostgreSQL's error then
+/// contains the text.
 const ONE_ROW: &str = "the table journal_counter must have one row, found none";
 
 /// Adds entries, and returns their numbers.
@@ -29,15 +30,15 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
 /// The numbers come from a row and not from a sequence of PostgreSQL. The transaction keeps the
 /// lock of this row until the commit, so entries become visible in the order of their numbers. A
 /// reader can continue after the greatest number that it has seen, and misses no entry. This is the
-/// last step of each transaction that writes entries, because all of them wait for this lock. There
-/// is one exception: the beginning of a guarded write stores the number of its intent after this
-/// step.
+/// last step of each transaction that writes entries, because all these transactions wait for this
+/// lock. There is one exception: the beginning of a guarded write stores the number of its intent
+/// after this step.
 ///
 /// The statement also keeps the list of the intents that have no result. A search for them in the
 /// whole journal would read millions of entries twice a minute.
 ///
-/// It fails unless the table of the counter has exactly one row. The caller reads its result after the
-/// commit, and it would be too late for an error then.
+/// The statement fails unless the table of the counter has exactly one row. The caller reads the
+/// result only after the commit, which would be too late for an error.
 pub(crate) async fn appending<C: GenericClient>(on: &C, entries: &[Entry]) -> Result<Call, Failed> {
     let statement = format!(
         "WITH counter AS (UPDATE journal_counter SET last = last + $1 RETURNING last - $1 AS before, last),
@@ -224,7 +225,7 @@ pub(crate) async fn named<C: GenericClient>(on: &C, name: &str) -> Result<Vec<(S
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
 }
 
-/// Returns one subject for each name of the journal. The query jumps from name to name in the
+/// Returns one subject for each name in the journal. The query jumps from name to name in the
 /// index, so its cost does not depend on the number of entries.
 pub(crate) async fn subjects<C: GenericClient>(on: &C, limit: u32) -> Result<Vec<String>, Failed> {
     let query = format!(

@@ -29,7 +29,8 @@
 //! database does not matter. At this level, each statement sees everything that was committed
 //! before the statement began. So a statement after a lock sees the changes of the transaction that
 //! had the lock before. The level `SERIALIZABLE` would need no locks. But if two transactions read
-//! neighbouring entries of an index, it would cancel one of them. Most claims read such entries.
+//! neighbouring entries of an index, this level would cancel one of them. Most claims read such
+//! entries.
 //!
 //! | lock | taken by | protects |
 //! |---|---|---|
@@ -63,15 +64,15 @@
 //!
 //! The server ends statements and lock waits that take too long. The system closes a connection if
 //! the other side is gone. If a call still gets no answer, it ends after 75 seconds. The store then
-//! replaces the connections of this time.
+//! replaces all connections that it opened before this moment.
 //!
 //! # Wake-ups
 //!
-//! After a commit that made a key claimable earlier, the store sends `NOTIFY`. A
-//! [`PostgresListener`] in each process receives it and rings the bell of the worker. The rows alone
-//! decide which keys are due, so a lost notification only delays a run until the next regular
-//! check. The notification is not part of the transaction: PostgreSQL lets only one transaction at
-//! a time commit while it sends a notification.
+//! If a worker can claim a key earlier after a commit, the store sends `NOTIFY`. A
+//! [`PostgresListener`] in each process receives the notification and rings the bell of the worker.
+//! The rows alone decide which keys are due, so a lost notification only delays a run until the
+//! next regular check. The notification is not part of the transaction: PostgreSQL lets only one
+//! transaction at a time commit while it sends a notification.
 
 mod address;
 mod bodies;

@@ -50,8 +50,8 @@ fn is_conflict(failed: &Failed) -> bool {
 }
 
 /// Returns whether the transaction certainly stored nothing, and a repetition may succeed: it did
-/// not begin on this connection, it had a conflict, or the server has become a standby. A lost
-/// connection during the commit is not such a case.
+/// not begin on this connection, it had a conflict, or the server has become a standby. If the
+/// connection is lost during the commit, the result is `false`.
 fn is_cancelled(failed: &Failed) -> bool {
     matches!(failed, Failed::Begin(_))
         || is_conflict(failed)

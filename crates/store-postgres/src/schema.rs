@@ -9,11 +9,11 @@ use crate::{indexes, retry, sql};
 struct Migration {
     /// The statements of the step. After its release, a step never changes.
     statements: &'static str,
-    /// After this step, the programs of this version of the schema, and of later versions, can
-    /// still work. During a rolling upgrade, programs of the version before this one run at the
-    /// same time. A step may therefore only add tables, and columns with a default value. If the
-    /// last release still uses something, a step removes it one release later. `indexes.rs` adds
-    /// indexes to existing tables, because a step would block all writes while it builds an index.
+    /// A version of the schema. Programs of this version and of later versions can still work after
+    /// the step. During a rolling upgrade, programs of the version before this one run at the same
+    /// time. A step may therefore only add tables, and columns with a default value. If the last
+    /// release still uses something, a step removes it one release later. `indexes.rs` adds indexes
+    /// to existing tables, because a step would block all writes while it builds an index.
     oldest: i32,
 }
 
@@ -131,7 +131,7 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// The limits of the wait for the migration of another process.
+/// The limits while this process waits for the migration of another process.
 const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 /// The limit after the wait for other migrations. A step that waits for a table lock makes every other
 /// transaction on this table wait behind it.

@@ -1,5 +1,5 @@
 //! The tasks that do the small writes. If requests arrive during a commit, the next transaction
-//! commits them together. So they need only one sync of the server's disk.
+//! commits them together. So these requests need only one sync of the server's disk.
 //!
 //! A request must not harm the others of its group. If it is invalid, the group is written without it.
 //! If the server refuses the group, each request is written alone. Requests for a row that another
@@ -34,7 +34,8 @@ const FULL: usize = 16 * 1024 * 1024;
 /// other requests of the group for long.
 const HASTY: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '1s'";
-/// Begins the transaction of a request of a group that failed. The other requests wait for it.
+/// Begins the transaction of a single request, after its group failed. The other requests wait for
+/// this transaction.
 const BRIEF: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL beadle.open = 'on'; SET LOCAL lock_timeout = '100ms'";
 
@@ -135,7 +136,7 @@ impl<R: Request> Work for Job<R> {
             (Err(failed), _) => Err(failed.error(R::DOING)),
             (Ok(_), None) => Err(gone(R::DOING)),
         };
-        let _ = job.reply.send(result); // the caller is gone, and the write stays
+        let _ = job.reply.send(result); // the caller no longer waits, and the write stays
     }
 }
 
@@ -236,8 +237,9 @@ async fn write_groups(shared: Arc<Shared>, mut requests: mpsc::Receiver<Box<dyn 
             settle(group, Err(&failed));
             continue;
         }
-        // The next group does not wait for this one. If the next one fails too, it waits: the requests
-        // must wait in the channel, whose size is limited.
+        // The requests of a failed group run one by one on a separate task, and the next group does
+        // not wait for them. If the next group fails too, it waits for the end of this task.
+        // Further requests then wait in the channel, which has a limited size.
         if let Some(before) = alone.take() {
             let _ = before.await; // a panic is in the log, and its callers got an error
         }

@@ -153,7 +153,7 @@ fn called_sql() -> String {
     format!("SELECT DISTINCT key, subject FROM journal WHERE {NAME} IN (?1, ?2)")
 }
 
-/// Returns one subject for each name of the journal.
+/// Returns one subject for each name in the journal.
 pub(crate) fn subjects(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<String>> {
     connection.prepare_cached(&subjects_sql())?.query_map([limit], |row| row.get(0))?.collect()
 }
@@ -181,7 +181,7 @@ const SETTLED: &str = "settled-intents";
 /// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
     // Another process may write between the queries. If the last query does not find an intent up
-    // to this number, the intent still has a result.
+    // to this number, it is still certain that the intent has a result.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
     let settled = settled(connection)?;

@@ -33,8 +33,8 @@ use writer::WriterThread;
 pub struct SqliteSettings {
     /// How long a write waits for another process that is writing.
     pub busy: Duration,
-    /// The maximum size of the file, in bytes. If the file has this size, writes fail like on a
-    /// full disk. `None` means that the size has no limit.
+    /// The maximum size of the file, in bytes. If the file has this size, writes fail as on a full
+    /// disk. `None` means that the size has no limit.
     pub max_bytes: Option<u64>,
     /// The durations that the queue uses.
     pub timing: Timing,

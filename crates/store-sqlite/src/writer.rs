@@ -1,5 +1,5 @@
 //! The thread that does all writes. If requests arrive during a commit, the next transaction
-//! commits them together. So they need only one sync of the disk.
+//! commits them together. So these requests need only one sync of the disk.
 
 use parking_lot::Mutex;
 use std::path::Path;
@@ -55,7 +55,7 @@ where
             (Err(error), _) => Err(self.health.explain(self.doing, error)),
             (Ok(()), None) => Err(gone(self.doing)),
         };
-        let _ = self.reply.send(result); // the caller is gone, and the write stays
+        let _ = self.reply.send(result); // the caller no longer waits, and the write stays
     }
 }
 

@@ -58,7 +58,7 @@ impl Answer {
 }
 
 /// Returns the target of the link to the next page. The target can contain commas and semicolons.
-/// The type of the link can have no quotes.
+/// The header may contain the type of the link without quotes.
 fn next_link(links: &str) -> Option<&str> {
     let mut rest = links;
     loop {

@@ -26,8 +26,8 @@ const REDIRECTS: usize = 3;
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How far the client spreads waiting requests over time. Without this, all requests that wait for
-/// the same moment would be sent at once.
+/// How far the client spreads waiting requests over time. Otherwise, the client would send all
+/// requests that wait for the same moment at once.
 const NEARLY: Duration = Duration::from_millis(500);
 /// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;
@@ -225,9 +225,9 @@ impl Client {
         self.send_by(request, None).await
     }
 
-    /// Sends a request if this is possible until `by`, because its path may be outdated after that.
-    /// If the request has to wait longer for a budget or for its turn, the client does not send it,
-    /// and the error is [`TransportError::Late`].
+    /// Sends a request, but not later than `by`, because the path of the request may be outdated
+    /// then. If the request has to wait longer for a budget or for its turn, the client does not
+    /// send it, and the error is [`TransportError::Late`].
     pub async fn send_by(&self, request: &Request, by: Option<Time>) -> Result<Answer, TransportError> {
         let mut tries = 0;
         loop {

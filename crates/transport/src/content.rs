@@ -10,8 +10,8 @@ use crate::pace::Pace;
 
 /// The number of minutes in an hour. A simulator with shorter minutes also has shorter hours.
 pub(crate) const MINUTES: u32 = 60;
-/// How long a request waits here at most. If it has to wait longer, it gets an error, because its
-/// key can wait in the queue.
+/// The maximum time that a request waits here. A request that has to wait longer gets an error,
+/// because its key can wait in the queue.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The maximum number of requests that create content.

@@ -139,7 +139,7 @@ impl TransportError {
         matches!(self, Self::Late { .. })
     }
 
-    /// Returns whether the error is that no answer arrived before Beadle's deadline.
+    /// Returns whether the request failed because no answer arrived before Beadle's deadline.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }

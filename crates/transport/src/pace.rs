@@ -30,7 +30,7 @@ struct Spent {
     /// The points that the other processes used within the period, according to their last reports.
     others: u32,
     /// True if `processes` is a cautious estimate. The next read of the other processes' reports
-    /// corrects it.
+    /// corrects the estimate.
     guessed: bool,
 }
 

@@ -94,7 +94,8 @@ impl Account {
 /// The simulated vendor for one installation.
 struct Vendor {
     clock: Clock,
-    /// The cost of a REST call: 0 if Beadle has the answer of an earlier sweep and it is still valid.
+    /// The cost of a REST call: 0 if Beadle has the answer of an earlier sweep, and this answer is
+    /// still valid.
     rest_cost: u64,
     core: Mutex<Account>,
     graphql: Mutex<Account>,

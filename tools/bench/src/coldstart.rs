@@ -160,7 +160,7 @@ impl Drop for Throttle {
     fn drop(&mut self) {
         self.1.store(true, std::sync::atomic::Ordering::Relaxed);
         if let Some(thread) = self.0.take() {
-            let _ = thread.join(); // it does not panic
+            let _ = thread.join(); // the thread does not panic
         }
     }
 }

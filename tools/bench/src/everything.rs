@@ -77,7 +77,7 @@ fn copies(state: &Value, repositories: usize) -> Value {
     state
 }
 
-/// Returns a copy of a repository. The simulated GitHub gives ids to it and to its entries.
+/// Returns a copy of a repository. The simulated GitHub gives ids to the copy and to its entries.
 fn copy(model: &Value, n: usize) -> Value {
     let mut copy = model.clone();
     if let Some(fields) = copy.as_object_mut() {

@@ -48,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
         ["fresh"] => fresh::run().await,
         ["policy"] => policy::run().await,
         // `policy` starts this program as a child process with this argument. So the memory of the
-        // process is only the memory of the resolving.
+        // process is only the memory for resolving the policy.
         ["resolve", folder] => resolving::run(Path::new(folder)),
         ["pages"] => pages::run().await,
         ["sweep"] => sweep::run().await,

@@ -24,7 +24,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         std::fs::write(path, text)?;
     }
     check(&folder).await?;
-    // The resolving has its own process, so that the memory is only the memory of the resolving.
+    // A separate process resolves the policy, so that the measured memory contains nothing else.
     let status = Command::new(std::env::current_exe()?).arg("resolve").arg(&policy).status()?;
     anyhow::ensure!(status.success(), "the policy could not be resolved: {status}");
     Box::pin(policy_in_git::run()).await

@@ -132,7 +132,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // the service may have ended by itself
         let _ = self.child.wait();
     }
 }

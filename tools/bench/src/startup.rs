@@ -56,7 +56,7 @@ struct Serving(Child);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.kill(); // the service may have ended by itself
         let _ = self.0.wait();
     }
 }

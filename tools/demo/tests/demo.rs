@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long the test waits at most until the demo's service has started.
+/// The maximum time that the test waits until the demo's service has started.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]

@@ -14,8 +14,8 @@ use crate::tools;
 /// operators to AWS.
 pub(crate) const FEATURES: &str = "postgres,otel,sso";
 /// The features of a draft. A draft leaves out AWS, because the AWS crates take as long to build as
-/// all others together. No check of a release's files needs them. The tests and the packages of the
-/// functions build them.
+/// all others together. No check of a release's files needs AWS. The tests and the packages of the
+/// functions build the AWS crates.
 const DRAFT_FEATURES: &str = "postgres";
 
 /// Builds the program of a target, and returns its path. The program contains the list of its
@@ -51,7 +51,7 @@ pub(crate) fn program(release: &Release, target: &Target) -> anyhow::Result<Path
 }
 
 /// Returns pairs of names. The first is a folder of this machine that a compiler may write into a
-/// program. The second is the name that it writes instead. A later entry has priority.
+/// program. The second is the name that the compiler writes instead. A later pair has priority.
 fn paths(folder: &Path) -> anyhow::Result<Vec<(String, &'static str)>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

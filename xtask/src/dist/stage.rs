@@ -36,7 +36,7 @@ pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     step("man pages and completions");
     let folder = release.work.join("manual");
     let _ = std::fs::remove_dir_all(&folder); // a page of a command that no longer exists
-    // This uses the packages and features of the tests, so that cargo compiles nothing again.
+    // The build uses the packages and features of the tests, so that cargo compiles nothing again.
     cargo(&[&["build", "--bin", "beadle-manual"], suite::BUILD].concat(), &[])?;
     run(Command::new(root().join("target/debug/beadle-manual")).arg(&folder))?;
     run(Command::new("gzip").args(["-9", "--no-name", "--recursive"]).arg(folder.join("man")))?;
@@ -99,8 +99,8 @@ fn copy(from: &Path, to: &Path, mode: u32, time: SystemTime) -> anyhow::Result<(
     finish(to, mode, time)
 }
 
-/// Sets the permissions and the time of a file. Without this, the compression of man pages and the
-/// checkout would leave different ones in each build.
+/// Sets the permissions and the time of a file. Otherwise, both would differ in each build, because
+/// the checkout and the compression of man pages set them.
 fn finish(path: &Path, mode: u32, time: SystemTime) -> anyhow::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;

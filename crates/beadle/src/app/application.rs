@@ -9,27 +9,27 @@ use beadle_github::{Api, Asks, IssueWriter, Reader};
 use beadle_repositories::Policy;
 
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::connections::github::GithubClients;
+use crate::app::file_timeout::FileReader;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::organisations::github::{GithubOrganisation, read_folder};
 use crate::app::policy::repository::PolicyPart;
-use crate::app::policy::source::RepositoryPolicy;
+use crate::app::policy::repository_policy::RepositoryPolicy;
 use crate::config::{Config, OrgConfig, PolicySource, RepositorySource};
 
 /// The parts that all processes need: a command, `beadle serve`, and the worker function on AWS.
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
-    options: OpenOptions,
+    options: ClientOptions,
     clients: GithubClients,
 }
 
 impl App {
     /// Creates an application. The application passes `options` to each of its clients. The
     /// function itself opens nothing.
-    pub(crate) fn new(config: &Arc<Config>, options: OpenOptions) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, options: ClientOptions) -> Self {
         Self { config: config.clone(), clock: Clock::system(), options, clients: GithubClients::default() }
     }
 
@@ -40,7 +40,7 @@ impl App {
 
     /// Reads the policy and the secrets of an organisation, and opens the organisation. Sends
     /// requests only if the policy is in a repository. If a process opens an organisation twice,
-    /// both results share a client, but each of them reads its own answers.
+    /// both results share a client. The results do not share the answers that they have read.
     pub(crate) async fn organisation(&self, file: &Arc<OrgConfig>) -> anyhow::Result<GithubOrganisation> {
         let policy = self.read_policy(file, &mut FileReader::default()).await?;
         self.organisation_with(policy, file)

@@ -7,6 +7,7 @@
 
 pub(crate) mod application;
 pub(crate) mod connections;
+pub(crate) mod file_timeout;
 pub(crate) mod gate;
 pub(crate) mod groups;
 pub(crate) mod operations;

@@ -1,5 +1,5 @@
-//! Figures for alarms. Beadle writes them to the log in a format that CloudWatch converts to
-//! metrics.
+//! Figures for alarms. Beadle writes these figures to the log in a format that CloudWatch converts
+//! to metrics.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 

@@ -1,5 +1,5 @@
 //! The worker as a Lambda function. The function runs the worker and the background tasks of
-//! `beadle serve`. A message or the schedule (once a minute) starts it.
+//! `beadle serve`. A message or the schedule (once a minute) starts the function.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -26,11 +26,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::emf_metrics;
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::organisations::installation_reconciler;
 use crate::app::organisations::installations;
-use crate::app::policy::reconciler as policy_reconciler;
+use crate::app::policy::policy_key_reconciler;
 use crate::app::service::Service;
 use crate::app::service::metric_values::gather;
 use crate::app::store;
@@ -43,8 +43,8 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// How many leases long a key waits if its organisation or directory is not open. Each wait costs
-/// one message.
+/// How long a key waits if its organisation or directory is not open, as a number of leases. Each
+/// wait costs one message.
 const NOT_OPEN: u32 = 5;
 /// The background tasks must end this long before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
@@ -55,9 +55,9 @@ const MOST: usize = 500;
 /// The time between two reads of the condition of the repositories. With 10,000 repositories, one
 /// read takes 3 MB of the table or more.
 const CONDITION: Duration = Duration::from_secs(300);
-/// The maximum time of the probes before the function works on messages. The gate can need minutes
-/// to plan a new target. The keys of other organisations and targets must not wait for this plan.
-/// Each minute, the next invocation gives the probes more time.
+/// The maximum time that the function spends on probes before it works on messages. The gate can
+/// need minutes to plan a new target. The keys of other organisations and targets must not wait for
+/// this plan. Each minute, the next invocation gives the probes more time.
 const PROBING: Duration = Duration::from_secs(30);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The invocations of the function. The function answers them one after the other.
+/// The invocations of the function. The function answers the invocations one after the other.
 struct Calls {
     /// An invocation that waits until the function has opened everything again.
     next: Option<Call>,
@@ -142,8 +142,8 @@ async fn run() -> anyhow::Result<()> {
                     calls.next = Some(call);
                     continue;
                 }
-                // The invocation fails, and the failure raises an alarm. The next invocation opens
-                // everything again.
+                // The failed invocation raises an alarm. The next invocation opens everything
+                // again.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
         }
@@ -171,7 +171,7 @@ async fn serve(
     let mut config = Config::clone(config);
     installations::take_in(&mut config, store.as_ref()).await?;
     let config = &Arc::new(config);
-    let app = Arc::new(App::new(config, OpenOptions::of_service(&store)));
+    let app = Arc::new(App::new(config, ClientOptions::of_service(&store)));
     let clock = app.clock.clone();
     let (directories, failures) = app.available_directories();
     for error in &failures {
@@ -182,7 +182,7 @@ async fn serve(
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
     let service = Service::new(app, store, directories, &(hold..=hold));
-    policy_reconciler::begin(&service);
+    policy_key_reconciler::begin(&service);
     installation_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);
     service.open_all().await;
@@ -290,7 +290,8 @@ impl Minute<'_> {
         // A task may have found that Beadle does not accept the newest policy.
         note("condition of the repositories unknown", self.write_condition(clock.now()).await);
         failed?;
-        // This check is the last step. If it fails, the invocation fails and raises an alarm.
+        // This check is the last step. If the check fails, the invocation fails and raises an
+        // alarm.
         ensure!(
             service.is_open(),
             "an organisation, directory or target is unavailable; the log has the reason"
@@ -333,7 +334,8 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// Writes the figures of unwritten changes and unknown parts. Reads them again if they are old.
+    /// Writes the figures of unwritten changes and unknown parts. If the last figures are old,
+    /// reads them again.
     async fn write_condition(&mut self, now: Time) -> anyhow::Result<()> {
         let is_fresh = |at: Time| at <= now && now.since(at) < CONDITION;
         let condition = match self.condition.take().filter(|(at, _)| is_fresh(*at)) {

@@ -327,7 +327,7 @@ fn groups(command: &Command) -> String {
     let literal = command.get_styles().get_literal();
     let mut text = String::new();
     for (title, names) in GROUPS.iter().copied().chain([(OTHER, others.as_slice())]) {
-        // A build without AWS has fewer commands.
+        // A build without the feature `aws` has fewer commands.
         let found: Vec<&Command> =
             names.iter().filter_map(|name| all().find(|sub| sub.get_name() == *name)).collect();
         if found.is_empty() {
@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn the_help_of_beadle() {
         let mut root = Cli::command();
-        // A build for AWS has one more command.
+        // A build with the feature `aws` has one more command.
         if root.find_subcommand("aws").is_some() {
             root = root.mut_subcommand("aws", |aws| aws.hide(true));
         }

@@ -3,7 +3,8 @@
 mod args;
 mod decide_args;
 mod help;
-mod journal_args;
+mod holds_and_previews_args;
+mod journal_and_history_args;
 mod report_args;
 mod undo_start;
 
@@ -20,8 +21,9 @@ pub(crate) use args::{
 };
 #[cfg(feature = "aws")]
 pub(crate) use args::{AwsCommand, AwsDoctorArgs};
-pub(crate) use decide_args::{ApproveArgs, DecideArgs, HoldsArgs, PreviewsArgs, RejectArgs};
-pub(crate) use journal_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
+pub(crate) use decide_args::{ApproveArgs, DecideArgs, RejectArgs};
+pub(crate) use holds_and_previews_args::{HoldsArgs, PreviewsArgs};
+pub(crate) use journal_and_history_args::{HistoryArgs, JournalArgs, JournalFormat, JournalOnly};
 pub(crate) use report_args::{ReportArgs, ReportFormat};
 
 use beadle_config::StoreLocation;

@@ -1,15 +1,15 @@
-//! The start of the time whose writes `beadle undo --since` undoes.
+//! The value of `beadle undo --since`. Beadle undoes its writes from this start until now.
 
 use std::time::Duration;
 
 use beadle_engine::{Time, parse_span};
 
-/// The start of an undone time.
+/// The earliest time of the writes that Beadle undoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UndoStart {
-    /// The undone time has this length, and ends now.
+    /// The start is this long before now.
     Ago(Duration),
-    /// The undone time begins at this time.
+    /// The start is this time.
     At(Time),
 }
 
@@ -28,11 +28,15 @@ impl UndoStart {
         Ok(Self::At(Time(time.as_millisecond())))
     }
 
-    /// Returns the start as a time.
-    pub(crate) fn time(self, now: Time) -> Time {
+    /// Returns the start as a time. A time in the future is an error. Without the error, an undo
+    /// with a wrong year would find no write, and would seem to have nothing to do.
+    pub(crate) fn time(self, now: Time) -> Result<Time, String> {
         match self {
-            Self::Ago(span) => now - span,
-            Self::At(time) => time,
+            Self::Ago(span) => Ok(now - span),
+            Self::At(time) if time > now => Err(format!(
+                "the start `{time}` of the undone time must not be in the future\nhint: it is {now} now"
+            )),
+            Self::At(time) => Ok(time),
         }
     }
 }
@@ -44,14 +48,20 @@ mod tests {
     #[test]
     fn an_undo_begins_at_a_time_or_a_duration_ago() {
         let now = Time(7_200_000);
-        let start = |text: &str| UndoStart::parse(text).map(|start| start.time(now));
+        let start = |text: &str| UndoStart::parse(text).and_then(|start| start.time(now));
         assert_eq!(start("1h"), Ok(Time(3_600_000)));
         assert_eq!(start("1970-01-01T00:00:05Z"), Ok(Time(5_000)));
+        assert_eq!(start("1970-01-01T02:00:05+02:00"), Ok(Time(5_000)), "another time zone");
+        assert_eq!(start("1970-01-01T02:00:00Z"), Ok(now));
         // The journal shows times in this form.
         assert_eq!(start(&Time(5_900).to_string()), Ok(Time(5_000)));
         for wrong in ["", "yesterday", "1970-01-01", "1970-01-01T00:00:05"] {
             let why = start(wrong).unwrap_err();
             assert!(why.contains("`2026-12-01T09:00:00Z`"), "{wrong}: {why}");
+        }
+        for future in ["1970-01-01T02:00:01Z", "1970-01-01T01:30:00-01:00"] {
+            let why = start(future).unwrap_err();
+            assert!(why.contains("must not be in the future"), "{future}: {why}");
         }
     }
 }

@@ -9,23 +9,23 @@ use beadle_engine::{Change, Lane, Plan, Store};
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::applier::{Applier, write};
 use crate::app::store;
 use crate::cli::ApplyArgs;
 use crate::commands::apply_rounds::{Rounds, Went, settle};
 use crate::commands::command_gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
+use crate::commands::expected_write_duration::announce;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::tally::Tally;
-use crate::commands::write_duration::announce;
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render::{self, WholePlan};
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open(config).await?;
-    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
     let mut shared = Vec::new();
     let code = Box::pin(all(&app, args, &store, &mut shared, printer)).await;
     SpawnedShare::end_all(shared).await;
@@ -135,8 +135,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
     say: &dyn Fn(),
     (rounds, printer): (&mut Rounds, &Printer),
 ) -> anyhow::Result<Went> {
-    // Only the first round reports names without a repository. After an earlier round deleted a
-    // repository, a later round would report its name too.
+    // Only the first round reports names without a repository. If a round deletes a repository, the
+    // next round would otherwise report the name of this repository.
     rounds.misnamed |= rounds.is_first() && args.selection.is_by_name() && !shown.unmatched.is_empty();
     let has_news = rounds.has_news(shown);
     if rounds.is_first() || has_news {

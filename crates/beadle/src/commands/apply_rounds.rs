@@ -11,7 +11,7 @@ use crate::commands::tally::Tally;
 use crate::output::render::WholePlan;
 
 /// The maximum number of rounds for one organisation or target. Without a maximum, two layers could
-/// undo each other's changes for ever.
+/// undo each other's changes without end.
 pub(super) const MOST: usize = 5;
 /// The time between the writes and the next read. The answers of the vendor may show the writes
 /// only after this time.
@@ -41,7 +41,7 @@ pub(crate) enum Went {
 pub(crate) struct Rounds {
     /// The number of rounds that have ended.
     done: usize,
-    /// The keys that the plan of the first round had.
+    /// The keys in the plan of the first round.
     keys: Option<BTreeSet<Key>>,
     /// The digest of every change that Beadle tried to write, and whether the write succeeded.
     tried: HashMap<String, bool>,
@@ -73,8 +73,8 @@ impl Rounds {
         self.done < MOST && changes(plan).any(|digest| !self.tried.contains_key(&digest))
     }
 
-    /// Counts the changes in the last plan. Beadle wrote some of them without effect, and never
-    /// tried to write the others.
+    /// Counts the changes in the last plan. Beadle wrote some of these changes without effect, and
+    /// never tried to write the other changes.
     pub(crate) fn end(&mut self, plan: &WholePlan) {
         self.tally.again = changes(plan).filter(|digest| *self.tried.get(digest).unwrap_or(&true)).count();
         let unknowns = plan.plans.iter().map(|(_, plan)| plan.unknowns.len()).sum::<usize>();

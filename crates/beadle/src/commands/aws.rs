@@ -10,7 +10,7 @@ use crate::app::store;
 use crate::aws::Looked;
 use crate::cli::AwsDoctorArgs;
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -32,8 +32,8 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     Ok(doctor.code())
 }
 
-/// Checks that a worker has run its background tasks within the last minutes. This succeeds only if
-/// the worker has its secrets, its permissions and its schedule.
+/// Checks that a worker has run its background tasks within the last minutes. The check succeeds
+/// only if the worker has its secrets, its permissions and its schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let store = store::open_existing(config).await?;
@@ -48,7 +48,7 @@ async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     Ok(format!("a worker ran its tasks {ago} s ago"))
 }
 
-/// Checks that no key has been due for too long. Workers normally begin with a key earlier.
+/// Checks that no key has been due for too long. Normally, a worker claims a due key much earlier.
 async fn waiting(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let now = clock.now();

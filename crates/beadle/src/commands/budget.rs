@@ -1,5 +1,5 @@
-//! `beadle budget`: shows the remaining rate limit of GitHub. This request does not count against
-//! the rate limit.
+//! `beadle budget`: shows the remaining rate limit of GitHub. The request of this command does not
+//! count against the limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use beadle_transport::sharing::ProcessUsage;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::store;
 use crate::commands::{FINE, ago};
 use crate::config::Config;
@@ -23,15 +23,15 @@ pub(crate) async fn run(
 ) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let store = store::open_if_there(config).await?;
-    let app = App::new(config, OpenOptions::default());
+    let app = App::new(config, ClientOptions::default());
     for file in config.orgs(org)? {
         let org = app.organisation(file).await?;
         let limits = org.reader.rate_limit().await?;
         let mut processes = Vec::new();
         if let Some(store) = &store {
             let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
-            // If a process created content, its report stays longer. The points of such a report
-            // can be too old.
+            // The store keeps the report of a process longer if the process created content. The
+            // points in such a report can be out of date.
             let window: Duration = file.budget.minute.into();
             let is_recent = |usage: &ProcessUsage| usage.at + window > clock.now();
             processes.extend(usages.into_iter().map(|(_, usage)| usage).filter(is_recent));

@@ -8,11 +8,11 @@ use beadle_repositories::policy::{Node, Problem, Tested, read_text};
 use beadle_repositories::{Policy, PolicyError, Severity};
 use serde_json::json;
 
-use crate::app::groups::member_file;
+use crate::app::groups::organisation_members_file;
 use crate::app::policy::mode_check;
 use crate::commands::{FAILED, FINE};
 use crate::config::{Config, PolicySource, waiver_findings};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 /// Returns one problem for each secret that the policy names but the configuration does not
@@ -28,8 +28,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
         names => format!("declare the secret in [org.secrets], which has: {names}"),
     };
     let problem = |secret: &Node| {
-        // Somebody may have written the secret itself instead of its name. So the problem does not
-        // show the text.
+        // Somebody may have written the secret itself in place of its name. So the problem does not
+        // show the text from the policy.
         let text = "the configuration declares no secret of this name for the policy";
         Problem::error(secret.asked.clone(), secret.column, text).hint(hint.clone())
     };
@@ -37,8 +37,8 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
 }
 
 /// Returns the YAML files of the folder that Beadle does not read as part of the policy. For
-/// example, if the name of a folder is misspelled, a layer is missing, and nobody would notice it
-/// without this check.
+/// example, if the name of a folder is misspelled, a layer is missing. Without this check, nobody
+/// would notice the missing layer.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -61,13 +61,13 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
 /// The files beside the folder of the policy that can have deployment settings. In a repository for
-/// safe-settings, they are often in the root, and the policy is in a folder below.
+/// safe-settings, these files are often in the root, and the policy is in a folder below.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 
-/// Returns warnings about unread files with the deployment settings of safe-settings, and adds the
-/// texts of these files to `sources`. safe-settings reads the settings from the path in
-/// `DEPLOYMENT_CONFIG_FILE`, so the file can have any name and place. Without the file, Beadle changes
-/// the repositories that safe-settings leaves alone.
+/// Returns warnings about unread files with the deployment settings of safe-settings. Adds the
+/// texts of these files to `sources`. The file can have any name and place, because safe-settings
+/// reads it from the path in `DEPLOYMENT_CONFIG_FILE`. Without the file, Beadle changes the
+/// repositories that safe-settings leaves alone.
 fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
     let is_read = |file: &String| file.starts_with("deployment-settings.");
     if sources.keys().any(is_read) {
@@ -159,7 +159,8 @@ pub(crate) fn run(path: &Path, as_json: bool, printer: &Printer) -> anyhow::Resu
             problems.extend(undeclared(policy, org));
             problems.extend(waiver_findings(org, policy, now));
             let teams = config.teams_of(&org.name).filter_map(|target| target.github.as_ref());
-            problems.extend(teams.filter_map(|teams| member_file::problem(&policy.sources, teams)));
+            problems
+                .extend(teams.filter_map(|teams| organisation_members_file::problem(&policy.sources, teams)));
         }
         failed |= problems.iter().any(|problem| problem.severity == Severity::Error);
         failed |= !tested.problems.is_empty();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use beadle_engine::{Clock, Mode, Store};
 
 use crate::app::gate::accepted_limits;
-use crate::app::gate::accepted_target_address;
+use crate::app::gate::accepted_target_place;
 use crate::app::gate::command_plans;
 use crate::app::gate::guard_limits::GuardLimits;
-use crate::app::gate::target as target_gate;
+use crate::app::gate::new_or_moved_target;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
@@ -88,7 +88,7 @@ fn may_write(directories: &Directories, target: &str) -> bool {
 }
 
 /// Returns whether a service holds a target or its mappings for a command. Prints how to approve
-/// them.
+/// what the service holds.
 pub(super) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,
@@ -98,7 +98,7 @@ pub(super) async fn are_mappings_held(
 ) -> anyhow::Result<bool> {
     let file = config.file.target.iter().find(|file| file.name == target);
     if let Some(file) = file
-        && let Some(held) = target_gate::held(config, file, store.as_ref()).await?
+        && let Some(held) = new_or_moved_target::held(config, file, store.as_ref()).await?
     {
         printer.error(&format!(
             "{target}: the service holds this target: {}\nhint: check `beadle holds`, and run `beadle approve {} --reason TEXT`",
@@ -108,7 +108,7 @@ pub(super) async fn are_mappings_held(
     }
     if let Some(file) = file
         && may_write(directories, target)
-        && accepted_target_address::is_used_elsewhere(config, file, store.as_ref()).await?
+        && accepted_target_place::is_used_elsewhere(config, file, store.as_ref()).await?
     {
         printer.error(&format!(
             "{target}: the service has not accepted the new address of this target\nhint: run `beadle reload`, or restart \

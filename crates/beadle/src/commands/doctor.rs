@@ -1,4 +1,5 @@
-//! `beadle doctor`: diagnoses the setup. For each problem, it prints how to fix the problem.
+//! `beadle doctor`: diagnoses the setup. For each problem, the command prints how to fix the
+//! problem.
 
 mod installations;
 
@@ -10,15 +11,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::webhook_senders;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::service::record::other_configurations;
 use crate::app::store;
 use crate::app::store::clock_check;
 use crate::commands::{FAILED, FINE};
-use crate::config::{Config, OrgConfig};
+use crate::config::{Config, OrgConfig, webhook_senders};
 use crate::output::printer::{Printer, Tone};
 use crate::tasks::other_modes;
 
@@ -83,9 +83,9 @@ pub(crate) async fn run(config: &Arc<Config>, printer: &Printer) -> anyhow::Resu
     Ok(doctor.code())
 }
 
-/// Diagnoses everything except the delivery of webhooks. That diagnosis needs a running service.
+/// Diagnoses everything except the delivery of webhooks. Only a running service receives webhooks.
 pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> anyhow::Result<Doctor<'a>> {
-    let app = App::new(config, OpenOptions::default());
+    let app = App::new(config, ClientOptions::default());
     let mut doctor = Doctor::new(printer);
     doctor.report(check_store(config).await);
     if let Some(store) = store::open_if_there(config).await.ok().flatten() {
@@ -121,7 +121,7 @@ pub(super) async fn diagnose<'a>(config: &Arc<Config>, printer: &'a Printer) -> 
     Ok(doctor)
 }
 
-/// Reports if the policy can change without a review and Beadle enforces the policy.
+/// Reports a problem if Beadle enforces a policy that can change without a review.
 async fn review(doctor: &mut Doctor<'_>, app: &App, file: &OrgConfig) -> anyhow::Result<()> {
     let Some(source) = file.policy.repository().filter(|_| file.mode == Mode::Enforce) else { return Ok(()) };
     let name = &file.name;

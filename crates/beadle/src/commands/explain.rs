@@ -10,7 +10,7 @@ use beadle_repositories::policy::{Did, Explained};
 use serde_json::{Value, json};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::store;
 use crate::cli::ExplainArgs;
 use crate::commands::FINE;
@@ -28,7 +28,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
         format!("the repository must be OWNER/NAME, such as `acme/widgets`, found `{repository}`")
     })?;
     let store = store::open_if_there(config).await?;
-    let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store, ..ClientOptions::PATIENT });
     let org = app.organisation(config.orgs(Some(owner))?[0]).await?;
     let planner = org.planner(app.store()).only_looking();
     let explained = planner.explain(name, args.key.as_deref().unwrap_or("")).await?;
@@ -62,7 +62,7 @@ fn add_links(shown: &mut Value, links: &PolicyLinks) {
 /// Shows the sources of a group and the mapping that selects them.
 async fn group(config: &Arc<Config>, name: &str, as_json: bool, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_if_there(config).await?;
-    let app = App::new(config, OpenOptions { store, ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store, ..ClientOptions::PATIENT });
     let directories = app.directories_with_policies().await?;
     let mut any = false;
     for target in directories.targets.values() {
@@ -153,7 +153,7 @@ fn tell(explained: &Explanation, printer: &Printer) {
     }
 }
 
-/// Returns whether the lines of a value already name the line of a layer.
+/// Returns whether the printed lines of a value already name this line of a layer.
 fn is_shown(value: &Explained, line: &str) -> bool {
     value.set_by == line || value.overrode.iter().any(|other| other.said_by == line)
 }

@@ -10,7 +10,7 @@ use crate::app::store;
 use crate::cli::HistoryArgs;
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::journal::made_by;
+use crate::journal::reverted_state_makers;
 use crate::journal::stories::Stories;
 use crate::journal::story::{Story, WriteEnd};
 use crate::output::escape::{self, VALUE};
@@ -94,7 +94,7 @@ fn add(settings: &mut Settings, story: &Story) {
             end,
             why: why.to_owned(),
             generation: generation.clone(),
-            by: made_by::text(story),
+            by: reverted_state_makers::text(story),
         });
     }
 }

@@ -1,4 +1,5 @@
-//! The decision of an operator about held changes. `beadle approve` and `beadle reject` use it.
+//! The decision of an operator about held changes. `beadle approve` and `beadle reject` use this
+//! module.
 
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, is_undo, limit_holds};
 use beadle_engine::{Hold, Mode, Store, Time};
@@ -7,7 +8,7 @@ use crate::app::operations::hold_decisions::{Effect, NamedChange, effect, named_
 use crate::cli::DecideArgs;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 /// Returns the name of the operator for the journal. A name of `--as` comes before the name of the

@@ -10,9 +10,9 @@ use crate::app::store;
 use crate::cli::HoldsArgs;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
-use crate::output::count::counted;
 use crate::output::escape;
-use crate::output::journal_sentence::commit;
+use crate::output::journal_run_and_policy::commit;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::render;
 

@@ -12,11 +12,11 @@ use beadle_repositories::policy::read_text;
 use beadle_repositories::{Incumbent, Policy, Severity, import_policy};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::cli::{ImportArgs, Tool};
-use crate::commands::{FAILED, FINE, import_mappings};
+use crate::commands::{FAILED, FINE, equal_group_mappings};
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::progress::Progress;
 
@@ -32,9 +32,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // This check comes first, because the read of the whole organisation takes many calls.
+    // Beadle checks the folder first, because the read of the whole organisation takes many calls.
     ensure_empty(&args.into)?;
-    let app = App::new(config, OpenOptions::PATIENT);
+    let app = App::new(config, ClientOptions::PATIENT);
     let reader = app.reader(file)?;
     let progress = Progress::new(&format!("reading {}", file.name), printer);
     let home = &file.policy_repository;
@@ -44,9 +44,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
     let mut import = read?;
     let mut mapped = None;
     if args.repo.is_empty() {
-        match Box::pin(import_mappings::mappings(&app)).await {
+        match Box::pin(equal_group_mappings::mappings(&app)).await {
             Ok(Some((text, groups))) => {
-                import.files.insert(import_mappings::FILE.to_owned(), text);
+                import.files.insert(equal_group_mappings::FILE.to_owned(), text);
                 mapped = Some(groups);
             }
             Ok(None) => {}
@@ -77,16 +77,16 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
 /// Imports mappings for a configuration that has targets and no organisation.
 async fn only_groups(config: &Arc<Config>, args: &ImportArgs, printer: &Printer) -> anyhow::Result<u8> {
     ensure_empty(&args.into)?;
-    let app = App::new(config, OpenOptions::PATIENT);
-    if let Some((text, groups)) = Box::pin(import_mappings::mappings(&app)).await? {
-        write(&args.into, &BTreeMap::from([(import_mappings::FILE.to_owned(), text)]))?;
+    let app = App::new(config, ClientOptions::PATIENT);
+    if let Some((text, groups)) = Box::pin(equal_group_mappings::mappings(&app)).await? {
+        write(&args.into, &BTreeMap::from([(equal_group_mappings::FILE.to_owned(), text)]))?;
         say_mapped(groups, &args.into, printer);
     }
     Ok(FINE)
 }
 
 fn say_mapped(groups: usize, folder: &Path, printer: &Printer) {
-    let (file, groups) = (import_mappings::FILE, counted(groups, "group", "groups"));
+    let (file, groups) = (equal_group_mappings::FILE, counted(groups, "group", "groups"));
     printer.line(format!("wrote {}: mappings of {groups}", folder.join(file).display()));
     printer.line(format!(
         "next: move {file} to the folder of beadle.toml, set `groups_from = [\"{file}\"]`, and run `beadle plan`"

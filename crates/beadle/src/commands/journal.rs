@@ -68,7 +68,8 @@ impl Search<'_> {
         let history = History {
             after: self.args.after,
             since: self.since,
-            // The store can select one kind, or writes with some risks, but not both.
+            // The store can select the entries of one kind, or the writes with some risks, but not
+            // both together.
             kind: (self.has_sweeps() && self.risks().is_empty()).then_some(EntryKind::Sweep),
             risks: if self.has_sweeps() { Vec::new() } else { self.risks() },
             limit: PAGE,

@@ -10,13 +10,14 @@ mod check;
 mod command_gate;
 mod deliveries;
 mod doctor;
+mod equal_group_mappings;
+mod expected_write_duration;
 mod explain;
 mod healthcheck;
 mod history;
 mod hold_decision;
 mod holds;
 mod import;
-mod import_mappings;
 mod init;
 mod journal;
 mod pause;
@@ -40,7 +41,6 @@ mod tasks;
 mod undo;
 mod waive;
 mod waivers;
-mod write_duration;
 
 use std::sync::Arc;
 
@@ -132,8 +132,8 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<u8> {
         Command::Report(args) => report::run(&*config()?, &args, printer).await,
         Command::Status { json, watch } => status::run(&*config()?, json, watch, printer).await,
         Command::Tasks { json, command } => {
-            // To list tasks, the command reads the store. To run a task, it calls the service, and
-            // this call needs the operator token.
+            // To list tasks, the command reads the store. To run a task, the command calls the
+            // service, and this call needs the operator token.
             let config = if command.is_some() { armed().await? } else { config()? };
             tasks::run(&config, command, json, printer).await
         }

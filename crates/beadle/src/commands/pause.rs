@@ -8,13 +8,13 @@ use std::time::Duration;
 use beadle_engine::Clock;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FAILED, FINE, operator};
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 pub(crate) async fn pause(
@@ -69,7 +69,7 @@ pub(super) async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Resu
     match named(config, names)? {
         NamedScope::Instance(name) => Ok(PauseScope::of_instance(name)),
         NamedScope::Repository { org, full_name, name } => {
-            let org = App::new(config, OpenOptions::default()).organisation(&org).await?;
+            let org = App::new(config, ClientOptions::default()).organisation(&org).await?;
             PauseScope::of_repository(&org.reader, &org.file.name, (full_name, &name)).await
         }
     }

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
@@ -37,7 +37,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     // Without a store, a shard cannot see how much of the budget the other shards have spent. So
     // each shard gets an equal part.
     let parts = if store.is_none() { selection.shard.of() } else { 1 };
-    let app = App::new(config, OpenOptions { store: store.clone(), parts, ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: store.clone(), parts, ..ClientOptions::PATIENT });
     if let Some(base) = &args.base {
         return Box::pin(plan_base::run(&app, base, args, store.as_ref(), printer)).await;
     }
@@ -174,7 +174,7 @@ pub(crate) async fn plan_groups(
         let all = selection.group.is_empty();
         found.retain(|one| all || selection.group.iter().any(|name| one.is_called(name)));
         // If a union has groups of several directories, each directory returns the key of the
-        // union.
+        // union. The sorted list has equal keys side by side.
         found.sort_by(|one, other| one.key.cmp(&other.key));
         found.dedup_by(|one, other| one.key == other.key);
         let planner = target.planner(store, clock);

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::{HeldGeneration, delayed_lines};
@@ -19,8 +19,8 @@ use crate::app::policy::group_preview::{self, ChangedGroups};
 use crate::cli::{Format, PlanArgs};
 use crate::commands::tally::code;
 use crate::config::OrgConfig;
-use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 use crate::output::progress::Progress;
 use crate::output::render::{self, PlanScope, WholePlan};

@@ -53,9 +53,10 @@ struct Planned {
 struct Total {
     /// The number of values to write, by risk. The guard counts values, not changes.
     risks: Risks,
-    /// The number of values that Beadle does not write because of the mode, by risk.
+    /// For each risk, the number of values that the mode does not let Beadle write.
     kept: Risks,
-    /// The number of values that Beadle only observes, because an operator undid them, by risk.
+    /// For each risk, the number of values that an operator undid. Beadle only observes these
+    /// values.
     undone: Risks,
     incomplete: Vec<String>,
     /// The changes that the guard limits and an operator can approve. Each entry has the digest,

@@ -10,8 +10,8 @@ use crate::app::store;
 use crate::cli::PreviewsArgs;
 use crate::commands::{FAILED, FINE, ago};
 use crate::config::Config;
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 use crate::pull_request::check_results::{CheckedPull, Merge};
 

@@ -11,8 +11,8 @@ use crate::app::store;
 use crate::cli::Scope;
 use crate::commands::{FINE, ago, operator, pause};
 use crate::config::Config;
-use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 /// The options of the command.

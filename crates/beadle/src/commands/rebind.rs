@@ -10,7 +10,7 @@ use beadle_repositories::names::{Named, Names};
 use beadle_repositories::overrides::Overrides;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::store;
 use crate::cli::RebindArgs;
 use crate::commands::{FINE, operator};
@@ -40,7 +40,7 @@ async fn repository(
         })?;
     let file = config.orgs(Some(owner))?[0];
     let store = store::open_existing(config).await?;
-    let org = App::new(config, OpenOptions::default()).organisation(file).await?;
+    let org = App::new(config, ClientOptions::default()).organisation(file).await?;
     let policy = org.policy.current();
     let layer = policy.file_of(name).with_context(|| format!("the policy has no file repos/{name}.yml"))?;
     let index = org.reader.index().await?;
@@ -73,7 +73,7 @@ async fn name(
     }
     let file = config.orgs(Some(organisation))?[0];
     let store = store::open_existing(config).await?;
-    let org = App::new(config, OpenOptions::default()).organisation(file).await?;
+    let org = App::new(config, ClientOptions::default()).organisation(file).await?;
     let kind = match named {
         Named::Team => ActorKind::Team,
         Named::User => ActorKind::User,

@@ -61,7 +61,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         .with_context(|| format!("cannot listen on {operator_address}"))?;
 
     let routes = Routes::default();
-    // If a vendor or a store hangs, a stop does not wait for it.
+    // An operator can stop the service even while a vendor or a store does not answer.
     let mut in_use = tokio::select! {
         started = prepared.start(&routes) => started,
         signal = signals.next() => {
@@ -90,7 +90,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             () = installations_changed(&in_use, &pace, &clock) => (None, Some(Config::clone(&config))),
         };
         let is_of_installations = kept.is_some();
-        // If a file system or a store of secrets does not answer, a stop does not wait for it.
+        // An operator can stop the service even while a file system or a store of secrets does not
+        // answer.
         let read = tokio::select! {
             read = prepare((place, kept), &config, (&store, &reloads)) => read,
             signal = signals.next() => break Some(signal),
@@ -104,7 +105,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
                 continue;
             }
         };
-        // A stop does not wait for the reload.
+        // An operator can stop the service before the reload has ended.
         tokio::select! {
             () = in_use.stop() => {}
             signal = signals.next() => break Some(signal),

@@ -6,7 +6,7 @@ use beadle_engine::{Clock, Copied};
 use crate::app::store;
 use crate::commands::FINE;
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 use crate::output::progress::Progress;
 use beadle_config::StoreLocation;

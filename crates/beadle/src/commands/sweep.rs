@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::operations::applier::{Applier, write};
 use crate::app::organisations::github::GithubOrganisation;
@@ -23,10 +23,10 @@ use crate::app::store;
 use crate::cli::SweepArgs;
 use crate::commands::apply_rounds::{MOST, settle};
 use crate::commands::command_gate::{accept, are_mappings_held, is_held, limit_organisation, limit_target};
+use crate::commands::expected_write_duration::announce;
 use crate::commands::operator;
 use crate::commands::plan::{plan, plan_groups};
 use crate::commands::tally::Tally;
-use crate::commands::write_duration::announce;
 use crate::config::Config;
 use crate::output::markdown::{Page, Piece};
 use crate::output::printer::{Printer, Tone};
@@ -61,7 +61,7 @@ async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> any
     let parts = if args.without_store { selection.shard.of() } else { 1 };
     // All calls use the lane of a sweep, so that the reserve of the budget stays available for
     // events and operators.
-    let options = OpenOptions { store: Some(store.clone()), patient: true, parts, lane: Lane::Sweep };
+    let options = ClientOptions { store: Some(store.clone()), patient: true, parts, lane: Lane::Sweep };
     let app = App::new(config, options);
     let clock = &app.clock;
     let mut tally = Tally::default();
@@ -170,7 +170,7 @@ impl Swept {
     fn follow(&mut self, next: Self) {
         let failed = |reports: &[Report]| reports.iter().filter(|report| report.failed() > 0).count() as u64;
         // If Beadle could not plan a repository, the repository has no report. So this line counts
-        // its error.
+        // the error of the repository.
         let errors = next.summary.failed.saturating_sub(failed(&next.reports));
         self.tally.add(next.tally);
         for report in next.reports {
@@ -303,8 +303,8 @@ async fn make_so<P: Planner, W: PlanWriter<P::Write>>(
         applier.counts(&shown.of, shown.among()).await?;
     }
     // Nobody confirmed the plan. So Beadle writes the plan that it makes directly before the write.
-    // That plan can contain more. For example, the run of another group has created the account of
-    // a member in the meantime.
+    // The new plan can contain further changes. For example, the run of another group may have
+    // created the account of a member.
     applier.only_shown = false;
     applier.lane = Lane::Sweep;
     if args.without_store {

@@ -9,7 +9,7 @@ use crate::commands::{FAILED, FINE, PENDING};
 pub(crate) struct Tally {
     pub(crate) written: usize,
     pub(crate) held: usize,
-    /// The number of policies that the gate holds. Beadle wrote none of their changes.
+    /// The number of policies that the gate holds. Beadle wrote no change of these policies.
     pub(crate) held_policies: usize,
     pub(crate) withheld: usize,
     /// The number of changes that Beadle only observes, because an operator undid their values.

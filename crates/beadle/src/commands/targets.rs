@@ -8,18 +8,19 @@ use beadle_okta::{Okta, Since};
 use beadle_scim::{Evidence, Finding, Probed};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::groups::target::{GroupTarget, TOKEN_DAYS};
 use crate::app::store;
 use crate::commands::{FAILED, FINE};
 use crate::config::Config;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 struct Probe<'a> {
     printer: &'a Printer,
     clock: Clock,
-    /// The store, if one exists. The store remembers the earlier behaviour of each server.
+    /// The store, if the configured store exists. The store remembers the earlier behaviour of each
+    /// server.
     store: Option<Arc<dyn Store>>,
     /// The name of a stopped target. The operator wants Beadle to write to this target again, even
     /// if the probe made no writes.
@@ -32,7 +33,7 @@ pub(crate) async fn probe(
     release: Option<&str>,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
-    let app = App::new(config, OpenOptions::PATIENT);
+    let app = App::new(config, ClientOptions::PATIENT);
     let directories = app.directories()?;
     if let Some(name) = release
         && !directories.targets.values().any(|target| target.file.name == name)
@@ -164,8 +165,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded or
-    /// the operator asks for it.
+    /// Lets Beadle write to a stopped target again, if the test writes of the probe succeeded, or
+    /// if the operator asks for the release.
     async fn release(
         &mut self,
         target: &GroupTarget,

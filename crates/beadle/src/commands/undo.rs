@@ -7,7 +7,7 @@ use beadle_engine::{Change, Key, StepResult};
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::SpawnedShare;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::operations::undoing::{Undo, UndoSelection, select};
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::store;
@@ -29,10 +29,11 @@ struct UndoCommand<'a> {
 
 pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open_existing(config).await?;
-    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
+    let since = args.since.map(|start| start.time(app.clock.now())).transpose();
     let asked = UndoSelection {
         what: args.what.clone(),
-        since: args.since.map(|start| start.time(app.clock.now())),
+        since: since.map_err(anyhow::Error::msg)?,
         org: args.org.clone(),
         repo: args.repo.clone(),
     };
@@ -99,7 +100,8 @@ impl UndoCommand<'_> {
         let left =
             shown.plans.iter().map(|(_, plan)| plan.waits.len() + usize::from(plan.skipped.is_some())).sum();
         if writes(&shown) {
-            // No policy asks for the values that an undo restores, so each of them needs a person.
+            // No policy asks for the values that an undo restores, so a person must confirm each of
+            // these changes.
             if !self.args.yes && !agreed(&shown, printer, |_| true)? {
                 return Ok(None);
             }
@@ -126,7 +128,8 @@ impl UndoCommand<'_> {
         Ok(Some((tally, left)))
     }
 
-    /// Prints how to undo the undo of a key. `number` is the run of the undo in the journal.
+    /// Prints how to undo the undo of a key. `number` is the number of the undo's run in the
+    /// journal.
     fn hint(&self, key: &Key, subject: &str, number: u64) {
         let option = if key.kind() == "organisation" { "--org" } else { "--repo" };
         self.printer.note(format!(

@@ -7,14 +7,14 @@ use beadle_engine::Clock;
 use beadle_repositories::policy::Waiver;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::operations::waived_repositories::covered;
+use crate::app::connections::client_options::ClientOptions;
+use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving::{check, until, waive};
 use crate::app::store;
 use crate::cli::WaiveArgs;
 use crate::commands::{FINE, operator};
 use crate::config::{Config, OrgConfig};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printer) -> anyhow::Result<u8> {
@@ -35,7 +35,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
     };
     check(&waiver, file, (now, "`--until`"))?;
     let store = store::open_existing(config).await?;
-    let app = App::new(config, OpenOptions { store: Some(store.clone()), ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
     let reader = app.reader(file)?;
     let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
     ensure!(!rows.is_empty(), "no repository of {} has the name `{pattern}`", file.name);

@@ -8,8 +8,8 @@ use beadle_repositories::readable_waivers;
 use serde_json::json;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::operations::waived_repositories::covered;
+use crate::app::connections::client_options::ClientOptions;
+use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving;
 use crate::app::store;
 use crate::cli::WaiversArgs;
@@ -24,7 +24,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiversArgs, printer: &Prin
     }
     let now = Clock::system().now();
     let store = store::open_if_there(config).await?;
-    let app = App::new(config, OpenOptions { store: store.clone(), ..OpenOptions::PATIENT });
+    let app = App::new(config, ClientOptions { store: store.clone(), ..ClientOptions::PATIENT });
     let (mut is_empty, mut result) = (true, FINE);
     for file in config.orgs(args.org.as_deref())? {
         let policy = app.organisation(file).await?.policy.current();
@@ -96,7 +96,7 @@ async fn end(config: &Arc<Config>, org: Option<&str>, code: &str, printer: &Prin
     let store = store::open_existing(config).await?;
     for file in config.orgs(org)? {
         let Some(waiver) = waiving::to_end(store.as_ref(), file, code).await? else { continue };
-        let reader = App::new(config, OpenOptions::default()).reader(file)?;
+        let reader = App::new(config, ClientOptions::default()).reader(file)?;
         let rows = covered(&reader, std::slice::from_ref(&waiver)).await?;
         let by = operator(config).await;
         waiving::end(store.as_ref(), file, (code, &waiver), (&rows, by), now).await?;

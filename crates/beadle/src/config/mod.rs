@@ -1,13 +1,14 @@
-//! The configuration of the program: `beadle.toml`, its mappings and secrets, and the checks that
-//! need the crate of a vendor.
+//! The configuration of the program: `beadle.toml`, its mappings and secrets, the senders of
+//! webhooks, and the checks that need the crate of a vendor.
 
+mod beadle_toml_checks;
 mod conversions;
 pub(crate) mod email_address;
 mod mappings;
 mod policy_mappings;
 mod reload;
-mod vendor_checks;
 mod waiver_check;
+pub(crate) mod webhook_senders;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ pub(crate) use policy_mappings::check_policies;
 pub(crate) use reload::{ConfigPlace, needs_restart};
 pub(crate) use waiver_check::findings as waiver_findings;
 
-/// The whole configuration. It has been checked.
+/// The whole configuration, after all checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The folder of the configuration file. Relative paths in the file start here.
@@ -65,7 +66,7 @@ impl Config {
             ConfigError::Invalid { .. } => error.into(),
         })?;
         let file = File::parse(&source)?;
-        vendor_checks::check(&file).map_err(|invalid| source.error(invalid))?;
+        beadle_toml_checks::check(&file).map_err(|invalid| source.error(invalid))?;
         let mut own = mappings::mappings(&file, &file.groups, path, &source)?;
         own.extend(mappings::mappings_of_team_files(&file)?);
         let place = file.store.path.parse::<StoreLocation>().map_err(anyhow::Error::msg)?;
@@ -144,7 +145,7 @@ impl Config {
         self.secrets.fetch(&self.references()).await;
     }
 
-    /// Reads the credentials of vendors from AWS again. Returns whether at least one of them has
+    /// Reads the credentials of vendors from AWS again. Returns whether at least one credential has
     /// changed.
     #[cfg(feature = "aws")]
     pub(crate) async fn fetch_vendor_secrets(&self) -> bool {

@@ -6,9 +6,9 @@ use beadle_config::StoreLocation;
 
 use super::Config;
 
-/// The keys that the service reads only when its process starts. After the start, the listeners are
-/// open, the store is in use, and the export of traces runs. The name of a table means all of its
-/// keys.
+/// The keys that the service reads only when its process starts. The service cannot replace open
+/// listeners, the store that it uses, or the running export of traces. The name of a table means
+/// all of its keys.
 const RESTART: &[&str] = &["server.listen", "server.operator", "store", "traces", "worker.lease"];
 
 /// Returns whether a new value of this key needs a restart of the service.

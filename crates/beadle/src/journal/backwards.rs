@@ -20,8 +20,8 @@ struct Part {
 }
 
 impl Backwards {
-    /// Creates a reader of the entries that meet the conditions of `history`. Without keys, it
-    /// reads the entries of all keys. `history.limit` is the number of entries in a page.
+    /// Creates a reader of the entries that meet the conditions of `history`. Without keys, the
+    /// reader returns the entries of all keys. `history.limit` is the number of entries in a page.
     pub(crate) fn new(store: &Arc<dyn Store>, keys: &[Key], history: &History) -> Self {
         let part = |key: Option<String>| {
             let history = History { key, ..history.clone() };

@@ -2,7 +2,7 @@
 //! change.
 
 pub(crate) mod backwards;
-pub(crate) mod made_by;
+pub(crate) mod reverted_state_makers;
 pub(crate) mod stories;
 pub(crate) mod stories_forwards;
 pub(crate) mod story;

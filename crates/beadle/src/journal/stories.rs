@@ -23,15 +23,17 @@ pub(crate) struct Stories {
     /// True if the entries are intents only. Then each story must look up its result and its
     /// causes.
     has_intents_only: bool,
-    /// The results that have no intent yet, because the intent is further back.
+    /// The results for which the intent is not read yet. The intent of a result is older than the
+    /// result.
     results: HashMap<u64, Detail>,
-    /// The next run of each key, as seen from the entries that are further back.
+    /// For each key, the oldest run that was read so far. The next older writes of the key can
+    /// belong to this run.
     runs: HashMap<String, Entry>,
 }
 
 impl Stories {
     /// Creates a reader of stories with entries that meet the conditions of `history`. Without
-    /// keys, it reads the stories of all keys.
+    /// keys, the reader returns the stories of all keys.
     pub(crate) fn new(store: &Arc<dyn Store>, keys: &[Key], history: &History) -> Self {
         Self {
             store: store.clone(),

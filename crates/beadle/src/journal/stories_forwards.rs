@@ -22,7 +22,7 @@ impl StoriesForwards {
                     story.result = Some(entry.detail);
                     Vec::new()
                 }
-                // The write was shown before its result was known.
+                // The command has already shown this write, before its result was known.
                 None => vec![Story::of(entry)],
             };
         }

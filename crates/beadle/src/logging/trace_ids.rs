@@ -16,7 +16,7 @@ pub(super) struct WithTraceId<E> {
 }
 
 impl<E> WithTraceId<E> {
-    /// Creates a format of text. The caller sets in `format` whether it writes colours.
+    /// Creates a format of text. The caller decides in `format` whether the lines have colours.
     pub(super) fn text(format: E) -> Self {
         Self { format, is_json: false }
     }

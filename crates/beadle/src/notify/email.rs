@@ -99,7 +99,7 @@ fn html(texts: &[Text]) -> String {
     all
 }
 
-/// Encodes a text for HTML, so that no character has a meaning there.
+/// Encodes a text for HTML, so that no character of the text has a special meaning in HTML.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for c in text.chars() {
@@ -124,7 +124,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Returns the headers of a message, and the rest.
+    /// Returns the headers of a message, and the rest of the message.
     fn parts(message: &Message) -> (String, String) {
         let text = String::from_utf8(message.formatted()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

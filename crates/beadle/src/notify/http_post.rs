@@ -140,7 +140,7 @@ mod tests {
         assert!(answered.contains("307") && !answered.contains("hunter2"), "{answered}");
         assert_eq!(requests.load(Ordering::SeqCst), 1);
         receiver.abort();
-        let _ = receiver.await; // it was aborted
+        let _ = receiver.await; // the test has aborted this receiver
         let away = sent().await;
         assert!(!away.is_empty() && !away.contains("hunter2"), "{away}");
     }

@@ -21,9 +21,9 @@ const LONG: Duration = Duration::from_secs(3600);
 /// How long a change is a problem after the journal reported it as contested. While the change
 /// stays contested, the journal reports it again within the hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// How long Beadle reports a change of a person after it changed the change back.
+/// How long Beadle keeps reporting a person's change after Beadle reverted that change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of reverted changes of one key that are remembered.
+/// The maximum number of reverted changes that Beadle remembers for one key.
 const REMEMBERED: usize = 20;
 /// How far back the first pass reads the journal, and also the first pass after a long
 /// interruption.
@@ -33,11 +33,12 @@ const PAGE: u32 = 1000;
 const PAGES: usize = 20;
 /// The maximum number of key states that one pass reads.
 const STATES: usize = 500;
-/// The maximum number of unknown parts to remember of one key, and of contested changes. The note
-/// of the key must stay small.
+/// The maximum number of unknown parts, and of contested changes, that Beadle remembers for one
+/// key. The note of the key must stay small.
 const PARTS: usize = 50;
-/// How long a writer of the journal needs at most after it has reserved a number for its entry. In
-/// DynamoDB, an entry can become visible later than an entry with a larger number.
+/// The maximum time that a process needs to write an entry of the journal after it has reserved the
+/// entry's number. In DynamoDB, an entry can become visible later than an entry with a larger
+/// number.
 const WRITING: Duration = Duration::from_secs(60);
 
 /// The unknown parts, the contested changes and the reverted changes of one key.
@@ -117,8 +118,8 @@ impl Troubles {
             let entries = store.entries(Listing { after, since, key: None, limit: PAGE }).await?;
             let (Some(first), Some(last)) = (entries.first(), entries.last()) else { break };
             if since.is_none() && now.since(first.at) > FIRST {
-                // There was no channel for a long time. So the known facts about the keys and the
-                // sweeps are out of date.
+                // For a long time, no channel was configured and no pass read the journal. So the
+                // known facts about the keys and the sweeps are out of date.
                 all.place.sweeps.clear();
                 all.touched.extend(std::mem::take(&mut all.keys).into_keys());
                 all.keep(store).await?;
@@ -128,7 +129,7 @@ impl Troubles {
             after = last.seq;
             let before = all.place.clone();
             if since.is_some() {
-                // The older entries are left out on purpose.
+                // The first pass leaves out older entries on purpose.
                 all.place.after = first.seq.saturating_sub(1);
             }
             for entry in &entries {

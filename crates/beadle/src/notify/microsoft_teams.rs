@@ -47,7 +47,7 @@ pub(super) fn message(all: &[Text]) -> Post {
     Post { headers: Vec::new(), body: body.to_string() }
 }
 
-/// Returns the title and the lines of a topic. A run of Teams must have a text.
+/// Returns the title and the lines of a topic. Teams does not accept an empty text run.
 fn texts(text: &Text) -> Vec<String> {
     let lines = text.below().into_iter().filter(|line| !line.trim().is_empty());
     [text.title.clone()].into_iter().chain(lines).map(|text| cut(&text, LINE)).collect()

@@ -1,7 +1,7 @@
 //! Notifications: the present problems, the texts of messages, and one file for each kind of
 //! channel.
 
-pub(crate) mod channels;
+pub(crate) mod channel_sender;
 mod email;
 mod http_post;
 mod issues;

@@ -1,4 +1,4 @@
-//! Finds the present problems in the store and in the configuration. It changes nothing.
+//! Finds the present problems in the store and in the configuration. The search changes nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::app::gate::held_generation::HeldGeneration;
 use crate::app::groups::target::TOKEN_DAYS;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 use crate::notify::journal_problems::Place;
 
 /// How long a background task must fail before Beadle reports a problem. If a vendor is unavailable
@@ -21,10 +21,11 @@ use crate::notify::journal_problems::Place;
 const FAILING: Duration = Duration::from_secs(60);
 /// The maximum delay of a sweep.
 const LATE: Duration = Duration::from_secs(3600);
-/// The numbers of remaining days of a credential. When the credential reaches one of these numbers,
-/// there is a new problem.
+/// The numbers of remaining days of a credential. Beadle reports a new problem when the credential
+/// reaches one of these numbers.
 const DAYS: [i64; 4] = [0, 1, 7, TOKEN_DAYS];
-/// How many more keys Beadle lists than it counted, because keys can become parked in between.
+/// The number of keys that Beadle lists in addition to the counted keys, because more keys can
+/// become parked after the count.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
@@ -74,8 +75,8 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// Returns the instances of the configuration. Beadle reports only their problems. The store can
-/// still have problems of an instance that is no longer in the configuration.
+/// Returns the instances of the configuration. Beadle reports only the problems of these instances.
+/// The store can still have problems of an instance that is no longer in the configuration.
 pub(crate) fn instances(service: &Service) -> BTreeSet<&str> {
     let file = &service.config().file;
     let orgs = file.org.iter().map(|org| org.name.as_str());
@@ -128,7 +129,7 @@ fn held_policy(held: &HeldGeneration) -> Problem {
     problem(topic, &held.generation, &held.generation, held.summary(), &held.why)
 }
 
-/// Returns the problems of the parked keys. `count` was their number a moment ago.
+/// Returns the problems of the parked keys. `count` was the number of parked keys a moment ago.
 async fn parked(store: &dyn Store, names: &Names, count: u64) -> Result<Vec<Problem>, StoreError> {
     let mut found = Vec::new();
     let mut looked_up = 0;
@@ -180,7 +181,8 @@ async fn failing(store: &dyn Store, now: Time) -> Result<Vec<Problem>, StoreErro
     Ok(found)
 }
 
-/// Returns the topic of a background task with this name; `None` if its failures are no topic.
+/// Returns the topic of the background task with this name. Returns `None` if Beadle sends no
+/// messages about failures of this task.
 fn of_task(name: &str) -> Option<Topic> {
     let of = |prefix: &str, kind| name.strip_prefix(prefix).map(|instance| Topic::new(kind, instance));
     of("policy of ", ProblemKind::PolicyRejected)

@@ -7,7 +7,7 @@ use beadle_engine::journal::{Cause, IntendedChange};
 use beadle_engine::{Detail, Entry, EntryKind, History, Key, Store, StoreError, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::made_by::makers;
+use crate::journal::reverted_state_makers::makers;
 use crate::journal::stories_forwards::StoriesForwards;
 use crate::journal::story::{Story, WriteEnd};
 
@@ -26,14 +26,14 @@ pub(super) struct RevertedPart {
     /// What Beadle wrote, and who had changed the aspect before. The text has no values, because a
     /// value can be confidential.
     pub(super) what: String,
-    /// The line of the policy that asks for it.
+    /// The line of the policy that asks for the written value.
     pub(super) why: String,
     pub(super) at: Time,
 }
 
-/// Returns what a run changed back. `end` is the last entry of the run. Groups are left out. A
-/// change in the directory makes Beadle write a change of the group. Beadle does not change back
-/// the change in the directory.
+/// Returns the changes of people that a run reverted. `end` is the last entry of the run. Leaves
+/// out groups: Beadle writes a change of the directory to the group, and never reverts a change of
+/// the directory.
 pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<RevertedPart>, StoreError> {
     let Detail::Run(run) = &end.detail else { return Ok(Vec::new()) };
     let is_named = run.after.iter().flatten().any(|cause| cause.by.is_some());
@@ -54,8 +54,8 @@ pub(super) async fn reverted_by(store: &dyn Store, end: &Entry) -> Result<Vec<Re
     Ok(stories.iter().filter_map(reverted).collect())
 }
 
-/// Returns what a write changed back; `None` if the write changed back nothing that a known person
-/// did.
+/// Returns the change of a known person that a write reverted; `None` if the write reverted no such
+/// change.
 fn reverted(story: &Story) -> Option<RevertedPart> {
     let Detail::Change(IntendedChange { change, generation }) = &story.entry.detail else { return None };
     if story.end() != WriteEnd::Written || story.undo().is_some() {
@@ -136,7 +136,7 @@ mod tests {
         entry(EntryKind::Run, key, None, Detail::Run(counts))
     }
 
-    /// Returns what the second of two equal runs changed back, for a test.
+    /// Returns the changes that the second of two equal runs reverted, for a test.
     async fn found(
         key: &str,
         generation: &str,

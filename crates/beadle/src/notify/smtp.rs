@@ -22,8 +22,8 @@ use crate::output::escape;
 
 /// The maximum duration of the connection.
 const CONNECTING: Duration = Duration::from_secs(15);
-/// The maximum wait for the end of the conversation. At that point the server already has the
-/// message.
+/// The maximum wait for the end of the conversation. When this wait begins, the server already has
+/// the message.
 const LEAVING: Duration = Duration::from_secs(2);
 /// The only code that accepts the command DATA.
 const GO_ON: u16 = 354;
@@ -36,9 +36,9 @@ pub(super) struct SignIn {
     pub(super) password: SecretString,
 }
 
-/// Sends a message to the recipients of a channel. If the server refuses some recipients for good,
-/// the others get the message. If it refuses one for now, nobody gets the message before the next
-/// try.
+/// Sends a message to the recipients of a channel. If the server refuses some recipients
+/// permanently, the other recipients get the message. If the server refuses a recipient
+/// temporarily, no recipient gets the message before the next try.
 pub(super) async fn send(
     channel: &NotifyEmailFile,
     sign_in: Option<SignIn>,
@@ -116,8 +116,7 @@ async fn transmit(
     let ready = connection.command(Data).await;
     let ready = ready.map_err(|error| failure("the server refuses the message", &error))?;
     // An attacker in the network can add an answer before TLS begins. Each later command would then
-    // get the answer to the command before. Beadle would take a refused message for an accepted
-    // one.
+    // get the answer to the previous command. Beadle would treat a refused message as accepted.
     if !ready.has_code(GO_ON) {
         let why = format!("the server answers DATA with {}, expected {GO_ON}", ready.code());
         return Err(SendFailure::new(why));

@@ -1,9 +1,9 @@
-//! The texts of messages. Each kind of channel encodes them for its place.
+//! The texts of messages. Each kind of channel encodes the texts for its place.
 
 use beadle_engine::notify::{Item, Line, ProblemKind, State, Topic};
 
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 
 /// The texts of one topic of a message.
 pub(crate) struct Text {

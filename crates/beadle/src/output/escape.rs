@@ -25,12 +25,12 @@ pub(crate) fn escaped(text: impl Display) -> String {
 }
 
 /// Returns the text with escaped line breaks, so that a value cannot begin a new line. This
-/// function escapes no other character, because the printer does that.
+/// function escapes no other character, because the printer escapes the others.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "\\n").replace('\r', "\\r")
 }
 
-/// Returns a short text as it is. Cuts a long text, and adds how many characters are missing.
+/// Returns a short text unchanged. Cuts a long text, and adds how many characters are missing.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -75,8 +75,8 @@ impl fmt::Write for Bounded {
 pub(crate) fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // These three characters are white space between the JSON values. They must stay as they
-        // are.
+        // These three characters are white space between the JSON values, so the function does not
+        // replace them.
         if is_deceptive(c) && !matches!(c, '\n' | '\t' | '\r') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}"); // writing to a string cannot fail

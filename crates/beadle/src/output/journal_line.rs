@@ -4,12 +4,12 @@
 use beadle_engine::journal::{Happened, OperatorAction, RunCounts};
 use beadle_engine::{Detail, Entry};
 
-use crate::journal::made_by;
+use crate::journal::reverted_state_makers;
 use crate::journal::story::Story;
-use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
-use crate::output::journal_sentence::sentence;
+use crate::output::journal_run_and_policy::sentence;
 use crate::output::journal_write::{change, dispatch};
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 /// The maximum number of characters of a sentence. `--format ndjson` prints the whole detail.
@@ -75,7 +75,7 @@ pub(crate) fn text(story: &Story) -> String {
         // The sentence of a run already has the causes.
         detail => return sentence(detail).unwrap_or_else(|| detail.to_string()),
     };
-    match made_by::text(story) {
+    match reverted_state_makers::text(story) {
         Some(by) => format!("{text}; {by}"),
         None => text,
     }

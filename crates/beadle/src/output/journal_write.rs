@@ -9,8 +9,8 @@ use crate::journal::story::WriteEnd;
 use crate::output::escape::{self, VALUE};
 
 /// Returns the sentence for a change, such as `removed team contractors (teams): permission: "admin"
-/// → none; asked by settings.yml:7`. If an undo added a thing, the sentence says that it restored the
-/// thing.
+/// → none; asked by settings.yml:7`. If an undo added a thing, the sentence has the word
+/// "restored".
 pub(crate) fn change(change: &Change<()>, end: WriteEnd<'_>, is_undo: bool) -> String {
     let what = match change.what.as_str() {
         "" => change.aspect.clone(),

@@ -6,8 +6,8 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 
 /// An encoded piece of a page that fits into a heading, a quotation or a table cell.
 pub(crate) struct Piece(String);
@@ -35,7 +35,7 @@ impl Piece {
     }
 
     /// Makes the piece a link. The caller must encode the address, because a bracket or a blank
-    /// would end it.
+    /// would end the address.
     pub(crate) fn link(self, address: &str) -> Self {
         Self(format!("[{}]({address})", self.0))
     }
@@ -102,8 +102,8 @@ impl Page {
         let _ = writeln!(self.0, "- {}", joined(pieces, " "));
     }
 
-    /// Adds a folded paragraph. The reader can open it. GitHub does not interpret the text of the
-    /// summary as Markdown, so the summary must be a text of this program or a number.
+    /// Adds a folded paragraph, which the reader can open. GitHub does not interpret the text of
+    /// the summary as Markdown, so the summary must be a text of this program or a number.
     pub(crate) fn folded(&mut self, summary: &Piece, content: &Piece) {
         let _ =
             writeln!(self.0, "\n<details><summary>{}</summary>\n\n{}\n\n</details>\n", summary.0, content.0);

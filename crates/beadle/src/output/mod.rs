@@ -1,11 +1,11 @@
 //! The output of all commands: the printer, plans as text, JSON and Markdown, and progress.
 
-pub(crate) mod count;
 pub(crate) mod escape;
 pub(crate) mod journal_line;
-pub(crate) mod journal_sentence;
+pub(crate) mod journal_run_and_policy;
 pub(crate) mod journal_write;
 pub(crate) mod markdown;
+pub(crate) mod plural;
 pub(crate) mod policy_links;
 pub(crate) mod printer;
 pub(crate) mod progress;

@@ -15,7 +15,7 @@ use owo_colors::Style;
 use crate::cli::Color;
 use crate::output::escape;
 
-/// Whether a part of the output could not be written, for example because the disk is full.
+/// True if a part of the output could not be written, for example because the disk is full.
 static LOST: AtomicBool = AtomicBool::new(false);
 /// True if the reader of standard output has closed the pipe. For example, `head` does this.
 static CLOSED: AtomicBool = AtomicBool::new(false);
@@ -37,12 +37,12 @@ pub struct Printer {
     stderr: bool,
 }
 
-/// The meaning of a text. It decides the colour.
+/// The meaning of a text. The meaning decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A title.
     Heading,
-    /// A detail. It is less important than the text around it.
+    /// A detail that is less important than the text around it.
     Faint,
     /// A success.
     Good,
@@ -79,7 +79,7 @@ impl Tone {
 }
 
 impl Printer {
-    /// Creates a printer. The user's option decides whether it writes colour.
+    /// Creates a printer. The user's option decides whether the printer writes colour.
     pub fn new(color: Color) -> Self {
         Self { stdout: color.on_stdout(), stderr: color.on_stderr() }
     }
@@ -145,8 +145,8 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Returns whether [`Self::paint`] adds marks. It adds marks if standard output or standard
-    /// error has colour.
+    /// Returns whether [`Self::paint`] adds marks: it does if standard output or standard error has
+    /// colour.
     fn marks(&self) -> bool {
         self.stdout || self.stderr
     }

@@ -9,9 +9,9 @@ use beadle_repositories::Shard;
 use beadle_repositories::creation::{creation_key, name_in};
 use serde_json::{Value, json};
 
-use crate::output::count::counted;
 use crate::output::escape;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plural::counted;
 use crate::output::policy_links::PolicyLinks;
 use crate::output::printer::{Printer, Tone};
 
@@ -49,8 +49,8 @@ impl PlanScope {
     }
 }
 
-/// The plans of one organisation or target, for printing only. They do not contain the steps that
-/// write.
+/// The plans of one organisation or target, for printing only. The plans do not contain the steps
+/// that write.
 pub(crate) struct WholePlan {
     pub(crate) of: String,
     pub(crate) scope: PlanScope,
@@ -64,8 +64,8 @@ pub(crate) struct WholePlan {
 impl WholePlan {
     /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name can belong to
     /// another repository. So the function identifies a plan by its key. If Beadle created a
-    /// repository in the meantime, its plan had the key of the creation before. The function keeps
-    /// this plan.
+    /// repository since the earlier plan, the earlier plan had the key of a creation. The function
+    /// also keeps the new plan of this repository.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();
@@ -126,7 +126,7 @@ fn sign(risk: Risk) -> &'static str {
     }
 }
 
-/// Returns the word for a risk. If an undo adds a thing, it restores the thing.
+/// Returns the word for a risk. If an undo adds a thing, the word is `restores`.
 fn word(risk: Risk, is_undo: bool) -> &'static str {
     match risk {
         Risk::Adds if is_undo => "restores",
@@ -234,7 +234,7 @@ fn most_severe(change: &Change<()>) -> Risk {
 /// counts a change with several risks only under its most severe risk.
 ///
 /// So the sum of the numbers is the number of changes. `apply` and the journal count in the same
-/// way. If an undo adds a thing, it restores the thing, and the text has this word.
+/// way. For an undo, the additions are called restorations.
 pub(crate) fn by_risk<'a>(changes: impl Iterator<Item = &'a Change<()>>, is_undo: bool) -> String {
     let mut counts = BTreeMap::<Risk, u32>::new();
     for change in changes {

@@ -47,8 +47,8 @@ fn matters(path: &str) -> bool {
 
 impl Side {
     /// Replaces the files that the pull request does not change with the files of the base. Without
-    /// this, a pull request would seem to revert what others have merged since its start. `began`
-    /// has the files of the commit where the pull request started.
+    /// this step, a pull request would seem to revert other changes that were merged after its
+    /// start. `began` has the files of the commit where the pull request started.
     pub(super) fn merge(&mut self, base: &Self, began: &BTreeMap<String, String>) {
         let paths: BTreeSet<String> = self.blobs.keys().chain(base.blobs.keys()).cloned().collect();
         for path in paths {
@@ -86,7 +86,7 @@ pub(super) struct Parsed {
     pub(super) tested: Tested,
 }
 
-/// The turns of the threads that check policies.
+/// Limits how many threads check policies at the same time.
 static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
 /// Checks the files of all parts, and runs the tests of the organisation's own part. `key` names

@@ -18,7 +18,7 @@ pub(super) struct Kind<'a> {
     pub(super) risk: Risk,
     pub(super) aspect: &'a str,
     /// The changed part of the aspect, such as `team core`, or the name of the value. Empty if the
-    /// text must not show it.
+    /// text must not show the part.
     pub(super) what: String,
     /// The new value; `None` if the change adds or removes a thing without a further value.
     pub(super) after: Option<String>,
@@ -30,16 +30,16 @@ pub(super) struct Group<'a> {
     pub(super) kind: Kind<'a>,
     /// The number of repositories with this kind of change.
     pub(super) reaches: u64,
-    /// The names of these repositories, sorted. Empty if the text must not show them.
+    /// The names of these repositories, sorted. Empty if the text must not show the names.
     pub(super) names: Vec<&'a str>,
 }
 
-/// Returns the groups of all changes, the gravest risk and the largest group first. The names of
-/// repositories have no owner. If everybody can read the result (`is_public`), the result has only
-/// names from the policy. The result then has no names of repositories and no other names, such as
-/// the name of a removed team. If the members of another organisation read the result
-/// (`is_foreign`), the result has only names from the base. These members may not read the rest of
-/// the policy.
+/// Returns the groups of all changes, the most severe risk and the largest group first. The result
+/// has the names of repositories without their owner. If everybody can read the result
+/// (`is_public`), the result has only names from the policy. The result then has no names of
+/// repositories and no other names, such as the name of a removed team. If the members of another
+/// organisation read the result (`is_foreign`), the result has only names from the base. These
+/// members may not read the rest of the policy.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],

@@ -1,6 +1,6 @@
 //! The reconciler of `check` keys. A key names a pull request of a policy's repository. Each run
-//! reads the pull request again. At its end, the last commit has one concluded check run, and the
-//! pull request has at most one comment.
+//! reads the pull request again. At the end of a run, the last commit has one concluded check run,
+//! and the pull request has at most one comment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::review_approval::ByReview;
 use super::unfinished_check::unfinished;
 use super::{base_and_head, comment, policy_parts, policy_preview};
 use crate::app::groups::directories_and_targets::Directories;
-use crate::app::groups::member_file;
+use crate::app::groups::organisation_members_file;
 use crate::app::policy::group_preview;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
@@ -334,7 +334,8 @@ impl PolicyCheck {
         Ok(Examined::Changed(Box::new(findings)))
     }
 
-    /// Adds to the findings what is wrong with the policy of the head, and what it changes.
+    /// Adds to the findings the errors in the policy of the head, and the changes that this policy
+    /// makes.
     async fn compare(
         &self,
         (key, lane): (&str, Lane),
@@ -360,11 +361,13 @@ impl PolicyCheck {
                 let now = self.clock.now();
                 findings.problems.extend(waiver_findings(&self.file, &parsed.policy, now));
                 if findings.may_preview() && !self.is_foreign {
-                    // Without these errors, a stranger could guess the names of secrets.
+                    // Beadle does not show these errors to strangers. With such errors, a stranger
+                    // could guess the names of secrets.
                     findings.problems.extend(self.undeclared(&parsed.policy));
                 }
                 if findings.may_preview() && !findings.is_public {
-                    // Not everybody may see the logins of the required owners.
+                    // These errors contain the logins of the required owners, which not everybody
+                    // may see.
                     findings.problems.extend(self.wrong_owners(&parsed.policy));
                 }
                 findings.tests = parsed.tested.count;
@@ -419,7 +422,7 @@ impl PolicyCheck {
     fn wrong_owners(&self, policy: &Policy) -> Vec<Problem> {
         let targets = self.config.teams_of(&self.organisation);
         let teams = targets.filter_map(|target| target.github.as_ref());
-        teams.filter_map(|teams| member_file::problem(&policy.sources, teams)).collect()
+        teams.filter_map(|teams| organisation_members_file::problem(&policy.sources, teams)).collect()
     }
 
     /// Returns what the check run shows at its end.

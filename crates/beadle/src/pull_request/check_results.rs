@@ -1,8 +1,8 @@
-//! The results of the checks of open pull requests, as notes in the store. The pages and
-//! `beadle previews` show them, so that an operator sees what a merge would change.
+//! The results of the checks of open pull requests, as notes in the store. The pages and `beadle
+//! previews` show these results, so that an operator sees what a merge would change.
 
 use beadle_engine::{GateSums, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::findings::{Findings, Previewed};
 use super::kinds::kinds;
@@ -49,8 +49,9 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result.
-    #[serde(default)]
+    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result, or a newer
+    /// version with a reason that this version does not know.
+    #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
     /// What a merge would change. `None` if there is no preview.
     pub(crate) merge: Option<Merge>,
@@ -64,6 +65,12 @@ pub(crate) enum NoPreview {
     Invalid,
     /// The pull request comes from a fork, and people outside the organisation can read its check.
     Fork,
+}
+
+/// Reads a reason. A reason that only a newer version knows must not hide the whole result.
+fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NoPreview>, D::Error> {
+    let stored = Option::<String>::deserialize(deserializer)?;
+    Ok(stored.and_then(|reason| serde_json::from_value(reason.into()).ok()))
 }
 
 impl NoPreview {
@@ -88,7 +95,7 @@ pub(crate) struct Merge {
     pub(crate) base: Option<String>,
     /// The sums of the changes that Beadle would write, of repositories and groups.
     pub(crate) sums: GateSums,
-    /// The number of repositories with different declared values.
+    /// The number of repositories whose declared values differ between the two policies.
     pub(crate) affected: u64,
     /// The number of repositories in the organisation.
     pub(crate) total: u64,
@@ -96,7 +103,7 @@ pub(crate) struct Merge {
     pub(crate) changed_groups: u64,
     /// The number of values that the policy of the base also changes.
     pub(crate) drift: u64,
-    /// Why the gate would hold the policy. `None` if it passes.
+    /// Why the gate would hold the policy. `None` if the policy passes.
     pub(crate) held: Option<String>,
     /// The number of parts that could not be planned.
     pub(crate) incomplete: u64,
@@ -113,7 +120,8 @@ impl Merge {
         self.base.is_some() && self.base.as_deref() == in_force
     }
 
-    /// Returns which policy the changes compare with, if [`Self::is_of`] is false.
+    /// If [`Self::is_of`] is false, returns a text that names the policy with which the changes
+    /// compare.
     pub(crate) fn compared(&self, in_force: Option<&str>) -> String {
         let made = match &self.base {
             Some(base) => format!("made against the policy {base}, which is not in force"),
@@ -160,8 +168,9 @@ impl CheckedPull {
         }
     }
 
-    /// Stores the result. If the organisation has too many results, deletes the oldest results.
-    /// Results of forks go first, because strangers must not push out the results of the members.
+    /// Stores the result. If the organisation has too many results, deletes the oldest results. The
+    /// results of forks are deleted first, because strangers must not displace the results of
+    /// members.
     pub(super) async fn remember(&self, key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).put(store, self).await?;
         let mut all = Note::<Self>::of(&[key.instance(), ""]).list(store).await?;
@@ -173,7 +182,7 @@ impl CheckedPull {
     }
 
     /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end,
-    /// nobody must take the earlier result for the result of `head`.
+    /// nobody must mistake the earlier result for the result of `head`.
     pub(super) async fn forget_earlier(key: &Key, head: &str, store: &dyn Store) -> Result<(), StoreError> {
         match Self::note(key).get(store).await? {
             Some(pull) if pull.head != head => Self::note(key).forget(store).await,
@@ -187,14 +196,18 @@ impl CheckedPull {
     }
 
     /// Makes the open pull requests of an organisation due whose results do not compare with the
-    /// generation `in_force`. So the results follow the policy.
+    /// generation `in_force`. So the results follow the policy. A result of a fork without a preview
+    /// compares with no policy, and strangers can open many such pull requests.
     pub(crate) async fn follow(
         store: &dyn Store,
         organisation: &str,
         in_force: &str,
         now: Time,
     ) -> Result<(), StoreError> {
-        let is_other = |pull: &Self| pull.merge.as_ref().is_none_or(|merge| !merge.is_of(Some(in_force)));
+        let is_other = |pull: &Self| match &pull.merge {
+            Some(merge) => !merge.is_of(Some(in_force)),
+            None => !pull.is_from_fork,
+        };
         let all = Self::all(store).await?.into_iter();
         let others = all.filter(|pull| pull.organisation == organisation && is_other(pull));
         // The checks must not delay the keys that the policy affects.
@@ -313,6 +326,17 @@ mod tests {
         assert_eq!(read.merge.map(|merge| merge.is_of(Some("aaaaaaaaaaaa"))), Some(false));
     }
 
+    #[test]
+    fn a_reason_of_a_newer_version_does_not_hide_the_result() {
+        let hidden = Findings { is_hidden: true, ..findings(None) };
+        let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &hidden, Time(5));
+        let mut stored = serde_json::to_value(&pull).unwrap();
+        assert_eq!(serde_json::from_value::<CheckedPull>(stored.clone()).unwrap(), pull);
+        stored["no_preview"] = json!("a-later-reason");
+        let read: CheckedPull = serde_json::from_value(stored).unwrap();
+        assert_eq!(read, CheckedPull { no_preview: None, ..pull });
+    }
+
     #[tokio::test]
     async fn a_new_policy_makes_the_results_of_another_policy_due() {
         let (_folder, store) = store::temporary().unwrap();
@@ -333,6 +357,26 @@ mod tests {
         assert_eq!(due().await, (false, false), "another organisation");
         CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
         assert_eq!(due().await, (true, false));
+    }
+
+    #[tokio::test]
+    async fn a_new_policy_makes_no_fork_without_a_preview_due() {
+        let (_folder, store) = store::temporary().unwrap();
+        let store = store.as_ref();
+        let invalid = || findings(None);
+        for (number, found) in [
+            (7, Findings { is_from_fork: true, is_hidden: true, ..invalid() }),
+            (8, Findings { is_from_fork: true, ..invalid() }),
+            (9, found(true)),
+            (10, invalid()),
+        ] {
+            let pull = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(5));
+            pull.remember(&key(number), store).await.unwrap();
+        }
+        CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
+        for (number, is_due) in [(7, false), (8, false), (9, true), (10, true)] {
+            assert_eq!(store.row(&key(number)).await.unwrap().is_some(), is_due, "{number}");
+        }
     }
 
     #[test]
@@ -379,7 +423,7 @@ mod tests {
         assert_eq!((all.len(), all[0].number), (MOST, 3));
         CheckedPull::forget(&key(3), store).await.unwrap();
         assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
-        // Many pull requests from forks do not push out the other results.
+        // Many pull requests from forks do not displace the other results.
         for number in 1_000..1_005 {
             let found = found(true);
             let of_fork = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(9_000));

@@ -11,14 +11,14 @@ use super::concurrency_limit::CheckTurns;
 pub(crate) struct PolicyChecks {
     /// One check for each repository. The list has at least one entry.
     pub(crate) checks: Vec<PolicyCheck>,
-    /// The turns of the checks.
+    /// Limits how many checks run at the same time.
     pub(crate) turns: CheckTurns,
 }
 
 #[async_trait]
 impl Reconcile for PolicyChecks {
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
-        let _turn = self.turns.take()?;
+        let _turn = self.turns.take(run.lane)?;
         if let [only] = self.checks.as_slice() {
             return only.reconcile(run).await;
         }

@@ -97,8 +97,8 @@ impl Runs<'_> {
         Ok(self.note().forget(self.store).await?)
     }
 
-    /// Concludes a check run that an earlier run has left in progress. Leaves it alone if it is at
-    /// the commit `except`.
+    /// Concludes a check run that an earlier run has left in progress. Leaves the check run alone
+    /// if it is at the commit `except`.
     pub(super) async fn leave(&self, except: Option<&str>, title: &str) -> Result<(), Failure> {
         let Some(Checking { head }) = self.note().get(self.store).await? else { return Ok(()) };
         if except == Some(head.as_str()) {

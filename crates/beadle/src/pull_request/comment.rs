@@ -1,8 +1,8 @@
 //! Renders what a check found as Markdown, for the comment on the pull request and for the summary
 //! of the check run.
 //!
-//! Names and values come from people who may want to deceive a reviewer. So each of them is a
-//! [`Piece::value`]. GitHub does not interpret such a piece.
+//! Names and values come from people who may want to deceive a reviewer. So each name and each
+//! value is a [`Piece::value`]. GitHub does not interpret such a piece.
 
 use beadle_engine::{Mode, Unknown};
 use beadle_repositories::Severity;
@@ -28,8 +28,8 @@ const PROBLEMS: usize = 25;
 /// room for the changes, or GitHub would refuse the text.
 const PROBLEM_BYTES: usize = 10_000;
 
-/// Returns the beginning of an organisation's comment. Beadle uses it to find its own comment
-/// again.
+/// Returns the beginning of an organisation's comment. With this beginning, Beadle finds its own
+/// comment again.
 pub(super) fn marker(organisation: &str) -> String {
     format!("<!-- beadle check: {organisation} -->")
 }
@@ -447,7 +447,7 @@ mod tests {
         assert!(!text.lines().any(|line| line.starts_with("# forged")), "{text}");
         assert_eq!(text.matches("\n</details>\n").count(), 1, "{text}");
         for line in text.lines().skip(1) {
-            // Outside code, the line must contain nothing of the hostile text.
+            // Outside code, the line must contain no part of the hostile text.
             let mut own = String::new();
             let mut rest = line;
             while let Some(at) = rest.find('`') {

@@ -4,44 +4,67 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle_engine::{Clock, Failure, waits_for_turn};
+use beadle_engine::{Clock, Failure, Lane, waits_for_turn};
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The number of checks of one organisation that run at the same time. The worker has more places.
 /// The other keys of the organisation need these places.
 const CHECKS: usize = 8;
+/// The maximum number of these checks that run only because of a new policy. A new policy makes all
+/// open pull requests due at the same time. They must leave turns for pull requests with an event.
+const REPEATED: usize = 2;
 /// How long a check waits before it asks for a turn again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long a check waits that runs only because of a new policy. Up to 200 of them can wait, and
+/// each attempt writes to the store.
+const REPEATED_AGAIN: Duration = Duration::from_secs(30);
 /// The number of policies that the process checks at the same time. Each check needs a thread, and
 /// Beadle cannot end a thread.
 const THREADS: usize = 4;
 
-/// The turns of the checks of one organisation.
+/// The limit on the checks of one organisation that run at the same time. Each running check has
+/// one turn.
 pub(crate) struct CheckTurns {
     free: Semaphore,
+    /// The turns of the checks in the lane of the sweeps. Each of these checks also needs one of the
+    /// other turns.
+    repeated: Semaphore,
     clock: Clock,
 }
 
+/// The right to check one pull request. The right ends when the value is dropped.
+#[derive(Debug)]
+pub(super) struct CheckTurn<'a> {
+    _repeated: Option<SemaphorePermit<'a>>,
+    _turn: SemaphorePermit<'a>,
+}
+
 impl CheckTurns {
-    /// Creates the turns of an organisation.
+    /// Creates the limit of an organisation.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { free: Semaphore::new(CHECKS), clock }
+        Self { free: Semaphore::new(CHECKS), repeated: Semaphore::new(REPEATED), clock }
     }
 
-    /// Takes a turn until the result is dropped. If all turns are taken, returns a failure. The key
-    /// then waits in the queue and occupies no place of the worker.
-    pub(super) fn take(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        self.free.try_acquire().map_err(|_| waits_for_turn(self.clock.now() + AGAIN, false))
+    /// Takes a turn until the result is dropped. If all turns of this lane are taken, returns a
+    /// failure. The key then waits in the queue and occupies no place of the worker. An event ends
+    /// the wait of a key in the lane of the sweeps.
+    pub(super) fn take(&self, lane: Lane) -> Result<CheckTurn<'_>, Failure> {
+        let is_repeated = lane == Lane::Sweep;
+        let wait = if is_repeated { REPEATED_AGAIN } else { AGAIN };
+        let waits = |_| waits_for_turn(self.clock.now() + wait, is_repeated);
+        let repeated = is_repeated.then(|| self.repeated.try_acquire()).transpose().map_err(waits)?;
+        let turn = self.free.try_acquire().map_err(waits)?;
+        Ok(CheckTurn { _repeated: repeated, _turn: turn })
     }
 }
 
-/// The turns of the threads that check policies. A pull request has at most one thread. A stranger
-/// can write a policy with a very slow check, and without this limit each push would take one more
-/// thread.
+/// The limit on the threads that check policies. Each pull request has at most one thread. Without
+/// this limit, a stranger could push many policies that take long to check, and each push would
+/// take one more thread.
 pub(super) struct ParseTurns {
     all: Arc<Semaphore>,
-    /// The turns of the pull requests that Beadle checks now.
+    /// The turn of each pull request that Beadle checks now.
     of: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
@@ -94,10 +117,26 @@ mod tests {
     #[tokio::test]
     async fn a_check_without_a_turn_waits_in_the_queue() {
         let turns = CheckTurns::new(Clock::simulated(Time(1_000)));
-        let mut taken: Vec<_> = (0..CHECKS).map(|_| turns.take().unwrap()).collect();
-        let failure = turns.take().map(drop).unwrap_err();
-        assert!(matches!(failure.class, Class::RateLimited { until, .. } if until > Time(1_000)));
+        let take = |lane| turns.take(lane).map_err(|failure| failure.class);
+        let mut taken: Vec<_> = (0..CHECKS).map(|_| take(Lane::Event).unwrap()).collect();
+        let class = take(Lane::Event).unwrap_err();
+        assert!(matches!(class, Class::RateLimited { until, .. } if until > Time(1_000)));
+        assert!(take(Lane::Sweep).is_err());
         taken.pop();
-        assert!(turns.take().is_ok());
+        assert!(take(Lane::Event).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_checks_for_a_new_policy_leave_turns_for_events() {
+        let turns = CheckTurns::new(Clock::simulated(Time(1_000)));
+        let take = |lane| turns.take(lane).map_err(|failure| failure.class);
+        let mut taken: Vec<_> = (0..REPEATED).map(|_| take(Lane::Sweep).unwrap()).collect();
+        let class = take(Lane::Sweep).unwrap_err();
+        let Class::RateLimited { until, spares_events: true } = class else { panic!("{class:?}") };
+        assert!(until >= Time(31_000), "the others do not ask all the time");
+        taken.extend((0..CHECKS - REPEATED).map(|_| take(Lane::Event).unwrap()));
+        assert!(take(Lane::Event).is_err());
+        drop(taken);
+        assert!(take(Lane::Sweep).is_ok());
     }
 }

@@ -9,10 +9,11 @@ use beadle_repositories::policy::{MAPPINGS, Problem, pull_request_link};
 
 use super::policy_parts::Folders;
 use crate::app::policy::group_preview::ChangedGroups;
-use crate::output::count::counted;
 use crate::output::escape;
+use crate::output::plural::counted;
 
-/// The maximum number of annotations. More would take many requests, and nobody reads them.
+/// The maximum number of annotations. More annotations would take many requests, and nobody would
+/// read them.
 const ANNOTATIONS: usize = 500;
 /// The maximum number of characters of an annotation. If an annotation has more than 64 KiB, GitHub
 /// refuses the whole check run.
@@ -29,7 +30,7 @@ pub(super) struct Previewed {
     pub(super) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver.
     pub(super) delayed: Vec<String>,
-    /// The number of repositories with different declared values.
+    /// The number of repositories whose declared values differ between the two policies.
     pub(super) affected: u64,
     /// The number of repositories of the organisation.
     pub(super) total: u64,
@@ -37,7 +38,7 @@ pub(super) struct Previewed {
     pub(super) incomplete: Vec<String>,
     /// The changes of access groups, by the targets of the groups.
     pub(super) groups: Vec<ChangedGroups>,
-    /// Why the gate would hold the policy; `None` if it passes.
+    /// Why the gate would hold the policy; `None` if the policy passes.
     pub(super) held: Option<String>,
     /// The code of all changes that the gate counts.
     pub(super) digest: String,
@@ -79,7 +80,7 @@ impl Previewed {
 /// What people see of a pull request at GitHub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PullNames {
-    /// The title. The author wrote it.
+    /// The title, written by the author.
     pub(super) title: String,
     /// The login of the author; `None` if the account no longer exists.
     pub(super) author: Option<String>,
@@ -113,7 +114,7 @@ pub(super) struct Findings {
     /// The last commit of the pull request.
     pub(super) head: String,
     /// True if everybody can read the check and the comment, or if the members of the base's
-    /// organisation can read them.
+    /// organisation can read both.
     pub(super) is_public: bool,
     /// True if the pull request is in the base of another organisation.
     pub(super) is_foreign: bool,
@@ -249,7 +250,7 @@ impl Findings {
     }
 }
 
-/// Returns the numbers of a sum with their nouns, the gravest risk first. Leaves out zeros.
+/// Returns the numbers of a sum with their nouns, the most severe risk first. Leaves out zeros.
 pub(super) fn parts(risks: &Risks) -> Vec<(u32, &'static str)> {
     let noun = |risk: Risk, count: u32| match (risk, count) {
         // `2 changes` would look like the number of all changes.

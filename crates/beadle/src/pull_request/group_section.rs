@@ -167,8 +167,8 @@ fn unknowns(page: &mut Page, preview: &Previewed, readers: Readers) {
     }
 }
 
-/// Adds one item for each group, the gravest risk and the largest change first. Returns the number
-/// of groups that are left out.
+/// Adds one item for each group, the most severe risk and the largest change first. Returns the
+/// number of groups that are left out.
 fn list(page: &mut Page, preview: &Previewed, readers: Readers) -> u64 {
     let mut by_key: BTreeMap<&Key, GroupChanges<'_>> = BTreeMap::new();
     for (key, plan) in preview.groups.iter().flat_map(ChangedGroups::plans) {

@@ -16,15 +16,16 @@ const DIFFERENT: &str = "different values";
 
 /// The changes of one kind.
 struct KindOfChange {
-    /// The first change. Its values before the change are those of all changes of the kind.
+    /// The first change of this kind. A value before the change is replaced by [`DIFFERENT`] if it
+    /// is not the same in all changes.
     sample: Change<()>,
     repositories: u64,
     examples: Vec<String>,
 }
 
-/// Groups equal changes of several repositories. The changes of a group set the same values,
-/// whatever the values were before. The line of a group has its values, as the line of a plan. The
-/// most severe risks come first, and then the largest groups.
+/// Groups equal changes of several repositories. The changes of a group set the same values, even
+/// if the values before the changes differ. The line of a group shows the values in the same form
+/// as the line of a plan. The most severe risks come first, and then the largest groups.
 pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     let mut found: BTreeMap<(Risk, &str, String), KindOfChange> = BTreeMap::new();
     for (_, plan) in plans {
@@ -59,7 +60,7 @@ pub(super) fn kinds(plans: &[(Key, Plan<()>)]) -> Vec<HeldGroup> {
     groups
 }
 
-/// Returns the change with the same text for all values before it.
+/// Returns the change with [`DIFFERENT`] in place of each value before the change.
 fn from_anything(change: &Change<()>) -> Change<()> {
     let mut change = change.clone();
     for field in change.fields.iter_mut().filter(|field| !field.before.is_null()) {

@@ -1,7 +1,7 @@
 //! Checks the pull requests of a policy's repository, and of the repository of its base.
 //!
 //! A check reads the policies of both sides as data, validates the head, runs its tests, and shows
-//! what the change would do. It writes only a check run and one comment.
+//! what the change would do. A check writes only a check run and one comment.
 //!
 //! [`check`] is the module to read first.
 

@@ -21,7 +21,7 @@ pub(super) async fn preview(
     let total = found.total + groups.iter().map(|changed| changed.total).sum::<u64>();
     let mut incomplete = found.incomplete;
     incomplete.extend(groups.iter().flat_map(|changed| changed.incomplete.iter().cloned()));
-    // The preview holds nothing, so the time does not matter.
+    // The preview stores no hold, so the time of the hold does not matter.
     let of = (organisation, after);
     let (judged, verdict) = HeldGeneration::judge(of, &counted, total, limits, Time(0));
     Ok(Previewed {

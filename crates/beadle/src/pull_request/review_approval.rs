@@ -51,13 +51,13 @@ fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) 
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };
     let mut last: BTreeMap<u64, &Review> = BTreeMap::new();
-    // A comment does not change what the reviewer said before.
+    // A review that only comments does not change an earlier approval or refusal of the reviewer.
     let decides =
         |review: &&Review| matches!(review.state.as_str(), "APPROVED" | "CHANGES_REQUESTED" | "DISMISSED");
     for review in reviews.iter().filter(decides) {
         last.insert(review.reviewer, review);
     }
-    // GitHub shows whole seconds.
+    // GitHub shows times in whole seconds.
     let is_later = |review: &Review| {
         shown.since.is_none_or(|since| review.submitted.is_some_and(|at| at.seconds() >= since.seconds()))
     };

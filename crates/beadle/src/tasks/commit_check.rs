@@ -11,11 +11,11 @@ use beadle_github::{CheckOutput, Conclusion, Visibility};
 use serde::{Deserialize, Serialize};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::commit_states::{Fate, PolicyCommit, check_runs, policy_commits};
 use crate::app::service::Service;
-use crate::output::count::counted;
 use crate::output::markdown::{Page, Piece};
+use crate::output::plural::counted;
 
 /// How many commits Beadle remembers with their states. The states of older commits do not change
 /// any more.
@@ -49,8 +49,9 @@ impl Shown {
     }
 }
 
-/// Returns the state of a commit that has this fate. The check run has the name of the generation.
-/// Together with another commit of the base, the same commit is another generation.
+/// Returns a commit's state as text, for the comparison with the state that the check run shows.
+/// The text has the name of the generation, because the same commit is another generation if the
+/// base has another commit.
 fn state(fate: &Fate) -> String {
     match fate {
         Fate::InForce { generation } => format!("{} {generation}", fate.word()),

@@ -11,7 +11,7 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 use beadle_groups::Mappings;
 
 use super::{LOOK, failed};
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::groups::accepted_mappings::to_target;
 use crate::app::groups::mapping_adoption::{MappingAdoption, adopt};

@@ -9,7 +9,7 @@ use beadle_github::Writer;
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 /// The minimum time between two reads of GitHub's list of deliveries. This minimum applies even if

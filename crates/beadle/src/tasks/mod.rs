@@ -6,65 +6,65 @@
 //! | file | for each | runs in | what it does |
 //! |---|---|---|---|
 //! | `organisation_opening` | organisation | all | opens an organisation that could not be opened at the start |
-//! | `own_login` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
+//! | `own_login_lookup` | organisation | all | reads the login of the App, so that the intake recognises Beadle's own writes |
 //! | `policy_reload` | organisation | all | puts a new generation of the policy in force |
-//! | `shared_budget` | organisation | all | shares the budget of the credential with other processes |
+//! | `budget_sharing` | organisation | all | shares the budget of the credential with other processes |
 //! | `commit_check` | organisation | one | shows at each commit of the policy whether the policy is in force |
 //! | `sweep_start` | organisation, directory | one | starts sweeps |
 //! | `comment_approvals` | organisation | one | looks for comments that approve held changes |
 //! | `sweep_summary` | organisation, directory | one | logs the summary of a sweep |
 //! | `missed_webhooks` | App | one | finds webhooks that GitHub sent and Beadle did not accept |
 //! | `target_probe` | target | all | compares the target with its configuration |
-//! | `waivers` | organisation | all | makes the repositories of a waiver due when it ends, and warns before |
-//! | `token_expiry` | target | all | warns before a token ends |
-//! | `system_log` | directory | one | reads the System Log for events that no hook delivered |
+//! | `waiver_ends` | organisation | all | makes the repositories of a waiver due when it ends, and warns before |
+//! | `token_expiry_warning` | target | all | warns before a token ends |
+//! | `system_log_reading` | directory | one | reads the System Log for events that no hook delivered |
 //! | `changed_groups` | directory | one | asks which groups have changed, because the System Log is incomplete |
-//! | `team_file` | file of a policy | all | looks for changes of the teams and members that a policy declares |
-//! | `installations` | process | all | lists the App's installations, so that Beadle learns which organisations it must work on |
+//! | `declared_team_changes` | file of a policy | all | looks for changes of the teams and members that a policy declares |
+//! | `installation_listing` | process | all | lists the App's installations, so that Beadle learns which organisations it must work on |
 //! | `mappings_reload` | process | all | reads the mappings, and puts new ones in force |
 //! | `limits_reload` | process | all | puts raised limits of the guard in force, if the gate lets them pass |
-//! | `rest_answers` | process | one | deletes stored answers of GitHub that Beadle no longer reads |
-//! | `control_records` | process | one | deletes records of controls that are older than the retention |
-//! | `service_record` | process | all | stores what the process uses, for `beadle status` |
+//! | `rest_answer_pruning` | process | one | deletes stored answers of GitHub that Beadle no longer reads |
+//! | `control_record_pruning` | process | one | deletes records of controls that are older than the retention |
+//! | `service_record_update` | process | all | stores what the process uses, for `beadle status` |
 //! | `interrupted_deliveries` | process | one | finishes deliveries whose process ended before it marked their keys |
 //! | `notifications` | process | one | sends notifications to the channels |
 //! | `interrupted_writes` | process with a shared store | one | marks the keys of interrupted writes |
-//! | `store_clock` | process with a shared store | all | compares the clock with the clock of the store |
+//! | `store_clock_check` | process with a shared store | all | compares the clock with the clock of the store |
 //! | `missing_secrets` | `beadle serve` | all | reads missing secrets from AWS |
-//! | `metrics` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
-//! | `pruning` | `beadle serve` | one | deletes records that are older than the retention |
+//! | `metrics_update` | `beadle serve` | all | reads the condition of the organisations and targets for the metrics |
+//! | `inbox_journal_pruning` | `beadle serve` | one | deletes records that are older than the retention |
 //!
 //! While a task waits for a vendor, it holds no lock that other organisations, directories or
 //! targets need. So the tasks of other vendors continue.
 
+mod budget_sharing;
 mod changed_groups;
 mod comment_approvals;
 mod commit_check;
-mod control_records;
-mod installations;
+mod control_record_pruning;
+mod declared_team_changes;
+mod inbox_journal_pruning;
+mod installation_listing;
 mod interrupted_deliveries;
 mod interrupted_writes;
 mod limits_reload;
 mod mappings_reload;
-mod metrics;
+mod metrics_update;
 mod missed_webhooks;
 mod missing_secrets;
 mod notifications;
 mod organisation_opening;
-mod own_login;
+mod own_login_lookup;
 mod policy_reload;
-mod pruning;
-mod rest_answers;
-mod service_record;
-mod shared_budget;
-mod store_clock;
+mod rest_answer_pruning;
+mod service_record_update;
+mod store_clock_check;
 mod sweep_start;
 mod sweep_summary;
-mod system_log;
+mod system_log_reading;
 mod target_probe;
-mod team_file;
-mod token_expiry;
-mod waivers;
+mod token_expiry_warning;
+mod waiver_ends;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,13 +72,13 @@ use std::time::Duration;
 
 use beadle_engine::{BackgroundTask, Class, Driver, Failure, StoreError};
 
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::app::store;
 
-pub(crate) use interrupted_writes::recover_interrupted_writes;
 #[cfg(feature = "aws")]
-pub(crate) use shared_budget::is_shared_budget;
+pub(crate) use budget_sharing::is_shared_budget;
+pub(crate) use interrupted_writes::recover_interrupted_writes;
 pub(crate) use sweep_start::other_modes;
 pub(crate) use target_probe::is_target_probe;
 
@@ -110,18 +110,18 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     let mut all: Vec<Arc<dyn BackgroundTask>> = vec![
         Arc::new(limits_reload::LimitsReload::new(service.clone())),
         Arc::new(interrupted_deliveries::InterruptedDeliveries(service.clone())),
-        Arc::new(rest_answers::RestAnswers(service.clone())),
-        Arc::new(control_records::ControlRecords(service.clone())),
-        Arc::new(service_record::Record::new(service.clone())),
+        Arc::new(rest_answer_pruning::RestAnswerPruning(service.clone())),
+        Arc::new(control_record_pruning::ControlRecordPruning(service.clone())),
+        Arc::new(service_record_update::Record::new(service.clone())),
     ];
     match host {
         Host::Service => {
             all.push(Arc::new(missing_secrets::Secrets(service.clone())));
-            all.push(Arc::new(pruning::Pruning(service.clone())));
-            all.push(Arc::new(metrics::ConditionMetrics(service.clone())));
+            all.push(Arc::new(inbox_journal_pruning::Pruning(service.clone())));
+            all.push(Arc::new(metrics_update::ConditionMetrics(service.clone())));
             if store::is_shared(&service.config().place) {
                 all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
-                all.push(Arc::new(store_clock::StoreClock(service.clone())));
+                all.push(Arc::new(store_clock_check::StoreClock(service.clone())));
             }
         }
         #[cfg(feature = "aws")]
@@ -131,12 +131,12 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
     for org in &service.orgs {
         let of = || (service.clone(), org.clone());
         all.push(Arc::new(organisation_opening::Opening(of())));
-        all.push(Arc::new(own_login::OwnLogin::new(of())));
+        all.push(Arc::new(own_login_lookup::OwnLogin::new(of())));
         all.push(Arc::new(policy_reload::PolicyReload::new(of(), host == Host::Service)));
-        all.push(Arc::new(shared_budget::SharedBudget(org.clone())));
+        all.push(Arc::new(budget_sharing::SharedBudget(org.clone())));
         all.push(Arc::new(sweep_start::Repositories(of())));
         all.push(Arc::new(sweep_summary::Repositories(of())));
-        all.push(Arc::new(waivers::WaiverEnds(of())));
+        all.push(Arc::new(waiver_ends::WaiverEnds(of())));
         if org.file.approve_by_comment.is_some() {
             all.push(Arc::new(comment_approvals::CommentApprovals(of())));
         }
@@ -148,26 +148,26 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
         }
     }
     if service.config().file.installations.is_some() {
-        all.push(Arc::new(installations::Installations(service.clone())));
+        all.push(Arc::new(installation_listing::Installations(service.clone())));
     }
     for (app, orgs) in apps {
         all.push(Arc::new(missed_webhooks::MissedWebhooks { service: service.clone(), app, orgs }));
     }
     for target in service.directories.targets.values() {
         all.push(Arc::new(target_probe::TargetProbe::new(service.clone(), target.clone())));
-        all.push(Arc::new(token_expiry::TokenExpiry::new(service.clone(), target.clone())));
+        all.push(Arc::new(token_expiry_warning::TokenExpiry::new(service.clone(), target.clone())));
     }
     for (file, okta) in &service.directories.okta {
         let directory = Directory { service: service.clone(), file: file.clone(), okta: okta.clone() };
         all.push(Arc::new(sweep_start::Groups(directory.clone())));
         all.push(Arc::new(sweep_summary::Groups(directory.clone())));
-        all.push(Arc::new(system_log::SystemLog(directory.clone())));
+        all.push(Arc::new(system_log_reading::SystemLog(directory.clone())));
         all.push(Arc::new(changed_groups::ChangedGroups(directory)));
     }
     for (name, of) in &service.directories.team_files {
         let (service, name, of) = (service.clone(), name.clone(), of.clone());
         let seen = parking_lot::Mutex::default();
-        all.push(Arc::new(team_file::TeamFile { service, name, of, seen }));
+        all.push(Arc::new(declared_team_changes::DeclaredTeamChanges { service, name, of, seen }));
     }
     if !service.config().file.notify.is_empty() {
         all.push(Arc::new(notifications::Notifications::new(service.clone())));
@@ -192,7 +192,7 @@ impl Directory {
     }
 
     /// Returns the period of the tasks that only check whether there is work. If `log_every` is
-    /// shorter, it is the period.
+    /// shorter, the period is `log_every`.
     fn look(&self) -> Duration {
         Duration::from(self.file.log_every).clamp(Duration::from_millis(100), LOOK)
     }

@@ -13,12 +13,12 @@ use futures::future::join_all;
 
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
-use crate::notify::channels::{SendFailure, Sender};
+use crate::notify::channel_sender::{SendFailure, Sender};
 use crate::notify::journal_problems::Troubles;
 use crate::notify::problems::{Names, find, instances};
 
-/// The time limit for one message. In the ledger, the message stays in progress for longer. So two
-/// processes do not open the same issue at the same time.
+/// The time limit for one message. The ledger marks the message as in progress for longer than this
+/// limit. So two processes never open the same issue at the same time.
 const SENDING: Duration = Duration::from_secs(50);
 
 /// How often a process tries to record the result of a message while other processes change the

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE, failed};
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 /// The task that opens one organisation.
@@ -35,7 +35,7 @@ impl BackgroundTask for Opening {
 
     fn wakes(&self) -> Vec<String> {
         let name = &self.0.1.file.name;
-        vec![super::own_login::name_of(name), super::sweep_start::name_of(name)]
+        vec![super::own_login_lookup::name_of(name), super::sweep_start::name_of(name)]
     }
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Class, Failure, Runs, TaskStatus};
 
 use super::{LOOK, failed};
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::adoption::{Adoption, adopt, go_on, mark_again, reload, withdraw};
 use crate::app::service::Service;
 

@@ -12,10 +12,10 @@ use beadle_engine::{
 use beadle_github::{another_organisation, remember_organisation};
 
 use super::{Directory, LOOK, REMOTE, failed};
-use crate::app::groups::unavailable_targets::is_whole;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::groups::partly_open_directory::is_whole;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::{LastSweep, modes, swept as swept_with};
+use crate::app::service::last_sweep_generation::{LastSweep, modes, swept as swept_with};
 
 pub(super) fn name_of(instance: &str) -> String {
     format!("sweep of {instance}")
@@ -57,9 +57,9 @@ impl BackgroundTask for Repositories {
 
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let (service, organisation) = &self.0;
-        // If another process has accepted a generation, this process must use it too. If it did
-        // not, this process would delete the holds of that generation, and start a sweep with its
-        // own old generation.
+        // If another process has accepted a generation, this process must use it too. Otherwise
+        // this process would delete the holds of that generation, and start a sweep with its own
+        // old generation.
         if organisation.open().is_some() {
             service.open(organisation).await.map_err(failed)?;
         }
@@ -99,7 +99,8 @@ impl BackgroundTask for Repositories {
         let (answer, _) = org.reader.organisation_and_clock().await?;
         let id = answer["id"].as_u64().context("GitHub's answer has no id of the organisation");
         let id = id.map_err(failed)?;
-        // If the configuration names the installation, the credential is valid only for its owner.
+        // If the configuration names the installation, the credential is valid only for the owner
+        // of that installation.
         let is_named = organisation.file.app.as_ref().is_some_and(|app| app.installation.is_some());
         if !is_named && let Some(why) = another_organisation(store.as_ref(), name, id).await? {
             return Err(failed(anyhow::anyhow!(why)));
@@ -137,14 +138,14 @@ impl BackgroundTask for Groups {
         let LastSweep { at: last, swept } = note.get(store).await?.unwrap_or_default();
         let directories = &service.directories;
         let is_unavailable = |target: &str| directories.unavailable.contains(target);
-        // A closed target may have missed an event, so it needs a sweep.
+        // A target that was not open may have missed an event, so a sweep is needed.
         let is_whole = is_whole(store, &file.name, last, is_unavailable).await?;
         let now = service.clock().now();
         let mappings = directories.mappings();
         let generation = &mappings.generation;
         let due = file.schedule().next(last).is_some_and(|next| next <= now) || last > now;
         // After a restart, the mappings of a policy can be unknown for some time. The sweep begins
-        // when they are known.
+        // when the mappings are known.
         if !due && ((swept == *generation && is_whole) || !mappings.incomplete.is_empty()) {
             return Ok(TaskStatus::Idle);
         }

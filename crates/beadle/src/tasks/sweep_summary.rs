@@ -8,7 +8,7 @@ use beadle_engine::sweep::Summary;
 use beadle_engine::{BackgroundTask, Failure, TaskStatus};
 
 use super::{Directory, LOCAL, LOOK};
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 fn name_of(instance: &str) -> String {

@@ -1,5 +1,5 @@
-//! Compares a target with its configuration. If they agree, Beadle begins to work on the target's
-//! keys.
+//! Compares a target with its configuration. If the two agree, Beadle begins to work on the
+//! target's keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::failed;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
+use crate::app::gate::new_or_moved_target;
 use crate::app::gate::planning_backoff::PlanningBackoff;
-use crate::app::gate::target as target_gate;
 use crate::app::groups::target::GroupTarget;
 use crate::app::service::Service;
 
@@ -93,8 +93,8 @@ impl BackgroundTask for TargetProbe {
 }
 
 impl TargetProbe {
-    /// Compares the target with its configuration. If they agree and the gate lets the target pass,
-    /// begins to work on the target's keys. If the gate holds the target, returns the reason.
+    /// Compares the target with its configuration. If the two agree and the gate lets the target
+    /// pass, begins to work on the target's keys. If the gate holds the target, returns the reason.
     async fn agree(&self) -> Result<Option<String>, Failure> {
         let Self { service, target, .. } = self;
         target.agree(Some(&service.store)).await.map_err(failed)?;
@@ -124,7 +124,7 @@ impl TargetProbe {
             return Err(failure);
         }
         let last = planned.lock().clone();
-        let adopted = Box::pin(target_gate::adopt(service, target, last.as_deref())).await;
+        let adopted = Box::pin(new_or_moved_target::adopt(service, target, last.as_deref())).await;
         let before = wait.lock().take();
         match &adopted {
             Ok(_) => *planned.lock() = Some(generation),

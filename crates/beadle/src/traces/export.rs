@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const QUEUE: usize = 4096;
 /// The maximum number of spans in one request.
 const BATCH: usize = 512;
-/// How long an ended span waits for other spans. One request then sends all of them.
+/// How long an ended span waits for other spans. One request then sends all waiting spans.
 const DELAY: Duration = Duration::from_secs(1);
 /// The maximum duration of one request.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);

@@ -21,8 +21,8 @@ const SERVICE: &str = "beadle";
 /// sets a name.
 const UNNAMED: &str = "unknown_service";
 
-/// Begins to record and export traces. The variables of OpenTelemetry set what the configuration
-/// leaves out: the endpoint, further headers, the sampler and the resource.
+/// Begins to record and export traces. The environment variables of OpenTelemetry can set the
+/// endpoint, further headers, the sampler and the resource, if the configuration does not set them.
 pub(crate) fn start(file: &TracesFile, clock: &Clock) -> anyhow::Result<Export> {
     // The headers may contain a token. A redirect could send them to another server.
     let client = reqwest::Client::builder()

@@ -92,7 +92,8 @@ async fn a_nightly_run_plans_all_shards_checks_the_total_and_sweeps_all_shards()
     step(&world, "one", "Sweep", &[("REPOSITORY", "nothing")]).await.expect(1);
 }
 
-/// Returns an organisation with 300 permissions of teams. A wrong list would remove them.
+/// Returns an organisation with 300 permissions of teams. A wrong list would remove these
+/// permissions.
 fn three_hundred() -> Value {
     let mut repositories = json!({});
     for n in 0..100 {

@@ -52,8 +52,8 @@ fn organisation() -> Value {
             "run_name": "police ${{ inputs.repo-to-police }} ${{ inputs.beadle-token }}",
         } },
     });
-    // Somebody else gave this team access. The team keeps it, because the policy never removes
-    // access.
+    // Somebody else gave this team access. The team keeps its access, because the policy never
+    // removes access.
     repositories["shop"]["teams"] = json!({ "contractors": "push" });
     repositories["shop"]["autolinks"] =
         json!({ "APOPS-": { "url_template": "https://old.example.com/<num>", "is_alphanumeric": true } });
@@ -92,8 +92,8 @@ async fn world() -> World {
 }
 
 /// Returns a repository without its security features. The code security configuration of the
-/// organisation sets these features in all repositories. This includes the repositories that the
-/// policy leaves alone.
+/// organisation sets these features in all repositories. The configuration also sets these features
+/// in the repositories that the policy leaves alone.
 fn without_features(repository: &Value) -> Value {
     let features = [
         "security_and_analysis",

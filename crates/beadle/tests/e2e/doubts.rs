@@ -1,5 +1,5 @@
-//! Names with another meaning, unknown names, and incomplete lists: If Beadle is not sure about a
-//! change, it does not write the change, and reports the reason.
+//! Names with another meaning, unknown names, and incomplete lists. If Beadle is not sure about a
+//! change, Beadle does not write the change, and reports the reason.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ async fn world(repository: Value, policy: &str) -> World {
     world
 }
 
-/// Runs `plan` and `apply`. Both must report `doubt` and write nothing.
+/// Runs `plan` and `apply`. Both commands must report `doubt` and write nothing.
 async fn doubts(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);

@@ -209,7 +209,7 @@ async fn a_renamed_repository_is_found_by_its_old_name() {
     assert_eq!(answer.status(), 307);
     assert_eq!(answer.headers()["location"], url("/repositories/77/labels/bug"));
     assert!(world.repository("after")["labels"]["bug"].is_object());
-    // If another repository takes the name, the name means this repository.
+    // If another repository takes the old name, the old name means the other repository.
     world.patch(json!({ "before": { "id": 78 } }), false).await;
     let (_, found) = call(&world, Method::GET, "/repos/acme/before", "").await;
     assert_eq!(found["id"], 78);

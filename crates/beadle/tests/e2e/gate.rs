@@ -27,8 +27,8 @@ async fn world() -> (World, Serving) {
     (world, serving)
 }
 
-/// Changes the policy so that it no longer gives the team engineering access, and lets the service
-/// read it twice.
+/// Changes the policy: the team engineering no longer has access. Then the service reads the policy
+/// twice.
 async fn change(world: &World, policy: &str) {
     world.policy("settings.yml", policy);
     world.read_policy().await;

@@ -1,6 +1,6 @@
-//! The five most expensive mistakes in a policy. The gate holds each of them as a whole. Before the
-//! approval, Beadle writes nothing of it, and repairs drift by the last generation. The approval
-//! lets exactly the shown changes pass.
+//! The five most expensive mistakes in a policy. The gate holds each mistake as a whole. Before the
+//! approval, Beadle writes no change of the mistake, and repairs drift by the last generation. The
+//! approval lets exactly the shown changes pass.
 
 use serde_json::{Value, json};
 

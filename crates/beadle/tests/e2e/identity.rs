@@ -1,4 +1,5 @@
-//! Beadle never writes to the wrong repository. It removes nothing because a name has moved.
+//! Beadle never writes to the wrong repository. If a name now belongs to another repository, Beadle
+//! removes nothing for this reason.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ fn drifted() -> Value {
     repository
 }
 
-/// Returns a repository of somebody else. Beadle must not change it.
+/// Returns a repository of somebody else. Beadle must not change this repository.
 fn stranger() -> Value {
     json!({ "id": 6001, "visibility": "public", "teams": { "contractors": "admin" }, "branches": { "main": {} } })
 }
@@ -122,7 +123,7 @@ async fn a_node_id_of_another_repository_is_not_trusted() {
     world.policy("settings.yml", POLICY);
     let (widgets, victim) = (world.repository("widgets"), world.repository("victim"));
     let node = |repository: &Value| format!("R_kgDO{:08}", repository["id"].as_u64().unwrap());
-    world.beadle(&["apply", "--yes"]).await.expect(0); // the first sweep is not what is tested
+    world.beadle(&["apply", "--yes"]).await.expect(0); // the test is not about the first sweep
     world.patch(json!({ "victim": { "has_wiki": true }, "widgets": { "has_wiki": true } }), false).await;
     let serving = world.serve().await;
     world.until("victim", "the sweep", |repository| repository["has_wiki"] == json!(false)).await;

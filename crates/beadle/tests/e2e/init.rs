@@ -201,7 +201,7 @@ async fn init_leads_from_nothing_to_a_repaired_drift() {
     let done = init.end().await.expect(0);
     assert!(done.out.contains("administration: write"), "doctor ran: {}", done.out);
 
-    // Only the owner of the files can read the secrets. No other file contains them.
+    // Only the owner of the files can read the secrets. No other file contains the secrets.
     assert_eq!(place.files(), ["beadle-app.pem", "beadle-webhook.secret", "beadle.toml", "policy"]);
     let secret = place.read("beadle-webhook.secret");
     let known = world.sim.look(|state| state["apps"]["beadle-acme"]["webhook_secret"].clone());

@@ -1,5 +1,5 @@
-//! The running service takes in an organisation that installs the App, in mode `observe`. It uses
-//! permissions of the App as soon as an owner accepts them.
+//! The running service takes in an organisation that installs the App, in mode `observe`. The
+//! service uses new permissions of the App as soon as an owner accepts them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::world::{Serving, World, acme};
 const LOOKS: usize = 600;
 
 /// Returns a world with the declared organisation `acme`, and three organisations without the App.
-/// Beadle may take in two of them. The third is a stranger.
+/// Beadle may take in two of these three. The third is a stranger.
 pub(crate) async fn world() -> World {
     let mut state = acme(json!({ "widgets": declared() }));
     let drifted = || json!({ "teams": { "contractors": "admin" }, "branches": { "main": {} } });
@@ -155,7 +155,7 @@ async fn a_suspended_or_uninstalled_organisation_is_left_alone_until_it_returns(
         assert!(!failing.iter().any(is_of_other), "{status:#}");
         let shown = world.beadle(&["status"]).await;
         assert!(shown.out.contains(&format!("other: the App is {expected}")), "{}", shown.out);
-        // The first reload took the organisation in. The second reload left it out.
+        // The first reload took the organisation in. The second reload left the organisation out.
         until_reloaded(&serving, 2).await;
         world.until_idle().await;
         let before = calls_about(&world, "other");

@@ -51,7 +51,7 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
     let odd = payload().to_string().replace("edited", "edited with %20 and + and ü");
     assert_eq!(send(world.delivery("percent", "repository", odd.as_bytes())).await, 202);
 
-    // Deliveries with other signatures.
+    // Deliveries with a wrong signature or without a signature.
     let other = signature("another secret", body);
     assert_eq!(send(bare("s1", body.to_vec()).header("x-hub-signature-256", other)).await, 401);
     assert_eq!(send(bare("s2", body.to_vec())).await, 401, "none at all");
@@ -67,7 +67,7 @@ async fn each_kind_of_delivery_has_its_documented_answer() {
         assert_eq!(send(bare("s5", body.to_vec()).header("x-hub-signature-256", tag)).await, 401, "{tag}");
     }
 
-    // Both content types. The signature is for the raw bytes of each body.
+    // Deliveries of both content types. The signature is for the raw bytes of each body.
     let form = format!("payload={}", urlencoded(&odd));
     let of_the_form = signature(&world.secret, form.as_bytes());
     let request =

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::repair::{POLICY, declared, is_declared};
 use crate::world::{World, acme};
 
-/// A running `beadle journal --follow`. A drop kills it.
+/// A running `beadle journal --follow`. When the value is dropped, the command is killed.
 struct Following(Child);
 
 impl Drop for Following {

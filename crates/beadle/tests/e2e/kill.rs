@@ -111,7 +111,8 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
 }
 
 /// Runs one connection. The connection changes a repository, and sends a delivery about the drift
-/// until an answer arrives. The last drift of each repository has a delivery too.
+/// until an answer arrives. At the end, the connection undoes a drift that has no accepted
+/// delivery.
 async fn sender(n: usize, world: Arc<World>, stop: Arc<AtomicBool>, answered: Arc<Mutex<BTreeSet<String>>>) {
     let name = format!("r{n:02}");
     let id = world.repository(&name)["id"].clone();

@@ -53,7 +53,8 @@ async fn an_unknown_part_a_rejected_policy_and_a_pause_are_metrics_until_they_en
     assert!(metrics.contains("beadle_policy_rejected{name=\"acme\"} 0\n"), "{metrics}");
 }
 
-/// A running Prometheus that scrapes the service of a world. A drop kills it.
+/// A running Prometheus that scrapes the service of a world. When the value is dropped, Prometheus
+/// is killed.
 struct Prometheus {
     child: Child,
     url: String,

@@ -116,7 +116,7 @@ fn parsed(text: &str) -> Option<Message> {
     (body.len() >= length).then(|| (headers, body.to_owned()))
 }
 
-/// Returns a world with 30 removals. Beadle holds 20 of them.
+/// Returns a world with 30 removals. Beadle holds 20 of these removals.
 pub(crate) async fn held() -> World {
     let mut repositories = json!({});
     for n in 0..30 {
@@ -244,7 +244,7 @@ async fn a_topic_has_one_issue_that_beadle_opens_and_closes() {
     let is_open = |repository: &Value| repository["issues"][0]["title"].is_string();
     world.until("r00", "the issue", is_open).await;
     assert_eq!(issues(&world, "r00")[0]["title"], "acme: 20 changes of teams held");
-    // A rejected change is still held, but it waits for nobody.
+    // A rejected change is still held, but the change no longer waits for a decision.
     world.beadle(&["reject", &digests[0], "--reason", "the contract goes on"]).await.expect(0);
     let approve = ["approve", "--reason", "as meant"].into_iter();
     let approve: Vec<&str> = approve.chain(digests[1..].iter().map(String::as_str)).collect();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::repair::{POLICY, declared};
 use crate::world::{World, acme};
 
-/// A hostile text. It would run a script if a page contained it without encoding.
+/// A hostile text. A page that contained this text without encoding would run a script.
 const HOSTILE: &str = "<script>alert(1)</script>";
 
 /// Every page of the service in this test.

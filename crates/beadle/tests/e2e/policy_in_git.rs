@@ -1,5 +1,5 @@
-//! A policy in a repository. A merge puts it in force. If Beadle cannot accept the policy, the last
-//! generation stays in force.
+//! A policy in a repository. A merge puts the policy in force. If Beadle cannot accept the policy,
+//! the last generation stays in force.
 
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ async fn one_changed_file_of_a_large_policy_takes_four_calls_at_most() {
     world.until_swept(&serving).await;
     let about_policy = |call: &Value| {
         let is_read = call["path"].as_str().is_some_and(|path| path.contains("/repos/acme/admin/"));
-        // An answer 304 costs nothing.
+        // An answer with the status 304 costs nothing from the budget.
         call["status"] == 200 && (is_read || call["operation"] == "repository")
     };
     assert!(!world.sim.calls_that(about_policy).is_empty());

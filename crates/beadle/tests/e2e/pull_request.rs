@@ -140,7 +140,7 @@ async fn a_pull_request_that_affects_many_repositories_takes_few_calls() {
     world.sim.forget_calls();
     push(&world, "7", &with_wiki().replace("  - { name: engineering, permission: push }\n", "")).await;
     let run = until_concluded(&world, "7", "success").await;
-    // `widgets` existed before, so there is one repository more.
+    // The repository `widgets` existed before, so the total is one more.
     let all = number + 1;
     let title = format!("{all} removals, {all} modifications in {all} repositories");
     assert_eq!(run["output"]["title"], title);
@@ -236,8 +236,8 @@ async fn preview(world: &World) -> Value {
     world.beadle(&["previews", "--pull", "7", "--json"]).await.expect(0).json()
 }
 
-/// Waits until the result of the pull request 7 compares with the policy in force, and this policy is
-/// not `first`.
+/// Waits until `first` is no longer the policy in force, and the result of the pull request 7
+/// compares with the new policy in force.
 async fn until_compared_with_another_policy(world: &World, first: &Value) {
     let mut shown = preview(world).await;
     for _ in 0..300 {

@@ -15,7 +15,7 @@ async fn patch(world: &World, organisation: Value, users: Value) {
     assert!(answer.status().is_success());
 }
 
-/// Runs `plan` and `apply`. Both must report `doubt` and write nothing.
+/// Runs `plan` and `apply`. Both commands must report `doubt` and write nothing.
 async fn only_said(world: &World, doubt: &str) {
     let (state, writes) = (world.sim.state(), world.writes().len());
     let plan = world.beadle(&["plan"]).await.expect(2);

@@ -121,8 +121,8 @@ async fn during_a_pause_webhooks_are_stored_and_nothing_is_written() {
     world.beadle(&["pause", "--repo", "acme/widgets", "--for", "1h"]).await.expect(0);
     world.patch(json!({ "widgets": { "teams": { "contractors": "admin" } } }), true).await;
     world.until_sent().await;
-    // During the pause, the worker repairs two later changes. So it had enough time for the paused
-    // repository.
+    // During the pause, the worker repairs two later changes. So the worker had enough time to
+    // repair the paused repository, and did not.
     for _ in 0..2 {
         world.patch(json!({ "gadgets": { "teams": { "contractors": "admin" } } }), true).await;
         world.until("gadgets", "repair", is_declared).await;

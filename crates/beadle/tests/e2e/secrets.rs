@@ -67,7 +67,7 @@ const COMMANDS: &[&[&str]] = &[
     &["self", "check"],
 ];
 /// The commands that are not in the list. The test starts the service itself. The setup does not
-/// read the secrets of a policy. This build does not have the others.
+/// read the secrets of a policy. This build does not have the other commands.
 const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
 /// Returns the files in a folder, and in the folders below it, that contain a text.

@@ -9,7 +9,7 @@ use crate::world::{World, acme};
 
 pub(crate) const SECRET: &str = "the-client-secret";
 
-/// A browser of one person. It follows no redirect by itself.
+/// A browser of one person. The browser follows no redirect by itself.
 pub(crate) struct Browser<'a> {
     world: &'a World,
     http: reqwest::Client,

@@ -1,5 +1,5 @@
-//! The state of an older version of Beadle. Every part of it opens, has the same meaning, and can
-//! be used.
+//! The state of an older version of Beadle. This version can open and use every part of that state,
+//! and each part still has the same meaning.
 //!
 //! The program of November 2026 wrote the files in `stored/`. The program was killed while it
 //! worked. `sqlite.sql` is its SQLite file as text. `dynamodb.jsonl` has the same state as the
@@ -82,7 +82,7 @@ async fn a_file_of_an_older_beadle_opens_and_moves() {
     std::fs::copy(new, &alone).unwrap();
     means_the_same(alone.to_str().unwrap(), || world.command()).await;
     means_the_same(new, || world.command()).await;
-    // A service works on it.
+    // A service works on the old state.
     let mut command = world.command();
     command.args(["--store", &old]);
     let serving = crate::world::Serving::start(command, world.path()).ready(world.operator()).await;

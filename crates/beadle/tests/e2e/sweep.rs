@@ -1,5 +1,5 @@
-//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Also contested
-//! changes.
+//! Sweeps: by shard, on schedule, with a used-up budget, and with one summary. Some tests are about
+//! contested changes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -30,8 +30,8 @@ fn refused(world: &World) -> usize {
     world.sim.calls_that(|call| call["status"] == 403 || call["status"] == 429).len()
 }
 
-/// Stops or continues the hour of the simulator. While it is stopped, no hour ends, even on a slow
-/// machine. GitHub's answers then name a reset in one hour of the simulator.
+/// Stops or continues the hour of the simulator. While the hour is stopped, no hour ends, even on a
+/// slow machine. GitHub's answers then name a reset in one hour of the simulator.
 async fn hold_the_hour(world: &World, held: bool) {
     let url = format!("{}/_sim/limits", world.sim.url());
     let body = json!({ "held": held }).to_string();
@@ -127,7 +127,7 @@ async fn an_incomplete_list_of_repositories_makes_the_sweep_incomplete() {
     world.no_faults().await;
     world.fault(json!({ "path": "/graphql", "contains": "rganization(login: $org)", "shorten": "repositories", "count": 1 })).await;
     world.beadle(&["sweep"]).await.expect(0);
-    world.checked = false; // a list without an entry that it counts is not as described
+    world.checked = false; // GitHub's description does not allow a list that is shorter than its count
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ async fn tasks_are_listed_and_the_running_service_runs_one_on_request() {
     world.policy("settings.yml", POLICY);
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(1);
     let serving = world.serve().await;
-    // The service runs this task by itself here. Other tests ask for it.
+    // The service runs this task by itself here. Other tests ask for this task.
     while !serving.log().contains("sweep ended") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

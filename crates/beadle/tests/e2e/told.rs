@@ -1,4 +1,4 @@
-//! Tests of texts in a running service and in the documents.
+//! Tests of texts: the texts of a running service, and the texts in the documents.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

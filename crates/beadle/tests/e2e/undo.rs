@@ -40,6 +40,8 @@ async fn an_undone_write_stays_undone_until_the_operator_resumes_it() {
     let world = world().await;
     world.beadle(&["apply", "--yes"]).await.expect(0);
     assert!(is_declared(&world));
+    let future = world.beadle(&["undo", "--since", "2999-12-01T09:00:00Z", "--yes"]).await.expect(1);
+    assert!(future.err.contains("must not be in the future"), "{}", future.err);
     // Without a terminal, a removal needs `--yes`.
     world.beadle(&["undo", "--since", "1h"]).await.expect(1);
     assert!(is_declared(&world));
@@ -103,7 +105,7 @@ async fn an_undo_that_only_adds_needs_a_confirmation_too() {
     assert_eq!(world.repository("shop")["teams"], json!({ "platform": "admin" }));
     let writes = world.writes().len();
     let undone = world.beadle(&["undo", "--since", "1h"]).await.expect(1);
-    assert!(undone.out.contains("1 addition") && !undone.out.contains("removal"), "{}", undone.out);
+    assert!(undone.out.contains("1 restoration") && !undone.out.contains("removal"), "{}", undone.out);
     assert!(undone.err.contains("add `--yes`"), "{}", undone.err);
     assert_eq!(world.writes().len(), writes, "nothing was written");
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0).out;
@@ -142,8 +144,8 @@ async fn an_approved_group_is_undone_by_its_code_and_the_guard_checks_an_undo_to
     let group = held_group(&world).await;
     let approved = world.beadle(&["approve", &group, "--reason", "the wrong team"]).await.expect(0);
     assert!(approved.err.contains("run the same `beadle undo` again"), "{}", approved.err);
-    // The policy does not ask for these changes. So a run of the policy does not write them, and
-    // does not end their holds.
+    // The policy does not ask for these changes. So a run of the policy does not write these
+    // changes, and does not end their holds.
     world.beadle(&["apply", "--yes"]).await.expect(2);
     world.beadle(&["undo", "--since", "1h", "--yes"]).await.expect(0);
     assert!(have(&json!({ "contractors": "push" })));

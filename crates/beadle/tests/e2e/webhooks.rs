@@ -87,5 +87,5 @@ async fn every_published_example_is_accepted_and_names_its_keys() {
         }
     }
     assert!(checked > 20, "{checked}");
-    world.checked = false; // these organisations do not exist in the simulator, and are not what this is about
+    world.checked = false; // the simulator does not have these organisations
 }

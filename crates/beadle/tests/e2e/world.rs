@@ -126,7 +126,7 @@ impl World {
 
     pub(crate) fn config(&self) -> PathBuf {
         let path = self.path().join("beadle.toml");
-        // Few tests test the time between bulk writes.
+        // Most tests are not about the time between bulk writes.
         let quick = "write_every = \"0s\"\n";
         let org_lines = if self.org_lines.contains("write_every") {
             self.org_lines.clone()
@@ -135,7 +135,7 @@ impl World {
         } else {
             format!("{}\n[org.budget]\n{quick}", self.org_lines)
         };
-        // Few tests test the gate, and many tests change the policy of every repository.
+        // Most tests are not about the gate, and many tests change the policy of every repository.
         let org_lines = if self.org_lines.contains("[org.gate]") {
             org_lines
         } else {
@@ -160,8 +160,8 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // The simulator shows a write at once, so Beadle need not wait. Few tests test the gate of
-        // the first policy.
+        // The simulator shows a write at once, so Beadle does not need to wait. Most tests are not
+        // about the gate of the first policy.
         command.env("FAILPOINTS", "settle=return;first-generation=return");
         command
     }
@@ -208,7 +208,7 @@ impl World {
         self.beadle(&["resume", "--org", "acme"]).await.expect(0);
     }
 
-    /// Returns a signed delivery. A test can change it and send it.
+    /// Returns a signed delivery. A test can change this delivery and send it.
     pub(crate) fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
         self.delivery_to(self.ports[0], id, event, body)
     }
@@ -342,7 +342,8 @@ pub(crate) async fn until_idle(
     for _ in 0..2 * PATIENCE.as_millis() / 20 {
         let before = calls();
         metrics = http.get(&url).send().await.unwrap().text().await.unwrap();
-        // A run between the two looks, at the webhooks and at the keys, has made calls.
+        // If a run took place between the look at the webhooks and the look at the keys, the number
+        // of calls has changed.
         let is_quiet = before.is_some() && before == calls() && has_no_work(&metrics);
         quiet = if is_quiet { quiet + 1 } else { 0 };
         // Two quiet looks are necessary, because the metrics first count the due keys and then the
@@ -371,7 +372,7 @@ impl Drop for World {
     }
 }
 
-/// A running `beadle serve`. A drop kills it.
+/// A running `beadle serve`. When the value is dropped, the service is killed.
 pub(crate) struct Serving {
     pub(crate) child: Child,
     log: PathBuf,
@@ -399,8 +400,8 @@ impl Serving {
         panic!("the service did not start:\n{}", self.log());
     }
 
-    /// Waits for the log line of an ended sweep. The service checks for it every 10 s, so the test
-    /// runs the task of the check.
+    /// Waits for the log line of an ended sweep. The service looks for ended sweeps every 10 s, so
+    /// the test runs the task of this look.
     pub(crate) async fn until_swept(&self, of: &str, operator: u16) {
         let http = http_client();
         let url = format!("http://127.0.0.1:{operator}/tasks/sweep%20summary%20of%20{of}/run");

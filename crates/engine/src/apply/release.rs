@@ -61,10 +61,10 @@ pub(super) async fn give_back<W>(
 }
 
 /// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
-/// deleted hold is deleted too. A note records this if another change takes the place of the
-/// approved change. If an aspect is unknown, its holds and refusals stay. A plan without changes
-/// also deletes holds and refusals. A plan of the policy does not affect the holds of an undo, and
-/// an undo does not affect the holds of the policy.
+/// deleted hold is deleted too. If another change takes the place of the approved change, a note
+/// records the deletion. If an aspect is unknown, its holds and refusals stay. A plan without
+/// changes also deletes holds and refusals. A plan of the policy does not affect the holds of an
+/// undo, and an undo does not affect the holds of the policy.
 pub async fn release_resolved_holds<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -85,8 +85,8 @@ pub async fn release_resolved_holds<W>(
     // of the policy declares another value. A change without guarded risks needs no approval.
     let stays =
         |hold: &Hold| hold.contested && hold.approved_by.is_none() && hold.change.risks().is_guarded();
-    // A waiver hides a difference until its end. If the rejection ended because the difference is
-    // hidden, Beadle would write the rejected change after the waiver.
+    // A waiver hides a difference until the waiver ends. If the rejection ended because the
+    // difference is hidden, Beadle would write the rejected change after the waiver.
     let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
     let is_own = |hold: &Hold| is_undo(&hold.generation) == is_undo(&context.generation);
     let is_over = |hold: &Hold| {

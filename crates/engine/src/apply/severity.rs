@@ -7,9 +7,9 @@ pub(super) fn ends_run(failure: &Failure) -> bool {
     !failure.spares_others && matches!(failure.class, Class::RateLimited { .. } | Class::Conflict)
 }
 
-/// Returns the more severe of two failures. A reaction to this failure is enough for both. A defect
-/// is the most severe failure. Of all other failures, a failure that ends the run is more severe
-/// than one that lets the run continue.
+/// Returns the more severe of two failures. Whoever handles the more severe failure also handles
+/// the other one. A defect is the most severe failure. Of all other failures, a failure that ends
+/// the run is more severe than one that lets the run continue.
 pub(super) fn more_severe(first: Option<Failure>, second: Failure) -> Failure {
     let weight = |failure: &Failure| match failure.class {
         Class::Rejected => 0,

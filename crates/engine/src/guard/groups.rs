@@ -10,8 +10,8 @@ use crate::change_title::change_title;
 use crate::clock::Time;
 use crate::plan::{Change, PolicyLocation, Risk};
 
-/// The decisions of the operators about the changes of a group. The variants have the order of a
-/// listing.
+/// The decisions of the operators about the changes of a group. A list of groups shows the variants
+/// in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HoldState {
     /// The changes wait for a decision.
@@ -119,8 +119,9 @@ pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
     }
 }
 
-/// Limits holds to the changes with these digests and to these repositories. An empty list is no
-/// limit. If a digest or a repository matches no hold, returns the first such name as an error.
+/// Limits holds to the changes with these digests and to these repositories. An empty list does not
+/// limit the holds. If a digest or a repository matches no hold, returns the first such name as an
+/// error.
 pub fn limit_holds<'a, 'b>(
     holds: &[&'a Hold],
     only: &'b [String],
@@ -188,9 +189,9 @@ fn title(change: &Change<()>, gravest: Risk) -> String {
     std::iter::once(first.clone()).chain(further).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the common part of the reasons with the same cause. A reason of the guard contains the
-/// used part of the limit. That part differs from hold to hold. The reason of a contested change
-/// names its key.
+/// Returns the part of the reason that is the same for all holds with the same cause. A reason of
+/// the guard contains the used part of the limit. That part differs from hold to hold. The reason
+/// of a contested change names its key.
 fn cause(hold: &Hold) -> String {
     if hold.contested {
         return "contested".to_owned();

@@ -25,7 +25,8 @@ pub use groups::{HoldGroup, HoldState, group_holds, limit_holds, named_holds};
 pub use in_force::LimitsInForce;
 pub use window::{GuardReservation, Spent};
 
-/// The start of the generation of an undo. An undo has a name in place of a generation of a policy.
+/// The first words in the name of an undo. The holds of an undo have this name in place of a
+/// generation of the policy.
 pub const UNDO_GENERATION: &str = "undo of ";
 
 /// Returns whether a generation is the name of an undo.
@@ -175,9 +176,9 @@ pub struct Hold {
 
 impl Hold {
     /// Returns whether the hold belongs to this instance and comes from another generation than
-    /// `generation`. Such a hold ends. A rejection outlives a generation, unless the change is
-    /// contested. Without this rule, an unrelated change of the policy could let the rejected
-    /// change pass. The hold of an undo outlives a generation too, because no policy asks for it.
+    /// `generation`. Such a hold ends. A rejection stays after its generation ends, unless the
+    /// change is contested. Without this rule, an unrelated change of the policy could let the
+    /// rejected change pass. The hold of an undo stays too, because no policy asks for its change.
     pub fn is_outdated(&self, instance: &str, generation: &str) -> bool {
         let is_kept = self.rejected.is_some() && !self.contested;
         let is_of_other = self.generation != generation && !is_undo(&self.generation);

@@ -13,7 +13,7 @@ use crate::clock::Time;
 use crate::journal::Entry;
 use crate::plan::{Risk, Risks};
 
-/// What became of the room that the guard reserved for a change.
+/// What happened to the room that the guard reserved for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", from = "Stored")]
 pub enum Spent {
@@ -85,7 +85,7 @@ pub struct GuardReservation {
     /// The time when the room was reserved. After the write has begun, it is the time when the
     /// write began.
     pub at: Time,
-    /// What became of the room.
+    /// What happened to the room.
     #[serde(alias = "written")]
     pub state: Spent,
     /// The number of weakenings, counted for every repository that the change reaches.
@@ -97,12 +97,12 @@ pub struct GuardReservation {
     /// The number of repositories that the change affects.
     #[serde(default = "one")]
     pub reaches: u32,
-    /// The number of the intent, in the journal, of the write that uses the room. `None` if the
-    /// write has not begun, or if an older version began it.
+    /// The number of an intent in the journal. The write of this intent uses the room. `None` if
+    /// the write has not begun, or if an older version began it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<u64>,
     /// The fields that only a newer version knows. A store that keeps a window as one text writes
-    /// them back. In SQL they are columns that an older version does not change.
+    /// these fields back. In SQL, these fields are columns that an older version does not change.
     #[serde(flatten)]
     pub newer: Map<String, Value>,
 }

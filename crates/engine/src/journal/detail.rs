@@ -23,7 +23,7 @@ pub enum Detail {
     Change(IntendedChange),
     /// For an intent: the workflow that a run is about to dispatch.
     Dispatch(IntendedDispatch),
-    /// For a result: what became of a write.
+    /// For a result: what happened to a write.
     Result(WriteResult),
     /// For a result: a dispatch that GitHub carried out.
     Dispatched(Dispatched),

@@ -11,17 +11,17 @@ use crate::backoff::backoff;
 use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
-/// A factor. [`Rules::settle`] times this factor is the maximum wait of a message for problems that
-/// still change. A problem, or a whole topic, counts as ended only if it has been over for at least
-/// this time. The reason: after a new generation of the policy, the guard forgets its holds, and
-/// the next runs hold the changes again.
+/// The maximum wait of a message for problems that still change is [`Rules::settle`] times this
+/// number. A problem or a topic also counts as ended only after it has been over for this time. The
+/// reason: after a new generation of the policy, the guard forgets its holds, and the next runs
+/// hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
 /// The period of [`Rules::most_per_hour`].
 const HOUR: Duration = Duration::from_secs(3600);
-/// How long the ledger remembers an ended problem at most, while other problems of its topic keep
-/// changing.
+/// The maximum time that the ledger remembers an ended problem while other problems of its topic
+/// keep changing.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The wait after the first failed try. It doubles with each further try.
 const FIRST: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ struct Told {
     differs: Option<Time>,
 }
 
-/// A topic with other problems than the channel knows.
+/// A topic with problems that differ from those that the channel knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Changing {
     topic: Topic,
@@ -111,7 +111,8 @@ struct Changing {
     /// True if the topic has problems that the channel does not know.
     #[serde(default)]
     is_news: bool,
-    /// The time when the topic began to differ from what the channel knows, or got news.
+    /// The time when the topic began to differ from what the channel knows. If the topic had no new
+    /// problem then, and got one later, the later time.
     first: Time,
     /// The time of the last change.
     last: Time,
@@ -157,9 +158,9 @@ impl Ledger {
         if self.outbox.is_some() || is_quiet || self.sent.len() >= rules.most_per_hour {
             return;
         }
-        // A message waits until no news changes any more, so that it contains the whole incident. A
-        // topic that changes all the time must not delay the other topics forever. An ended problem
-        // neither delays the message nor sends it early.
+        // A message waits until no topic with new problems changes any more, so that it contains
+        // the whole incident. A topic that changes all the time must not delay the other topics
+        // forever. An ended problem does not change the time of the message.
         let is_settled = |one: &Changing| now.since(one.last) >= rules.settle;
         let is_late = |one: &Changing| now.since(one.first) >= rules.settle * LONGEST;
         let news = || self.changing.iter().filter(|one| one.is_news);
@@ -189,7 +190,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the topics with other problems than the channel knows.
+    /// Returns the topics with problems that differ from those that the channel knows.
     fn compare(&self, present: &Present, rules: &Rules, now: Time) -> Vec<Changing> {
         let wanted = present.keys().filter(|topic| rules.kinds.contains(&topic.kind));
         let topics: BTreeSet<&Topic> = wanted.chain(self.told.iter().map(|told| &told.topic)).collect();
@@ -214,7 +215,7 @@ impl Ledger {
     }
 
     /// Makes a message about the topics that have changed since the last message. Leaves out topics
-    /// without news, if their ended problems can still come back.
+    /// without a new problem, if their ended problems can still come back.
     fn compose(&mut self, channel: &str, present: &Present, is_over: impl Fn(&Changing) -> bool, now: Time) {
         let mut items = Vec::new();
         for changing in std::mem::take(&mut self.changing) {
@@ -314,8 +315,8 @@ impl Ledger {
         }
     }
 
-    /// Leaves out everything but the titles, after the receiver refused the content. Without this,
-    /// one text that the receiver does not accept would stop all later messages.
+    /// Leaves out everything but the titles, after the receiver refused the content. Otherwise, one
+    /// text that the receiver does not accept would stop all later messages.
     pub fn shorten(&mut self) {
         for item in self.outbox.iter_mut().flat_map(|outgoing| &mut outgoing.items) {
             item.found.lines.clear();

@@ -16,8 +16,8 @@ const TEXT: usize = 300;
 /// The maximum length of a name in a line, in bytes.
 const NAME: usize = 100;
 /// The maximum number of problem identities that the ledger stores for one topic. For a larger
-/// topic, the ledger stores the smallest identities, so that both sides of a comparison have the
-/// same choice.
+/// topic, the ledger stores only the smallest identities. Two states that Beadle compares then
+/// contain the same selection.
 const MEMBERS: usize = 200;
 /// The maximum number of stored identities of all topics. A table of DynamoDB limits the size of a
 /// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, the

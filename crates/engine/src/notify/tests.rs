@@ -91,8 +91,8 @@ fn only_further_problems_make_a_further_message() {
 fn holds_that_a_new_generation_makes_again_are_no_news() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..100), 0..100);
-    // The guard forgets the holds. The runs of a sweep hold the changes again, one after the other,
-    // and one new change.
+    // The guard forgets the holds. The runs of a sweep then hold the same changes again, one after
+    // the other, and also hold one new change.
     channel.watch(&held([]), 100..150);
     for n in 0..100 {
         let from = 150 + 20 * i64::from(n);
@@ -410,8 +410,8 @@ fn the_ledger_of_another_version_is_read() {
     stored["told"][0]["members"] = stored["told"][0]["members"]["hashes"].clone();
     let older: Ledger = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(older, ledger);
-    // A ledger that this version cannot read must not count as empty, because each problem would be
-    // told again.
+    // A ledger that this version cannot read must not count as empty, because Beadle would report
+    // each problem again.
     stored["told"][0]["topic"]["kind"] = "quota-low".into();
     assert!(serde_json::from_value::<Ledger>(stored).is_err());
     let is_needed = <Ledger as crate::note::Metadata>::IS_NEEDED;

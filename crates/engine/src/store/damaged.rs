@@ -15,7 +15,7 @@ const PASSED_OVER: Duration = Duration::from_secs(60);
 pub struct Damaged(Mutex<BTreeMap<String, Instant>>);
 
 impl Damaged {
-    /// Returns the keys that claims must pass over.
+    /// Returns the keys that claims must skip.
     pub fn keys(&self) -> Vec<String> {
         self.keys_at(Instant::now())
     }
@@ -26,8 +26,9 @@ impl Damaged {
         keys.keys().cloned().collect()
     }
 
-    /// Passes over rows that cannot be read from now on, and logs those that it did not pass over yet.
-    /// Each look at a page reads these rows again. Each row is a key with the reason.
+    /// Makes claims skip unreadable rows from now on, and logs the rows that they did not skip
+    /// before. The log must not get a line each time a page shows the rows. `rows` contains the key
+    /// of each row, and why the row is unreadable.
     pub fn add(&self, rows: Vec<(String, String)>) {
         for (key, why) in rows {
             if self.is_news(&key) {

@@ -5,8 +5,8 @@ use futures::future::try_join_all;
 
 use super::error::StoreError;
 
-/// The number of values that are read at the same time by a store without a call for several
-/// values.
+/// If a store has no call that reads several values, it reads this number of values at the same
+/// time.
 const AT_ONCE: usize = 16;
 
 /// Stores small values by name. [`crate::Note`] gives the values a type.

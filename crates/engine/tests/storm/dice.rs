@@ -1,4 +1,4 @@
-//! The source of chance of a storm. Equal seeds give equal numbers.
+//! The random numbers of a storm. Equal seeds give equal numbers.
 
 /// A generator of pseudo-random numbers (SplitMix64). It is small and fast, and its numbers never
 /// change with a version of a crate, so that a seed stays valid.

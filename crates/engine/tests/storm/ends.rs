@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use crate::settings::{LIMITS, START};
 use crate::world::{Faults, World, wait};
 
-/// A vendor that accepts each write. The store fails for a moment at the same time.
+/// A vendor that accepts each write, and at the same time makes the store fail for a moment.
 struct Vendor(Arc<World>);
 
 #[async_trait]

@@ -36,7 +36,7 @@ use sabotage::Sabotage;
 
 /// The number of storms in a normal test run.
 const USUAL: u64 = 300;
-/// The maximum number of storms until a missing line breaks its promise.
+/// A missing line must break its promise within this number of storms.
 const SOON: u64 = 5_000;
 
 fn number(name: &str) -> Option<u64> {

@@ -205,7 +205,7 @@ impl BackgroundTask for Sweep {
     }
 }
 
-/// Makes the keys due that have writes which were interrupted before this process started.
+/// Makes a key due if one of its writes was interrupted before this process started.
 struct Interrupted {
     store: Arc<dyn Store>,
     clock: Clock,

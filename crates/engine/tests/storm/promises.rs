@@ -19,7 +19,7 @@ pub(crate) enum Promise {
     Covered,
     /// Only the holder of the latest claim works on a key, and only while its lease is valid.
     Lease,
-    /// A paused key is not written.
+    /// Beadle writes nothing for a paused key.
     Pause,
     /// Within a window, removals, weakenings and exposures without an approval stay within the
     /// guard's limits.
@@ -187,7 +187,7 @@ impl Promises {
         });
     }
 
-    /// The guard answered.
+    /// The guard decided about these changes.
     pub(crate) fn reserved(&mut self, asked: &[Hold], verdicts: &[Verdict]) {
         for (hold, verdict) in asked.iter().zip(verdicts) {
             let standing = self.standings.get(&hold.digest).copied();

@@ -63,7 +63,7 @@ impl Sabotage {
         Self::DoubtNotReported,
     ];
 
-    /// Returns the promises. At least one of them must break if the line is missing.
+    /// Returns some promises. If the line is missing, at least one of these promises must break.
     pub(crate) fn breaks(self) -> &'static [Promise] {
         match self {
             // If the key was due for another reason, the next run seems to cover the delivery.

@@ -14,9 +14,9 @@ pub(crate) const KEYS: u64 = 3;
 /// The largest difference between two clocks, in milliseconds.
 pub(crate) const APART: u64 = 1_200_000;
 const WINDOW: Duration = Duration::from_secs(3600);
-/// A window that neither the clocks nor a slow store can shorten. If the clock of a process is
-/// ahead by [`APART`], a reservation leaves the window earlier by this time. A call that the store
-/// carries out late has an old time. A run and its calls end after five minutes.
+/// The part of the window in which every write certainly counts. A clock that is ahead by [`APART`]
+/// lets a reservation leave the window earlier by this time. A slow store can carry out a call
+/// late, with an old time. A run and its calls end after five minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
 
 /// The limits of the guard. They are small, so that a storm reaches them.

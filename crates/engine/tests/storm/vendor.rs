@@ -139,7 +139,7 @@ pub(crate) struct Instruction {
     field: &'static str,
     value: u64,
     generation: usize,
-    /// Whether the planner could not read the whole aspect.
+    /// True if the planner could not read the aspect completely.
     is_doubtful: bool,
 }
 

@@ -25,13 +25,15 @@ const REPOSITORY_EVENTS: &[&str] = &[
 /// The events that make the organisation itself due. Their action does not matter.
 const ORGANISATION_EVENTS: &[&str] = &["custom_property", "org_block"];
 
-/// The id of an organisation's membership in the key of a team. The ids of real teams are numbers.
+/// The id of the `team` key that stands for the members of the whole organisation. The ids of real
+/// teams are numbers.
 pub const MEMBERSHIP: &str = "organisation";
 
 /// The kind of the key of all installations of an App.
 pub const INSTALLATIONS: &str = "installations";
 
-/// Returns the mark of an event that somebody installed, removed or suspended the App.
+/// Returns the mark for an event that reports an installation, a removal or a suspension of the
+/// App.
 pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
     let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
     (event == "installation").then(|| Mark::new(Key::new(INSTALLATIONS, NO_INSTANCE, app), Lane::Event))
@@ -73,8 +75,8 @@ pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sende
         "team" | "installation" | "organization" => {
             let all = reaches_all(event, payload).filter(|_| !is_own_team(event, payload, lane));
             let mark = all.and_then(|all| organisation("sweep", all.max(lane)));
-            // A run may compare the last answers only if it is a sweep that is not urgent. The
-            // sender of the event does not matter.
+            // Only a sweep that is not urgent may use answers of earlier reads. The sender of the
+            // event does not matter.
             let hint = all.filter(|all| *all == Lane::Sweep).map(|_| swept_hint(""));
             mark.map(|mark| Mark { hint, ..mark }).into_iter().collect()
         }

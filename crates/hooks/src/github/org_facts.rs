@@ -76,7 +76,7 @@ impl OrgFacts {
         serde_json::to_string(&*facts).unwrap_or_default()
     }
 
-    /// Returns whether Beadle must know of the creation or deletion of this branch.
+    /// Returns whether Beadle must react to the creation or deletion of this branch.
     pub(super) fn is_watched(&self, branch: &str, default: Option<&str>) -> bool {
         let facts = self.0.read();
         // A new repository has no default branch, and some payloads do not name the default branch.

@@ -44,9 +44,9 @@ pub enum HookRefusal {
 /// A verified request: the events and the delivery to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedHook {
-    /// The events of the request, each with the marks of its keys. They must be stored before the
-    /// delivery. An event may already be stored, because it came with another delivery or from the
-    /// System Log. Its keys then do not become due again.
+    /// The events of the request, each with the marks of its keys. The store must get the events
+    /// before the delivery. An event may already be stored, because it came with another delivery
+    /// or from the System Log. The keys of such an event do not become due again.
     pub events: Vec<(Delivery, Vec<Mark>)>,
     /// The delivery itself, which must be stored after all its events. A stored delivery therefore
     /// means that all its events are stored.

@@ -65,7 +65,7 @@ impl Consequences {
     /// Compares the successive plans of a new policy with those of the earlier policy. Each pair
     /// has the plans of the new policy and those of the earlier one: first with all waivers, and
     /// then at the end of the waivers. `waivers` are the waivers in force with the new policy. If
-    /// they hide nothing, `at_end` is empty.
+    /// waivers hide nothing, `at_end` is empty.
     pub(super) fn of<W: Instructions>(
         subject: &str,
         (now, earlier): (&[Plan<W>], &[Plan<W>]),
@@ -73,14 +73,10 @@ impl Consequences {
         waivers: &[Waiver],
     ) -> Self {
         let nothing = || Caused { plan: Plan::new(subject), writes: Vec::new(), drift: 0 };
-        let caused = caused_by(PlannedValues::default(), now, earlier).unwrap_or_else(nothing);
+        let caused = caused_by(&[], now, earlier).unwrap_or_else(nothing);
         let mut found = Self::from(caused);
-        let mut known = PlannedValues::default();
-        for plan in now {
-            known.learn(plan);
-        }
         // A change that the earlier policy makes at the end of the same waivers is drift.
-        let Some(later) = caused_by(known, at_end, earlier_at_end) else { return found };
+        let Some(later) = caused_by(now, at_end, earlier_at_end) else { return found };
         // A waiver can exempt a whole aspect. If its read fails, Beadle does not know what the end
         // of the waiver changes.
         for unknown in later.plan.unknowns {
@@ -92,7 +88,8 @@ impl Consequences {
             // A waiver of `archived` can make Beadle skip a repository until its end.
             found.plan.skipped = None;
         }
-        for change in &later.plan.changes {
+        // If a waiver has ended since the first plans, its changes wait for nothing any more.
+        for change in later.plan.changes.iter().filter(|_| !waivers.is_empty()) {
             let plan = found.delayed.entry(end_of(change, waivers)).or_insert_with(|| Plan::new(subject));
             plan.changes.push(Change { after: Vec::new(), ..change.clone() });
         }
@@ -115,25 +112,30 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     ends.collect::<Vec<_>>().join(" or ")
 }
 
-/// Returns the part of a policy's successive plans that the successive plans of the earlier policy
-/// (`earlier`) and the values in `known` do not have. Returns `None` if there are no plans.
-fn caused_by<W: Instructions>(
-    mut known: PlannedValues,
-    plans: &[Plan<W>],
-    earlier: &[Plan<W>],
-) -> Option<Caused> {
+/// Returns the part of a policy's successive plans that two other lists do not have: the successive
+/// plans of the earlier policy (`earlier`), and the plans that already count (`counted`). Returns
+/// `None` if there are no plans.
+fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &[Plan<W>]) -> Option<Caused> {
+    let (mut known, mut of_both) = (PlannedValues::default(), PlannedValues::default());
+    for plan in counted {
+        known.learn(plan);
+    }
     let mut all: Option<Caused> = None;
+    let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
         // The guard can hold the earlier writes of the earlier policy forever. Its later plan then
         // never comes. If the new policy causes the same later changes in another way, the new
         // policy is the reason for them.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
-        let is_same_way = all.as_ref().is_none_or(|all| all.plan.changes.is_empty());
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
             known.learn(before);
+            of_both.learn(before);
         }
         let caused = known.caused(plan);
+        // A write that already counts is another way too.
+        is_same_way = is_same_way && of_both.caused(plan).plan.changes.is_empty();
         known.learn(plan);
+        of_both.learn(plan);
         match &mut all {
             None => all = Some(caused),
             // The first plan already contains its drift, so the drift does not count again.
@@ -172,7 +174,7 @@ mod tests {
     }
 
     fn shown(plans: &[Plan<()>], earlier: &[Plan<()>]) -> Vec<String> {
-        let changes = caused_by(PlannedValues::default(), plans, earlier).unwrap().plan.changes.into_iter();
+        let changes = caused_by(&[], plans, earlier).unwrap().plan.changes.into_iter();
         changes.map(|change| format!("{} {}", change.aspect, change.what)).collect()
     }
 
@@ -193,6 +195,37 @@ mod tests {
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];
         assert_eq!(shown(&after, &before), ["settings "]);
+    }
+
+    #[test]
+    fn what_waits_behind_a_held_write_of_the_policy_before_is_not_drift_under_a_waiver_either() {
+        let held = change("topics", "gone", &[Risk::Removes]);
+        let topic = change("topics", "new", &[Risk::Adds]);
+        let team = change("teams", "team core", &[Risk::Removes]);
+        let waivers = [waiver("teams", 1000)];
+        // Both policies have the waiver. Now it hides the team in the second plan of each policy.
+        let (now, earlier) = ([plan(&[&topic]), plan(&[])], [plan(&[&held]), plan(&[])]);
+        let at_end = [plan(&[&topic]), plan(&[&topic, &team])];
+        for (earlier_at_end, expected) in [
+            // Without an approval of its first plan, the policy before never removes the team.
+            ([plan(&[&held]), plan(&[&team])], vec!["new", "team core"]),
+            ([plan(&[&topic]), plan(&[&team])], vec!["new"]),
+        ] {
+            let (now, at_end) = ((&now[..], &earlier[..]), (&at_end[..], &earlier_at_end[..]));
+            let found = Consequences::of("acme/shop", now, at_end, &waivers);
+            let whats: Vec<&str> = found.plan.changes.iter().map(|change| change.what.as_str()).collect();
+            assert_eq!(whats, expected);
+        }
+    }
+
+    #[test]
+    fn a_change_counts_even_if_its_waiver_has_ended_since() {
+        let team = change("teams", "team core", &[Risk::Removes]);
+        let (none, at_end) = ([plan(&[])], [plan(&[&team])]);
+        let (now, at_end) = ((&none[..], &none[..]), (&at_end[..], &none[..]));
+        let found = Consequences::of("acme/shop", now, at_end, &[]);
+        assert_eq!(found.plan.changes, [team]);
+        assert!(found.delayed.is_empty(), "the change waits for no waiver any more");
     }
 
     fn waiver(key: &str, until: i64) -> Waiver {

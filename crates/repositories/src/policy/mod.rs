@@ -88,7 +88,7 @@ pub(crate) use shape::UNKNOWN_KEY;
 pub(crate) use targeting::is_skipped_by_name;
 pub use targeting::{MergedLayers, OverrideStatus, Reached, Verdict};
 pub use teams_file::{DeclaredTeam, TEAMS, read_teams};
-pub use waived_key::{check_waived_key, waivable_keys};
+pub use waived_key::check_waived_key;
 pub(crate) use waived_key::{contains, exempts, parts};
 pub use waiver::{Waiver, WaiverRules, WaiverState, parse_until};
 pub use waivers_file::WAIVERS;

@@ -127,9 +127,8 @@ pub fn check_waived_key(path: &str) -> Result<(), String> {
     })
 }
 
-/// Returns the paths of the sections, and of the keys of the sections that are blocks. A waiver can
-/// use each of them.
-pub fn waivable_keys() -> Vec<String> {
+/// Returns the paths of the sections, and of the keys of the sections that are blocks.
+pub(super) fn key_paths() -> Vec<String> {
     let carried = |keys: &'static [Key]| keys.iter().filter(|key| key.status == Status::Carried);
     let mut paths = Vec::new();
     for section in carried(SECTIONS) {
@@ -160,7 +159,7 @@ fn look_up(path: &str) -> Result<(), Wrong<'_>> {
 /// Returns the path that is most similar to the name of an unknown section. A person can leave out
 /// the section of a key, such as `topics` for `repository.topics`.
 fn similar_path(name: &str) -> Option<String> {
-    let mut paths = waivable_keys();
+    let mut paths = key_paths();
     // A section comes before a key of a block with the same name.
     paths.sort_by_key(|path| path.contains('.'));
     let last = |path: &String| path.rsplit('.').next().unwrap_or_default().to_owned();
@@ -359,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_waiver_can_use_each_suggested_path() {
-        let paths = waivable_keys();
+        let paths = key_paths();
         for path in &paths {
             assert_eq!(check_waived_key(path), Ok(()), "{path}");
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::pattern::{META, Pattern};
-use super::waived_key::exempts;
+use super::waived_key::{exempts, key_paths};
 
 /// The maximum duration of a waiver if the configuration sets none. A waiver with a later end comes
 /// into force this long before its end.
@@ -49,6 +49,19 @@ pub struct WaiverRules {
 impl Default for WaiverRules {
     fn default() -> Self {
         Self { longest: LONGEST, never: Vec::new() }
+    }
+}
+
+impl WaiverRules {
+    /// Returns whether a waiver may exempt this key.
+    fn allows(&self, key: &str) -> bool {
+        !self.never.iter().any(|never| exempts(key, never))
+    }
+
+    /// Returns the paths of the sections, and of the keys of the sections that are blocks. A waiver
+    /// can use each of them.
+    pub fn waivable_keys(&self) -> Vec<String> {
+        key_paths().into_iter().filter(|key| self.allows(key)).collect()
     }
 }
 
@@ -101,7 +114,7 @@ impl Waiver {
     /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits
     /// and the time. If the clock jumps over the end and back, the waiver is in force again.
     pub fn state(&self, rules: &WaiverRules, now: Time) -> WaiverState {
-        if let Some(key) = self.keys.iter().find(|key| rules.never.iter().any(|never| exempts(key, never))) {
+        if let Some(key) = self.keys.iter().find(|key| !rules.allows(key)) {
             return WaiverState::Never(key.clone());
         }
         if self.until <= now {
@@ -201,6 +214,25 @@ mod tests {
             let waiver = waiver(&["teams", key], &["shop"], Time(1));
             assert_eq!(waiver.is_in_force(&rules, Time(0)), is_in_force, "{key}");
         }
+    }
+
+    #[test]
+    fn no_key_is_suggested_that_must_not_be_waived() {
+        let all = WaiverRules::default().waivable_keys();
+        let never = vec!["branches[*].protection.enforce_admins".to_owned(), "repository.topics".to_owned()];
+        let rules = WaiverRules { never, ..WaiverRules::default() };
+        let paths = rules.waivable_keys();
+        for (path, is_suggested) in [
+            ("branches", false),
+            ("repository", false),
+            ("repository.topics", false),
+            ("repository.has_wiki", true),
+            ("teams", true),
+        ] {
+            assert!(all.iter().any(|known| known == path), "{path} is not in {all:?}");
+            assert_eq!(paths.iter().any(|known| known == path), is_suggested, "{path}");
+        }
+        assert_eq!(paths.len(), all.len() - 3);
     }
 
     #[test]

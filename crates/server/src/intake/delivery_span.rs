@@ -6,8 +6,9 @@ use beadle_engine::{Accepted, Delivery, Mark, Time};
 /// Begins the span of a verified delivery. The delivery marks these keys. The request of the
 /// delivery began at `since`.
 ///
-/// The span always begins a new trace. No signature covers the header `traceparent`. So its sender
-/// must not choose the id of the trace, and must not decide whether Beadle exports the trace.
+/// The span always begins a new trace. No signature covers the header `traceparent`. So the sender
+/// of the header must not choose the id of the trace, and must not decide whether Beadle exports
+/// the trace.
 pub(super) fn begin<'a>(delivery: &Delivery, marks: impl Iterator<Item = &'a Mark>, since: Time) -> Span {
     Span::begin(|_| {
         NewSpan::within(None, "delivery")

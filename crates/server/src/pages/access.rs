@@ -12,8 +12,9 @@ use subtle::ConstantTimeEq;
 const CONTENT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The policy of a page that replaces its values when they change. The page also has the script of
-/// this listener. The script may send requests to this listener. No other page runs a script.
+/// The policy for the browser on a page that replaces its values when they change. The page also
+/// has the script of this listener. The script may send requests to this listener. No other page
+/// runs a script.
 const LIVE_CONTENT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 

@@ -107,8 +107,9 @@ impl Thing {
         Self { key, subject, state, why, since, pending: left.map_or(0, |left| left.pending) }
     }
 
-    /// Returns whether the list of a state has the thing. The list of the drifted things has every
-    /// thing with drift. Without this rule, a hold or an unknown part would hide the drift.
+    /// Returns whether the list of the things with this state contains the thing. The list of the
+    /// drifted things contains every thing with drift. Without this rule, a hold or an unknown part
+    /// would hide the drift.
     pub(super) fn is_in(&self, state: Condition) -> bool {
         self.state == state || (state == Condition::Drifted && self.pending > 0)
     }

@@ -60,7 +60,7 @@ pub struct WaiverFacts {
 pub struct InstallationFacts {
     /// The login of the organisation.
     pub login: String,
-    /// A sentence without a subject about the work of Beadle on the installation.
+    /// What Beadle does with the installation, as a sentence without its subject.
     pub standing: String,
     /// Since when GitHub reports the present state of the installation.
     pub since: Time,
@@ -164,16 +164,17 @@ pub struct PullFacts {
 /// What the merge of a pull request would change.
 #[derive(Clone, Debug, Serialize)]
 pub struct MergeFacts {
-    /// The generation of the policy that the changes compare with; `None` if it is not known.
+    /// The generation of the policy that the changes are compared with; `None` if it is not known.
     pub base: Option<String>,
     /// True if this generation is in force.
     pub base_in_force: bool,
-    /// Which policy the changes compare with, as a clause; `None` if `base_in_force` is true.
+    /// The policy that the changes are compared with, as a clause of a sentence; `None` if
+    /// `base_in_force` is true.
     #[serde(skip)]
     pub compared: Option<String>,
     /// The sums of the changes that Beadle would write.
     pub sums: GateSums,
-    /// The number of repositories with different declared values.
+    /// The number of repositories with declared values that the merge changes.
     pub affected: u64,
     /// The number of repositories in the organisation.
     pub total: u64,

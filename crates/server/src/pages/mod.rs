@@ -243,7 +243,7 @@ impl Pages {
 
     async fn repository(&self, owner: &str, name: &str) -> Result<RepositoryPage, Refused> {
         let (store, facts) = (self.store.as_ref(), self.facts.as_ref());
-        let waivable = self.sign_in.as_ref().map(|sign_in| sign_in.waivable_keys()).unwrap_or_default();
+        let waivable = self.sign_in.as_ref().map(|sign_in| sign_in.waivable_keys(owner)).unwrap_or_default();
         in_time(repository::load(store, facts, (owner, name), waivable, self.clock.now())).await
     }
 
@@ -262,7 +262,7 @@ impl Pages {
     }
 
     async fn journal(&self, asked: &Asked) -> Result<Journal, Refused> {
-        in_time(journal::load(self.store.as_ref(), asked)).await
+        in_time(journal::load(self.store.as_ref(), self.facts.names(), asked)).await
     }
 
     async fn deliveries(&self, asked: &Asked) -> Result<DeliveriesPage, Refused> {

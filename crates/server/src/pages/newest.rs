@@ -4,8 +4,8 @@ use beadle_engine::{Entry, EntryKind, History, Store, StoreError};
 
 /// How many entries one read of the store returns.
 const WINDOW: u32 = 500;
-/// The number of entries that one search looks at. A further search continues where this search
-/// stopped.
+/// The maximum number of entries that one search reads. A further search continues where this
+/// search stopped.
 const MOST: usize = 5_000;
 
 /// The newest entries of the journal, with the newest one first.

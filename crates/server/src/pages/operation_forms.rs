@@ -1,5 +1,6 @@
 //! The forms for the operations of a signed-in person: pause, resume, retry, run a task, approve a
-//! held policy, and undo writes. A form has no scripts. A person without the role gets no form.
+//! held policy, and undo writes. A form has no scripts. A person without the necessary role gets no
+//! form.
 
 use beadle_engine::{Pause, Time};
 
@@ -26,7 +27,8 @@ pub(super) const END_WAIVER_PATH: &str = "/waivers/end";
 pub(super) const RELOAD_PATH: &str = "/configuration/reload";
 /// The path for a run of a task.
 pub(super) const TASK_PATH: &str = "/tasks/run";
-/// The path of the page with the form of an undo. The form that confirms an undo uses it too.
+/// The path of the page with the form of an undo. The form that confirms an undo uses this path
+/// too.
 pub(super) const UNDO_PATH: &str = "/undo";
 /// The path of the page with the plan of an undo.
 pub(super) const UNDO_PLAN_PATH: &str = "/undo/plan";

@@ -97,7 +97,7 @@ pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> 
     element(Tag::Ul, &[], shown.into_iter().map(|item| element(Tag::Li, &[], [item])))
 }
 
-/// Returns a text in the type of code.
+/// Returns a text in the typeface of code.
 pub(super) fn code(shown: impl std::fmt::Display) -> Html {
     element(Tag::Code, &[], [text(shown)])
 }

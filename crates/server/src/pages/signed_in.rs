@@ -243,7 +243,8 @@ fn not_waived((sign_in, visitor): (&SignIn, &Visitor), sent: &Form, refusal: &De
         Html::default()
     } else {
         let values = WaiverValues { repository, keys, until, reason };
-        waiver_form(Some(visitor), values, &sign_in.waivable_keys())
+        let organisation = repository.split_once('/').map_or("", |(organisation, _)| organisation);
+        waiver_form(Some(visitor), values, &sign_in.waivable_keys(organisation))
     };
     let why = element(Tag::P, &[Attribute::Role("alert")], [text(refusal.why())]);
     let back = page_of(repository).map(|page| paragraph([link(&page, repository)])).unwrap_or_default();

@@ -91,8 +91,9 @@ impl Decisions for Remembered {
         Ok(WaiverDone { code: "w1".to_owned(), until: Time(5) })
     }
 
-    fn waivable_keys(&self) -> Vec<String> {
-        vec!["repository.topics".to_owned()]
+    fn waivable_keys(&self, organisation: &str) -> Vec<String> {
+        let key = if organisation == "acme" { "repository.topics" } else { "labels" };
+        vec![key.to_owned()]
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {

@@ -81,8 +81,8 @@ impl Attempts {
         Ok((cookie, secrets))
     }
 
-    /// Ends a sign-in. Returns its secrets only if the same browser brings back the state, in time,
-    /// for the first time.
+    /// Ends a sign-in. Returns the secrets only if the same browser brings back the state in time,
+    /// and for the first time.
     pub(super) async fn finish(
         &self,
         cookie: &str,

@@ -63,8 +63,8 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// The changes are not as the person saw them, or somebody decided before. The text tells if
-    /// the decision is stored for a part of the changes.
+    /// The changes are not as the person saw them, or somebody decided before. If the decision is
+    /// stored for a part of the changes, the text says so.
     Conflict(String),
     /// The person asks too often.
     TooMany(String),
@@ -94,8 +94,8 @@ pub trait Decisions: Send + Sync + 'static {
     async fn decide(&self, asked: &DecisionRequest) -> Result<DecisionDone, DecisionRefusal>;
     /// Checks and stores a waiver for one repository.
     async fn waive(&self, asked: &WaiverRequest) -> Result<WaiverDone, DecisionRefusal>;
-    /// Returns the paths of keys that a waiver can use. A form suggests them.
-    fn waivable_keys(&self) -> Vec<String>;
+    /// Returns the paths of keys that a waiver in an organisation can use. A form suggests them.
+    fn waivable_keys(&self, organisation: &str) -> Vec<String>;
     /// Carries out an operation. If the operation is already done, or if its object is not as the
     /// person saw it, returns a conflict.
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal>;

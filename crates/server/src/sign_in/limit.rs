@@ -18,8 +18,8 @@ impl Limit {
         Self { most, window, admitted: Mutex::default() }
     }
 
-    /// Returns whether the limit admits one more sign-in or request now. Counts it if it is
-    /// admitted.
+    /// Returns whether the limit admits one more sign-in or request now. Counts each admitted
+    /// sign-in or request.
     pub(super) fn admits(&self, now: Time) -> bool {
         let mut admitted = self.admitted.lock();
         admitted.retain(|at| now.since(*at) < self.window);
@@ -48,8 +48,8 @@ impl PersonLimit {
         Self { most, window, people: Mutex::default() }
     }
 
-    /// Returns whether the limit admits one more request of a person now. Counts it if it is
-    /// admitted.
+    /// Returns whether the limit admits one more request of a person now. Counts each admitted
+    /// request.
     pub(super) fn admits(&self, person: &str, now: Time) -> bool {
         let mut people = self.people.lock();
         people.retain(|_, limit| limit.is_used(now));

@@ -297,9 +297,9 @@ impl SignIn {
         self.decisions.waive(&asked).await
     }
 
-    /// Returns the paths of keys that the form of a waiver suggests.
-    pub(crate) fn waivable_keys(&self) -> Vec<String> {
-        self.decisions.waivable_keys()
+    /// Returns the paths of keys that the form of a waiver suggests in an organisation.
+    pub(crate) fn waivable_keys(&self, organisation: &str) -> Vec<String> {
+        self.decisions.waivable_keys(organisation)
     }
 
     /// Carries out an operation of a person. Confirms the role at this moment.

@@ -105,7 +105,7 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
         }
     }
     for _ in 0..600 {
-        let _ = store.settle(clock()).await; // a later try can do what fails now
+        let _ = store.settle(clock()).await; // a later try can succeed
         let depth = direct.depth(clock()).await.unwrap();
         if depth.due == [0; 3] && depth.leased == 0 {
             break;

@@ -92,7 +92,7 @@ async fn a_transaction_that_does_not_begin_stores_no_delivery() {
     settle(group, Err(&failed));
     assert!(answer.await.unwrap().is_err());
     assert_eq!(store.body("github", "1").await.unwrap(), None);
-    // The sender repeats it.
+    // The sender sends the delivery again.
     let accepted = store.accept(delivery(), marks).await.unwrap();
     assert_eq!(accepted, beadle_engine::Accepted::Stored);
     assert_eq!(store.row(&key(1)).await.unwrap().unwrap().wanted, 1);

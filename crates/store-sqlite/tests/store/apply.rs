@@ -371,7 +371,7 @@ async fn a_rejection_outlives_a_waiver_of_the_change() {
         "{outcome:?}"
     );
     assert_eq!(world.writes(), 0);
-    // Without a waiver, the difference is gone.
+    // The waiver has ended, and there is no difference any more.
     world.run(Lane::Sweep, Risk::Removes, 0).await;
     assert!(world.store.holds().await.unwrap().is_empty());
 }

@@ -12,7 +12,7 @@ use super::narration::{Proof, beadle_quietly, narrate};
 use super::organisation::{name, violations_of};
 use super::service::Service;
 
-/// How long the demo waits at most until Beadle has repaired a repository.
+/// The maximum time that the demo waits until Beadle has repaired a repository.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes several changes one after the other, as people would. After each change, the demo checks

@@ -17,7 +17,7 @@ use super::acts::seconds;
 use super::narration::{Proof, beadle, beadle_quietly, narrate, title};
 use super::service::{self, Ports, Service};
 
-/// How long the demo waits at most until a group has changed.
+/// The maximum time that the demo waits until a group has changed.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the demo waits before it checks that a group has not changed.
 const CALM: Duration = Duration::from_secs(2);

@@ -75,8 +75,8 @@ pub(crate) struct Accounts {
     minutes: HashMap<(String, &'static str), Minute>,
     /// When each token created content in the last hour.
     created: HashMap<String, VecDeque<Instant>>,
-    /// Whether the present hour never ends. If it does not, each answer states that the limit
-    /// resets in an hour.
+    /// True if the present hour never ends. Each answer then states that the limit resets in an
+    /// hour.
     held: bool,
     pub(crate) at_once: usize,
 }

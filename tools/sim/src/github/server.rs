@@ -213,8 +213,8 @@ async fn api(
     let is_graphql = path == "/graphql" || path == "/api/graphql";
     let text = String::from_utf8_lossy(body);
     let latency = *lock(&shared.latency);
-    // The server must begin to listen for this signal before it reads the faults. If it began
-    // later, a test could clear the faults in between, and the call would wait for ever.
+    // The server must begin to listen for this signal before it reads the faults. If the server
+    // began later, a test could clear the faults before that, and the call would wait forever.
     let released = shared.released.notified();
     let fault = lock(&shared.faults).strike(method.as_str(), path, &text);
     if fault.as_ref().is_some_and(|fault| fault.hold) {
@@ -297,7 +297,7 @@ struct IncomingRequest<'a> {
 
 fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: bool, log: &mut Value) -> Reply {
     let IncomingRequest { method, uri, path, headers, request, fault } = *asked;
-    // The caller needs no credential, because the code is one.
+    // The caller needs no credential except the code.
     if let Some(code) = manifest::code(method, path) {
         return manifest::convert(&mut lock(&shared.world), code, &shared.app_key.pem);
     }

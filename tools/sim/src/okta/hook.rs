@@ -1,5 +1,5 @@
 //! Event hooks. Okta tries to deliver each event at least once, in no fixed order. Okta waits 3 s
-//! for an answer. If there is no answer, it retries once. After an answer with a status 4xx, Okta
+//! for an answer. If there is no answer, Okta retries once. After an answer with a status 4xx, Okta
 //! does not retry.
 //!
 //! <https://developer.okta.com/docs/concepts/event-hooks/>

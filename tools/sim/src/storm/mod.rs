@@ -73,7 +73,7 @@ impl Weather {
         Self::Mixed,
     ];
 
-    /// Returns how long the weather stays like this at most, in seconds.
+    /// Returns the maximum duration of this weather, in seconds.
     fn longest(self) -> u64 {
         match self {
             Self::Limited => 3 * 3600,
@@ -148,8 +148,8 @@ impl Storm {
     }
 
     /// Creates a storm of a directory or of a SCIM server. It shows no earlier states, because a
-    /// client cannot notice them: if an old list of members agrees with an old count, it looks like
-    /// the present list.
+    /// client cannot notice them: if an old list of members agrees with an old count, the old list
+    /// looks like the present list.
     pub fn of_directory(seed: u64) -> Self {
         Self::new(seed, SecondaryLimits::NONE, false)
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::OrgConfig;
 
-/// How long a process waits for the store at most when it gives its share back.
+/// The maximum time that a process waits for the store when the process gives its share back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Returns the time between two updates of a share.
@@ -21,8 +21,8 @@ pub(crate) fn period(file: &OrgConfig) -> Duration {
     sharing::LOOK.min(minute / 20).max(Duration::from_millis(20))
 }
 
-/// The record of this process about its use of an organisation's credential. Each process with this
-/// credential has such a record.
+/// The record of how this process uses the credential of an organisation. Each process that uses
+/// the credential has its own record.
 pub(crate) struct BudgetShare {
     sharing: Sharing,
     store: Arc<dyn Store>,
@@ -58,9 +58,9 @@ impl BudgetShare {
         }
     }
 
-    /// Leaves the whole budget to the other processes. Even if the store does not answer in time,
-    /// the other processes notice the end of this process, because its share is not updated any
-    /// more.
+    /// Leaves the whole budget to the other processes. If the store does not answer in time, the
+    /// other processes still notice that this process has ended, because this process no longer
+    /// updates its share.
     pub(crate) async fn leave(&mut self) {
         let left = tokio::time::timeout(PATIENCE, self.sharing.leave(self.store.as_ref())).await;
         let error = match left {

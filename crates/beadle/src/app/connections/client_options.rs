@@ -6,21 +6,21 @@ use beadle_engine::{Lane, Store};
 
 /// The options of every client that one [`crate::app::application::App`] opens.
 #[derive(Clone)]
-pub(crate) struct OpenOptions {
+pub(crate) struct ClientOptions {
     /// The store for the answers of vendors. The clients keep them there, so that the next run can
     /// reuse them.
     pub(crate) store: Option<Arc<dyn Store>>,
     /// True if a call waits when the budget is used up. The calls of commands wait. The calls of
     /// the service fail, and the service runs the key again later.
     pub(crate) patient: bool,
-    /// The number of processes that divide the budget, if they have no common store to report their
-    /// spending.
+    /// The number of processes that divide the budget, if these processes have no common store for
+    /// reports about their spending.
     pub(crate) parts: u64,
     /// The lane of all calls that are not for a key.
     pub(crate) lane: Lane,
 }
 
-impl OpenOptions {
+impl ClientOptions {
     /// The options of a command that waits for budgets and keeps no answers in a store.
     pub(crate) const PATIENT: Self = Self { store: None, patient: true, parts: 1, lane: Lane::Manual };
 
@@ -30,7 +30,7 @@ impl OpenOptions {
     }
 }
 
-impl Default for OpenOptions {
+impl Default for ClientOptions {
     fn default() -> Self {
         Self { store: None, patient: false, parts: 1, lane: Lane::Manual }
     }

@@ -7,7 +7,7 @@ use beadle_engine::{Budgets, Clock, WritePace};
 use beadle_github::{Api, Credential, Endpoint};
 use beadle_transport::ContentLimits;
 
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::config::{Config, OrgConfig};
 
 /// The maximum number of concurrent requests of one client. GitHub allows 100 concurrent requests
@@ -27,7 +27,7 @@ impl GithubClients {
         config: &Config,
         file: &OrgConfig,
         clock: &Clock,
-        options: &OpenOptions,
+        options: &ClientOptions,
     ) -> anyhow::Result<(Api, WritePace)> {
         if let Some(client) = self.get(&file.name) {
             return Ok(client);
@@ -49,7 +49,7 @@ fn open(
     config: &Config,
     file: &OrgConfig,
     clock: &Clock,
-    options: &OpenOptions,
+    options: &ClientOptions,
 ) -> anyhow::Result<(Api, WritePace)> {
     let what = format!("the credential of {}", file.name);
     let credential = match (&file.app, &file.token) {

@@ -8,7 +8,7 @@ use beadle_groups::sources::Catchup;
 use beadle_okta::{Credential, Okta};
 use beadle_transport::ClientSettings;
 
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::config::{self, Config, PUSH_SCOPE, SCOPES};
 
 /// Opens the client of a directory. Sends no request.
@@ -16,7 +16,7 @@ pub(crate) fn open_okta(
     config: &Config,
     file: &config::Okta,
     clock: &Clock,
-    options: &OpenOptions,
+    options: &ClientOptions,
 ) -> anyhow::Result<Okta> {
     let what = format!("the credential of {}", file.name);
     let credential = match (&file.app, &file.token) {

@@ -13,9 +13,9 @@ use beadle_transport::ClientSettings;
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::connections::github::GithubClients;
+use crate::app::file_timeout::FileReader;
 use crate::config::{self, Config};
 
 /// The clients of one target.
@@ -40,7 +40,7 @@ pub(in crate::app) fn open_scim(
     file: &config::TargetConfig,
     scim: &config::ScimFile,
     clock: &Clock,
-    options: &OpenOptions,
+    options: &ClientOptions,
 ) -> anyhow::Result<TargetConnection> {
     let what = format!("the token of {}", file.name);
     let token = config.secret(&scim.token, &what)?;
@@ -76,7 +76,7 @@ pub(in crate::app) fn open_teams(
     config: &Config,
     teams: &config::TeamsFile,
     clock: &Clock,
-    options: &OpenOptions,
+    options: &ClientOptions,
     clients: &GithubClients,
 ) -> anyhow::Result<TargetConnection> {
     let org = config.orgs(Some(&teams.org))?[0];

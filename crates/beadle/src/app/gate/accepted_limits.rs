@@ -52,10 +52,10 @@ pub(super) async fn remember(
     note(instance).put(store, &AcceptedLimits(limits)).await
 }
 
-/// Returns the limits that are in force when an organisation or a target opens. A raised limit has
-/// its accepted value until the gate lets the configured limits pass. A lowered limit is accepted
-/// at once, even if another limit is raised. If no service has accepted limits yet, the configured
-/// limits need no gate.
+/// Returns the limits that are in force when an organisation or a target opens. A raised limit
+/// keeps its accepted value until the gate lets the configured limits pass. A lowered limit is
+/// accepted at once, even if another limit is raised. If no service has accepted limits yet, the
+/// configured limits need no gate.
 pub(crate) async fn begin(
     store: &dyn Store,
     instance: &str,
@@ -92,16 +92,16 @@ mod tests {
         let guard = Limits { removes: 3, ..Limits::default() };
         let configured = GuardLimits { guard: Limits { removes: 99, ..guard }, groups: None };
         let mut stored = serde_json::to_value(guard).unwrap();
-        // The first version of the stored form had no other limits.
+        // The first version of the stored form had only the limits of all repositories or groups.
         store.put(note("acme").name(), &stored.to_string()).await.unwrap();
         assert_eq!(begin(store, "acme", configured).await.unwrap().guard.removes, 3);
-        // A newer version of the stored form has a further limit.
+        // The form of a newer version can have a limit that this version does not know.
         stored["renames"] = 7.into();
         let newer = serde_json::json!({ "guard": stored, "people": { "joins": 9 } });
         store.put(note("acme").name(), &newer.to_string()).await.unwrap();
         assert_eq!(usable(store, "acme", configured).await.unwrap().guard.removes, 3);
-        // This version cannot read the stored limits. So it raises no limit, and does not change
-        // the stored limits.
+        // This version cannot read the stored limits. So Beadle raises no limit, and does not
+        // change the stored limits.
         let newer = r#"{"per_team":{"removes":3}}"#;
         store.put(note("acme").name(), newer).await.unwrap();
         for result in [begin(store, "acme", configured).await, usable(store, "acme", configured).await] {

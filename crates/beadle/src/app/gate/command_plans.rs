@@ -7,17 +7,18 @@ use beadle_engine::{Clock, GateLimits, GateVerdict, Key, Limits, Mode, Plan, Sto
 use beadle_repositories::creation::name_in;
 use beadle_repositories::{Policy, Shard};
 
-use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::approved_generation_release::let_pass;
+use crate::app::gate::generation_holds;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::accepted_mappings::{generation_of, to_target};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::policy::accepted::AcceptedPolicy;
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::config::{Config, OrgConfig};
 
 /// Returns the name of a command's hold in the store. The hold of a service has another name and
-/// another plan, because it does not contain drift. Each shard has a hold of its own.
+/// another plan, because the plan of a service does not contain drift. Each shard has a hold of its
+/// own.
 fn name(file: &OrgConfig, shard: Shard) -> String {
     let part = if shard.of() == 1 { String::new() } else { format!(" {shard}") };
     format!("{} (command{part})", file.name)
@@ -57,7 +58,7 @@ pub(crate) async fn held_plan(
     let note = name(file, shard);
     let now = clock.now();
     if is_accepted {
-        hold_records::end(store, &note, &policy.generation, now).await?;
+        generation_holds::end(store, &note, &policy.generation, now).await?;
         return Ok(None);
     }
     let before = HeldGeneration::note(&note).get(store).await?;
@@ -72,17 +73,17 @@ pub(crate) async fn held_plan(
         let approval =
             before.filter(|before| before.digest == held.digest).and_then(|before| before.approved);
         let Some(approval) = approval else {
-            hold_records::begin(store, &note, &held, now).await?;
+            generation_holds::begin(store, &note, &held, now).await?;
             return Ok(Some(held));
         };
         let_pass(store, plans, &policy.generation, &approval, now).await?;
     }
-    hold_records::end(store, &note, &policy.generation, now).await?;
+    generation_holds::end(store, &note, &policy.generation, now).await?;
     Ok(None)
 }
 
 /// Returns the held generation of a service, if a command would use the mappings of this generation
-/// to a target. The directories of a command have the mappings of the files.
+/// to a target. A command always uses the mappings of the files.
 pub(crate) async fn held_mappings(
     config: &Config,
     directories: &Directories,
@@ -101,8 +102,8 @@ pub(crate) async fn held_mappings(
     Ok(None)
 }
 
-/// Records that a policy was applied. After that, its plans need no gate. If a service uses the
-/// store, only the service accepts a generation.
+/// Records that a policy was applied. After that, the plans of this policy need no gate. If a
+/// service uses the store, only the service accepts a generation.
 pub(crate) async fn accept(
     file: &OrgConfig,
     policy: &Policy,

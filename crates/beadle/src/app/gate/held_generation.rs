@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::policy::store::committed;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The maximum number of groups of changes in a hold.
 const GROUPS: usize = 50;
@@ -25,7 +25,7 @@ const EXAMPLES: usize = 5;
 pub(crate) struct HeldGeneration {
     /// The organisation of the policy.
     pub(crate) organisation: String,
-    /// The name of the generation. An operator uses this name to approve it.
+    /// The name of the generation. An operator uses this name to approve the generation.
     pub(crate) generation: String,
     /// The commit that has the files of the policy. `None` if the policy comes from a folder, or if
     /// an older version stored the hold.
@@ -46,8 +46,9 @@ pub(crate) struct HeldGeneration {
     /// The number of groups that are left out.
     #[serde(default)]
     pub(crate) more_groups: usize,
-    /// The number of values of drift. The policy in force asks for the same values, so they are not
-    /// part of the sums. The mode, the guard or an approval can still prevent their repair.
+    /// The number of values that have drifted. The policy in force asks for the same values, so the
+    /// sums do not contain these values. Beadle may still be unable to repair the drift, because of
+    /// the mode, the guard or a missing approval.
     #[serde(default)]
     pub(crate) drift: u64,
     /// One line for each kind of change that waits for the end of a waiver, see [`delayed_lines`].
@@ -144,9 +145,9 @@ impl HeldGeneration {
     }
 
     /// Lists the held generations of all organisations, each with the name of its note. The list is
-    /// for people. So a hold that this version cannot read is in it too, and stops no notification
-    /// and no page. Nobody can approve or end such a hold with this version, because both read the
-    /// note again.
+    /// for people, so it also has the holds that this version cannot read. A hold of this kind
+    /// stops no notification and no page. Nobody can approve or end such a hold with this version,
+    /// because Beadle reads the note again before it does so.
     pub(crate) async fn all(store: &dyn Store) -> Result<Vec<(String, Self)>, StoreError> {
         let prefix = Self::note("");
         let notes = store.notes(prefix.name()).await?.into_iter();
@@ -187,7 +188,7 @@ impl HeldGeneration {
     }
 
     /// Stores an approval of this generation in the note with this name. If the note has another
-    /// hold by then, stores nothing and returns `false`.
+    /// hold now, stores nothing and returns `false`.
     pub(crate) async fn approve(
         self,
         store: &dyn Store,
@@ -234,7 +235,7 @@ impl HeldGeneration {
         format!("{organisation}: {holder} holds the {noun} {generation} since {since}: {state}")
     }
 
-    /// Returns the numbers of values by risk, the most severe risk first, and the number of
+    /// Returns the number of values of each risk, the most severe risk first, and the number of
     /// repositories.
     pub(crate) fn summary(&self) -> String {
         let risks = Risk::ALL.into_iter().rev().filter(|risk| *risk != Risk::Changes);
@@ -267,7 +268,8 @@ fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) 
         for change in plan.changes.iter().filter(|change| is_shown(change)) {
             let Some(risk) = change.risks().gravest() else { continue };
             let title = change_title(change, risk);
-            // The approval of the generation also approves a change that needs an approval itself.
+            // The approval of the generation also approves changes that would each need an approval
+            // of their own.
             let what = match &change.stop {
                 Some(stop) => format!("{title} (held until an approval: {stop})"),
                 None => title,
@@ -289,8 +291,9 @@ fn groups_of(plans: &[(Key, Plan<()>)], is_shown: impl Fn(&Change<()>) -> bool) 
 }
 
 /// Returns one line for each kind of change that waits for the end of a waiver. `delayed` has the
-/// plans with these changes, by the end, see [`beadle_repositories::Preview::delayed`]. Leaves out
-/// each change if `is_shown` returns false for it.
+/// plans with these changes, by the end of the waiver; see
+/// [`beadle_repositories::Preview::delayed`]. Leaves out each change if `is_shown` returns false
+/// for it.
 pub(crate) fn delayed_lines(
     delayed: &BTreeMap<String, Vec<(Key, Plan<()>)>>,
     is_shown: impl Fn(&Change<()>) -> bool + Copy,

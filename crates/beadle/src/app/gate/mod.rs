@@ -2,13 +2,13 @@
 //! operator approves them. Stores the accepted limits and targets.
 
 pub(crate) mod accepted_limits;
-pub(crate) mod accepted_target_address;
-pub(super) mod approved_holds;
+pub(crate) mod accepted_target_place;
+pub(super) mod approved_generation_release;
 pub(crate) mod command_plans;
+pub(super) mod generation_group_changes;
+pub(super) mod generation_holds;
 pub(crate) mod guard_limits;
 pub(crate) mod held_generation;
-pub(super) mod hold_records;
-pub(super) mod mapping_preview;
+pub(crate) mod new_or_moved_target;
 pub(crate) mod planning_backoff;
 pub(crate) mod raised_limits;
-pub(crate) mod target;

@@ -14,10 +14,10 @@ use futures::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::gate::accepted_limits;
-use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::approved_generation_release::let_pass;
+use crate::app::gate::generation_holds;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::mapping_adoption;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
@@ -71,7 +71,8 @@ impl Limited {
             Self::Organisation(org) => org.limits.replace(limits.guard),
             Self::Target(target) => {
                 target.set_limits(limits);
-                // The reconciler has a planner with the previous limits of each group.
+                // The present reconciler has a planner with the old limits of each group, so Beadle
+                // replaces the reconciler.
                 service.begin_target(target);
             }
         }
@@ -113,8 +114,8 @@ impl Limited {
                 let planner = target.planner(Some(&service.store), service.clock());
                 let (mut plans, mut generation) = plan_held(&planner, &held.by_window).await?;
                 if generation.is_empty() {
-                    // No change waits for room in the window. So there is no plan, and no plan
-                    // named the generation of the mappings.
+                    // No change waits for room in the window, so there is no plan that names the
+                    // generation of the mappings.
                     generation.clone_from(&service.directories.mappings().generation);
                 }
                 if let Some(groups) = self.configured().groups {
@@ -141,7 +142,7 @@ pub(crate) enum LimitsAdoption {
     Held {
         /// The exceeded limits of the gate.
         why: String,
-        /// The held changes that the plan of the gate is about.
+        /// The held changes in the plan of the gate.
         planned: Released,
     },
 }
@@ -153,15 +154,15 @@ fn generation_of(limits: &GuardLimits) -> String {
     digest.iter().take(6).fold(String::from(LIMITS_PREFIX), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Returns the name of the note about the held limits of an organisation or a target.
+/// Returns the name of the note in which Beadle stores held limits of an organisation or a target.
 fn note_of(name: &str) -> String {
     format!("{name} limits")
 }
 
 /// Puts the configured limits in force, if the gate lets them pass. If the process ends at any
-/// point of this function, the next call continues. `planned` are the held changes of this
-/// process's last plan for held limits. If some of these changes are not held any more, the limits
-/// can pass.
+/// point of this function, the next call continues. `planned` has the held changes from the last
+/// plan that this process made for held limits. If some of these changes are no longer held, the
+/// limits can pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -175,7 +176,7 @@ pub(crate) async fn adopt(
             return Ok(LimitsAdoption::Unchanged);
         }
         let now = service.clock().now();
-        if let Some(held) = hold_records::end(store, &note, &generation, now).await? {
+        if let Some(held) = generation_holds::end(store, &note, &generation, now).await? {
             tracing::info!(instance = name, generation = held.generation, "held limits withdrawn");
         }
         return Ok(LimitsAdoption::Unchanged);
@@ -200,14 +201,14 @@ pub(crate) async fn adopt(
     if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
         return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
     }
-    // Only one process plans the changes. The other processes follow after it has accepted the
-    // limits.
+    // Only one process plans the changes. The other processes take over the limits after that
+    // process has accepted them.
     if !service.is_chosen() {
         return Ok(LimitsAdoption::Unchanged);
     }
     let (plans, asking) = of.plan(service, &holds).await?;
-    // The plan takes minutes. Another process can have put the same approved limits in force, and the
-    // changes must not pass twice.
+    // The plan takes minutes. Another process may put the same approved limits in force during this
+    // time. The changes must not pass twice.
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);
     }
@@ -225,7 +226,7 @@ pub(crate) async fn adopt(
             held.why = format!("the raised limits would release held changes: {verdict}");
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(instance = name, generation, digest, why, "raised limits held");
-            hold_records::begin(store, &note, &held, now).await?;
+            generation_holds::begin(store, &note, &held, now).await?;
             return Ok(LimitsAdoption::Held { why: held.why, planned: holds });
         }
         (Some(approval), _) => {
@@ -239,15 +240,15 @@ pub(crate) async fn adopt(
         }
         (None, GateVerdict::Passes) => {}
     }
-    // A hold does not end together with the limits that caused it, so Beadle ends the holds here.
-    // If the process ends before it records the limits, the next start has the old limits and plans
-    // the changes again.
+    // When old limits are replaced, the holds that they caused do not end by themselves. So Beadle
+    // ends these holds here. If the process ends before it records the limits, the next start has
+    // the old limits and plans the changes again.
     release(store, &digests(&plans)).await?;
     of.put_in_force(service, configured);
     mark(service, holds.by_window.into_keys().chain(holds.stopped).collect()).await?;
     accepted_limits::remember(store, name, configured).await?;
     tracing::info!(instance = name, generation, "limits in force");
-    hold_records::end(store, &note, &generation, now).await?;
+    generation_holds::end(store, &note, &generation, now).await?;
     Ok(LimitsAdoption::InForce)
 }
 
@@ -296,9 +297,9 @@ impl Released {
     }
 }
 
-/// Returns the held changes that wider limits can release. A change that an operator decided does
-/// not depend on the limits. A contested change depends only on the limit `repeats`. A change of an
-/// undo waits until the operator runs the undo again.
+/// Returns the held changes that wider limits can release. If an operator decided about a change,
+/// the change does not depend on the limits. A contested change depends only on the limit
+/// `repeats`. A change of an undo waits until the operator runs the undo again.
 fn released(holds: Vec<Hold>, instance: &str, with_contested: bool) -> Released {
     let mut found = Released::default();
     for hold in holds.into_iter().filter(|hold| hold.key.instance() == instance) {

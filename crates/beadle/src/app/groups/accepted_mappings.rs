@@ -158,7 +158,8 @@ pub(in crate::app) async fn follow(
                     in_force.replace_configured(name, accepted.mappings(store, name).await?);
                 }
             }
-            // Two processes with different configurations must not follow each other without end.
+            // Two processes with different configurations must not take over each other's mappings
+            // again and again.
             Some(_) | None => {}
         }
     }
@@ -166,7 +167,7 @@ pub(in crate::app) async fn follow(
 }
 
 /// Puts no mapping of the configuration in force, because the accepted mappings are unknown. Beadle
-/// leaves a group without a mapping as it is.
+/// does not change a group without a mapping.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

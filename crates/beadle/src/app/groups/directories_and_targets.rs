@@ -12,15 +12,15 @@ use beadle_groups::{Directory, GroupSweep, Mappings, Marker, TeamMarker};
 use beadle_okta::Okta;
 use beadle_repositories::policy::{MEMBERS, TEAMS, nearest};
 
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::connections::github::GithubClients;
 use crate::app::connections::okta::open_okta;
 use crate::app::connections::target::{open_scim, open_teams};
 use crate::app::groups::mappings_in_force::MappingsInForce;
-use crate::app::groups::member_file;
+use crate::app::groups::organisation_members_file;
+use crate::app::groups::partly_open_directory::PartialTargets;
+use crate::app::groups::policy_group_files;
 use crate::app::groups::target::GroupTarget;
-use crate::app::groups::team_file;
-use crate::app::groups::unavailable_targets::PartialTargets;
 use crate::config::{self, Config};
 
 /// A source: a file of a policy, together with the target of the groups in this file.
@@ -35,13 +35,13 @@ pub(crate) struct TeamSource {
 pub(in crate::app) fn files_of(
     target: &config::TargetConfig,
     teams: &config::TeamsFile,
-) -> Vec<(String, &'static str, team_file::Parse)> {
-    let mut files: Vec<(String, &'static str, team_file::Parse)> = Vec::new();
+) -> Vec<(String, &'static str, policy_group_files::Parse)> {
+    let mut files: Vec<(String, &'static str, policy_group_files::Parse)> = Vec::new();
     if teams.teams_from_policy {
-        files.push((target.name.clone(), TEAMS, Box::new(team_file::parse_teams)));
+        files.push((target.name.clone(), TEAMS, Box::new(policy_group_files::parse_teams)));
     }
     if teams.members_from_policy {
-        files.push((target.members_source(), MEMBERS, member_file::parser(teams)));
+        files.push((target.members_source(), MEMBERS, organisation_members_file::parser(teams)));
     }
     files
 }
@@ -66,7 +66,7 @@ impl Directories {
     pub(crate) fn open(
         config: &Config,
         clock: &Clock,
-        options: &OpenOptions,
+        options: &ClientOptions,
         clients: &GithubClients,
     ) -> anyhow::Result<Self> {
         let (opened, failures) = Self::open_available(config, clock, options, clients);
@@ -78,7 +78,7 @@ impl Directories {
     pub(crate) fn open_available(
         config: &Config,
         clock: &Clock,
-        options: &OpenOptions,
+        options: &ClientOptions,
         clients: &GithubClients,
     ) -> (Self, Vec<anyhow::Error>) {
         let (mut okta, mut closed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
@@ -136,7 +136,8 @@ impl Directories {
                 && let Some(org) = config.file.org.iter().find(|org| org.name == teams.org)
             {
                 for (name, declared_in, parse) in files_of(file, teams) {
-                    let source = team_file::source(declared_in, parse, config, org, (options, clock));
+                    let source =
+                        policy_group_files::source(declared_in, parse, config, org, (options, clock));
                     let target = file.name.clone();
                     team_files.insert(name.clone(), TeamSource { target, source: source.clone() });
                     sources.insert(name, Arc::new(source));

@@ -7,10 +7,10 @@ use beadle_engine::{Class, Failure, GateLimits, GateVerdict, Mode, StoreError};
 use beadle_groups::{GroupPreview, Mapping, Mappings};
 
 use crate::app::gate::accepted_limits::usable;
-use crate::app::gate::approved_holds::{let_pass, take_back};
+use crate::app::gate::approved_generation_release::{let_pass, take_back};
+use crate::app::gate::generation_holds;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::accepted_mappings::{self, generation_of, to_target};
 use crate::app::service::Service;
 use crate::app::service::record::ServiceRecord;
@@ -48,8 +48,8 @@ pub(crate) async fn adopt(
     let accepted = accepted_mappings::stored(store, name).await?;
     let is_used = generation_of(&in_force.configured_of(name)) == generation;
     // A process with another configuration can accept its mappings and then end, for example in an
-    // upgrade that somebody undoes. The fence then stops the runs of this process. The runs
-    // continue after the mappings of this process are accepted again.
+    // upgrade that somebody undoes. The fence then stops the runs of this process, until the
+    // mappings of this process are accepted again.
     let other = accepted.value.as_ref().filter(|accepted| accepted.generation != generation);
     let mut other = other.filter(|_| is_used && service.is_chosen());
     if other.is_some() && has_newer(service).await? {
@@ -59,7 +59,7 @@ pub(crate) async fn adopt(
         // The hold belongs to the process that plans. That process may have another configuration.
         if held.is_some()
             && service.is_chosen()
-            && let Some(held) = hold_records::end(store, name, &generation, service.clock().now()).await?
+            && let Some(held) = generation_holds::end(store, name, &generation, service.clock().now()).await?
         {
             tracing::info!(target_name = name, generation = held.generation, "held mappings withdrawn");
         }
@@ -76,8 +76,8 @@ pub(crate) async fn adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
-    // Only one process plans the changes. The other processes follow after it has accepted the
-    // mappings.
+    // Only one process plans the changes. The other processes take over the mappings after that
+    // process has accepted them.
     if !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
     }
@@ -87,8 +87,8 @@ pub(crate) async fn adopt(
     };
     let after = in_force.with_configured(name, wanted.clone());
     let preview = plan(service, name, &before, &after).await?;
-    // The plan takes minutes, and another process can have put the same approved mappings in force.
-    // The changes of the mappings must not pass twice.
+    // The plan takes minutes. Another process may put the same approved mappings in force during
+    // this time. The changes of the mappings must not pass twice.
     let is_same = accepted_mappings::stored(store, name).await?.text() == accepted.text();
     if !is_same || !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
@@ -104,7 +104,7 @@ pub(crate) async fn adopt(
             new.why = verdict.to_string();
             let (digest, why) = (&new.digest, &new.why);
             tracing::warn!(target_name = name, generation, digest, why, "generation of the mappings held");
-            hold_records::begin(store, name, &new, now).await?;
+            generation_holds::begin(store, name, &new, now).await?;
             return Ok(MappingAdoption::Held { generation, why: new.why });
         }
         // The generation of a group is the generation of all mappings in force together.
@@ -123,7 +123,7 @@ pub(crate) async fn adopt(
         store.mark(batch.to_vec(), now).await?;
     }
     service.bell.notify_one();
-    hold_records::end(store, name, &generation, now).await?;
+    generation_holds::end(store, name, &generation, now).await?;
     Ok(MappingAdoption::InForce(generation))
 }
 
@@ -166,8 +166,9 @@ async fn plan(
 }
 
 /// Returns the limits of the gate. If the groups are the teams of an organisation, these are the
-/// limits of the organisation. If they are on a SCIM server, these are the limits of its guard. A
-/// raised limit of a guard is valid only after it is accepted, even before the target is in use.
+/// limits of the organisation. If the groups are on a SCIM server, these are the limits of the
+/// target's guard. A raised limit of a guard is valid only after it is accepted, even before the
+/// target is in use.
 pub(in crate::app) async fn limits(
     service: &Service,
     target: &TargetConfig,

@@ -175,7 +175,7 @@ impl GroupTarget {
     }
 
     /// If the target is not stopped any more, makes the parked keys of the stop due. If this
-    /// service itself stopped the target, it parks the keys again until it restarts.
+    /// service itself stopped the target, the service parks the keys again until its next start.
     pub(crate) async fn revive_if_released(&self, store: &Arc<dyn Store>, now: Time) -> anyhow::Result<()> {
         let name = self.file.name.as_str();
         if StopReason::note(name).get(store.as_ref()).await?.is_none() {
@@ -223,8 +223,8 @@ impl GroupTarget {
     }
 }
 
-/// Reads the behaviour of a server from a note. If this version cannot read the note, it must not
-/// treat the server as new: nobody would notice that the server has changed.
+/// Reads the behaviour of a server from a note. If this version cannot read the note, Beadle must
+/// not treat the server as new. Otherwise nobody would notice a change of the server.
 fn read_evidence(note: &str, text: Option<&str>) -> Result<Evidence, StoreError> {
     let Some(text) = text else { return Ok(Evidence::default()) };
     let newer = |_| StoreError::Newer { doing: "comparing the server", what: format!("the note `{note}`") };

@@ -1,5 +1,5 @@
-//! Writes plans that an operator confirmed. `beadle apply`, `beadle sweep`, `beadle undo` and the pages
-//! use it.
+//! Writes plans that an operator confirmed. `beadle apply`, `beadle sweep`, `beadle undo` and the
+//! pages use this module.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::output::render;
 pub(crate) trait Progress: Send + Sync {
     /// Takes the result of one change of `subject`.
     fn step(&self, subject: &str, step: &Step);
-    /// Takes the name of a plan with other changes than the operator saw.
+    /// Takes the name of a plan if its changes differ from the changes that the operator saw.
     fn outdated(&self, subject: &str);
 }
 
@@ -36,22 +36,23 @@ impl Progress for Printer {
     }
 }
 
-/// Returns the hint for a key. The hint is another name of the same object. The vendor answers
-/// faster to this name.
+/// Returns the hint for a key. The hint is another name of the same repository or group. The vendor
+/// answers faster to this name.
 pub(crate) type Hint<'a> = Box<dyn Fn(&Key) -> Option<String> + Send + Sync + 'a>;
 
 /// Writes confirmed plans.
 pub(crate) struct Applier<'a, P, W> {
     pub(crate) planner: P,
     pub(crate) writer: W,
-    /// Returns the hint for a key. With the hint, the vendor answers faster.
+    /// Returns another name of a key's repository or group, because the vendor answers faster to
+    /// this name.
     pub(crate) hint: Hint<'a>,
     pub(crate) pace: WritePace,
     /// The lane of the API calls that plan and write.
     pub(crate) lane: Lane,
     pub(crate) limits: Limits,
-    /// True if Beadle writes only the changes that it showed. This is `true` if somebody confirmed
-    /// exactly these changes.
+    /// True if Beadle writes only the changes that it showed. The value is `true` if somebody
+    /// confirmed exactly the shown changes.
     pub(crate) only_shown: bool,
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a Clock,
@@ -60,8 +61,9 @@ pub(crate) struct Applier<'a, P, W> {
 }
 
 impl<P, W> Applier<'_, P, W> {
-    /// Stores the number of repositories of `of`, if it is known. The guard computes percentages from
-    /// this number, also when a later plan covers only a few repositories.
+    /// Stores the number of repositories of the organisation `of`, if the number is known. The
+    /// guard computes percentages from this number, also when a later plan covers only a few
+    /// repositories.
     pub(crate) async fn counts(&mut self, of: &str, among: Option<u32>) -> anyhow::Result<()> {
         if let Some(among) = among {
             self.limits.among = Some(among);
@@ -162,9 +164,10 @@ pub(crate) async fn write<P: Planner, W: PlanWriter<P::Write>>(
         }
         Err(failure) => Some(failure.text.clone()),
     };
-    // Beadle records the report while this process has the claim. After the claim, this report
-    // could replace the report of a later run. A report without the unconfirmed changes does not
-    // show the state of the key. The report of an undo does not show it either.
+    // Beadle records the report while this process has the claim. After the end of the claim, this
+    // report could replace the report of a later run. If a report leaves out unconfirmed changes,
+    // it does not show the state of the key. The report of an undo does not show the state of the
+    // key either.
     let recorded = match &written {
         Ok((report, true)) if !is_undo(&gate.generation) => record(applier, key, report).await,
         _ => Ok(()),
@@ -218,7 +221,7 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
             let step = Step { change: plan.changes[at].describe(), outcome: result.clone() };
             applier.progress.step(&plan.subject, &step);
         };
-        // If the writes end before a change, the next plan has the change again.
+        // If Beadle stops before it writes a change, the next plan has this change again.
         let on_step = |at: usize, result: &StepResult| {
             if *result != StepResult::NotReached {
                 print(at, result);
@@ -250,8 +253,8 @@ async fn write_agreed<P: Planner, W: PlanWriter<P::Write>>(
     }
 }
 
-/// How often Beadle plans a key again at most. If the first write of the key waits too long for a
-/// budget, the plan is outdated.
+/// The maximum number of times that Beadle plans a key again. If the first write of the key waits
+/// too long for a budget, the plan is outdated.
 const OUTDATED: u32 = 5;
 
 /// Renews the claim on a key until the writes end.

@@ -1,4 +1,4 @@
-//! Approvals of generations that the gate holds. `beadle approve` and the pages use it.
+//! Approvals of generations that the gate holds. `beadle approve` and the pages use this module.
 
 use std::collections::BTreeSet;
 
@@ -37,8 +37,8 @@ pub(crate) async fn approve(
     (note, seen): (&str, HeldGeneration),
     approval: GenerationApproval,
 ) -> anyhow::Result<Option<String>> {
-    // An approval must not overwrite a hold that began in the meantime.
-    // Another commit can have another author.
+    // An approval must not overwrite a hold that began in the meantime. The hold of another commit
+    // can have another author.
     let is_seen = |held: &HeldGeneration| {
         (&held.digest, &held.generation, &held.commit) == (&seen.digest, &seen.generation, &seen.commit)
     };

@@ -21,7 +21,7 @@ pub(crate) struct NamedChange<'a> {
 pub(crate) enum Effect<'a> {
     /// The decision is stored.
     Done,
-    /// Another operator made the same decision before. That decision stays.
+    /// Another operator made the same decision before. The earlier decision stays.
     Before(&'a str),
     /// The decision has no effect, because the approved write of the change has already begun and
     /// may be complete.

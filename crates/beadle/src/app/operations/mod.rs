@@ -10,7 +10,7 @@ pub(crate) mod pausing;
 pub(crate) mod reload_result;
 pub(crate) mod retrying;
 pub(crate) mod undoing;
-pub(crate) mod waived_repositories;
+pub(crate) mod waiver_repositories;
 pub(crate) mod waiver_watch;
 pub(crate) mod waiving;
 pub(crate) mod written_changes;

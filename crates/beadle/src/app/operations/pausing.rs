@@ -1,4 +1,4 @@
-//! Pauses and their ends. `beadle pause`, `beadle resume` and the pages use it.
+//! Pauses and their ends. `beadle pause`, `beadle resume` and the pages use this module.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,8 @@ pub(crate) struct PauseScope {
 /// What the end of a pause did.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Resumed {
-    /// The pause ended. Beadle still only observes the undone values of this many repositories.
+    /// The pause ended. In some repositories, Beadle still observes the undone values and does not
+    /// write them.
     Ended {
         /// The number of repositories with undone values.
         undone: usize,
@@ -153,9 +154,9 @@ impl PauseScope {
         Ok(Resumed::Ended { undone: undo::count(store, scope).await? })
     }
 
-    /// Lets Beadle write the undone values of a scope again as the policy declares. The end of a
-    /// pause does not do this, because the operator who ends the pause may not know about the undo.
-    /// Returns the number of repositories.
+    /// Lets Beadle replace the undone values of a scope with the values of the policy again. The
+    /// end of a pause does not replace undone values, because the operator who ends the pause may
+    /// not know about the undo. Returns the number of repositories.
     pub(crate) async fn end_undo(&self, store: &dyn Store, by: String, now: Time) -> anyhow::Result<usize> {
         let undone = undo::forget(store, &self.scope, now).await?;
         if undone > 0 {

@@ -1,10 +1,10 @@
-//! What a reload of the configuration did. `beadle reload` and the pages show it.
+//! The result of a reload of the configuration. `beadle reload` and the pages show the result.
 
 use serde::Deserialize;
 
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
-/// The changes of a reload. The service sends them as its answer.
+/// The changes of a reload. The service sends these changes as its answer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ReloadResult {
     /// The keys with a new value.

@@ -1,4 +1,4 @@
-//! Makes keys due again. `beadle queue --retry` and the pages use it.
+//! Makes keys due again. `beadle queue --retry` and the pages use this module.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ pub(crate) async fn keys_to_retry(
     Ok(found)
 }
 
-/// Makes a key due, and records it in the journal. Returns the name of the key for people: `name` if
-/// the journal has none.
+/// Makes a key due, and records it in the journal. Returns the name of the key for people. If the
+/// journal has no name for the key, returns `name`.
 pub(crate) async fn retry(
     store: &dyn Store,
     (key, name): (&Key, &str),

@@ -1,4 +1,4 @@
-//! Undoes what Beadle wrote. `beadle undo` and the pages use it.
+//! Undoes what Beadle wrote. `beadle undo` and the pages use this module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,11 +24,11 @@ pub(crate) struct UndoSelection {
     /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
     /// if `since` is set.
     pub(crate) what: Vec<String>,
-    /// The start of the undone time. Beadle undoes everything that it wrote after this time.
+    /// Beadle undoes everything that it wrote after this time.
     pub(crate) since: Option<Time>,
-    /// The only organisation of the undo.
+    /// If this field is set, Beadle undoes only writes to this organisation.
     pub(crate) org: Option<String>,
-    /// The only repositories of the undo. An empty list means all repositories.
+    /// The repositories in which Beadle undoes writes. An empty list means all repositories.
     pub(crate) repo: Vec<String>,
 }
 

@@ -55,7 +55,8 @@ impl SeenWaivers {
 pub(crate) struct Look {
     /// The waivers in force now.
     pub(crate) now: SeenWaivers,
-    /// The waivers that are not in force any more. Beadle must compare their keys again.
+    /// The waivers that are not in force any more. Beadle must compare the keys of these waivers
+    /// again.
     pub(crate) ended: Vec<Waiver>,
     /// The waivers that end soon now, but did not end soon at the time of the last look.
     pub(crate) near: Vec<Waiver>,

@@ -1,4 +1,4 @@
-//! Checks and stores the waivers of operators. `beadle waive` and the pages use it.
+//! Checks and stores the waivers of operators. `beadle waive` and the pages use this module.
 
 use anyhow::bail;
 use beadle_engine::journal::OperatorAction;
@@ -7,7 +7,7 @@ use beadle_github::IndexRow;
 use beadle_repositories::policy::{Waiver, WaiverState, check_waived_key, parse_until};
 use beadle_repositories::stored_waiver;
 
-use crate::app::operations::waived_repositories::mark;
+use crate::app::operations::waiver_repositories::mark;
 use crate::config::{OrgConfig, waiver_rules};
 
 /// Parses the end of a waiver: a duration from now, a date or a time. `name` names the value in an
@@ -69,7 +69,7 @@ pub(crate) async fn waive(
 
 /// Returns the stored waiver that an operator wants to end. A waiver that this version cannot read
 /// stops all runs of the organisation, so an operator must be able to end it. The function returns
-/// it as a waiver of all keys of all repositories.
+/// such a waiver as a waiver of all keys of all repositories.
 pub(crate) async fn to_end(
     store: &dyn Store,
     file: &OrgConfig,

@@ -27,9 +27,9 @@ pub(crate) struct Written {
 }
 
 /// Returns everything that Beadle wrote since a time, oldest first. The order of the entries is the
-/// order of their numbers. The order of their times may be wrong, because a clock that was ahead
-/// gave old entries late times. So the function finds the newest entry from before the time, and
-/// returns only the writes after this entry.
+/// order of their numbers. Their times can be in the wrong order, because the clock may have been
+/// ahead when Beadle stored an old entry. So the function finds the newest entry from before the
+/// time, and returns only the writes after this entry.
 pub(crate) async fn since(store: &dyn Store, since: Time) -> anyhow::Result<Vec<Written>> {
     let after = newest(store, History::default(), |entry| entry.at < since).await?;
     let listing = Listing { after, since: Some(since), limit: PAGE, ..Listing::default() };
@@ -156,7 +156,7 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
     // The stored duration is rounded down.
     let begun = entry.at - Duration::from_secs(end.took_s + 1);
     // If the clock jumped during the sweep, the duration is wrong. But the sweep began after the
-    // end of the sweep before.
+    // end of the previous sweep.
     let of_key = History { before: Some(entry.seq), key: Some(entry.key.clone()), ..History::default() };
     let after = newest(store, of_key, |other| matches!(other.detail, Detail::Sweep(_))).await?;
     let listing = Listing { after, since: Some(begun), limit: PAGE, ..Listing::default() };
@@ -166,7 +166,7 @@ async fn of_sweep(store: &dyn Store, entry: &Entry, end: &SweepEnd) -> anyhow::R
 
 /// Returns the wanted writes of a list, oldest first. Leaves out the writes that certainly did not
 /// happen. Fails if this version cannot read a wanted write. Without that write, the result would
-/// be incomplete, and a run would get writes of the run before.
+/// be incomplete, and a run would get writes of the previous run.
 async fn writes(
     store: &dyn Store,
     mut listing: Listing,

@@ -15,7 +15,7 @@ use beadle_repositories::{
 };
 use secrecy::SecretString;
 
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::policy::mode_check;
 use crate::app::service::generation_fence::{FencedReconciler, FencedWriter, InForce};
 use crate::config::{self, Config, OrgConfig, RepositorySource};
@@ -137,7 +137,8 @@ impl GithubOrganisation {
         clock: &Clock,
         in_force: Option<Arc<dyn InForce>>,
     ) -> [Arc<dyn Reconcile>; 2] {
-        // A command always reads everything. Only the service runs one sweep after the other.
+        // A command always reads everything. Only the service runs many sweeps, so only the service
+        // can spread its reads over several sweeps.
         let (file, period) = (self.file.clone(), self.file.reread());
         let next_sweep = move |now: Time| file.schedule().next(now).unwrap_or(now);
         let writer = FencedWriter { inner: self.writer(), in_force: in_force.clone(), clock: clock.clone() };

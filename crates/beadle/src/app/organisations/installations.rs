@@ -1,5 +1,6 @@
-//! The installations of the App of `[installations]`. The service lists them at GitHub and stores
-//! the list. If the list of its organisations changes, it opens all organisations again.
+//! The installations of the App of `[installations]`. The service lists the installations at GitHub
+//! and stores the list. If the list of the service's organisations changes, the service opens all
+//! organisations again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +11,14 @@ use beadle_engine::{Budgets, Clock, Store, StoreError, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Installation, Reader};
 use tokio::sync::{Mutex, Notify, OnceCell};
 
-use crate::app::organisations::installation_limits::{ASKED, ListPace, considered, kept};
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::organisations::installation_list_limits::{ASKED, ListPace, considered, kept};
+use crate::app::service::last_sweep_generation::LastSweep;
 use crate::app::store;
 use crate::config::{Config, InstallationsFile};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
-/// Adds the organisations to the configuration that the service took in. A command reads them from
-/// the store, and sends no request.
+/// Adds the organisations that the service took in to the configuration. A command reads these
+/// organisations from the store, and sends no request.
 pub(crate) async fn with_stored(mut config: Config) -> anyhow::Result<Config> {
     if config.file.installations.is_some()
         && let Some(store) = store::open_if_there(&config).await?
@@ -66,8 +67,8 @@ pub(crate) struct Installations {
 
 impl Installations {
     /// Lists the installations at GitHub, and stores what changed. Returns a text about the
-    /// changes. If the list is incomplete, nothing changes. Does not read a long list again at
-    /// once. The next look of the background task reads it.
+    /// changes. If the list is incomplete, nothing changes. If the list is long, does not read it
+    /// again at once. A later look of the background task reads the list.
     pub(crate) async fn look(
         &self,
         config: &Config,
@@ -95,8 +96,8 @@ impl Installations {
         for one in &changes {
             let standings = config.file.standings(std::slice::from_ref(one));
             if standings.iter().any(|(_, standing)| *standing == Standing::TakenIn) {
-                // Without a last sweep, a sweep is due. The sweep finds what changed while Beadle
-                // did not work on the organisation.
+                // If the store has no record of a last sweep, a sweep is due. The sweep finds what
+                // changed while Beadle did not work on the organisation.
                 LastSweep::note(&one.login).forget(store).await?;
             }
             let (organisation, state) = (&one.login, one.state.describe());

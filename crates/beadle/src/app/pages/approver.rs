@@ -26,8 +26,8 @@ pub(crate) fn server_of_logins(service: &Service) -> Option<String> {
 /// A hold with the name of its note.
 type Noted = (String, HeldGeneration);
 
-/// Returns the holds of the shown generation with the shown plan. If one of them still waits for an
-/// approval, it comes first.
+/// Returns the holds of the shown generation with the shown plan. A hold that still waits for an
+/// approval comes first.
 ///
 /// The code of a plan alone does not identify a generation. Another generation with the same plan
 /// can have another author, and other effects later.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beadle_engine::guard::{Decision, HoldGroup, Ruling, group_holds};
 use beadle_engine::{Hold, StoreError, one_line};
-use beadle_repositories::policy::{Waiver, waivable_keys};
+use beadle_repositories::policy::Waiver;
 use beadle_server::sign_in::{
     DecisionDone, DecisionRefusal, DecisionRequest, Decisions, OperationDone, OperationRequest, UndoPreview,
     UndoRequest, WaiverDone, WaiverRequest,
@@ -14,13 +14,14 @@ use beadle_server::sign_in::{
 
 use crate::app::operations::approval_rules::{PolicyFacts, closed, involved};
 use crate::app::operations::hold_decisions::{Effect, NamedChange, effect, named_changes, store_decisions};
-use crate::app::operations::waived_repositories::covered;
+use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving::{check, until, waive};
 use crate::app::pages::approver::{NO_LOGIN, forbidden, server_of_logins};
 use crate::app::pages::operations::PageOperations;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
-use crate::output::count::counted;
+use crate::config::waiver_rules;
+use crate::output::plural::counted;
 
 /// Stores the decisions in the store of a service, and carries out the operations.
 pub(crate) struct PageDecisions(pub(crate) Arc<Service>, pub(crate) PageOperations);
@@ -72,7 +73,7 @@ impl Decisions for PageDecisions {
         };
         let rows = covered(&open.reader, std::slice::from_ref(&waiver)).await;
         let rows = rows.map_err(|failure| DecisionRefusal::Unavailable(failure.text))?;
-        // A pattern would also exempt other repositories and later ones.
+        // A pattern would also exempt other repositories, and repositories that do not exist yet.
         if !matches!(rows.as_slice(), [row] if row.name.eq_ignore_ascii_case(name)) {
             return Err(unknown());
         }
@@ -83,8 +84,9 @@ impl Decisions for PageDecisions {
         Ok(WaiverDone { code: waiver.id(), until: waiver.until })
     }
 
-    fn waivable_keys(&self) -> Vec<String> {
-        waivable_keys()
+    fn waivable_keys(&self, organisation: &str) -> Vec<String> {
+        let org = self.0.orgs.iter().find(|org| org.file.name.eq_ignore_ascii_case(organisation));
+        org.map(|org| waiver_rules(&org.file).waivable_keys()).unwrap_or_default()
     }
 
     async fn operate(&self, asked: &OperationRequest) -> Result<OperationDone, DecisionRefusal> {

@@ -1,5 +1,6 @@
 //! The facts about organisations and targets for the pages of the operator listener.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,9 +14,9 @@ use beadle_server::pages::{
 };
 
 use crate::app::gate::held_generation::{HeldGeneration, HeldGroup};
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::installations;
-use crate::app::policy::store::committed;
+use crate::app::organisations::served_organisation::ServedOrganisation;
+use crate::app::policy::store::{self as policy_store, committed};
 use crate::app::service::Service;
 use crate::config::waiver_rules;
 use crate::pull_request::check_results::{CheckedPull, Merge};
@@ -42,10 +43,16 @@ impl Facts for PageFacts {
     }
 
     async fn pulls(&self) -> Result<Vec<PullFacts>, StoreError> {
-        let all = CheckedPull::all(self.0.store.as_ref()).await?.into_iter();
+        let store = self.0.store.as_ref();
+        // The policy of an open organisation can still wait for the gate.
+        let mut in_force: HashMap<&str, Option<String>> = HashMap::new();
+        for org in &self.0.orgs {
+            let kept = policy_store::in_force(store, &org.file.name).await?;
+            in_force.insert(org.file.name.as_str(), kept.map(|kept| kept.generation()));
+        }
+        let all = CheckedPull::all(store).await?.into_iter();
         let facts = all.filter_map(|checked| {
-            let org = self.0.orgs.iter().find(|org| org.file.name == checked.organisation)?;
-            let in_force = org.open().map(|opened| opened.policy.current().generation.clone());
+            let in_force = in_force.get(checked.organisation.as_str())?;
             Some(pull(checked, in_force.as_deref()))
         });
         Ok(facts.collect())

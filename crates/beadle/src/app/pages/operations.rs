@@ -18,14 +18,14 @@ use crate::app::operations::key_names::ensure_known;
 use crate::app::operations::pausing::{NamedScope, PauseScope, Resumed, ScopeNames, check_length, named};
 use crate::app::operations::reload_result::ReloadResult;
 use crate::app::operations::retrying::{keys_to_retry, retry};
-use crate::app::operations::waived_repositories::covered;
+use crate::app::operations::waiver_repositories::covered;
 use crate::app::operations::waiving;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::pages::approver::{check_policy_approver, shown_policy};
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::pages::undo::PageUndo;
 use crate::app::service::Service;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// Carries out operations in a service.
 pub(crate) struct PageOperations {

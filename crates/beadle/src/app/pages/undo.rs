@@ -1,5 +1,5 @@
-//! Undoes writes for people who signed in to the pages. It plans first, and then writes exactly the
-//! plan that a person saw.
+//! Undoes writes for people who signed in to the pages. Beadle plans the undo first, and then
+//! writes exactly the plan that the person saw.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::app::operations::undoing::{PlannedUndo, SelectedWrites, Undo, UndoSel
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::pages::refusal::{one_line, refusal};
 use crate::app::service::Service;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::render::differences;
 
 /// How long an answer waits for the end of the writes. The writes continue afterwards.
@@ -32,7 +32,7 @@ struct Prepared {
     organisations: Vec<(Arc<GithubOrganisation>, PlannedUndo)>,
 }
 
-/// Shows no steps, because the person sees the results in the journal.
+/// A receiver of results that shows nothing, because the person sees the results in the journal.
 struct NotShown;
 
 impl Progress for NotShown {

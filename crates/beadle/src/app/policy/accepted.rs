@@ -12,7 +12,7 @@ use beadle_repositories::policy::PolicyOrigin;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::app::store::text_parts::split;
 use crate::config::OrgConfig;
 
@@ -80,7 +80,7 @@ impl PolicyText {
 }
 
 /// Returns the repositories and folders that a policy comes from. One commit can have several
-/// policies in different folders. All of them have the same generation.
+/// policies in different folders. All policies of one commit have the same generation.
 fn source(policy: &Policy) -> Option<String> {
     let place = |origin: &PolicyOrigin| format!("{}:{}", origin.repository, origin.path);
     let own = place(policy.origin.as_ref()?);
@@ -101,8 +101,8 @@ pub(crate) struct PreparedPolicy {
 
 impl PreparedPolicy {
     /// Records the generation as accepted, if the accepted generation is still the generation of
-    /// `before`. Returns whether this call recorded it. Without this condition, a process that was
-    /// suspended could replace a newer generation.
+    /// `before`. Returns whether this call recorded the generation. Without this condition, a
+    /// process that was suspended could replace a newer generation.
     pub(crate) async fn accept_after(
         &self,
         store: &dyn Store,
@@ -112,8 +112,8 @@ impl PreparedPolicy {
         AcceptedPolicy::note(&file.name).replace(store, before, &self.accepted).await
     }
 
-    /// Deletes the texts that no file of the accepted generation has. If this fails, the next
-    /// generation deletes them.
+    /// Deletes the texts that no file of the accepted generation has. If the deletion fails, the
+    /// next generation deletes these texts.
     pub(crate) async fn tidy(self, store: &dyn Store, file: &OrgConfig) {
         for code in &self.unused {
             if let Err(error) = PolicyText::note(&file.name, code).forget(store).await {
@@ -156,7 +156,7 @@ impl AcceptedPolicy {
         Ok(Self::note(organisation).get(store).await?.map(|accepted| accepted.generation))
     }
 
-    /// Returns whether this is the generation of a policy.
+    /// Returns whether this accepted generation is the generation of `policy`.
     pub(crate) fn is(&self, policy: &Policy) -> bool {
         let is_its = self.source.is_none() || self.source == source(policy);
         self.generation == policy.generation && is_its
@@ -322,7 +322,7 @@ mod tests {
         store.put(&name, &first.to_string()).await.unwrap();
         let accepted = AcceptedPolicy::of(store, &file).await.unwrap().unwrap();
         assert_eq!(accepted.policy(store, &file).await.unwrap().sources, own.sources);
-        // The generation of a newer version stays, and no caller believes that there is none.
+        // Beadle keeps the generation that a newer version stored, and never treats it as missing.
         let newer = r#"{"generations":["g9"]}"#;
         store.put(&name, newer).await.unwrap();
         let before = AcceptedPolicy::stored(store, &file).await.map(|stored| stored.value);
@@ -330,7 +330,7 @@ mod tests {
         assert!(AcceptedPolicy::of(store, &file).await.is_err());
         assert!(AcceptedPolicy::of_all(store, &[Arc::new(organisation())]).await.is_err());
         assert!(AcceptedPolicy::generation(store, &file.name).await.is_err());
-        // In the mode `observe`, an operator gets rid of it.
+        // In the mode `observe`, Beadle forgets the accepted generation.
         AcceptedPolicy::forget(store, &file).await.unwrap();
         assert!(AcceptedPolicy::of(store, &file).await.unwrap().is_none());
     }
@@ -382,7 +382,7 @@ mod tests {
                 (accepted.generation.clone(), accepted.sources.clone())
             );
             let texts = PolicyText::note("acme", "").list(&store).await.unwrap();
-            // The long text has three parts. The empty text has none.
+            // The long text has three parts. The empty text has no part.
             assert_eq!(texts.len(), if accepted.sources.len() == 1 { 1 } else { 1 + 3 });
         }
     }

@@ -7,18 +7,18 @@ use beadle_engine::{
 };
 use beadle_repositories::{Affected, Policy, Preview};
 
-use crate::app::gate::approved_holds::{let_pass, take_back};
+use crate::app::gate::approved_generation_release::{let_pass, take_back};
+use crate::app::gate::generation_group_changes::{self, GenerationGroupChanges};
+use crate::app::gate::generation_holds;
 use crate::app::gate::held_generation::{GenerationApproval, HeldGeneration, delayed_lines};
-use crate::app::gate::hold_records;
-use crate::app::gate::mapping_preview::{self, MappingPreview};
 use crate::app::gate::planning_backoff::PlanningBackoff;
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::affected_keys;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
-use crate::output::count::counted;
+use crate::app::service::last_sweep_generation::LastSweep;
+use crate::output::plural::counted;
 use crate::pull_request::check_results::CheckedPull;
 
 /// The number of marks that one transaction stores.
@@ -30,7 +30,7 @@ const NOT_OPEN: &str = "the organisation is not open";
 /// The plans of keys.
 type Plans = [(Key, Plan<()>)];
 
-/// The result for a new generation.
+/// The result of an attempt to put a new generation in force.
 #[derive(Debug)]
 pub(crate) enum Adoption {
     /// The generation is in force.
@@ -38,7 +38,7 @@ pub(crate) enum Adoption {
         /// The name of the generation.
         generation: String,
         /// The number of keys that the generation made due. `None` if the affected keys are not
-        /// known. A sweep must then find them.
+        /// known. A sweep must then find the affected keys.
         affected: Option<usize>,
     },
     /// The gate holds the generation. The last accepted generation stays in force.
@@ -49,7 +49,7 @@ pub(crate) enum Adoption {
         why: String,
     },
     /// Another process plans the generation for the gate. If that process accepts the generation,
-    /// this process follows.
+    /// this process takes the generation over.
     Elsewhere {
         /// The name of the generation.
         generation: String,
@@ -124,9 +124,9 @@ pub(crate) async fn reload(
     service: &Service,
     organisation: &ServedOrganisation,
 ) -> anyhow::Result<Option<Adoption>> {
-    // The lock comes before the read. Without this order, another caller could put a newer
-    // generation in force after this read. This call would then replace the newer generation with
-    // the older one.
+    // Beadle takes the lock before it reads the policy. Without this order, another caller could
+    // put a newer generation in force after this read. This call would then replace the newer
+    // generation with the older generation.
     let _alone = organisation.adopting.lock().await;
     // Without the policy in force, Beadle cannot know whether the held generation is still wanted.
     if organisation.open().is_none() {
@@ -171,9 +171,9 @@ async fn try_adopt(
     let current = (org.as_ref(), before.as_ref());
     let planner = org.planner(Some(&service.store));
     if organisation.file.mode == Mode::Observe {
-        // Without the list of affected keys, a sweep finds them.
+        // If the affected keys are unknown, a sweep finds them.
         let affected = Box::pin(planner.affected(&before, &candidate, &|_, _| {})).await.ok();
-        let mapped = MappingPreview::default();
+        let mapped = GenerationGroupChanges::default();
         let planned = (affected.as_ref(), &mapped);
         return enact(service, organisation, current, candidate, planned, None, None).await;
     }
@@ -189,8 +189,8 @@ async fn try_adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(Adoption::Held { generation: candidate.generation, why: held.why.clone() });
     }
-    // The plan can read every repository, so only one process makes it. With two processes, the
-    // changes of an approved generation could also pass twice.
+    // The plan can read every repository, so only one process makes the plan. If two processes
+    // planned, the changes of an approved generation could also pass twice.
     if !service.is_chosen() {
         return Ok(Adoption::Elsewhere { generation: candidate.generation });
     }
@@ -201,7 +201,7 @@ async fn try_adopt(
         None => None,
     };
     let preview = Box::pin(planner.preview_of(compared, &candidate, affected.as_ref(), &|_, _| {})).await?;
-    let mapped = Box::pin(mapping_preview::preview(service, organisation, &candidate)).await?;
+    let mapped = Box::pin(generation_group_changes::preview(service, organisation, &candidate)).await?;
     complete(&preview, &mapped)?;
     let all: Vec<(Key, Plan<()>)> = preview.plans.iter().chain(&mapped.plans).cloned().collect();
     let total = preview.total + mapped.total;
@@ -227,7 +227,7 @@ async fn try_adopt(
             "generation of the policy held"
         );
         fail::fail_point!("before-generation-hold", |_| std::process::abort());
-        hold_records::begin(store, name, &new, now).await?;
+        generation_holds::begin(store, name, &new, now).await?;
         fail::fail_point!("after-generation-hold", |_| std::process::abort());
         return Ok(Adoption::Held { generation: candidate.generation, why: new.why });
     }
@@ -237,7 +237,7 @@ async fn try_adopt(
 }
 
 /// Returns an error if Beadle could not plan a part of the generation.
-fn complete(preview: &Preview, mapped: &MappingPreview) -> Result<(), Failure> {
+fn complete(preview: &Preview, mapped: &GenerationGroupChanges) -> Result<(), Failure> {
     let incomplete: Vec<&String> = preview.incomplete.iter().chain(&mapped.incomplete).collect();
     let Some(first) = incomplete.first() else { return Ok(()) };
     let more = match incomplete.len() - 1 {
@@ -256,11 +256,11 @@ async fn enact(
     organisation: &ServedOrganisation,
     (org, before): (&GithubOrganisation, &Policy),
     candidate: Policy,
-    (affected, mapped): (Option<&Affected>, &MappingPreview),
+    (affected, mapped): (Option<&Affected>, &GenerationGroupChanges),
     approved: Option<(&GenerationApproval, &Plans)>,
     accepted: Option<&Stored<AcceptedPolicy>>,
 ) -> Result<Adoption, Failure> {
-    // The start of a sweep must see the policy and the record of the last sweep together.
+    // When a sweep starts, the policy and the record of the last sweep must belong together.
     let _alone = organisation.generation_change.lock().await;
     let (store, file) = (service.store.as_ref(), &organisation.file);
     let (before, generation) = (before.generation.clone(), candidate.generation.clone());
@@ -273,7 +273,7 @@ async fn enact(
         None => None,
         Some(accepted) => Some((AcceptedPolicy::prepare(store, file, &candidate).await?, accepted)),
     };
-    // The store may answer only after the end of the lease. Another process can then have put the
+    // The store may answer so late that the lease has ended. Another process may then have put the
     // same approved generation in force. The changes of the generation must not pass twice.
     if let Some((_, accepted)) = &prepared {
         let is_same = AcceptedPolicy::stored(store, file).await?.text() == accepted.text();
@@ -281,8 +281,8 @@ async fn enact(
             return Ok(Adoption::Elsewhere { generation });
         }
     }
-    // A run with the previous generation deletes approvals of changes that it does not plan. So the
-    // approvals come last.
+    // A run with the previous generation deletes approvals of changes that it does not plan. So
+    // Beadle stores the approvals as late as possible.
     if let Some((approval, plans)) = approved {
         let_pass(store, plans, &generation, approval, now).await?;
         // The generation of a group is the generation of all mappings in force together.
@@ -306,8 +306,9 @@ async fn enact(
         prepared.tidy(store, file).await;
     }
     mapped.mark(store, now).await?;
-    // The record of the last sweep prevents a sweep. So a sweep starts if the list of repositories
-    // is incomplete, or if the process ends before it stores the record.
+    // A sweep starts if the record of the last sweep does not have the new generation. So a sweep
+    // follows if the list of repositories is incomplete, or if the process ends before it stores
+    // the record.
     let affected = affected.filter(|affected| affected.short.is_none());
     let mut count = None;
     if let Some(affected) = affected {
@@ -317,7 +318,7 @@ async fn enact(
         LastSweep::follow(store, file, &before, &generation).await?;
         service.bell.notify_one();
     }
-    hold_records::end(store, &file.name, &generation, now).await?;
+    generation_holds::end(store, &file.name, &generation, now).await?;
     CheckedPull::follow(store, &file.name, &generation, now).await?;
     service.bell.notify_one();
     Ok(Adoption::InForce { generation, affected: count })
@@ -413,8 +414,8 @@ async fn mark(
     Ok(marks.len())
 }
 
-/// Ends the hold of an unwanted generation. Nobody wants the generation any more, because the files
-/// again have the policy in force. Returns whether a generation was held.
+/// Ends the hold of an unwanted generation. The files have the policy in force again, so nobody
+/// wants the held generation any more. Returns whether a generation was held.
 pub(crate) async fn withdraw(
     service: &Service,
     organisation: &ServedOrganisation,
@@ -424,7 +425,7 @@ pub(crate) async fn withdraw(
     let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();
-    let Some(held) = hold_records::end(service.store.as_ref(), name, &in_force, now).await? else {
+    let Some(held) = generation_holds::end(service.store.as_ref(), name, &in_force, now).await? else {
         return Ok(false);
     };
     tracing::info!(

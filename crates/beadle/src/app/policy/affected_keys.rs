@@ -4,7 +4,7 @@ use beadle_engine::{Key, Lane, Mark};
 use beadle_repositories::Affected;
 
 /// The maximum number of affected keys that run as events. If a generation affects more keys, the
-/// other keys wait behind the events. So they do not delay events that arrive later.
+/// other keys wait behind the events. So these other keys do not delay events that arrive later.
 const AS_EVENTS: usize = 500;
 
 /// Returns the marks of the affected keys. The organisation comes first, because repositories can

@@ -16,7 +16,7 @@ use crate::output::policy_links::PolicyLinks;
 /// policy.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
-/// is not known there, returns an empty list.
+/// is not known at this server, returns an empty list.
 pub(crate) async fn policy_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),
@@ -45,10 +45,11 @@ pub(crate) async fn policy_authors(
     Ok(authors(&commits))
 }
 
-/// Returns the logins of the authors and the committers of a held policy: of all commits from the
-/// policy in force to the commit of the held policy. With the last commit alone, the author of an
-/// earlier commit could approve it after another person has pushed a further commit. A hold does
-/// not name the commit of the base. So if the policy has a base, the people are not known.
+/// Returns the logins of the people who wrote a held policy. These people are the authors and the
+/// committers of all commits from the policy in force to the held policy. With the last commit
+/// alone, the author of an earlier commit could approve it after another person has pushed a
+/// further commit. A hold does not name the commit of the base. So if the policy has a base, the
+/// people are not known.
 pub(crate) async fn held_authors(
     app: &App,
     (open, web): (&GithubOrganisation, Option<&str>),

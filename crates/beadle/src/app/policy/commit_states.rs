@@ -1,5 +1,5 @@
-//! What happened to the commits of a policy: one commit is in force, the gate may hold one, and
-//! there may be one that Beadle cannot use.
+//! The states of the commits of a policy. One commit is in force. The gate may hold another commit,
+//! and Beadle may be unable to use a third commit.
 
 use anyhow::Context as _;
 use beadle_engine::{Store, StoreError};
@@ -7,8 +7,8 @@ use beadle_github::{Asks, CheckWriter, Reader};
 
 use crate::app::application::App;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::{OrgConfig, RepositorySource};
 
 /// The state of the policy of a commit.
@@ -29,7 +29,7 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// Returns the word for the fate in a note.
+    /// Returns the word for this state in a note.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::InForce { .. } => "in-force",
@@ -44,13 +44,13 @@ impl Fate {
 pub(crate) struct PolicyCommit {
     /// The id of the commit.
     pub(crate) id: String,
-    /// The fate of the policy at this commit.
+    /// The state of the policy at this commit.
     pub(crate) fate: Fate,
 }
 
-/// Returns the commits of the policy with a known fate, each commit once. If the policy has a base,
-/// the same commit can be in force with one commit of the base, and held with another commit of the
-/// base. In that case, the commit is in force.
+/// Returns the commits for which the state of the policy is known, each commit once. If the policy
+/// has a base, the same commit can be in force with one commit of the base, and held with another
+/// commit of the base. In that case, the commit is in force.
 pub(crate) async fn policy_commits(
     store: &dyn Store,
     organisation: &ServedOrganisation,
@@ -93,8 +93,8 @@ fn each_once(commits: Vec<PolicyCommit>) -> Vec<PolicyCommit> {
     once
 }
 
-/// Opens the reader and the writer of the check runs in the repository of a policy. Also returns the
-/// id of the App that writes them. Sends no request.
+/// Opens the reader and the writer of the check runs in the repository of a policy. Also returns
+/// the id of the App that writes the check runs. Sends no request.
 pub(crate) fn check_runs(
     app: &App,
     file: &OrgConfig,

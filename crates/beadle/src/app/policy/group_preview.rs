@@ -11,8 +11,8 @@ use beadle_repositories::Policy;
 use beadle_repositories::policy::{MAPPINGS, MEMBERS, TEAMS};
 
 use crate::app::groups::directories_and_targets::{Directories, files_of};
+use crate::app::groups::policy_group_files::Parse;
 use crate::app::groups::target::GroupTarget;
-use crate::app::groups::team_file::Parse;
 use crate::config::{Config, OrgConfig};
 
 /// The changes that a new version of a policy makes in the groups of one target.
@@ -26,9 +26,9 @@ pub(crate) struct ChangedGroups {
     pub(crate) total: u64,
     /// The values that only the new teams and members ask for.
     pub(crate) declared: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that the version before also asks for.
+    /// The number of planned values that the previous version also asks for.
     pub(crate) drift: u64,
-    /// The plans of groups with an unknown part and without a change.
+    /// The plans of the groups that have an unknown part and no change.
     pub(crate) unknown: Vec<(Key, Plan<()>)>,
     /// The reasons why Beadle could not plan some parts.
     pub(crate) incomplete: Vec<String>,
@@ -42,8 +42,8 @@ impl ChangedGroups {
         self.mapped.iter().chain(&self.declared)
     }
 
-    /// Returns the plans of a preview. A failed preview becomes an incomplete part. If it only has
-    /// to wait for a budget, returns the failure.
+    /// Returns the plans of a preview. A failed preview becomes an incomplete part. If the preview
+    /// only has to wait for a budget, returns the failure.
     fn completed(&mut self, found: Result<GroupPreview, Failure>) -> Result<GroupPreview, Failure> {
         match found {
             Ok(mut found) => {
@@ -82,8 +82,8 @@ pub(crate) async fn preview(
     if !differ(before, after) {
         return Ok(Vec::new());
     }
-    // The version before may be invalid with the present configuration. In that case its mappings
-    // are not in force.
+    // The previous version of the policy may be invalid with the present configuration. The
+    // mappings of an invalid version are not in force.
     let old = config.mappings_of_policy(org, before).unwrap_or_default();
     let new = config.mappings_of_policy(org, after);
     let new = new.map_err(|error| Failure::new(Class::Rejected, error))?;

@@ -6,7 +6,7 @@ use beadle_engine::{Metadata, Note, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::app::groups::directories_and_targets::Directories;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::config::Config;
 
 /// The targets of the mappings in an organisation's policy in force. After a restart, the groups of
@@ -17,7 +17,7 @@ struct MappedTargets(Vec<String>);
 
 impl Metadata for MappedTargets {
     const KIND: &'static str = "mapped-targets";
-    // Without them, the groups would not wait for the policy after a restart.
+    // Without the list of targets, the groups would not wait for the policy after a restart.
     const IS_NEEDED: bool = true;
 }
 
@@ -93,7 +93,8 @@ async fn remember(store: &dyn Store, organisation: &str, mut targets: Vec<String
     match note.get(store).await {
         Ok(None) if targets.0.is_empty() => return Ok(()),
         Ok(Some(before)) if before == targets => return Ok(()),
-        // The policy in force has the targets, so nothing of a newer version is lost.
+        // The policy in force has the same targets, so Beadle may replace the note of a newer
+        // version.
         Ok(_) | Err(StoreError::Newer { .. }) => {}
         Err(error) => return Err(error),
     }

@@ -1,4 +1,4 @@
-//! Refuses a policy that needs a milder mode of the organisation.
+//! Refuses a policy that the organisation may use only in a more careful mode.
 
 use beadle_repositories::policy::{Node, Problem, Severity};
 use beadle_repositories::{Policy, PolicyError};
@@ -19,7 +19,7 @@ pub(crate) fn accept(policy: Policy, refusals: Refusals) -> Result<Policy, Polic
         let hint = "write them as rules in rules/*.yml and remove the key, or set `validators = \"ignored\"` in [[org]]";
         Problem::error(key.asked.clone(), key.column, text).hint(hint)
     };
-    // The check has already reported these keys as keys that Beadle does not carry out.
+    // The check of the policy has already reported that Beadle does not carry out these keys.
     let is_other = |remark: &&Problem| {
         !validators.iter().any(|key| key.asked == remark.asked && key.column == remark.column)
     };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::app::policy::source::is_refused;
+use crate::app::policy::repository_policy::is_refused;
 
 /// The result of the last read of a policy.
 #[derive(Debug, Default)]

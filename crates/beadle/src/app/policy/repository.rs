@@ -39,7 +39,7 @@ impl PolicyPart {
     /// Returns the reason why the policy can change without a review. Returns `None` if every
     /// change needs a review.
     pub(crate) async fn unreviewed(&self) -> Result<Option<String>, Failure> {
-        // A commit never changes.
+        // A configured commit needs no review, because a commit never changes.
         let Some(branch) = branch(&self.source.reference) else { return Ok(None) };
         let is_reviewed = self.reader.needs_review(&self.source.repository, branch).await?;
         let why = || {
@@ -53,8 +53,7 @@ impl PolicyPart {
 
     /// Returns the present commit of the configured reference. If the commit has not changed, the
     /// read costs nothing from the budget. Everybody who can push can create a tag. So if the
-    /// branch needs a review, the function does not accept a tag with the name of the branch
-    /// instead.
+    /// branch needs a review, the function does not accept a tag that has the name of the branch.
     pub(crate) async fn head(&self) -> Result<Commit, Failure> {
         let RepositorySource { repository, reference, require_review, .. } = &self.source;
         let branch = branch(reference).filter(|_| *require_review).map(|branch| format!("heads/{branch}"));
@@ -85,8 +84,8 @@ impl PolicyPart {
         })
     }
 
-    /// Reads the texts of a commit that are not in `known` yet. Returns them by the ids of their
-    /// contents.
+    /// Reads the texts of a commit that are not in `known` yet. Returns the texts by the ids of
+    /// their contents.
     pub(crate) async fn missing(
         &self,
         of: &PolicyCommit,

@@ -298,9 +298,9 @@ pub(crate) fn committed(origin: &PolicyOrigin) -> PolicyCommitted {
     }
 }
 
-/// Deletes all stored policies except those with these names. Also deletes the files that none of
-/// the spared policies has. Deletes nothing while a policy cannot be read, because nobody knows which
-/// files that policy has.
+/// Deletes all stored policies except those with these names. Also deletes the files that belong to
+/// none of the kept policies. If a policy cannot be read, deletes nothing, because the files of
+/// that policy are not known.
 async fn forget_others(store: &dyn Store, organisation: &str, spared: &[String]) -> Result<(), StoreError> {
     let (mut blobs, mut others) = (BTreeSet::new(), Vec::new());
     let all = commit_note(organisation, "");
@@ -419,7 +419,8 @@ mod tests {
         }
         assert!(texts(store, "acme").await.unwrap().contains_key("b1"));
         assert_eq!(store.get(commit_note("acme", "c1").name()).await.unwrap().as_deref(), Some(newer));
-        // The newer version has deleted its policy, so this one deletes what is not used.
+        // The newer version has deleted its policy. So this version deletes all files that are not
+        // in use.
         commit_note("acme", "c1").forget(store).await.unwrap();
         keep(store, "acme", &kept("c5", "b5"), &BTreeMap::from([text("b5")])).await.unwrap();
         assert_eq!(texts(store, "acme").await.unwrap(), BTreeMap::from([text("b5")]));

@@ -1,6 +1,6 @@
 //! Stops the runs of a process if another process has replaced its generation. Without this fence,
-//! such a run would write values that nobody wants any more. The mark of the new generation would
-//! also be lost, because the run would complete it.
+//! a run with a replaced generation would write values that nobody wants any more. The new
+//! generation had marked the key as due, and the run would also complete this mark.
 //!
 //! The fence reads the accepted generation before the plan of each run, and again before each
 //! write. At its next look, the process takes over the accepted generation. Until then, other
@@ -18,8 +18,8 @@ use beadle_engine::{
 /// How long a key waits after the fence stopped its run. After this time, another process can claim
 /// the key.
 const WAIT: Duration = Duration::from_secs(2);
-/// How old an answer of the store may be at a write. If the answer is older, another process can
-/// have the key.
+/// The maximum age of the store's answer when Beadle writes. If the answer is older, another
+/// process can have the key.
 const OLDEST: Duration = Duration::from_secs(20);
 
 /// Knows the generation in use by this process, and the accepted generation.
@@ -104,8 +104,8 @@ struct FencedSession<X> {
 #[async_trait]
 impl<X: Send + Sync + 'static> Session<X> for FencedSession<X> {
     async fn write(&self, change: &Change<X>) -> Result<(), Failure> {
-        // The key need not wait. Beadle plans the key again at once, and the change counts as not
-        // reached.
+        // Beadle does not make the key wait, but plans the key again at once. The result of this
+        // change is "not reached".
         let asked_at = self.clock.now();
         check(self.in_force.as_ref(), asked_at).await?;
         let now = self.clock.now();

@@ -9,15 +9,15 @@ use beadle_server::{Condition, InstanceCondition};
 use serde::{Deserialize, Serialize};
 
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 
 /// The number of states in a page. If there are many repositories, all states at once would need a
 /// lot of memory.
 const PAGE: u32 = 1000;
 
-/// Since when a generation of a policy is in force.
+/// The time since which a generation of a policy is in force.
 #[derive(Serialize, Deserialize)]
 struct GenerationSince {
     generation: String,
@@ -95,8 +95,8 @@ async fn organisation(
     })
 }
 
-/// Returns since when a generation is in force. The first call with a generation stores the time,
-/// so that a restart does not reset the age of the generation.
+/// Returns the time since which a generation is in force. The first call with a generation stores
+/// the time, so that a restart does not reset the age of the generation.
 async fn in_force_since(
     store: &dyn Store,
     organisation: &str,
@@ -130,7 +130,7 @@ impl<'a> Paused<'a> {
 type Contested = BTreeSet<(Key, String)>;
 
 /// Returns the contested aspects with a held change. If a contested change removes, weakens or
-/// exposes something, the guard holds it. A rejected change waits for nobody.
+/// exposes something, the guard holds it. A rejected change does not wait for a decision.
 fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
     let waiting = holds.iter().filter(|hold| hold.contested && hold.is_open() && !paused.covers(&hold.key));
     waiting.map(|hold| (hold.key.clone(), hold.change.aspect.clone())).collect()
@@ -138,8 +138,8 @@ fn contested_holds(holds: &[Hold], paused: &Paused<'_>) -> Contested {
 
 /// Counts the problems of the keys, each key once for each aspect. Collects the contested aspects.
 /// Does not count a paused key as failed, unknown or contested. A pause can end a run before the
-/// run has written everything, and no run looks at a paused key. So its alerts would last until the
-/// end of the pause.
+/// run has written everything, and no run looks at a paused key. So the alerts about a paused key
+/// would last until the end of the pause.
 fn count_states(
     condition: &mut Condition,
     states: Vec<(Key, KeyState)>,

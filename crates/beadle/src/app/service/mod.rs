@@ -2,10 +2,10 @@
 //! files of this folder find the reconciler of a key, stop runs with an outdated generation, and
 //! report the condition of the service.
 
-mod accepted_generations;
 pub(super) mod generation_fence;
-pub(crate) mod last_sweep;
+pub(crate) mod last_sweep_generation;
 pub(crate) mod metric_values;
+mod other_accepted_generation;
 pub(crate) mod reconciler_registry;
 pub(crate) mod record;
 
@@ -24,13 +24,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::application::App;
-use crate::app::gate::hold_records;
+use crate::app::gate::generation_holds;
 use crate::app::groups::accepted_mappings;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::organisations::installations::Installations;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::mappings as policy_mappings;
 use crate::app::policy::pull_request_checks;
 use crate::app::service::reconciler_registry::ReconcilerRegistry;
@@ -40,7 +40,8 @@ use crate::config::Config;
 /// The maximum time that `beadle serve` waits at its start for an organisation to open. A large
 /// policy on a slow file system takes a long time to read.
 const OPENING: Duration = Duration::from_secs(15);
-/// How long a stopping process waits at most until the store has deleted its record.
+/// The maximum time that a stopping process waits for the store to delete the record of this
+/// process.
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// The application, and the further parts that the worker and the background tasks share. While
@@ -238,15 +239,15 @@ impl Service {
         join_all(opening).await;
     }
 
-    /// Ends the holds of organisations and targets that the configuration no longer has. If the store
-    /// fails, the next start ends them.
+    /// Ends the holds of organisations and targets that the configuration no longer has. If the
+    /// store fails, the next start ends these holds.
     async fn end_unknown_holds(&self) {
         let file = &self.config().file;
         let is_known = |name: &str| {
             file.org.iter().any(|org| org.name == name)
                 || file.target.iter().any(|target| target.name == name)
         };
-        let ended = hold_records::end_unknown(self.store.as_ref(), &is_known, self.clock().now()).await;
+        let ended = generation_holds::end_unknown(self.store.as_ref(), &is_known, self.clock().now()).await;
         if let Err(error) = ended {
             tracing::warn!(%error, "holds of removed organisations and targets not ended");
         }

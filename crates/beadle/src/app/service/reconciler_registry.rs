@@ -14,8 +14,8 @@ use beadle_engine::{Class, Clock, Failure, Key, Reconcile, Report, Run, Store, T
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
 use crate::app::organisations::github::GithubOrganisation;
-use crate::app::service::accepted_generations::{MappingsToTarget, PolicyInForce};
 use crate::app::service::generation_fence::InForce;
+use crate::app::service::other_accepted_generation::{MappingsToTarget, PolicyInForce};
 use crate::config::{Config, OrgConfig};
 
 /// Passes a key to the reconciler of the key's instance. An instance is not open if its policy is
@@ -129,7 +129,7 @@ impl ReconcilerRegistry {
     }
 
     /// Adds the reconcilers of an organisation's repositories and sweeps. From now on, the worker
-    /// runs their keys.
+    /// runs the keys of these repositories and sweeps.
     pub(crate) fn add(&self, org: &GithubOrganisation, store: &Arc<dyn Store>, clock: &Clock) {
         let in_force = self.is_shared.load(Ordering::SeqCst).then(|| {
             let (store, file, policy) = (store.clone(), org.file.clone(), org.policy.clone());

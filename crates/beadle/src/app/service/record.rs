@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, needs_restart};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The maximum age of the record of a running service. A function on AWS renews its record once a
 /// minute.
@@ -86,8 +86,8 @@ impl ServiceRecord {
         now.since(self.at) <= RUNNING && self.at <= now + RUNNING
     }
 
-    /// Returns the keys with different values in the configuration and in the service. Includes the
-    /// keys that only one of them has.
+    /// Returns the keys with different values in the configuration and in the service. Also returns
+    /// the keys that only the configuration or only the service has.
     pub(crate) fn differences(&self, config: &Config) -> Vec<String> {
         let present = digests(&config.values);
         let keys: BTreeSet<&String> = self.configuration.keys().chain(present.keys()).collect();
@@ -97,7 +97,7 @@ impl ServiceRecord {
 }
 
 /// Returns a digest of every value. A record stays in the store, and only has to show which values
-/// differ. So it has digests instead of values.
+/// differ. So the record has digests in place of the values.
 pub(crate) fn digests(values: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let digest = |value: &String| {
         Sha256::digest(value).iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))

@@ -17,7 +17,7 @@ const LEEWAY: u64 = 60;
 /// The maximum length of a name, in characters.
 const NAME: usize = 100;
 
-/// Checks an ID token with the keys of the issuer. Returns its claims. An error contains nothing of
+/// Checks an ID token with the keys of the issuer. Returns its claims. An error contains no part of
 /// the token.
 pub(super) fn checked(
     token: &str,

@@ -49,9 +49,9 @@ pub(super) fn address(text: &str) -> Result<Url, SignInFailure> {
     }
 }
 
-/// Sends a request, and returns the JSON of the answer. `what` names the answer in an error. An error
-/// contains nothing of the answer except the code of an OAuth error, because an answer can contain a
-/// token.
+/// Sends a request, and returns the JSON of the answer. `what` names the answer in an error. An
+/// error contains no part of the answer except the code of an OAuth error, because an answer can
+/// contain a token.
 pub(super) async fn read(what: &str, request: RequestBuilder) -> Result<Value, SignInFailure> {
     let failed = |error: reqwest::Error| {
         SignInFailure(format!("reading {what}: {:#}", anyhow::Error::from(error.without_url())))

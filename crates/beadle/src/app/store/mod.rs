@@ -30,8 +30,8 @@ pub(crate) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Arc<
     if is_there(config, &config.place).await? { open(config).await.map(Some) } else { Ok(None) }
 }
 
-/// Returns whether the store exists. If it exists, a call that opens the store does not create it.
-/// A table is never created when Beadle opens it.
+/// Returns whether the store exists. If the store exists, a call that opens the store does not
+/// create another store. A table is never created when Beadle opens it.
 pub(crate) async fn is_there(config: &Config, place: &StoreLocation) -> anyhow::Result<bool> {
     match place {
         StoreLocation::File(path) => Ok(config.base.join(path).exists()),

@@ -6,10 +6,10 @@ use beadle_github::Installation;
 
 use super::Doctor;
 use crate::app::organisations::installations;
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 use crate::app::store;
 use crate::config::{Config, InstallationsFile};
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The maximum number of shown organisations that no pattern allows. Anybody can install a public
 /// App.

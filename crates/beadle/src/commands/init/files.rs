@@ -18,7 +18,7 @@ const KEY: &str = "beadle-app.pem";
 const SECRET: &str = "beadle-webhook.secret";
 /// The name of the first file of the policy.
 const SETTINGS: &str = "settings.yml";
-/// The default address. `beadle.toml` does not need it.
+/// The default address, which `beadle.toml` does not need.
 const DEFAULT_API: &str = "https://api.github.com";
 /// The permissions of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;
@@ -69,8 +69,8 @@ impl Places {
         }
     }
 
-    /// Checks that the setup can write the files of a new App. This check comes before the App
-    /// exists, because GitHub shows the private key only once.
+    /// Checks that the setup can write the files of a new App. The setup makes this check before it
+    /// creates the App, because GitHub shows the private key only once.
     pub(super) fn check_writable(&self) -> anyhow::Result<()> {
         for path in [&self.key, &self.secret] {
             if path.exists() {
@@ -218,8 +218,8 @@ mod tests {
             );
             assert_eq!(org.webhook_secrets, ["file:beadle-webhook.secret"]);
             assert_eq!(org.mode, beadle_engine::Mode::Observe);
-            // The checks of the file refuse some of these values as names, but no value may change
-            // another key.
+            // The checks of the file refuse some of these values as names. But no value may change
+            // another key of the file.
             let text = configuration(&answers(value, value), 7, false);
             let table: toml::Table =
                 text.parse().unwrap_or_else(|error| panic!("{value:?}: {error}\n{text}"));

@@ -16,7 +16,7 @@ use beadle_github::{Reader, RegisteredApp};
 use beadle_repositories::{AppNeeds, Policy, app_needs};
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
+use crate::app::connections::client_options::ClientOptions;
 use crate::cli::InitArgs;
 use crate::commands::doctor::{Doctor, diagnose};
 use crate::commands::init::answers::{Answers, collect};
@@ -152,7 +152,7 @@ async fn installed(
     path: &Path,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    let app = App::new(config, OpenOptions::PATIENT);
+    let app = App::new(config, ClientOptions::PATIENT);
     let org = app.organisation(file).await?;
     let own = org.reader.own_app().await.with_context(|| {
         format!("the App in {} does not work: check its `id` and its private key", path.display())

@@ -17,7 +17,7 @@ use crate::commands::init::answers::Answers;
 use crate::output::printer::Printer;
 use crate::stop_signals::StopSignals;
 
-/// How long the browser has time to receive its last answer.
+/// The time that the browser has to receive its last answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// A placeholder for the address of the webhook listener while webhooks are off. GitHub requires an
 /// address.
@@ -54,7 +54,7 @@ pub(super) async fn register(
     };
     let (setup, mut codes) = AppSetup::new(form, state, address);
     // The command catches signals before it shows the address, because the operator may interrupt
-    // it then.
+    // the command as soon as the address is visible.
     let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listener, setup.router(), stop.clone(), GRACE));

@@ -12,15 +12,14 @@ use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use crate::app::application::App;
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::webhook_senders;
+use crate::app::connections::client_options::ClientOptions;
 use crate::app::organisations::installation_reconciler;
 use crate::app::pages::facts::PageFacts;
-use crate::app::policy::reconciler as policy_reconciler;
+use crate::app::policy::policy_key_reconciler;
 use crate::app::service::Service;
 use crate::app::sign_in;
 use crate::app::store;
-use crate::config::Config;
+use crate::config::{Config, webhook_senders};
 use crate::tasks::{self, Host, is_target_probe};
 
 /// How long the running keys may still work when the service stops.
@@ -55,14 +54,14 @@ impl Prepared {
         store: &Arc<dyn Store>,
         reloads: &Reloads,
     ) -> anyhow::Result<Self> {
-        let app = Arc::new(App::new(config, OpenOptions::of_service(store)));
+        let app = Arc::new(App::new(config, ClientOptions::of_service(store)));
         let clock = app.clock.clone();
         let directories = app.directories()?;
         let service = Service::new(app, store.clone(), directories, &NOT_OPEN);
         if store::is_shared(&config.place) {
             service.share();
         }
-        policy_reconciler::begin(&service);
+        policy_key_reconciler::begin(&service);
         installation_reconciler::begin(&service);
         let mut senders = Senders {
             github: webhook_senders::github(config, &service.org_facts())?,
@@ -131,7 +130,7 @@ impl Prepared {
 pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,
-    /// While this value exists, it rings the bell when another process makes a key due.
+    /// While this value exists, the bell rings when another process makes a key due.
     _listener: Option<Box<dyn Send + Sync>>,
 }
 

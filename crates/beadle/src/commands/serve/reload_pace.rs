@@ -1,6 +1,6 @@
-//! Limits how often the service opens its organisations again to take in other organisations. Each
-//! time, the service waits for its runs and starts its background tasks again. Without a limit, an
-//! owner could suspend and resume the App again and again, and so stop all other work.
+//! Limits how often the service opens its organisations again to take in other organisations. At
+//! each reload, the service waits for its runs and starts its background tasks again. Without a
+//! limit, an owner could suspend and resume the App again and again, and so stop all other work.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const SPAN: Duration = Duration::from_secs(600);
 pub(super) struct ReloadPace(VecDeque<Time>);
 
 impl ReloadPace {
-    /// Returns when the next reload can begin at the earliest.
+    /// Returns the earliest time at which the next reload can begin.
     pub(super) fn next(&self, now: Time) -> Time {
         match self.0.front() {
             // If the clock went back, the reload does not wait.

@@ -35,8 +35,8 @@ pub(super) struct Status {
     pub(super) tokens: Vec<Token>,
     /// The background tasks that fail.
     pub(super) failing_tasks: Vec<FailingTask>,
-    /// The stored holds and waivers that this version cannot read. Beadle does not work on what they
-    /// concern.
+    /// The stored holds and waivers that this version cannot read. Beadle does not work on a
+    /// repository or group while such a hold or waiver concerns it.
     pub(super) unreadable: Vec<String>,
     /// The number of keys in the queue.
     pub(super) queue: Depth,
@@ -47,13 +47,13 @@ pub(super) struct Status {
 pub(super) struct ServiceStatus {
     /// The state of the service.
     pub(super) state: ServiceState,
-    /// The answer of the operator listener of this machine. `None` if it does not answer.
+    /// The answer of the operator listener of this machine. `None` if the listener does not answer.
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
     /// When the service began to use its configuration.
     pub(super) started: Option<Time>,
-    /// The keys of the configuration file that have another value in the service.
+    /// The keys whose value in the configuration file differs from the value that the service uses.
     pub(super) other_configuration: Vec<String>,
 }
 
@@ -100,8 +100,8 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The time of the oldest answer of GitHub that the last sweeps used for a comparison. `None`
-    /// if no sweep of a service recorded its reads.
+    /// The time of GitHub's oldest answer that the last sweeps compared with the policy. `None` if
+    /// no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
@@ -117,7 +117,7 @@ pub(super) struct InstallationStatus {
     /// The login of the organisation.
     pub(super) login: String,
     pub(super) standing: Standing,
-    /// Since when GitHub reports this state of the installation.
+    /// The time since which GitHub reports this state of the installation.
     pub(super) since: Time,
 }
 
@@ -162,7 +162,7 @@ pub(super) struct Problem {
     /// The kind of the keys, such as `repository`.
     pub(super) of: String,
     pub(super) cause: String,
-    /// Since when the first of the repositories or groups has the problem.
+    /// The time since which the problem exists, in the repository or group that had it first.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.
@@ -182,7 +182,7 @@ pub(super) struct HeldPolicy {
 #[derive(Debug, Serialize)]
 pub(super) struct WaiverInForce {
     pub(super) instance: String,
-    /// The code of a waiver of `beadle waive`. An operator uses it to end the waiver.
+    /// The code of a waiver of `beadle waive`. An operator uses the code to end the waiver.
     pub(super) code: String,
     pub(super) keys: Vec<String>,
     pub(super) repositories: Vec<String>,

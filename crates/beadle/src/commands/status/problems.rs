@@ -16,7 +16,7 @@ struct Group {
     cause: String,
 }
 
-/// The names in a group, and since when the problem exists.
+/// The names in a group, and the time since which the problem exists.
 struct Members {
     since: Time,
     names: BTreeSet<String>,

@@ -24,7 +24,7 @@ use crate::app::operations::waiver_watch::SeenWaivers;
 use crate::app::organisations::installations;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::store as policy_store;
-use crate::app::service::last_sweep::{LastSweep, modes};
+use crate::app::service::last_sweep_generation::{LastSweep, modes};
 use crate::app::service::record::{InForce, ServiceRecord};
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
@@ -85,8 +85,8 @@ pub(super) async fn gather(
     status.pauses = pauses(store, now).await?;
     let installed = installations::stored(config, store).await?;
     status.installations = installation_states(config, &installed);
-    // If no service runs, the stored results of the tasks are old. If Beadle does not work on an
-    // organisation any more, its results are old too.
+    // If no service runs, the stored results of the tasks are old. If Beadle no longer works on an
+    // organisation, the results of its tasks are old too.
     let is_present = |task: &TaskRecord| is_up && !is_of_gone(&task.name, &status.installations);
     status.failing_tasks = tasks.into_values().filter(is_present).filter_map(failing).collect();
     status.queue = store.depth(now).await?;
@@ -269,8 +269,8 @@ async fn pauses(store: &dyn Store, now: Time) -> anyhow::Result<Vec<PauseInForce
     Ok(found)
 }
 
-/// Returns an organisation's waivers in force: `stored`, which are the waivers of `beadle waive`,
-/// and the waivers of the policy that the service used last.
+/// Returns an organisation's waivers in force. `stored` are the waivers of `beadle waive`. The
+/// other waivers come from the policy that the service used last.
 async fn waivers(
     store: &dyn Store,
     file: &OrgConfig,
@@ -317,7 +317,7 @@ fn installation_states(config: &Config, installed: &[Installed]) -> Vec<Installa
     config.file.standings(installed).into_iter().map(state).collect()
 }
 
-/// Returns whether a task belongs to an organisation that is no longer taken in.
+/// Returns whether a task belongs to an organisation that Beadle no longer takes in.
 fn is_of_gone(task: &str, installations: &[InstallationStatus]) -> bool {
     let is_gone = |one: &&InstallationStatus| !matches!(one.standing, Standing::TakenIn | Standing::Declared);
     let is_its = |one: &InstallationStatus| {

@@ -1,4 +1,4 @@
-//! The state of a store.
+//! Tests of the state that `beadle status` reads from a store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::model::{ProblemKind, ServiceState, Status};
 use super::stored_state::gather;
 use super::*;
 use crate::app::operations::waiver_watch::{SeenWaivers, look as look_at_waivers};
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 use crate::app::service::record::{InForce, ServiceRecord, digests};
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -11,8 +11,8 @@ use super::model::{
 use crate::app::operations::waiver_watch::NOTICE;
 use crate::app::service::record::sentence;
 use crate::commands::ago;
-use crate::output::count::counted;
 use crate::output::escape::{self, VALUE};
+use crate::output::plural::counted;
 use crate::output::printer::{Printer, Tone};
 
 /// The maximum number of names that a problem shows.

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::REMOTE;
 use crate::app::operations::approval_rules::PolicyFacts;
 use crate::app::operations::hold_decisions::{Effect, effect, store_decisions};
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::authors::policy_authors;
 use crate::app::service::Service;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use rules::{ApproveCommand, approved, command, sender};
 
 /// The time between two looks at the comments.

@@ -40,8 +40,8 @@ fn shortened(reason: &str) -> &str {
 /// Returns the login of the person who wrote a comment. If the comment can never approve anything,
 /// returns the reason.
 pub(super) fn sender(comment: &IssueComment) -> Result<&str, &'static str> {
-    // Some people may edit the comments of others. With an edit, they could approve in the name of
-    // the other person.
+    // Some people may edit the comments of others. With an edit, such a person could approve in the
+    // name of the author.
     if comment.is_edited {
         return Err("the comment was edited");
     }
@@ -60,7 +60,7 @@ pub(super) fn approved<'a>(
     if named.is_empty() {
         return Err("no held change and no group of held changes has this code now");
     }
-    // GitHub shows whole seconds.
+    // GitHub shows times in whole seconds.
     if named.iter().any(|one| one.hold.since.seconds() > created.seconds()) {
         return Err("Beadle held the changes again after the comment");
     }

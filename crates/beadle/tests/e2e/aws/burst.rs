@@ -154,8 +154,9 @@ async fn thousands_of_events_are_answered_and_each_key_runs_after_its_last_mark(
     }
     for (key, marked) in &last {
         let run = runs[key].last().unwrap();
-        // The epoch of the row is the number of claims. If it equals the number of runs, a mark was
-        // lost. If it is larger, a run is missing from the log.
+        // The epoch of the row is the number of claims. If this check fails, compare the epoch with
+        // the number of runs in the log. If the two are equal, a mark was lost. If the epoch is
+        // larger, a run is missing from the log.
         assert!(
             run.from >= *marked,
             "{key} was marked at {marked}, and last run at {}; {} runs in the log, {:?}",

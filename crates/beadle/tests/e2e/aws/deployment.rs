@@ -31,7 +31,7 @@ pub(crate) struct Deployment {
     /// The queue and its dead-letter queue.
     pub(crate) event: [String; 2],
     pub(crate) sweep: [String; 2],
-    /// If it is set, the intake sends its messages to this queue.
+    /// If this field has a queue, the intake sends its messages to that queue.
     intake_sends_to: Option<String>,
     config: PathBuf,
     functions: Vec<Function>,

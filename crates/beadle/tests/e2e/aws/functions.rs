@@ -109,7 +109,8 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
     assert!(told("run begins") > told("run ends"), "{log}");
     deployed.run("worker", &[]);
     deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-    // The intake answered 202, but its message got lost. The look of each minute found the key.
+    // The intake answered 202, but the message of the intake got lost. The worker looks for due
+    // keys once a minute, and so it found the key.
     let logs = deployed.logs();
     assert!(
         logs.contains("SQS message for due keys not sent")

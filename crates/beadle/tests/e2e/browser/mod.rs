@@ -26,7 +26,7 @@ const SCREENSHOTS: &str = "BEADLE_SCREENSHOTS";
 /// The time limit of a script.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A hostile text. It would run a script if a page contained it without encoding.
+/// A hostile text. A page that contained this text without encoding would run a script.
 const HOSTILE: &str = "<script>alert(1)</script>";
 
 /// Returns the command that runs a script of this folder against the pages at `address`.

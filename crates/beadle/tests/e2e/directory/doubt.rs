@@ -103,8 +103,8 @@ async fn a_token_without_its_scope_removes_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenant_of_the_directory_removes_nobody() {
     let mut world = settled().await;
-    // The directory changes. The new directory does not know these groups, but one of its groups
-    // has a mapped name.
+    // The configuration now names another directory. This directory does not know these groups, but
+    // one of its own groups has a mapped name.
     let any = ([127, 0, 0, 1], 0).into();
     let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };
@@ -159,7 +159,7 @@ async fn a_mapping_that_the_file_lacks_removes_nobody() {
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00000": null } } } }));
     world.groups = world.groups.replace("AWS_*", "Other_*");
     nobody_leaves(&world, "no mapping includes the group now", 0).await;
-    // And the service, with its hooks.
+    // The service, which gets event hooks, removes nobody either.
     let _serving = world.serve().await;
     world.connect(&Hook::default());
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));

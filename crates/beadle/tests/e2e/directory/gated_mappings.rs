@@ -78,7 +78,7 @@ async fn held_mappings_end_with_a_revert_and_small_changes_are_not_held() {
     let journal = world.beadle(&["journal", "--format", "ndjson"]).await.expect(0);
     assert!(journal.out.contains("withdrawn_generation"), "{}", journal.out);
     assert_eq!(serving.stop().await, Some(0));
-    // Two people would leave. This is within the limits of the gate.
+    // Two people would leave. The limits of the gate allow two removals.
     world.groups = union("AWS_Ops");
     let serving = world.serve().await;
     world.run_task("mappings").await;

@@ -301,7 +301,7 @@ async fn a_sweep_of_unchanged_groups_takes_few_calls_to_okta() {
     world.okta_lines = "log_every = \"1h\"\nchanges_every = \"1h\"\n".into();
     world.target_lines = "budget = { write_every = \"0s\" }\n".into();
     world.beadle(&["sweep"]).await.expect(0);
-    // This sweep finds groups as declared, without a change since the last sweep.
+    // At this sweep, the groups are as declared, and no group has changed since the last sweep.
     world.okta.forget_calls();
     let serving = world.serve().await;
     world.until_swept(&serving).await;

@@ -17,7 +17,7 @@ async fn one_failing_group_of_500_is_parked_and_the_others_are_updated() {
         groups[format!("00g{n:04}")] =
             json!({ "profile": { "name": format!("AWS_G{n}") }, "members": of([n % 20, 20 + n % 7]) });
     }
-    // One of these two people is missing at the target. The target refuses the other one.
+    // One of these two people is missing at the target. The target refuses the other person.
     groups["00g0007"]["members"]["00u00040"] = json!(true);
     groups["00g0008"]["members"]["00u00030"] = json!(true);
     let states = [json!({ "users": people(41), "groups": groups }), json!({ "users": accounts(40) })];
@@ -108,7 +108,7 @@ async fn several_groups_fill_one_common_group_and_their_own_groups() {
 async fn an_existing_group_is_taken_over_only_if_the_mapping_allows_it() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });
     let mut world = World::new(state(3, &groups)).await;
-    // The group is as if Okta had pushed it.
+    // The group at the target looks as if Okta had pushed it.
     world
         .aws
         .patch(&json!({ "groups": { "t1": { "displayName": "Ops", "externalId": "00g1", "members": {} } } }));

@@ -181,13 +181,13 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_holds("Ops", (0..10).filter(|n| *n != LEAVER)).await;
     world.until_idle().await;
     world.until_holds("Dev", (590..595).chain([PEOPLE - 1])).await;
-    // The event came last. Beadle stores a large delivery in parts. Within a part, the worker runs
-    // the deactivation before the other events.
+    // The deactivation was the last event. Beadle stores a large delivery in parts. Within a part,
+    // the worker runs the deactivation before the other events.
     let calls = world.okta.calls();
     let is_of_leaver = |call: &Value| call["path"].to_string().contains(&format!("/00u{LEAVER:05}"));
     let place = calls.iter().position(is_of_leaver).unwrap();
     assert!(place + 40 < PEOPLE, "{place} of {} calls", calls.len());
-    // One call to Okta for each person.
+    // For each person, Beadle asked Okta once about the groups of the person.
     let mut asked = std::collections::BTreeMap::<&str, usize>::new();
     for call in &calls {
         let path = call["path"].as_str().unwrap();
@@ -345,8 +345,8 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
     let [directory, target] = state(PEOPLE, &groups);
     let okta = okta::Settings { limit: 1_000_000_000, ..okta::Settings::default() };
     let mut world = World::with([directory, target], okta, scim::Settings::default()).await;
-    // People join and leave so often that the guard would hold the removals. So its limits are high
-    // here.
+    // People join and leave so often that the guard would hold the removals. So the limits of the
+    // guard are high in this test.
     world.target_lines = "budget = { points = 1000000000, write_every = \"0s\" }\n\
                           guard = { removes = 1000000, repeats = 0 }\ngroup_guard = { percent = 100, count = 1000 }\n"
         .into();
@@ -377,7 +377,7 @@ async fn a_load_of_200_deliveries_a_second_is_accepted_and_all_groups_are_equal_
         world.until_holds(&format!("G{n}"), members).await;
     }
     // If a delivery gets no answer in three seconds, Okta sends it once more. The service then
-    // knows it already.
+    // knows this delivery already.
     let taken = |row: &&Value| row["status"] == 202 || row["status"] == 200;
     let rows = world.okta.deliveries();
     let ids: std::collections::BTreeSet<&str> =

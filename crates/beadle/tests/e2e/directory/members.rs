@@ -60,7 +60,7 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
         text((3..11).chain([20, 21]), 1..3),
         // There are too few owners.
         text((1..11).chain([20, 21]), [0]),
-        // More people would leave than the share allows.
+        // Too large a share of the members would leave.
         text(5..11, 0..3),
     ] {
         write(&wrong);

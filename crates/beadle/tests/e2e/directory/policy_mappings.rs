@@ -16,8 +16,8 @@ fn mapping(keys: &str) -> String {
     )
 }
 
-/// Creates two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2. The configuration itself maps
-/// neither of them.
+/// Creates two groups: `AWS_Ops` of 20 people and `AWS_Dev` of 2. The configuration itself has no
+/// mapping of these groups.
 async fn world(mappings: &str) -> World {
     let groups = json!({
         "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..20) },

@@ -86,7 +86,7 @@ async fn a_restarted_service_keeps_a_target_open_after_a_successful_probe() {
     }
     world.dialect = "\"rfc7644\", probe = \"write\"".into();
     world.beadle(&["targets", "probe"]).await.expect(0);
-    // The service tries to write, although nobody told it about the probe.
+    // The service tries to write, although no message told the service about the probe.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     tokio::time::sleep(Duration::from_secs(3)).await;
     world.until_holds("Ops", 1..20).await;

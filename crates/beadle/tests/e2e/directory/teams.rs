@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::world::{World, login, of, people};
 
 /// Creates this number of people in the directory and in the organisation. The identity provider
-/// links them.
+/// links each person to a login.
 pub(super) fn acme(count: usize, teams: &Value) -> Value {
     let (mut users, mut identities) = (json!({}), json!({}));
     for n in 0..count {
@@ -119,7 +119,7 @@ async fn a_join_is_one_write_and_few_reads() {
         .collect();
     let writes = calls.iter().filter(|call| call.starts_with("\"PUT\"")).count();
     // Beadle reads the team, other facts that could prevent the write, and the present names. Then
-    // it writes.
+    // Beadle writes.
     assert!(writes == 1 && calls.len() <= 6, "{}", calls.join("\n"));
 }
 
@@ -143,7 +143,7 @@ async fn maintainers_come_from_the_sources_and_owners_are_left_alone() {
         wanted[maintainer] = json!("maintainer");
     }
     world.until_team("ops", &wanted).await;
-    // One maintainer more, and one less.
+    // One person becomes a maintainer, and another person is no longer a maintainer.
     world.okta.patch(&json!({ "groups": { "00g2": { "members": { "00u00003": true, "00u00001": null } } } }));
     wanted["octo3"] = json!("maintainer");
     wanted["octo1"] = json!("member");

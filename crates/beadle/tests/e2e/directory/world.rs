@@ -214,7 +214,7 @@ impl World {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
         command.arg("--config").arg(self.config()).stdin(Stdio::null());
-        // These tests do not test the gate of the first policy.
+        // These tests are not about the gate of the first policy, so they skip this gate.
         command.env("FAILPOINTS", "first-generation=return");
         command
     }

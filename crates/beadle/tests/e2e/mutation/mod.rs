@@ -1,6 +1,7 @@
-//! One mutation of every field that the aspects cover, each in a repository of its own. Beadle does
-//! not make these changes. The test generates the table from the state document. A new field is in
-//! the table, or in the list of fields that no aspect covers, with the reason.
+//! One mutation of every field that the aspects cover, each in a repository of its own. The test
+//! makes these mutations, and Beadle must find them. The test generates the table from the state
+//! document. A new field is in the table, or in the list of fields that no aspect covers, with the
+//! reason.
 
 mod declared;
 mod table;
@@ -68,7 +69,7 @@ async fn drift_of_every_field_is_repaired_and_the_next_plan_is_empty() {
         let mut after = mended["orgs"]["acme"]["repos"][name(at)].clone();
         if what == "/default_branch" {
             // The mutation made another branch the default branch, and Beadle protected that branch
-            // too. This protection stays.
+            // too. The protection of the other branch stays.
             after["protection"].as_object_mut().unwrap().remove("develop");
         }
         let (after, declared) = (content(&after), content(&declared));

@@ -168,12 +168,13 @@ async fn end_at_a_point(peer: &mut Peer, world: &World, kill: usize) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The other processes work on most keys.
+    // The process may not reach the point in time, because the other processes work on most keys.
+    // So the test kills the process.
     peer.kill();
 }
 
 /// Changes a repository, and sends a delivery about the drift to the processes until one of them
-/// accepts it. The last drift of each repository has a delivery too.
+/// accepts it. So the last drift of each repository has an accepted delivery too.
 async fn send(
     n: usize,
     world: Arc<World>,

@@ -1,4 +1,4 @@
-//! Three processes share the work. The test replaces them one by one.
+//! Three processes share the work. The test replaces the processes one by one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -30,7 +30,7 @@ const NEW: &str = env!("CARGO_BIN_EXE_beadle");
 /// The number of repositories that drift.
 const REPOSITORIES: usize = 4;
 
-/// Returns the older version's program. Without it, prints that the test is left out.
+/// Returns the older version's program. Without that program, prints that the test is left out.
 #[expect(clippy::print_stderr, reason = "a developer must see that nothing was tested")]
 fn old_program() -> Option<String> {
     let program = std::env::var(OLD).ok();
@@ -78,7 +78,8 @@ struct Process {
 }
 
 impl Process {
-    /// Starts a service, and waits until it accepts deliveries. Its log is in a folder with its name.
+    /// Starts a service, and waits until it accepts deliveries. The log of the service is in a
+    /// folder that has the name of the service.
     async fn start(place: &Place, program: &str, world: &World, name: &str) -> Self {
         let ports = [(); 2].map(|()| beadle_emulate::free_port());
         let mut text = std::fs::read_to_string(world.config()).unwrap();
@@ -112,7 +113,7 @@ impl Process {
     }
 
     /// Asks the service to send notifications now. Only the process that runs the background tasks
-    /// sends them.
+    /// sends notifications.
     async fn notify(&self, world: &World) {
         let url = format!("http://127.0.0.1:{}/tasks/notifications/run", self.ports[1]);
         world.http.post(url).send().await.unwrap();

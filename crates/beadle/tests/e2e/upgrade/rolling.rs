@@ -32,7 +32,8 @@ pub(super) async fn replace_one_by_one(place: &Place, old: &str) {
     let listed = ["deliveries", "--json", "--limit", "1000000"];
     let stored = place.listed(NEW, &world, &listed, "id").await;
     assert!(sent.is_subset(&stored), "lost: {:?}", sent.difference(&stored));
-    // A new process runs the background tasks now. It knows what the old ones reported.
+    // A new process runs the background tasks now. The new process knows what the old processes
+    // reported.
     until_chosen([&third, &fourth]).await;
     for process in [&third, &fourth] {
         process.notify(&world).await;
@@ -71,8 +72,8 @@ async fn both_read(place: &Place, old: &str, world: &World) {
     assert_eq!(of_old, place.listed(NEW, world, &["holds", "--json"], "digest").await);
 }
 
-/// Waits until one of these processes runs the background tasks. An old process that ran them in
-/// between does not count.
+/// Waits until one of these processes runs the background tasks. An old process that ran the tasks
+/// in the meantime does not count.
 async fn until_chosen(processes: [&Process; 2]) {
     for _ in 0..3000 {
         if processes.iter().any(|process| process.serving.log().contains(CHOSEN)) {

@@ -1,4 +1,5 @@
-//! The events of a week. A seed decides them. Most of them change nothing that the policy declares.
+//! The events of a week. A seed decides the events. Most events change nothing that the policy
+//! declares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! The network between the vendors and the service. The network delays some deliveries, so that
-//! later deliveries overtake them. The network delivers some of them twice, and measures the
+//! later deliveries overtake them. The network delivers some deliveries twice, and measures the
 //! answers.
 
 use std::collections::HashMap;
@@ -17,7 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{World, http_client};
 
-/// The share of delayed deliveries, and their maximum delay. Other deliveries can overtake them.
+/// The share of delayed deliveries, and their maximum delay. Other deliveries can overtake delayed
+/// deliveries.
 const DELAYED: f64 = 0.2;
 const DELAY_MS: u64 = 200;
 /// The share of deliveries that arrive twice.
@@ -185,7 +186,7 @@ impl Traffic {
 }
 
 /// Returns the repositories and the groups in a delivery. Leaves out the writes of Beadle itself,
-/// because they are no changes by hand.
+/// because no person made these changes.
 fn subjects(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let of_github = body["repository"]["name"].as_str().filter(|_| body["sender"]["login"] == BY_HAND);

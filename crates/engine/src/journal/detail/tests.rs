@@ -4,7 +4,8 @@ use crate::journal::{Entry, EntryKind};
 /// A stored text, and a function that tests the detail from this text.
 type Stored = (&'static str, fn(&Detail) -> bool);
 
-/// One example of every shape. The last version without types for the details stored them.
+/// One example of every shape. The examples come from the last version that had no types for
+/// details.
 const STORED: &[Stored] = &[
     (
         r#"{"aspect":"teams","what":"team a","fields":[{"name":"x","before":true,"after":null,"asked":{"file":"repos/x.yml","line":3},"risk":"removes"}],"mode":"enforce","after":[0],"write":null,"generation":"g1"}"#,

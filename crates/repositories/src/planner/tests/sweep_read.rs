@@ -20,16 +20,23 @@ type Cause = (Lane, fn(&str) -> String);
 
 const SWEPT: Cause = (Lane::Sweep, swept_hint);
 
+/// Returns the state of a repository that is as declared.
+fn repository(id: usize) -> Value {
+    json!({ "id": id, "branches": { "main": {} }, "visibility": "private",
+        "teams": { "core": "push" }, "properties": { "tier": "gold" } })
+}
+
 /// Returns an organisation with more repositories than one batch of the tests has.
 async fn organisation() -> World {
-    let repository = |n: usize| {
-        json!({ "id": 501 + n, "branches": { "main": {} }, "visibility": "private",
-            "teams": { "core": "push" }, "properties": { "tier": "gold" } })
-    };
+    organisation_with(POLICY).await
+}
+
+/// Returns the same organisation with another policy.
+async fn organisation_with(policy: &str) -> World {
     let all: serde_json::Map<String, Value> =
-        (0..MANY + 2).map(|n| (format!("r{n:02}"), repository(n))).collect();
+        (0..MANY + 2).map(|n| (format!("r{n:02}"), repository(501 + n))).collect();
     let teams = json!({ "core": { "id": 601 } });
-    World::new(json!({ "orgs": { "acme": { "repos": all, "teams": teams } } }), POLICY).await
+    World::new(json!({ "orgs": { "acme": { "repos": all, "teams": teams } } }), policy).await
 }
 
 /// Begins a sweep.
@@ -138,4 +145,20 @@ async fn a_shared_read_does_not_release_the_hold_of_a_command() {
     let (key, hint) = (Key::new("repository", "acme", rest[0].id), swept_hint(&rest[0].node_id));
     let planned = planner.plan(&key, Some(&hint), Lane::Sweep).await.unwrap();
     assert_eq!(planned.changes.len(), 1, "the shared read shows the permission of before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_the_shared_read_lacks_has_its_own_read() {
+    let properties = "custom_properties: [{ name: tier, value: gold }]\n";
+    let world = organisation_with(properties).await;
+    let (planner, _) = world.rereading_parts(rule());
+    let rows = planner.reader().index().await.unwrap();
+    begin(&world).await;
+    plan(&world, &planner, &rows, SWEPT).await;
+    let late = json!({ "late": repository(900) });
+    world.control("PATCH", &json!({ "orgs": { "acme": { "repos": late } } })).await;
+    let rows = planner.reader().index().await.unwrap();
+    let late: Vec<IndexRow> = rows.into_iter().filter(|row| row.name == "late").collect();
+    // Without its own read, the properties of the repository would be unknown.
+    assert_eq!(plan(&world, &planner, &late, SWEPT).await, ["/repos/acme/late/properties/values"]);
 }

@@ -323,3 +323,39 @@ async fn a_waiver_without_an_effect_costs_a_preview_no_further_plan() {
     assert!(calls[2] > calls[0], "{calls:?}");
     world.check_calls();
 }
+
+/// A network that answers the reads of one path late.
+struct Late {
+    sim: Arc<Sim>,
+    clock: Clock,
+}
+
+/// The end of the path that [`Late`] delays.
+const DELAYED: &str = "/immutable-releases";
+
+#[async_trait]
+impl Wire for Late {
+    async fn exchange(&self, request: http::Request<Bytes>) -> Result<Exchanged, String> {
+        if request.uri().path().ends_with(DELAYED) {
+            self.clock.sleep(Duration::from_secs(2)).await;
+        }
+        self.sim.exchange(request).await.ok_or_else(|| "the connection broke".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_counts_what_a_waiver_hides_that_ends_during_the_preview() {
+    let world = world_with_label().await;
+    let with_releases = |settings: &str| format!("{settings}immutable_releases: true\n");
+    let file = waivers("teams").replace("2027-01-20T08:00:00Z", "2027-01-15T08:00:01Z");
+    let policy = |settings: &str| {
+        policy_of(&[("settings.yml", with_releases(settings).as_str()), ("waivers.yml", file.as_str())])
+    };
+    let wire = Late { sim: world.sim.clone(), clock: world.clock.clone() };
+    let (planner, _) = world.parts_over(Arc::new(wire), &world.store);
+    // The waiver is in force when the first plan begins. When the plan is ready, the waiver has ended.
+    let found = planner.preview(Some(&policy(KEEPS)), &policy(REMOVES_TEAM), &|_, _| {}).await.unwrap();
+    assert!(world.clock.now() > Time::from_seconds(1_800_000_001), "the waiver has ended");
+    assert_eq!(removal(&found), NOW, "{found:?}");
+    world.check_calls();
+}

@@ -86,7 +86,8 @@ pub(super) fn problems(things: &[&Thing], holds: &[HoldGroup]) -> Vec<Problem> {
     found
 }
 
-/// Returns the places of the groups with changes of a key that wait for a decision, for each key.
+/// Returns, for each key, the positions of the groups with a change of the key that waits for a
+/// decision.
 fn waiting(holds: &[HoldGroup]) -> HashMap<&Key, Vec<usize>> {
     let mut found: HashMap<&Key, Vec<usize>> = HashMap::new();
     for (at, group) in holds.iter().enumerate().filter(|(_, group)| group.state == HoldState::Open) {

@@ -41,6 +41,9 @@ pub(in crate::pages) struct Journal {
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
+    /// The configured organisations.
+    #[serde(skip)]
+    organisations: Vec<String>,
     /// The signed-in person who looks at the page.
     #[serde(skip)]
     visitor: Option<Visitor>,
@@ -53,8 +56,12 @@ impl Journal {
     }
 }
 
-/// Reads one page of the journal.
-pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<Journal, Refused> {
+/// Reads one page of the journal. `organisations` are the configured organisations.
+pub(in crate::pages) async fn load(
+    store: &dyn Store,
+    organisations: Vec<String>,
+    asked: &Asked,
+) -> Result<Journal, Refused> {
     let before = number("before", &asked.before)?;
     let kind = match asked.kind.as_str() {
         "" => None,
@@ -68,7 +75,8 @@ pub(in crate::pages) async fn load(store: &dyn Store, asked: &Asked) -> Result<J
         wanted.is_empty() || has(&wanted) || is_trace()
     };
     let found = newest_of(store, kind, (asked.key.as_str(), before), ROWS, &is_wanted).await?;
-    Ok(Journal { entries: found.entries, older: found.older, asked: asked.clone(), visitor: None })
+    let (entries, older) = (found.entries, found.older);
+    Ok(Journal { entries, older, asked: asked.clone(), organisations, visitor: None })
 }
 
 fn unknown_kind(name: &str) -> Refused {
@@ -88,8 +96,13 @@ fn facts(entry: &Entry) -> Html {
 }
 
 /// Returns the rows of a table of entries. If the visitor may undo writes, the rows have links for
-/// this.
-pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visitor>) -> Vec<Vec<Html>> {
+/// this. `organisations` are the organisations whose sweeps the entries can have.
+pub(in crate::pages) fn rows(
+    entries: &[Entry],
+    organisations: &[String],
+    now: Time,
+    visitor: Option<&Visitor>,
+) -> Vec<Vec<Html>> {
     let row = |entry: &Entry| {
         let number = match entry.intent {
             Some(intent) => format!("{} (of {intent})", entry.seq),
@@ -100,7 +113,7 @@ pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visi
             moment(entry.at, now),
             text(entry.kind.as_str()),
             subject(&entry.key, &entry.subject),
-            joined([facts(entry), undo_of(entry, visitor)]),
+            joined([facts(entry), undo_of(entry, organisations, visitor)]),
         ]
     };
     entries.iter().map(row).collect()
@@ -108,12 +121,15 @@ pub(in crate::pages) fn rows(entries: &[Entry], now: Time, visitor: Option<&Visi
 
 /// Returns how to undo the run of an entry, if Beadle wrote something. For a policy that came into
 /// force, returns how to undo everything that Beadle wrote since.
-fn undo_of(entry: &Entry, visitor: Option<&Visitor>) -> Html {
-    // Beadle does not undo writes to groups.
+fn undo_of(entry: &Entry, organisations: &[String], visitor: Option<&Visitor>) -> Html {
+    // Beadle does not undo writes to groups. The sweep of a directory has no other writes.
     let is_group = entry.key.starts_with("target-group:");
+    let is_of_organisation = || organisations.contains(&entry.subject);
     match &entry.detail {
         Detail::Run(counts) if counts.written > 0 && !is_group => undo_link(visitor, entry.seq),
-        Detail::Sweep(end) if end.summary.repaired > 0 => undo_link(visitor, entry.seq),
+        Detail::Sweep(end) if end.summary.repaired > 0 && is_of_organisation() => {
+            undo_link(visitor, entry.seq)
+        }
         Detail::Policy(_) => undo_since(&entry.subject, entry.at),
         _ => Html::default(),
     }
@@ -145,10 +161,38 @@ impl View for Journal {
             table(
                 "The newest entries first",
                 &COLUMNS,
-                rows(&self.entries, now, self.visitor.as_ref()),
+                rows(&self.entries, &self.organisations, now, self.visitor.as_ref()),
                 "No entry of this part of the journal matches.",
             ),
             more(older, "Older entries"),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_sweep_of_an_organisation_can_be_undone() {
+        let summary =
+            json!({ "checked": 5, "drifted": 1, "repaired": 1, "held": 0, "failed": 0, "unknown": 0 });
+        let shown = |name: &str| {
+            let entry = Entry {
+                seq: 12,
+                at: Time(1),
+                kind: EntryKind::Sweep,
+                key: format!("sweep:{name}"),
+                subject: name.to_owned(),
+                intent: None,
+                trace: None,
+                detail: json!({ "took_s": 3, "summary": summary }).into(),
+            };
+            undo_of(&entry, &["acme".to_owned()], None).as_str().to_owned()
+        };
+        assert!(shown("acme").contains("beadle undo 12"), "{}", shown("acme"));
+        assert_eq!(shown("okta"), "");
     }
 }

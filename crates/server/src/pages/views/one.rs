@@ -102,7 +102,7 @@ impl Work {
         let older = self
             .older
             .map(|before| Link::to("/journal").with("key", key.as_str()).with("before", &before.to_string()));
-        let entries = journal::rows(&self.journal, now, visitor);
+        let entries = journal::rows(&self.journal, &[], now, visitor);
         let entries = table("The newest entries first", &journal::COLUMNS, entries, empty);
         section("Journal", [entries, more(older, "Older entries")])
     }

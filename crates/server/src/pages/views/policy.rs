@@ -174,7 +174,7 @@ impl View for Policies {
                     table(
                         "The newest entries first",
                         &journal::COLUMNS,
-                        journal::rows(&self.history, now, None),
+                        journal::rows(&self.history, &[], now, None),
                         "The journal has no entry of a policy.",
                     ),
                     more(older, "Older entries"),

@@ -78,7 +78,7 @@ fn row(pull: &PullFacts, now: Time) -> Vec<Html> {
     ]
 }
 
-/// Returns a paragraph if the changes do not compare with the policy in force.
+/// Returns a paragraph if the changes are not compared with the policy in force.
 fn outdated(merge: Option<&MergeFacts>) -> Html {
     match merge.and_then(|merge| merge.compared.as_ref()) {
         Some(compared) => paragraph([text(compared)]),

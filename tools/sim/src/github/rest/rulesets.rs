@@ -1,4 +1,4 @@
-//! Rulesets of repositories and organisations. A PUT replaces each key that is in its body. It
+//! Rulesets of repositories and organisations. A PUT replaces each key that is in its body. A PUT
 //! replaces a list as a whole.
 //!
 //! <https://docs.github.com/rest/repos/rules>, <https://docs.github.com/rest/orgs/rules>

@@ -10,7 +10,7 @@ use beadle_groups::membership::{NAME, SOURCE_GROUP};
 use beadle_groups::sources::FileTeam;
 use beadle_repositories::policy::{DeclaredMembers, MEMBERS, Problem, read_members};
 
-use crate::app::groups::team_file::{Parse, first};
+use crate::app::groups::policy_group_files::{Parse, first};
 use crate::config::{TeamsFile, membership_limits};
 
 /// Returns the function that reads the file with the rules of this target.

@@ -9,7 +9,7 @@ use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::LOCAL;
 use crate::app::connections::budget_share::period;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 
 /// The task that shares the budget of one organisation.
 pub(super) struct SharedBudget(pub(super) Arc<ServedOrganisation>);

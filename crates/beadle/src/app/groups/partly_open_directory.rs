@@ -12,7 +12,7 @@ use beadle_engine::{Clock, Failure, Metadata, Note, Reconcile, Report, Run, Stor
 use beadle_groups::Mappings;
 use serde::{Deserialize, Serialize};
 
-/// When a target missed an event or a sweep of a directory the last time.
+/// The last time that a target missed an event or a sweep of a directory.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Missed(Time);
@@ -27,8 +27,8 @@ fn missed(source: &str, target: &str) -> Note<Missed> {
     Note::of(&[source, target])
 }
 
-/// A reconciler that runs the keys of a directory for the open targets. For each missing target, it
-/// records that the target missed the key.
+/// A reconciler that runs the keys of a directory for the open targets. For each missing target,
+/// the reconciler records that the target missed the key.
 pub(crate) struct PartialTargets {
     pub(crate) inner: Arc<dyn Reconcile>,
     /// The name of the directory.
@@ -63,7 +63,7 @@ pub(crate) async fn is_whole(
     last: Time,
     is_unavailable: impl Fn(&str) -> bool,
 ) -> Result<bool, StoreError> {
-    // The clocks of two functions can differ slightly.
+    // The clocks of two Lambda functions can differ slightly.
     let since = last - Duration::from_secs(1);
     let all = missed(source, "").list(store).await?;
     Ok(all.iter().all(|(target, Missed(at))| *at < since || is_unavailable(target)))

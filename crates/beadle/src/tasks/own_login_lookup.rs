@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use beadle_engine::{BackgroundTask, Failure, Runs, TaskStatus};
 
 use super::{LOOK, REMOTE};
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 
 /// The task that reads the login of one organisation's App.

@@ -17,13 +17,13 @@ use super::sweep_summary::ended;
 use super::{LOCAL, LOOK};
 use crate::app::groups::directories_and_targets::TeamSource;
 use crate::app::service::Service;
-use crate::app::service::last_sweep::LastSweep;
+use crate::app::service::last_sweep_generation::LastSweep;
 
 /// The time between two sweeps of the teams.
 const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// The task for one file of a policy that declares groups of a target.
-pub(super) struct TeamFile {
+pub(super) struct DeclaredTeamChanges {
     pub(super) service: Arc<Service>,
     /// The name of the source.
     pub(super) name: String,
@@ -67,7 +67,7 @@ impl SeenTeams {
     }
 }
 
-impl TeamFile {
+impl DeclaredTeamChanges {
     /// Marks the changed teams as due. Returns how many have changed. The first look marks no team,
     /// because the first sweep marks all teams.
     async fn look(&self, now: Time) -> Result<usize, Failure> {
@@ -83,8 +83,8 @@ impl TeamFile {
             store.mark(changed.iter().map(mark).collect(), now).await?;
             self.service.bell.notify_one();
         }
-        // The marks come first. If the process is killed in between, the next look marks the teams
-        // again.
+        // Beadle stores the marks before the note. If the process is killed in between, the next
+        // look marks the teams again.
         if before.as_ref() != Some(&teams) {
             note.put(store, &teams).await?;
         }
@@ -112,7 +112,7 @@ impl TeamFile {
 }
 
 #[async_trait]
-impl BackgroundTask for TeamFile {
+impl BackgroundTask for DeclaredTeamChanges {
     fn name(&self) -> String {
         format!("teams in the policy for {}", self.name)
     }

@@ -12,13 +12,13 @@ use beadle_repositories::policy::{Waiver, WaiverState};
 use beadle_repositories::{stored_waiver, stored_waivers};
 
 use super::{LOOK, REMOTE};
-use crate::app::operations::waived_repositories::{covered, mark};
+use crate::app::operations::waiver_repositories::{covered, mark};
 use crate::app::operations::waiver_watch::{SeenWaivers, look};
-use crate::app::organisations::configured::ServedOrganisation;
 use crate::app::organisations::github::GithubOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
 use crate::config::waiver_rules;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The task that watches the waivers of one organisation.
 pub(super) struct WaiverEnds(pub(super) (Arc<Service>, Arc<ServedOrganisation>));
@@ -91,7 +91,8 @@ impl BackgroundTask for WaiverEnds {
         let before = note.get(store).await?.unwrap_or_default();
         let found = look(&before, (&policy.waivers, &stored), &rules, now);
         service.metrics.waivers(&file.name, found.now.count(), found.now.ending());
-        // Each process shows the figures. Only one of them records the ends.
+        // Each process shows the numbers of waivers, but only one process records the ends of
+        // waivers.
         if !service.is_chosen() {
             return Ok(TaskStatus::Idle);
         }

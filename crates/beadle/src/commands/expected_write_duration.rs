@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::app::organisations::github::GithubOrganisation;
 use crate::commands::plan::Writable;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 use crate::output::printer::Printer;
 
 /// The number of points that GitHub subtracts for one write. GitHub limits the points per minute.

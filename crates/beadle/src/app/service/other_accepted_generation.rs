@@ -1,4 +1,4 @@
-//! The generations that the store has accepted, for the fence of the runs.
+//! The accepted generations in the store. The fence stops each run that uses another generation.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::app::groups::accepted_mappings::{self, generation_of};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::service::generation_fence::InForce;
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::config::OrgConfig;
 
 /// The policy of an organisation.

@@ -1,6 +1,6 @@
 //! Lets the work on a target begin, if the gate lets the target pass. If a target is new, or its
-//! address, organisation or kind has changed, it is another set of groups. The gate then counts
-//! everything that Beadle would write to the target.
+//! address, organisation or kind has changed, its groups are other groups than before. The gate
+//! then counts everything that Beadle would write to the target.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use beadle_groups::Mappings;
 use beadle_groups::sweep::remembered;
 use sha2::{Digest as _, Sha256};
 
-use crate::app::gate::accepted_target_address::{self, place};
-use crate::app::gate::approved_holds::let_pass;
+use crate::app::gate::accepted_target_place::{self, place};
+use crate::app::gate::approved_generation_release::let_pass;
+use crate::app::gate::generation_holds;
 use crate::app::gate::held_generation::HeldGeneration;
-use crate::app::gate::hold_records;
 use crate::app::groups::mapping_adoption::limits;
 use crate::app::groups::target::GroupTarget;
-use crate::app::organisations::configured::is_first_gated;
+use crate::app::organisations::served_organisation::is_first_gated;
 use crate::app::service::Service;
 use crate::config::{Config, TargetConfig};
 
@@ -56,9 +56,10 @@ async fn held_in(
 }
 
 /// Returns `None` if the gate lets the target pass. If not, returns the exceeded limits. Until the
-/// target passes, Beadle writes nothing to it. If the process ends at any point of this function,
-/// the next call continues. `planned` is the generation of the mappings in this process's last plan
-/// of the held target. With other mappings, the target can pass.
+/// gate lets the target pass, Beadle writes nothing to the target. If the process ends at any point
+/// of this function, the next call continues. `planned` is the generation of the mappings in this
+/// process's last plan of the held target. If the mappings have changed since that plan, the target
+/// can pass.
 pub(crate) async fn adopt(
     service: &Service,
     target: &GroupTarget,
@@ -71,7 +72,7 @@ pub(crate) async fn adopt(
     let is_planned = planned == Some(mappings.generation.as_str());
     let before = held_in(store.as_ref(), &note, &generation).await?;
     let limits = limits(service, &target.file).await?;
-    let known = accepted_target_address::of(store.as_ref(), name).await?;
+    let known = accepted_target_place::of(store.as_ref(), name).await?;
     let mut passes = known.as_ref() == Some(&place);
     if !passes {
         let waits = |held: &&HeldGeneration| is_planned && held.approved.is_none() && held.exceeds(&limits);
@@ -85,8 +86,8 @@ pub(crate) async fn adopt(
         accept(store.as_ref(), name, (note.as_str(), generation.as_str()), place, now).await?;
         return Ok(None);
     }
-    // Only one process plans the changes. The other processes follow after it has accepted the
-    // target.
+    // Only one process plans the changes. The other processes use the target after that process has
+    // accepted it.
     let elsewhere = || Ok(Some("another process plans its changes for the gate".to_owned()));
     if !service.is_chosen() {
         return elsewhere();
@@ -95,7 +96,8 @@ pub(crate) async fn adopt(
         return Err(Failure::new(Class::Retry, format!("the target {name} waits for the gate: {why}")));
     }
     let planner = target.planner(Some(store), service.clock());
-    // The comparison is with no mappings, so the gate counts each change of the target.
+    // Beadle compares the mappings with an empty list of mappings, so the gate counts each change
+    // of the target.
     let preview = Box::pin(planner.preview(&Mappings::default(), &mappings)).await?;
     if let Some(first) = preview.incomplete.first() {
         let text = format!("the target {name} waits for the gate: {first}");
@@ -103,7 +105,7 @@ pub(crate) async fn adopt(
     }
     // The plan takes minutes. Another process can have accepted the same approved target, and the
     // changes must not pass twice.
-    let known = accepted_target_address::of(store.as_ref(), name).await?;
+    let known = accepted_target_place::of(store.as_ref(), name).await?;
     if !service.is_chosen() || known.as_ref() == Some(&place) {
         return elsewhere();
     }
@@ -119,7 +121,7 @@ pub(crate) async fn adopt(
             held.why = format!("the target is new or has another address: {verdict}");
             let (digest, why) = (&held.digest, &held.why);
             tracing::warn!(target_name = name, generation, digest, why, "target held");
-            hold_records::begin(store.as_ref(), &note, &held, now).await?;
+            generation_holds::begin(store.as_ref(), &note, &held, now).await?;
             return Ok(Some(held.why));
         }
         (Some(approval), _) => {
@@ -137,7 +139,8 @@ pub(crate) async fn adopt(
 
 /// Returns whether Beadle can use a target without a gate, although no service has accepted the
 /// target. The mode `observe` writes nothing. `is_new` is true if no service has accepted any
-/// place. An older version of Beadle may then have used the target, and the store has its groups.
+/// place. In that case an older version of Beadle may have used the target. If an older version
+/// used the target, the store has the groups of the target.
 async fn needs_none(
     is_new: bool,
     name: &str,
@@ -159,17 +162,17 @@ async fn accept(
     place: String,
     now: Time,
 ) -> Result<(), Failure> {
-    if accepted_target_address::of(store, name).await?.as_ref() != Some(&place) {
-        accepted_target_address::remember(store, name, place).await?;
+    if accepted_target_place::of(store, name).await?.as_ref() != Some(&place) {
+        accepted_target_place::remember(store, name, place).await?;
     }
-    hold_records::end(store, note, generation, now).await?;
+    generation_holds::end(store, note, generation, now).await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::gate::accepted_target_address::tests::{SCIM, config};
+    use crate::app::gate::accepted_target_place::tests::{SCIM, config};
     use crate::app::store;
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use beadle_engine::journal::{
     WaiverEnded,
 };
 
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// How many digits of a commit's id a sentence shows.
 const DIGITS: usize = 12;

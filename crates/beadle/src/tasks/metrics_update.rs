@@ -1,5 +1,5 @@
-//! Reads the condition of the organisations, directories and targets for the metrics, so that a
-//! scrape does not need to read the state of every repository.
+//! Reads the condition of the organisations, directories and targets for the metrics. So a scrape
+//! does not need to read the state of every repository.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,24 +9,25 @@ use beadle_config::{InstallationState, Installed};
 use beadle_engine::Time;
 use beadle_github::Installation;
 
-/// The maximum number of stored installations of strangers: no pattern and no `[[org]]` names them.
-/// All stored installations are one item of a table, and an item of DynamoDB has at most 400 KB.
+/// The maximum number of stored installations of strangers. A stranger is an organisation that no
+/// pattern and no `[[org]]` names. All stored installations are one item of a table, and an item of
+/// DynamoDB has at most 400 KB.
 const STRANGERS: usize = 100;
 
 /// The maximum number of stored installations that have ended.
 const ENDED: usize = 100;
 
-/// How many missing installations one look checks at GitHub at most. If more installations are
-/// missing from the list, the next looks check the others.
+/// The maximum number of missing installations that one look checks at GitHub. If more
+/// installations are missing from the list, the next looks check the rest.
 pub(crate) const ASKED: usize = 100;
 
-/// How long Beadle waits before it lists the installations again, for each request of the list
-/// except the first. So a long list uses at most a part of the App's hourly limit.
+/// The wait between two lists of the installations, for each request of the first of the two lists
+/// except its first request. So a long list uses at most a part of the App's hourly limit.
 const PER_REQUEST: Duration = Duration::from_secs(6);
 
 /// Returns the listed installations that Beadle looks at: the wanted installations, the stored
-/// installations, and some of the others. The function always chooses the same others, so that the
-/// stored list does not change.
+/// installations, and some of the others. An installation that is stored once is chosen every time,
+/// so that the stored list does not change.
 pub(crate) fn considered(
     mut listed: Vec<Installation>,
     before: &[Installed],

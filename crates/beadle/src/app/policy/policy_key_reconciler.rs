@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Reconcile, Report, Run};
 
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::adoption::{Adoption, reload};
 use crate::app::service::Service;
 

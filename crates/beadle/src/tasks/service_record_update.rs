@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::{LOCAL, LOOK};
 use crate::app::service::Service;
-use crate::app::service::last_sweep::modes;
+use crate::app::service::last_sweep_generation::modes;
 use crate::app::service::record::{InForce, ServiceRecord, digests};
 
 /// How often the task writes a record that has not changed.

@@ -52,8 +52,8 @@ pub(in crate::app) async fn let_pass(
 }
 
 /// Deletes the approved holds that [`let_pass`] stored, because another process accepted a
-/// generation at the same moment. The guard then holds the changes again that still need an
-/// approval.
+/// generation at the same moment. If such a change still needs an approval, the guard then holds
+/// the change again.
 pub(in crate::app) async fn take_back(
     store: &dyn Store,
     plans: &[(Key, Plan<()>)],

@@ -5,8 +5,8 @@ use beadle_engine::{Class, Failure, Key, Mark, Plan, Store, StoreError, Time};
 use beadle_groups::{ChangedFile, Mappings};
 use beadle_repositories::Policy;
 
-use crate::app::gate::accepted_target_address::is_in_use;
-use crate::app::organisations::configured::ServedOrganisation;
+use crate::app::gate::accepted_target_place::is_in_use;
+use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::policy::group_preview::changed_files;
 use crate::app::service::Service;
 
@@ -15,7 +15,7 @@ const BATCH: usize = 500;
 
 /// The changes that a generation would make in the groups of all targets.
 #[derive(Default)]
-pub(in crate::app) struct MappingPreview {
+pub(in crate::app) struct GenerationGroupChanges {
     /// The generation of all mappings that would be in force together.
     pub(in crate::app) generation: String,
     /// The values that only the new mappings, teams and members ask for.
@@ -24,16 +24,16 @@ pub(in crate::app) struct MappingPreview {
     pub(in crate::app) approvable: Vec<(Key, Plan<()>)>,
     /// The number of planned values that the policy in force also plans.
     pub(in crate::app) drift: u64,
-    /// The number of groups of the targets with different mappings, teams or members.
+    /// The number of all groups at the targets for which the mappings, teams or members differ.
     pub(in crate::app) total: u64,
     /// Why Beadle could not plan some parts.
     pub(in crate::app) incomplete: Vec<String>,
-    /// The marks that make the groups with different mappings due. A task marks the groups with
-    /// different files.
+    /// The marks that make the groups with different mappings due. If the files of a group differ,
+    /// a background task marks the group.
     marks: Vec<Mark>,
 }
 
-impl MappingPreview {
+impl GenerationGroupChanges {
     /// Makes the affected groups due.
     pub(in crate::app) async fn mark(&self, store: &dyn Store, now: Time) -> Result<(), StoreError> {
         for batch in self.marks.chunks(BATCH) {
@@ -49,12 +49,13 @@ pub(in crate::app) async fn preview(
     service: &Service,
     organisation: &ServedOrganisation,
     candidate: &Policy,
-) -> Result<MappingPreview, Failure> {
+) -> Result<GenerationGroupChanges, Failure> {
     let rejected = |error: beadle_repositories::PolicyError| Failure::new(Class::Rejected, error.to_string());
     let own = service.config().mappings_of_policy(&organisation.file, candidate).map_err(rejected)?;
     let in_force = &service.directories.in_force;
     let (before, after) = (in_force.all(), in_force.with_policy(&organisation.file.name, &own));
-    let mut preview = MappingPreview { generation: after.generation.clone(), ..MappingPreview::default() };
+    let mut preview =
+        GenerationGroupChanges { generation: after.generation.clone(), ..GenerationGroupChanges::default() };
     for name in before.changed_targets(&after) {
         let Some(target) = service.directories.targets.get(&name) else {
             return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
@@ -79,7 +80,7 @@ async fn add_declared(
     service: &Service,
     organisation: &ServedOrganisation,
     (mappings, candidate): (&Mappings, &Policy),
-    preview: &mut MappingPreview,
+    preview: &mut GenerationGroupChanges,
 ) -> Result<(), Failure> {
     let (config, store) = (service.config(), service.store.as_ref());
     let open = organisation.open().filter(|_| !organisation.is_first());
@@ -95,7 +96,7 @@ async fn add_declared(
             return Err(Failure::new(Class::Retry, format!("the target {name} is unavailable")));
         };
         // If a target is not in use yet, its own gate counts everything that Beadle would write to
-        // it.
+        // the target.
         if !is_in_use(config, &target.file, store).await? {
             continue;
         }

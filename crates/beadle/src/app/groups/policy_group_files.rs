@@ -14,8 +14,8 @@ use beadle_repositories::policy::{DeclaredTeam, Problem, TEAMS, read_teams, read
 use futures::FutureExt as _;
 use tokio::sync::Mutex;
 
-use crate::app::connections::client_options::OpenOptions;
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::connections::client_options::ClientOptions;
+use crate::app::file_timeout::FileReader;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::store::{in_force, texts};
 use crate::config::{Config, OrgConfig, PolicySource};
@@ -38,7 +38,7 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// A function that returns the declared groups in the text of a file.
 pub(in crate::app) type Parse = Box<dyn Fn(&str) -> anyhow::Result<Vec<FileTeam>> + Send + Sync>;
 
-struct TeamFile {
+struct PolicyGroupFile {
     /// The name of the file.
     name: &'static str,
     parse: Parse,
@@ -93,7 +93,7 @@ pub(super) fn source(
     parse: Parse,
     config: &Config,
     org: &Arc<OrgConfig>,
-    (options, clock): (&OpenOptions, &Clock),
+    (options, clock): (&ClientOptions, &Clock),
 ) -> FileSource {
     let store = options.store.clone();
     // A command uses the files without the gate. The mode `observe` needs no gate.
@@ -106,14 +106,15 @@ pub(super) fn source(
             Place::Folder { path, files: Mutex::default() }
         }
     };
-    let file = Arc::new(TeamFile { name, parse, place, clock: clock.clone(), state: Mutex::default() });
+    let file =
+        Arc::new(PolicyGroupFile { name, parse, place, clock: clock.clone(), state: Mutex::default() });
     FileSource::new(Arc::new(move || {
         let file = file.clone();
         async move { file.teams().await.map_err(|error| format!("{error:#}")) }.boxed()
     }))
 }
 
-impl TeamFile {
+impl PolicyGroupFile {
     async fn teams(&self) -> anyhow::Result<Arc<Vec<FileTeam>>> {
         let mut state = self.state.lock().await;
         let (version, text) = match &self.place {
@@ -203,7 +204,7 @@ mod tests {
         );
         write("teams.yml", "teams:\n  - { name: Other, members: [bob] }\n");
         let config = Config::load(&folder.path().join("beadle.toml")).unwrap();
-        let (org, options, clock) = (&config.file.org[0], OpenOptions::of_service(&store), Clock::system());
+        let (org, options, clock) = (&config.file.org[0], ClientOptions::of_service(&store), Clock::system());
         let of_service = source(TEAMS, Box::new(parse_teams), &config, org, (&options, &clock));
         assert!(of_service.teams().await.unwrap_err().text.contains("no policy of acme is in force yet"));
         for member in ["ada", "mona"] {
@@ -215,7 +216,8 @@ mod tests {
             let found = of_service.teams().await.unwrap();
             assert!(found[0].name == "Ops" && found[0].members.contains_key(member), "{found:?}");
         }
-        let of_command = source(TEAMS, Box::new(parse_teams), &config, org, (&OpenOptions::PATIENT, &clock));
+        let of_command =
+            source(TEAMS, Box::new(parse_teams), &config, org, (&ClientOptions::PATIENT, &clock));
         assert_eq!(of_command.teams().await.unwrap()[0].name, "Other");
     }
 

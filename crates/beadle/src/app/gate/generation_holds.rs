@@ -58,7 +58,7 @@ pub(crate) async fn end(
 }
 
 /// Ends the holds of a service for unknown organisations and targets. The configuration no longer
-/// has them, so no task looks at these holds.
+/// has these organisations and targets, so no task looks at their holds.
 pub(crate) async fn end_unknown(
     store: &dyn Store,
     is_known: &(dyn Fn(&str) -> bool + Sync),

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reader that makes one read at a time. A read that never returns keeps its thread, because a
-/// program cannot end a thread from outside. The reader does not begin another read before the last
-/// one has ended.
+/// program cannot end a thread from outside. The reader begins the next read only after the
+/// previous read has ended.
 #[derive(Debug, Default)]
 pub(crate) struct FileReader {
     under_way: Option<UnderWay>,
@@ -113,7 +113,7 @@ mod tests {
             at.note(Path::new("policy/repos/shop.yml"));
             hanging.recv()
         });
-        // The test's thread may start only after the time limit.
+        // The thread of this read may start so late that the time limit is over.
         assert!(hung.await.unwrap_err().to_string().contains("the file system does not answer"));
         let (begun, begins) = channel();
         for _ in 0..100 {
@@ -141,7 +141,7 @@ mod tests {
         let read = reader.read_within(Duration::from_millis(300), move |at| {
             for file in 0..12 {
                 at.note(Path::new(&format!("policy/repos/{file}.yml")));
-                let _ = never.recv_timeout(Duration::from_millis(50)); // nothing comes
+                let _ = never.recv_timeout(Duration::from_millis(50)); // nobody sends anything
             }
         });
         read.await.unwrap();

@@ -8,14 +8,14 @@ use crate::config::{Config, TargetConfig};
 /// The last accepted place of a target, such as `scim https://scim.example.com`.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct AcceptedTargetAddress(String);
+struct AcceptedTargetPlace(String);
 
-impl Metadata for AcceptedTargetAddress {
+impl Metadata for AcceptedTargetPlace {
     const KIND: &'static str = "accepted-target";
     const IS_NEEDED: bool = true;
 }
 
-fn note(name: &str) -> Note<AcceptedTargetAddress> {
+fn note(name: &str) -> Note<AcceptedTargetPlace> {
     Note::of(&[name])
 }
 
@@ -34,12 +34,12 @@ pub(super) fn place(config: &Config, file: &TargetConfig) -> String {
 
 /// Returns the last accepted place of the target with this name, if a service has accepted one.
 pub(super) async fn of(store: &dyn Store, name: &str) -> Result<Option<String>, StoreError> {
-    Ok(note(name).get(store).await?.map(|AcceptedTargetAddress(place)| place))
+    Ok(note(name).get(store).await?.map(|AcceptedTargetPlace(place)| place))
 }
 
 /// Records that this place of the target with this name is accepted.
 pub(super) async fn remember(store: &dyn Store, name: &str, place: String) -> Result<(), StoreError> {
-    note(name).put(store, &AcceptedTargetAddress(place)).await
+    note(name).put(store, &AcceptedTargetPlace(place)).await
 }
 
 /// Returns whether a service has accepted the configured place of a target.

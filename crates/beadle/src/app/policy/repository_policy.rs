@@ -52,7 +52,7 @@ pub(crate) struct RepositoryPolicy {
     pub(crate) base: Option<PolicyPart>,
     /// The organisation, by its name in the configuration.
     pub(crate) organisation: String,
-    /// The repository that Beadle leaves alone.
+    /// The repository that contains the policy. The policy does not apply to this repository.
     pub(crate) home: String,
     /// The parts that Beadle must refuse in the policy.
     pub(crate) refusals: Refusals,
@@ -220,7 +220,7 @@ pub(crate) async fn kept_from_anywhere(
     if known.blobs().any(|blob| !texts.contains_key(blob)) {
         return Ok(None);
     }
-    // The policy leaves its own repository alone.
+    // The policy does not apply to the repository that contains it.
     let own = known.own.repository.strip_prefix(file.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
     let home = own.unwrap_or(&file.policy_repository);
     made(&known, &texts, home, file.refusals()).await.map(Some)

@@ -14,7 +14,7 @@ use crate::app::service::Service;
 
 /// The time between two searches for answers that Beadle no longer reads.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// How long Beadle keeps an answer after it read the answer last. The time is long, because
+/// How long Beadle keeps an answer after the last read of the answer. The time is long, because
 /// somebody may restore a deleted repository.
 const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The number of answers in one page. All answers of a page are in memory at the same time, and one
@@ -27,10 +27,10 @@ const PAGES: usize = 200;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task that deletes stored answers.
-pub(super) struct RestAnswers(pub(super) Arc<Service>);
+pub(super) struct RestAnswerPruning(pub(super) Arc<Service>);
 
 #[async_trait]
-impl BackgroundTask for RestAnswers {
+impl BackgroundTask for RestAnswerPruning {
     fn name(&self) -> String {
         "REST answers".into()
     }
@@ -71,7 +71,8 @@ fn status(forgotten: Forgotten) -> TaskStatus {
 struct Forgotten {
     /// The number of deleted answers.
     deleted: u64,
-    /// True if the search has seen all answers. If it has not, the next run continues the search.
+    /// True if the search has seen all answers. If the search has not seen all answers, the next
+    /// run continues the search.
     is_finished: bool,
 }
 

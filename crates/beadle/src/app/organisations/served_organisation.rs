@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::app::application::App;
 use crate::app::connections::budget_share::BudgetShare;
-use crate::app::connections::file_timeout::FileReader;
+use crate::app::file_timeout::FileReader;
 use crate::app::gate::accepted_limits;
 use crate::app::gate::guard_limits::GuardLimits;
 use crate::app::gate::held_generation::HeldGeneration;
@@ -22,18 +22,18 @@ use crate::app::gate::planning_backoff::PlanningBackoff;
 use crate::app::organisations::github::GithubOrganisation;
 use crate::app::policy::accepted::AcceptedPolicy;
 use crate::app::policy::newest_state::NewestPolicy;
-use crate::app::policy::source::{LastLook, RepositoryPolicy, kept_from_anywhere};
+use crate::app::policy::repository_policy::{LastLook, RepositoryPolicy, kept_from_anywhere};
 use crate::app::policy::store as policy_store;
-use crate::app::service::last_sweep::{LastSweep, modes, swept};
+use crate::app::service::last_sweep_generation::{LastSweep, modes, swept};
 use crate::app::service::record::ServiceRecord;
 use crate::config::OrgConfig;
 
 /// The log text for an organisation that Beadle cannot open. The text tells the operator the
 /// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// How long the work on the keys waits at most for the first attempt to put another generation in
-/// force. After this time, the work begins with the last accepted policy. An attempt can take long
-/// in a large organisation, and it can fail again and again.
+/// The maximum time that the work on the keys waits for the first attempt to put another generation
+/// in force. After this time, the work begins with the last accepted policy. An attempt can take
+/// long in a large organisation, and it can fail again and again.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// An organisation of the configuration, whether it is open or not.
@@ -93,7 +93,7 @@ enum Beginning {
 }
 
 /// Returns whether a first generation must pass the gate. Tests that are not about the gate skip
-/// it.
+/// the gate.
 pub(in crate::app) fn is_first_gated() -> bool {
     fail::fail_point!("first-generation", |_| false);
     true
@@ -376,11 +376,11 @@ impl ServedOrganisation {
     }
 
     /// Puts the generation in force that another process has accepted in the meantime. A policy in a
-    /// repository is the same for all processes. A policy in a folder may differ between them. So
-    /// this process follows in two cases: it has read the same files, or it is chosen and no
-    /// process uses the accepted generation any more. If the process did not follow, the fence
-    /// would stop all its runs. The gate then compares the files of the process with the accepted
-    /// ones. Returns whether the work on the keys can begin.
+    /// repository is the same for all processes. A policy in a folder may differ between processes.
+    /// So this process follows in two cases: if it has read the same files, or if it holds the
+    /// lease and no process uses the accepted generation any more. If the process did not follow,
+    /// the fence would stop all its runs. The gate then compares the files of the process with the
+    /// accepted ones. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,

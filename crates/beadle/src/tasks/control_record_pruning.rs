@@ -9,10 +9,10 @@ use beadle_engine::{BackgroundTask, Failure, Metadata, Note, TaskStatus, Time};
 use beadle_repositories::controls::prune_controls;
 use serde::{Deserialize, Serialize};
 
-use super::pruning::divisor;
+use super::inbox_journal_pruning::divisor;
 use super::{LOOK, REMOTE};
 use crate::app::service::Service;
-use crate::output::count::counted;
+use crate::output::plural::counted;
 
 /// The time between two searches, because a search reads all records.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -27,10 +27,10 @@ impl Metadata for LastSearch {
 }
 
 /// The task that deletes old records of controls.
-pub(super) struct ControlRecords(pub(super) Arc<Service>);
+pub(super) struct ControlRecordPruning(pub(super) Arc<Service>);
 
 #[async_trait]
-impl BackgroundTask for ControlRecords {
+impl BackgroundTask for ControlRecordPruning {
     fn name(&self) -> String {
         "control records".into()
     }

@@ -85,13 +85,15 @@ impl DynamoStore {
         match put.send().await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                Some(
+                    PutItemError::ConditionalCheckFailedException(_)
+                    | PutItemError::TransactionConflictException(_),
+                ) => {
                     // An earlier try of this write may have succeeded, and its answer may have been
                     // lost.
                     let stored = self.read(DOING, "note", name).await?;
                     Ok(stored.is_some_and(|item| get(&item, "token") == Some(&token)))
                 }
-                Some(PutItemError::TransactionConflictException(_)) => Ok(false),
                 _ => Err(failed(DOING)(error)),
             },
         }

@@ -167,7 +167,12 @@ impl DynamoStore {
                     };
                     Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
                 }
-                Some(PutItemError::TransactionConflictException(_)) => Ok(false),
+                Some(PutItemError::TransactionConflictException(_)) => {
+                    // The same is true here: the repeated request can meet a conflict. If the store
+                    // then counted a claim as failed, the key would wait for the end of its lease.
+                    let there = self.read(doing, &name(&row.key), "row").await?;
+                    Ok(there.is_some_and(|item| get(&item, "token") == Some(&token)))
+                }
                 _ => Err(failed(doing)(error)),
             },
         }

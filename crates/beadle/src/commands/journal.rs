@@ -31,7 +31,9 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
         _ => Vec::new(),
     };
     let clock = Clock::system();
-    let search = Search { since: args.since.map(|since| clock.now() - since), store, keys, args };
+    let organisations = config.orgs(None)?.into_iter().map(|org| org.name.clone()).collect();
+    let since = args.since.map(|since| clock.now() - since);
+    let search = Search { since, store, keys, organisations, args };
     let shown = match args.format {
         JournalFormat::Ndjson => {
             anyhow::ensure!(
@@ -58,6 +60,8 @@ pub(crate) async fn run(config: &Config, args: &JournalArgs, printer: &Printer) 
 struct Search<'a> {
     store: Arc<dyn Store>,
     keys: Vec<Key>,
+    /// The configured organisations.
+    organisations: Vec<String>,
     since: Option<Time>,
     args: &'a JournalArgs,
 }
@@ -98,7 +102,7 @@ impl Search<'_> {
 
     /// Returns the line for a story, with the number of its entry if the user wants it.
     fn line(&self, story: &Story, printer: &Printer) -> String {
-        let line = line(story, printer);
+        let line = line(story, &self.organisations, printer);
         if self.args.numbers { format!("{}  {line}", story.entry.seq) } else { line }
     }
 

@@ -23,12 +23,13 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story.
-pub(crate) fn line(story: &Story, printer: &Printer) -> String {
+/// Returns the line for a story. `organisations` are the organisations whose sweeps the story can
+/// have.
+pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
     let name = if entry.subject.is_empty() { &entry.key } else { &entry.subject };
     let name = printer.paint(Tone::Heading, escape::cut(name, VALUE));
-    let text = escape::cut(&text(story), SENTENCE);
+    let text = escape::cut(&text(story, organisations), SENTENCE);
     let text = if is_guarded(story) { printer.paint(Tone::Danger, text) } else { text };
     format!("{}  {name}  {text}", entry.at)
 }
@@ -39,7 +40,7 @@ fn is_guarded(story: &Story) -> bool {
 }
 
 /// Returns the sentence for a story.
-pub(crate) fn text(story: &Story) -> String {
+fn text(story: &Story, organisations: &[String]) -> String {
     let text = match &story.entry.detail {
         Detail::Change(intended) => change(&intended.change, story.end(), story.undo().is_some()),
         Detail::Dispatch(intended) => dispatch(intended, story.end()),
@@ -64,7 +65,11 @@ pub(crate) fn text(story: &Story) -> String {
         Detail::Operator(action) => operator(action),
         Detail::Refused(refused) => refused.to_string(),
         // `beadle undo` needs the number of the sweep, which is the number of its entry.
-        Detail::Sweep(end) => format!("sweep {} {end}", story.entry.seq),
+        // Beadle does not undo writes to groups, and the sweep of a directory has no other writes.
+        Detail::Sweep(end) if organisations.contains(&story.entry.subject) => {
+            format!("sweep {} {end}", story.entry.seq)
+        }
+        Detail::Sweep(end) => format!("sweep {end}"),
         Detail::Recovery(end) => end.to_string(),
         Detail::Contested(contested) => contested.to_string(),
         Detail::Policy(_) => {
@@ -218,12 +223,25 @@ mod tests {
                     "took_s": 3,
                     "summary": { "checked": 5, "drifted": 1, "repaired": 1, "held": 0, "failed": 0, "unknown": 0 },
                 }),
-                "sweep 1 ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
+                "sweep ended after 3 s: 5 checked, 1 drifted, 1 repaired, 0 held, 0 failed, 0 unknown",
             ),
             (EntryKind::Run, json!({ "from": "another version" }), "{\"from\":\"another version\"}"),
         ] {
-            assert_eq!(text(&story(kind, detail)), expected);
+            assert_eq!(text(&story(kind, detail), &[]), expected);
         }
+    }
+
+    #[test]
+    fn only_the_sweep_of_an_organisation_has_its_number_for_an_undo() {
+        let shown = |name: &str| {
+            let summary =
+                json!({ "checked": 5, "drifted": 1, "repaired": 1, "held": 0, "failed": 0, "unknown": 0 });
+            let mut story = story(EntryKind::Sweep, json!({ "took_s": 3, "summary": summary }));
+            story.entry.subject = name.into();
+            text(&story, &["acme".to_owned()])
+        };
+        assert!(shown("acme").starts_with("sweep 1 ended after 3 s"), "{}", shown("acme"));
+        assert!(shown("okta").starts_with("sweep ended after 3 s"), "{}", shown("okta"));
     }
 
     #[test]
@@ -234,17 +252,18 @@ mod tests {
         });
         let mut story = story(EntryKind::Policy, policy);
         story.entry.subject = "acme".into();
-        let shown = text(&story);
+        let shown = text(&story, &[]);
         let end = "Add a team; to undo what Beadle wrote since: `beadle undo --org acme --since 1970-01-01T00:00:00Z`";
         assert!(shown.starts_with("policy 0123456789ab in force") && shown.ends_with(end), "{shown}");
         story.entry.subject = "$(id)".into();
-        assert!(!text(&story).contains("beadle undo"), "{}", text(&story));
+        let shown = text(&story, &[]);
+        assert!(!shown.contains("beadle undo"), "{shown}");
     }
 
     #[test]
     fn a_line_has_the_name_and_not_the_key() {
         let story = story(EntryKind::Operator, json!({ "resumed": true, "by": "ann" }));
-        let shown = line(&story, &Printer::plain());
+        let shown = line(&story, &[], &Printer::plain());
         assert_eq!(shown, "1970-01-01T00:00:00Z  acme/shop  ann ended the pause");
     }
 

@@ -4,33 +4,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{
     Class, Clock, Failure, Key, Lane, LimitsInForce, Mark, Mode, Reconcile, Report, Run, Store, StoreError,
 };
-use beadle_github::{CheckOutput, CheckWriter, Conclusion, Pull, Reader};
+use beadle_github::{CheckRun, CheckWriter, Pull, Reader};
 use beadle_hooks::github::CheckSubject;
 use beadle_repositories::policy::Problem;
 use beadle_repositories::{Policy, PolicyError, PolicyHandle, RepositoryPlanner};
 
 use super::check_results::CheckedPull;
-use super::check_runs::{Runs, cancelled, output};
+use super::check_runs::{Runs, cancelled};
+use super::examined::{Examined, LIMIT};
 use super::findings::{Findings, PullNames};
 use super::policy_parts::{Folders, Part, Sides};
 use super::review_approval::ByReview;
 use super::unfinished_check::unfinished;
-use super::{base_and_head, comment, policy_parts, policy_preview};
+use super::{base_and_head, comment, followed_checks, policy_parts, policy_preview};
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::organisation_members_file;
 use crate::app::policy::group_preview;
 use crate::app::policy::store as policy_store;
 use crate::config::{Config, OrgConfig, RepositorySource, waiver_findings};
 
-/// The maximum time of one preview. The worker ends a run after 300 s, and Beadle must conclude the
-/// check run before.
-const LIMIT: Duration = Duration::from_secs(240);
 /// The maximum number of new commits that one run follows. Then the run ends, so that other keys
 /// get their turn.
 const TURNS: usize = 5;
@@ -102,16 +99,6 @@ impl Reconcile for PolicyCheck {
             CheckSubject::Head { repository, commit } => self.head(run, repository, &commit).await,
         }
     }
-}
-
-/// What a check of one commit found.
-enum Examined {
-    /// The pull request does not change the policy.
-    Unchanged,
-    /// The pull request changes the policy.
-    Changed(Box<Findings>),
-    /// The check did not end in time.
-    TooLong,
 }
 
 impl PolicyCheck {
@@ -225,34 +212,37 @@ impl PolicyCheck {
                 }
                 return Ok(report(&subject, Some(why)));
             }
-            CheckedPull::forget_earlier(&run.lease.key, &pull.head, self.store.as_ref()).await?;
-            let begun = runs.begin(&pull.head).await?;
+            let (check_run, earlier) = self.begin(run, &runs, &pull.head).await?;
             fail::fail_point!("between-check-and-conclusion", |_| std::process::abort());
+            let in_force = self.policy.current().generation.clone();
             let examining = Box::pin(self.examine((run.lease.key.as_str(), run.lane), &pull));
             let examined = match tokio::time::timeout(LIMIT, examining).await {
                 Ok(Ok(examined)) => examined,
                 Ok(Err(failure)) => {
-                    runs.conclude(
-                        &begun,
-                        &pull.head,
-                        unfinished(&failure, pull.is_public || self.is_foreign),
-                    )
-                    .await?;
+                    if earlier.is_none() {
+                        let shown = unfinished(&failure, pull.is_public || self.is_foreign);
+                        runs.conclude(&check_run, &pull.head, shown).await?;
+                    }
                     return Err(failure);
                 }
                 Err(_) => Examined::TooLong,
             };
             let Some(now) = reader.pull(&self.source.repository, number).await? else { continue };
-            if now.head != pull.head {
-                runs.conclude(&begun, &pull.head, cancelled("A newer commit replaced this one")).await?;
+            let outdated = if now.head == pull.head {
+                self.needs_none(&now, repository).map(|_| "The pull request needs no check any more")
+            } else {
+                Some("A newer commit replaced this one")
+            };
+            if let Some(title) = outdated {
+                if earlier.is_none() {
+                    runs.conclude(&check_run, &pull.head, cancelled(title)).await?;
+                }
                 continue;
             }
-            if self.needs_none(&now, repository).is_some() {
-                let title = "The pull request needs no check any more";
-                runs.conclude(&begun, &pull.head, cancelled(title)).await?;
-                continue;
+            if let Some(failure) = earlier.and_then(|earlier| examined.keeps(&earlier)) {
+                return Err(failure);
             }
-            let output = Self::concluded(&examined);
+            let output = examined.output();
             tracing::info!(
                 organisation = self.organisation,
                 pull_request = subject,
@@ -260,8 +250,9 @@ impl PolicyCheck {
                 title = output.title,
                 "pull request checked"
             );
-            runs.conclude(&begun, &pull.head, output).await?;
+            runs.conclude(&check_run, &pull.head, output).await?;
             self.remember(&run.lease.key, (&subject, number), &examined).await?;
+            followed_checks::follow_again(self.store.as_ref(), &self.organisation, &in_force).await?;
             if let (Examined::Changed(findings), Some(by_review)) = (&examined, &by_review) {
                 let digest = findings.shown_plan().filter(|_| comment::shows_all_changes(findings));
                 by_review.remember(&pull.head, digest).await?;
@@ -271,6 +262,24 @@ impl PolicyCheck {
         }
         let text = format!("{subject}: {TURNS} new commits came while Beadle checked it");
         Err(Failure::new(Class::Conflict, text))
+    }
+
+    /// Begins the check of a commit. Returns its check run. In the lane of the sweeps, only another
+    /// policy makes a check necessary. A commit with a result then keeps its check run and its
+    /// result until there is a new result. In this case, also returns the result.
+    async fn begin(
+        &self,
+        run: &Run,
+        runs: &Runs<'_>,
+        head: &str,
+    ) -> Result<(CheckRun, Option<CheckedPull>), Failure> {
+        let earlier = CheckedPull::of_commit(&run.lease.key, head, self.store.as_ref()).await?;
+        if let Some(earlier) = earlier.filter(|_| run.lane == Lane::Sweep)
+            && let Some(concluded) = runs.concluded(head).await?
+        {
+            return Ok((concluded, Some(earlier)));
+        }
+        Ok((runs.begin(head).await?, None))
     }
 
     /// Stores the result of a check, for the pages and for `beadle previews`.
@@ -423,26 +432,6 @@ impl PolicyCheck {
         let targets = self.config.teams_of(&self.organisation);
         let teams = targets.filter_map(|target| target.github.as_ref());
         teams.filter_map(|teams| organisation_members_file::problem(&policy.sources, teams)).collect()
-    }
-
-    /// Returns what the check run shows at its end.
-    fn concluded(examined: &Examined) -> CheckOutput {
-        match examined {
-            Examined::Unchanged => {
-                let text = comment::unchanged().to_owned();
-                output(Conclusion::Success, "The policy is not changed", text)
-            }
-            Examined::Changed(findings) => {
-                let (conclusion, title) = findings.conclusion();
-                let annotations = findings.annotations();
-                CheckOutput { conclusion, title, summary: comment::summary(findings), annotations }
-            }
-            Examined::TooLong => {
-                let text =
-                    format!("Beadle ended the check after {} s. Run the check again.", LIMIT.as_secs());
-                output(Conclusion::TimedOut, "The check took too long", text)
-            }
-        }
     }
 
     /// Creates or updates the comment on the pull request. A pull request that does not change the

@@ -1,7 +1,7 @@
 //! The results of the checks of open pull requests, as notes in the store. The pages and `beadle
 //! previews` show these results, so that an operator sees what a merge would change.
 
-use beadle_engine::{GateSums, Key, Lane, Mark, Metadata, Note, Plan, Store, StoreError, Time};
+use beadle_engine::{GateSums, Key, Metadata, Note, Plan, Store, StoreError, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::findings::{Findings, Previewed};
@@ -181,39 +181,29 @@ impl CheckedPull {
         Ok(())
     }
 
-    /// Deletes the result of an earlier commit than `head`. If the check of `head` does not end,
-    /// nobody must mistake the earlier result for the result of `head`.
-    pub(super) async fn forget_earlier(key: &Key, head: &str, store: &dyn Store) -> Result<(), StoreError> {
-        match Self::note(key).get(store).await? {
-            Some(pull) if pull.head != head => Self::note(key).forget(store).await,
-            _ => Ok(()),
+    /// Returns the result of the commit `head`. Deletes the result of an earlier commit: if the
+    /// check of `head` does not end, nobody must take that result for the result of `head`.
+    pub(super) async fn of_commit(
+        key: &Key,
+        head: &str,
+        store: &dyn Store,
+    ) -> Result<Option<Self>, StoreError> {
+        let stored = Self::note(key).get(store).await?;
+        if stored.as_ref().is_some_and(|pull| pull.head != head) {
+            Self::note(key).forget(store).await?;
+            return Ok(None);
         }
+        Ok(stored)
+    }
+
+    /// Returns whether the result has a preview without missing parts.
+    pub(super) fn is_complete(&self) -> bool {
+        self.merge.as_ref().is_some_and(|merge| merge.incomplete == 0)
     }
 
     /// Deletes the result of a pull request, because it is closed or changes no policy.
     pub(super) async fn forget(key: &Key, store: &dyn Store) -> Result<(), StoreError> {
         Self::note(key).forget(store).await
-    }
-
-    /// Makes the open pull requests of an organisation due whose results do not compare with the
-    /// generation `in_force`. So the results follow the policy. A result of a fork without a preview
-    /// compares with no policy, and strangers can open many such pull requests.
-    pub(crate) async fn follow(
-        store: &dyn Store,
-        organisation: &str,
-        in_force: &str,
-        now: Time,
-    ) -> Result<(), StoreError> {
-        let is_other = |pull: &Self| match &pull.merge {
-            Some(merge) => !merge.is_of(Some(in_force)),
-            None => !pull.is_from_fork,
-        };
-        let all = Self::all(store).await?.into_iter();
-        let others = all.filter(|pull| pull.organisation == organisation && is_other(pull));
-        // The checks must not delay the keys that the policy affects.
-        let mark = |pull: Self| Some(Mark::new(pull.key.parse().ok()?, Lane::Sweep));
-        let marks: Vec<Mark> = others.filter_map(mark).collect();
-        if marks.is_empty() { Ok(()) } else { store.mark(marks, now).await }
     }
 
     /// Lists the results of all organisations, the newest one first.
@@ -337,48 +327,6 @@ mod tests {
         assert_eq!(read, CheckedPull { no_preview: None, ..pull });
     }
 
-    #[tokio::test]
-    async fn a_new_policy_makes_the_results_of_another_policy_due() {
-        let (_folder, store) = store::temporary().unwrap();
-        let store = store.as_ref();
-        let based_on = |number: u64, base: &str| {
-            let mut pull = CheckedPull::new(&key(number), ("acme/admin#7", number), &found(false), Time(5));
-            pull.merge.as_mut().unwrap().base = Some(base.to_owned());
-            pull
-        };
-        for (number, base) in [(7, "old"), (8, "new")] {
-            based_on(number, base).remember(&key(number), store).await.unwrap();
-        }
-        let due = || async {
-            let seven = store.row(&key(7)).await.unwrap();
-            (seven.is_some_and(|row| row.wanted > row.done), store.row(&key(8)).await.unwrap().is_some())
-        };
-        CheckedPull::follow(store, "labs", "new", Time(6)).await.unwrap();
-        assert_eq!(due().await, (false, false), "another organisation");
-        CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
-        assert_eq!(due().await, (true, false));
-    }
-
-    #[tokio::test]
-    async fn a_new_policy_makes_no_fork_without_a_preview_due() {
-        let (_folder, store) = store::temporary().unwrap();
-        let store = store.as_ref();
-        let invalid = || findings(None);
-        for (number, found) in [
-            (7, Findings { is_from_fork: true, is_hidden: true, ..invalid() }),
-            (8, Findings { is_from_fork: true, ..invalid() }),
-            (9, found(true)),
-            (10, invalid()),
-        ] {
-            let pull = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(5));
-            pull.remember(&key(number), store).await.unwrap();
-        }
-        CheckedPull::follow(store, "acme", "new", Time(6)).await.unwrap();
-        for (number, is_due) in [(7, false), (8, false), (9, true), (10, true)] {
-            assert_eq!(store.row(&key(number)).await.unwrap().is_some(), is_due, "{number}");
-        }
-    }
-
     #[test]
     fn the_result_of_a_fork_names_no_people() {
         let text = |is_from_fork: bool| {
@@ -440,9 +388,10 @@ mod tests {
         let store = store.as_ref();
         let pull = CheckedPull::new(&key(7), ("acme/admin#7", 7), &found(false), Time(5));
         pull.remember(&key(7), store).await.unwrap();
-        CheckedPull::forget_earlier(&key(7), &pull.head, store).await.unwrap();
+        let found = CheckedPull::of_commit(&key(7), &pull.head, store).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&pull));
         assert_eq!(CheckedPull::all(store).await.unwrap(), [pull]);
-        CheckedPull::forget_earlier(&key(7), &"c".repeat(40), store).await.unwrap();
+        assert_eq!(CheckedPull::of_commit(&key(7), &"c".repeat(40), store).await.unwrap(), None);
         assert!(CheckedPull::all(store).await.unwrap().is_empty());
     }
 }

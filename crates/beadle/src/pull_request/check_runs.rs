@@ -2,7 +2,7 @@
 //! moment, so a note in the store names the commit of the check run in progress. The next run of
 //! the key concludes that check run.
 
-use beadle_engine::{Class, Failure, Key, Metadata, Note, Store};
+use beadle_engine::{Class, Failure, Key, Lane, Metadata, Note, Store};
 use beadle_github::{CheckOutput, CheckRun, CheckWriter, Conclusion, Reader};
 use serde::{Deserialize, Serialize};
 
@@ -72,28 +72,38 @@ impl Runs<'_> {
         }
     }
 
+    /// Returns the check run at a commit if it has a conclusion.
+    pub(super) async fn concluded(&self, head: &str) -> Result<Option<CheckRun>, Failure> {
+        self.leave(Some(head), "A newer commit replaced this one").await?;
+        Ok(self.find(head).await?.filter(|run| run.is_completed))
+    }
+
     async fn create(&self, head: &str) -> Result<CheckRun, Failure> {
         self.writer.begin(&name(self.key), head, &self.external_id(head)).await
     }
 
-    /// Ends a check run.
+    /// Ends a check run. The few calls may use the reserve of the budget. Without the reserve, the
+    /// check run of a sweep could stay in progress until the budget allows the next call.
     pub(super) async fn conclude(
         &self,
         run: &CheckRun,
         head: &str,
         mut output: CheckOutput,
     ) -> Result<(), Failure> {
+        let writer = self.writer.in_lane(Lane::Manual);
         let wanted = output.annotations.len() as u64;
         let mut id = run.id;
+        // If there are several calls, only the last one concludes the check run.
+        self.note().put(self.store, &Checking { head: head.to_owned() }).await?;
         if run.annotations == wanted {
             // An update would show each annotation twice.
             output.annotations.clear();
         } else if run.annotations > 0 && wanted > 0 {
             // An update cannot remove an annotation.
-            self.writer.conclude(id, &cancelled("A newer check replaced this one")).await?;
-            id = self.create(head).await?.id;
+            writer.conclude(id, &cancelled("A newer check replaced this one")).await?;
+            id = writer.begin(&name(self.key), head, &self.external_id(head)).await?.id;
         }
-        self.writer.conclude(id, &output).await?;
+        writer.conclude(id, &output).await?;
         Ok(self.note().forget(self.store).await?)
     }
 

@@ -8,7 +8,9 @@ use beadle_engine::{BackgroundTask, Class, Failure, Runs, TaskStatus};
 
 use super::{LOOK, failed};
 use crate::app::organisations::served_organisation::ServedOrganisation;
-use crate::app::policy::adoption::{Adoption, adopt, go_on, mark_again, reload, withdraw};
+use crate::app::policy::adoption::{
+    Adoption, adopt, follow_with_checks, go_on, mark_again, reload, withdraw,
+};
 use crate::app::service::Service;
 
 /// The timeout for each run. The gate may read all repositories of a large organisation.
@@ -62,6 +64,8 @@ impl BackgroundTask for PolicyReload {
             tracing::warn!(organisation, %failure, "keys affected by the policy of another process not due, retrying");
         }
         service.follow_mappings(organisation).await?;
+        // The process may have ended, or the store may have failed, after a generation came into force.
+        follow_with_checks(service, organisation).await;
         let current = org.policy.current().generation.clone();
         if organisation.file.policy.repository().is_some() {
             // A commit never changes, so one read is enough.

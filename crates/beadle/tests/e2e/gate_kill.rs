@@ -13,12 +13,13 @@ const REPOSITORIES: usize = 6;
 
 /// The points where the service ends itself. `true` means that the service reaches the point only
 /// after the approval.
-const POINTS: [(&str, bool); 5] = [
+const POINTS: [(&str, bool); 6] = [
     ("before-generation-hold", false),
     ("after-generation-hold", false),
     ("before-generation-acceptance", true),
     ("after-generation-acceptance", true),
     ("between-generation-marks", true),
+    ("after-generation-marks", true),
 ];
 
 /// Returns the number of repositories that the team engineering still has access to.

@@ -231,6 +231,17 @@ async fn pushes_in_a_row_end_in_one_check_of_the_last_commit_and_one_comment() {
     assert_wrote_only_checks_and_comments(&world);
 }
 
+/// Waits until a condition holds.
+async fn until_true(what: &str, mut is_true: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what} did not come true");
+}
+
 /// Returns the stored result of the pull request 7.
 async fn preview(world: &World) -> Value {
     world.beadle(&["previews", "--pull", "7", "--json"]).await.expect(0).json()
@@ -250,16 +261,43 @@ async fn until_compared_with_another_policy(world: &World, first: &Value) {
     panic!("the pull request is not checked again: {shown}");
 }
 
+/// Adds a layer to the policy in the branch.
+async fn merge_layer(world: &World) {
+    let layer = json!({ ".github/layers/issues.yml": "rank: 5\nrepository: { has_issues: false }\n" });
+    world.patch(json!({ "admin": { "contents": layer } }), true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_fails_for_a_new_policy_leaves_the_check_run_alone() {
+    let world = world().await;
+    let serving = world.serve().await;
+    world.connect();
+    push(&world, "7", &with_wiki()).await;
+    let run = until_concluded(&world, "7", "success").await;
+    let before = preview(&world).await;
+    world.sim.forget_calls();
+    world.fault(json!({ "path": COMPARE, "status": 502 })).await;
+    merge_layer(&world).await;
+    until_true("a failed check", || serving.log().contains("run failed")).await;
+    let admin = world.repository("admin");
+    assert_eq!(runs(&admin, &head(&admin, "7")), [&run]);
+    let kept = preview(&world).await;
+    assert_eq!((&kept["checked"], &kept["merge"]["base_in_force"]), (&before["checked"], &json!(false)));
+    world.no_faults().await;
+    until_compared_with_another_policy(&world, &before["merge"]["base"]).await;
+    let is_of_run = |call: &Value| call["writes"] == true && call["path"].to_string().contains("check-runs");
+    assert_eq!(world.sim.calls_that(is_of_run).len(), 1, "only the new result");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_branch_changed_meanwhile_is_not_shown_as_a_change_of_the_pull_request() {
     let world = world().await;
     let _serving = world.serve().await;
     world.connect();
-    let layer = json!({ ".github/layers/issues.yml": "rank: 5\nrepository: { has_issues: false }\n" });
     change(&world, "7", json!({ "contents": { SETTINGS: with_wiki() } })).await;
     until_concluded(&world, "7", "success").await;
     let first = preview(&world).await["merge"]["base"].clone();
-    world.patch(json!({ "admin": { "contents": layer } }), true).await;
+    merge_layer(&world).await;
     world.until("widgets", "the merged layer", |found| found["has_issues"] == json!(false)).await;
     until_compared_with_another_policy(&world, &first).await;
     push(&world, "7", &format!("{}# again\n", with_wiki())).await;
@@ -284,14 +322,8 @@ async fn a_pull_request_of_a_fork_is_checked_and_its_check_runs_again() {
     assert!(answer.status().is_success());
     let is_checked =
         |call: &Value| call["method"] == "PATCH" && call["path"].to_string().contains("check-runs");
-    for _ in 0..3000 {
-        // The check run is in progress again, and then concluded again.
-        if world.sim.calls_that(is_checked).len() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(world.sim.calls_that(is_checked).len(), 2);
+    // The check run is in progress again, and then concluded again.
+    until_true("a second check", || world.sim.calls_that(is_checked).len() == 2).await;
     until_concluded(&world, "7", "success").await;
     assert_eq!(comments(&world.repository("admin")).len(), 1);
 }
@@ -431,6 +463,21 @@ async fn a_review_by_a_member_of_the_team_approves_the_plan_that_the_check_showe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_checks_follow_a_policy_although_a_crash_came_before_they_were_due() {
+    let world = world().await;
+    let points = "settle=return;first-generation=return;after-generation-marks=return";
+    let mut serving = world.spawn(&[("FAILPOINTS", points)]).ready(world.operator()).await;
+    world.connect();
+    push(&world, "7", &with_wiki()).await;
+    until_concluded(&world, "7", "success").await;
+    let first = preview(&world).await["merge"]["base"].clone();
+    merge_layer(&world).await;
+    until_true("the end of the service", || serving.child.try_wait().unwrap().is_some()).await;
+    let _serving = world.serve().await;
+    until_compared_with_another_policy(&world, &first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_a_crash_left_in_progress_is_concluded_by_the_next_run() {
     let mut world = world().await;
     world.lines = "[worker]\nlease = \"1s\"\n".into();
@@ -438,13 +485,7 @@ async fn a_check_that_a_crash_left_in_progress_is_concluded_by_the_next_run() {
     let mut serving = world.spawn(&[("FAILPOINTS", points)]).ready(world.operator()).await;
     world.connect();
     push(&world, "7", &with_wiki()).await;
-    for _ in 0..3000 {
-        if serving.child.try_wait().unwrap().is_some() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(serving.child.try_wait().unwrap().is_some(), "the service did not end:\n{}", serving.log());
+    until_true("the end of the service", || serving.child.try_wait().unwrap().is_some()).await;
     let admin = world.repository("admin");
     assert_eq!(runs(&admin, &head(&admin, "7"))[0]["status"], "in_progress");
     let _serving = world.serve().await;

@@ -143,7 +143,8 @@ async fn every_last_mark_is_followed_by_a_run_and_no_key_is_worked_on_twice_at_o
 async fn a_claim_whose_answer_was_lost_is_known_to_be_ours() {
     let moto = Moto::start().await;
     let direct = moto.store(DynamoSettings::default()).await;
-    let odds = Odds { throttled: 0, conflict: 0, lost: 40, stale: 0 };
+    // After a lost answer, the repeated request can meet a conflict.
+    let odds = Odds { throttled: 0, conflict: 30, lost: 40, stale: 0 };
     let proxy = Proxy::start(&moto.url, odds, 11).await;
     let store = moto.by(&proxy.url, DynamoSettings::default()).await;
     let mut claimed = 0;

@@ -19,7 +19,7 @@ use crate::app::policy::affected_keys;
 use crate::app::service::Service;
 use crate::app::service::last_sweep_generation::LastSweep;
 use crate::output::plural::counted;
-use crate::pull_request::check_results::CheckedPull;
+use crate::pull_request::followed_checks;
 
 /// The number of marks that one transaction stores.
 const BATCH: usize = 500;
@@ -318,8 +318,12 @@ async fn enact(
         LastSweep::follow(store, file, &before, &generation).await?;
         service.bell.notify_one();
     }
-    generation_holds::end(store, &file.name, &generation, now).await?;
-    CheckedPull::follow(store, &file.name, &generation, now).await?;
+    fail::fail_point!("after-generation-marks", |_| std::process::abort());
+    // The generation is in force. The task that reads the policy repeats these two steps.
+    if let Err(error) = generation_holds::end(store, &file.name, &generation, now).await {
+        tracing::warn!(organisation = file.name, generation, %error, "hold of the policy in force not ended, retrying");
+    }
+    follow_with_checks(service, organisation).await;
     service.bell.notify_one();
     Ok(Adoption::InForce { generation, affected: count })
 }
@@ -362,6 +366,37 @@ async fn follow(
         put_in_force(service, organisation, org, candidate.clone()).await;
     }
     Ok(Some(Adoption::InForce { generation: candidate.generation.clone(), affected: None }))
+}
+
+/// Checks the open pull requests again if their results do not follow the policy in force yet. If
+/// this fails, the next call repeats it.
+pub(crate) async fn follow_with_checks(service: &Service, organisation: &ServedOrganisation) {
+    match try_follow_with_checks(service, organisation).await {
+        Ok(true) => service.bell.notify_one(),
+        Ok(false) => {}
+        Err(error) => {
+            let organisation = &organisation.file.name;
+            tracing::warn!(organisation, %error, "pull requests not checked for the policy in force, retrying");
+        }
+    }
+}
+
+/// Returns whether this call made pull requests due.
+async fn try_follow_with_checks(
+    service: &Service,
+    organisation: &ServedOrganisation,
+) -> Result<bool, StoreError> {
+    let (store, file) = (service.store.as_ref(), &organisation.file);
+    let is_in_git = file.policy.repository().is_some();
+    let Some(org) = organisation.open().filter(|_| is_in_git && !organisation.is_first()) else {
+        return Ok(false);
+    };
+    let policy = org.policy.current();
+    // Another process may have accepted a newer generation. This process does not use it yet.
+    if file.mode != Mode::Observe && !organisation.is_accepted(store, &policy).await? {
+        return Ok(false);
+    }
+    followed_checks::follow(store, &file.name, &policy.generation, service.clock().now()).await
 }
 
 /// Makes keys due again after this process took over a generation that another process had
@@ -425,9 +460,9 @@ pub(crate) async fn withdraw(
     let Some(org) = organisation.open().filter(|_| service.is_chosen()) else { return Ok(false) };
     let (name, in_force) = (&organisation.file.name, org.policy.current().generation.clone());
     let now = service.clock().now();
-    let Some(held) = generation_holds::end(service.store.as_ref(), name, &in_force, now).await? else {
-        return Ok(false);
-    };
+    let ended = generation_holds::end(service.store.as_ref(), name, &in_force, now).await?;
+    // If the process could not end the hold of the policy in force, nothing is withdrawn.
+    let Some(held) = ended.filter(|held| held.generation != in_force) else { return Ok(false) };
     tracing::info!(
         organisation = name,
         generation = held.generation,

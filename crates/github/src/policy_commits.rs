@@ -7,7 +7,7 @@ use beadle_engine::Failure;
 use crate::policy_files::{Commit, CommitRow};
 use crate::read::Reader;
 
-/// The maximum number of commits. One answer has no more.
+/// The maximum number of commits that one answer has.
 const MOST: usize = 100;
 
 impl Reader {
@@ -28,7 +28,8 @@ impl Reader {
     }
 }
 
-/// Returns the commits before the row of `base`, or `None` if no row is about `base`.
+/// Returns the commits in the rows before the commit `base`, or `None` if no row has the commit
+/// `base`.
 fn after(rows: Vec<CommitRow>, base: &str) -> Result<Option<Vec<Commit>>, Failure> {
     let mut commits = Vec::new();
     for row in rows {

@@ -68,7 +68,7 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
                 AppRegistration::new(&endpoint(), &Clock::system(), settings(&recorder)).unwrap();
             registration.exchange(texts.pick("code")).await.is_ok()
         }
-        // These methods use only the store.
+        // These methods use only the store and send no request.
         None if ["another_organisation", "remember_organisation"].contains(&call) => true,
         _ => panic!("the walk does not know how to call {call}"),
     };

@@ -1,5 +1,5 @@
-//! SCIM servers with the deviations that users of such servers report. Each deviation is simulated,
-//! and Beadle must do no harm. The tests run in simulated time.
+//! SCIM servers with the deviations that users of such servers report. The tests simulate each
+//! deviation, and Beadle must do no harm. The tests run in simulated time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod aws;
@@ -60,7 +60,8 @@ fn state() -> Value {
     } })
 }
 
-/// Returns the id of a user. Ids are digits, so that a server can also show them as numbers.
+/// Returns the id of a user. Each id consists of digits, so that a server can also show the ids as
+/// numbers.
 fn id(n: usize) -> String {
     format!("{}", 100 + n)
 }

@@ -1,5 +1,5 @@
-//! Converts the files of other tools to a policy of Beadle. It reports each line that it could not
-//! convert.
+//! Converts the files of other tools to a policy of Beadle. The conversion reports each line that
+//! it could not convert.
 
 mod peribolos;
 mod result;
@@ -26,8 +26,9 @@ pub enum Incumbent {
     Peribolos,
 }
 
-/// Converts files. `sources` contains their texts, by path. `organisation` chooses an organisation
-/// if the files can have several. Returns an error if Beadle would not accept its own result.
+/// Converts files. `sources` contains the texts of the files, by path. `organisation` names the
+/// organisation to convert, if the files can have several organisations. Returns an error if Beadle
+/// would not accept the result.
 pub fn convert(
     from: Incumbent,
     organisation: Option<&str>,

@@ -26,7 +26,8 @@ pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
 
-/// The connection to GitHub for one organisation. The organisation's reader and writer share it.
+/// The connection to GitHub for one organisation. The organisation's reader and writer share this
+/// connection.
 #[derive(Clone)]
 pub struct Api {
     client: Client,

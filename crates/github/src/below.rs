@@ -1,6 +1,6 @@
-//! Paths that a write may name without a check. They are below a repository or an organisation. The
-//! name of a team or an account needs a check, because the name may belong to another team or
-//! account now: see [`crate::Grantee`].
+//! Paths that a write may name without a check. Such paths are below a repository or an
+//! organisation. The name of a team or an account needs a check, because the name may belong to
+//! another team or account now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 

@@ -94,8 +94,8 @@ impl Kept {
     }
 
     /// Returns whether a run can use the stored answer for a repository instead of a read since
-    /// `since`. The answer can be older, because a failed run did not read all paths. It can also
-    /// be about another repository that had the path.
+    /// `since`. The answer can be older, because a failed run did not read all paths. The answer
+    /// can also be about another repository that had the path.
     fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
         let is_own = self.repository.is_none() || self.repository == repository;
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)
@@ -179,7 +179,7 @@ async fn discard(note: &Note<Kept>, store: &dyn Store) {
     }
 }
 
-/// Replaces the kept answer with a new one. The kept answer is out of date. So if the store does
+/// Replaces the kept answer with a new answer. The kept answer is out of date. So if the store does
 /// not accept the new answer, the function deletes the kept answer, and no sweep can use it.
 async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, new: Option<&Kept>) {
     if let Some(new) = new {

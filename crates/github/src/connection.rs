@@ -38,14 +38,15 @@ pub(crate) fn page_after(path: &Path) -> Option<Path> {
     is_numbered.then(|| Path::given(&format!("{before}?{query}")))
 }
 
-/// Returns the rows of a page. These are the page's `edges`, or its `nodes` if the page has no
+/// Returns the rows of a page. The rows are the page's `edges`, or the page's `nodes` if it has no
 /// `edges`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)
 }
 
-/// A field of a page. It states whether another page follows, and the cursor of the next page.
+/// A field of a page. This field states whether another page follows, and the cursor of the next
+/// page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {

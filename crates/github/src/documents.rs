@@ -51,22 +51,22 @@ pub(crate) fn without(document: &str, field: &str) -> String {
 pub(crate) const APPS: &str =
     "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
 
-/// An object. Beadle reads only its immutable id.
+/// An object. Beadle reads only the immutable id of this object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Numbered {
     pub(crate) database_id: u64,
 }
 
-/// A node. Beadle reads only its type.
+/// A node. Beadle reads only the type of this node.
 #[derive(Deserialize)]
 pub(crate) struct TypedNode {
     #[serde(rename = "__typename")]
     pub(crate) typename: String,
 }
 
-/// The answer to a query for several node ids. It has one entry for each id, in the order of the
-/// ids.
+/// The answer to a query for several node ids. The answer has one entry for each id, in the order
+/// of the ids.
 #[derive(Deserialize)]
 pub(crate) struct Nodes {
     pub(crate) nodes: Vec<Value>,

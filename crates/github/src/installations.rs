@@ -1,4 +1,4 @@
-//! The installations of an App. Only the App itself can list them.
+//! The installations of an App. Only the App itself can list its installations.
 //!
 //! <https://docs.github.com/rest/apps/apps#list-installations-for-the-authenticated-app>
 

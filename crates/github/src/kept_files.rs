@@ -91,7 +91,7 @@ pub struct KeptFiles {
     pub default: Option<DefaultBranch>,
     /// What the default branch has at each path.
     pub files: BTreeMap<String, AtPath>,
-    /// The branch of Beadle. `None` if it does not exist.
+    /// The branch of Beadle. `None` if the branch does not exist.
     pub branch: Option<FilesBranch>,
     /// The open pull request from this branch, and then the latest pull requests that are not open.
     /// The newest pull request comes first. The list has no pull requests from forks.
@@ -240,7 +240,7 @@ impl Reader {
 }
 
 impl Writer {
-    /// Creates the branch [`FILES_BRANCH`] at a commit. Returns its node id.
+    /// Creates the branch [`FILES_BRANCH`] at a commit. Returns the node id of the new branch.
     pub async fn create_files_branch(&self, repository: &str, at: &str) -> Result<String, Failure> {
         const DOING: &str = "creating the branch of the files";
         let name = format!("refs/heads/{FILES_BRANCH}");

@@ -38,7 +38,7 @@ const MANY: usize = 20;
 pub struct Bulk {
     teams: Option<Result<Arc<Snapshot>, Failure>>,
     properties: Option<Result<Arc<Properties>, Failure>>,
-    /// The names that do not exist. This is `Err` if a budget is used up. The reads of all
+    /// The names that do not exist. The field is `Err` if a budget is used up. The reads of all
     /// repositories of the batch then fail, and Beadle repeats them later.
     missing: Result<Arc<Missing>, Failure>,
 }

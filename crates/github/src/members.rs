@@ -24,18 +24,19 @@ pub struct Team {
     pub id: u64,
     /// The node id of the team.
     pub node_id: String,
-    /// The team's name in the paths of the API. It changes when somebody renames the team.
+    /// The team's name in the paths of the API. The slug changes when somebody renames the team.
     pub slug: String,
     /// The name of the team, as people see it.
     pub name: String,
-    /// The description. It is an empty string if the team has no description.
+    /// The description. The text is empty if the team has no description.
     pub description: String,
     /// True if there are teams below this team.
     pub is_parent: bool,
-    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if it is
-    /// unknown.
+    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if the
+    /// privacy is unknown.
     pub privacy: Option<String>,
-    /// Whether mentions notify the members, in the words of the REST API. `None` if it is unknown.
+    /// Whether mentions notify the members, in the words of the REST API. `None` if the setting is
+    /// unknown.
     pub notifications: Option<String>,
     /// The slug of the team above this team.
     pub parent: Option<String>,
@@ -269,7 +270,8 @@ pub(crate) async fn names(api: &Api, ids: &[&str]) -> Result<Names, Failure> {
     const DOING: &str = "looking up the names of a team and its members";
     let variables = json!({ "org": api.organisation(), "ids": ids });
     let data = run(api, DOING, people::NAMES, variables, false).await?;
-    // If an object no longer exists, GitHub returns null and an error. This is not a failure.
+    // If an object no longer exists, GitHub returns null and an error. Such an error is not a
+    // failure.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }

@@ -11,9 +11,9 @@ use crate::read::Reader;
 const MOST: usize = 100;
 
 impl Reader {
-    /// Returns the commits of a repository after `base` up to `head`, newest first. Both are ids of
-    /// commits. Returns `None` if `base` is not one of the last 100 commits. The read costs one
-    /// call.
+    /// Returns the commits of a repository after `base` up to `head`, newest first. Both `base` and
+    /// `head` are ids of commits. Returns `None` if `base` is not one of the last 100 commits. The
+    /// read costs one call.
     pub async fn commits_after(
         &self,
         repository: &str,

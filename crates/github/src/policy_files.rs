@@ -170,9 +170,9 @@ impl Reader {
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
     /// is empty. The function fails if the folder does not exist, or has a symbolic link or a
-    /// submodule. It also fails if the folder has more than 5,000 files, if a file has more than 1
-    /// MiB, or if all files together have more than 32 MiB. If one file is the cause, the failure
-    /// names its path.
+    /// submodule. The function also fails if the folder has more than 5,000 files, if a file has
+    /// more than 1 MiB, or if all files together have more than 32 MiB. If one file is the cause,
+    /// the failure names its path.
     pub async fn files_at(
         &self,
         repository: &str,
@@ -340,7 +340,7 @@ impl Reader {
     }
 }
 
-/// Returns the files of a folder. Their paths are relative to the folder.
+/// Returns the files of a folder. The paths of the files are relative to the folder.
 fn below(entries: Vec<TreeEntry>, folder: &str) -> Result<Vec<TreeFile>, Failure> {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let mut files = Vec::new();

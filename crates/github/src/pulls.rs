@@ -32,7 +32,7 @@ pub struct Pull {
     /// True if the pull request comes from a branch of another repository. Everybody who can read a
     /// repository can fork it and open such a pull request.
     pub is_from_fork: bool,
-    /// The title of the pull request. Its author wrote it.
+    /// The title of the pull request. The author of the pull request wrote the title.
     pub title: String,
     /// The id of the account that opened the pull request. `None` if the account no longer exists.
     pub author: Option<u64>,

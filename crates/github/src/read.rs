@@ -73,7 +73,7 @@ pub struct IndexRow {
     pub name: String,
     /// True if the repository is archived.
     pub archived: bool,
-    /// The visibility of the repository. `None` if GitHub does not show it.
+    /// The visibility of the repository. `None` if GitHub does not show the visibility.
     pub visibility: Option<Visibility>,
 }
 
@@ -423,7 +423,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
     Ok(Some((database_id, owner.login, name)))
 }
 
-/// Reads the open invitations of a repository. Only REST shows them.
+/// Reads the open invitations of a repository. Only REST shows invitations.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;

@@ -16,11 +16,11 @@ use crate::endpoint::Endpoint;
 pub struct RegisteredApp {
     /// The id of the App.
     pub id: u64,
-    /// The login of the account that owns the App. It is empty if the owner has no login.
+    /// The login of the account that owns the App. The text is empty if the owner has no login.
     pub owner: String,
     /// The address of the App's page.
     pub page: String,
-    /// The private key of the App, in PEM form. GitHub shows it only once.
+    /// The private key of the App, in PEM form. GitHub shows the key only once.
     pub key: SecretString,
     /// The secret that proves that GitHub sent the App's webhooks.
     pub webhook_secret: Option<SecretString>,

@@ -249,7 +249,7 @@ pub struct Actor {
 pub struct StatusCheck {
     /// The name of the check.
     pub context: String,
-    /// The id of the App that must report the check. `None` if any source may report it.
+    /// The id of the App that must report the check. `None` if any source may report the check.
     pub app_id: Option<i64>,
     /// The node id of the App that must report the check, if it is known.
     pub app_node: Option<String>,
@@ -310,7 +310,7 @@ pub struct Milestone {
     pub description: Option<String>,
     /// The state as REST writes it: `open` or `closed`.
     pub state: String,
-    /// When the milestone is due, in GitHub's format. `None` if it has no date.
+    /// When the milestone is due, in GitHub's format. `None` if the milestone has no date.
     pub due_on: Option<String>,
 }
 
@@ -372,7 +372,7 @@ pub struct Repository {
     pub vulnerability_alerts: Option<bool>,
     /// The labels.
     pub labels: Known<Vec<Label>>,
-    /// The deploy keys. GraphQL does not show their REST ids.
+    /// The deploy keys. GraphQL does not show the REST ids of deploy keys.
     pub deploy_keys: Known<Vec<DeployKey>>,
     /// The milestones, open and closed.
     pub milestones: Known<Vec<Milestone>>,

@@ -8,8 +8,8 @@ use crate::connection::each;
 use crate::read::Reader;
 use crate::repository::Repository;
 
-/// The number of rows on a page of a list inside an object. This is GitHub's maximum for lists of
-/// variables.
+/// The number of rows on a page of a list inside an object. The number is GitHub's maximum for
+/// lists of variables.
 const ROWS_PER_PAGE: u32 = 30;
 
 impl Reader {

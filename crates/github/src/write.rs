@@ -21,7 +21,7 @@ pub struct Writer {
     api: Api,
 }
 
-/// Writes to one repository. The repository's id identifies it. Beadle looks up its present name at
+/// Writes to one repository. The id identifies the repository. Beadle looks up its present name at
 /// most five seconds before each write.
 pub struct Named {
     api: Api,

@@ -53,7 +53,7 @@ pub fn sweep_hint(began: Time) -> String {
 
 /// Returns the time of the sweep, if a run may use the survey of that sweep. Returns `None` if the
 /// run must not use a survey. Three conditions must be true. The last mark that the run covers
-/// comes from the sweep. The sweep has marked all of its keys. No later sweep of the directory has
+/// comes from the sweep. This sweep has marked all of its keys. No later sweep of the directory has
 /// marked all of its keys. If an event or an operator marked the key too, the run is in another
 /// lane and uses no survey.
 pub(crate) async fn swept(

@@ -28,8 +28,8 @@ pub struct GroupPair {
 pub struct GroupPairs {
     /// The pairs, by the names of their directories and groups.
     pub pairs: Vec<GroupPair>,
-    /// The reasons why Beadle does not map further groups. Either they look like pairs, or Beadle
-    /// could not read them.
+    /// The reasons why Beadle does not map further groups. Either these groups look like pairs, or
+    /// Beadle could not read them.
     pub doubts: Vec<String>,
 }
 

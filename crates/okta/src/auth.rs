@@ -27,7 +27,7 @@ pub enum Credential {
     App {
         /// The client id of the app.
         client: String,
-        /// The id of the app's public key. Okta needs it if the app has several keys.
+        /// The id of the app's public key. Okta needs this id if the app has several keys.
         key_id: Option<String>,
         /// The private key of the app.
         key: SigningKey,

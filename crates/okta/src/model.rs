@@ -92,7 +92,7 @@ pub enum Status {
     Suspended,
     /// Deactivated.
     Deprovisioned,
-    /// A status that Beadle does not know. Beadle never removes access because of it.
+    /// A status that Beadle does not know. Beadle never removes access because of such a status.
     Other(String),
 }
 

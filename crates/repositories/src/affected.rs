@@ -13,8 +13,8 @@ use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 pub(crate) type Generation<'a> = (&'a Policy, &'a OverrideStatus<'a>);
 
 /// Returns whether two generations declare different things for a repository. Lines, comments and
-/// the order of files make no difference. If one of the generations cannot be resolved now because
-/// a read failed, the result is `true`.
+/// the order of files make no difference. If Beadle cannot resolve one of the generations because a
+/// read failed, the result is `true`.
 pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository: &Repository) -> bool {
     let (before, after) = (Resolved::of(before, repository), Resolved::of(after, repository));
     let is_unread =

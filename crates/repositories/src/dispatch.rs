@@ -1,5 +1,5 @@
-//! The reconciler of `dispatch` keys. It starts a workflow of the organisation once for each
-//! delivery.
+//! The reconciler of `dispatch` keys. The reconciler starts a workflow of the organisation once for
+//! each delivery.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 

@@ -203,7 +203,7 @@ mod tests {
             store.put(&secret(&id.to_string()), "{}").await.unwrap();
         }
         store.put(&secret("organisation"), "{}").await.unwrap();
-        // Repository 2 had two files. The policy still contains one of them.
+        // Repository 2 had two files. The policy still contains one of these files.
         store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
         store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
         store.put(&reached::note_of("other", "2"), "{}").await.unwrap();

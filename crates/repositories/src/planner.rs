@@ -68,7 +68,7 @@ pub struct RepositoryPlanner {
 pub struct Explanation {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// Why Beadle does not manage the repository. `None` if Beadle manages it.
+    /// Why Beadle does not manage the repository. `None` if Beadle manages the repository.
     pub skipped: Option<String>,
     /// The files that reach the repository, each with its rank, from the lowest rank to the
     /// highest.
@@ -244,7 +244,7 @@ impl RepositoryPlanner {
     }
 
     /// Plans all repositories of a shard, page by page. Beadle never has all repositories in
-    /// memory. While it plans one page, it reads the next page.
+    /// memory. While Beadle plans one page, it reads the next page.
     async fn all(
         &self,
         policy: &Policy,

@@ -12,8 +12,8 @@ use crate::policy::WHEN_MISSING;
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
 /// The permissions that every policy needs. With these permissions, Beadle reads who has access.
-/// They also allow the events about new files, new branches and changed values by which layers can
-/// select repositories.
+/// The permissions also allow the events about new files, new branches and changed values by which
+/// layers can select repositories.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),

@@ -33,8 +33,8 @@ impl Metadata for DigestKey {
 struct Written {
     /// The keyed digest of the value.
     digest: String,
-    /// The time at which Beadle wrote the value. It comes from GitHub's clock, if GitHub showed the
-    /// time.
+    /// The time at which Beadle wrote the value. The time comes from GitHub's clock, if GitHub
+    /// showed it.
     at: Time,
 }
 

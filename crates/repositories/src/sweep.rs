@@ -1,5 +1,5 @@
-//! A sweep marks the organisation and all of its repositories as due. Later, it summarises the
-//! results.
+//! A sweep marks the organisation and all of its repositories as due. After all runs, the sweep
+//! summarises the results.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -9,8 +9,8 @@ use crate::shape::{object, optional};
 /// and all have these fields.
 const PATTERN: &str = "{ name negate operator pattern }";
 
-/// Returns the fields that Beadle reads of a ruleset ([`RulesetNode`]). They contain every type of
-/// rule that GraphQL knows.
+/// Returns the fields that Beadle reads of a ruleset ([`RulesetNode`]). The fields contain every
+/// type of rule that GraphQL knows.
 pub(super) fn ruleset() -> String {
     format!(
         "databaseId id name target enforcement updatedAt conditions {{ refName {{ include exclude }} }}

@@ -71,7 +71,7 @@ pub enum Users {
     /// Another system manages users.
     #[default]
     Leave,
-    /// Beadle creates users and keeps them up to date.
+    /// Beadle creates users and keeps their values up to date.
     Provision,
 }
 

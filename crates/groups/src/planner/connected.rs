@@ -17,8 +17,8 @@ fn risk(before: &Value) -> Risk {
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns why a change of the connection needs an approval. The guard would count it as one
-/// removal. But all members of the earlier group can lose their access, because Beadle does not
+/// Returns why a change of the connection needs an approval. The guard would count such a change as
+/// one removal. But all members of the earlier group can lose their access, because Beadle does not
 /// know who is in the new group.
 fn stop(risk: Risk, members: usize) -> Option<String> {
     let why = "every member of the earlier group of the identity provider can lose the access of the group";

@@ -21,8 +21,8 @@ pub struct Directory {
     pub name: String,
     /// The mappings in force.
     pub mappings: Arc<RwLock<Arc<Mappings>>>,
-    /// The groups that Okta itself pushes to the target, as `source/id`. Beadle read them in
-    /// [`Self::look_at_pushes`].
+    /// The groups that Okta itself pushes to the target, as `source/id`. Beadle read these groups
+    /// in [`Self::look_at_pushes`].
     pub pushed: Arc<RwLock<BTreeSet<String>>>,
 }
 

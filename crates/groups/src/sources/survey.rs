@@ -1,4 +1,4 @@
-//! A survey is one read of a whole directory. The runs of a sweep share it.
+//! A survey is one read of a whole directory. The runs of a sweep share one survey.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::{Person, SourceGroup};
 
-/// People by their id at the directory.
+/// People, by their ids at the directory.
 pub type People = HashMap<String, Person>;
 
 /// A group in a survey.

@@ -45,8 +45,8 @@ impl IdentityStore {
         Self { id, region, endpoint, clock, client: OnceCell::new() }
     }
 
-    /// Returns a client of AWS. Its credentials come from the environment, a profile or a role,
-    /// like the credentials of the AWS tools.
+    /// Returns a client of AWS. The client's credentials come from the environment, a profile or a
+    /// role, like the credentials of the AWS tools.
     async fn client(&self) -> &Client {
         let open = || async {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())

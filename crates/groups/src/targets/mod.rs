@@ -153,8 +153,8 @@ pub enum Found {
     Another(String),
 }
 
-/// The name of the setting that connects a group with a group of the identity provider. Its value is
-/// the name of that group, or null.
+/// The name of the setting that connects a group with a group of the identity provider. The value
+/// of this setting is the name of the identity provider's group, or null.
 pub const EXTERNAL_GROUP: &str = "external_group";
 
 /// The reads that Beadle needs from a target.
@@ -182,7 +182,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// join, if the group exists.
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
     /// Reads the owners of the accounts again, if the last read is longer ago than `believed`.
-    /// Returns whether the method read them again.
+    /// Returns whether the method read the owners again.
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;

@@ -33,7 +33,7 @@ impl Stage {
             66..72 => {
                 process.is_alive.store(false, Ordering::SeqCst);
                 process.worker.abort();
-                let _ = (&mut process.worker).await; // it was killed
+                let _ = (&mut process.worker).await; // the process was killed
                 *process = self.start();
             }
             72..84 => {

@@ -9,7 +9,8 @@ use crate::{GROUPS, Stage, group};
 /// Beadle must not remove a member because of a read that is older than this: two minutes, in
 /// milliseconds.
 const OLDEST: u64 = 120_000;
-/// The longest delay of a write in a storm, in milliseconds. This is the deadline of a request.
+/// The longest delay of a write in a storm, in milliseconds. The value is the deadline of a
+/// request.
 const DELAY: u64 = 30_000;
 
 /// The numbers of removals that the test found.

@@ -113,7 +113,8 @@ impl Seeds {
         // The tasks of the runtime keep the store open, so the runtime must end first.
         drop(runtime);
         for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // it may be gone already
+            // An error means that the file does not exist, so there is nothing to delete.
+            let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
         }
         result.unwrap_or_else(|_| Err("it panicked, see above".to_owned()))
     }

@@ -24,7 +24,7 @@ use crate::{Process, Stage};
 /// most of the test's time.
 const POLL: Duration = Duration::from_secs(10);
 
-/// The mappings. They are static, so that their patterns are compiled only once.
+/// The mappings. The mappings are static, so that their patterns are compiled only once.
 static MAPPINGS: LazyLock<Vec<Mapping>> = LazyLock::new(|| vec![mapping(None), mapping(Some("All"))]);
 
 fn mapping(into: Option<&str>) -> Mapping {

@@ -83,7 +83,7 @@ fn person(n: usize) -> Person {
     }
 }
 
-/// Starts a server. Returns the server and a client of it.
+/// Starts a server. Returns the server and its client.
 async fn server(dialect: Dialect, quirks: &[Quirk], state: Value) -> (Arc<ScimSim>, Api) {
     let settings =
         Settings { record: true, quirks: quirks.to_vec(), state: Some(state), ..Settings::default() };

@@ -383,7 +383,8 @@ impl AspectPlan {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
 
-    /// Records that Beadle has done its part, and that a person must act now. This is not an error.
+    /// Records that Beadle has done its part, and that a person must act now. Such a wait is not an
+    /// error.
     pub(crate) fn wait(&mut self, why: impl Into<String>) {
         self.waits.push(why.into());
     }

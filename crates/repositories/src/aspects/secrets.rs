@@ -6,7 +6,8 @@
 //! value. Beadle therefore remembers a keyed digest of each value that it wrote
 //! (`secret_memory.rs`). Beadle writes a secret in four cases: it is missing, its value in the
 //! configuration changed, Beadle never wrote it, or somebody else changed it after Beadle. Beadle
-//! keeps secrets that the policy does not list. If the list is `exclusive`, Beadle removes them.
+//! keeps secrets that the policy does not list. If the list is `exclusive`, Beadle removes such
+//! secrets.
 //!
 //! If the policy has the section, Beadle reads the secrets of each product with one call for 30
 //! secrets. A call with an unchanged answer does not count toward the hourly limit. A write needs

@@ -89,8 +89,8 @@ impl Step for Write {
     }
 }
 
-/// The features that can be on or off. Each has its key in the policy, its key in safe-settings,
-/// and its path in the API.
+/// The features that can be on or off. Each feature has a key in the policy, a key in
+/// safe-settings, and a path in the API.
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
     ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),

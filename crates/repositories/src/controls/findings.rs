@@ -1,7 +1,7 @@
 //! Finds the controls that are not as declared after a run. A change names its aspect, the thing
-//! that changes, and the line of the policy. It does not name the path of a control. If several
-//! controls match a change, all of them count as not met, because a report must never show a failed
-//! control as met.
+//! that changes, and the line of the policy. A change does not name the path of a control. If
+//! several controls match a change, all of them count as not met, because a report must never show
+//! a failed control as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

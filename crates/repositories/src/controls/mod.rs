@@ -2,8 +2,8 @@
 //! policy declared, and which of these values the repository met. `beadle report` reads this
 //! record.
 //!
-//! A control is one value of the policy. The path of the value identifies it. The store has two
-//! kinds of notes:
+//! A control is one value of the policy. The path of the value identifies the control. The store
+//! has two kinds of notes:
 //!
 //! | note | what it has | a new one is stored |
 //! |---|---|---|

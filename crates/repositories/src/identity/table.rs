@@ -9,7 +9,7 @@ use super::Entry;
 pub(super) enum Compare {
     /// Compares texts. Upper and lower case are different.
     Exact,
-    /// Compares texts, and ignores case. GitHub allows only ASCII letters in these names.
+    /// Compares texts, and ignores case. In texts of this kind, GitHub allows only ASCII letters.
     Folded,
     /// Compares texts, and ignores the case of ASCII letters. GitHub does not document whether it
     /// ignores the case of other letters.
@@ -138,7 +138,7 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
 }
 
 /// Returns the keys of lists. If `are_nested` is true, returns the keys of the lists inside entries
-/// of other lists. If it is false, returns the keys of the lists that are sections.
+/// of other lists. If `are_nested` is false, returns the keys of the lists that are sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()

@@ -33,8 +33,8 @@ pub(super) fn files(
     for (one, content) in all.iter().zip(&factored.repositories) {
         let mut notes = one.all_notes();
         notes.retain(|note| !shared.contains(note));
-        // If there is no settings.yml, the file is written even if it is empty. A policy needs at
-        // least one file.
+        // If the policy has no settings.yml, the import writes the file even if the file is empty.
+        // A policy needs at least one file.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }

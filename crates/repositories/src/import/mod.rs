@@ -1,5 +1,5 @@
 //! Writes a policy that declares the live state. An import reads every repository of an
-//! organisation. It divides the values into files, as a person would do it.
+//! organisation. The import divides the values into files, as a person would do it.
 
 mod accepted;
 mod calls;

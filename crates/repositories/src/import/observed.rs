@@ -47,7 +47,7 @@ impl Observed {
 }
 
 /// Returns the notes that all repositories have. If there is only one repository, returns no notes,
-/// because they belong to this repository.
+/// because all notes then belong to this repository.
 pub(crate) fn shared_notes(all: &[Observed]) -> BTreeSet<String> {
     let mut lists = all.iter().map(|one| one.all_notes().into_iter().collect::<BTreeSet<_>>());
     match (all.len(), lists.next()) {

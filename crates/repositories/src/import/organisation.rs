@@ -69,8 +69,8 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // The policy also gets the values `not_set`. Without them, a configuration that Beadle
-            // has to create again would turn off most features that the policy leaves out.
+            // The policy also gets the values `not_set`. Without these values, a configuration that
+            // Beadle has to create again would turn off most features that the policy leaves out.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }

@@ -92,8 +92,8 @@ const SHAPE: Shape = Shape::Map(&[
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 
-/// A call of GitHub that reads or sets some settings. It has the names of these settings in the
-/// policy and in the body.
+/// A call of GitHub that reads or sets some settings. The type has the names of these settings in
+/// the policy and in the body.
 struct Call {
     /// The name in plans.
     what: &'static str,
@@ -172,7 +172,7 @@ const CALLS: &[&Call] = &[
     },
 ];
 
-/// The list of allowed actions. It has an effect while `allowed_actions` is `selected`.
+/// The list of allowed actions. This list has an effect only while `allowed_actions` is `selected`.
 const SELECTED_ACTIONS: &Call = &Call {
     what: "selected actions",
     path: "actions/permissions/selected-actions",

@@ -16,9 +16,9 @@ use crate::secret_memory::SecretMemory;
 pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that declares this aspect. It can also be a key of the section
-    /// `organization`, such as `organization.webhooks`. In `settings.yml`, this section is about
-    /// the organisation and not about repositories.
+    /// The section of `settings.yml` that declares this aspect. The value can also be a key of the
+    /// section `organization`, such as `organization.webhooks`. In `settings.yml`, this section is
+    /// about the organisation and not about repositories.
     pub(crate) section: &'static str,
     /// The description of the section. The list is empty if an aspect of repositories already
     /// describes the section.

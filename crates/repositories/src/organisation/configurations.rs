@@ -187,7 +187,7 @@ impl OrganisationPlanner for Configurations {
                 let from = plan.changes.len();
                 change(want, name, found, plan);
                 // A change of a configuration affects every repository with this configuration. So
-                // it can affect all repositories.
+                // such a change can affect all repositories.
                 context.reach(plan, from, None).await?;
             } else {
                 create(want, name, plan);

@@ -36,8 +36,8 @@ impl OrganisationPlanner for Rulesets {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
-        // The enterprise can also have rulesets. The organisation cannot change them, so Beadle
-        // skips them.
+        // The enterprise can also have rulesets. The organisation cannot change rulesets of the
+        // enterprise, so Beadle skips them.
         let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };

@@ -8,8 +8,8 @@
 //! policy has the list. A call with an unchanged answer does not count toward the hourly limit.
 //!
 //! One request sets the value, the visibility and the repositories of a secret. So a change of one
-//! of these values also writes the other two values. They come from the policy, or else from
-//! GitHub.
+//! of these values also writes the other two values. The other two values come from the policy, or
+//! else from GitHub.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/organization-secrets>

@@ -215,7 +215,7 @@ fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Valu
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only once, whatever its case is. The check refuses duplicates, and
+        // Each name appears only once, whatever its case is. The check refuses duplicate names, and
         // GitHub cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
@@ -389,7 +389,8 @@ fn whole(name: &str, value: &mut Value, place: Place) {
     }
 }
 
-/// Returns random code security configurations. At most one of them is attached to repositories.
+/// Returns random code security configurations. At most one of these configurations is attached to
+/// repositories.
 pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let mut all = Vec::new();
     for (at, name) in ["Standard", "standard", "Für alle"].into_iter().enumerate() {

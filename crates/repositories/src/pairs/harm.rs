@@ -1,6 +1,6 @@
-//! Checks the changes of an apply. An apply may change only values that a file names. It must not
-//! remove anything from an unknown list. The check uses only the files and the state of the
-//! simulator. It uses no code of the planner, because the planner is the tested code.
+//! Checks the changes of an apply. An apply may change only values that a file names. An apply must
+//! not remove anything from an unknown list. The check uses only the files and the state of the
+//! simulator. The check uses no code of the planner, because the planner is the tested code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,8 +130,8 @@ impl<'a> AskedSections<'a> {
                     let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
                     names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
                 }
-                // The test does not evaluate selectors. It assumes that every layer can reach every
-                // repository.
+                // The test does not evaluate selectors. The test assumes that every layer can reach
+                // every repository.
                 Some(_) => true,
             };
             if is_its {
@@ -378,7 +378,8 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
 }
 
 /// Returns whether two values are the same. The function ignores the fields that the simulator
-/// sets. It treats a missing value as an empty value, because GitHub shows both in the same way.
+/// sets. The function treats a missing value as an empty value, because GitHub shows both in the
+/// same way.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

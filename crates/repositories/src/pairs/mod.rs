@@ -52,7 +52,7 @@ use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, Reposit
 const USUAL: u64 = 150;
 /// The maximum number of applies for a pair. The last apply must write nothing.
 const ROUNDS: usize = 5;
-/// The budget of the simulated GitHub. It is so large that no test uses it up.
+/// The budget of the simulated GitHub. The budget is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
 
 /// The messages with which GitHub can refuse a valid policy, because the check does not know the
@@ -408,7 +408,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     let stage = Stage::open(sim, &path, policy)?;
     let settled = both(&stage, &files, &before, &mut dice).await;
     for ending in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
+        // An error has no effect: the test deletes the whole folder at its end.
+        let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
     }
     settled.map(Outcome::Applied).map_err(|why| {
         let shown: Vec<String> = files.iter().map(|(file, body)| format!("--- {file}\n{body:#}\n")).collect();

@@ -23,7 +23,7 @@
 //! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle then
 //!   waits a minute although GitHub asked for more;
 //! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle then sends
-//!   requests while GitHub refuses them;
+//!   requests while GitHub refuses all requests;
 //! - in `github/src/read.rs`, the call of `unique` in `identified`: Beadle then removes an entry
 //!   because a wrong row shows its id.
 

@@ -147,10 +147,10 @@ impl RepositoryPlanner {
 
     /// Plans the repositories and the sections of the organisation with different declarations in
     /// `before` and `after`. Without `before`, the function plans everything. The result contains
-    /// only the values that `before` does not ask for. It also contains the changes that wait for
-    /// the end of a waiver. Otherwise, a waiver could hide removals from the gate, even a waiver
-    /// that an earlier policy added. If `before` also makes a change at the end of the same waiver,
-    /// the result does not contain the change.
+    /// only the values that `before` does not ask for. The result also contains the changes that
+    /// wait for the end of a waiver. Otherwise, a waiver could hide removals from the gate, even a
+    /// waiver that an earlier policy added. If `before` also makes a change at the end of the same
+    /// waiver, the result does not contain the change.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -223,7 +223,8 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
-            // A preview shows the changes of the policy. It ignores the undone values of operators.
+            // A preview shows the changes of the policy. A preview ignores the values that
+            // operators undid.
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),

@@ -34,8 +34,8 @@ impl RepositoryPlanner {
 
     /// Returns the planner of an earlier policy, for the comparison with [`Self::without_waivers`]
     /// of the policy `after`. The planner ignores the waivers of `beadle waive`, and the waivers of
-    /// the earlier policy that `after` has too. It uses the waivers that `after` removes or
-    /// shortens, because the changes that they hide are effects of `after`.
+    /// the earlier policy that `after` has too. But the planner uses the waivers that `after`
+    /// removes or shortens, because the changes that these waivers hide are effects of `after`.
     pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
         Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
     }

@@ -25,7 +25,7 @@ pub struct Tested {
     pub count: usize,
     /// The expectations that the policy does not meet, and the errors in the tests themselves.
     pub problems: Vec<Problem>,
-    /// The texts of the test files. Messages show excerpts from them.
+    /// The texts of the test files. Messages show excerpts from these texts.
     pub sources: BTreeMap<String, String>,
 }
 

@@ -71,8 +71,8 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
         ["repository", "security", key, ..] => {
             desired.security.as_ref().is_some_and(|node| node.get(key).is_some())
         }
-        // If layers set both `private` and `visibility`, Beadle compares only one of these keys. It
-        // also does not compare the keys for the creation of a repository.
+        // If layers set both `private` and `visibility`, Beadle compares only one of these keys.
+        // Beadle also does not compare the keys for the creation of a repository.
         ["repository", key, ..] => {
             let is_setting = desired.settings.iter().any(|want| want.key == *key);
             is_setting && aspects::settings::is_compared(desired, repository, key)

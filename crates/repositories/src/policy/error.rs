@@ -38,7 +38,7 @@ pub enum PolicyError {
     Invalid {
         /// All findings, including warnings.
         problems: Vec<Problem>,
-        /// The texts of the files. Messages show excerpts from them.
+        /// The texts of the files. Messages show excerpts from these texts.
         sources: BTreeMap<String, String>,
     },
 }

@@ -90,7 +90,7 @@ pub struct Removed {
 /// A layer, and the values of the repository after the merge of all layers up to this layer.
 struct Step<'a> {
     layer: &'a Reached,
-    /// The values by their keys.
+    /// The values of the repository, by their keys.
     values: BTreeMap<String, Leaf>,
     /// The minimums that the layer sets, by the keys of the numbers.
     minimums: BTreeMap<String, PolicyLocation>,

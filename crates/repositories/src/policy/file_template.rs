@@ -16,11 +16,11 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) owner: &'a str,
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
-    /// The topics. `None` if Beadle did not read them. A template that uses the topics then fails.
-    /// Otherwise, the content would be the content for a repository without topics.
+    /// The topics. `None` if Beadle did not read the topics. A template that uses the topics then
+    /// fails. Otherwise, the content would be the content for a repository without topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<&'a [String]>,
-    /// The custom properties. `None` if Beadle did not read them.
+    /// The custom properties. `None` if Beadle did not read the custom properties.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) properties: Option<&'a BTreeMap<String, Value>>,
 }

@@ -69,7 +69,7 @@ pub struct Policy {
     pub validators: Vec<Node>,
     /// The findings that are not errors: warnings, and keys that Beadle does not support.
     pub remarks: Vec<Problem>,
-    /// The texts of the files. Messages show excerpts from them.
+    /// The texts of the files. Messages show excerpts from these texts.
     pub sources: BTreeMap<String, String>,
     /// The commit with the files. `None` if the policy comes from a folder.
     pub origin: Option<PolicyOrigin>,
@@ -454,7 +454,8 @@ mod tests {
             if let Err(PolicyError::Invalid { problems, sources }) = load(&text) {
                 for problem in problems {
                     prop_assert!(problem.asked.line >= 1);
-                    let _ = problem.render(sources.get("settings.yml").map(String::as_str)); // it must not panic
+                    // The rendering must not panic.
+                    let _ = problem.render(sources.get("settings.yml").map(String::as_str));
                 }
             }
         }
@@ -465,7 +466,7 @@ mod tests {
                 branches:\n  - name: default\n    protection:\n      required_status_checks: { strict: true, contexts: [x] }\n";
             let at = at % GOOD.len();
             let text = format!("{}{with}{}", &GOOD[..at], &GOOD[at..]);
-            let _ = load(&text); // it must not panic
+            let _ = load(&text); // the load must not panic
         }
     }
 

@@ -1,5 +1,5 @@
-//! Reads the files of a policy. It reads only regular files that are inside the policy's folder and
-//! not too large.
+//! Reads the files of a policy. This code reads only regular files that are inside the policy's
+//! folder and not too large.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

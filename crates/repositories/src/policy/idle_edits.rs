@@ -32,7 +32,8 @@ impl Placed<'_> {
         self.layer.rank <= edit.layer.rank && !matches!(self.layer.kind, LayerKind::Repository(_))
     }
 
-    /// Returns whether the list belongs to the organisation. Layers of repositories do not edit it.
+    /// Returns whether the list belongs to the organisation. Layers of repositories do not edit
+    /// such a list.
     fn is_of_organisation(&self) -> bool {
         let section = self.list.key.split(['.', '[']).next().unwrap_or_default();
         matches!(self.layer.kind, LayerKind::Organisation) && organisation::SECTIONS.contains(&section)

@@ -24,7 +24,7 @@ use crate::organisation;
 pub enum LayerKind {
     /// The layer reaches every repository.
     Organisation,
-    /// The layer is a suborg. It reaches each repository that matches at least one of these
+    /// The layer is a suborg. A suborg reaches each repository that matches at least one of these
     /// selectors.
     Suborg {
         /// Globs that the name of the repository can match.

@@ -102,7 +102,7 @@ fn walk<'a>(place: &Place, node: &'a Node, found: &mut Vec<Leaf>, lists: &mut Ve
                 walk(&place.below(key), value, found, lists);
             }
         }
-        // An edit itself has no value. Only its entries have values.
+        // An edit itself has no value. Only the entries of an edit have values.
         Kind::Edit(edit) if edit.entries.as_ref().is_none_or(Vec::is_empty) => {}
         Kind::List(_) | Kind::Edit(_) if !node.items().is_empty() => {
             for (at, item) in node.items().iter().enumerate() {

@@ -28,7 +28,8 @@ pub enum Kind {
     Null,
     /// A key without a value.
     Blank,
-    /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, they are booleans.
+    /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, these two words are
+    /// booleans.
     Bool(bool),
     /// A whole number in the usual spelling. A number with another spelling, such as `0042`, `1.50`
     /// or `1e3`, is a string. So a property, a label or a version keeps the spelling of the file.
@@ -89,7 +90,7 @@ impl Node {
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
             // A colour such as `12e456` looks like a number that is too large. So the parser must
-            // return it as text.
+            // return such a colour as text.
             non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         };
         let lines: Vec<&str> = text.split('\n').collect();

@@ -22,7 +22,8 @@ pub(super) fn base_rank(kind: FileKind) -> i64 {
 pub struct PolicyOrigin {
     /// The repository, as `owner/name`.
     pub repository: String,
-    /// The folder of the policy in the repository. It is empty for the root.
+    /// The folder of the policy in the repository. The path is empty for the root of the
+    /// repository.
     pub path: String,
     /// The commit.
     pub commit: Commit,

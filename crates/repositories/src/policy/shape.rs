@@ -279,8 +279,8 @@ impl Shape {
     }
 }
 
-/// Returns the word that the author probably meant. This is the same word in another case, or else
-/// the most similar word.
+/// Returns the word that the author probably meant. The result is the same word in another case, or
+/// else the most similar word.
 fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
     let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
     same.or_else(|| nearest(text, texts.iter().copied()))

@@ -41,9 +41,9 @@ pub enum Verdict {
 pub struct MergedLayers {
     /// The merged values of all layers. `None` if no layer reaches the repository.
     pub root: Option<Node>,
-    /// The sections that Beadle does not change, each with the reason. There are two possible
-    /// causes: Beadle does not know whether a layer reaches the repository, or two layers
-    /// contradict each other.
+    /// The sections that Beadle does not change, each with the reason. A section is undecided for
+    /// one of two causes: Beadle does not know whether a layer reaches the repository, or two
+    /// layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that reach the repository, from the lowest rank to the highest.
     pub layers: Vec<Reached>,
@@ -151,8 +151,8 @@ impl Policy {
     }
 
     /// Returns whether plans and sweeps of all repositories skip the repository with this name.
-    /// They skip the repository of the policy and the repositories named in `SKIPPED`. They do not
-    /// skip a repository that has a file in repos/.
+    /// Such plans and sweeps skip the repository of the policy and the repositories named in
+    /// `SKIPPED`, but never a repository that has a file in repos/.
     pub fn leaves_out(&self, name: &str) -> bool {
         is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
@@ -205,8 +205,8 @@ impl Policy {
 }
 
 impl MergedLayers {
-    /// Returns why removals, weakenings and exposures need an approval. Returns `None` if they need
-    /// no approval.
+    /// Returns why removals, weakenings and exposures need an approval. Returns `None` if these
+    /// changes need no approval.
     pub(crate) fn doubt(&self) -> Option<String> {
         let file = self.emptied.as_ref()?;
         Some(format!(
@@ -250,7 +250,7 @@ impl MergedLayers {
 
     /// Removes values that GitHub would refuse together, so that Beadle does not change these
     /// values. In the section `repository`, the function removes only the contradicting keys. For
-    /// other sections, it removes the whole section.
+    /// other sections, the function removes the whole section.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
         let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
@@ -432,7 +432,8 @@ fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }
 
-/// Returns whether a layer reaches a repository. Returns `Err` if Beadle does not know it.
+/// Returns whether a layer reaches a repository. Returns `Err` if Beadle does not know whether the
+/// layer reaches it.
 fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),

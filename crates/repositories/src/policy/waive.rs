@@ -232,7 +232,7 @@ fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: 
         }
         match walk(Place::Inner(list), item, rest, kept) {
             Left::Same => {}
-            // Without its type, a rule would not be valid.
+            // A rule without its type would not be valid.
             Left::Changed if list == "rules" && rest != ["type"] => left = Left::Changed,
             Left::Changed | Left::Nothing => return Left::Nothing,
         }

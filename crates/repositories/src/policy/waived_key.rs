@@ -14,7 +14,8 @@ pub(super) const EVERY: &str = "*";
 pub(super) const BRANCHES: &str = "branches";
 /// The name of the entry of `branches` for the default branch.
 pub(super) const DEFAULT: &str = "default";
-/// The list of topics in the section `repository`. It has entries like a section.
+/// The list of topics in the section `repository`. This list has entries, like a section that is a
+/// list.
 const TOPICS: &str = "topics";
 /// The block in an entry of `branches` that a path may omit.
 pub(super) const PROTECTION: &str = "protection";
@@ -211,7 +212,7 @@ pub(crate) fn contains(path: &str, other: &str) -> bool {
 }
 
 /// Returns whether a waiver of the key `waived` exempts the key `other`, a part of `other`, or a
-/// block that contains `other`. If one of the two is not a path, the result is `true`.
+/// block that contains `other`. If one of the two keys is not a path, the result is `true`.
 pub(crate) fn exempts(waived: &str, other: &str) -> bool {
     let (Some(mut waived), Some(other)) = (parts(waived), parts(other)) else { return true };
     if let Some((section, rest)) = waived.split_first()

@@ -22,8 +22,8 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 
 pub use beadle_engine::journal::Recovered;
 
-/// How long GitHub keeps a delivery in the log. This is three days; on an Enterprise Server, it is
-/// seven days.
+/// How long GitHub keeps a delivery in the log. GitHub.com keeps deliveries for three days, and an
+/// Enterprise Server for seven days.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The path of the whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";

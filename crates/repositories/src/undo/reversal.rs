@@ -175,7 +175,8 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
 }
 
 /// Returns the name of a value, and the value before and after a change. A plan has different words
-/// for the creation and the removal of some things. The result has the same words for both.
+/// for the creation and the removal of some things. The result has the same words for the creation
+/// and the removal.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
         ("protection", "new rule") => ("rule".to_owned(), Value::Null, json!(true)),

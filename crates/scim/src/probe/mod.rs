@@ -1,5 +1,5 @@
-//! The probe compares a server with its configuration. It uses what the server states, what the
-//! server does, and what the server did at earlier probes.
+//! The probe compares a server with its configuration. The probe uses the server's description of
+//! itself, its behaviour now, and its behaviour at earlier probes.
 
 mod write;
 
@@ -57,7 +57,7 @@ impl Evidence {
     }
 
     /// Returns the differences between the server's behaviour and the earlier behaviour `before`.
-    /// If only one of the two has an answer to a question, the function does not report a
+    /// If a question has an answer only now or only before, the function does not report a
     /// difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {

@@ -301,8 +301,8 @@ impl Source for OktaSource {
 
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure> {
         let people = survey.people.get_or_try_init(|| async move {
-            // The list of users replaces lists of members. So it is useful only if it needs fewer
-            // calls than these lists.
+            // The list of users replaces lists of members. So the list of users is useful only if
+            // it needs fewer calls than these lists.
             let most = survey.groups().count() / 2 + 1;
             if most <= self.long.load(Ordering::SeqCst) {
                 return Ok(None);

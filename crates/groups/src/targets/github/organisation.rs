@@ -1,5 +1,5 @@
-//! The membership of the organisation itself, as a group of the target. Its maintainers are the
-//! owners. People with an open invitation count as members.
+//! The membership of the organisation itself, as a group of the target. In this group, the owners
+//! of the organisation are the maintainers. People with an open invitation count as members.
 //!
 //! A read of the membership takes one call for each 100 members, one for each 100 invitations, and
 //! one for each invited account. A write of 10 accounts takes one call for the present logins, and

@@ -99,8 +99,8 @@ impl TeamWriter {
     }
 
     /// Returns whether Beadle can add an account to the team without inviting the person to the
-    /// organisation. This is possible if the account is a member of the organisation, or if
-    /// somebody has already invited the account to the team.
+    /// organisation. Beadle can add an account that is a member of the organisation, or that
+    /// somebody has already invited to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)

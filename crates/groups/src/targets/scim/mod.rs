@@ -219,7 +219,7 @@ impl ScimReader {
         Ok(self.seen().listed.is_some_and(|(_, whole)| whole))
     }
 
-    /// Reads the list of all groups and remembers it. Returns the number of groups.
+    /// Reads the list of all groups, and remembers the list. Returns the number of groups.
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
@@ -393,7 +393,7 @@ impl TargetReader for ScimReader {
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
-        // The requests run at the same time. The client limits their number.
+        // The requests run at the same time. The client limits the number of simultaneous requests.
         let asked: Vec<_> = people.iter().map(|person| self.find_since(person, since)).collect();
         join_all(asked).await
     }

@@ -45,7 +45,7 @@ impl ScimWriter {
         Ok(())
     }
 
-    /// Forgets the values of an account, because they changed.
+    /// Forgets the values of an account, because the values have changed.
     fn forget_values(&self, account: &str) {
         let mut seen = self.reader.seen();
         seen.accounts.remove(account);
@@ -62,9 +62,9 @@ impl ScimWriter {
     }
 
     /// Returns the members of a group before a write of members. If the remembered members are
-    /// recent, returns them. Otherwise, reads the present members. Returns `None` if the group does
-    /// not exist. Also returns `None` if the members come from another source than SCIM, because
-    /// Beadle does not read such members back.
+    /// recent, returns the remembered members. Otherwise, reads the present members. Returns `None`
+    /// if the group does not exist. Also returns `None` if the members come from another source
+    /// than SCIM, because Beadle does not read such members back.
     ///
     /// Beadle then forgets the members until it has read the write back. A write with an unknown
     /// effect may remove a member, and Beadle could treat the next write as the cause of this

@@ -37,7 +37,8 @@ struct Setting {
     of: Of,
 }
 
-/// The key of the settings for forks of private repositories. Its value has the fields of the body.
+/// The key of the settings for forks of private repositories. The value of this key has the fields
+/// of the body.
 const FORKS: &str = "fork_pr_workflows_private_repos";
 /// The field of [`FORKS`] that must be on, or else the other fields have no effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";

@@ -106,11 +106,11 @@ impl AspectPlanner for Protection {
     }
 }
 
-/// Returns the branches that the entry `default` means. Usually this is the present default branch.
-/// If the policy declares another default branch and this branch exists, the same run makes it the
-/// default branch. `default` then means only the declared branch. Otherwise, if somebody changed
-/// the default branch by hand, Beadle would create a rule for the wrong branch. If the mode does
-/// not let the run change the default branch, `default` means both branches.
+/// Returns the branches that the entry `default` means. Usually, `default` means the present
+/// default branch. If the policy declares another default branch and this branch exists, the same
+/// run makes it the default branch. `default` then means only the declared branch. Otherwise, if
+/// somebody changed the default branch by hand, Beadle would create a rule for the wrong branch. If
+/// the mode does not let the run change the default branch, `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -223,8 +223,8 @@ fn plan_rule(
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can hold some of these differences. Beadle writes them as a separate change, so
-    // that the other changes do not have to wait.
+    // The guard can hold some of these differences. Beadle writes these differences as a separate
+    // change, so that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {

@@ -1,5 +1,5 @@
 //! The settings of a repository. The settings are the fields in the body of
-//! `PATCH /repos/{owner}/{repo}`. Beadle writes them in a safe order.
+//! `PATCH /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -120,8 +120,8 @@ impl Step for Patch {
     }
 }
 
-/// The merge methods, with their titles and messages. Beadle writes them together for two reasons:
-/// at least one method must stay on, and a message needs its title.
+/// The merge methods, with their titles and messages. Beadle writes these settings together for two
+/// reasons: at least one method must stay on, and a message needs its title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",

@@ -18,7 +18,7 @@ use crate::policy::Severity;
 /// A tool with files that Beadle can convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incumbent {
-    /// The Probot settings app. It has one file for each repository.
+    /// The Probot settings app. The app has one file for each repository.
     Probot,
     /// safe-settings.
     SafeSettings,

@@ -18,7 +18,7 @@ pub struct Conversion {
     /// files.
     pub problems: Vec<Problem>,
     /// True if Beadle leaves out keys that it does not know. The Probot settings app sends such
-    /// keys to GitHub. GitHub ignores most of them.
+    /// keys to GitHub. GitHub ignores most unknown keys.
     pub(super) leaves_unknown: bool,
 }
 
@@ -39,8 +39,8 @@ impl Conversion {
         }
     }
 
-    /// Returns whether a name can be the name of a repository and of its file. If it cannot be such
-    /// a name, the function adds an error.
+    /// Returns whether a name can be the name of a repository and of its file. If a name is not
+    /// valid, the function adds an error.
     pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
         match forms::REPOSITORY.check(repository) {
             Ok(()) => true,

@@ -14,7 +14,7 @@ repository: { topics: [a] }
 webhooks: [{ url: 'https://ci.example.com/hook', secret: npm }]
 ";
 
-/// Returns an organisation after a sweep. Its only repository is as declared.
+/// Returns an organisation after a sweep. The only repository of the organisation is as declared.
 async fn world() -> World {
     let shop = json!({ "id": 501, "branches": { "main": {} } });
     let mut world = World::new(json!({ "orgs": { "acme": { "repos": { "shop": shop } } } }), POLICY).await;

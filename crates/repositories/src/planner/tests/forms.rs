@@ -7,7 +7,7 @@
 use super::world::World;
 use super::*;
 
-/// A policy, and other forms of it.
+/// A policy, and other forms of the same policy.
 type Row = (&'static str, &'static [&'static str]);
 
 const OF_REPOSITORIES: &[Row] = &[

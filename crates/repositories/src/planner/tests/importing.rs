@@ -8,7 +8,7 @@ use super::world::World;
 use super::*;
 use crate::import_policy;
 
-/// The policy before an import. Its content does not matter.
+/// The policy before an import. The content of this policy has no effect on the test.
 const SETTINGS: &str = "repository: { has_wiki: false }\n";
 
 /// Returns an organisation with this number of teams and these repositories.

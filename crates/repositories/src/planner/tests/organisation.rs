@@ -99,7 +99,7 @@ async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let declared = own(&world.sim.state());
     let attached = declared["security_configurations"]["baseline"]["repositories"].as_array().unwrap().len();
     assert_eq!(attached, 2, "an archived repository takes no writes");
-    // The test changes only values that the apply wrote. So it would not notice a key that no
+    // The test changes only values that the apply wrote. So the test would not notice a key that no
     // aspect applies.
     assert_eq!(declared["security_configurations"]["baseline"]["default_for_new_repos"], "all");
     let mut table = Vec::new();

@@ -45,7 +45,7 @@ async fn preview(world: &World, before: Option<&Policy>, after: &Policy) -> Prev
 async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
     let (before, after) = (policy(&teams(&["platform", "engineering"])), policy(&teams(&["platform"])));
     // With 50 repositories, Beadle reads the pages of the list. With 2 repositories, Beadle reads
-    // each of them alone.
+    // each repository alone.
     for web in [2, 50] {
         let world = world(web).await;
         let preview = preview(&world, Some(&before), &after).await;

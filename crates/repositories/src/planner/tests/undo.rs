@@ -140,7 +140,7 @@ async fn an_undone_run_leaves_the_values_from_before_it() {
     assert_eq!(left, Vec::<String>::new());
     assert!(!done.is_empty());
     assert_eq!(live(&world), before);
-    // There is nothing left to undo.
+    // After the first undo, a second undo finds nothing to restore.
     assert_eq!(Box::pin(undo(&world, 0, first)).await, (Vec::new(), Vec::new()));
     // An undo of the first undo restores the values of the policy.
     let (_, second) = written(&world, first).await;

@@ -114,7 +114,7 @@ async fn the_repositories_of_a_removed_waiver_are_affected() {
     assert_eq!((preview.affected, preview.plans.len(), preview.drift), (1, 1, 0));
     let preview = planner.preview(Some(&without), &with, &|_, _| {}).await.unwrap();
     assert_eq!((preview.affected, preview.plans.len()), (1, 0));
-    // After its end, the waiver has no effect.
+    // After the end of the waiver, the waiver has no effect.
     world.clock.jump(5 * DAY);
     let preview = planner.preview(Some(&with), &without, &|_, _| {}).await.unwrap();
     assert_eq!(preview.affected, 0);
@@ -262,8 +262,8 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
     let (no, now) = (NO.to_owned(), NOW.to_owned());
     let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
     // Each row has the waiver of the earlier policy, the waiver of the new policy, and the end of
-    // an operator's waiver. Then it has two expected results: if only the new policy declares the
-    // removal, and if both policies do.
+    // an operator's waiver. The last two values are the expected results: the first if only the new
+    // policy declares the removal, the second if both policies declare it.
     for (what, before, after, operator, of_new, of_both) in [
         ("no waiver", NONE, NONE, None, &now, &no),
         ("a removed waiver", until_20, NONE, None, &now, &now),

@@ -75,7 +75,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         }
     }
     // For the merge methods, Beadle compares three files, because each file can turn off one of the
-    // three methods. For all other contradictions, it compares two files.
+    // three methods. For all other contradictions, Beadle compares two files.
     let methods = |at: &usize| {
         let repository = values[*at].as_ref()?.get("repository")?;
         let off = off(repository).map(|value| value.is_some());

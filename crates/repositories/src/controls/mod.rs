@@ -8,8 +8,7 @@
 //! | note | what it has | a new one is stored |
 //! |---|---|---|
 //! | [`ControlState`] | what a run found in one repository | when a run finds something else than the last recorded run |
-//! | [`ControlLines`] | the values that one file of the policy declares, with their lines | when a
-//! line moves; one note serves all repositories that have the same values from the file |
+//! | [`ControlLines`] | the values that one file of the policy declares, with their lines | when a line moves; one note serves all repositories that have the same values from the file |
 //!
 //! If a new run has the same findings as the last run, Beadle stores nothing. Beadle deletes a note
 //! only when it is older than every entry that the journal may keep, see [`prune_controls`].

@@ -12,7 +12,7 @@ use crate::shape::{object, optional, shape};
 /// The access of an account to a repository, as GitHub reports it.
 #[derive(Deserialize)]
 struct UserAccess {
-    /// The role: `admin`, `write`, `read` or `none`. If the role is a custom role, this is its base
+    /// The role: `admin`, `write`, `read` or `none`. For a custom role, GitHub reports the base
     /// role.
     permission: String,
 }
@@ -34,8 +34,8 @@ struct TeamPermissions {
 
 impl Reader {
     /// Returns whether an account may write to a repository. The account can have this access from
-    /// the repository, from a team or from the organisation. For a custom role, its base role
-    /// decides.
+    /// the repository, from a team or from the organisation. If the role is a custom role, the
+    /// method uses its base role.
     ///
     /// <https://docs.github.com/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
     pub async fn user_writes(&self, login: &str, owner: &str, name: &str) -> Result<bool, Failure> {
@@ -64,7 +64,8 @@ impl Reader {
         Ok(access.and_then(|access| access.role_name).map(Permission::from))
     }
 
-    /// Returns whether a team may write to a repository. For a custom role, its base role decides.
+    /// Returns whether a team may write to a repository. If the role is a custom role, the method
+    /// uses its base role.
     pub async fn team_writes(&self, slug: &str, owner: &str, name: &str) -> Result<bool, Failure> {
         let access = self.team_access(slug, owner, name).await?;
         Ok(access.and_then(|access| access.permissions).is_some_and(|permissions| permissions.push))

@@ -26,7 +26,8 @@ pub(crate) const ACCEPT: &str = "application/vnd.github+json";
 /// <https://docs.github.com/rest/about-the-rest-api/api-versions>
 const VERSION: HeaderValue = HeaderValue::from_static("2022-11-28");
 
-/// The connection to GitHub for one organisation. The organisation's reader and writer share it.
+/// The connection to GitHub for one organisation. The organisation's reader and writer share this
+/// connection.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
@@ -36,11 +37,11 @@ pub struct Api {
     /// The GraphQL fields that this server reported as unknown. An older Enterprise Server lacks
     /// some fields.
     lacking: Arc<Mutex<BTreeSet<String>>>,
-    /// The store that keeps GitHub's answers. With a kept answer, GitHub does not have to send an
-    /// unchanged answer again.
+    /// The store that keeps GitHub's answers. If GitHub's answer has not changed, GitHub does not
+    /// send it again, and Beadle uses the stored answer.
     kept: Option<Arc<dyn Store>>,
-    /// A read can use an answer in the store that is not older than this time. If the store has no
-    /// such answer, the read sends a request. If this is `None`, every read sends a request.
+    /// If the store has an answer that is not older than this time, a read uses the answer.
+    /// Otherwise, the read sends a request. `None` means that every read sends a request.
     last_seen: Option<Time>,
     /// The id of the repository, if this connection reads only paths below one repository. `None`
     /// for all other reads.
@@ -77,8 +78,8 @@ impl Api {
         })
     }
 
-    /// Returns a copy of this connection for the writes of one plan. If a write has to wait until
-    /// the plan is no longer valid, Beadle does not send it, and returns
+    /// Returns a copy of this connection for the writes of one plan. If the plan is no longer valid
+    /// when a write's turn comes, Beadle does not send the write, and returns
     /// [`TransportError::Outdated`].
     pub(crate) fn until(&self, valid_until: Time) -> Self {
         Self { valid_until: Some(valid_until), ..self.clone() }
@@ -94,8 +95,8 @@ impl Api {
         self.client.lane()
     }
 
-    /// Returns a copy of this connection. Its reads can use an answer that any process has read
-    /// since `since`. If there is no such answer, the read sends a request.
+    /// Returns a copy of this connection. A read of the copy can use an answer that any process has
+    /// read since `since`. If the store has no such answer, the read sends a request.
     pub(crate) fn as_last_seen(&self, since: Time) -> Self {
         Self { last_seen: Some(since), ..self.clone() }
     }
@@ -104,8 +105,8 @@ impl Api {
         self.last_seen
     }
 
-    /// Returns a copy of this connection for the paths of one repository. The name in these paths
-    /// can belong to another repository later.
+    /// Returns a copy of this connection for the paths of one repository. The connection needs the
+    /// id because the name in these paths can belong to another repository later.
     pub(crate) fn of_repository(&self, id: u64) -> Self {
         Self { repository: Some(id), ..self.clone() }
     }
@@ -114,7 +115,7 @@ impl Api {
         self.repository
     }
 
-    /// Returns the credential of the next request, with its digest.
+    /// Returns the credential for the next request, with the digest of the credential.
     pub(crate) async fn access(&self) -> Result<Access, TransportError> {
         Box::pin(self.auth.access(&self.client, self.kept.as_deref())).await
     }
@@ -146,7 +147,7 @@ impl Api {
     }
 
     /// Remembers that this server does not know a field. Returns `false` if the field is not
-    /// optional, or if Beadle already leaves it out.
+    /// optional, or if Beadle already leaves out the field.
     pub(crate) fn lacks(&self, field: &str) -> bool {
         let new = documents::OPTIONAL.contains(&field) && self.lacking.lock().insert(field.to_owned());
         if new {
@@ -196,7 +197,8 @@ impl Api {
     }
 
     /// Reads a path. Sends the `ETag` that `tag` returns for the present token. Returns the answer
-    /// and this token. `used` becomes the digest of the credential that got the answer or the error.
+    /// and this token. Sets `used` to the digest of the credential that got the answer or the
+    /// error.
     pub(crate) async fn get_if_changed(
         &self,
         path: &Path,
@@ -230,8 +232,9 @@ impl Api {
             let mut page: Vec<Value> = answer.json()?;
             let mut following = answer.next().map(Path::given);
             if kept && page.len() == WHOLE_PAGE && following.is_none() {
-                // Since the last read, the list may have got a next page, while this page stayed
-                // the same. The stored answer of this page then has no link to the next page.
+                // The stored answer of this page can be out of date: the list may have a new page
+                // since then, although this page did not change. The stored answer then has no link
+                // to the new page.
                 following = page_after(&path);
                 if following.is_none() {
                     answer = self.get(&path).await?;
@@ -250,9 +253,9 @@ impl Api {
         Ok(rows)
     }
 
-    /// Reads all rows of a list that GitHub puts into an object. The key `key` has the rows, and
-    /// `total_count` is the number of rows. If the number is different or missing, the list is
-    /// unknown. The store keeps the pages between runs.
+    /// Reads all rows of a list that GitHub puts into an object. The rows are at the key `key` of
+    /// the object, and `total_count` is their number. If the number is different or missing, the
+    /// list is unknown. The store keeps the pages between runs.
     pub(crate) async fn list_in(&self, path: &Path, key: &str) -> Result<Vec<Value>, TransportError> {
         let (mut rows, mut distinct) = (Vec::new(), Distinct::default());
         let mut next = Some(path.clone());
@@ -296,8 +299,8 @@ impl Api {
         self.call(call, &mut None).await.map(|(answer, _)| answer)
     }
 
-    /// Sends a write to a path that contains a name. Beadle knows the owner of the name only until
-    /// `by`, so it does not send the write after `by`.
+    /// Sends a write to a path that contains a name. After `by`, the name may have another owner,
+    /// so Beadle does not send the write after this time.
     pub(crate) async fn write_by(
         &self,
         method: Method,
@@ -326,8 +329,8 @@ impl Api {
         self.valid_until.is_some_and(|valid_until| valid_until < self.clock().now())
     }
 
-    /// Sends a call. Returns the answer and the token of the call. `used` becomes the digest of the
-    /// credential of the call.
+    /// Sends a call. Returns the answer and the token of the call. Sets `used` to the digest of the
+    /// call's credential.
     async fn call(
         &self,
         call: Call<'_>,
@@ -361,9 +364,9 @@ impl Api {
                 {
                     again = false;
                 }
-                // If GitHub denies single objects of a GraphQL query, it reports this in the
-                // answer. If it denies the whole query, the credential is the problem. If it denies
-                // a mutation, only that mutation is the problem.
+                // For a GraphQL query, GitHub reports each denied object in its answer. If GitHub
+                // denies the whole query, it denies the credential. If GitHub denies a mutation, it
+                // denies only this mutation.
                 Err(error)
                     if error.status() == Some(401)
                         || (error.status() == Some(403)
@@ -378,10 +381,10 @@ impl Api {
     }
 }
 
-/// Returns the `ETag` of the kept body for a token, if Beadle knows it.
+/// Returns the `ETag` of the stored body for a token, if Beadle knows this `ETag`.
 pub(crate) type Tag<'a> = dyn Fn(&SecretString) -> Option<String> + Send + Sync + 'a;
 
-/// A call that Beadle sends as the installation, or with the token.
+/// A call that Beadle sends as the App's installation, or with the configured token.
 struct Call<'a> {
     method: Method,
     path: &'a Path,
@@ -389,9 +392,11 @@ struct Call<'a> {
     resource: Resource,
     accept: &'static str,
     writes: bool,
-    /// When the name in the path becomes too old to use. `None` if the path contains no such name.
+    /// When the name in the path becomes too old to use. `None` if the path contains no name whose
+    /// owner can change.
     by: Option<Time>,
-    /// The `ETag` to send. With an `ETag`, GitHub sends the body only if the body has changed.
+    /// The `ETag` to send. If a request has an `ETag`, GitHub sends the body only if the body has
+    /// changed.
     tag: Option<&'a Tag<'a>>,
 }
 
@@ -465,19 +470,19 @@ mod tests {
         answer.err().unwrap().class()
     }
 
-    /// If the credential is denied, all keys wait and none is parked. If GitHub refuses a call for
-    /// another reason, Beadle parks only the key of this call.
+    /// If GitHub denies the credential, all keys wait and Beadle parks no key. If GitHub refuses a
+    /// call for another reason, Beadle parks only the key of this call.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_refused_request() {
         for sent in [Sent::Query, Sent::Mutation, Sent::Read, Sent::Write] {
             let unauthorised = class(sent, 401).await;
             assert!(matches!(unauthorised, Class::RateLimited { .. }), "{sent:?}: {unauthorised:?}");
-            // A 403 of REST is ambiguous. GitHub sends it for one archived repository, for one
-            // feature without a licence and for one permission that the App lacks, while all other
-            // requests of the credential succeed. If Beadle treated it as a denied credential, one
-            // such repository would stop the whole organisation. The same is true for one mutation.
-            // Only for a query, a 403 certainly means a denied credential, because GitHub reports a
-            // denied object in the answer to the query.
+            // A 403 of REST is ambiguous. GitHub also sends a 403 for one archived repository, for
+            // one feature without a licence, or for one permission that the App lacks. All other
+            // requests with the credential still succeed. If Beadle treated each 403 as a denied
+            // credential, one archived repository would stop the whole organisation. A 403 of a
+            // mutation is ambiguous too. A 403 of a query always means a denied credential, because
+            // GitHub reports a denied object in the answer to the query.
             let forbidden = class(sent, 403).await;
             let is_denied = matches!(forbidden, Class::RateLimited { .. });
             assert_eq!(is_denied, sent == Sent::Query, "{sent:?}: {forbidden:?}");

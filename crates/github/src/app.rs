@@ -35,7 +35,8 @@ pub struct HookDelivery {
 pub struct OwnApp {
     /// The name of the App.
     pub name: String,
-    /// The address of the App's page. An owner can install the App below this address.
+    /// The address of the App's page. The page on which an owner can install the App is below this
+    /// address.
     #[serde(rename = "html_url")]
     pub page: String,
 }
@@ -67,8 +68,8 @@ impl Reader {
         self.api().get_as_app(Path::at("app")).await?.json().map_err(Failure::from)
     }
 
-    /// Makes the next request get a new token of the App. Only a new token has the permissions that
-    /// an owner of the organisation accepted since. Sends no request itself.
+    /// Makes the next request get a new token of the App. If an owner of the organisation has
+    /// accepted new permissions, only a new token has them. This method itself sends no request.
     pub async fn drop_token(&self) {
         self.api().drop_token().await;
     }
@@ -84,8 +85,8 @@ impl Reader {
         }
     }
 
-    /// Returns the limits of the credential and what remains of them. GitHub does not count this
-    /// call.
+    /// Returns the limits of the credential and the remaining calls. GitHub does not count the call
+    /// of this method.
     pub async fn rate_limit(&self) -> Result<Value, Failure> {
         self.api().get(&Path::at("rate_limit")).await?.json().map_err(Failure::from)
     }

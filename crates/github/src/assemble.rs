@@ -23,9 +23,9 @@ use crate::rulesets::Ruleset;
 use crate::shape::shape;
 use crate::unsure::Unsure;
 
-/// Returns the reason why a part is unknown after its read failed. If the read failed because a
-/// budget is used up, the function returns the failure instead. The whole read then fails, and
-/// Beadle repeats it later.
+/// Returns the reason why a part is unknown after the read of the part failed. If a budget is used
+/// up, the function returns the failure instead. The read of the whole repository then fails, and
+/// Beadle repeats this read later.
 pub(crate) fn unless_limited(failure: &Failure) -> Result<Unsure, Failure> {
     match failure.class {
         Class::RateLimited { .. } => Err(failure.clone()),
@@ -192,7 +192,7 @@ async fn ruleset(api: &Api, row: &Value) -> Result<Ruleset, Failure> {
 }
 
 /// Reads one part of a repository with `read`. `error` is the error about this part in the first
-/// answer. If there is one, the part is unknown.
+/// answer. If the first answer has such an error, the part is unknown.
 pub(crate) async fn part<T>(
     error: Option<Unsure>,
     read: impl Future<Output = Result<T, Failure>>,
@@ -206,8 +206,8 @@ pub(crate) async fn part<T>(
     }
 }
 
-/// Returns all rows of a connection, beginning with its first page, and compares their number with
-/// the connection's `totalCount`.
+/// Returns all rows of a connection, beginning with the first page, and compares the number of rows
+/// with the connection's `totalCount`.
 async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> Result<Vec<Value>, Failure> {
     let doing = format!("reading {what}");
     let mut rows = Vec::new();
@@ -229,8 +229,8 @@ async fn rows(api: &Api, owner: &str, first: Value, more: &str, what: &str) -> R
 enum Access {
     /// The repository itself gives the account a role.
     Own(Collaborator),
-    /// A team, the organisation or ownership gives the account access. Beadle does not list this
-    /// account as a collaborator.
+    /// An account that has access through a team, the organisation or ownership. Beadle does not
+    /// list this account as a collaborator.
     Other,
 }
 
@@ -261,8 +261,8 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let (Some(id), Some(pattern)) = (node.id, node.pattern) else {
         return Err(unknown("an entry of the list has no identity"));
     };
-    // A write replaces these lists as a whole, so Beadle must not treat an unreadable list as
-    // empty.
+    // A write replaces each of these two lists as a whole, so Beadle must not treat an unreadable
+    // list as empty.
     let is_list = |list: &Value, is_entry: fn(&Value) -> bool| match list {
         Value::Null => true,
         Value::Array(entries) => entries.iter().all(is_entry),
@@ -292,7 +292,7 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
             hidden.push(list.to_owned());
         }
     }
-    // If the list has a check twice, it is still one check.
+    // If GitHub lists the same check twice, Beadle keeps it once.
     let mut checks: Vec<StatusCheck> = Vec::new();
     for check in node.required_status_checks.unwrap_or_default().iter().map(check) {
         if !checks.contains(&check) {

@@ -17,8 +17,8 @@ use crate::organisation_memory::another_organisation;
 
 /// Beadle renews a token that is valid for less than this time.
 const MARGIN: Duration = Duration::from_secs(300);
-/// How many seconds Beadle sets the `iat` of a JWT into the past. GitHub accepts only an `iat` in
-/// the past, and the local clock may be ahead of GitHub's clock.
+/// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
+/// past, and the local clock may be ahead of GitHub's clock.
 const BACK: i64 = 60;
 /// How long a JWT is valid, in seconds. GitHub accepts at most ten minutes.
 const LIFE: i64 = 540;
@@ -33,20 +33,21 @@ pub enum Credential {
         id: u64,
         /// The private key of the App.
         key: SigningKey,
-        /// The id of the App's installation. If it is `None`, Beadle looks up the installation by
-        /// the name of the organisation.
+        /// The id of the App's installation. If this field is `None`, Beadle looks up the
+        /// installation by the name of the organisation.
         installation: Option<u64>,
     },
 }
 
-/// The credential of a request, with its digest. Both come from the same token.
+/// The credential of a request, with its digest. The credential and the digest come from the same
+/// token.
 #[derive(Clone)]
 pub(crate) struct Access {
     /// The value of the `Authorization` header.
     pub(crate) authorization: SecretString,
-    /// The digest of the configured token, or of the App and the permissions of its token. The
-    /// digest stays the same while nobody changes the configured token or the permissions of the
-    /// App. GitHub then shows the same things to the requests.
+    /// A digest of the configured token, or of the App and the permissions of the App's token. The
+    /// digest changes only if somebody changes the configured token or the permissions. While two
+    /// requests have the same digest, GitHub shows them the same things.
     pub(crate) digest: CredentialDigest,
 }
 
@@ -73,7 +74,7 @@ struct Minted {
     permissions: Value,
 }
 
-/// A secret that GitHub sent in an answer. This type has no way to be printed.
+/// A secret that GitHub sent in an answer. No code can print this type.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct SecretText(String);
@@ -105,8 +106,8 @@ impl Auth {
         matches!(self.credential, Credential::App { .. })
     }
 
-    /// Returns the credential for a call as the installation, or for a call with the configured
-    /// token. `store` knows which organisation the login means.
+    /// Returns the credential for a call: the token of the App's installation, or the configured
+    /// token. `store` remembers which organisation the login means.
     pub(crate) async fn access(
         &self,
         client: &Client,
@@ -120,8 +121,8 @@ impl Auth {
                 return Ok(Access { authorization, digest });
             }
         };
-        // The lock is held during the request, so that parallel calls share one request for a
-        // token.
+        // This method holds the lock during the request, so that parallel calls share one request
+        // for a token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.access.clone());
@@ -146,7 +147,7 @@ impl Auth {
         Ok(slot.insert(token).access.clone())
     }
 
-    /// Forgets the token of the App, so that the next request gets a new one. A token keeps the
+    /// Forgets the token of the App, so that the next request gets a new token. A token keeps the
     /// permissions that the installation had when GitHub created the token.
     pub(crate) async fn drop_token(&self) {
         *self.token.lock().await = None;
@@ -271,8 +272,8 @@ mod tests {
         secrets.signing_key(&Reference::File("app.pem".into())).unwrap()
     }
 
-    /// Returns the credential of an App, its client and its network. Somebody accepts a permission
-    /// after GitHub has created the first token.
+    /// Returns the credential of an App, its client and its network. In this test, an owner accepts
+    /// a permission after GitHub has created the first token.
     fn app() -> (Auth, Client, Arc<Recorder>) {
         let minted = AtomicUsize::new(0);
         let wire = Recorder::new(move |_| {
@@ -296,8 +297,8 @@ mod tests {
     async fn a_token_has_its_own_digest_even_if_another_task_forgets_the_token() {
         let (auth, client, wire) = app();
         let first = auth.access(&client, None).await.unwrap();
-        // The first task waits for the token. The second task waits behind it, and forgets the
-        // token.
+        // The first task waits for the token. The second task waits for the first task, and then
+        // forgets the token.
         let held = auth.token.lock().await;
         let reading = auth.access(&client, None);
         let forgetting = auth.forget(&first.authorization);

@@ -1,14 +1,12 @@
-//! Paths that a write may name without a check. They are below a repository or an organisation. The
-//! name of a team or an account needs a check, because another team or account may have the name by
-//! now: see
-//! [`crate::Grantee`].
+//! Paths that a write may name without a check. Such paths are below a repository or an
+//! organisation. The name of a team or an account needs a check, because the name may belong to
+//! another team or account now: see [`crate::Grantee`].
 
 use beadle_transport::Path;
 
-/// A path below a repository or an organisation. It consists of literals and ids. The only names in
-/// it are names of labels, environments, variables, secrets and custom properties. Each repository has
-/// its own labels, environments, variables and secrets, and each organisation its own variables and
-/// properties.
+/// A path below a repository or an organisation. The path consists of literals, ids, and names of
+/// labels, environments, variables, secrets and custom properties. Such names need no check,
+/// because they belong to the repository or the organisation at the start of the path.
 #[derive(Clone, Debug)]
 pub struct Below(Path);
 

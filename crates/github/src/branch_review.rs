@@ -1,4 +1,4 @@
-//! Whether every change of a branch needs an approving review.
+//! Finds out whether every change of a branch needs an approving review.
 //!
 //! <https://docs.github.com/rest/repos/rules#get-rules-for-a-branch>,
 //! <https://docs.github.com/rest/branches/branch-protection>
@@ -11,9 +11,9 @@ use crate::read::Reader;
 use crate::refusal::{ADMINISTRATION, Asked};
 
 impl Reader {
-    /// Returns whether every change of a branch needs an approving review. A ruleset can require
-    /// it, or a branch protection that includes administrators. GitHub does not show here who can
-    /// bypass a ruleset.
+    /// Returns whether every change of a branch needs an approving review. The review can be
+    /// required by a ruleset, or by a branch protection that includes administrators. GitHub's
+    /// answers to this method do not show who can bypass a ruleset.
     pub async fn needs_review(&self, repository: &str, branch: &str) -> Result<bool, Failure> {
         let organisation = self.organisation();
         let asked = Asked { organisation, repository, reference: None, permission: ADMINISTRATION };
@@ -31,7 +31,7 @@ impl Reader {
                 let includes_admins = rule["enforce_admins"]["enabled"] == true;
                 Ok(includes_admins && has_count(&rule["required_pull_request_reviews"]))
             }
-            // The branch is not protected.
+            // A 404 means that the branch has no protection.
             Err(error) if error.status() == Some(404) => Ok(false),
             Err(error) => Err(asked.explain(error)),
         }

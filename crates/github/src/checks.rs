@@ -20,7 +20,7 @@ const ANNOTATIONS: usize = 50;
 pub struct CheckRun {
     /// The id of the check run.
     pub id: u64,
-    /// The name that the App gave to the check run, for its own use.
+    /// The id that the App gave to the check run for its own use.
     pub external_id: String,
     /// True if the check run has a conclusion.
     pub is_completed: bool,
@@ -40,7 +40,7 @@ pub enum Conclusion {
     ActionRequired,
     /// The check could not be completed in time.
     TimedOut,
-    /// The check is about a commit that no longer matters.
+    /// Beadle no longer needs the check of this commit.
     Cancelled,
 }
 
@@ -161,7 +161,8 @@ impl Reader {
     }
 }
 
-/// Writes check runs and comments of pull requests of one repository. It can write nothing else.
+/// Writes check runs and comments of pull requests of one repository. This type can write nothing
+/// else.
 #[derive(Clone)]
 pub struct CheckWriter {
     api: Api,
@@ -195,8 +196,8 @@ impl CheckWriter {
         self.send((Method::PATCH, CHECKS), &self.path("check-runs").id(id), body).await.map(drop)
     }
 
-    /// Ends a check run. If `output` has many annotations, the writer sends several requests, and
-    /// the last one has the conclusion.
+    /// Ends a check run. If `output` has many annotations, the writer sends several requests. The
+    /// last request has the conclusion.
     pub async fn conclude(&self, id: u64, output: &CheckOutput) -> Result<(), Failure> {
         let mut batches = output.annotations.chunks(ANNOTATIONS).peekable();
         loop {

@@ -20,10 +20,10 @@ use sha2::{Digest, Sha256};
 use crate::api::{ACCEPT, Api};
 use crate::credential_digest::CredentialDigest;
 
-/// How old a stored time of reading must be before Beadle stores a new time. If Beadle stored the
-/// time after each read, each read of an unchanged answer would cause a write to the store.
+/// Beadle stores the time of a read again only if the stored time is older than this duration.
+/// Otherwise, each read of an unchanged answer would cause a write to the store.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// The message of a kept answer that says that nothing exists at a path.
+/// The message of a kept answer if nothing exists at its path.
 const ABSENT: &str = "nothing existed here at the last read";
 
 /// An answer that the store keeps between runs.
@@ -33,21 +33,22 @@ struct Kept {
     /// remove the tag. Without a tag, a sweep can still use the kept answer instead of a read. But
     /// each read without a tag counts toward the hourly limit.
     etag: Option<String>,
-    /// The digest of the token that Beadle used to read the answer. The store never contains the
-    /// token.
+    /// The digest of the token with which Beadle read the answer. The store never contains the
+    /// token itself.
     token: String,
-    /// True if the tag follows the known formula, so that Beadle can compute it for another token.
+    /// True if the tag follows the known formula, so that Beadle can compute the tag for another
+    /// token.
     computable: bool,
     link: Option<String>,
-    /// The time of the last read. The real time can be later than this time by up to
-    /// [`NOTED_EVERY`]. Answers that an older version of Beadle stored have no time.
+    /// The time of the last read. The real last read can be up to [`NOTED_EVERY`] later than this
+    /// time. Answers that an older version of Beadle stored have no time.
     read: Option<Time>,
     body: String,
     /// True if GitHub answered 404: nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
-    /// The digest of the credential and its permissions, if GitHub answered 404. GitHub also answers
-    /// 404 to a credential that lacks a permission.
+    /// If GitHub answered 404: the digest of the credential and its permissions. Beadle needs the
+    /// digest because GitHub also answers 404 if the credential lacks a permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access: Option<CredentialDigest>,
     /// The id of the repository that had this path at the last read. `None` if the path is not below a
@@ -64,7 +65,8 @@ fn computed(authorization: &str, body: &str) -> String {
     format!("\"{}\"", hex::encode(Sha256::digest(format!("{ACCEPT}:{authorization}::{body}"))))
 }
 
-/// Returns a tag without the prefix of a weak tag. A weak and a strong tag mean the same body.
+/// Returns a tag without the prefix of a weak tag. Beadle treats a weak tag and a strong tag as
+/// equal.
 fn strong(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
@@ -91,15 +93,15 @@ impl Kept {
         Self { read: Some(now), absent: true, access, ..Self::default() }
     }
 
-    /// Returns whether a run can use the answer as a read of a repository since `since`. The store
-    /// can have an older answer, because a failed run did not read all paths. Another repository
-    /// can also have had the path.
+    /// Returns whether a run can use the stored answer for a repository instead of a read since
+    /// `since`. The answer can be older, because a failed run did not read all paths. The answer
+    /// can also be about another repository that had the path.
     fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
         let is_own = self.repository.is_none() || self.repository == repository;
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)
     }
 
-    /// Returns whether Beadle would use another answer in the same way as this one.
+    /// Returns whether Beadle would use the other answer in the same way as this answer.
     fn is_like(&self, other: &Self) -> bool {
         let tags = (&self.etag, &self.token, self.computable);
         let contents = (&self.link, &self.body, self.absent, &self.access, self.repository);
@@ -108,7 +110,7 @@ impl Kept {
     }
 
     /// Returns whether Beadle has to store the time of this read. A stored time in the future comes
-    /// from a clock that was ahead, so Beadle replaces it.
+    /// from a clock that was ahead, so Beadle replaces the stored time.
     fn is_read_news(&self, now: Time) -> bool {
         self.read.is_none_or(|read| read > now || now.since(read) >= NOTED_EVERY)
     }
@@ -122,7 +124,7 @@ impl Kept {
         self.computable.then(|| computed(authorization, &self.body))
     }
 
-    /// Returns the kept answer. An answer that nothing exists at the path is an error, as for a read.
+    /// Returns the kept answer. If nothing exists at the path, returns the same error as a read.
     fn answer(&self, path: &Path) -> Result<Answer, TransportError> {
         let request = format!("GET {path}");
         if self.absent {
@@ -154,14 +156,14 @@ pub fn kept_answers() -> String {
     note(Kept::KIND, &[""])
 }
 
-/// Returns the time of the last read of a kept answer. The real time can be up to a day later.
+/// Returns the time of the last read of a kept answer. The real last read can be up to a day later.
 /// Returns `None` if an older version of Beadle stored the answer.
 pub fn last_read(answer: &str) -> Option<Time> {
     serde_json::from_str::<LastRead>(answer).ok()?.read
 }
 
-/// Stores an answer. Returns whether the store has it. If the store fails, the next read costs a
-/// call.
+/// Stores an answer. Returns whether the store has accepted the answer. If the store fails, the
+/// next read costs a call.
 async fn keep(note: &Note<Kept>, store: &dyn Store, kept: &Kept) -> bool {
     let stored = note.put(store, kept).await;
     if let Err(error) = &stored {
@@ -177,8 +179,8 @@ async fn discard(note: &Note<Kept>, store: &dyn Store) {
     }
 }
 
-/// Replaces the kept answer with a new one. If the store fails, a sweep of any process must not use
-/// the kept answer any more, because it is out of date.
+/// Replaces the kept answer with a new answer. The kept answer is out of date. So if the store does
+/// not accept the new answer, the function deletes the kept answer, and no sweep can use it.
 async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, new: Option<&Kept>) {
     if let Some(new) = new {
         let is_news =
@@ -187,11 +189,13 @@ async fn replace(note: &Note<Kept>, store: &dyn Store, before: Option<&Kept>, ne
             return;
         }
     }
-    // Even if no earlier answer is known, the store may have one that it could not show.
+    // A read of the store may have failed, so the store may have an answer that this function does
+    // not know.
     discard(note, store).await;
 }
 
-/// Returns whether the credential that got a kept answer had the same permissions as the present one.
+/// Returns whether the credential that got a kept answer had the same permissions as the present
+/// credential.
 async fn is_same_access(api: &Api, kept: &Kept) -> bool {
     let Some(access) = &kept.access else { return false };
     api.access().await.is_ok_and(|now| now.digest == *access)
@@ -218,8 +222,8 @@ pub(crate) async fn read(api: &Api, path: &Path) -> Result<Answer, TransportErro
         Ok(read) => read,
         Err(error) => {
             if error.status() == Some(404) {
-                // Another task can have replaced the token since. So this is the digest of the token
-                // that got this answer.
+                // Another task may have replaced the token since the request. So `used` is the
+                // digest of the token that got this answer.
                 let new = Kept { repository: api.repository(), ..Kept::absent(now, used) };
                 replace(&note, store.as_ref(), kept.as_ref(), Some(&new)).await;
             }

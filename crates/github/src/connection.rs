@@ -1,5 +1,6 @@
 //! Checks that a list is complete. An incomplete list is unknown. Beadle compares the pages of a
-//! GraphQL connection or of a REST list with the totals of the list, and with each other.
+//! list with the list's total, and with each other. The list is a GraphQL connection or a REST
+//! list.
 
 use std::collections::HashSet;
 
@@ -17,8 +18,8 @@ const MOST_PAGES: usize = 1000;
 /// The number of rows on a full page of a REST list.
 pub(crate) const WHOLE_PAGE: usize = 100;
 
-/// Returns the path of the page after a page of a REST list. Returns `None` if the path has no number
-/// of a page: it is the first page, or the list has cursors.
+/// Returns the path of the page after a page of a REST list. Returns `None` if the path has no page
+/// number, because it is the path of the first page, or because the list has cursors.
 ///
 /// After the last page of a list, GitHub shows an empty page.
 /// <https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api>
@@ -37,13 +38,15 @@ pub(crate) fn page_after(path: &Path) -> Option<Path> {
     is_numbered.then(|| Path::given(&format!("{before}?{query}")))
 }
 
-/// Returns the rows of a page: the `edges` of the page, or its `nodes` if it has no `edges`.
+/// Returns the rows of a page. The rows are the page's `edges`, or the page's `nodes` if it has no
+/// `edges`.
 pub(crate) fn entries(connection: &Value) -> &[Value] {
     let list = connection["edges"].as_array().or_else(|| connection["nodes"].as_array());
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The field of a page that tells whether another page follows, and the cursor of that page.
+/// A field of a page. This field states whether another page follows, and the cursor of the next
+/// page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {
@@ -61,9 +64,9 @@ pub(crate) fn next(connection: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// The rows of a list that Beadle has read so far. If a row or its id appears twice, then the list
-/// changed during the read, or GitHub repeated a page, or one of the ids is wrong. So a row may be
-/// missing, or a write could change the wrong entry.
+/// The rows of a list that Beadle has read so far. A row or an id can appear twice because the list
+/// changed during the read, because GitHub repeated a page, or because an id is wrong. A row may
+/// then be missing, or a write could change the wrong entry.
 #[derive(Debug, Default)]
 pub(crate) struct Distinct {
     /// The digests of the rows, or of their ids. The rows of a long list may be whole repositories,
@@ -102,9 +105,9 @@ impl Distinct {
     }
 }
 
-/// Returns a digest that two rows about the same thing share. A row can change between two pages.
-/// It then has other fields but the same id. So the digest covers only the id or the number of the
-/// row, and the login of an account. An id is never 0.
+/// Returns a digest that two rows about the same thing share. If a row changes between two pages,
+/// it has the same id but other fields. So the digest covers only the id or the number of the row,
+/// and the login of an account. GitHub has no id 0.
 fn digest(row: &Value) -> [u8; 16] {
     let mut ids = ["id", "databaseId", "number"].into_iter().filter_map(|field| row.get(field));
     let id = ids.find(|id| !id.is_null() && **id != 0);
@@ -115,8 +118,8 @@ fn digest(row: &Value) -> [u8; 16] {
 
 /// Returns whether a row does not show its account. There are three reasons: GitHub hides the
 /// account, the document does not read accounts of this type, or an invitation by mail has no
-/// account yet. Two equal rows of this sort can be about two accounts, so they are not a repeated
-/// row.
+/// account yet. Two equal rows without an account can be about two accounts, so Beadle does not
+/// treat them as a repeated row.
 fn is_nameless(row: &Value) -> bool {
     let tells_nothing = |who: &Value| {
         let is_bare = |fields: &Map<String, Value>| fields.keys().all(|name| name.as_str() == "__typename");
@@ -125,11 +128,11 @@ fn is_nameless(row: &Value) -> bool {
     ["node", "actor", "invitee"].iter().any(|part| row.get(part).is_some_and(tells_nothing))
 }
 
-/// Compares the pages of one connection with the total that each page names.
+/// Compares the pages of one connection with the totals that the pages name.
 ///
 /// If somebody deletes an entry of an early page during the read, the later entries move forward.
-/// One of them can move into a page that Beadle has already read, so that no page shows this entry.
-/// Beadle detects this because the last page then names a smaller total than the first page.
+/// An entry can move into a page that Beadle has already read, and Beadle then does not see this
+/// entry. Beadle detects this because the last page then names a smaller total than the first page.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     seen: u64,
@@ -167,8 +170,8 @@ fn retry(text: impl Into<String>) -> Failure {
     Failure::new(Class::Retry, text.into())
 }
 
-/// Converts every row with `read`. If `read` cannot convert a row, the row has no usable identity,
-/// and the whole list is unknown.
+/// Converts every row with `read`. If `read` cannot convert a row, the row has no usable identity.
+/// The whole list is then unknown.
 pub(crate) fn each<T>(
     rows: &[Value],
     doing: &str,

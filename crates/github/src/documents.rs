@@ -1,4 +1,4 @@
-//! The GraphQL documents, each next to the types of its answer. One document reads many objects.
+//! The GraphQL documents, each beside the types of its answer. One document reads many objects.
 //!
 //! GitHub computes the price of a query as the number of its connections divided by 100. A query
 //! that reads everything of 40 repositories costs about 11 points.
@@ -15,8 +15,8 @@ pub(crate) mod teams;
 
 pub(crate) use repositories::{BRANCH, INDEX, by_ids, listing};
 
-/// The number of repositories in one query. GitHub ends a query after 10 s. If GitHub ends a query
-/// early, Beadle splits its batch in half.
+/// The number of repositories in one query. GitHub ends a query after 10 s. If GitHub ends a query,
+/// Beadle splits the batch of the query in half.
 pub(crate) const BATCH: usize = 40;
 
 /// Fields that older versions of Enterprise Server do not know. One unknown field makes a whole
@@ -40,33 +40,33 @@ pub(crate) const OPTIONAL: &[&str] = &[
     "requiredDeploymentEnvironments",
 ];
 
-/// Returns a document without one field. This works because no optional field has arguments or a
-/// selection of fields.
+/// Returns a document without one field. The function supports only a field without arguments and
+/// without a selection of fields. All optional fields are of this kind.
 pub(crate) fn without(document: &str, field: &str) -> String {
     let words = document.split_inclusive(char::is_whitespace);
     words.filter(|word| word.trim_end() != field).collect()
 }
 
-/// Reads which of the given nodes are GitHub Apps. The answer contains [`TypedNode`]s.
+/// Reads the types of nodes ([`TypedNode`]), to find the GitHub Apps among them.
 pub(crate) const APPS: &str =
     "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on App { databaseId } } }";
 
-/// An object. Beadle reads only its immutable id.
+/// An object. Beadle reads only the immutable id of this object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Numbered {
     pub(crate) database_id: u64,
 }
 
-/// A node. Beadle reads only its type.
+/// A node. Beadle reads only the type of this node.
 #[derive(Deserialize)]
 pub(crate) struct TypedNode {
     #[serde(rename = "__typename")]
     pub(crate) typename: String,
 }
 
-/// The answer to a query for several node ids. It has one entry for each id, in the order of the
-/// ids.
+/// The answer to a query for several node ids. The answer has one entry for each id, in the order
+/// of the ids.
 #[derive(Deserialize)]
 pub(crate) struct Nodes {
     pub(crate) nodes: Vec<Value>,

@@ -8,12 +8,13 @@ use beadle_engine::Time;
 /// How long Beadle uses a resolved name before it asks GitHub again.
 pub(crate) const FRESH: Duration = Duration::from_secs(5);
 
-/// The maximum number of times that Beadle looks up the names for one write again. It looks them up
-/// again if the write had to wait and the names became too old.
+/// The maximum number of times that Beadle repeats the look-up of the names for one write. Beadle
+/// repeats the look-up if the names became too old while the write waited.
 pub(crate) const TRIES: u32 = 5;
 
-/// Returns whether an answer is still recent enough to use. `asked` is when Beadle asked. A time in
-/// the future comes from a clock that was ahead, so such an answer is not used.
+/// Returns whether an answer is still recent enough to use. `asked` is the time at which Beadle
+/// asked. Beadle does not use an answer with a time in the future, because this time comes from a
+/// clock that was ahead.
 pub(crate) fn is_fresh(asked: Time, now: Time) -> bool {
     now >= asked && now.since(asked) < FRESH
 }

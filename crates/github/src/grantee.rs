@@ -1,7 +1,7 @@
-//! Teams and accounts that a write addresses by their names. GitHub has no address by id for them,
-//! and a slug or a login can get another owner at any time. So a planned change contains the id of
-//! the team or the account. A write uses the name only if GitHub confirmed a moment ago that the
-//! name belongs to this id.
+//! Teams and accounts that a write addresses by their names. At GitHub, the address of a team or an
+//! account has no id, and a slug or a login can get another owner at any time. So a planned change
+//! contains the id of the team or the account. A write uses the name only if GitHub confirmed a
+//! moment ago that the name belongs to this id.
 
 use beadle_engine::{Class, Failure, Time};
 
@@ -18,8 +18,8 @@ pub struct Grantee {
     id: u64,
     /// The name that the team or the account had when Beadle made the plan.
     name: String,
-    /// When Beadle resolved the name. `None` if the name comes from a list, because Beadle does not
-    /// know how old the list is.
+    /// When Beadle resolved the name. `None` if the name comes from a list, because the age of the
+    /// list is unknown.
     asked: Option<Time>,
 }
 
@@ -44,13 +44,13 @@ impl Grantee {
         Self { asked: Some(found.asked), ..Self::user(found.id, &found.name) }
     }
 
-    /// Returns the part of a path before the team or the account: the name of its list.
+    /// Returns the part of a path before the name: `teams` for a team, `users` for an account.
     pub(crate) fn list(&self) -> &'static str {
         if self.kind == ActorKind::Team { "teams" } else { "users" }
     }
 
     /// Checks that the name belongs to the planned id now. If Beadle resolved the name less than
-    /// five seconds ago, for the plan or for another write, the check needs no call.
+    /// five seconds ago, for the plan or for another write, the method makes no call.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {
@@ -73,7 +73,7 @@ impl Grantee {
                 return Ok(Confirmed { name: self.name.clone(), asked: found.asked });
             }
             Some(Ok(found)) => format!("has the id {} now, the plan has the id {}", found.id, self.id),
-            // Nobody has this name, so Beadle can remove the name without harm.
+            // Nobody has this name, so a removal with this name affects nobody.
             _ if purpose == Purpose::Remove => {
                 return Ok(Confirmed { name: self.name.clone(), asked: now });
             }
@@ -95,7 +95,7 @@ pub(crate) enum Purpose {
 }
 
 /// A name that GitHub confirmed for the planned id. Only [`Grantee::confirm`] creates this type.
-/// The path of a write to a team or an account can be built only from it.
+/// Code can build the path of a write to a team or an account only from a value of this type.
 pub(crate) struct Confirmed {
     name: String,
     asked: Time,

@@ -48,7 +48,7 @@ impl PartialAnswer {
         self.errors.iter().any(|error| error.kind.as_deref() == Some("RESOURCE_LIMITS_EXCEEDED"))
     }
 
-    /// Returns the data. If the answer has errors, returns the first of them.
+    /// Returns the data. If the answer has errors, returns the first error.
     pub(crate) fn whole(self, doing: &str) -> Result<Value, Failure> {
         match self.errors.first() {
             None => Ok(self.data),
@@ -103,7 +103,7 @@ pub(crate) async fn run_batch(
     }
 }
 
-/// Runs a document. If it is a mutation and has an error, the whole call fails.
+/// Runs a document. If a mutation has an error, the whole call fails.
 pub(crate) async fn run(
     api: &Api,
     doing: &str,
@@ -121,8 +121,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Reads an answer. Returns `None` if Beadle must send the document again: the server does not know
-/// an optional field, or Beadle had to wait for the budget.
+/// Reads an answer. Returns `None` if Beadle must send the document again. The cause is an optional
+/// field that the server does not know, or a budget that Beadle had to wait for.
 async fn read(
     api: &Api,
     doing: &str,
@@ -142,7 +142,7 @@ async fn read(
     }
 }
 
-/// If the budget is used up and a command makes the call, waits for the budget. Returns whether the
+/// Waits for the budget if the budget is used up and a command makes the call. Returns whether the
 /// function waited. GraphQL may report a used-up budget with status 200.
 async fn waited(api: &Api, failure: &Failure) -> bool {
     let Class::RateLimited { until, .. } = failure.class else { return false };
@@ -164,12 +164,12 @@ fn lacks_more(api: &Api, envelope: &Envelope) -> bool {
         error.message.contains("doesn't exist on type").then(|| field.to_owned())
     };
     let fields: Vec<String> = envelope.errors.iter().filter_map(unknown).collect();
-    // `count` visits all fields, so Beadle remembers all of them and the next request leaves all of
-    // them out.
+    // `count` visits all unknown fields. So Beadle remembers all of them, and the next request
+    // contains none of them.
     fields.iter().filter(|field| api.lacks(field)).count() > 0
 }
 
-/// Returns the data of an answer, or a failure that says why the answer has no data.
+/// Returns the data of an answer, or a failure with the reason why the answer has no data.
 fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<PartialAnswer, Failure> {
     let limited = envelope
         .errors
@@ -189,8 +189,8 @@ fn open(api: &Api, doing: &str, answer: &Answer, envelope: Envelope) -> Result<P
         let class = Class::RateLimited { until, spares_events: false };
         return Err(Failure::new(class, format!("{doing}: {}", limited.message)));
     }
-    // If an error has no path, Beadle cannot know which parts of the data are missing: any null may
-    // be a missing part.
+    // If an error has no path, Beadle does not know which parts of the data are missing: each null
+    // may be a missing part.
     let of_all = envelope.errors.iter().find(|error| error.path.is_empty());
     let of_all = of_all.map(|error| error.failure(doing));
     match envelope.data.filter(|data| !data.is_null()) {

@@ -1,4 +1,4 @@
-//! The installations of an App. Only the App itself can list them.
+//! The installations of an App. Only the App itself can list its installations.
 //!
 //! <https://docs.github.com/rest/apps/apps#list-installations-for-the-authenticated-app>
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::connection::Distinct;
 use crate::read::Reader;
 
-/// The type of the accounts that are organisations. The other installations belong to people and
-/// enterprises.
+/// The type of an account that is an organisation. Installations with other account types belong to
+/// people and enterprises.
 const ORGANISATION: &str = "Organization";
 
 /// An installation of the App in an organisation.
@@ -32,7 +32,8 @@ pub struct Installation {
 pub struct InstallationList {
     /// The installations.
     pub installations: Vec<Installation>,
-    /// The number of requests that the list needed. The list also has the installations of people.
+    /// The number of requests that the read needed. GitHub's list also has the installations of
+    /// people.
     pub requests: u32,
 }
 

@@ -23,8 +23,8 @@ pub struct IssueComment {
     pub issue: u64,
     /// The text in Markdown.
     pub body: String,
-    /// The login of the person who wrote the comment. `None` if an App or a bot wrote it, even for
-    /// a person, or if the account no longer exists.
+    /// The login of the person who wrote the comment. `None` if an App or a bot wrote the comment,
+    /// even for a person, or if the account no longer exists.
     pub person: Option<String>,
     /// The time of the comment, in whole seconds.
     pub created: Time,
@@ -41,8 +41,8 @@ struct CommentRow {
     body: Option<String>,
     #[serde(default, deserialize_with = "object")]
     user: Option<AuthorRow>,
-    /// If the value is not null, an App wrote the comment. GitHub can show the App in several
-    /// forms.
+    /// If the value is not null, an App wrote the comment. This field is untyped because GitHub can
+    /// show the App in several forms.
     #[serde(default)]
     performed_via_github_app: Value,
     issue_url: String,
@@ -75,8 +75,8 @@ fn comment(row: CommentRow) -> Option<IssueComment> {
 
 impl Reader {
     /// Returns the comments on all issues and pull requests of a repository, in the order of their
-    /// ids. The list has the comments that somebody wrote or changed since a time. Beadle leaves
-    /// out a comment that it cannot read.
+    /// ids. The list has only the comments that somebody wrote or changed since the time `since`.
+    /// Beadle leaves out a comment that it cannot read.
     pub async fn comments_since(&self, repository: &str, since: Time) -> Result<Vec<IssueComment>, Failure> {
         let path = Path::at("repos").value(self.organisation()).value(repository).then("issues/comments");
         let path = path.query("since", since).query("per_page", 100);

@@ -34,8 +34,8 @@ struct IssueRow {
     performed_via_github_app: Option<AppRow>,
 }
 
-/// Returns the issues that the App created. Another person can copy the text of an issue, so the
-/// text alone proves nothing.
+/// Returns the issues that the App created. The function checks the author, because other people
+/// can copy the text of an issue.
 fn own(rows: &[Value], app: u64) -> Vec<Issue> {
     let rows = rows.iter().filter_map(shape::<IssueRow>);
     let own = rows.filter(|row| row.performed_via_github_app.as_ref().is_some_and(|by| by.id == app));
@@ -55,7 +55,7 @@ impl Reader {
     }
 }
 
-/// Writes issues of one repository. It can write nothing else.
+/// Writes issues of one repository. This type can write nothing else.
 #[derive(Clone)]
 pub struct IssueWriter {
     api: Api,

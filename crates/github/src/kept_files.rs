@@ -1,5 +1,5 @@
-//! The files that Beadle keeps up to date by pull requests. Beadle compares the ids of contents, so
-//! it reads no content.
+//! The files that Beadle keeps up to date by pull requests. Beadle compares the ids of the files'
+//! contents, so it does not read the contents.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>,
 //! <https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>
@@ -91,10 +91,10 @@ pub struct KeptFiles {
     pub default: Option<DefaultBranch>,
     /// What the default branch has at each path.
     pub files: BTreeMap<String, AtPath>,
-    /// The branch of Beadle. `None` if it does not exist.
+    /// The branch of Beadle. `None` if the branch does not exist.
     pub branch: Option<FilesBranch>,
-    /// The open pull request from this branch, followed by the last ones that are not open. The
-    /// newest comes first. The list has no pull requests from forks.
+    /// The open pull request from this branch, and then the latest pull requests that are not open.
+    /// The newest pull request comes first. The list has no pull requests from forks.
     pub pulls: Vec<FilesPull>,
 }
 
@@ -103,8 +103,8 @@ pub struct KeptFiles {
 pub struct FilesCommit {
     /// The node id of the branch.
     pub branch: String,
-    /// The last commit that the branch must have. If the branch has another one, GitHub refuses the
-    /// new commit.
+    /// The expected last commit of the branch. If the branch has another last commit, GitHub
+    /// refuses the new commit.
     pub onto: String,
     /// The first line of the message.
     pub headline: String,
@@ -165,7 +165,8 @@ fn pull(row: &Value, doing: &str) -> Result<Option<FilesPull>, Failure> {
         _ => return Err(unreadable(doing)),
     };
     let PullNode { id, number, viewer_did_author: is_own, body, .. } = row;
-    // Everybody who can read the repository can open a pull request from a fork.
+    // Everybody who can read the repository can open a pull request from a fork, so the list leaves
+    // out forks.
     Ok((!row.is_cross_repository).then(|| FilesPull {
         id,
         number,
@@ -223,7 +224,7 @@ impl Reader {
             shape(&node["defaultBranchRef"]["compare"]).ok_or_else(|| unreadable(DOING))?;
         let commits = &compared.commits.nodes;
         let is_own = |login: Option<&str>| login.is_some_and(|login| login == viewer.login);
-        // An App has no account of a person, so GitHub shows only its name.
+        // An App is not a person with an account, so GitHub shows only the App's name.
         let are_own = commits.iter().filter_map(|commit| commit.author.as_ref()).filter(|author| {
             is_own(author.name.as_deref()) || is_own(author.user.as_ref().map(|user| user.login.as_str()))
         });
@@ -231,7 +232,7 @@ impl Reader {
             id,
             head: target.oid,
             ahead: compared.ahead_by,
-            // Another person may have made a commit that GitHub does not show.
+            // If GitHub does not show a commit, another person may have made it.
             is_own: u64::try_from(are_own.count()).is_ok_and(|count| count == compared.ahead_by),
             files: at_paths(node, paths).ok_or_else(|| unreadable(DOING))?,
         }))
@@ -239,7 +240,7 @@ impl Reader {
 }
 
 impl Writer {
-    /// Creates the branch [`FILES_BRANCH`] at a commit. Returns its node id.
+    /// Creates the branch [`FILES_BRANCH`] at a commit. Returns the node id of the new branch.
     pub async fn create_files_branch(&self, repository: &str, at: &str) -> Result<String, Failure> {
         const DOING: &str = "creating the branch of the files";
         let name = format!("refs/heads/{FILES_BRANCH}");
@@ -250,7 +251,8 @@ impl Writer {
         id.map(str::to_owned).ok_or_else(|| unreadable(DOING))
     }
 
-    /// Moves a branch to another commit. This commit need not follow the present one.
+    /// Moves a branch to another commit. The new commit need not be a successor of the present
+    /// commit.
     pub async fn reset_branch(&self, branch: &str, to: &str) -> Result<(), Failure> {
         let input = json!({ "refId": branch, "oid": to, "force": true });
         self.mutate("moving the branch of the files", documents::UPDATE_REF, input).await

@@ -1,7 +1,7 @@
 //! The GitHub API: authentication, reads of many objects at once, and writes.
 //!
 //! [`Reader`] has no method that writes, and a plan needs only a [`Reader`]. So code that has only
-//! a reader cannot write.
+//! a [`Reader`] cannot write.
 
 mod access;
 mod api;

@@ -29,22 +29,22 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long the first request of a batch waits if it belongs to a sweep. The runs of a sweep do not
 /// ask at the same moment, and each batch needs at least one query.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
-/// From this number of repositories on, Beadle reads the teams of the whole organisation, and not
-/// the teams of each repository. If Beadle knows that the whole organisation needs more calls, it
-/// reads the teams of each repository.
+/// If Beadle reads at least this number of repositories, it reads the teams of the whole
+/// organisation instead of the teams of each repository. The exception: a read of the whole
+/// organisation is known to need more calls.
 const MANY: usize = 20;
 
-/// The data that Beadle reads for the whole organisation and uses for many repositories.
+/// The data that Beadle reads once for the whole organisation, and uses for many repositories.
 pub struct Bulk {
     teams: Option<Result<Arc<Snapshot>, Failure>>,
     properties: Option<Result<Arc<Properties>, Failure>>,
-    /// The names that do not exist. `Err` if a budget is used up. Every repository of the batch
-    /// then fails, and Beadle reads it later.
+    /// The names that do not exist. The field is `Err` if a budget is used up. The reads of all
+    /// repositories of the batch then fail, and Beadle repeats them later.
     missing: Result<Arc<Missing>, Failure>,
 }
 
 impl Bulk {
-    /// Returns the lists for the further batches of a sweep, or `None` if Beadle read no list.
+    /// Returns the lists that further batches of a sweep can use, or `None` if Beadle read no list.
     fn of_sweep(&self, sweep: Time, begun: Time) -> Option<SweepRead> {
         let teams = self.teams.as_ref().and_then(|read| read.as_ref().ok().cloned());
         let properties = self.properties.as_ref().and_then(|read| read.as_ref().ok().cloned());
@@ -59,7 +59,8 @@ pub struct Loader {
     asks: Mutex<Asks>,
     selected_by: Mutex<SelectedBy>,
     pending: Mutex<Pending>,
-    /// The last read of the whole organisation for a sweep. The batches of the sweep share it.
+    /// The last read of the whole organisation for a sweep. All batches of the sweep share this
+    /// read.
     shared: tokio::sync::Mutex<Option<Arc<SweepRead>>>,
 }
 
@@ -90,8 +91,8 @@ impl Loader {
         self.selected_by.lock().clone()
     }
 
-    /// Reads some parts of one repository again: the parts that came from a read of the whole
-    /// organisation, or from the last reads.
+    /// Reads again the parts of a repository that came from a read of the whole organisation, or
+    /// from earlier reads.
     pub(crate) async fn refresh(&self, api: &Api, repository: &mut Repository) -> Result<(), Failure> {
         let bulk = Bulk { teams: None, properties: None, missing: missing(api, &self.selected_by()).await };
         let all = self.asks();
@@ -121,7 +122,7 @@ impl Loader {
         if sends {
             let loader = self.clone();
             let wait = if sweep.is_some() { GATHER_SWEPT } else { GATHER };
-            // The requests of the batch belong to the trace of the caller that sends it.
+            // The requests of a batch belong to the trace of the caller that sends the batch.
             tokio::spawn(trace::carried(async move {
                 loader.api.clock().sleep(wait).await;
                 let (asks, lane) = loader.pending.lock().close();
@@ -135,7 +136,7 @@ impl Loader {
     }
 
     async fn answer(&self, api: &Api, asks: Vec<Ask>) {
-        // A more urgent request sent the batch earlier.
+        // If the batch is empty, a more urgent request has already sent it.
         if asks.is_empty() {
             return;
         }
@@ -165,8 +166,8 @@ impl Loader {
         }
     }
 
-    /// Adds the parts that GraphQL does not provide to the repositories of a batch. `sweeps` has the
-    /// sweep of each node. Returns the result for each node.
+    /// Adds the parts that GraphQL does not provide to the repositories of a batch. `sweeps`
+    /// contains the sweep of each node. Returns the result for each node.
     async fn complete_batch(
         &self,
         api: &Api,
@@ -175,8 +176,8 @@ impl Loader {
         missing: Result<Arc<Missing>, Failure>,
     ) -> Vec<(String, Result<Option<Repository>, Failure>)> {
         let sweep_of = |(id, _): &(String, Repository)| sweeps.get(id).copied().flatten();
-        // While one batch of a sweep reads the whole organisation, the next batch waits here, and
-        // then uses that read. A batch with a more urgent request does not wait.
+        // If another batch of the sweep is reading the whole organisation, this batch waits here
+        // for that read, and then uses it. A batch with a more urgent request does not wait.
         let mut shared = if api.lane() == Lane::Sweep { Some(self.shared.lock().await) } else { None };
         let read: Option<Arc<SweepRead>> = shared.as_ref().and_then(|shared| (**shared).clone());
         let now = api.clock().now();
@@ -184,7 +185,8 @@ impl Loader {
             read.as_ref().is_some_and(|read| read.serves(sweep_of(one), now) && read.knows(one.1.id))
         };
         let (served, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_served);
-        // Beadle reads the lists after all requests of the batch, so they fit each sweep of the batch.
+        // Beadle reads the lists after all requests of the batch, so every sweep of the batch can
+        // use them.
         let sweep = others.iter().filter_map(sweep_of).max();
         let bulk = self.bulk_with(api, others.len(), std::future::ready(missing.clone())).await;
         if let (Some(shared), Some(sweep)) = (&mut shared, sweep)
@@ -218,8 +220,9 @@ impl Loader {
         let failures = self.complete(api, &mut found, bulk).await;
         let results = found.into_iter().zip(failures);
         let results = results.map(|(repository, failure)| failure.map_or(Ok(Some(repository)), Err));
-        // Beadle may ask with an old node id, and GitHub may answer with the present node id. The
-        // answer still belongs to the request. The immutable id shows which repository it is.
+        // Beadle may ask with an old node id, and GitHub may answer with the present node id. Such
+        // an answer still belongs to the request. The immutable id in the answer identifies the
+        // repository.
         ids.into_iter().zip(results).collect()
     }
 
@@ -232,8 +235,8 @@ impl Loader {
             Ok(answer) => answer.is_cut(),
             Err(unanswered) => unanswered.too_much,
         };
-        // If one repository makes the whole batch too expensive, the other repositories still get
-        // an answer.
+        // One repository can make the whole batch too expensive. So Beadle splits the batch, and
+        // the other repositories still get an answer.
         if ids.len() > 1 && is_too_much {
             let (left, right) = ids.split_at(ids.len() / 2);
             let mut results = Box::pin(self.by_ids(api, left)).await;
@@ -274,8 +277,8 @@ impl Loader {
     ) -> Bulk {
         let (asks, known) = (self.asks(), self.known());
         let many = |calls: usize| repositories >= MANY.max(calls);
-        // If the lists changed during the read, they cannot be used. Beadle then reads the data of
-        // each repository separately.
+        // If a list changed during the read, Beadle cannot use this list. Beadle then reads the
+        // data of each repository separately.
         let (teams, properties, missing) = futures::join!(
             async { if asks.teams && many(known.teams) { snapshot(api).await.transpose() } else { None } },
             async {
@@ -361,7 +364,8 @@ impl Loader {
             repository.invitations = read;
         }
         if let Some(read) = settings? {
-            // The default branch that GraphQL shows is newer than the answer of the last read.
+            // The default branch from GraphQL is newer than the default branch from an earlier
+            // read.
             if let Known::Known(settings) = &read
                 && (nameless || repository.last_seen.is_none())
             {

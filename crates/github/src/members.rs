@@ -24,18 +24,19 @@ pub struct Team {
     pub id: u64,
     /// The node id of the team.
     pub node_id: String,
-    /// The team's name in the paths of the API. It changes when somebody renames the team.
+    /// The team's name in the paths of the API. The slug changes when somebody renames the team.
     pub slug: String,
     /// The name of the team, as people see it.
     pub name: String,
-    /// The description. It is an empty string if the team has no description.
+    /// The description. The text is empty if the team has no description.
     pub description: String,
     /// True if there are teams below this team.
     pub is_parent: bool,
-    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if it is
-    /// unknown.
+    /// Who can see the team, in the words of the REST API: `secret` or `closed`. `None` if the
+    /// privacy is unknown.
     pub privacy: Option<String>,
-    /// Whether mentions notify the members, in the words of the REST API. `None` if it is unknown.
+    /// Whether mentions notify the members, in the words of the REST API. `None` if the setting is
+    /// unknown.
     pub notifications: Option<String>,
     /// The slug of the team above this team.
     pub parent: Option<String>,
@@ -50,8 +51,8 @@ pub struct Member {
     pub node_id: String,
     /// The login. An account can change its login, and another account can then get the old login.
     pub login: String,
-    /// True if the account owns the organisation. GitHub makes an owner a maintainer of every team
-    /// that the owner is in.
+    /// True if the account owns the organisation. GitHub makes an owner the maintainer of each team
+    /// of which the owner is a member.
     pub is_owner: bool,
     /// The mail addresses of the account in the verified domains of the organisation.
     pub emails: Vec<String>,
@@ -80,7 +81,7 @@ pub struct TeamMembers {
 
 fn team_of(node: TeamNode) -> Team {
     let privacy = node.privacy.map(|privacy| match privacy.as_str() {
-        // GraphQL and REST have different words for this setting.
+        // GraphQL and REST have different values for this setting.
         "VISIBLE" => "closed".to_owned(),
         other => other.to_lowercase(),
     });
@@ -110,8 +111,8 @@ fn identity_of(node: IdentityNode) -> Identity {
     Identity { account: node.user.database_id, names }
 }
 
-/// Returns every entry of a list. The list must be complete. If the caller has already read the
-/// first page, `first` is the answer with this page. Returns `None` if the list does not exist.
+/// Returns every entry of a list. The list must be complete. `first` is the answer with the first
+/// page, if the caller has already read it. Returns `None` if the list does not exist.
 async fn all(
     api: &Api,
     doing: &str,
@@ -146,8 +147,8 @@ async fn all(
     }
 }
 
-/// Returns the rows of a list of the organisation. If GitHub does not show the organisation, the
-/// list is unknown and the function returns an error.
+/// Returns the rows of a list of the organisation. Returns an error if GitHub does not show the
+/// organisation, because the list is then unknown.
 fn shown(rows: Option<Vec<Value>>, doing: &str) -> Result<Vec<Value>, Failure> {
     rows.ok_or_else(|| Failure::new(Class::Retry, format!("{doing}: GitHub does not show the organisation")))
 }
@@ -189,7 +190,7 @@ impl Reader {
         let variables = json!({ "org": self.organisation(), "after": null });
         let list = "/organization/samlIdentityProvider/externalIdentities";
         let rows = all(self.api(), DOING, people::IDENTITIES, variables, list, None).await?;
-        // A person without an account does not fit the type, so Beadle skips the person.
+        // A row of a person without an account does not fit the type, so Beadle skips the row.
         Ok(rows.map(|rows| rows.iter().filter_map(shape).map(identity_of).collect()))
     }
 
@@ -211,16 +212,16 @@ impl Reader {
         let members = each(&members, &doing, |row| shape(row).map(member))?;
         let invited =
             further(people::TEAM_INVITATIONS, "/organization/team/invitations").await?.unwrap_or_default();
-        // An invitation by mail has no account yet, so Beadle skips it.
+        // Beadle skips an invitation by mail, because nobody knows its account yet.
         let invited = invited.iter().filter_map(shape::<InvitationNode>);
         let invited = invited.map(|InvitationNode { invitee }| member_of(invitee, false)).collect();
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
     /// Returns the other system that sets the members of a team: the team synchronisation of the
-    /// organisation, or of the enterprise. Returns `None` if GitHub shows no other system. An App
-    /// may not read the synchronisation of the organisation. If that synchronisation is active,
-    /// GitHub refuses the App's writes.
+    /// organisation, or of the enterprise. Returns `None` if GitHub shows no such system. An App
+    /// has no permission to read the team synchronisation of the organisation. If this
+    /// synchronisation is active, GitHub refuses the App's writes.
     ///
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups> and
     /// <https://docs.github.com/enterprise-cloud@latest/rest/teams/team-sync>
@@ -243,7 +244,8 @@ impl Reader {
                         return Ok(Some(group.group_name.clone()));
                     }
                 }
-                // Some plans of GitHub do not have this list, and some credentials may not read it.
+                // Some GitHub plans do not have this list, and some credentials lack the permission
+                // to read it.
                 Err(error) if matches!(error.status(), Some(400 | 403 | 404 | 422)) => {}
                 Err(error) => return Err(Failure::from(error)),
             }
@@ -257,18 +259,19 @@ pub(crate) struct Names {
     /// The id and the slug of the team, and whether there are teams below it. `None` if the team no
     /// longer exists.
     pub(crate) team: Option<(u64, String, bool)>,
-    /// For each account, by its id: the login, and whether GitHub shows that the account is in the
-    /// organisation.
+    /// The accounts by their ids. Each entry has the login, and whether GitHub shows that the
+    /// account is in the organisation.
     pub(crate) accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up the present names of the people and the team with these node ids. The list can have no
-/// team.
+/// Looks up the present names of the people and the team with these node ids. `ids` need not
+/// contain a team.
 pub(crate) async fn names(api: &Api, ids: &[&str]) -> Result<Names, Failure> {
     const DOING: &str = "looking up the names of a team and its members";
     let variables = json!({ "org": api.organisation(), "ids": ids });
     let data = run(api, DOING, people::NAMES, variables, false).await?;
-    // If an object no longer exists, GitHub returns null and an error. This is not a failure.
+    // If an object no longer exists, GitHub returns null and an error. Such an error is not a
+    // failure.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }

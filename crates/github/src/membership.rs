@@ -39,8 +39,8 @@ struct AccountRow {
     kind: String,
 }
 
-/// Returns the invitation of a row. Skips an invitation by mail, because it has no account yet.
-/// Skips the invitation of a billing manager, because it makes nobody a member.
+/// Returns the invitation of a row. Skips an invitation by mail, because it names no account. Skips
+/// the invitation of a billing manager, because a billing manager is not a member.
 fn invited(row: InvitationRow) -> Option<Invited> {
     let is_owner = match row.role.as_str() {
         "admin" => true,
@@ -74,8 +74,8 @@ impl Reader {
     }
 }
 
-/// Writes to the memberships of people in the organisation. The people are identified by ids.
-/// Beadle looks up their present logins at most five seconds before each write.
+/// Writes to the memberships of people in the organisation. Ids identify the people. Beadle looks
+/// up their present logins at most five seconds before each write.
 pub struct OrganisationMembers {
     api: Api,
     /// The node ids of the people whom the writes can address.
@@ -109,8 +109,8 @@ impl Writer {
 }
 
 impl OrganisationMembers {
-    /// Returns the path of a membership, and when the login in the path becomes too old to use.
-    /// Returns `None` if the account no longer exists.
+    /// Returns the path of a membership, and the time until which the login in the path may be
+    /// used. Returns `None` if the account no longer exists.
     async fn path(&self, account: u64) -> Result<Option<(Path, Time)>, Failure> {
         let mut known = self.known.lock().await;
         if !is_fresh(known.asked, self.api.clock().now()) {
@@ -122,8 +122,8 @@ impl OrganisationMembers {
     }
 
     /// Writes to the membership of an account. If GitHub refuses the write, returns GitHub's
-    /// reason. A login may get another owner while the write waits. Beadle then looks up the logins
-    /// again.
+    /// reason. If the write has to wait, a login may get another owner. So Beadle then looks up the
+    /// logins again.
     async fn send(
         &self,
         method: Method,
@@ -138,7 +138,7 @@ impl OrganisationMembers {
             match self.api.write_by(method.clone(), &path, body.clone(), by).await {
                 Ok(_) => return Ok(None),
                 Err(error) if error.is_late() && tries < TRIES => tries += 1,
-                // The account is no longer in the organisation, so there is nothing to remove.
+                // If the account is no longer in the organisation, there is nothing to remove.
                 Err(error) if error.status() == Some(404) && method == Method::DELETE => return Ok(None),
                 Err(error) => {
                     let is_refusal = matches!(error.status(), Some(403 | 404 | 422));

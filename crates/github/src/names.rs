@@ -26,12 +26,12 @@ const AT_ONCE: usize = 50;
 /// The number of queries for names of repositories that Beadle sends at the same time.
 const QUERIES: usize = 8;
 
-/// The team, the account or the App that has a name at present.
+/// A team, an account or an App that Beadle found by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The node id of the owner of the name.
+    /// The node id of the name's owner.
     pub node_id: String,
-    /// The immutable id of the owner of the name.
+    /// The immutable id of the name's owner.
     pub id: u64,
     /// The name as GitHub spells it.
     pub name: String,
@@ -39,13 +39,13 @@ pub struct Resolved {
     pub asked: Time,
 }
 
-/// The repository that GitHub finds under a name.
+/// A repository that GitHub found by a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
     /// The immutable id of the repository.
     pub id: u64,
-    /// The present name. It differs from the name that Beadle asked for if the repository was
-    /// renamed.
+    /// The present name. If the repository was renamed, this name differs from the name that Beadle
+    /// asked for.
     pub name: String,
 }
 
@@ -64,10 +64,10 @@ impl SelectedBy {
     }
 }
 
-/// The names that layers use to select repositories but that do not exist. Each name is in lower
-/// case, with the reason why it is missing. If a layer selects by a missing name, Beadle cannot
-/// know whether the layer applies to a repository. But if another condition of the layer does not
-/// match, the layer certainly does not apply.
+/// Missing names: names that do not exist although layers use them to select repositories. Each
+/// name is in lower case, and has the reason why it is missing. If a condition of a layer uses a
+/// missing name, Beadle does not know whether this condition matches. But if another condition of
+/// the layer does not match, the layer does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     teams: BTreeMap<String, Unsure>,
@@ -75,7 +75,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// Returns why the slug is missing, or `None` if a team has it.
+    /// Returns why the slug is missing, or `None` if a team has this slug.
     pub fn team(&self, slug: &str) -> Option<&Unsure> {
         self.teams.get(&slug.to_lowercase())
     }
@@ -86,8 +86,8 @@ impl Missing {
     }
 }
 
-/// Returns which names of the layers' selectors do not exist. If Beadle cannot resolve a name, the
-/// name is missing. If a budget is used up, the whole call fails, and Beadle repeats the run later.
+/// Returns the missing names of the layers' selectors. A name that Beadle cannot resolve is missing
+/// too. If a budget is used up, the whole call fails, and Beadle repeats the run later.
 pub(crate) async fn missing(api: &Api, selected_by: &SelectedBy) -> Result<Arc<Missing>, Failure> {
     let mut missing = Missing::default();
     if selected_by.is_empty() {
@@ -140,19 +140,19 @@ fn called_of(found: &Value, organisation: &str) -> Option<Called> {
 }
 
 impl Reader {
-    /// Resolves the names of actors to ids. For an actor that does not exist, the entry of the
-    /// result is an error.
+    /// Resolves the names of actors to ids. If an actor does not exist, the result has an error for
+    /// this actor.
     pub async fn resolve(&self, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
         resolve(self.api(), actors).await
     }
 
     /// Returns one repository of the organisation for each name. The repository has this name now,
-    /// or had it before a rename.
+    /// or had this name before a rename.
     pub async fn repositories_called(&self, names: &[String]) -> Result<Vec<Option<Called>>, Failure> {
         let chunks: Vec<&[String]> = names.chunks(AT_ONCE).collect();
         let mut called = Vec::with_capacity(names.len());
-        // A policy can have thousands of files that belong to no repository. One query after the
-        // other would take long.
+        // A policy can have thousands of files that belong to no repository, so queries one after
+        // the other would take long.
         for queries in chunks.chunks(QUERIES) {
             for found in join_all(queries.iter().map(|names| self.some_called(names))).await {
                 called.extend(found?);
@@ -226,9 +226,8 @@ struct FoundNode {
     login: Option<String>,
 }
 
-/// Returns the team or the account that an answer has for an actor. `place` is the part of the
-/// answer for this actor. Returns `None` if the actor does not exist, or if GitHub shows no
-/// identity.
+/// Returns the team or the account of an actor. `place` is the part of the answer about this actor.
+/// Returns `None` if the actor does not exist, or if GitHub shows no identity.
 fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     let FoundNode { id: node_id, database_id: id, slug, login } = match actor.kind {
         ActorKind::Team => shape::<TeamPlace>(place)?.team,
@@ -238,15 +237,15 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
     Some(Resolved { node_id, id, name: name.unwrap_or_else(|| actor.name.clone()), asked })
 }
 
-/// Returns whether an answer shows an owner of the name, even one without an identity. If there is
-/// an owner, the name is not free, because a removal would affect an unknown owner.
+/// Returns whether the answer shows that the name has an owner. The owner can lack an identity. A
+/// name with an owner is not free, because a removal would affect the unknown owner.
 fn is_shown(place: &Value, actor: &Actor) -> bool {
     let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
     !found.is_null()
 }
 
-/// Resolves the names of actors to ids. For an actor that does not exist, the entry of the result
-/// is an error.
+/// Resolves the names of actors to ids. If an actor does not exist, the result has an error for
+/// this actor.
 pub(crate) async fn resolve(api: &Api, actors: &[Actor]) -> Result<Vec<Result<Resolved, String>>, Failure> {
     const DOING: &str = "resolving names";
     let asked = api.clock().now();

@@ -11,7 +11,7 @@ use crate::read::Reader;
 use crate::repository::Visibility;
 use crate::shape::shape;
 
-/// By default, GitHub follows renames and transfers.
+/// Finds the repository of a name. By default, GitHub follows renames and transfers.
 const OCCUPANT: &str = "query ($org: String!, $name: String!) { repository(owner: $org, name: $name) { id databaseId name owner { login } } }";
 
 const VISIBILITY: &str =
@@ -24,10 +24,11 @@ pub struct Occupant {
     pub id: u64,
     /// The node id of the repository.
     pub node_id: String,
-    /// The present owner. It differs from the organisation if the repository was transferred.
+    /// The present owner. If the repository was transferred, this owner differs from the
+    /// organisation.
     pub owner: String,
-    /// The present name. It differs from the name that Beadle asked for if the repository was
-    /// renamed.
+    /// The present name. If the repository was renamed, this name differs from the name that Beadle
+    /// asked for.
     pub name: String,
 }
 
@@ -64,8 +65,8 @@ impl Reader {
         })
     }
 
-    /// Returns the repository that has this name in the organisation, or had it before a rename or
-    /// a transfer. Returns `None` if the credential can see no such repository.
+    /// Returns the repository that has this name in the organisation now, or had this name before a
+    /// rename or a transfer. Returns `None` if the credential can see no such repository.
     pub async fn occupant(&self, name: &str) -> Result<Option<Occupant>, Failure> {
         const DOING: &str = "looking up the name of a repository";
         let variables = json!({ "org": self.organisation(), "name": name });
@@ -77,7 +78,8 @@ impl Reader {
             Some(Found { id: node_id, database_id: id, name, owner }) => {
                 Ok(Some(Occupant { id, node_id, owner: owner.login, name }))
             }
-            // If the answer has neither the repository nor a reason, the name may still be in use.
+            // An answer can have neither the repository nor a reason. The name may then still be in
+            // use.
             None => Err(Failure::new(Class::Retry, format!("{DOING}: the answer is incomplete"))),
         }
     }

@@ -1,5 +1,5 @@
-//! Remembers which organisation a login means. If an organisation is renamed or deleted, somebody
-//! else can take its login, and install a public App there. Beadle must not work on that other
+//! Remembers which organisation a login means. If an organisation is renamed or deleted, another
+//! organisation can take its login, and install a public App. Beadle must not work on that other
 //! organisation.
 
 use beadle_engine::{Metadata, Note, Store, StoreError};
@@ -12,7 +12,8 @@ struct OrganisationId(u64);
 
 impl Metadata for OrganisationId {
     const KIND: &'static str = "organisation-id";
-    // Another organisation could otherwise take the login, and Beadle would remember its id.
+    // If an unreadable value counted as missing, another organisation could take the login, and
+    // Beadle would remember the id of that organisation.
     const IS_NEEDED: bool = true;
 }
 
@@ -20,8 +21,8 @@ fn note(login: &str) -> Note<OrganisationId> {
     Note::of(&[&login.to_lowercase()])
 }
 
-/// Returns a message if the login meant another organisation before. Returns `None` if the login
-/// means the same organisation, or if Beadle remembers no organisation.
+/// Returns a message if the login belonged to another organisation before. Returns `None` if the
+/// login means the same organisation, or if Beadle remembers no organisation.
 pub async fn another_organisation(
     store: &dyn Store,
     login: &str,

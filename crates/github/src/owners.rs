@@ -10,11 +10,11 @@ use beadle_engine::Time;
 
 use crate::repository::ActorKind;
 
-/// If Beadle remembers this number of names or more, it forgets the names that nothing uses at the
+/// If Beadle remembers at least this number of names, it forgets the names that no task uses at the
 /// moment.
 const MOST: usize = 1000;
 
-/// The id of the owner of a name, and when Beadle asked.
+/// The id of a name's owner, and the time at which Beadle asked.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner {
     pub(crate) id: u64,

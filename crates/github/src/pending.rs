@@ -13,8 +13,8 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 pub(crate) struct Ask {
     pub(crate) node_id: String,
     pub(crate) reply: Reply,
-    /// For the parts that only REST shows, Beadle can use an earlier read that is not older than
-    /// this time.
+    /// Beadle can use an earlier read of the parts that only REST shows, if the read is not older
+    /// than this time.
     pub(crate) last_seen: Option<Time>,
     /// The sweep that the request belongs to, see [`Reader::in_sweep`](crate::Reader::in_sweep).
     pub(crate) sweep: Option<Time>,
@@ -29,9 +29,9 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Adds a request to the batch that waits. Returns `true` if the request is the first of its
-    /// batch, or the most urgent one; the caller must then send the batch. A batch of a sweep waits
-    /// longer than an event may wait.
+    /// Adds a request to the batch that waits. Returns `true` if the caller must send the batch:
+    /// the request is the first of its batch, or more urgent than the others. A more urgent request
+    /// sends the batch earlier, because a batch of a sweep waits longer than an event may wait.
     pub(crate) fn join(&mut self, ask: Ask, lane: Lane) -> bool {
         let before = self.lane;
         let lane = before.map_or(lane, |other| other.min(lane));
@@ -48,15 +48,15 @@ impl Pending {
     }
 }
 
-/// The known number of calls that a read of the whole organisation takes, for each kind of read.
+/// The number of calls that the last read of the whole organisation needed, for each kind of read.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CallCounts {
     pub(crate) teams: usize,
     pub(crate) properties: usize,
 }
 
-/// Returns the nodes that may use the answers of the last reads, and how old these answers may be.
-/// If one of several requests for a repository needs a new read, all of them get the new read.
+/// Returns the nodes that may use stored answers, and how old these answers may be. If one of
+/// several requests for a repository needs a new read, all these requests get the new read.
 pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     let mut nodes: HashMap<String, Time> = HashMap::new();
     for ask in asks {
@@ -71,8 +71,8 @@ pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {
     nodes
 }
 
-/// Returns the sweep that each node belongs to. If one of several requests for a repository belongs
-/// to no sweep or to another one, the repository belongs to none.
+/// Returns the sweep that each node belongs to. If several requests for one repository do not all
+/// belong to the same sweep, the repository belongs to no sweep.
 pub(crate) fn sweeps(asks: &[Ask]) -> HashMap<String, Option<Time>> {
     let mut nodes: HashMap<String, Option<Time>> = HashMap::new();
     for ask in asks {

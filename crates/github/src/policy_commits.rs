@@ -7,13 +7,13 @@ use beadle_engine::Failure;
 use crate::policy_files::{Commit, CommitRow};
 use crate::read::Reader;
 
-/// The maximum number of commits. One answer has no more.
+/// The maximum number of commits that one answer has.
 const MOST: usize = 100;
 
 impl Reader {
-    /// Returns the commits of a repository after `base` up to `head`, newest first. Both are ids of
-    /// commits. Returns `None` if `base` is not one of the last 100 commits. The read costs one
-    /// call.
+    /// Returns the commits of a repository after `base` up to `head`, newest first. Both `base` and
+    /// `head` are ids of commits. Returns `None` if `base` is not one of the last 100 commits. The
+    /// read costs one call.
     pub async fn commits_after(
         &self,
         repository: &str,
@@ -28,7 +28,8 @@ impl Reader {
     }
 }
 
-/// Returns the commits before the row of `base`, or `None` if no row is about `base`.
+/// Returns the commits in the rows before the commit `base`, or `None` if no row has the commit
+/// `base`.
 fn after(rows: Vec<CommitRow>, base: &str) -> Result<Option<Vec<Commit>>, Failure> {
     let mut commits = Vec::new();
     for row in rows {

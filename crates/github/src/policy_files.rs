@@ -1,6 +1,5 @@
-//! Reads the files of a policy from a repository, at one commit. Beadle needs no clone. A tree
-//! lists all files with the ids of their contents, so Beadle reads only contents that it does not
-//! know yet.
+//! Reads the files of a policy from a repository, at one commit. Beadle needs no clone. GitHub's
+//! tree lists all files with the ids of their contents, so Beadle reads only new contents.
 //!
 //! <https://docs.github.com/rest/git/trees>,
 //! <https://docs.github.com/graphql/reference/objects#blob>
@@ -25,18 +24,19 @@ const MOST_FILES: usize = 5_000;
 const LARGEST: u64 = 1 << 20;
 /// The maximum size of all files together, in bytes. Beadle has all files of a policy in memory.
 const LARGEST_SUM: u64 = 32 << 20;
-/// The maximum number of characters of the name of an author, and of the first line of a message.
-/// Git has no limit, and a note in the store must stay small.
+/// The maximum length of an author's name and of the first line of a message, in characters. Git
+/// has no limit, and a note in the store must stay small.
 const LONGEST: usize = 200;
 /// The number of contents that one query reads.
 const BATCH: usize = 100;
-/// The maximum number of contents that Beadle reads one by one, because a query does not show them
-/// whole. A policy has few such contents: 32 MiB have at most 64 long files, and a file that is not
-/// text is an error. Without the limit, a pull request with many such files would use up the API
-/// budget.
+/// The maximum number of contents that Beadle reads one by one. Beadle reads a content alone if a
+/// query does not show its whole text. A policy has few such contents: 32 MiB have at most 64 long
+/// files, and a file that is not text is an error. Without the limit, a pull request with many such
+/// files would use up the API budget.
 const MOST_ALONE: usize = 200;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
-/// answer. An answer has up to 100,000 entries, so such a folder has too many files anyway.
+/// answer. One answer has up to 100,000 entries, so a folder that needs more answers has too many
+/// files anyway.
 const MOST_FOLDERS: usize = 100;
 /// The media type of the text of a file.
 const RAW: &str = "application/vnd.github.raw+json";
@@ -49,9 +49,9 @@ pub struct Commit {
     /// The name of the author: the login, or the name in the commit if the author has no account.
     pub author: String,
     /// The logins of the author, the committer and the further authors. The list is empty if one of
-    /// them has no known account, because everybody can write any name into a commit. The list is
-    /// also empty for a merge commit: its author is the person who merged, and may not be the
-    /// author of the merged commits.
+    /// these people has no known account, because everybody can write any name into a commit. The
+    /// list is also empty for a merge commit: its author is the person who merged, and may not be
+    /// the author of the merged commits.
     pub logins: Vec<String>,
     /// The first line of the message.
     pub subject: String,
@@ -143,8 +143,8 @@ impl TreeEntry {
     }
 }
 
-/// Returns the logins of both accounts. Returns an empty list if one of them is not known, or if the
-/// commit has several parents.
+/// Returns the logins of both accounts. Returns an empty list if one of the accounts is unknown, or
+/// if the commit has several parents.
 fn logins(author: Option<&Account>, committer: Option<&Account>, parents: usize) -> Vec<String> {
     if parents > 1 {
         return Vec::new();
@@ -157,11 +157,11 @@ fn logins(author: Option<&Account>, committer: Option<&Account>, parents: usize)
 type Texts<'a> = Vec<(&'a String, Option<String>)>;
 
 impl Reader {
-    /// Returns the commit of a branch, of a tag or of a commit id. The read costs nothing from the
-    /// budget if the answer has not changed since the last read.
+    /// Returns the commit that a branch, a tag or a commit id names. The read costs nothing from
+    /// the budget if the answer has not changed since the last read.
     pub async fn commit(&self, repository: &str, reference: &str) -> Result<Commit, Failure> {
         let path = self.repository_path(repository).then("commits").value(reference);
-        // Without this limit, the answer has the differences of up to 300 files.
+        // Without this limit, the answer would contain the changes of up to 300 files.
         let answer = self.api().read(&path.query("per_page", 1)).await;
         let answer = answer.map_err(|error| self.asked(repository, Some(reference)).explain(error))?;
         let row: CommitRow = answer.json()?;
@@ -170,8 +170,9 @@ impl Reader {
 
     /// Returns the regular files below the folder `path` at a commit, by path. The path of the root
     /// is empty. The function fails if the folder does not exist, or has a symbolic link or a
-    /// submodule. It also fails if the folder has more than 5,000 files, a file of more than 1 MiB,
-    /// or more than 32 MiB in all. If one file is the cause, the failure names its path.
+    /// submodule. The function also fails if the folder has more than 5,000 files, if a file has
+    /// more than 1 MiB, or if all files together have more than 32 MiB. If one file is the cause,
+    /// the failure names its path.
     pub async fn files_at(
         &self,
         repository: &str,
@@ -195,8 +196,8 @@ impl Reader {
         Ok(files)
     }
 
-    /// Returns the texts of contents by their ids. If a content is not UTF-8 text, the result does
-    /// not have it.
+    /// Returns the texts of contents by their ids. The result has only contents that are UTF-8
+    /// text.
     pub async fn blobs(
         &self,
         repository: &str,
@@ -209,7 +210,7 @@ impl Reader {
         let mut alone = 0;
         while let Some(batch) = waiting.pop_front() {
             let Some(found) = self.batch(repository, &batch).await? else {
-                // GitHub could not return this number of contents at once.
+                // GitHub could not return all these contents in one answer.
                 let (one, other) = batch.split_at(batch.len() / 2);
                 waiting.push_front(other.to_vec());
                 waiting.push_front(one.to_vec());
@@ -261,7 +262,7 @@ impl Reader {
         ids.iter().enumerate().map(row).collect::<Result<_, _>>().map(Some)
     }
 
-    /// Reads one content by REST. Returns `None` if it is not UTF-8 text.
+    /// Reads one content by REST. Returns `None` if the content is not UTF-8 text.
     async fn whole_blob(&self, repository: &str, id: &str) -> Result<Option<String>, Failure> {
         let path = self.repository_path(repository).then("git/blobs").value(id);
         let answer = self.api().get_accepting(&path, RAW).await?;
@@ -269,7 +270,8 @@ impl Reader {
         Ok(text.map(str::to_owned))
     }
 
-    /// Returns the id of the tree of a folder. It reads one level after the other.
+    /// Returns the id of the tree of a folder. The function reads the tree of one folder after the
+    /// other, from the root.
     async fn folder(&self, repository: &str, commit: &str, folder: &str) -> Result<String, Failure> {
         let mut id = commit.to_owned();
         for name in folder.split('/').filter(|name| !name.is_empty()) {
@@ -284,8 +286,9 @@ impl Reader {
         Ok(id)
     }
 
-    /// Returns the files of a folder, if the repository is too large for one answer. If the folder
-    /// itself is too large, the function reads its subfolders one by one.
+    /// Returns the files of a folder. Beadle uses this function if the repository is too large for
+    /// one answer. If the folder is also too large for one answer, the function reads its
+    /// subfolders one by one.
     async fn walk(&self, repository: &str, root: &str) -> Result<Vec<TreeFile>, Failure> {
         let mut files = Vec::new();
         let mut waiting = VecDeque::from([(String::new(), root.to_owned())]);
@@ -337,13 +340,13 @@ impl Reader {
     }
 }
 
-/// Returns the files of a folder. Their paths are relative to the folder.
+/// Returns the files of a folder. The paths of the files are relative to the folder.
 fn below(entries: Vec<TreeEntry>, folder: &str) -> Result<Vec<TreeFile>, Failure> {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let mut files = Vec::new();
     for entry in entries.into_iter().filter(|entry| !entry.is_folder()) {
         if entry.path == folder {
-            // The folder itself is a link, a submodule or a file.
+            // This path is a link, a submodule or a file, not a folder.
             let path = entry.path.clone();
             entry.into_file(path.clone())?;
             return Err(Failure::new(Class::Rejected, format!("{path}: must be a folder, found a file")));
@@ -382,7 +385,7 @@ fn too_many_alone() -> Failure {
 /// binary file as null, and cuts a long text.
 fn whole_text(blob: &Value) -> Option<String> {
     let text = blob["text"].as_str()?;
-    // GitHub may have converted the text from another encoding. The size then differs.
+    // If GitHub converted the text from another encoding, the size differs.
     let is_whole =
         blob["isTruncated"] == json!(false) && blob["byteSize"].as_u64() == Some(text.len() as u64);
     is_whole.then(|| text.to_owned())
@@ -393,7 +396,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
-/// Returns the id of an object if it has the form of an id.
+/// Returns the text if it has the form of an object id.
 fn object_id(id: &str) -> Result<String, Failure> {
     if (40..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(id.to_owned())

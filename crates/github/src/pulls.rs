@@ -27,12 +27,12 @@ pub struct Pull {
     /// The id of the repository that the pull request changes.
     pub repository: u64,
     /// True if everybody can read the repository that the pull request changes. Also true if GitHub
-    /// does not say who can read it.
+    /// does not state who can read the repository.
     pub is_public: bool,
-    /// True if the last commit is not a branch of the repository itself. Everybody who can read a
-    /// repository can fork it.
+    /// True if the pull request comes from a branch of another repository. Everybody who can read a
+    /// repository can fork it and open such a pull request.
     pub is_from_fork: bool,
-    /// The title of the pull request. Its author wrote it.
+    /// The title of the pull request. The author of the pull request wrote the title.
     pub title: String,
     /// The id of the account that opened the pull request. `None` if the account no longer exists.
     pub author: Option<u64>,
@@ -54,7 +54,7 @@ pub struct Review {
     pub state: String,
     /// The id of the commit that the reviewer saw.
     pub commit: String,
-    /// The time of the review, in whole seconds. `None` if GitHub does not show it.
+    /// The time of the review, in whole seconds. `None` if GitHub does not show the time.
     pub submitted: Option<Time>,
 }
 
@@ -154,8 +154,8 @@ impl Reader {
     /// Returns the open pull requests with the last commit `head`. The commit can be in the
     /// repository or in a fork.
     pub async fn open_pulls_at(&self, repository: &str, head: &str) -> Result<Vec<Pull>, Failure> {
-        // GitHub also has a list of the pull requests of one commit, but that list lacks the pull
-        // requests from forks.
+        // GitHub also has a list of the pull requests of one commit, but that list does not contain
+        // pull requests from forks.
         let path = Path::at("repos").value(self.organisation()).value(repository);
         let path = path.then("pulls?state=open&per_page=100");
         let rows = self.api().list_anew(&path).await;
@@ -198,8 +198,8 @@ impl Reader {
         }
     }
 
-    /// Returns the last commit that two commits have in common. Returns `None` if they have no such
-    /// commit.
+    /// Returns the latest common ancestor of two commits. Returns `None` if the commits have no
+    /// common ancestor.
     pub async fn merge_base(
         &self,
         repository: &str,

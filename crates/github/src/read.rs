@@ -29,8 +29,8 @@ pub struct Page {
     pub repositories: Vec<Repository>,
     /// The number of repositories that the organisation has, as GitHub reports it.
     pub total: u64,
-    /// Why a repository is missing from the page. `None` if no repository is missing. A missing
-    /// repository does not make the page an error.
+    /// Why a repository is missing from the page. `None` if no repository is missing. The page is
+    /// valid even if a repository is missing.
     pub short: Option<String>,
     /// The cursor of the next page. `None` on the last page.
     pub next: Option<Cursor>,
@@ -43,14 +43,14 @@ const LARGE: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Cursor {
     after: Value,
-    /// The number of repositories on the page. Beadle makes it smaller if GitHub cannot return so
-    /// many repositories in one query.
+    /// The number of repositories on the page. If GitHub cannot return so many repositories in one
+    /// query, Beadle uses a smaller number.
     first: usize,
 }
 
 impl Cursor {
-    /// Returns the beginning of a list with the largest pages that GitHub allows. Such pages fit a
-    /// reader that reads few parts of each repository.
+    /// Returns the beginning of a list with the largest pages that GitHub allows. Use such pages
+    /// only for a reader that reads few parts of each repository.
     pub fn of_large_pages() -> Self {
         Self { after: Value::Null, first: LARGE }
     }
@@ -73,22 +73,23 @@ pub struct IndexRow {
     pub name: String,
     /// True if the repository is archived.
     pub archived: bool,
-    /// The visibility of the repository. `None` if GitHub does not show it.
+    /// The visibility of the repository. `None` if GitHub does not show the visibility.
     pub visibility: Option<Visibility>,
 }
 
-/// Reads from GitHub. It has no method that writes.
+/// Reads from GitHub. A reader has no method that writes.
 #[derive(Clone)]
 pub struct Reader {
     api: Api,
-    /// The connection for reads below a repository. Its answers can come from the last reads.
+    /// The connection for reads below a repository. The connection can use stored answers of
+    /// earlier reads.
     below: Api,
     loader: Arc<Loader>,
     /// The node ids of the repositories that were read, by their immutable ids. A writer addresses
     /// a repository by its node id.
     nodes: Arc<Mutex<HashMap<u64, String>>>,
-    /// The known time of the last change of each ruleset. Beadle noted this time when it first saw
-    /// the ruleset, or when it last found the ruleset in the wanted state.
+    /// For each ruleset, the time of its last change that Beadle knows. Beadle learned this time
+    /// when it first saw the ruleset, or when it last found the ruleset in the wanted state.
     rulesets: Arc<Mutex<HashMap<u64, String>>>,
     /// The rulesets that were in the wanted state when Beadle read them by REST.
     settled: Arc<Mutex<HashMap<u64, Settled>>>,
@@ -130,8 +131,8 @@ impl Reader {
         }
     }
 
-    /// Returns a reader that uses the same connection and reads these parts. It shares nothing else
-    /// with this reader, so it does not change what this reader reads or remembers.
+    /// Returns a reader that uses the same connection and reads these parts. The two readers share
+    /// nothing else, so the new reader does not change what this reader reads or remembers.
     #[must_use]
     pub fn apart(&self, asks: Asks, selected_by: SelectedBy) -> Self {
         let reader = Self::new(self.api.clone(), asks);
@@ -139,25 +140,26 @@ impl Reader {
         reader
     }
 
-    /// Returns a copy of the reader that reads in this lane. Both readers share what they remember.
+    /// Returns a copy of the reader that reads in this lane. Both readers share what each of them
+    /// remembers.
     #[must_use]
     pub fn in_lane(&self, lane: Lane) -> Self {
         Self { api: self.api.in_lane(lane), below: self.below.in_lane(lane), ..self.clone() }
     }
 
-    /// Returns a copy of the reader. Its reads of paths below a repository can use an answer that
-    /// any process has read since `since`. If the store has no such answer for a path, the read
-    /// sends a request. The store knows the time of a read only to the day, so an answer can be up
-    /// to a day older.
+    /// Returns a copy of the reader. If the copy reads a path below a repository, it can use an
+    /// answer that any process has read since `since`. If the store has no such answer for the
+    /// path, the copy sends a request. The store knows the time of a read only to the day, so an
+    /// answer can be up to a day older than `since`.
     #[must_use]
     pub fn as_last_seen(&self, since: Time) -> Self {
         Self { below: self.api.as_last_seen(since), ..self.clone() }
     }
 
     /// Returns a copy of the reader for a run of a sweep. `sweep` is the time at which the sweep
-    /// began, as the store has it. The run must have no other cause. The teams and the custom
-    /// properties of a repository can then come from a read of the whole organisation for another
-    /// run of this sweep. That read began after the sweep had begun.
+    /// began, as the store has it. The sweep must be the only cause of the run. The run can then
+    /// take the teams and the custom properties of a repository from a read of the whole
+    /// organisation for another run of this sweep. That read began after the start of the sweep.
     #[must_use]
     pub fn in_sweep(&self, sweep: Option<Time>) -> Self {
         Self { sweep, ..self.clone() }
@@ -178,14 +180,14 @@ impl Reader {
         self.loader.ask_for(asks);
     }
 
-    /// Sets the names that the reader resolves with each batch from now on. Layers of a policy
-    /// select repositories by these names.
+    /// Sets the names that the reader resolves with each batch from now on: the names by which
+    /// layers of a policy select repositories.
     pub fn select_by(&self, selected_by: SelectedBy) {
         self.loader.select_by(selected_by);
     }
 
-    /// Reads some parts of one repository again: the parts that came from a read of the whole
-    /// organisation, or from the last reads.
+    /// Reads again the parts of a repository that came from a read of the whole organisation, or
+    /// from earlier reads.
     pub async fn refresh(&self, repository: &mut Repository) -> Result<(), Failure> {
         let before = repository.teams.clone();
         self.loader.refresh(&self.api, repository).await?;
@@ -247,7 +249,7 @@ impl Reader {
     }
 
     /// Returns a repository like [`Self::repository`], but the parts that only REST shows can come
-    /// from the reads since `since`.
+    /// from stored reads since `since`.
     pub async fn repository_last_seen(
         &self,
         node_id: &str,
@@ -268,7 +270,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// Reads the data of the whole organisation. Beadle needs it to read about this number of
+    /// Reads data of the whole organisation, if Beadle needs this data for a read of this number of
     /// repositories.
     pub async fn bulk(&self, repositories: usize) -> Bulk {
         self.loader.bulk(&self.api, repositories).await
@@ -374,9 +376,9 @@ impl Reader {
         Ok(data.pointer("/node/ref").is_some_and(Value::is_object))
     }
 
-    /// Returns whether somebody changed a ruleset since Beadle first saw the ruleset or last found
-    /// it in the wanted state. GraphQL does not show a whole ruleset. So Beadle reads a changed
-    /// ruleset by REST until REST shows the wanted state.
+    /// Returns whether somebody changed a ruleset since Beadle first saw it, or since Beadle last
+    /// found it in the wanted state. GraphQL does not show a whole ruleset. So Beadle reads a
+    /// changed ruleset by REST until REST shows the wanted state.
     pub fn has_changed(&self, ruleset: &Ruleset) -> bool {
         let mut seen = self.rulesets.lock();
         *seen.entry(ruleset.id).or_insert_with(|| ruleset.updated_at.clone()) != ruleset.updated_at
@@ -391,8 +393,8 @@ impl Reader {
     }
 
     /// Returns whether REST has shown the ruleset in the `wanted` state since the ruleset's last
-    /// change. If REST has, Beadle knows the parts that GraphQL does not show. If the policy now
-    /// wants another state, Beadle must read the ruleset by REST again.
+    /// change. If the result is true, Beadle knows the parts that GraphQL does not show. If the
+    /// policy now wants another state, Beadle must read the ruleset by REST again.
     pub fn is_settled(&self, ruleset: &Ruleset, wanted: &Value) -> bool {
         let settled = self.settled.lock();
         settled
@@ -406,8 +408,8 @@ fn digest(wanted: &Value) -> Vec<u8> {
     Sha256::digest(wanted.to_string()).to_vec()
 }
 
-/// Looks up the id, the owner and the name of a repository. The writer needs them before its first
-/// write.
+/// Looks up the id, the owner and the name of a repository. The writer needs these values before
+/// its first write.
 pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, String, String)>, Failure> {
     const DOING: &str = "looking up the name of the repository";
     let answer = run(api, DOING, NAME, json!({ "id": node_id }), false).await?;
@@ -421,7 +423,7 @@ pub(crate) async fn name_of(api: &Api, node_id: &str) -> Result<Option<(u64, Str
     Ok(Some((database_id, owner.login, name)))
 }
 
-/// Reads the open invitations of a repository. Only REST shows them.
+/// Reads the open invitations of a repository. Only REST shows invitations.
 pub(crate) async fn invitations(api: &Api, owner: &str, name: &str) -> Result<Vec<Invitation>, Failure> {
     let path = Path::at("repos").value(owner).value(name).then("invitations?per_page=100");
     let rows: Vec<InvitationRow> = api.list(&path).await?;

@@ -16,17 +16,17 @@ use crate::endpoint::Endpoint;
 pub struct RegisteredApp {
     /// The id of the App.
     pub id: u64,
-    /// The login of the account that owns the App. It is empty if the owner has no login.
+    /// The login of the account that owns the App. The text is empty if the owner has no login.
     pub owner: String,
     /// The address of the App's page.
     pub page: String,
-    /// The private key of the App, in PEM form. GitHub shows it only once.
+    /// The private key of the App, in PEM form. GitHub shows the key only once.
     pub key: SecretString,
     /// The secret that proves that GitHub sent the App's webhooks.
     pub webhook_secret: Option<SecretString>,
 }
 
-/// The answer of GitHub. It cannot be printed, because it contains secrets.
+/// The answer of GitHub. No code can print this type, because it contains secrets.
 #[derive(Deserialize)]
 struct Conversion {
     id: u64,
@@ -56,14 +56,14 @@ impl AppRegistration {
     }
 
     /// Exchanges a code for the App. A code is valid once, for one hour. Beadle does not retry the
-    /// request: if only the answer was lost, the code is already used up.
+    /// request, because the code is used up even if only the answer was lost.
     pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
         let path = Path::at("app-manifests").value(code).then("conversions");
         let none = SecretString::from(String::new());
         let request = api::request(Method::POST, path, None, Resource::Core, none);
         let request = Request { authorization: None, counted: false, ..request };
         let answer = self.client.send(&request).await?;
-        // The text of a parser's error can contain a value of the answer, which may be a secret.
+        // The parser's error can contain a value of the answer, and the value may be a secret.
         let found: Conversion = answer.json().map_err(|_| TransportError::InvalidResponse {
             request: answer.request.clone(),
             why: "the answer does not describe an App".to_owned(),

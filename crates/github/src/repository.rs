@@ -1,4 +1,4 @@
-//! The observed state of a repository. It uses the names of the REST API, as policies do.
+//! The observed state of a repository. The state uses the names of the REST API, as policies do.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,14 +17,14 @@ use crate::unsure::Unsure;
 pub enum Known<T> {
     /// Beadle did not read the part, because nothing asked for it.
     NotAsked,
-    /// Beadle could not read the part to its end, for this reason.
+    /// Beadle could not read the whole part, for this reason.
     Unknown(Unsure),
     /// The complete part.
     Known(T),
 }
 
 impl<T> Known<T> {
-    /// Returns the part if it is known. Returns `None` if it is not.
+    /// Returns the part, or `None` if the part is not known.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -33,7 +33,7 @@ impl<T> Known<T> {
     }
 }
 
-/// Which parts of a repository Beadle reads. It reads only the parts that the policy needs.
+/// Which parts of a repository Beadle reads. Beadle reads only the parts that the policy needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
     /// True if Beadle reads the topics.
@@ -77,7 +77,7 @@ impl Asks {
     }
 }
 
-/// Who can see a repository, ordered from the fewest people to the most.
+/// Who can see a repository. The order is from the fewest people to the most people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
@@ -112,7 +112,7 @@ impl Visibility {
     }
 }
 
-/// A permission on a repository. Instead of a custom role, GraphQL shows its base role.
+/// A permission on a repository. For a custom role, GraphQL shows the base role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Permission {
@@ -153,8 +153,8 @@ impl Permission {
         }
     }
 
-    /// Returns the rank of the permission; a higher rank permits more. A custom role has no rank,
-    /// because Beadle does not know what the role permits.
+    /// Returns the rank of the permission; a permission with a higher rank permits more. A custom
+    /// role has no rank, because Beadle does not know what the role permits.
     pub fn rank(&self) -> Option<u8> {
         match self {
             Self::Pull => Some(0),
@@ -168,7 +168,7 @@ impl Permission {
 }
 
 impl From<String> for Permission {
-    /// Accepts the names that GitHub uses for teams, in invitations and in GraphQL.
+    /// Accepts the names of permissions that GitHub uses for teams, in invitations and in GraphQL.
     fn from(text: String) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "pull" | "read" => Self::Pull,
@@ -249,7 +249,7 @@ pub struct Actor {
 pub struct StatusCheck {
     /// The name of the check.
     pub context: String,
-    /// The id of the App that must report the check. `None` if any source may report it.
+    /// The id of the App that must report the check. `None` if any source may report the check.
     pub app_id: Option<i64>,
     /// The node id of the App that must report the check, if it is known.
     pub app_node: Option<String>,
@@ -310,7 +310,7 @@ pub struct Milestone {
     pub description: Option<String>,
     /// The state as REST writes it: `open` or `closed`.
     pub state: String,
-    /// When the milestone is due, in GitHub's format. `None` if it has no date.
+    /// When the milestone is due, in GitHub's format. `None` if the milestone has no date.
     pub due_on: Option<String>,
 }
 
@@ -352,13 +352,13 @@ pub struct Repository {
     pub topics: Known<Vec<String>>,
     /// The teams that have access, with their permissions.
     pub teams: Known<Vec<crate::TeamPermission>>,
-    /// True if the teams or the properties come from a read of the whole organisation. Such data
-    /// can be older than the rest.
+    /// True if the teams or the properties come from a read of the whole organisation. This data
+    /// can be older than the other parts.
     pub has_age: bool,
-    /// How old the parts that only REST shows can be, if these parts come from the last reads. The
-    /// value is the earliest time of such a read. `None` if Beadle has read the parts now.
+    /// The parts that only REST shows can come from stored reads. This field is the earliest time
+    /// of such a read. `None` if Beadle has read these parts now.
     pub last_seen: Option<Time>,
-    /// The names that layers use to select repositories but that do not exist.
+    /// The missing names: names that do not exist although layers use them to select repositories.
     pub missing: std::sync::Arc<crate::Missing>,
     /// The accounts that have access directly, not through a team.
     pub collaborators: Known<Vec<Collaborator>>,
@@ -368,11 +368,11 @@ pub struct Repository {
     pub protection: Known<Vec<Rule>>,
     /// When the repository was created, in GitHub's format.
     pub created_at: String,
-    /// Whether Dependabot alerts are on. `None` if this GitHub server does not show it.
+    /// Whether Dependabot alerts are on. `None` if this GitHub server does not show this setting.
     pub vulnerability_alerts: Option<bool>,
     /// The labels.
     pub labels: Known<Vec<Label>>,
-    /// The deploy keys. GraphQL does not show their REST ids.
+    /// The deploy keys. GraphQL does not show the REST ids of deploy keys.
     pub deploy_keys: Known<Vec<DeployKey>>,
     /// The milestones, open and closed.
     pub milestones: Known<Vec<Milestone>>,

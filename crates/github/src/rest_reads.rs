@@ -8,7 +8,8 @@ use crate::connection::each;
 use crate::read::Reader;
 use crate::repository::Repository;
 
-/// The number of rows on a page of a list inside an object. GitHub allows no more for variables.
+/// The number of rows on a page of a list inside an object. The number is GitHub's maximum for
+/// lists of variables.
 const ROWS_PER_PAGE: u32 = 30;
 
 impl Reader {
@@ -49,10 +50,10 @@ impl Reader {
         identified(self.below_repository(repository).list_anew(&below(repository, path)).await?, identity)
     }
 
-    /// Returns all rows of a list below a repository that GitHub puts into an object. The key `key`
-    /// has the rows, and `total_count` is the number of rows. If this number is wrong, or a row
-    /// lacks one of the fields in `identity`, the list is unknown. A page that has not changed
-    /// since the last read costs nothing from the budget.
+    /// Returns all rows of a list below a repository that GitHub puts into an object. The rows are
+    /// at the key `key` of the object, and `total_count` is their number. If this number is wrong,
+    /// or if a row lacks one of the fields in `identity`, the list is unknown. A page that has not
+    /// changed since the last read costs nothing from the budget.
     pub async fn rows_below(
         &self,
         repository: &Repository,
@@ -105,7 +106,7 @@ impl Reader {
     }
 }
 
-/// Returns the rows if every row has all fields in `identity`. Returns an error if a row does not.
+/// Returns the rows. Returns an error if a row lacks one of the fields in `identity`.
 fn identified(rows: Vec<Value>, identity: &[&str]) -> Result<Vec<Value>, Failure> {
     each(&rows, "reading a list", |row| identity.iter().all(|key| !row[*key].is_null()).then_some(()))?;
     Ok(rows)

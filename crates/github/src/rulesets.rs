@@ -1,8 +1,7 @@
 //! Converts rulesets from GraphQL to the form of the REST API, which policies use.
 //!
-//! GraphQL does not show everything: only REST knows some types of rules and of bypass actors.
-//! Beadle marks a ruleset that has such a rule or actor, and reads the ruleset by REST before it
-//! compares the ruleset.
+//! GraphQL does not show everything: only REST knows some types of rules and of bypass actors. If a
+//! ruleset has such a rule or actor, Beadle reads the ruleset by REST before the comparison.
 
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
-//! Reads typed objects from the JSON of an answer. GitHub may omit a field, or send null, or send
-//! another type than it documents. If the field is required, Beadle cannot read the whole object.
-//! If the field is optional, only this field is missing, and Beadle reads the other fields.
+//! Reads typed objects from the JSON of an answer. GitHub may omit a field, or send null or a type
+//! that differs from its documentation. If the field is required, Beadle cannot read the whole
+//! object. If the field is optional, only this field is missing, and Beadle reads the other fields.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -9,7 +9,8 @@ use serde_json::Value;
 /// Reads an object. Returns `None` if the value is not an object, or if a required field is
 /// missing, null or of the wrong type.
 pub(crate) fn shape<T: DeserializeOwned>(value: &Value) -> Option<T> {
-    // Without this check, serde would also accept a list with the values of the fields.
+    // Without this check, serde would also accept a list that has the values of the fields in their
+    // order.
     if value.is_object() { T::deserialize(value).ok() } else { None }
 }
 

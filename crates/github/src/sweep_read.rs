@@ -1,5 +1,6 @@
-//! A read of the whole organisation that the batches of one sweep share. Without it, most batches of
-//! a sweep are so small that Beadle would read the lists of each repository separately.
+//! A read of the whole organisation that the batches of one sweep share. Without this shared read,
+//! Beadle would read the lists of each repository separately, because most batches of a sweep are
+//! small.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +10,16 @@ use beadle_engine::Time;
 use crate::properties::Properties;
 use crate::teams::Snapshot;
 
-/// How long the batches of a sweep use one read. An old read can hide a later change of a team or a
-/// property until the next sweep, if its webhook is lost.
+/// How long the batches of a sweep use one read. If somebody changes a team or a property after
+/// this read and the webhook is lost, Beadle sees the change only in the next sweep. So the time is
+/// short.
 const SHARED_FOR: Duration = Duration::from_secs(60);
 
 /// The lists of the whole organisation that Beadle read for one batch of a sweep.
 pub(crate) struct SweepRead {
-    /// The time at which the sweep began, as the store has it. This process knew of the sweep before
-    /// the read, so the read began after the sweep had begun. No other comparison of times shows
-    /// this, because the sweep may have begun on a machine with another clock.
+    /// The time at which the sweep began, as the store has it. This process knew of the sweep
+    /// before the read, so the read began after the start of the sweep. A comparison of two times
+    /// could not prove this, because the sweep may have begun on a machine with another clock.
     pub(crate) sweep: Time,
     /// A time before the read.
     pub(crate) begun: Time,

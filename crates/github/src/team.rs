@@ -23,7 +23,8 @@ pub struct NewTeam<'a> {
     pub description: &'a str,
     /// The id of the team above the new team.
     pub parent: Option<u64>,
-    /// True if only its members see the new team. A team below another team cannot be secret.
+    /// True if only the members of the new team can see the team. A team below another team cannot
+    /// be secret.
     pub is_secret: bool,
 }
 
@@ -39,8 +40,8 @@ impl NewTeam<'_> {
     }
 }
 
-/// Writes to one team. The team and its people are identified by ids. Beadle looks up their present
-/// names at most five seconds before each write.
+/// Writes to one team. Ids identify the team and its people. Beadle looks up their present names at
+/// most five seconds before each write.
 pub struct NamedTeam {
     api: Api,
     team: Team,
@@ -104,9 +105,9 @@ struct MadeBelow {
 }
 
 impl Writer {
-    /// `POST /orgs/{org}/teams`: creates a team. A team that is not secret is visible to the
-    /// organisation, because GitHub requires this of teams that have a team above or below them.
-    /// Returns `None` if a team already has this name.
+    /// `POST /orgs/{org}/teams`: creates a team. The organisation can see every team that is not
+    /// secret, because GitHub requires this of teams that have a team above or below them. Returns
+    /// `None` if a team already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let path = Path::at("orgs").value(api.organisation()).then("teams");
@@ -154,7 +155,7 @@ impl NamedTeam {
         Ok(known)
     }
 
-    /// Returns the path of a write, and when the names in the path become too old to use.
+    /// Returns the path of a write, and the time until which the names in the path may be used.
     async fn path(&self, place: Place) -> Result<(Path, Time), Failure> {
         let known = self.known().await?;
         let team = Path::at("orgs").value(self.api.organisation()).then("teams").value(&known.slug);
@@ -172,8 +173,8 @@ impl NamedTeam {
         Ok((path, known.asked + FRESH))
     }
 
-    /// Writes to the team, or to a path below it. A name may get another owner while the write
-    /// waits. Beadle then looks up the names again.
+    /// Writes to the team, or to a path below it. If the write has to wait, a name may get another
+    /// owner. So Beadle then looks up the names again.
     async fn send(
         &self,
         method: Method,
@@ -223,7 +224,7 @@ impl NamedTeam {
     }
 
     /// `PATCH /orgs/{org}/teams/{team_slug}`: sets another name. A new name changes the slug, so
-    /// this writer cannot be used after the rename.
+    /// this method consumes the writer.
     pub async fn rename(self, name: &str) -> Result<(), Failure> {
         self.write(Method::PATCH, Some(json!({ "name": name }))).await
     }
@@ -239,8 +240,8 @@ impl NamedTeam {
         self.write(Method::PATCH, Some(settings.clone())).await
     }
 
-    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team with the group of the
-    /// identity provider that has this id. `None` ends the connection.
+    /// `PATCH /orgs/{org}/teams/{team_slug}/external-groups`: connects the team with the group of
+    /// the identity provider that has this id. With `None`, the call ends the connection.
     pub async fn connect(&self, group: Option<u64>) -> Result<(), Failure> {
         let (method, body) = match group {
             Some(id) => (Method::PATCH, Some(json!({ "group_id": id }))),
@@ -265,7 +266,7 @@ impl NamedTeam {
     /// returns GitHub's reason.
     pub async fn remove_member(&self, account: u64) -> Result<Option<String>, Failure> {
         match self.send(Method::DELETE, Place::Membership(account), None).await? {
-            // The account is no longer in the team, so there is nothing to remove.
+            // If the account is no longer in the team, there is nothing to remove.
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) if error.status() == Some(422) => Ok(Some(error.to_string())),
             sent => sent.map(|()| None).map_err(Failure::from),

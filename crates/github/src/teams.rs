@@ -1,7 +1,7 @@
 //! Reads which teams have access to repositories. Beadle reads the teams of one repository by REST.
-//! For many repositories, it reads the teams of the whole organisation together. This read is
-//! called a snapshot. Instead of a custom role, GraphQL shows its base role. REST names the custom
-//! role. So if the organisation may have custom roles, Beadle reads the snapshot by REST.
+//! For many repositories, Beadle reads the teams of the whole organisation at once: a snapshot. If
+//! a team has a custom role, GraphQL shows only the base role, but REST shows the custom role. So
+//! if the organisation may have custom roles, Beadle reads the snapshot by REST.
 
 use std::collections::HashMap;
 
@@ -25,15 +25,15 @@ pub struct TeamPermission {
     pub id: u64,
     /// The slug of the team.
     pub slug: String,
-    /// The permission. The repository gives a permission to the team, and the team above can have
-    /// another one. The field has the greater one of the two.
+    /// The permission. The team can have a permission of its own, and another permission through
+    /// the team above it. This field has the greater of the two permissions.
     pub permission: Permission,
     /// The slug of the team directly above the team.
     #[serde(default)]
     pub parent: Option<String>,
 }
 
-/// The permissions of all teams of the organisation, by the id of the repository.
+/// The permissions of all teams of the organisation. The keys are the ids of the repositories.
 pub(crate) struct Snapshot {
     by_repository: HashMap<u64, Vec<TeamPermission>>,
     /// The number of calls that the read took.
@@ -79,8 +79,8 @@ struct CustomRoles {
 const AT_ONCE: usize = 16;
 
 /// Returns whether the organisation may have custom repository roles. A GitHub server without
-/// custom roles answers 404. If the credential may not ask (403), the organisation may have custom
-/// roles.
+/// custom roles answers 404. If the credential lacks the permission for this call (403), the
+/// organisation may have custom roles.
 async fn may_have_custom_roles(api: &Api) -> Result<bool, Failure> {
     match api.read(&Path::at("orgs").value(api.organisation()).then("custom-repository-roles")).await {
         Ok(answer) => {
@@ -107,7 +107,7 @@ async fn granted(api: &Api, team: &TeamRow) -> Result<Option<(String, Vec<Grante
 }
 
 /// Returns whether a list has as many rows as GraphQL counts. GraphQL may also count repositories
-/// that Beadle may not see. The numbers then cannot be compared, and the function returns `true`.
+/// that Beadle may not see. The function then cannot compare the numbers, and returns `true`.
 fn is_complete(repositories: &Value, rows: usize) -> bool {
     let is_hidden = |edge: &Value| edge["node"]["databaseId"].is_null();
     entries(repositories).iter().any(is_hidden) || repositories["totalCount"] == json!(rows)

@@ -14,12 +14,12 @@ pub struct Unsure {
 }
 
 impl Unsure {
-    /// Creates a reason. A retry can help.
+    /// Creates a reason for which a retry can help.
     pub fn for_now(why: String) -> Self {
         Self { why, transient: true }
     }
 
-    /// Creates a reason. A retry cannot help: a person must change the policy or GitHub.
+    /// Creates a reason for which a retry cannot help: a person must change the policy or GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }
@@ -30,14 +30,14 @@ impl Unsure {
         Self { why, transient: !matches!(failure.class, Class::Rejected | Class::Fatal) }
     }
 
-    /// Adds the name of a policy file. This file needs the answer.
+    /// Adds the name of the policy file that needs the answer.
     #[must_use]
     pub fn of_file(&self, file: &str) -> Self {
         Self { why: format!("{file}: {}", self.why), transient: self.transient }
     }
 
-    /// Returns the more useful one of two reasons. If a retry can help only for `other`, this is
-    /// `other`. In all other cases, it is `one`.
+    /// Returns the more useful of two reasons. If a retry can help only for `other`, the function
+    /// returns `other`. Otherwise, it returns `one`, if there is one.
     pub fn sooner<'a>(one: Option<&'a Self>, other: &'a Self) -> &'a Self {
         one.filter(|one| one.transient || !other.transient).unwrap_or(other)
     }

@@ -1,4 +1,4 @@
-//! All writes to GitHub. The code that plans has no access to them.
+//! All writes to GitHub. The code that plans has no access to these methods.
 
 use beadle_engine::{Class, Failure, Lane, Time};
 use beadle_transport::{Answer, Method, Path, TransportError};
@@ -21,8 +21,8 @@ pub struct Writer {
     api: Api,
 }
 
-/// Writes to one repository. The repository is identified by its id. Beadle looks up its present
-/// name at most five seconds before each write.
+/// Writes to one repository. The id identifies the repository. Beadle looks up its present name at
+/// most five seconds before each write.
 pub struct Named {
     api: Api,
     id: u64,
@@ -62,9 +62,9 @@ impl Writer {
         Self { api: self.api.in_lane(lane) }
     }
 
-    /// Returns a copy of the writer for one plan. The plan's writes are valid until this time. If a
-    /// write has to wait longer, Beadle does not send it, because it may overwrite newer changes of
-    /// other people.
+    /// Returns a copy of the writer for one plan. The plan's writes are valid until this time.
+    /// After this time, Beadle does not send a write, because the write could overwrite newer
+    /// changes of other people.
     #[must_use]
     pub fn until(&self, valid_until: Time) -> Self {
         Self { api: self.api.until(valid_until) }
@@ -199,8 +199,8 @@ impl Named {
         Ok(known.clone())
     }
 
-    /// Sends a write to a path. `path` builds the path from the repository's name. The name may get
-    /// another owner while the write waits. Beadle then looks up the name again.
+    /// Sends a write to a path. `path` builds the path from the repository's name. If the write has
+    /// to wait, the name may get another owner. So Beadle then looks up the name again.
     async fn attempt(
         &self,
         method: Method,
@@ -239,7 +239,8 @@ impl Named {
         self.write(method, path, body).await.map(drop)
     }
 
-    /// Reads `path` below the repository. A write of a secret first reads GitHub's present key.
+    /// Reads `path` below the repository. For example, before Beadle writes a secret, it reads the
+    /// key with which it encrypts the secret.
     pub async fn read(&self, path: impl Into<Below>) -> Result<Value, Failure> {
         let below = path.into().into_path();
         let known = self.known().await?;
@@ -262,7 +263,7 @@ impl Named {
         let written = answer.json::<Value>().ok().and_then(|written| shape(&written));
         match written {
             Some(Written { id: other }) if other != self.id => {
-                // This time makes the next write look up the name again.
+                // With this time, the name counts as too old, so the next write looks it up again.
                 self.known.lock().await.asked = Time(0);
                 let text = format!(
                     "GitHub answered for repository {other} in place of repository {}, because another \
@@ -314,8 +315,8 @@ impl Named {
     }
 
     /// Sends a write to a path. `path` builds the path from two names: the repository's name and
-    /// the name of the team or account. One of the names may get another owner while the write
-    /// waits. Beadle then looks up both names again.
+    /// the name of the team or account. If the write has to wait, one of the names may get another
+    /// owner. So Beadle then looks up both names again.
     async fn write_for(
         &self,
         method: Method,

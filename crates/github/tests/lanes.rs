@@ -11,7 +11,8 @@ use beadle_transport::testing::Recorder;
 use secrecy::SecretString;
 use serde_json::json;
 
-/// Creates a reader, and a recorder of its requests. Only the reserve of the budget remains.
+/// Creates a reader, and a recorder of its requests. Only the reserve of the reader's budget is not
+/// used up.
 fn reader() -> Result<(Reader, Arc<Recorder>), Box<dyn Error>> {
     let wire = Recorder::new(|_| {
         let gone = json!([{ "type": "NOT_FOUND", "path": ["nodes", 0], "message": "no such node" }]);

@@ -1,5 +1,5 @@
-//! Tests what happens when a budget is used up. Beadle reads later. If Beadle could not read
-//! something, it does not treat it as missing.
+//! Tests what happens when a budget is used up. Beadle repeats the read later. Beadle does not
+//! treat a thing that it could not read as missing.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Tests the parts of a ruleset that GraphQL does not show. Beadle knows these parts only for the
-//! policy that it compared with REST's answer.
+//! Tests the parts of a ruleset that GraphQL does not show. After Beadle compared a policy with
+//! REST's answer, it knows these parts only for this policy.
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Ruleset};
@@ -21,7 +21,7 @@ async fn a_ruleset_settled_for_one_policy_is_not_settled_for_another() -> Result
         body: json!({}),
         is_veiled: false,
     };
-    // GraphQL shows `exempt` as `always`, so only REST shows the difference between them.
+    // GraphQL shows `exempt` as `always`, so only REST shows the difference between the two values.
     let wanted =
         |mode: &str| json!({ "bypass_actors": [{ "actor_type": "DeployKey", "bypass_mode": mode }] });
     reader.settle(&ruleset("2030-01-01"), &wanted("exempt"));

@@ -1,5 +1,5 @@
 //! Remembers the accounts that Beadle created. With this record, Beadle can also check the account
-//! of a person who is not in any group any more.
+//! of a person who is no longer in any group.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub(crate) struct PersonAccount {
     pub(crate) person: String,
     /// The id of the account at the target.
     pub(crate) account: String,
-    /// The sign-in name of the person. Beadle does not use the name. It helps an operator who reads
-    /// the stored note.
+    /// The sign-in name of the person. Beadle does not use the name. The name helps an operator who
+    /// reads the stored note.
     pub(crate) login: String,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct PersonAccount {
 struct Kept {
     account: String,
     login: String,
-    /// True if Beadle created the account. A note of an earlier version does not store this.
+    /// True if Beadle created the account. A note of an earlier version does not have this value.
     #[serde(default)]
     made: bool,
     /// True if the person left a group since the account was last activated.
@@ -38,7 +38,7 @@ pub(crate) struct Accounts(pub(crate) Option<Arc<dyn Store>>);
 
 impl Metadata for Kept {
     const KIND: &'static str = "account";
-    // Only this note knows that Beadle created the account.
+    // No other record shows that Beadle created the account.
     const IS_NEEDED: bool = true;
 }
 
@@ -75,8 +75,8 @@ impl Accounts {
         self.keep(target, whose, None, false).await
     }
 
-    /// Remembers an account, because its person leaves a group, or because Beadle deactivated it.
-    /// Each sweep checks such an account.
+    /// Remembers an account whose owner leaves a group, or an account that Beadle deactivated. Each
+    /// sweep checks such an account.
     pub(crate) async fn left(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         self.keep(target, whose, None, true).await
     }
@@ -110,8 +110,8 @@ impl Accounts {
     }
 
     /// Returns the remembered accounts at a target that belong to people of this directory. The
-    /// flag is true if Beadle created the account and the person left a group since the account was
-    /// activated.
+    /// flag is true if Beadle created the account, and if the person left a group after the last
+    /// activation of the account.
     pub(crate) async fn all(
         &self,
         target: &str,
@@ -160,8 +160,8 @@ mod tests {
         store.put("account:aws:corp/00u1", before).await.unwrap();
         assert_eq!(accounts.all("aws", "corp").await.unwrap(), [(whose("a1"), false)]);
         assert!(!accounts.is_made("aws", &whose("a1")).await.unwrap());
-        // This version cannot read the note of a newer version, and does not forget who created the
-        // account.
+        // The note is from a newer version, and this version cannot read it. Beadle must not forget
+        // who created the account.
         let newer = r#"{"account":{"id":"a1"},"made":true}"#;
         store.put("account:aws:corp/00u1", newer).await.unwrap();
         assert!(accounts.left("aws", &whose("a1")).await.is_err());

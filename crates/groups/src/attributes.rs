@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::sources::Person;
 
-/// The environment that evaluates the expressions. Okta leaves out attributes without a value, so a
-/// name without a value is not an error.
+/// The environment that evaluates the expressions. A name without a value is not an error, because
+/// Okta leaves out attributes without a value.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
@@ -29,7 +29,7 @@ struct Mapped {
 pub struct Attributes(Arc<Vec<Mapped>>);
 
 impl Attributes {
-    /// Compiles the expressions. If an expression is invalid, the error has the attribute and the
+    /// Compiles the expressions. If an expression is invalid, the error names the attribute and the
     /// reason.
     pub fn new(all: Vec<(Attribute, String)>) -> Result<Self, (Attribute, String)> {
         let mut mapped = Vec::with_capacity(all.len());
@@ -45,7 +45,7 @@ impl Attributes {
         Ok(Self(Arc::new(mapped)))
     }
 
-    /// Returns the names of the attributes of the directory that the expressions use.
+    /// Returns the names of the directory's attributes that the expressions use.
     pub fn uses(&self) -> BTreeSet<String> {
         self.0.iter().flat_map(|mapped| mapped.expression.undeclared_variables(false)).collect()
     }
@@ -61,7 +61,7 @@ impl Attributes {
     pub(crate) fn wanted(&self, person: &Person) -> Vec<(Attribute, Result<Value, String>)> {
         let profile = minijinja::Value::from(Serde(&person.profile));
         // Every profile has a login. If the login is missing, the directory did not show the
-        // profile. Each attribute would then look as if it had no value.
+        // profile. Without this check, each attribute would then seem to have no value.
         let is_shown = person.login != person.id;
         let value = |mapped: &Mapped| {
             if is_shown {

@@ -1,5 +1,5 @@
-//! Remembers who left a group of a target within the window. So the limit counts members who leave
-//! one after the other, and members who leave at once.
+//! Remembers who left a group of a target within the window. With this record, the limit counts
+//! members who leave one after the other in the same way as members who leave at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::{Departure, Recent};
 use crate::mapping::GroupKey;
 
-/// The departures that the store remembers. Without a store, Beadle remembers none.
+/// The departures that the store remembers. Without a store, Beadle remembers no departures.
 #[derive(Clone, Default)]
 pub(crate) struct Departures(pub(crate) Option<Arc<dyn Store>>);
 
@@ -47,8 +47,8 @@ impl Departures {
         Ok(Recent::of(&self.all(target, group_key).await?, now, window, is_member))
     }
 
-    /// Remembers a departure. The caller must call this function before the write. So a write
-    /// counts even if its answer is lost.
+    /// Remembers a departure. The caller must call this function before the write. So a departure
+    /// counts even if the answer to the write is lost.
     pub(crate) async fn book(
         &self,
         target: &str,
@@ -64,7 +64,8 @@ impl Departures {
         Ok(note(target, group_key).put(store.as_ref(), &Left(all)).await?)
     }
 
-    /// Stops counting the accounts with an approved departure. All other departures still count.
+    /// Removes the accounts with an approved departure from the count. All other departures still
+    /// count.
     pub(crate) async fn approved(
         &self,
         target: &str,

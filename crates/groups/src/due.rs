@@ -1,16 +1,16 @@
-//! Creates the marks of a target's groups. A mark makes a group's key due, and its hint tells the
-//! run whether it may use the answers of a sweep.
+//! Creates the marks of a target's groups. A mark makes a group's key due. The hint in the mark
+//! tells the run whether the run may use the answers of a sweep.
 
 use std::sync::Arc;
 
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
-/// The first word of the hint in a mark that a sweep made. The next words are the time of the
-/// sweep's marks and the directory.
+/// The first word of the hint in a mark that a sweep made. The next words of the hint are the time
+/// of the sweep's marks, and the directory.
 const SWEPT: &str = "swept ";
-/// The first word of the hint of a key that a command plans without a mark. The next word is the
-/// start time of the sweep.
+/// The first word of the hint if a command plans a key without a mark. The next word of the hint is
+/// the start time of the sweep.
 const SHOWN: &str = "shown ";
 /// The hint of a mark that no sweep made.
 const ALONE: &str = "alone";
@@ -28,9 +28,9 @@ fn marked(source: &str) -> Note<Swept> {
     Note::of(&[source])
 }
 
-/// Creates a mark for a group of a target. All marks of groups must be created here, because a run
-/// must know whether a sweep made its last mark in the sweep lane. `sweep` is the directory and the
-/// time of the sweep's marks.
+/// Creates a mark for a group of a target. Only this function may create marks of groups, because a
+/// run must know whether its last mark in the sweep lane comes from a sweep. `sweep` is the
+/// directory and the time of the sweep's marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     // Each group of a sweep has a separate trace. A common trace would contain every group of the
@@ -39,8 +39,8 @@ pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     Mark { hint: Some(hint), trace, ..Mark::new(key, lane) }
 }
 
-/// Notes that a sweep has marked all of its keys. Only after this note may the runs of the sweep
-/// share one survey. A survey from an earlier read could be older than the last of the marks.
+/// Notes that a sweep has marked all of its keys. The runs of the sweep may share one survey only
+/// after this note. A survey from before this note could be older than the sweep's last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }
@@ -52,10 +52,10 @@ pub fn sweep_hint(began: Time) -> String {
 }
 
 /// Returns the time of the sweep, if a run may use the survey of that sweep. Returns `None` if the
-/// run must not use a survey. The last mark that the run covers must come from the sweep. The sweep
-/// must have marked all of its keys. No later sweep of the directory may have marked all of its
-/// keys. If an event or an operator marked the key too, the run is in another lane and uses no
-/// survey.
+/// run must not use a survey. Three conditions must be true. The last mark that the run covers
+/// comes from the sweep. This sweep has marked all of its keys. No later sweep of the directory has
+/// marked all of its keys. If an event or an operator marked the key too, the run is in another
+/// lane and uses no survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

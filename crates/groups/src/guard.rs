@@ -16,13 +16,13 @@ pub struct GroupLimits {
     /// percentage.
     pub large: usize,
     /// The maximum percentage of a large group's members who may leave within the window without an
-    /// approval. 100 means no limit.
+    /// approval. The value 100 means no limit.
     pub percent: usize,
     /// The maximum number of members who may leave a small or a protected group within the window
     /// without an approval.
     pub count: usize,
-    /// The maximum number of further members who may leave beyond the limit without an approval.
-    /// For each of them, a separate answer of the directory must confirm that the person's access
+    /// The maximum number of members who may leave beyond the limit without an approval. A separate
+    /// answer of the directory must confirm, for each of these members, that the person's access
     /// must go.
     pub leavers: usize,
     /// How long Beadle remembers a departure.
@@ -36,9 +36,9 @@ impl Default for GroupLimits {
 }
 
 impl GroupLimits {
-    /// Returns these limits. If `accepted` has a stricter value for a limit, the result has that
-    /// value. `large` always has the value of `accepted`, because a larger value is stricter for some
-    /// groups and less strict for others.
+    /// Returns these limits. If `accepted` has a stricter value for a limit, the result has the
+    /// stricter value. `large` always has the value of `accepted`, because a larger value of
+    /// `large` is stricter for some groups and less strict for other groups.
     #[must_use]
     pub fn restrained_by(&self, accepted: &Self) -> Self {
         Self {
@@ -56,16 +56,17 @@ impl GroupLimits {
 pub(crate) struct Departure {
     pub(crate) at: Time,
     pub(crate) accounts: Vec<String>,
-    /// The removed accounts of people who must lose their access. A separate answer of the
-    /// directory confirmed this for each person.
+    /// The removed accounts of people who must lose their access. For each of these people, a
+    /// separate answer of the directory confirmed that the access must go.
     #[serde(deserialize_with = "stored_confirmed")]
     pub(crate) confirmed: Vec<String>,
     /// The number of members before the write.
     pub(crate) members: usize,
 }
 
-/// The first version stored one value for all accounts. Beadle then treats no account as confirmed,
-/// and counts all of them in the window.
+/// Reads the confirmed accounts of a stored departure. The first version stored one value for all
+/// accounts. If a note has this form, Beadle treats no account as confirmed, and counts all
+/// accounts in the window.
 fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Bool(_) => Ok(Vec::new()),
@@ -78,8 +79,8 @@ fn stored_confirmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 pub(crate) struct Recent {
     /// The number of these people, without the confirmed people.
     pub(crate) gone: usize,
-    /// The number of confirmed people. For each of them, a separate answer of the directory
-    /// confirmed that the person's access must go. They do not count against the limit.
+    /// The number of confirmed people. For each of these people, a separate answer of the directory
+    /// confirmed that the access must go. Confirmed people do not count against the limit.
     pub(crate) confirmed: usize,
     /// The number of members at the start of the window.
     pub(crate) members: usize,
@@ -87,7 +88,7 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Returns the departures that count at the time `now`. An account does not count if it is a
-    /// member again or if the target refused to remove it.
+    /// member again, or if it is still a member because the target refused the removal.
     pub(crate) fn of(
         departures: &[Departure],
         now: Time,
@@ -116,13 +117,13 @@ impl Recent {
 
 impl Departure {
     /// Returns whether the departure is still in the window. A departure with a time in the future
-    /// also counts, because a clock that was wrong may have set that time.
+    /// also counts, because its time may come from a wrong clock.
     pub(crate) fn is_within(&self, now: Time, window: Duration) -> bool {
         now.since(self.at) < window
     }
 }
 
-/// The sizes that the limit needs to decide about the members who would leave a group now.
+/// The numbers from which the limit decides whether members may leave a group now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
     /// The number of members who would leave.
@@ -132,8 +133,8 @@ pub(crate) struct Leaving {
     /// The number of people in the source group.
     pub(crate) source: usize,
     pub(crate) is_protected: bool,
-    /// True if the source may be empty. If it is `false` and the source is empty, all leavers wait
-    /// for an approval.
+    /// True if the source may be empty. If this field is `false` and the source is empty, all
+    /// leavers wait for an approval.
     pub(crate) may_empty: bool,
 }
 

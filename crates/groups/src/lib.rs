@@ -1,5 +1,5 @@
-//! The reconciler of groups. It creates groups at a target for groups of a directory, and adds and
-//! removes their members.
+//! The reconciler of groups. The reconciler creates groups at a target for groups of a directory,
+//! and adds and removes the members of these groups.
 
 mod accounts;
 mod attributes;

@@ -1,5 +1,5 @@
-//! Remembers which group of a target belongs to which source group. So Beadle can rename the group
-//! at the target when the source group is renamed.
+//! Remembers which group of a target belongs to which source group. If somebody renames the source
+//! group, Beadle finds the group at the target by this record and renames it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ pub(crate) struct GroupLink {
     pub(crate) group: String,
     /// The name that Beadle gave the group.
     pub(crate) name: String,
-    /// The name that the target shows for the group, if this is not exactly the name that Beadle
-    /// gave it.
+    /// The name that the target shows for the group, if that name differs from the name that Beadle
+    /// gave the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<String>,
-    /// The name of the source group. When the source group is gone, Beadle finds the mapping with
-    /// this name.
+    /// The name of the source group. If the source group no longer exists, Beadle finds the mapping
+    /// with this name.
     pub(crate) from: String,
     /// The source groups, as `source/id`.
     pub(crate) sources: Vec<String>,
@@ -44,20 +44,20 @@ pub(crate) struct Waits {
     pub(crate) at: Time,
 }
 
-/// How long a group waits for its name. If Beadle has not tried the rename for this time, the group
-/// no longer waits.
+/// How long a group waits for its name. If Beadle has not tried the rename for this duration, the
+/// group no longer waits.
 const WAITS: Duration = Duration::from_secs(3600);
 
 impl GroupLink {
-    /// Returns the source groups that had members at the last write. If this is not stored, returns
-    /// all source groups, because each of them may have had members.
+    /// Returns the source groups that had members at the last write. If the link does not store
+    /// these groups, returns all source groups, because each source group may have had members.
     pub(crate) fn filled(&self) -> &[String] {
         self.filled.as_deref().unwrap_or(&self.sources)
     }
 
     /// Adds source groups to the link, and records which of them have members. This function never
-    /// removes a source group. Beadle does that only after it has removed the leavers of the former
-    /// source group.
+    /// removes a source group. Beadle removes a former source group only after it has removed the
+    /// leavers of this group.
     pub(crate) fn add_sources(&mut self, sources: &[String], filled: &[String]) {
         let with = |known: &[String], further: &[String]| {
             let mut all = [known, further].concat();
@@ -70,7 +70,7 @@ impl GroupLink {
     }
 
     /// Returns the name that Beadle gave the group, if `shown` is only the target's form of that
-    /// name. If it is another name, returns `shown`.
+    /// name. If `shown` is another name, returns `shown`.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }
@@ -86,7 +86,7 @@ pub(crate) fn is_form_of(given: &str, shown: &str) -> bool {
     given != shown && (given.eq_ignore_ascii_case(shown) || is_below())
 }
 
-/// The links that the store remembers. Without a store, Beadle remembers none.
+/// The links that the store remembers. Without a store, Beadle remembers no links.
 #[derive(Clone, Default)]
 pub(crate) struct GroupLinks(pub(crate) Option<Arc<dyn Store>>);
 
@@ -120,14 +120,15 @@ impl StopReason {
 }
 
 impl GroupLinks {
-    /// Stops a target. From now on, Beadle writes nothing to it until an operator releases it.
+    /// Stops a target. Beadle then writes nothing to the target until an operator releases the
+    /// target.
     pub(crate) async fn stop(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         Ok(StopReason::note(target).put(store.as_ref(), &StopReason(why.to_owned())).await?)
     }
 
-    /// Deletes the note that [`GroupLinks::stop`] stored, if it still has this reason. A note with
-    /// another reason is not deleted.
+    /// Deletes the note that [`GroupLinks::stop`] stored, if the note still has this reason. The
+    /// function does not delete a note with another reason.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let note = StopReason::note(target);
@@ -137,7 +138,7 @@ impl GroupLinks {
         Ok(())
     }
 
-    /// Returns why a target is stopped, or `None` if it is not stopped.
+    /// Returns why a target is stopped, or `None` if the target is not stopped.
     pub(crate) async fn stopped(&self, target: &str) -> Result<Option<String>, Failure> {
         let Some(store) = &self.0 else { return Ok(None) };
         Ok(StopReason::note(target).get(store.as_ref()).await?.map(|StopReason(why)| why))
@@ -163,8 +164,8 @@ impl GroupLinks {
         Ok(note(target, &group_key.to_string()).forget(store.as_ref()).await?)
     }
 
-    /// Returns the groups of a target that wait for a name. The map has the group's id at the
-    /// target and the name.
+    /// Returns the groups of a target that wait for a name. The map has the name for each group, by
+    /// the group's id at the target.
     pub(crate) async fn waiting(&self, target: &str, now: Time) -> Result<BTreeMap<String, String>, Failure> {
         let waits = |(_, link): (GroupKey, GroupLink)| {
             let waits = link.waits.filter(|waits| now.since(waits.at) < WAITS)?;

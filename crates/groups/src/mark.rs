@@ -1,5 +1,6 @@
-//! Marks the groups at the targets that a changed group or person of a directory affects. This is a
-//! separate step, because an event names only an id, and the intake does not know the mappings.
+//! Marks the groups at the targets that a changed group or person of a directory affects. The
+//! intake cannot mark these groups, because an event names only an id and the intake does not know
+//! the mappings.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::sources::SourceGroup;
 /// The kind of the keys of groups at targets.
 pub const KIND: &str = "target-group";
 
-/// Reconciles the `group` and `user` keys of one directory. It writes nothing to a target: it only
-/// marks the keys of the affected groups.
+/// Reconciles the `group` and `user` keys of one directory. This reconciler writes nothing to a
+/// target. The marker only marks the keys of the affected groups.
 pub struct Marker {
     /// The name of the directory.
     pub source: String,
@@ -52,8 +53,8 @@ impl Reconcile for Marker {
     }
 }
 
-/// Reconciles the `team` keys of an organisation. It marks the groups at the targets that these
-/// teams are.
+/// Reconciles the `team` keys of an organisation. The target has the teams as its groups, and this
+/// reconciler marks these groups.
 pub struct TeamMarker {
     /// The targets that are teams of the organisation.
     pub targets: Vec<String>,
@@ -71,8 +72,8 @@ impl Reconcile for TeamMarker {
         for target in &self.targets {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
-            // If Beadle itself made the write, the webhook has the sweep lane. The marks of this
-            // webhook are in that lane too.
+            // If Beadle itself made the write, the webhook has the sweep lane. The new marks are
+            // then in the sweep lane too.
             marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
         if !marks.is_empty() {
@@ -87,7 +88,7 @@ fn marked(key: &Key) -> Report {
 }
 
 impl Marker {
-    /// Returns the same reconciler, but its reads use this lane.
+    /// Returns the same reconciler, but the reads of the copy use this lane.
     fn in_lane(&self, lane: Lane) -> Self {
         let directories = self.directories.iter().map(|(name, own)| (name.clone(), own.in_lane(lane)));
         Self {
@@ -99,7 +100,7 @@ impl Marker {
     }
 
     fn source(&self) -> Result<&Arc<dyn crate::sources::Source>, Failure> {
-        // A target knows only the sources of its possible mappings.
+        // A target knows only the sources that its mappings can have.
         let any = self.directories.values().find_map(|own| own.source(&self.source).ok());
         any.ok_or_else(|| Failure::new(Class::Rejected, format!("no mapping has the source {}", self.source)))
     }
@@ -117,9 +118,9 @@ impl Marker {
     }
 
     /// Returns the group with the name that all targets remember for the group. Returns `None` if
-    /// they remember no name or different names. If only the members of the group changed, the name
-    /// is enough to find the group's keys. So Beadle sends no request to the directory here. The
-    /// runs of the keys read the group.
+    /// the targets remember no name, or if they remember different names. If only the members of
+    /// the group changed, the name is enough to find the group's keys. So Beadle sends no request
+    /// to the directory here. The runs of the keys read the group.
     async fn remembered(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
         let group_key = GroupKey::One { source: self.source.clone(), group: id.to_owned() };
         let mut name: Option<String> = None;
@@ -138,7 +139,7 @@ impl Marker {
         Ok(name.map(|name| SourceGroup { id: id.to_owned(), name, ..SourceGroup::default() }))
     }
 
-    /// Returns the keys of the group: the present ones and the former ones.
+    /// Returns the present keys and the former keys of the group.
     async fn of_found(&self, id: &str, group: Option<&SourceGroup>) -> Result<BTreeSet<Key>, Failure> {
         let mut keys = BTreeSet::new();
         let own = format!("{}/{id}", self.source);
@@ -181,7 +182,7 @@ impl Marker {
             }));
             let has: BTreeSet<String> = match directory.target.groups_of(id).await {
                 Ok(has) => has.into_iter().collect(),
-                // An error of one target delays no other target.
+                // An error at one target does not delay the other targets.
                 Err(failure) => {
                     broken = Some(failure);
                     continue;

@@ -3,14 +3,14 @@
 
 use crate::guard::GroupLimits;
 
-/// The id of the source group that declares the members of an organisation. No team has an address
-/// with `@`.
+/// The id of the source group that declares the members of an organisation. No team can have this
+/// id, because an id of a team has no `@`.
 pub const SOURCE_GROUP: &str = "@organisation";
-/// The name of this group, at the source and at the target. It never changes.
+/// The name of this group, at the source and at the target. The name never changes.
 pub const NAME: &str = "members of the organisation";
 /// The id of this group at the target. The webhooks about members also use this id.
 pub(crate) const GROUP: &str = beadle_hooks::github::MEMBERSHIP;
-/// The value of an account that shows whether the person has accepted the invitation.
+/// The name of the value of an account that shows whether the person has accepted the invitation.
 pub(crate) const STATE: &str = "state";
 /// The state of an account with an open invitation.
 pub(crate) const PENDING: &str = "pending";
@@ -22,19 +22,19 @@ pub struct MembershipLimits {
     /// invitation do not count.
     pub owners: usize,
     /// The maximum percentage of the members who may leave within the window without an approval.
-    /// One member may leave in any case.
+    /// One member may always leave.
     pub percent: usize,
 }
 
 impl MembershipLimits {
     /// Returns the limits of the group. `usual` has the limits of all other groups of the target.
     pub(crate) fn of_group(self, usual: GroupLimits) -> GroupLimits {
-        // In a group below this size, the percentage allows less than one member.
+        // If a group has fewer members than this, the percentage allows less than one member.
         let large = 100_usize.div_ceil(self.percent.max(1));
         GroupLimits { large, percent: self.percent, count: 1, ..usual }
     }
 
-    /// Returns why `lost` of `owners` need an approval before they become ordinary members.
+    /// Returns why an approval is needed before `lost` of the `owners` become ordinary members.
     pub(crate) fn stops_lost_owners(self, lost: usize, owners: usize) -> Option<String> {
         let is_too_many = lost > 1 && lost * 100 > owners * self.percent;
         is_too_many.then(|| {

@@ -28,7 +28,8 @@ pub struct GroupPair {
 pub struct GroupPairs {
     /// The pairs, by the names of their directories and groups.
     pub pairs: Vec<GroupPair>,
-    /// Why Beadle does not map other groups. They look like pairs, or Beadle could not read them.
+    /// The reasons why Beadle does not map further groups. Either these groups look like pairs, or
+    /// Beadle could not read them.
     pub doubts: Vec<String>,
 }
 
@@ -46,8 +47,8 @@ struct Held {
 struct Candidate {
     source: String,
     group: String,
-    /// True if the directory has another group with the same name. A mapping by the name would
-    /// select both.
+    /// True if the directory has another group with the same name. A mapping by this name would
+    /// select both groups.
     is_ambiguous: bool,
     /// The number of people without an account at the target.
     missing: usize,
@@ -97,7 +98,7 @@ pub async fn equal_groups(directory: &Directory) -> Result<GroupPairs, Failure> 
 }
 
 /// Returns the groups of the target that have the same members as one group of a directory. Returns
-/// `None` if no group has them, or if the directory's group has no members.
+/// `None` if no group has the same members, or if the directory's group has no members.
 async fn candidate(
     target: &dyn TargetReader,
     (name, source): (&str, &dyn Source),
@@ -143,8 +144,8 @@ async fn read(target: &dyn TargetReader, id: &str) -> Result<Option<Held>, Failu
     Ok(Some(Held { name: group.name, accounts, roles, kept_by: target.kept_by(id).await? }))
 }
 
-/// Divides the candidates into pairs and doubts. A pair is certain only if no other group of either
-/// side has the same members.
+/// Divides the candidates into pairs and doubts. A pair is certain only if no other group of the
+/// directories or of the target has the same members.
 fn decide(candidates: &[Candidate]) -> GroupPairs {
     let mut found = GroupPairs::default();
     for one in candidates {

@@ -1,4 +1,4 @@
-//! Stores the notes of a target's writer. All processes read these notes. Without a store, the
+//! Stores the notes of a target's writer. All processes read these notes. If there is no store, the
 //! writer makes no notes.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::links::GroupLinks;
 use crate::targets::StopNote;
 
-/// The notes of a target, and the accounts that the present plan wants and removes.
+/// The notes of a target, the accounts that the present plan wants in the group, and the accounts
+/// that it removes.
 pub(crate) struct Stop<'a> {
     pub(crate) links: &'a GroupLinks,
     pub(crate) target: &'a str,

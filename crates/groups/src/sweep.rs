@@ -1,5 +1,5 @@
-//! The sweep of a directory. It marks every group that a mapping includes, and every group that
-//! Beadle remembers, even if no mapping includes it any more.
+//! The sweep of a directory. The sweep marks every group that a mapping includes. The sweep also
+//! marks every group that Beadle remembers, even if no mapping includes the group any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -48,8 +48,8 @@ impl Named {
     }
 }
 
-/// Returns the keys of all groups at one target that are made from a directory's groups. A mapping
-/// includes these groups now, or Beadle remembers them.
+/// Returns the keys of all groups at one target that come from a directory's groups. Either a
+/// mapping includes these groups now, or Beadle remembers them.
 pub async fn named(
     source: &str,
     directory: &Directory,
@@ -87,11 +87,11 @@ pub async fn named(
     Ok(found.into_iter().map(|(key, names)| Named { key, names }).collect())
 }
 
-/// Returns the remembered accounts of people who seem to have left, if the accounts can sign in.
-/// There are three reasons. The directory's list of users lacks the person. The list shows that the
-/// person's access must go. Or the person left a group and is in no remembered list of members.
-/// Before Beadle writes anything, it asks the directory about each of these people in a separate
-/// request.
+/// Returns the remembered accounts of people who seem to have left, if the accounts can sign in. A
+/// person seems to have left in three cases: the directory's list of users lacks the person; the
+/// list shows that the person's access must go; or the person left a group and is in no remembered
+/// list of members. Before Beadle writes anything, it asks the directory about each of these people
+/// in a separate request.
 async fn accounts(
     source: &str,
     directory: &Directory,
@@ -106,7 +106,7 @@ async fn accounts(
     let people = match directory.source(source)?.people().await {
         Ok(people) => people,
         Err(failure) => {
-            // If the list of users cannot be read, the sweep still marks the groups.
+            // If the read of the list of users fails, the sweep still marks the groups.
             tracing::warn!(
                 directory = source,
                 why = failure.text,
@@ -132,8 +132,8 @@ async fn accounts(
     if leave.is_empty() {
         return Ok(Vec::new());
     }
-    // One list shows all accounts that cannot sign in. If the read of the list fails, each
-    // account's own run reads the account.
+    // One list shows all accounts that cannot sign in. If the read of this list fails, the run of
+    // each account's key reads the account.
     let inactive = match directory.target.inactive_accounts().await {
         Ok(inactive) => inactive,
         Err(failure) => {
@@ -182,7 +182,7 @@ impl GroupSweep {
         let (accounts, target) = (Accounts(Some(self.store.clone())), &directory.name);
         let links = GroupLinks(Some(self.store.clone())).all(target).await?;
         // If the target has none of the remembered groups, another server may use the same address
-        // now. The missing accounts then mean nothing.
+        // now. In that case, a missing account does not mean that somebody deleted the account.
         if !links.iter().any(|(_, link)| directory.target.known(&link.group).is_some()) {
             return Ok(());
         }
@@ -194,11 +194,11 @@ impl GroupSweep {
             let Some(whose) = accounts.of(target, &source, &person).await? else { continue };
             let is_gone = match directory.target.has_account(&whose.account).await {
                 Ok(has) => !has,
-                // The run of the account's own key reports this error.
+                // The run of the account's key reports this error.
                 Err(_) => break,
             };
-            // Since the sweep read the accounts, another run may have created a new account for the
-            // same person. Beadle must not forget that account.
+            // After the sweep read the accounts, another run may have created a new account for the
+            // same person. Beadle must not forget the new account.
             if is_gone && accounts.of(target, &source, &person).await?.as_ref() == Some(&whose) {
                 tracing::info!(
                     directory = source,
@@ -214,14 +214,14 @@ impl GroupSweep {
     }
 
     /// Deletes the states of this directory's groups that the sweep does not mark. No mapping
-    /// includes such a group any more, and Beadle does not remember it. So no run checks the group.
+    /// includes such a group any more, and Beadle does not remember it, so no run checks it.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;
         let is_own = |key: &Key| match key.id().parse() {
             Ok(GroupKey::One { source, .. }) => source == self.source,
-            // Another directory can have groups of the union, and the list of accounts can be
-            // incomplete.
+            // Another directory can also have groups of a union. For accounts, the sweep's list can
+            // be incomplete.
             Ok(GroupKey::Union(_) | GroupKey::TargetAccount { .. }) | Err(_) => false,
         };
         let mut kept: BTreeSet<Key> = states.into_iter().map(|(key, _)| key).collect();
@@ -243,7 +243,7 @@ impl Reconcile for GroupSweep {
             // Beadle reads two lists once for all groups: the names that the target has, and the
             // groups that Okta itself pushes.
             if let Err(failure) = directory.target.look().await {
-                // An error of one target delays no other target.
+                // An error at one target does not delay the other targets.
                 broken = Some(failure);
                 continue;
             }

@@ -38,7 +38,7 @@ pub struct GroupWriter {
 
 impl GroupWriter {
     /// Creates a writer that stores links and departures in `store`. Beadle keeps departures for
-    /// the time `window`.
+    /// the duration `window`.
     pub fn new(
         target: Arc<dyn TargetWriter>,
         name: &str,
@@ -125,11 +125,12 @@ impl Session<Write> for Run {
                         external_id: &facts.external_id,
                         description: facts.description.as_deref(),
                         parent: facts.parent.as_deref(),
-                        // If it is not secret, everybody sees the group until the settings change.
+                        // Without this value, everybody could see a secret group until Beadle
+                        // writes the settings.
                         is_secret: facts.settings.get("privacy").is_some_and(|value| value == "secret"),
                     })
                     .await?;
-                // If the target shows the name in its own form, it is still the same name.
+                // The target can show the same name in its own form.
                 let known = if is_form_of(&facts.name, &made.name) {
                     GroupLink { shown: Some(made.name), ..link(made.id, facts.name.clone()) }
                 } else {
@@ -138,8 +139,8 @@ impl Session<Write> for Run {
                 self.keep(&mut state, known).await
             }
             What::Adopt { group, name, replaces } => {
-                // Only one run at a time may take over a group. Without this limit, two groups with
-                // the same name could both take over the same group.
+                // Only one run at a time may take over a group. Without this limit, two runs could
+                // take over the same group for two source groups.
                 let _one = self.writer.adopting.lock().await;
                 for (other, known) in self.writer.links.all(&self.writer.name).await? {
                     if other == self.group_key || known.group != *group {
@@ -163,7 +164,7 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // The note lets other processes know about the wait. Another process may
+                        // With this note, other processes know about the wait. Another process may
                         // rename the group that has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
@@ -247,8 +248,8 @@ impl Session<Write> for Run {
                 for whose in watched {
                     writer.accounts.left(&writer.name, whose).await?;
                 }
-                // The remembered members may still contain the removed ones, and a sweep would
-                // believe this.
+                // The remembered members may still contain the removed people, and a sweep would
+                // use this list.
                 forget_members(writer.accounts.0.as_ref(), &known.sources).await?;
                 // An operator approved this removal, so it does not count against the group's
                 // limit.
@@ -289,8 +290,8 @@ impl Session<Write> for Run {
 impl Run {
     /// Runs a write. If the write stopped the target, notes that the target is stopped, so that all
     /// processes stop writing until a probe succeeds. If the target was already stopped before the
-    /// write, this function notes nothing. A probe may have succeeded since, and this process would
-    /// not know about it.
+    /// write, this function notes nothing. A probe may have succeeded since then, and this process
+    /// does not know about it.
     async fn noting_stop(
         &self,
         write: impl Future<Output = Result<Vec<Refused>, Failure>> + Send,
@@ -306,9 +307,9 @@ impl Run {
         result
     }
 
-    /// Makes the keys of these accounts due. Each person left a group, and it may have been the
-    /// person's last group. If the process is killed before this, the next sweep makes the keys
-    /// due.
+    /// Makes the keys of these accounts due. The owner of each account left a group, which may have
+    /// been the owner's last group. If the process is killed before this, the next sweep makes the
+    /// keys due.
     async fn check_accounts(&self, watched: &[PersonAccount]) -> Result<(), Failure> {
         let GroupWriter { accounts, name, clock, .. } = &self.writer;
         let Some(store) = accounts.0.as_ref().filter(|_| !watched.is_empty()) else { return Ok(()) };
@@ -332,8 +333,8 @@ fn ours(state: &State) -> Result<GroupLink, Failure> {
     state.link.clone().ok_or_else(none)
 }
 
-/// If the target refused a person, adds a field to the error: the field that the person lacks at
-/// the directory. Some servers need the field but do not say so clearly.
+/// If the target refused a person who lacks a first or last name at the directory, adds this fact
+/// to the error. Some servers need these names, but their errors do not say so clearly.
 fn lacking(failure: Failure, person: &Person) -> Failure {
     if failure.class != Class::Rejected {
         return failure;

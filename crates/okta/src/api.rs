@@ -81,13 +81,13 @@ impl Okta {
         [&self.groups, &self.users, &self.logs, &self.apps].into_iter().map(Client::budgets)
     }
 
-    /// Returns all groups. Their number of members is not set.
+    /// Returns all groups. The groups have no number of members.
     pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
 
-    /// Returns all groups. Also returns when the list began, by Okta's own clock, if Okta's answer
-    /// has this time.
+    /// Returns all groups, and the time at which Okta sent the first page, by Okta's clock. The
+    /// time is `None` if no page states a time.
     pub async fn groups_and_clock(&self) -> Result<(Vec<Group>, Option<Time>), Failure> {
         let path = Path::at("api/v1/groups").query("limit", PAGE);
         Ok(self.pages_within(&self.groups, path, usize::MAX).await?.unwrap_or_default())
@@ -112,7 +112,7 @@ impl Okta {
         Ok(found.into_iter().find(|found| found.id == group).and_then(|found| found.count))
     }
 
-    /// Returns the groups that got or lost members after `moment`. This time is in Okta's notation.
+    /// Returns the groups that got or lost members after `moment`, a time in Okta's notation.
     pub async fn groups_changed_since(&self, moment: &str) -> Result<Vec<Group>, Failure> {
         let filter = comparison("lastMembershipUpdated", "gt", moment)?;
         let path = Path::at("api/v1/groups").query("filter", filter).query("limit", PAGE);
@@ -129,7 +129,8 @@ impl Okta {
         }
     }
 
-    /// Returns all users except the deactivated ones. Okta does not list deactivated users here.
+    /// Returns all users except the deactivated ones. Okta's list of users does not contain
+    /// deactivated users.
     ///
     /// <https://developer.okta.com/docs/api/openapi/okta-management/management/tag/User/#tag/User/operation/listUsers>
     pub async fn users(&self) -> Result<Vec<User>, Failure> {
@@ -181,8 +182,8 @@ impl Okta {
         Ok(self.pages(client, path).await?)
     }
 
-    /// Returns all rows of a list. Each page names the address of the next page. The last page
-    /// names no address.
+    /// Returns all rows of a list. Each page except the last one names the address of the next
+    /// page.
     async fn pages<T: DeserializeOwned + Row>(
         &self,
         client: &Client,
@@ -234,8 +235,8 @@ impl Okta {
                 writes: false,
             };
             match client.send(&request).await {
-                // Okta may revoke a token before the token expires. So Beadle sends the request
-                // once more with a new token.
+                // Okta may revoke a token before the token expires. So Beadle requests a new token
+                // and sends the request once more.
                 Err(error)
                     if error.status() == Some(401) && again && self.auth.forget(&authorization).await =>
                 {
@@ -259,8 +260,8 @@ mod tests {
 
     use super::*;
 
-    /// If one group is forbidden, only its key is parked. If Beadle treated this answer as a denied
-    /// credential, the group would stop all other groups of the directory.
+    /// If one group is forbidden, only its key is parked. If Beadle treated the answer 403 as a
+    /// denied credential, one forbidden group would stop all other groups of the directory.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {
         for (status, is_denied) in [(401, true), (403, false)] {

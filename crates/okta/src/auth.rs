@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 const MARGIN: Duration = Duration::from_secs(300);
 /// How long an assertion is valid, in seconds. Okta accepts at most one hour.
 const LIFE: i64 = 300;
-/// The path for requests of tokens. Beadle appends it to the organisation's address.
+/// The path of Okta's token endpoint. Beadle appends the path to the organisation's address.
 const TOKEN: &str = "oauth2/v1/token";
 
 /// A credential for a directory.
@@ -27,7 +27,7 @@ pub enum Credential {
     App {
         /// The client id of the app.
         client: String,
-        /// The id of the app's public key. Okta needs it if the app has several keys.
+        /// The id of the app's public key. Okta needs this id if the app has several keys.
         key_id: Option<String>,
         /// The private key of the app.
         key: SigningKey,
@@ -41,7 +41,7 @@ struct Token {
     expires: Time,
 }
 
-/// Requests the tokens for one directory, and keeps the present token.
+/// Requests tokens for one directory, and keeps the current token.
 pub(crate) struct Auth {
     credential: Credential,
     base: String,
@@ -68,8 +68,8 @@ impl Auth {
                 return Ok(SecretString::from(format!("SSWS {}", token.expose_secret())));
             }
         };
-        // The lock is held until the token has arrived, so that concurrent requests cause only one
-        // request for a token.
+        // This method holds the lock until the token has arrived, so that concurrent requests cause
+        // only one request for a token.
         let mut slot = self.token.lock().await;
         if let Some(token) = slot.as_ref().filter(|token| token.expires > self.clock.now() + MARGIN) {
             return Ok(token.authorization.clone());

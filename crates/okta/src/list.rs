@@ -1,5 +1,5 @@
-//! Reads a list. The result is the complete list or an error. The read fails if a row has no id or
-//! comes twice, if a page comes twice, or if the list does not end.
+//! Reads a list. The result is the complete list or an error. The read fails if a row has no id, if
+//! a row or a page comes twice, or if the list does not end.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use beadle_transport::TransportError;
 
 /// The maximum number of pages in a list. Every real directory has fewer pages.
 const MOST_PAGES: usize = 10_000;
-/// The maximum number of consecutive pages without rows that name a next page.
+/// The maximum number of consecutive pages that have no rows but name a next page.
 const MOST_EMPTY: usize = 10;
 
 /// A row of a list. Two rows with the same id are the same row.
@@ -47,8 +47,8 @@ impl<T: Row> Listed<T> {
             if row.id().is_empty() {
                 return Err(self.unknown("a row of the list has no id".into()));
             }
-            // A row came twice, because rows moved between pages during the read. So another row
-            // may be missing.
+            // A row comes twice if rows move between pages during the read. So another row may be
+            // missing.
             if !self.ids.insert(row.id().to_owned()) {
                 return Err(self.unknown(format!("the list shows {} twice", row.id())));
             }

@@ -14,10 +14,10 @@ const PAGE: usize = 1000;
 /// Where a read of the log begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The address of the next page, as the last page named it. Every page names an address. An
-    /// empty page names the address of later events.
+    /// The address of the next page, which the previous page names. An empty page also names an
+    /// address: the address of later events.
     Cursor(String),
-    /// A time. Beadle uses it for the first read, or if Okta does not accept the cursor any more.
+    /// A time. Beadle uses a time for the first read, or if Okta no longer accepts the cursor.
     Time(Time),
 }
 
@@ -26,16 +26,16 @@ pub enum Since {
 pub struct LogPage {
     /// The events.
     pub events: Vec<Event>,
-    /// Where the next read begins. Process or store all events of this page before you store this
-    /// place.
+    /// Where the next read begins. Process or store all events of this page before you store
+    /// `next`.
     pub next: Option<String>,
     /// True if the log may already have further entries after this page.
     pub is_full: bool,
 }
 
 impl Okta {
-    /// Reads the events that mark keys, in Okta's order. The request sets no end time (`until`),
-    /// because Okta shows events that it recorded late only to such a request.
+    /// Reads the events that mark keys, in Okta's order. The request sets no end time (`until`).
+    /// With an end time, Okta would not show events that it recorded late.
     pub async fn events(&self, since: &Since) -> Result<LogPage, Failure> {
         let path = match since {
             Since::Cursor(link) => Path::given(link),

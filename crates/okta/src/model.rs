@@ -92,7 +92,7 @@ pub enum Status {
     Suspended,
     /// Deactivated.
     Deprovisioned,
-    /// A status that Beadle does not know. Beadle never removes access because of it.
+    /// A status that Beadle does not know. Beadle never removes access because of such a status.
     Other(String),
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// The sign-in name. Okta documents that it may be missing.
+    /// The sign-in name. Okta documents that the login may be missing.
     #[serde(default)]
     pub login: String,
     /// The primary mail address.

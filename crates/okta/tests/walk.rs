@@ -27,7 +27,7 @@ const ENTRIES: &[Entry] = &[
     entry("Okta::user", &["user"], &["GET /api/v1/users/user"]),
     entry("Okta::groups_of", &["user"], &["GET /api/v1/users/user/groups"]),
     entry("Okta::pushed", &["app"], &["GET /api/v1/apps/app/group-push/mappings"]),
-    // The cursor is an address from Okta. This test checks it below.
+    // The cursor is an address from Okta. Another test in this file checks the cursor.
     entry("Okta::events", &[], &["GET /api/v1/logs"]),
 ];
 
@@ -87,7 +87,8 @@ async fn a_cursor_leads_to_no_other_server() {
     ];
     for link in hostile().into_iter().chain(elsewhere.map(str::to_owned)) {
         let recorder = Recorder::new(answer);
-        let _ = okta(&recorder).events(&Since::Cursor(link.clone())).await; // whatever comes of it
+        // The call may fail.
+        let _ = okta(&recorder).events(&Since::Cursor(link.clone())).await;
         for arrived in recorder.arrived() {
             assert_eq!(arrived.authority(), "okta.test", "{link:?}");
             assert_eq!(arrived.method, "GET", "{link:?}");

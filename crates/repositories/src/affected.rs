@@ -1,5 +1,5 @@
 //! Compares what two generations of a policy declare for one repository. Beadle needs to plan a
-//! repository only if the result differs.
+//! repository only if the two declarations differ.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::policy::{Node, OverrideStatus, Policy, Verdict};
 pub(crate) type Generation<'a> = (&'a Policy, &'a OverrideStatus<'a>);
 
 /// Returns whether two generations declare different things for a repository. Lines, comments and
-/// the order of files make no difference. If one of the generations cannot be resolved now because
-/// a read failed, the result is `true`.
+/// the order of files make no difference. If Beadle cannot resolve one of the generations because a
+/// read failed, the result is `true`.
 pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository: &Repository) -> bool {
     let (before, after) = (Resolved::of(before, repository), Resolved::of(after, repository));
     let is_unread =
@@ -25,12 +25,13 @@ pub(crate) fn differs(before: Generation<'_>, after: Generation<'_>, repository:
 /// A repository in its present or later state, and the status of the files in repos/ for it.
 pub(crate) type Seen<'a> = (&'a Repository, &'a OverrideStatus<'a>);
 
-/// Returns whether a change of the repository also changes what the policy declares for it.
+/// Returns whether the policy declares different values for the present and the later state of a
+/// repository.
 pub(crate) fn differs_later(policy: &Policy, (now, is): Seen<'_>, (later, will): Seen<'_>) -> bool {
     Resolved::of((policy, is), now) != Resolved::of((policy, will), later)
 }
 
-/// What a policy declares for one repository, without the lines that declare it.
+/// The values that a policy declares for one repository, without the lines of the policy.
 #[derive(Debug, PartialEq)]
 struct Resolved {
     values: Option<Value>,
@@ -38,7 +39,8 @@ struct Resolved {
     additive: BTreeSet<String>,
     /// The settings. If two keys set the same setting, the rank of the layers decides.
     settings: Vec<(String, Value)>,
-    /// The security features. The rank of the layers decides about them too.
+    /// The security features. If layers disagree about the features, the rank of the layers
+    /// decides.
     security: Option<Value>,
     /// The branch protection rules with the ranks of their layers.
     branches: Vec<(Option<String>, Option<Value>, i64)>,
@@ -48,7 +50,7 @@ struct Resolved {
     partly_undecided: BTreeSet<String>,
     /// True if removals, weakenings and exposures need an approval.
     is_doubtful: bool,
-    /// True if a failed read left something undecided.
+    /// True if a part is undecided because a read failed.
     is_unread: bool,
 }
 

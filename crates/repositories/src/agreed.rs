@@ -1,8 +1,7 @@
-//! Parts with answers that the store must not keep, because the answers can contain secrets. If
-//! such a part is as declared, Beadle stores a digest of the compared values in place of the
-//! answer. This digest is the agreement. A sweep reads the part if the agreement has changed, or if
-//! the read is due (`reread.rs`). A plan with a change needs an answer, so no change comes from an
-//! agreement.
+//! Some answers of GitHub can contain secrets, so the store must not keep them. If the part of such
+//! an answer is as declared, Beadle stores only a digest of the compared values: the agreement. A
+//! sweep reads the part again if the agreement has changed, or if the read is due (`reread.rs`). A
+//! change needs GitHub's answer, so Beadle never plans a change from an agreement.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,9 +23,10 @@ pub(crate) fn digest(value: &Value) -> String {
 }
 
 /// Returns the agreement for the declared values of an aspect. The agreement is a digest of the
-/// secrets that the policy names, and of the version of Beadle. Another version may compare other
-/// values. The digests of the secrets have a key, like all stored digests of secrets.
-/// [`beadle_engine::PartRead::declared`] contains the other declared values.
+/// secrets that the policy names, and of the version of Beadle. The version is in the digest,
+/// because another version may compare other values. The digests of the secrets are keyed, like all
+/// stored digests of secrets. [`beadle_engine::PartRead::declared`] contains the other declared
+/// values.
 ///
 /// Returns `None` if the configuration lacks a secret, or if no store has the key of the digests.
 /// The run must then read the aspect.
@@ -37,7 +37,8 @@ pub(crate) async fn agreement(aspect: &Aspect, context: &Context<'_>) -> Option<
         let value = context.secrets.get(name)?;
         let place = format!("agreed/{}", aspect.name);
         let of = SecretName { owner: owner.clone(), place, name: name.to_owned() };
-        // If the store fails, this run reads the aspect. A failure has no other effect.
+        // If the store fails, this run reads the aspect. A failure of the store has no other
+        // effect.
         let digest = context.secret_memory.keyed_digest(&of, value).await.ok().flatten()?;
         secrets.push(json!([name, digest]));
     }

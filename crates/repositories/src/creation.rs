@@ -4,11 +4,12 @@
 //! `repository:acme:name/shop`. The run of such a key only creates the repository, and marks a
 //! second key that contains the id. The run of the second key applies the whole policy. Every new
 //! repository is private at first. A run makes a repository visible to others only after it has
-//! applied the rest of the policy. Only a fork of a public repository is public at once, because
-//! GitHub has no other way.
+//! applied the rest of the policy. The only exception is a fork of a public repository: GitHub
+//! always creates such a fork as public.
 //!
-//! The plan costs one or two GraphQL queries. The write has one query before it (two for a private
-//! fork), one call, and one query after it. A repository that already exists costs no call.
+//! The plan costs one or two GraphQL queries. The write costs one query before the call (two for a
+//! private fork), the call itself, and one query after the call. A repository that already exists
+//! costs no call.
 
 use std::sync::Arc;
 
@@ -36,14 +37,14 @@ pub fn name_in(key: &Key) -> Option<&str> {
     key.id().strip_prefix(BY_NAME).filter(|_| key.kind() == "repository")
 }
 
-/// How GitHub makes a repository.
+/// From what GitHub creates a repository.
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    /// GitHub copies the files of this template: its owner and its name.
+    /// From a template, whose files GitHub copies: the owner and the name of the template.
     Template(&'a str, &'a str),
-    /// The repository is a fork of this one: its owner and its name.
+    /// As a fork of another repository: the owner and the name of the other repository.
     Fork(&'a str, &'a str),
-    /// The repository is empty, or has a first commit.
+    /// From nothing: the new repository is empty, or has a first commit.
     Nothing,
 }
 
@@ -141,7 +142,7 @@ pub struct WithCreations<R> {
 #[async_trait]
 impl<R: Reconcile> Reconcile for WithCreations<R> {
     /// If the process ends before it marks the key with the id, the key with the name is still due.
-    /// Its next run finds the repository and marks the key with the id.
+    /// The next run of the key with the name finds the repository and marks the key with the id.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure> {
         let report = self.inner.reconcile(run).await;
         let key = &run.lease.key;

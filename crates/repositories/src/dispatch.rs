@@ -1,5 +1,5 @@
-//! The reconciler of `dispatch` keys. It starts a workflow of the organisation once for each
-//! delivery.
+//! The reconciler of `dispatch` keys. The reconciler starts a workflow of the organisation once for
+//! each delivery.
 //!
 //! <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
 
@@ -22,11 +22,12 @@ use sha2::{Digest, Sha256};
 /// How long GitHub may need to show a new run in the list of the workflow's runs.
 const LISTED_AFTER: Duration = Duration::from_secs(20);
 
-/// If a template names a value that the payload does not have, the template fails. It must not use
-/// an empty text instead.
+/// If a template names a value that the payload does not have, the template fails. A template must
+/// not use an empty text in place of the missing value.
 const UNDEFINED: UndefinedBehavior = UndefinedBehavior::Strict;
 
-/// A rule of the configuration. It sets the time and the inputs for the dispatch of a workflow.
+/// A rule of the configuration. The rule decides when Beadle dispatches a workflow, and with which
+/// inputs.
 #[derive(Clone, Debug)]
 pub struct DispatchRule {
     /// The name of the rule in keys and in the journal.
@@ -121,12 +122,12 @@ pub struct Dispatch {
     pub rules: Vec<DispatchRule>,
 }
 
-/// A dispatch that GitHub may or may not have received.
+/// A dispatch for which Beadle does not know whether GitHub received it.
 struct Uncertain {
     intent: u64,
     /// When Beadle tried the dispatch for the first time.
     at: Time,
-    /// The time when GitHub's list certainly shows the runs of all tries.
+    /// The time at which GitHub's list certainly shows the runs of all tries.
     listed: Time,
 }
 
@@ -148,8 +149,8 @@ impl Reconcile for Dispatch {
         let token = token(key.as_str());
         let rendered = {
             let (rule, token) = (rule.clone(), token.clone());
-            // A template can take a long time, and all runs share the threads of the runtime. The
-            // template therefore runs on another thread.
+            // A template can take a long time, and all runs share the threads of the runtime. So
+            // Beadle evaluates the template on another thread.
             tokio::task::spawn_blocking(move || rule.render(&body, &token)).await
         };
         let rendered = rendered.map_err(|error| fatal(error.to_string()))?.map_err(fatal)?;
@@ -209,7 +210,7 @@ impl Dispatch {
             let dispatched = match result.map(|result| &result.detail) {
                 Some(Detail::Dispatched(result)) => result.dispatched,
                 Some(Detail::NotDispatched(result)) => result.dispatched,
-                // The process ended before it recorded GitHub's answer.
+                // In this case, the process ended before it recorded GitHub's answer.
                 _ => Happened::Unknown,
             };
             match dispatched {
@@ -217,11 +218,11 @@ impl Dispatch {
                 Happened::No => continue,
                 Happened::Unknown => {}
             }
-            // If GitHub received the request, it received it between the intent and the result.
+            // If GitHub received the request, this happened between the intent and the result.
             let listed = result.map_or(intent.at, |result| result.at) + LISTED_AFTER;
             match &mut uncertain {
-                // The run can belong to any of the tries, so Beadle waits until GitHub lists the
-                // latest one.
+                // The workflow run can belong to each of the tries, so Beadle waits until GitHub
+                // lists the run of the latest try.
                 Some(first) => first.listed = first.listed.max(listed),
                 None => uncertain = Some(Uncertain { intent: intent.seq, at: intent.at, listed }),
             }
@@ -306,8 +307,8 @@ impl Dispatch {
     }
 }
 
-/// Returns a failure that makes the queue run the key again later, when GitHub lists the run. No
-/// worker therefore has to wait for the list.
+/// Returns a failure that makes the queue run the key again when GitHub lists the workflow run. So
+/// no worker has to wait for the list.
 fn not_listed_yet(uncertain: &Uncertain) -> Failure {
     let class = Class::RateLimited { until: uncertain.listed, spares_events: false };
     Failure::new(class, "the answer to a dispatch was lost, and GitHub may not list its run yet")

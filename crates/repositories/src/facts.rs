@@ -15,7 +15,8 @@ use crate::policy::{Desired, Listed, Node};
 #[serde(transparent)]
 pub(crate) struct Facts(BTreeMap<String, String>);
 
-/// Returns the name that the policy declares for a repository, or `None` if it declares none.
+/// Returns the name that the policy declares for a repository, or `None` if the policy declares no
+/// name.
 pub(crate) fn asked_name(desired: &Desired) -> Option<&str> {
     setting(desired, "name")
 }
@@ -25,9 +26,9 @@ fn setting<'a>(desired: &'a Desired, key: &str) -> Option<&'a str> {
 }
 
 impl Facts {
-    /// Returns the facts of a repository. If a list was not read, the result has the facts of this
-    /// list from `before`. If the repository loses an entry of the list meanwhile, Beadle notices
-    /// the loss at the next read of the list.
+    /// Returns the facts of a repository. If Beadle did not read a list, the result has the facts
+    /// of this list from `before`. If the list loses an entry in the meantime, Beadle notices the
+    /// loss at the next read of the list.
     pub(crate) fn of(seen: &Repository, before: Option<&Self>) -> Self {
         let topics = seen.topics.value();
         let topics = topics.map(|topics| topics.iter().map(|topic| (topic.clone(), String::new())).collect());
@@ -46,8 +47,8 @@ impl Facts {
         facts
     }
 
-    /// Adds the facts of one list. They come from `read`, or from `before` if the list was not
-    /// read.
+    /// Adds the facts of one list. The facts come from `read`, or from `before` if Beadle did not
+    /// read the list.
     fn take(&mut self, kind: &str, read: Option<Vec<(String, String)>>, before: Option<&Self>) {
         let prefix = format!("{kind} ");
         if let Some(read) = read {
@@ -59,7 +60,7 @@ impl Facts {
         }
     }
 
-    /// Returns whether the policy asks for every difference between these facts and `now`.
+    /// Returns whether the policy declares every difference between these facts and `now`.
     pub(crate) fn differ_only_as_asked(&self, now: &Self, desired: &Desired) -> bool {
         let names: BTreeSet<&String> = self.0.keys().chain(now.0.keys()).collect();
         let mut differ = names.into_iter().filter(|name| self.0.get(*name) != now.0.get(*name));
@@ -74,8 +75,8 @@ fn is_listed<T>(wanted: &Listed<T>, is_there: bool, is_it: impl Fn(&T) -> bool) 
     wanted.items.iter().any(is_it) == is_there && (is_there || wanted.exclusive)
 }
 
-/// Returns whether the policy asks for this value of a fact. With `None`, the function returns
-/// whether the policy asks for the absence of the fact.
+/// Returns whether the policy declares this value of a fact. The value `None` means that the fact
+/// is absent.
 fn is_asked(fact: &str, value: Option<&str>, desired: &Desired) -> bool {
     match fact.split_once(' ') {
         Some(("topic", topic)) => desired.topics.as_ref().is_some_and(|wanted| {

@@ -1,7 +1,7 @@
 //! Deletes the stored notes about repositories that are gone: deleted, transferred, or no longer
 //! visible to the App. Only a sweep knows which repositories are gone, because only a sweep reads
-//! the whole list. Beadle keeps the notes for a long time, because somebody can restore a
-//! repository or show it to the App again.
+//! the whole list of repositories. Beadle keeps the notes for a long time, because somebody can
+//! restore a repository, or give the App access to it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -38,14 +38,14 @@ impl Gone {
         Self { looked: Time(0), since: BTreeMap::new() }
     }
 
-    /// Returns whether a check is due. If the time of the last check is in the future, a wrong
-    /// clock set it, and a check is due.
+    /// Returns whether a check is due. If the time of the last check is in the future, the time
+    /// comes from a wrong clock, and a check is due.
     fn is_due(&self, now: Time) -> bool {
         self.looked > now || now.since(self.looked) >= EVERY
     }
 
-    /// Records which of the `remembered` repositories are no longer `there`. Returns the
-    /// repositories with notes that Beadle must delete now.
+    /// Records which of the `remembered` repositories are not in `there` any more. Returns the
+    /// repositories whose notes Beadle must delete now.
     fn look(&mut self, remembered: &BTreeSet<u64>, there: &BTreeSet<u64>, now: Time) -> Vec<u64> {
         self.looked = now;
         self.since.retain(|id, _| remembered.contains(id) && !there.contains(id));
@@ -64,10 +64,10 @@ impl Gone {
 }
 
 /// Returns the names of the stored notes about each repository, by the id of the repository. If the
-/// policy still contains a file of repos/, the result leaves out the notes about the file's owner.
-/// Beadle keeps these notes. Because of these notes, another repository that takes the name gets
-/// the file only if an operator confirms it. If the owner returns under another name, the file
-/// still belongs to the owner.
+/// policy still contains a file of repos/, the result leaves out the notes about the file's owner,
+/// so that Beadle keeps them. With these notes, another repository that takes the name gets the
+/// file only if an operator confirms it. The file still belongs to its owner if the owner returns
+/// under another name.
 async fn remembered(
     store: &dyn Store,
     organisation: &str,
@@ -117,8 +117,8 @@ async fn remembered(
 }
 
 /// Deletes the notes about repositories that have been gone for a long time, if a check is due.
-/// `there` contains the ids of all repositories. `has_file` returns whether the policy contains a
-/// file. It gets the path of the file in lower case. Returns the number of deleted notes.
+/// `there` contains the ids of all repositories. `has_file` takes the path of a file in lower case,
+/// and returns whether the policy contains the file. Returns the number of deleted notes.
 pub(crate) async fn forget(
     store: &dyn Store,
     (organisation, instance): (&str, &str),
@@ -203,7 +203,7 @@ mod tests {
             store.put(&secret(&id.to_string()), "{}").await.unwrap();
         }
         store.put(&secret("organisation"), "{}").await.unwrap();
-        // Repository 2 had two files. The policy still contains one of them.
+        // Repository 2 had two files. The policy still contains one of these files.
         store.put(&overrides::note_of_file("acme", "repos/kept.yml"), "2").await.unwrap();
         store.put(&overrides::note_of_file("acme", "repos/gone.yml"), "2").await.unwrap();
         store.put(&reached::note_of("other", "2"), "{}").await.unwrap();

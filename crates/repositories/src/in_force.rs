@@ -8,8 +8,8 @@ use beadle_engine::Mode;
 
 use crate::policy::Policy;
 
-/// The policy that is in force at the moment. All clones of the handle see a new generation at
-/// once.
+/// The policy that is in force at the moment. If a new generation comes into force, all clones of
+/// the handle return it at once.
 #[derive(Clone, Debug)]
 pub struct PolicyHandle(Arc<RwLock<Arc<Policy>>>);
 

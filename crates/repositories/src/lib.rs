@@ -1,5 +1,5 @@
-//! Reconciles repositories with a policy. It reads the policy, finds the repositories of each file,
-//! and plans and writes each aspect.
+//! Reconciles repositories with a policy. This crate reads the policy, finds the repositories that
+//! each file reaches, and plans and writes each aspect.
 
 mod affected;
 mod agreed;

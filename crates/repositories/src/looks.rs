@@ -1,5 +1,5 @@
-//! Decides what a run of a sweep reads again, and what it compares with the last answers. The run
-//! stores the time of each part's read.
+//! Decides which parts a run of a sweep reads again, and for which parts the run uses stored
+//! answers. The run stores the time of each part's last read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) struct Looks {
     before: LastRead,
     /// The result of this run for each part. `None` if the next sweep must read the part.
     found: Mutex<BTreeMap<&'static str, Option<PartRead>>>,
-    /// True if the parts that come with the repository must be read now.
+    /// True if this run must read the parts that come with the repository.
     wants_loaded: AtomicBool,
 }
 
@@ -47,21 +47,21 @@ impl Looks {
         })
     }
 
-    /// Returns the time of the last read of an aspect. The run can compare the answers since this
-    /// time with the declared values. Returns `None` if the run must read the aspect.
+    /// Returns the time of the last read of an aspect. The run can use stored answers since this
+    /// time. Returns `None` if the run must read the aspect.
     pub(crate) fn kept_since(&self, aspect: &str, declared: Option<&str>) -> Option<Time> {
         self.last(aspect, declared).map(|read| read.at)
     }
 
-    /// Returns whether this run need not read an aspect. This is so if the last read had the same
-    /// agreement, and found the aspect as declared.
+    /// Returns whether this run need not read an aspect. The run need not read the aspect if the
+    /// last read found the aspect as declared, with the same agreement.
     pub(crate) fn agrees(&self, aspect: &str, declared: Option<&str>, agreement: &str) -> bool {
         self.last(aspect, declared).is_some_and(|read| read.agreed.as_deref() == Some(agreement))
     }
 
     /// Returns the last read of an aspect. Returns `None` if the aspect is due, or if the policy
     /// declared other values at the time of the read. If a run plans a second time, it uses the
-    /// answers of its first time.
+    /// answers of its first plan.
     fn last(&self, aspect: &str, declared: Option<&str>) -> Option<PartRead> {
         let is_of = |read: &&PartRead| declared == Some(read.declared.as_str());
         if let Some(found) = self.found.lock().get(aspect) {
@@ -72,8 +72,9 @@ impl Looks {
     }
 
     /// Returns the time of the earliest read of the parts that come with the repository. Returns
-    /// `None` if the run cannot use the answers since then: no part was read, or one of them is
-    /// due. A part has no read if the policy did not declare the part.
+    /// `None` if the run cannot use the answers since that time, because no part was read or
+    /// because a part is due. Parts that the policy did not declare have no read, and the function
+    /// ignores them.
     pub(crate) fn loaded_since(&self) -> Option<Time> {
         let reads = LOADED.iter().filter_map(|aspect| Some((*aspect, self.before.parts.get(*aspect)?.at)));
         let reads: Vec<(&str, Time)> = reads.collect();
@@ -99,7 +100,7 @@ impl Looks {
         self.wants_loaded.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the parts that come with the repository must be read now.
+    /// Returns whether this run must read the parts that come with the repository.
     pub(crate) fn wants_loaded(&self) -> bool {
         self.wants_loaded.load(Ordering::Relaxed)
     }
@@ -120,13 +121,13 @@ impl Looks {
     }
 }
 
-/// Returns whether a sweep reads this aspect only once in a period.
+/// Returns whether sweeps read this aspect only once in each period.
 pub(crate) fn is_spread(aspect: &str) -> bool {
     SPREAD.contains(&aspect)
 }
 
 /// Returns the digest of the values that the policy declares for an aspect of a repository. Returns
-/// `None` if it declares nothing. The digest ignores the lines of the values.
+/// `None` if the policy declares no values. The digest ignores the lines of the values.
 pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Repository) -> Option<String> {
     let sections = aspect.sections.iter().filter_map(|key| {
         let section = desired.sections.get(key.name)?;
@@ -141,7 +142,7 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
             (!wants.is_empty()).then(|| json!(wants))
         }
         "collaborators" => desired.collaborators.as_ref().map(|list| {
-            // If the policy does not set a permission, the permission is the one at GitHub.
+            // If the policy does not set a permission, Beadle keeps the permission that GitHub has.
             let stated = list.items.iter().map(|want| {
                 let permission = want.is_stated.then(|| want.permission.as_str());
                 json!([want.login, permission])
@@ -153,7 +154,8 @@ pub(crate) fn declared(aspect: &Aspect, desired: &Desired, repository: &Reposito
     if sections.is_empty() && own.is_none() {
         return None;
     }
-    // The paths of the answers contain the name. Some parts exist only with one visibility.
+    // The digest contains the name and the visibility, because the paths of the answers contain the
+    // name, and some parts exist only with one visibility.
     let (name, visibility) = (repository.full_name(), repository.visibility.as_str());
     Some(digest(&json!([name, visibility, sections, own])))
 }

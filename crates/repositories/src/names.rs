@@ -1,6 +1,6 @@
-//! For each name in a policy, remembers the id that the name meant. If somebody renames an account
-//! or a team, Beadle still finds it by the id. If the name gets a new owner, the new owner gets
-//! nothing until an operator confirms the name.
+//! Remembers the id behind each name in a policy. If somebody renames an account or a team, Beadle
+//! still finds it by the id. If a name gets a new owner, Beadle gives this owner nothing until an
+//! operator confirms the name.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ impl Named {
     }
 }
 
-/// The id that a name means.
+/// The id of the account or the team that a name means.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct NamedId(u64);
@@ -43,8 +43,8 @@ impl Metadata for NamedId {
     const IS_NEEDED: bool = true;
 }
 
-/// Remembers the ids behind the names in one organisation's policy. Without a store, it remembers
-/// nothing.
+/// Remembers the ids behind the names in one organisation's policy. Without a store, this value
+/// remembers nothing.
 #[derive(Clone)]
 pub struct Names {
     store: Option<Arc<dyn Store>>,
@@ -73,7 +73,7 @@ impl Names {
         Self { lane, ..self.clone() }
     }
 
-    /// Makes this value remember no new names from now on.
+    /// From now on, this value remembers no new names.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -96,8 +96,7 @@ impl Names {
     }
 
     /// Returns the earlier id of a name if that id differs from `id`. `id` is the id of the present
-    /// owner. If Beadle does not know the name yet, it remembers `id` and the function returns
-    /// `None`.
+    /// owner. If Beadle does not know the name yet, the function remembers `id` and returns `None`.
     pub async fn meant_before(&self, named: Named, name: &str, id: u64) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
         if self.is_believed(note.name(), id, now) {

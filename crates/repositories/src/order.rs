@@ -1,5 +1,5 @@
-//! Orders the changes of a plan. It decides which changes a change depends on, and which changes
-//! Beadle can write at the same time.
+//! Orders the changes of a plan. The order states on which earlier changes each change depends, and
+//! which changes Beadle can write at the same time.
 
 use std::collections::HashMap;
 
@@ -34,10 +34,9 @@ fn aspect_of(planned: &PlannedChange) -> Option<&'static Aspect> {
 }
 
 /// Returns the track of a change in its stage. Beadle writes the changes of one track one after the
-/// other, and different tracks at the same time. Usually each aspect has one track. If Beadle may
+/// other, and different tracks at the same time. Usually, each aspect has one track. If Beadle may
 /// write the things of an aspect in any order, each thing has its own track. In some stages, all
-/// changes share one track. The changes of these stages affect the whole repository or need an
-/// earlier feature.
+/// changes share one track, because they affect the whole repository or need an earlier feature.
 fn track_of(planned: &PlannedChange) -> (String, String) {
     match (planned.stage, aspect_of(planned)) {
         (Stage::Access | Stage::Body, Some(aspect)) if aspect.is_apart => {
@@ -48,7 +47,7 @@ fn track_of(planned: &PlannedChange) -> (String, String) {
     }
 }
 
-/// Orders changes by their stages, and sets the other changes that each change depends on.
+/// Orders changes by their stages, and sets for each change the changes on which it depends.
 pub(crate) fn in_order(mut planned_changes: Vec<PlannedChange>) -> Vec<Change<Box<dyn Step>>> {
     for planned in &mut planned_changes {
         if planned.stage == Stage::Body

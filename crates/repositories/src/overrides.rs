@@ -1,7 +1,7 @@
 //! Decides which repository a file in repos/ belongs to. A file belongs to the first repository
 //! that Beadle saw with the name of the file. Beadle remembers the immutable id of this repository.
-//! If this repository is renamed, or another repository gets the old name, Beadle reports this and
-//! makes no change because of it.
+//! If somebody renames this repository, or if another repository gets the old name, Beadle only
+//! reports the event and changes nothing because of it.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,54 +13,54 @@ use beadle_github::{Called, Reader, Repository};
 
 use crate::policy::{Layer, LayerKind, OverrideStatus, Policy};
 
-/// If Beadle does not know the owner of a file, it asks GitHub again after this time.
+/// If the owner of a file is unknown, Beadle asks GitHub again after this duration.
 const AGAIN: Duration = Duration::from_secs(300);
 
 /// Remembers the repository of each file. All clones share this memory.
 #[derive(Clone)]
 pub struct Overrides {
     store: Option<Arc<dyn Store>>,
-    /// The memory of this process. It is for runs without a store, and for plans that Beadle only
-    /// shows.
+    /// The memory of this process, for runs without a store and for plans that Beadle only shows.
     here: Arc<Mutex<BTreeMap<String, String>>>,
-    /// The repositories that may own a file without an owner, by id. Each has the path of the file
-    /// and the reason why the owner is not certain.
+    /// The repositories that may own a file, by their ids. Each entry has the path of the file, and
+    /// the reason why the owner is not certain.
     doubts: Arc<Mutex<BTreeMap<u64, (String, String)>>>,
-    /// The last generation with a question to GitHub about files without an owner, and the time of
-    /// the question.
+    /// The last generation for which Beadle asked GitHub about files without an owner, and the time
+    /// of this request.
     followed: Arc<tokio::sync::Mutex<Option<(String, Time)>>>,
     organisation: String,
     /// True if Beadle only reads the memory in the store, and adds nothing to it.
     looks_only: bool,
 }
 
-/// Returns the name of the stored note about the repository that owns a file. With an empty `file`,
-/// returns the prefix of the names of all such notes.
+/// Returns the name of the stored note that has the owner of a file. If `file` is empty, returns
+/// the common prefix of these names.
 pub(crate) fn note_of_file(organisation: &str, file: &str) -> String {
     note("override", &[organisation, &file.to_lowercase()])
 }
 
-/// Returns the name of the stored note about the file that belongs to a repository. With an empty
-/// `id`, returns the prefix of the names of all such notes.
+/// Returns the name of the stored note that has the file of a repository. If `id` is empty, returns
+/// the common prefix of these names.
 pub(crate) fn note_of_repository(organisation: &str, id: &str) -> String {
     note("override-of", &[organisation, id])
 }
 
-/// GitHub's information about the owner of a file that has no owner yet.
+/// What GitHub shows about the possible owner of a file that has no owner yet.
 #[derive(Debug, PartialEq, Eq)]
 enum Lead {
     Nobody,
-    /// The file belongs to this repository. The repository has the name of the file, or had it
-    /// before a rename.
+    /// The file belongs to this repository. The repository has the name of the file, or had this
+    /// name before a rename.
     Of(u64),
-    /// The file can belong to either of two repositories. The first one has or had the name of the
-    /// file. The second one has the name that the file gives to its repository.
+    /// The file can belong to one of two repositories. The first repository has or had the name of
+    /// the file. The second repository has the name that the file gives to its repository.
     Either(u64, u64),
 }
 
 /// Finds the repository that a file belongs to. `name` is the name of the file. `given` is the name
-/// that the file gives to its repository, if there is one. `called` returns the repository that has
-/// or had a name. `has_file` returns whether the policy has a file with a name.
+/// that the file gives to its repository, if the file sets a name. `called` takes a name and
+/// returns the repository that has or had this name. `has_file` returns whether the policy has a
+/// file with a name.
 fn lead(
     name: &str,
     given: Option<&str>,
@@ -68,14 +68,15 @@ fn lead(
     has_file: impl Fn(&str) -> bool,
 ) -> Lead {
     let Some(one) = called(name) else { return Lead::Nobody };
-    // The repository was renamed, and the policy already has a file with the present name.
+    // In this case, somebody renamed the repository, and the policy already has a file with the
+    // present name.
     if !one.name.eq_ignore_ascii_case(name) && has_file(&one.name) {
         return Lead::Nobody;
     }
     let given = given.and_then(|given| called(given).filter(|other| other.name.eq_ignore_ascii_case(given)));
     match given {
-        // The file may have given its repository a new name earlier. Another repository may then
-        // have taken the old name.
+        // Beadle may have renamed the repository because of this file, and another repository may
+        // have taken the old name since then.
         Some(other) if other.id != one.id => Lead::Either(one.id, other.id),
         _ => Lead::Of(one.id),
     }
@@ -106,7 +107,7 @@ impl Overrides {
         Self { store, here, doubts, followed, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// Makes this value add nothing to the store from now on.
+    /// From now on, this value adds nothing to the store.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -152,9 +153,9 @@ impl Overrides {
         note_of_repository(&self.organisation, &id.to_string())
     }
 
-    /// Asks GitHub for the owner of each file in repos/ that has no remembered owner. A job has no
-    /// store, so it remembers no owners. However, GitHub remembers the former names of a
-    /// repository. If a file can belong to two repositories, Beadle gives it to neither of them.
+    /// Asks GitHub for the owner of each file in repos/ that has no remembered owner. A CI job has
+    /// no store, so it remembers no owners. But GitHub remembers the former names of a repository.
+    /// If a file can belong to two repositories, Beadle gives the file to neither of them.
     pub(crate) async fn follow(&self, policy: &Policy, reader: &Reader) -> Result<(), Failure> {
         let files = self.ownerless(policy).await?;
         let names: BTreeSet<&str> = files.iter().flat_map(|(name, layer)| names_in(name, layer)).collect();
@@ -192,8 +193,8 @@ impl Overrides {
     }
 
     /// Calls [`Self::follow`] once for each generation of the policy, before Beadle plans a single
-    /// repository. As long as the owner of a file is not known, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` may be this owner, Beadle asks again at once, except in a
+    /// repository. While the owner of a file is unknown, Beadle asks GitHub again after some
+    /// minutes. If the repository `id` may be the owner, Beadle asks again at once, except in a
     /// sweep.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();
@@ -216,8 +217,8 @@ impl Overrides {
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns the file that may belong to this repository or to another one, and the reason why
-    /// this is not certain.
+    /// Returns the file that may belong to this repository or to another repository, and the reason
+    /// why the owner is not certain.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;
@@ -242,7 +243,7 @@ impl Overrides {
     /// if the policy no longer contains the file, or if the file now belongs to another repository.
     async fn remembered<'a>(&self, policy: &'a Policy, id: u64) -> Result<Option<&'a Layer>, StoreError> {
         let Some(file) = self.get(&self.of_repository(id)).await? else { return Ok(None) };
-        // Upper and lower case in a file name do not matter.
+        // This comparison ignores the case of file names.
         let is_it = |layer: &&Layer| layer.file.to_lowercase() == file.to_lowercase();
         let Some(layer) = policy.layers.iter().find(is_it) else { return Ok(None) };
         let owner = self.get(&self.of_file(layer)).await?;
@@ -263,7 +264,8 @@ impl Overrides {
         if let Some((layer, why)) = self.doubt(policy, seen.id)
             && self.get(&self.of_file(layer)).await?.is_none()
         {
-            // Only this file waits. Another file with the name of the repository still applies.
+            // Only this file waits for a decision. Another file with the name of the repository
+            // still applies.
             named = named.filter(|named| named.file != layer.file);
             standing.waits.push((layer, why));
         }
@@ -288,7 +290,7 @@ impl Overrides {
         let Some(layer) = self.remembered(policy, seen.id).await? else { return Ok(standing) };
         let mut names = [layer.given_name(), layer.old_name()].into_iter().flatten();
         if names.any(|name| name.eq_ignore_ascii_case(&seen.name)) {
-            // The file has given the repository its present name, or gives it a new one now.
+            // This file gave the repository its present name, or will give it a new name.
             return Ok(OverrideStatus { own: Some(layer), ..standing });
         }
         let file = &layer.file;
@@ -321,8 +323,8 @@ impl Overrides {
     /// Makes a repository the owner of a file.
     pub async fn adopt(&self, layer: &Layer, id: u64) -> Result<(), StoreError> {
         // Beadle writes the note of the file last. If the process ends before this write, the next
-        // run makes the repository the owner again. The repository therefore keeps the file even if
-        // it is renamed.
+        // run makes the repository the owner again. So the repository keeps the file even if
+        // somebody renames the repository.
         self.put(self.of_repository(id), &layer.file).await?;
         self.put(self.of_file(layer), &id.to_string()).await
     }

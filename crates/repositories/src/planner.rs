@@ -28,15 +28,15 @@ use crate::shard::Shard;
 use crate::undo::Memory;
 use crate::waiver_book::WaiverBook;
 
-/// The aspects with an observed state that can come from a read of the whole organisation. Such a
-/// state may be old.
+/// The aspects whose observed state can come from a read of the whole organisation, and can
+/// therefore be old.
 const AGED: &[&str] = &["teams", "custom_properties"];
 /// The number of repositories that Beadle plans at the same time. The transport limits the number
 /// of requests.
 const AT_ONCE: usize = 64;
 
 /// Plans the repositories of one organisation. The planner has a reader and no writer, so it cannot
-/// write. All clones share their memory.
+/// write. All clones of a planner share what they remember.
 #[derive(Clone)]
 pub struct RepositoryPlanner {
     reader: Reader,
@@ -52,22 +52,23 @@ pub struct RepositoryPlanner {
     waivers: WaiverBook,
     /// Records the controls that each run finds. `None` if the planner records nothing.
     controls: Option<Arc<ControlLog>>,
-    /// When a sweep reads the parts again that only REST shows. `None` if every run reads all
-    /// parts.
+    /// The rule that decides when a sweep reads again the parts that only REST shows. `None` if
+    /// every run reads all parts.
     reread: Option<Reread>,
     /// The reads of the present run. `None` if the run reads all parts and records no read.
     looks: Option<Arc<Looks>>,
-    /// The list of all repositories. Beadle needs the list if it finds no repository with the hint
-    /// of a key. If hundreds of repositories are deleted, their keys share one read of the list.
+    /// The list of all repositories. Beadle needs the list if the hint of a key leads to no
+    /// repository. If somebody deletes hundreds of repositories, the runs of their keys share one
+    /// read of the list.
     listing: Arc<SharedRead<Vec<IndexRow>>>,
 }
 
-/// Why a repository has its desired values.
+/// The desired values of a repository, and why it has them.
 #[derive(Debug, Default, Serialize)]
 pub struct Explanation {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// Why Beadle does not manage the repository. `None` if Beadle manages it.
+    /// Why Beadle does not manage the repository. `None` if Beadle manages the repository.
     pub skipped: Option<String>,
     /// The files that reach the repository, each with its rank, from the lowest rank to the
     /// highest.
@@ -83,8 +84,8 @@ pub struct Explanation {
     pub waived: Vec<Waived>,
 }
 
-/// Checks that GitHub's answer is about the listed repository. If GitHub answers with another
-/// repository, the listed repository may still exist. The function then returns an error.
+/// Checks that GitHub's answer is about the listed repository. If the answer is about another
+/// repository, returns an error, because the listed repository may still exist.
 fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>, Failure> {
     match seen {
         Some(other) if other.id != row.id => {
@@ -99,7 +100,7 @@ fn meant(row: &IndexRow, seen: Option<Repository>) -> Result<Option<Repository>,
 pub struct OrganisationPlan {
     /// The plan of each repository, with its key.
     pub plans: Vec<(Key, Plan<Box<dyn Step>>)>,
-    /// Why the list of repositories is incomplete. `None` if it is complete.
+    /// Why the list of repositories is incomplete. `None` if the list is complete.
     pub short: Option<String>,
     /// The parts of the policy that reach no repository.
     pub unmatched: Vec<String>,
@@ -130,14 +131,14 @@ impl RepositoryPlanner {
         }
     }
 
-    /// Lets the policy use these secrets by name.
+    /// Gives the planner the secrets that the policy may name.
     #[must_use]
     pub fn lending(mut self, secrets: Secrets) -> Self {
         self.secrets = Arc::new(secrets);
         self
     }
 
-    /// Makes the planner use the waivers in `store`, and remember six things there. These are the
+    /// Makes the planner use the waivers in `store`, and remember six things in `store`: the
     /// repository of each file in repos/, the layers of each repository, the ids behind names,
     /// digests of the secrets that Beadle wrote, the values that an operator undid, and the
     /// controls that each repository met.
@@ -168,8 +169,7 @@ impl RepositoryPlanner {
     }
 
     /// Makes the planner add nothing to its memory. A plan that Beadle only shows may use a policy
-    /// that is not in force. However, the planner must remember only what it saw under the policy
-    /// in force.
+    /// that is not in force, but the memory must come only from the policy in force.
     #[must_use]
     pub fn only_looking(mut self) -> Self {
         self.overrides.only_look();
@@ -207,7 +207,8 @@ impl RepositoryPlanner {
         let mut plan = OrganisationPlan { plans: Vec::new(), short: None, unmatched: Vec::new() };
         let mut own = None;
         if names.is_empty() {
-            // If the policy has no section about the organisation itself, no call is needed.
+            // If the policy has no section about the organisation itself, Beadle needs no call
+            // here.
             if shard.is_first() && Self::declares_organisation(&policy) {
                 let (organisation, _) = self.reader.organisation_and_clock().await?;
                 let id = organisation["id"].as_u64().unwrap_or_default();
@@ -242,8 +243,8 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Plans all repositories of a shard, page by page. Not all of them are in memory at the same
-    /// time. While Beadle plans one page, it reads the next page.
+    /// Plans all repositories of a shard, page by page. Beadle never has all repositories in
+    /// memory. While Beadle plans one page, it reads the next page.
     async fn all(
         &self,
         policy: &Policy,
@@ -262,8 +263,8 @@ impl RepositoryPlanner {
             let planned = async {
                 self.reader.complete(&mut own, &bulk).await?;
                 let plans = own.iter().map(|repository| self.keyed(policy, instance, repository));
-                // Some aspects read more data for each repository, so Beadle plans several at the
-                // same time.
+                // Some aspects read more data for each repository, so Beadle plans several
+                // repositories at the same time.
                 futures::stream::iter(plans).buffered(AT_ONCE).try_collect::<Vec<_>>().await
             };
             let (planned, has_more) = futures::join!(planned, pages.advance(&self.reader));
@@ -278,7 +279,7 @@ impl RepositoryPlanner {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             plan.unmatched = policy.unmatched(&names);
         }
-        // If the list is incomplete, a repository that it lacks may exist.
+        // If the list is incomplete, a repository that is missing in it may exist.
         if plan.short.is_none() && shard.is_first() {
             let names: Vec<&str> = names.values().map(String::as_str).collect();
             for creation in policy.creations(&names) {
@@ -299,8 +300,8 @@ impl RepositoryPlanner {
         Ok((key, self.repository(policy, repository).await?))
     }
 
-    /// Returns the desired values of a repository below `key`, and the source of each value.
-    /// Returns `None` if no repository has this name.
+    /// Returns the desired values of a repository below the key `key`, and the source of each
+    /// value. Returns `None` if no repository has this name.
     pub async fn explain(&self, name: &str, key: &str) -> Result<Option<Explanation>, Failure> {
         let policy = self.policy.current();
         self.reader.ask_for(policy.asks());
@@ -338,9 +339,9 @@ impl RepositoryPlanner {
         let counts = |change: &Change<Box<dyn Step>>| {
             change.risks().is_guarded() || AGED.contains(&change.aspect.as_str())
         };
-        // Data from a read of the whole organisation can be out of date. In three cases, Beadle
-        // first reads the repository's own data again: other layers reach the repository now, the
-        // plan has a guarded change, or the plan changes teams or properties.
+        // Data from a read of the whole organisation can be out of date. So Beadle first reads the
+        // data of this one repository again in three cases: other layers reach the repository now,
+        // the plan has a guarded change, or the plan changes teams or properties.
         let is_old = seen.has_age && (moves.is_news() || plan.changes.iter().any(counts));
         let is_remembered = seen.last_seen.is_some()
             && (moves.is_news() || self.looks.as_ref().is_some_and(|looks| looks.wants_loaded()));
@@ -394,8 +395,8 @@ impl RepositoryPlanner {
         };
         let doubt = target.doubt();
         let mut changes: Vec<PlannedChange> = Vec::new();
-        // Beadle plans the aspects at the same time, so that no aspect waits for another one's
-        // reads.
+        // Beadle plans the aspects at the same time, so that no aspect waits for the reads of
+        // another aspect.
         let plans = aspects::ALL.iter().map(|aspect| self.aspect(aspect, &context, &target));
         for (aspect, planned) in aspects::ALL.iter().zip(join_all(plans).await) {
             let mode = self.modes.of(aspect.name);
@@ -403,8 +404,8 @@ impl RepositoryPlanner {
             plan.waits.extend(own_waits);
             let owns = |section: &str| aspect.owns(section);
             let moved = moves.of(owns).cloned();
-            // The layers of the repository changed. This change may weaken a section that Beadle
-            // could not read. This section therefore waits too.
+            // The layers of the repository changed, and this change may weaken a section that
+            // Beadle could not read. So this section waits for an approval too.
             let mut waits = moved.is_some() && !unknowns.is_empty();
             changes.extend(own.into_iter().map(|mut planned| {
                 aspect.name.clone_into(&mut planned.change.aspect);

@@ -1,9 +1,9 @@
 //! Remembers the layers with selectors that reached a repository in the last run. A repository can
-//! leave or enter a layer although the policy did not change. The cause is a changed name,
-//! property, topic or team of the repository. Such a change of layers is called a move. An
-//! administrator of the repository can cause a move. Each removal, weakening and exposure from a
-//! move therefore waits for an operator. Beadle settles a move separately for each section. If one
-//! section is unknown or waits, Beadle can still settle the other sections.
+//! leave or enter a layer although the policy did not change, because its name, property, topic or
+//! team changed. Such a change of layers is called a move. An administrator of the repository can
+//! cause a move, so each removal, weakening and exposure from a move waits for an operator. Beadle
+//! settles a move separately for each section. If one section is unknown or waits, Beadle can still
+//! settle the other sections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub struct Reached {
     looks_only: bool,
 }
 
-/// Returns the name of the stored note about a repository. With an empty `id`, returns the prefix
-/// of the names of all such notes.
+/// Returns the name of the stored note about a repository. If `id` is empty, returns the common
+/// prefix of these names.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Memory::KIND, &[organisation, id])
 }
@@ -36,7 +36,7 @@ pub(crate) fn note_of(organisation: &str, id: &str) -> String {
 struct Memory {
     /// The name of the repository in the last run.
     name: String,
-    /// The facts about the repository that layers can select by.
+    /// The facts by which layers can select the repository.
     #[serde(default)]
     facts: Facts,
     /// The selections that contained the repository. A selection is a layer's file, or one of its
@@ -51,16 +51,18 @@ struct Memory {
 
 impl Metadata for Memory {
     const KIND: &'static str = "reached";
-    // Without it, no change would count as the effect of a move, and none would wait for an operator.
+    // Without this memory, no change would count as the effect of a move, and no change would wait
+    // for an operator.
     const IS_NEEDED: bool = true;
 }
 
-/// A layer that began or ceased to reach a repository although the policy did not change.
+/// A layer that now reaches a repository, or no longer reaches it, although the policy did not
+/// change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     /// The digest of the selectors. If the digest is different now, the policy has changed.
     digest: String,
-    /// The sections of the layer that are not settled yet for this move.
+    /// The sections of the layer that Beadle has not settled yet for this move.
     pub(crate) sections: BTreeSet<String>,
     /// Why the changes in these sections need an approval.
     pub(crate) why: String,
@@ -76,7 +78,7 @@ pub(crate) struct Moves {
     memory: Option<Next>,
 }
 
-/// What Beadle remembered before and will remember now, with its note.
+/// The old and the new memory of a repository, with the note that stores them.
 struct Next {
     note: Note<Memory>,
     before: Memory,
@@ -89,8 +91,8 @@ impl Moves {
         self.moved.values().find(|moved| moved.sections.iter().any(|section| owns(section)))
     }
 
-    /// Leaves the moves of some sections unsettled. `owns` returns `true` for these sections. The
-    /// reason is that such a section is unknown or has a waiting change.
+    /// Does not settle the moves of some sections, because such a section is unknown or has a
+    /// waiting change. `owns` returns `true` for these sections.
     pub(crate) fn wait(&mut self, owns: impl Fn(&str) -> bool) {
         let sections = self.moved.values().flat_map(|moved| &moved.sections);
         let sections: Vec<String> = sections.filter(|section| owns(section)).cloned().collect();
@@ -113,19 +115,19 @@ impl Moves {
     }
 }
 
-/// The lists with entries that can select repositories. Each list has the key for the name of an
-/// entry.
+/// The lists whose entries can select repositories. Each list has the key for the name of an entry.
 const LISTS: [(&str, &str); 2] = [("teams", "name"), ("collaborators", "username")];
 
-/// A selection of repositories. It is a layer, one case of a layer, or a list entry with `include`
+/// A selection of repositories: a layer, one case of a layer, or an entry of a list with `include`
 /// or `exclude`.
 struct Selection<'a> {
     /// The name of the selection in Beadle's memory.
     name: String,
-    /// The digest of the selectors. It changes when the policy changes the selection.
+    /// The digest of the selectors. The digest changes when the policy changes the selection.
     digest: String,
     layer: &'a Layer,
-    /// The file or the case of a list entry. It must also reach the repository.
+    /// The file or the case that contains the list's entry. This file or case must also reach the
+    /// repository.
     base: String,
     /// The entry of a list that selects repositories. `None` for a layer or a case.
     entry: Option<Entry<'a>>,
@@ -236,7 +238,7 @@ impl Reached {
         Self { store, organisation: organisation.to_lowercase(), looks_only: false }
     }
 
-    /// Makes this value remember nothing new from now on.
+    /// From now on, this value remembers nothing new.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -250,7 +252,7 @@ impl Reached {
     }
 
     /// Compares the present layers of a repository with its layers in the last run. If the policy
-    /// itself asked for the change behind a difference, the difference is not a move.
+    /// itself declared the change that caused a difference, the difference is not a move.
     pub(crate) async fn moves(
         &self,
         policy: &Policy,
@@ -287,8 +289,9 @@ impl Reached {
         };
         let mut moved = carried(&before, &all);
         let is_renamed_as_asked = before.name == now.name || asked_name(desired) == Some(now.name.as_str());
-        // The policy must have asked for the change even with the layers of the last run. Without
-        // this condition, a layer that newly reaches the repository could justify its own move.
+        // With the layers of the last run, the policy must already have declared the change.
+        // Without this condition, a layer that newly reaches the repository could justify its own
+        // move.
         let is_asked = is_renamed_as_asked
             && before.facts.differ_only_as_asked(&now.facts, desired)
             && before.facts.differ_only_as_asked(

@@ -1,5 +1,5 @@
 //! The permissions and webhook events that the GitHub App needs for a policy. The aspects contain
-//! them.
+//! these permissions and events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,13 @@ use crate::aspects::{self, AccessLevel, AppPermission};
 use crate::organisation;
 use crate::policy::WHEN_MISSING;
 
-/// The events that every policy needs. They report a new or renamed repository, a changed value
-/// that layers can select by, and a renamed organisation.
+/// The events that every policy needs. These events report a new or renamed repository, a changed
+/// value by which layers can select repositories, and a renamed organisation.
 const OF_EVERY_POLICY: &[&str] = &["organization", "public", "repository"];
 
-/// The permissions that every policy needs. Beadle uses them to read who has access. They also
-/// allow the events about new files, new branches and changed values that layers can select by.
+/// The permissions that every policy needs. With these permissions, Beadle reads who has access.
+/// The permissions also allow the events about new files, new branches and changed values by which
+/// layers can select repositories.
 const FOR_EVERY_POLICY: &[AppPermission] = &[
     AppPermission::write("administration", "administration (repository)"),
     AppPermission::read("contents", "contents (repository)"),
@@ -26,11 +27,11 @@ const FOR_SELECTORS: &[&str] = &["create", "custom_property_values", "push"];
 /// The permissions and the events that a GitHub App needs for one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppNeeds {
-    /// The lowest sufficient level of each permission, by the name of the permission in the REST
-    /// API.
+    /// The required level of each permission. The key of the map is the permission's name in the
+    /// REST API.
     pub permissions: BTreeMap<&'static str, AccessLevel>,
-    /// The events. If the policy does not have a section, the events of the section are left out.
-    /// GitHub refuses an event without its permission.
+    /// The events. If the policy does not have a section, the list does not contain the events of
+    /// this section, because GitHub refuses an event without its permission.
     pub events: BTreeSet<&'static str>,
 }
 
@@ -54,8 +55,8 @@ pub fn app_needs(sections: &BTreeSet<&str>) -> AppNeeds {
     AppNeeds { permissions: levels, events }
 }
 
-/// Returns the permissions that the sections of a policy need. Each permission has the name of its
-/// section.
+/// Returns the permissions that the sections of a policy need. Each permission comes with the name
+/// of its section.
 pub fn permissions() -> Vec<(&'static str, AppPermission)> {
     let mut needed = Vec::new();
     for aspect in aspects::ALL {
@@ -63,7 +64,8 @@ pub fn permissions() -> Vec<(&'static str, AppPermission)> {
             needed.extend(aspect.permissions.iter().map(|permission| (section, *permission)));
         }
     }
-    // Only these writes of branches need more permissions than the section `repository`.
+    // Writes of a missing default branch need more permissions than the rest of the section
+    // `repository`.
     needed.push((WHEN_MISSING, AppPermission::write("contents", "contents (repository)")));
     for aspect in organisation::ALL {
         needed.extend(aspect.permissions.iter().map(|permission| (aspect.section, *permission)));
@@ -154,8 +156,8 @@ mod tests {
     fn the_events_of_the_aspects_are_the_events_that_mark_keys() {
         let marking: BTreeSet<&str> = EVENTS.iter().copied().filter(|event| marks(event)).collect();
         let mut needed = events();
-        // `delete` also marks a key. The aspects do not list `delete`, because GitHub also sends a
-        // `push` when a branch is deleted.
+        // The event `delete` also marks a key. The aspects do not list it, because GitHub also
+        // sends a `push` if somebody deletes a branch.
         needed.insert("delete");
         assert_eq!(marking, needed, "hooks/src/github/keys.rs and `events` of the aspects must agree");
     }
@@ -194,8 +196,7 @@ mod tests {
         for event in ["push", "repository", "team_add", "member", "custom_property_values"] {
             assert!(smallest.events.contains(event), "{event}");
         }
-        // GitHub refuses this event without a certain permission. This policy does not need the
-        // permission.
+        // GitHub refuses this event without a certain permission, which this policy does not need.
         assert!(!smallest.events.contains("label"));
         let branches = app_needs(&BTreeSet::from(["repository", WHEN_MISSING]));
         assert_eq!(branches.permissions.get("contents"), Some(&AccessLevel::Write));

@@ -1,10 +1,9 @@
-//! When a sweep reads a part of a repository again that only REST shows.
+//! Decides when a sweep reads again the parts of a repository that only REST shows.
 //!
-//! Each such part costs at least one call for each repository. A sweep therefore reads only a share
-//! of these parts. For the other parts, it compares the policy with the last answers. Time is
-//! divided into periods. Each part is due once in each period. The periods of different parts begin
-//! at different times, based on a hash. All sweeps of a period therefore read about the same number
-//! of parts.
+//! Each such part costs at least one call for each repository. So a sweep reads only a share of
+//! these parts, and uses the stored answers for the other parts. Time is divided into periods, and
+//! each part is due once in each period. A hash decides when the periods of a part begin, so all
+//! sweeps of a period read about the same number of parts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use std::time::Duration;
 use beadle_engine::Time;
 use sha2::{Digest, Sha256};
 
-/// The aspects that a sweep reads once in a period. Each of these aspects reads a list or a value
-/// that only REST shows.
+/// The aspects that sweeps read only once in each period. Each of these aspects reads a list or a
+/// value that only REST shows.
 pub(crate) const SPREAD: &[&str] = &[
     "actions",
     "autolinks",
@@ -32,11 +31,11 @@ pub(crate) const SPREAD: &[&str] = &[
     "webhooks",
 ];
 
-/// The aspects in [`SPREAD`] that Beadle reads together with the repository. At that time, it does
-/// not know yet what the policy declares.
+/// The aspects in [`SPREAD`] that Beadle reads together with the repository. At the time of this
+/// read, Beadle does not know yet which values the policy declares.
 pub(crate) const LOADED: &[&str] = &["collaborators", "settings"];
 
-/// The maximum age of parts that a sweep does not read.
+/// The rule that limits the age of stored answers in a sweep.
 #[derive(Clone)]
 pub struct Reread {
     period: Duration,
@@ -44,8 +43,8 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// Creates a rule. By this rule, a sweep reads each part once in a `period`. `next_sweep` gets
-    /// the start of a sweep and returns the start of the next one.
+    /// Creates a rule. By this rule, sweeps read each part once in each `period`. `next_sweep`
+    /// takes the start of a sweep and returns the start of the next sweep.
     pub fn new(period: Duration, next_sweep: impl Fn(Time) -> Time + Send + Sync + 'static) -> Self {
         Self { period, next_sweep: Arc::new(next_sweep) }
     }
@@ -59,11 +58,11 @@ impl Reread {
 /// The moment of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// The time when the run began.
+    /// The time at which the run began.
     pub(crate) now: Time,
-    /// The time when the next sweep begins.
+    /// The time at which the next sweep begins.
     pub(crate) next: Time,
-    /// The maximum age of a part.
+    /// The maximum age of a stored answer about a part.
     pub(crate) period: Duration,
 }
 
@@ -71,16 +70,15 @@ impl Moment {
     /// Returns whether the run must read a part of a repository. `read` is the time of the last
     /// read.
     ///
-    /// The last sweep before the end of a period reads the part. If that sweep did not run, or if
-    /// sweeps are rare, the part is due when the last read is one period old. The next sweep then
-    /// reads the part.
+    /// The last sweep before the end of a period reads the part. If no sweep did this, or if sweeps
+    /// are rare, the part is due when the last read is one period old, and the next sweep reads it.
     pub(crate) fn is_due(&self, read: Option<Time>, repository: &str, part: &str) -> bool {
-        // If the time of the read is in the future, a clock was wrong.
+        // If the time of the read is in the future, it comes from a wrong clock.
         let Some(read) = read.filter(|read| *read <= self.now) else { return true };
         let length = i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX).max(1);
         let begin = offset(repository, part, length);
         let number = |at: Time| at.0.saturating_sub(begin).div_euclid(length);
-        // The read counts for every period that ends before the sweep after it.
+        // A read counts for every period that ends before the next sweep after the read.
         let covered = read + self.next.since(self.now);
         self.now.since(read) >= self.period || number(self.next) > number(covered)
     }

@@ -1,7 +1,7 @@
-//! Remembers the values of secrets that Beadle wrote. GitHub shows no value. Beadle therefore keeps
-//! a keyed digest (HMAC-SHA256) of each value that it wrote, and never the value itself. The key of
-//! the digests is in the store. The digest includes the name of the secret, so two secrets with the
-//! same value have different digests.
+//! Remembers the values of secrets that Beadle wrote. GitHub shows no value of a secret. So Beadle
+//! keeps a keyed digest (HMAC-SHA256) of each value that it wrote, and never the value itself. The
+//! key of the digests is in the store. The digest includes the name of the secret, so two secrets
+//! with the same value have different digests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// The maximum difference between GitHub's time of the last change and Beadle's own write, if both
-/// are the same write. The clocks of Beadle and of GitHub differ.
+/// The maximum difference between two times of the same write: the time that GitHub shows, and the
+/// time by Beadle's clock. The two clocks can differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// The key of all digests in one store, in base64.
@@ -33,7 +33,8 @@ impl Metadata for DigestKey {
 struct Written {
     /// The keyed digest of the value.
     digest: String,
-    /// The time when Beadle wrote the value, by GitHub's clock if GitHub showed the time.
+    /// The time at which Beadle wrote the value. The time comes from GitHub's clock, if GitHub
+    /// showed it.
     at: Time,
 }
 
@@ -41,15 +42,15 @@ impl Metadata for Written {
     const KIND: &'static str = "secret-written";
 }
 
-/// Returns the prefix of the names of all notes about the secrets in an organisation. The owner of
-/// the secret follows, up to the next colon.
+/// Returns the prefix of the names of all notes about the secrets in an organisation. In each name,
+/// the owner of the secret follows this prefix, up to the next colon.
 pub(crate) fn prefix(organisation: &str) -> String {
     let organisation = organisation.to_lowercase();
     Note::<Written>::of(&[&organisation, ""]).name().to_owned()
 }
 
-/// Returns a code that distinguishes two secrets while a preview compares two plans. The code has
-/// no key, so Beadle neither stores nor prints it.
+/// Returns a code that distinguishes two secrets while a preview compares two plans. The code is a
+/// digest without a key, so Beadle neither stores nor prints it.
 pub(crate) fn fingerprint(value: &SecretString) -> String {
     use sha2::Digest as _;
 
@@ -76,7 +77,7 @@ pub(crate) enum Compared {
     NeverWritten,
     /// The values differ.
     Other,
-    /// The values are the same. `at` is the time when Beadle wrote the value.
+    /// The values are the same. `at` is the time at which Beadle wrote the value.
     Same { at: Time },
 }
 
@@ -104,7 +105,7 @@ fn time(text: &str) -> Option<Time> {
     text.parse::<jiff::Timestamp>().ok().map(|at| Time(at.as_millisecond()))
 }
 
-/// The memory of the secrets in one organisation. Without a store, it remembers nothing.
+/// The memory of the secrets in one organisation. Without a store, this memory remembers nothing.
 #[derive(Clone)]
 pub(crate) struct SecretMemory {
     store: Option<Arc<dyn Store>>,
@@ -139,7 +140,7 @@ impl SecretMemory {
         let Some(written) = self.note(of).get(store.as_ref()).await? else {
             return Ok(Compared::NeverWritten);
         };
-        // A preview knows the names of the secrets but not their values.
+        // A preview knows only the names of the secrets, not their values.
         if value.expose_secret().is_empty() {
             return Ok(Compared::Unknown);
         }
@@ -155,8 +156,8 @@ impl SecretMemory {
     }
 
     /// Remembers that GitHub has this value now. `updated_at` is GitHub's time of the write, if
-    /// GitHub shows it. If the time came from a clock that is behind, Beadle's own write would look
-    /// like a later change.
+    /// GitHub shows it. Beadle's own clock may be behind. With a time of that clock, Beadle's own
+    /// write would look like a later change.
     pub(crate) async fn remember_at(
         &self,
         of: &SecretName,
@@ -199,7 +200,7 @@ impl SecretMemory {
     }
 }
 
-/// Returns the key of the digests. Creates the key if the store has none.
+/// Returns the key of the digests. Creates the key if the store has no key yet.
 async fn key(store: &dyn Store) -> Result<String, StoreError> {
     let note: Note<DigestKey> = Note::of(&[]);
     if let Some(DigestKey(key)) = note.get(store).await? {
@@ -207,8 +208,8 @@ async fn key(store: &dyn Store) -> Result<String, StoreError> {
     }
     let made = DigestKey(STANDARD.encode(rand::random::<[u8; 32]>()));
     note.put(store, &made).await?;
-    // Another process may have created a key at the same time. All processes use the key in the
-    // store. If a digest was made with another key, Beadle writes its secret once more.
+    // Another process may have created a key at the same time. All processes use the key that is in
+    // the store. If Beadle made a digest with another key, it writes the secret once more.
     let kept = note.get(store).await?;
     Ok(kept.map_or(made.0, |DigestKey(key)| key))
 }

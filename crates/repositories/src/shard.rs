@@ -24,8 +24,8 @@ impl Shard {
         self.of
     }
 
-    /// Returns the part of a limit that this share may use. If the limit cannot be divided equally,
-    /// the first shares may use one more than the others.
+    /// Returns the part of a limit that this share may use. If the shares cannot have equal parts,
+    /// each of the first shares has one more than the others.
     pub fn part(self, limit: u32) -> u32 {
         let part = u64::from(limit) / self.of + u64::from(self.index <= u64::from(limit) % self.of);
         u32::try_from(part).unwrap_or(limit)
@@ -41,9 +41,9 @@ impl Shard {
         self.index == 1
     }
 
-    /// Returns whether a repository belongs to this share. This depends only on a hash of the
-    /// repository's id. If a repository is created or deleted, the other repositories therefore
-    /// stay in their shares.
+    /// Returns whether a repository belongs to this share. The result depends only on a hash of the
+    /// repository's id. So if somebody creates or deletes a repository, the other repositories stay
+    /// in their shares.
     pub fn holds(self, repository: u64) -> bool {
         let hash = Sha256::digest(repository.to_string());
         let number = hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));

@@ -1,5 +1,5 @@
-//! A sweep. It marks the organisation and all of its repositories as due. Later, it summarises the
-//! results.
+//! A sweep marks the organisation and all of its repositories as due. After all runs, the sweep
+//! summarises the results.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl Reconcile for Sweep {
         let instance = run.lease.key.instance();
         let is_scheduled = is_ordinary(run);
         if !is_scheduled {
-            // The event may report that an owner accepted new permissions of the App. The marked
-            // runs must not use a token without these permissions.
+            // The event that started the sweep may report new permissions of the App. The runs of
+            // this sweep must not use a token without these permissions.
             self.reader.drop_token().await;
         }
         if run.lane < Lane::Sweep {
@@ -65,10 +65,10 @@ impl Reconcile for Sweep {
         let count = RepositoryCount(u32::try_from(count).unwrap_or(u32::MAX));
         RepositoryCount::note(instance).put(self.store.as_ref(), &count).await?;
         let own = Mark::new(Key::new("organisation", instance, run.lease.key.id()), Lane::Sweep);
-        // If an event started the sweep, the event may concern any part of each repository. The
-        // runs must then read all parts. The same is true if the sweep replaces lost events. The
-        // lane does not show this: an event that Beadle's own login caused also has the lane of a
-        // sweep.
+        // If an event started the sweep, the event may concern any part of each repository. So the
+        // runs must read all parts. The same is true if the sweep replaces lost events. The lane
+        // does not show whether a sweep is of this kind, because an event from Beadle's own writes
+        // also has the lane of a sweep.
         let repositories = swept.iter().map(|row| Mark {
             hint: Some(if is_scheduled { swept_hint(&row.node_id) } else { row.node_id.clone() }),
             ..Mark::new(Key::new("repository", instance, row.id), Lane::Sweep)
@@ -81,8 +81,8 @@ impl Reconcile for Sweep {
         for batch in marks.chunks(BATCH) {
             self.store.mark(batch.to_vec(), now).await?;
         }
-        // If the sweep does not mark a repository, the repository was deleted or transferred, or
-        // somebody created it in place of Beadle. No run uses its key any more.
+        // Either somebody deleted or transferred a repository that the sweep does not mark, or the
+        // key was for a creation and the repository exists now. No run uses such a key any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
         let scope = KeyScope::new("repository", instance);
         KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;
@@ -112,14 +112,14 @@ impl Reconcile for Sweep {
     }
 }
 
-/// Returns whether the runs of a sweep may compare the last answers. The hint of each mark of the
-/// sweep must allow it.
+/// Returns whether the runs of a sweep may use stored answers. The hint of each mark of the sweep
+/// must allow this.
 fn is_ordinary(run: &Run) -> bool {
     run.lane == Lane::Sweep && run.hint.as_deref().is_some_and(|hint| read_hint(hint).1)
 }
 
 /// Summarises a sweep after its last repository. Returns `None` while the sweep runs, or if no
-/// sweep was started.
+/// sweep has started.
 pub async fn summarise(store: &dyn Store, instance: &str, now: Time) -> Result<Option<Summary>, StoreError> {
     let scopes = ["repository", "organisation", "sweep"].map(|kind| KeyScope::new(kind, instance));
     engine::summarise(store, instance, &scopes, now).await
@@ -138,8 +138,8 @@ mod tests {
         for (marks, expected) in [
             (vec![(Lane::Sweep, ordinary())], true),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, ordinary())], true),
-            // The mark of an event that Beadle's own login caused, of lost events, or of an older
-            // version.
+            // These hints are from an event of Beadle's own writes, from lost events, and from an
+            // older version.
             (vec![(Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, ordinary()), (Lane::Sweep, None)], false),
             (vec![(Lane::Sweep, None), (Lane::Sweep, ordinary())], false),

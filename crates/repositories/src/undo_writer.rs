@@ -1,6 +1,6 @@
-//! Writes an undo. Before each write, Beadle remembers the undone values. Without this, the next
-//! run would write the policy's values again. It also records that nobody has checked the
-//! repository since.
+//! Writes an undo. Before each write, Beadle remembers the undone values. Without this memory, the
+//! next run would write the policy's values again. Beadle also records that no run has checked the
+//! repository since the undo.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ impl UndoWriter {
 }
 
 /// A session that remembers the values of a change before it writes the change. If the guard holds
-/// a change or the mode does not allow it, the change is not undone. Beadle must then go on
-/// repairing its values.
+/// a change or the mode does not allow it, Beadle does not remember its values, and continues to
+/// repair them.
 struct Remembering {
     session: Box<dyn Session<Box<dyn Step>>>,
     store: Arc<dyn Store>,

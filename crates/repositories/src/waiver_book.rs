@@ -1,4 +1,5 @@
-//! The waivers of an organisation: those of the policy, and those of `beadle waive` in the store.
+//! The waivers of an organisation: the waivers of the policy, and the waivers of `beadle waive` in
+//! the store.
 
 use std::sync::Arc;
 
@@ -11,21 +12,22 @@ impl Metadata for Waiver {
     const IS_NEEDED: bool = true;
 }
 
-/// Returns the note with a waiver of `beadle waive`, by the code of the waiver. With an empty `id`,
-/// returns the prefix of the names of all such notes.
+/// Returns the note with a waiver of `beadle waive`, by the code of the waiver. If `id` is empty,
+/// the name of the note is the common prefix of all such notes.
 pub fn stored_waiver(organisation: &str, id: &str) -> Note<Waiver> {
     Note::of(&[&organisation.to_lowercase(), id])
 }
 
-/// Returns the waivers of `beadle waive` for one organisation, including those that are not in
-/// force.
+/// Returns the waivers of `beadle waive` for one organisation, including the waivers that are not
+/// in force.
 pub async fn stored_waivers(store: &dyn Store, organisation: &str) -> Result<Vec<Waiver>, StoreError> {
     let stored = stored_waiver(organisation, "").list(store).await?;
     Ok(stored.into_iter().map(|(_, waiver)| waiver).collect())
 }
 
-/// Returns the same waivers as [`stored_waivers`], for people: an unreadable waiver hides no other
-/// waiver. The second list names each unreadable waiver, such as `the waiver 8f0c1d2e of acme`.
+/// Returns the waivers of [`stored_waivers`] for people. If a waiver is unreadable, the function
+/// still returns the others. The second list names each unreadable waiver, such as
+/// `the waiver 8f0c1d2e of acme`.
 pub async fn readable_waivers(
     store: &dyn Store,
     organisation: &str,
@@ -40,10 +42,10 @@ pub async fn readable_waivers(
 #[derive(Clone)]
 enum Ignored {
     Nothing,
-    /// All waivers, including those in the store.
+    /// All waivers, including the waivers in the store.
     Everything,
-    /// The keys that the waivers of another policy exempt for at least as long. The waivers in the
-    /// store count for both policies.
+    /// The keys that the waivers of another policy exempt for at least the same time. The waivers
+    /// in the store count for both policies.
     AsLongIn(Arc<Vec<Waiver>>),
 }
 
@@ -73,18 +75,19 @@ impl WaiverBook {
         }
     }
 
-    /// Exempts the keys with these paths too, in every repository and regardless of the limits.
+    /// Also exempts the keys with these paths, in every repository and without limits.
     pub(crate) fn without(&self, paths: Vec<String>) -> Self {
         Self { without: paths, ..self.clone() }
     }
 
-    /// Ignores all waivers, including those in the store.
+    /// Ignores all waivers, including the waivers in the store.
     pub(crate) fn without_any(&self) -> Self {
         Self { ignored: Ignored::Everything, ..self.clone() }
     }
 
-    /// Ignores each key that the waivers of a later policy exempt for at least as long. The book
-    /// then finds only the keys that the later policy makes due, or makes due earlier.
+    /// Ignores each key that the waivers of a later policy exempt for at least the same time. So
+    /// the book finds only the keys that the later policy no longer exempts, or exempts for a
+    /// shorter time.
     pub(crate) fn without_kept(&self, later: Vec<Waiver>) -> Self {
         Self { ignored: Ignored::AsLongIn(Arc::new(later)), ..self.clone() }
     }
@@ -105,7 +108,7 @@ impl WaiverBook {
     }
 
     /// Returns the waivers in force that cover the repository with this name. Reads the store each
-    /// time, because a run right after `beadle waive` must know the new waiver.
+    /// time, because a run directly after `beadle waive` must know the new waiver.
     pub(crate) async fn of(&self, policy: &Policy, repository: &str) -> Result<Vec<Waiver>, StoreError> {
         let mut found = self.of_policy_and_store(policy, repository).await?;
         if !self.without.is_empty() {
@@ -149,8 +152,9 @@ impl WaiverBook {
     }
 }
 
-/// Returns the waivers without the keys that `others` exempt for at least as long. Each key decides
-/// for itself, because an entry can have one more key or repository in another policy.
+/// Returns the waivers without the keys that `others` exempt for at least the same time. The
+/// function checks each key separately, because a waiver can have one more key or repository in
+/// another policy.
 fn ending_earlier(waivers: &[&Waiver], others: &[&Waiver]) -> Vec<Waiver> {
     let mut left = Vec::new();
     for waiver in waivers {
@@ -179,8 +183,8 @@ mod tests {
 
     const NOW: Time = Time(1_000);
 
-    /// Returns a policy with a waiver of `keys` for the repository `shop`. Without an end, the
-    /// policy has no waiver.
+    /// Returns a policy with a waiver of `keys` for the repository `shop`. If `until` is `None`,
+    /// the policy has no waiver.
     fn policy(keys: &str, until: Option<i64>) -> Policy {
         let waivers = match until.map(Time) {
             None => "waivers: []\n".to_owned(),
@@ -215,7 +219,8 @@ mod tests {
         };
         let note = stored_waiver("acme", "a");
         let book = WaiverBook::new("acme", &Clock::simulated(NOW)).stored_in(store.clone());
-        // The ends of the waiver in the earlier policy, in the later policy and in the store.
+        // Each row has the ends of the waiver in the earlier policy, in the later policy and in the
+        // store.
         for (earlier, later, stored, stays) in [
             (None, None, None, false),
             (Some(5_000), None, None, true),
@@ -223,7 +228,7 @@ mod tests {
             (Some(5_000), Some(5_000), None, false),
             (Some(5_000), Some(6_000), None, false),
             (Some(5_000), Some(4_000), None, true),
-            // The waiver of the store exempts the key for both policies.
+            // Here, the waiver in the store exempts the key for both policies.
             (None, None, Some(5_000), false),
             (Some(5_000), None, Some(5_000), false),
             (Some(5_000), None, Some(4_000), true),

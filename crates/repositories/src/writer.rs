@@ -52,7 +52,7 @@ impl PlanWriter<Box<dyn Step>> for RepositoryWriter {
             .node_of(id)
             .ok_or_else(|| fatal("Beadle did not read the repository before the write"))?;
         let named = writer.named(id, &node_id).await?;
-        // The last answers do not contain the writes of this run. The next sweep therefore reads
+        // The stored answers do not contain the writes of this run, so the next sweep reads
         // everything.
         if let Some(store) = self.reader.store() {
             LastRead::clear(store.as_ref(), key).await?;

@@ -40,7 +40,7 @@ struct Learned {
 }
 
 impl Api {
-    /// Creates a client of a server. Its `Users` and `Groups` are directly below `base`.
+    /// Creates a client of a server. The paths `Users` and `Groups` are directly below `base`.
     pub fn new(
         base: &str,
         bearer: &SecretString,
@@ -139,7 +139,7 @@ impl Api {
             counted: true,
         };
         self.client.send(&request).await.map_err(|error| match error.status() {
-            // A 403 does not mean that the server denies the credential. Servers also send it for
+            // A 403 does not mean that the server denies the credential. Servers also send 403 for
             // one object, such as a group that the server manages itself (RFC 7644, 3.12).
             Some(401) => self.client.denied(error),
             _ => error,
@@ -190,8 +190,8 @@ impl Api {
             let sized = |count: usize| fixed(place.clone().query("count", count));
             let (mut page, asked) = match self.page(&sized).await {
                 Ok(page) => page,
-                // Some servers refuse a page after the last one. Beadle asks for such a page only
-                // to be sure that the list has ended, so the error is not a failure.
+                // Some servers refuse a page after the last one. Beadle asks for a page after the
+                // last one only to check that the list has ended, so this error is not a failure.
                 Err(error) if rows.may_have_ended() && matches!(error.status(), Some(400 | 404)) => break,
                 Err(error) => return Err(error),
             };
@@ -229,8 +229,8 @@ impl Api {
                 self.learned().page = Some(first);
                 return Ok((page, first));
             }
-            // If the server has already accepted a size, it does not refuse this page because of
-            // its size.
+            // After the server has accepted a page size once, an error has another cause than the
+            // page size.
             Err(error) if known.is_some() || !may_be_about_size(&error) => return Err(error),
             Err(error) => error,
         };
@@ -251,12 +251,13 @@ impl Api {
         self.learned.lock()
     }
 
-    /// Stores that the server has filtered a resource correctly by an attribute.
+    /// Stores that the server has correctly filtered a list, such as `Users`, by an attribute.
     pub(crate) fn filters_by(&self, resource: &'static str, attribute: &'static str) {
         self.learned().filters.insert((resource.to_owned(), attribute));
     }
 
-    /// Returns whether the server has already filtered a resource correctly by an attribute.
+    /// Returns whether the server has already correctly filtered a list, such as `Users`, by an
+    /// attribute.
     pub(crate) fn has_filtered_by(&self, resource: &'static str, attribute: &'static str) -> bool {
         self.learned().filters.contains(&(resource.to_owned(), attribute))
     }
@@ -289,8 +290,8 @@ mod tests {
 
     use super::*;
 
-    /// If one group is forbidden, only its key is parked. If Beadle treated this answer as a denied
-    /// credential, the group would stop all other groups of the target.
+    /// If one group is forbidden, only its key is parked. If Beadle treated the answer 403 as a
+    /// denied credential, one forbidden group would stop all other groups of the target.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {
         for method in [Method::GET, Method::PATCH] {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 /// The id of the enterprise extension's schema.
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// The attributes with their own names. For each, the table has the name and the place.
+/// The attributes that have their own names in the configuration. The table has the name and the
+/// place of each attribute.
 const NAMED: [(&str, Known); 19] = [
     ("title", Known::Core("title")),
     ("nick_name", Known::Core("nickName")),
@@ -47,34 +48,34 @@ const MANAGED: [&str; 11] = [
     "name.familyName",
 ];
 
-/// The attributes with several values. In these attributes, a mapping can set only the attributes
-/// of [`NAMED`].
+/// The attributes with several values. A mapping can set only the parts of these attributes that
+/// [`NAMED`] lists.
 const LISTS: [&str; 8] =
     [PHONES, ADDRESSES, "ims", "photos", "entitlements", "roles", "x509Certificates", "emails"];
 
-/// The further attributes that IAM Identity Center has.
+/// The attributes of IAM Identity Center that [`NAMED`] does not list.
 ///
 /// <https://docs.aws.amazon.com/singlesignon/latest/developerguide/limitations.html>
 const AWS: [&str; 4] = ["name.formatted", "name.middleName", "name.honorificPrefix", "name.honorificSuffix"];
 
-/// The place of an attribute with its own name.
+/// The place of an attribute that has its own name in the configuration.
 #[derive(Clone, Copy)]
 enum Known {
     /// An attribute of the core schema.
     Core(&'static str),
     /// An attribute of the enterprise extension.
     Enterprise(&'static str),
-    /// A value in the work entry of a list.
+    /// A value in the work entry of a list, such as the work address.
     Entry(&'static str, &'static str),
 }
 
 /// Where an attribute is in a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// In the user, below these names. The first name is the schema, if the attribute belongs to an
-    /// extension.
+    /// Below these names in the user. If the attribute belongs to an extension, the first name is
+    /// the schema.
     Names(Vec<String>),
-    /// In the work entry of a list, under this name.
+    /// In the work entry of a list, such as the work address, under this name.
     Entry(&'static str, &'static str),
 }
 
@@ -164,7 +165,7 @@ impl Attribute {
         self.is_text() || AWS.contains(&self.name.as_str())
     }
 
-    /// Returns the value that a user with these attributes has, or null.
+    /// Returns the attribute's value from the attributes of a user, or null.
     pub(crate) fn of(&self, user: &Map<String, Value>) -> Value {
         let value = match &self.place {
             Place::Names(names) => {
@@ -189,9 +190,9 @@ impl Attribute {
     }
 }
 
-/// Returns the position of the list entry that Beadle writes. This is the entry for work. If there
-/// is none, it is the primary entry without a type. Beadle does not write a primary entry of
-/// another type, such as the phone number at home.
+/// Returns the position of the list entry that Beadle writes. Beadle writes the entry for work. If
+/// the list has no entry for work, Beadle writes the primary entry that has no type. Beadle does
+/// not write a primary entry of another type, such as the phone number at home.
 fn work(entries: &[Value]) -> Option<usize> {
     let is_work =
         |entry: &Value| entry["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("work"));
@@ -199,7 +200,7 @@ fn work(entries: &[Value]) -> Option<usize> {
     at.or_else(|| entries.iter().position(|entry| entry["primary"] == true && entry["type"].is_null()))
 }
 
-/// Sets a value of the work entry. Removes an entry without values.
+/// Sets a value of the work entry. Removes the entry if it has no values after that.
 fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     let at = match work(entries) {
         Some(at) => at,
@@ -215,7 +216,7 @@ fn set_entry(entries: &mut Vec<Value>, name: &str, value: &Value) {
     } else {
         entry.insert(name.to_owned(), value.clone());
     }
-    // The server or another program may have built the whole address from the old parts.
+    // The entry can have a text of the whole address that contains the old parts.
     entry.remove("formatted");
     entry.remove("display");
     if entry.keys().all(|key| key == "type" || key == "primary") {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub enum Paging {
     /// By the index of the first record, `startIndex` (RFC 7644, 3.4.2.4).
     Index,
-    /// By a `cursor` that the page before names (RFC 9865).
+    /// By a `cursor` that the previous page names (RFC 9865).
     Cursor,
 }
 
@@ -48,8 +48,8 @@ pub struct Dialect {
     pub changes: usize,
     /// True if a request may ask the server to leave attributes out of a list.
     pub attributes: bool,
-    /// True if the server's documentation states what its filters find. An empty answer to a filter
-    /// is then reliable.
+    /// True if the server's documentation states what a filter finds. Beadle then trusts an empty
+    /// answer to a filter.
     pub trusted: bool,
 }
 

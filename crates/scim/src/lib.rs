@@ -2,7 +2,8 @@
 //! dialects of servers.
 //!
 //! Servers differ, and a request in a wrong dialect often causes no error. So the configuration
-//! names the dialect, and [`Reader::probe`] compares it with what the server states and does.
+//! names the dialect. [`Reader::probe`] compares the dialect with the server's description of
+//! itself and with its behaviour.
 
 mod api;
 mod attribute;

@@ -13,7 +13,7 @@ pub(crate) const MOST_PAGES: usize = 10_000;
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page {
-    /// The schemas of the answer. They name the kind of the answer.
+    /// The schemas of the answer. The schemas show whether the answer is a list.
     #[serde(default)]
     schemas: Value,
     pub(crate) total_results: Option<u64>,
@@ -71,11 +71,11 @@ pub(crate) struct Rows<T> {
     odd: Vec<Odd>,
     ids: HashSet<String>,
     /// The number of all rows that have arrived, including invalid and repeated ones. The next page
-    /// begins after them.
+    /// begins after these rows.
     came: usize,
     /// The largest total that a page has stated, or `None` if no page has stated one.
     count: Option<u64>,
-    /// For a list by index: whether the last page had fewer rows than the request asked for.
+    /// True if the last page of a list by index had fewer rows than the request asked for.
     is_cut: bool,
     pages: usize,
     short: Option<String>,
@@ -111,8 +111,9 @@ impl<T: Record> Rows<T> {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }
 
-    /// Returns whether the next page may be after the end of the list. This is so if all records
-    /// have arrived. It is also so if the server states no total and the last page was not full.
+    /// Returns whether the next page may be after the end of the list. The next page may be after
+    /// the end in two cases: all records have arrived, or the server states no total and the last
+    /// page was not full.
     pub(crate) fn may_have_ended(&self) -> bool {
         self.has_all() || (self.count.is_none() && self.is_cut)
     }
@@ -152,7 +153,8 @@ impl<T: Record> Rows<T> {
         let got = resources.len();
         self.is_cut = got < asked;
         // If somebody deletes a row of an earlier page, all later rows move forward. A row can then
-        // move into a page that Beadle has already read. So Beadle uses the largest total.
+        // move into a page that Beadle has already read. So Beadle uses the largest total that a
+        // page has stated.
         self.count = self.count.max(page.total_results);
         let progress = self.take(resources);
         let count = self.count;

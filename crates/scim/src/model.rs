@@ -14,8 +14,7 @@ pub(crate) trait Record: Sized {
     fn id(&self) -> &str;
 }
 
-/// Returns the text of an attribute. If the server sends a number instead, returns the number as
-/// text.
+/// Returns the text of an attribute. If the attribute is a number, returns the number as text.
 pub(crate) fn text(shown: &Value, name: &str) -> Option<String> {
     match &shown[name] {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -46,7 +45,7 @@ impl Record for Group {
         let id = text(shown, "id").ok_or("the record has no id")?;
         let name = text(shown, "displayName").ok_or("the record has no displayName")?;
         let (mut members, mut odd) = (Vec::new(), None);
-        // Servers may leave the attribute out if the group has no members.
+        // Servers may leave out the attribute `members` if the group has no members.
         if !(shown["members"].is_null() || shown["members"].is_array()) {
             odd = Some(format!("`members` of group {name} ({id}) is not a list"));
         }

@@ -20,7 +20,7 @@ pub struct Reader {
     pub(crate) api: Api,
 }
 
-/// The server's answer to a request for the one record with a value.
+/// The server's answer to a request for the only record that has a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answered<T> {
     /// The server has this record.
@@ -114,8 +114,8 @@ impl Reader {
             .await
     }
 
-    /// Asks for the one record that has a value. Beadle compares the value of each returned record
-    /// itself, because some servers ignore filters or treat the value as a pattern.
+    /// Asks for the only record that has a value. Some servers ignore filters or treat the value as
+    /// a pattern, so Beadle compares the value of each returned record itself.
     async fn ask<T: Record>(
         &self,
         resource: &'static str,
@@ -152,9 +152,10 @@ impl Reader {
         })
     }
 
-    /// Returns the members of a group. If the dialect reads members as users, the result has the
-    /// users. If it does not, the result has only ids. Returns `None` if the server reports that
-    /// the group does not exist. AWS does not report this, and returns an empty list.
+    /// Returns the members of a group. If the dialect reads members in the list of users, the
+    /// result has the users. Otherwise, the result has only ids. Returns `None` if the server
+    /// reports that the group does not exist. AWS does not report a missing group, and returns an
+    /// empty list.
     pub async fn members(&self, group: &str) -> Result<Option<Vec<Member>>, Failure> {
         match self.api.dialect().members {
             Members::Users => {
@@ -224,8 +225,8 @@ impl Reader {
         }
     }
 
-    /// Returns whether one account is a member of a group. This request differs from the list of
-    /// all members, so it can confirm the list.
+    /// Returns whether one account is a member of a group. This method does not use the list of all
+    /// members, so its result can confirm the list.
     pub async fn is_member(&self, group: &str, user: &str) -> Result<bool, Failure> {
         match self.dialect().members {
             Members::Users if self.dialect().trusted => {

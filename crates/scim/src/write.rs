@@ -1,4 +1,4 @@
-//! All requests that write. Beadle can repeat each of them without harm.
+//! All requests that write. Beadle can repeat each of these requests without harm.
 
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -84,8 +84,8 @@ impl Writer {
         }
     }
 
-    /// Renames a group in place. Returns `false` if the server reports that another group has the
-    /// name.
+    /// Renames a group without creating a new one. Returns `false` if the server reports that
+    /// another group has the name.
     pub async fn rename_group(&self, group: &str, name: &str) -> Result<bool, Failure> {
         let operations = [json!({ "op": "replace", "path": "displayName", "value": name })];
         match self.patch(&Path::at("Groups").value(group), group, &operations).await {
@@ -130,9 +130,9 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// Sends one request for all members. If the server refuses it, sends one request for each
-    /// half, and repeats this until the refused members are known. An error states whether the
-    /// server has already written one of the halves.
+    /// Sends one request for all members. If the server refuses the request, the function splits
+    /// the list of members in half, and repeats this until it knows the refused members. An error
+    /// states whether the server has already written one of the halves.
     async fn change_members(
         &self,
         group: &str,
@@ -223,7 +223,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Sets attributes of a user that Beadle has just read. Removes an attribute with the value
+    /// Sets attributes of `user`, which Beadle has just read. Removes an attribute with the value
     /// null. All other values of the user do not change.
     pub async fn set_attributes(&self, user: &User, values: &[(Attribute, Value)]) -> Result<(), Failure> {
         let operations = operations(&user.other, values);
@@ -259,8 +259,8 @@ impl Writer {
     }
 }
 
-/// Returns whether the server may accept the request with another body. This is possible if the
-/// cause of the refusal is not the credential, the rate limit or the address.
+/// Returns whether the server may accept the request with another body. Another body can help only
+/// if the cause of the refusal is not the credential, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

@@ -30,9 +30,9 @@ fn objects(count: usize) -> String {
 const PULL: &str = "id number state isCrossRepository viewerDidAuthor body";
 
 /// Returns the document that reads three things: files of the default branch, the branch of Beadle
-/// with its open pull request, and the last pull requests that are not open. A list of all pull
-/// requests could lack the open one, because everybody can open pull requests from a fork with the
-/// same branch name.
+/// with its open pull request, and the last pull requests that are not open. The document does not
+/// read a list of all pull requests. Everybody can open many pull requests from a fork with the
+/// same branch name, so such a list could lack the pull request of Beadle.
 pub(crate) fn kept_files(count: usize) -> String {
     format!(
         "query ($id: ID!{}) {{ node(id: $id) {{ ... on Repository {{
@@ -137,7 +137,7 @@ pub(crate) struct CommitNode {
     pub(crate) author: Option<AuthorNode>,
 }
 
-/// The author of a commit. Only an account of a person has a user.
+/// The author of a commit. The field `user` is set only if the author is a person with an account.
 #[derive(Deserialize)]
 pub(crate) struct AuthorNode {
     #[serde(default, deserialize_with = "optional")]

@@ -28,7 +28,7 @@ pub(crate) const TEAMS_OF: &str = "query ($org: String!, $login: String!, $after
 }";
 
 /// Reads one team ([`TeamNode`]), its direct members ([`MemberEdge`]) and the people who are
-/// invited to it ([`InvitationNode`]). The document asks for direct members, because by default
+/// invited to it ([`InvitationNode`]). The document asks for direct members only. By default,
 /// GitHub also counts the members of the teams below the team.
 pub(crate) const TEAM: &str = "query ($org: String!, $slug: String!) {
     organization(login: $org) {

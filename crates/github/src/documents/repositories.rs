@@ -74,8 +74,8 @@ pub(crate) fn by_ids(asks: Asks) -> String {
 }
 
 /// Returns the document that reads one page of an organisation's repositories, oldest first. The
-/// date of creation never changes, so no change during the listing can move a repository to another
-/// page.
+/// order is the date of creation, which never changes. So no repository moves to another page while
+/// Beadle reads the list.
 pub(crate) fn listing(asks: Asks) -> String {
     format!(
         "query ($org: String!, $first: Int!, $after: String) {{

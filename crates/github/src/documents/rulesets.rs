@@ -5,12 +5,12 @@ use serde_json::{Number, Value};
 
 use crate::shape::{object, optional};
 
-/// The fields of a rule that compares a text with a pattern. All five types of such rules have
-/// these fields.
+/// The fields of a rule that compares a text with a pattern. There are five types of such rules,
+/// and all have these fields.
 const PATTERN: &str = "{ name negate operator pattern }";
 
-/// Returns the fields that Beadle reads of a ruleset ([`RulesetNode`]), with the types of rules
-/// that GraphQL knows.
+/// Returns the fields that Beadle reads of a ruleset ([`RulesetNode`]). The fields contain every
+/// type of rule that GraphQL knows.
 pub(super) fn ruleset() -> String {
     format!(
         "databaseId id name target enforcement updatedAt conditions {{ refName {{ include exclude }} }}

@@ -21,7 +21,7 @@ pub(crate) const TEAMS: &str = "query ($org: String!, $after: String) {
     }
 }";
 
-/// A team. No field is required, because this row has two readers, and they treat a team without an
+/// A team. No field is required: two functions read this row, and they treat a team without an
 /// identity differently.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

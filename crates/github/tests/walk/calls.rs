@@ -1,4 +1,4 @@
-//! The calls that the test makes: one for each method of the client.
+//! The calls that the test makes: one call for each method of the client.
 
 use std::sync::Arc;
 

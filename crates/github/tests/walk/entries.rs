@@ -92,9 +92,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["slug", "owner", "name"],
         &["GET /orgs/organisation/teams/slug/repos/owner/name"],
     ),
-    // Only an App makes these calls; a token sends no request for them. The calls take no text. The
-    // cursor of a page of deliveries is a whole address from GitHub. The client follows the address
-    // only if it has the same origin.
+    // These calls need an App: with a token, the client sends no request. The calls take no text.
+    // The cursor of a page of deliveries is a whole address from GitHub. The client follows the
+    // address only if it has the same origin.
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::own_app", &[], &[]),
@@ -188,9 +188,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["repository", "reference"],
         &["GET /repos/organisation/repository/commits/reference"],
     ),
-    // The request does not contain the last commit of the list.
+    // The request does not contain the commit at which the list ends.
     entry("Reader::commits_after", &["repository", "head"], &["GET /repos/organisation/repository/commits"]),
-    // The request does not contain the folder of the policy.
+    // The request does not contain the path of the policy's folder.
     entry(
         "Reader::files_at",
         &["repository", "commit"],
@@ -216,7 +216,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     entry("Writer::create_files_branch", &["repository", "commit"], &["POST /graphql"]),
     entry("Writer::reset_branch", &["branch", "commit"], &["POST /graphql"]),
     entry("Writer::delete_branch", &["branch"], &["POST /graphql"]),
-    // The contents are encoded, so the walk does not recognise them.
+    // The request contains the contents in an encoding, so the test does not recognise them.
     entry("Writer::commit_files", &["branch", "commit", "headline", "path"], &["POST /graphql"]),
     entry("Writer::open_pull", &["repository", "base", "title", "body"], &["POST /graphql"]),
     entry("Writer::update_pull", &["pull", "body"], &["POST /graphql"]),

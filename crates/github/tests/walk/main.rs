@@ -1,6 +1,6 @@
 //! Makes every call of the client with dangerous values in the policy, in the payload and in the
-//! live state. The test checks that no value changes the resource that a request names. It also
-//! checks that no value gets into the text of a GraphQL document.
+//! live state. The test checks that no value changes the resource that a request names. The test
+//! also checks that no value gets into the text of a GraphQL document.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod answers;
@@ -68,7 +68,7 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
                 AppRegistration::new(&endpoint(), &Clock::system(), settings(&recorder)).unwrap();
             registration.exchange(texts.pick("code")).await.is_ok()
         }
-        // These methods use only the store.
+        // These methods use only the store and send no request.
         None if ["another_organisation", "remember_organisation"].contains(&call) => true,
         _ => panic!("the walk does not know how to call {call}"),
     };

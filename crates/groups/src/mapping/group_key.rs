@@ -1,7 +1,7 @@
 //! The identity of a group or an account at a target.
 
-/// The identity of a group at a target. It is built from the ids of the source, so it does not
-/// change when the source or the target's group is renamed. It is the last part of the group's key.
+/// The identity of a group at a target. This identity consists of ids of the source, so no rename
+/// of a group changes it. The last part of the group's key is this identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupKey {
     /// A group that is made from one group of a directory.
@@ -13,7 +13,8 @@ pub enum GroupKey {
     },
     /// A union with this name.
     Union(String),
-    /// The account of one person, which Beadle created and checks independently of groups.
+    /// The account of one person. Beadle created this account, and checks it independently of
+    /// groups.
     TargetAccount {
         /// The name of the directory.
         source: String,
@@ -31,8 +32,9 @@ const ACCOUNT: &str = "account";
 pub(crate) const OWNED: &str = "beadle:";
 
 impl GroupKey {
-    /// Returns the `externalId` that Beadle gives the group at the target. It begins with a prefix,
-    /// because Okta may also push this group and then use the group's id without a prefix.
+    /// Returns the `externalId` that Beadle gives the group at the target. The result begins with a
+    /// prefix, because Okta may also push this group, and Okta uses the group's id without a
+    /// prefix.
     pub(crate) fn external_id(&self) -> String {
         format!("{OWNED}{self}")
     }

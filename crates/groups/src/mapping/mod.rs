@@ -71,7 +71,7 @@ pub enum Users {
     /// Another system manages users.
     #[default]
     Leave,
-    /// Beadle creates users and keeps them up to date.
+    /// Beadle creates users and keeps their values up to date.
     Provision,
 }
 
@@ -99,7 +99,7 @@ pub enum OnDelete {
     Delete,
 }
 
-/// The role of a person in a group, if the target has roles.
+/// The role of a person in a group. Only some targets have roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -130,12 +130,12 @@ pub struct Mapping {
     /// The patterns of the groups that the mapping includes. Without patterns, the mapping includes
     /// no group.
     pub include: Vec<Pattern>,
-    /// The patterns of excluded groups. The mapping does not include such a group, even if a
-    /// pattern of `include` selects it.
+    /// The patterns of excluded groups. The mapping does not include an excluded group, even if a
+    /// pattern of `include` selects the group.
     pub exclude: Vec<Pattern>,
     /// The rules that make the name at the target from the name of the source group.
     pub naming: Naming,
-    /// The name of the union, if the mapping makes one. In a union, all groups of the mapping
+    /// The name of the union, if the mapping makes a union. In a union, all groups of the mapping
     /// become one group at the target.
     pub into: Option<String>,
     /// The mode of the groups that this mapping makes.
@@ -159,7 +159,7 @@ pub struct Mapping {
     /// group at once, even if the group is large.
     pub protected: Vec<Pattern>,
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
-    /// does not change roles.
+    /// does not change the roles in this group.
     pub role: Option<Role>,
     /// The name of the group at the target that becomes the parent of the groups that Beadle
     /// creates.
@@ -190,7 +190,7 @@ impl Mapping {
 pub struct Mappings {
     /// The mappings.
     pub all: Vec<Mapping>,
-    /// A digest of all mappings. It changes when a mapping changes.
+    /// A digest of all mappings. The digest changes when a mapping changes.
     pub generation: String,
     /// The targets with unknown mappings, each with the reason. Beadle does not change the groups
     /// of these targets, because an unknown mapping could belong to a union.
@@ -206,8 +206,9 @@ impl Mappings {
         Self { all, generation, incomplete: BTreeMap::new() }
     }
 
-    /// Returns these mappings, followed by further ones. A mapping that is already there is not
-    /// added again, because several organisations can share one policy.
+    /// Returns these mappings, followed by the mappings of `further`. If `further` has a mapping
+    /// that is already there, the result contains it only once, because several organisations can
+    /// share one policy.
     #[must_use]
     pub fn with(&self, further: impl IntoIterator<Item = Mapping>) -> Self {
         let mut all = self.all.clone();
@@ -216,8 +217,8 @@ impl Mappings {
         Self { incomplete: self.incomplete.clone(), ..Self::new(all) }
     }
 
-    /// Returns the first mapping that makes a group at `target` from this group alone, not in a
-    /// union.
+    /// Returns the first mapping that makes a group of its own at `target` from this group, and not
+    /// a part of a union.
     pub fn one(&self, target: &str, source: &str, id: &str, name: &str) -> Option<&Mapping> {
         self.all.iter().find(|mapping| {
             mapping.target == target
@@ -243,7 +244,8 @@ impl Mappings {
         Some((self.all.iter().find(makes)?, mode))
     }
 
-    /// Returns the targets and the identities of all groups that are made from this group.
+    /// Returns the identities of all groups that the mappings make from this group, each with its
+    /// target.
     pub fn group_keys(&self, source: &str, id: &str, name: &str) -> Vec<(String, GroupKey)> {
         let mut group_keys = BTreeSet::new();
         for mapping in self.all.iter().filter(|mapping| mapping.source == source && mapping.is_for(id, name))
@@ -257,7 +259,8 @@ impl Mappings {
         group_keys.into_iter().collect()
     }
 
-    /// Returns the names of the targets with different mappings here and in `other`.
+    /// Returns the names of the targets for which these mappings differ from the mappings of
+    /// `other`.
     pub fn changed_targets(&self, other: &Self) -> BTreeSet<String> {
         let names = self.all.iter().chain(&other.all).map(|mapping| mapping.target.as_str());
         let of = |mappings: &Self, target: &str| -> Vec<String> {
@@ -279,7 +282,8 @@ impl Mappings {
     }
 }
 
-/// Returns a text of a mapping. Two mappings have the same text only if they declare the same.
+/// Returns a text of a mapping. Two mappings have the same text only if they declare the same
+/// values.
 pub(crate) fn declared(mapping: &Mapping) -> String {
     serde_json::to_string(mapping).unwrap_or_default()
 }

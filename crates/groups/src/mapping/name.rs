@@ -15,7 +15,8 @@ pub enum Case {
     Upper,
 }
 
-/// A regular expression and its replacement. In the replacement, `$1` is the first capture group.
+/// A regular expression and its replacement. In the replacement, `$1` means the text of the first
+/// capture group.
 pub type Replacement = (Regex, String);
 
 /// Parses pairs of a regular expression and its replacement.
@@ -36,8 +37,8 @@ fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Replacement>, D::Error
     replacements(&pairs).map_err(serde::de::Error::custom)
 }
 
-/// The steps that make the name at the target from the name of the source group. They run in the
-/// order of the fields.
+/// The steps that make the name at the target from the name of the source group. The steps run in
+/// the order of the fields.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Naming {

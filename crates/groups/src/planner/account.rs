@@ -11,9 +11,9 @@ use crate::mapping::Mappings;
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
-    /// Plans to deactivate an account. Beadle asks the directory for this one person. It plans the
-    /// change only if the directory reports one of these: the person's access must go, or the
-    /// person has left the last mapped group.
+    /// Plans to deactivate an account. Beadle asks the directory about this one person. Beadle
+    /// plans the change in two cases: the person's access must go, or the person has left the last
+    /// mapped group.
     pub(super) async fn plan_account(
         &self,
         mappings: &Mappings,
@@ -82,8 +82,8 @@ impl GroupPlanner {
             }],
             mode,
             after: Vec::new(),
-            // Somebody may have replaced the configured directory. The new directory does not know
-            // the person either. So an operator must approve this change.
+            // If somebody replaced the configured directory, the new directory does not know the
+            // person either. So an operator must approve this change.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             undone: false,
             reaches: 1,
@@ -96,8 +96,8 @@ impl GroupPlanner {
     }
 }
 
-/// Returns whether an account belongs to this person. The account must have the person's id. An
-/// account without an id must have one of the person's names.
+/// Returns whether an account belongs to this person. The account must have the person's id. If the
+/// account has no id, it must have one of the person's names.
 fn is_theirs(account: &TargetAccount, person: &str, logins: &[&str]) -> bool {
     match (&account.person, &account.name) {
         (Some(id), _) => id == person,

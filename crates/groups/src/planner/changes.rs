@@ -1,5 +1,5 @@
-//! Turns joiners and leavers into changes. Additions come before removals, and Beadle needs as few
-//! requests as possible.
+//! Turns joiners and leavers into changes. Additions come before removals, and the changes need as
+//! few requests as possible.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -102,9 +102,9 @@ impl GroupPlanner {
         }
         let at_once = self.directory.target.changes_at_once().max(1);
         for role in [Role::Member, Role::Maintainer] {
-            // Sorts joiners. Whether an account exists yet does not affect the order, because the
-            // run of another group may create the account after Beadle showed the change. The
-            // change must then stay the same.
+            // Sorts joiners by name, whether their accounts exist or not. The run of another group
+            // may create an account after Beadle showed this change, and the change must then stay
+            // the same.
             let mut joiners: Vec<(String, Joiner<'_>)> = difference
                 .joiners
                 .iter()
@@ -165,7 +165,8 @@ impl GroupPlanner {
                     members: seen.members.len(),
                     confirmed: confirmed.cloned().collect(),
                     watched: watched.cloned().collect(),
-                    // After all other removals, Beadle still remembers the former source groups.
+                    // If a source group is gone or empty, Beadle forgets it only after a removal
+                    // that an operator approved.
                     settles: desired.keeps_its_sources(seen) || part.stop.is_some(),
                     accounts: ids,
                     wanted: wanted.clone(),
@@ -179,16 +180,16 @@ impl GroupPlanner {
     }
 }
 
-/// A person who joins.
+/// A person who joins the group.
 enum Joiner<'a> {
-    /// The person has this account already.
+    /// The person already has this account.
     Existing(&'a TargetAccount),
     /// An earlier change of the same plan creates the account.
     Created(&'a Person),
 }
 
-/// Returns the name of a joiner that the plan shows. If the sign-in name does not show who the
-/// person is, the label adds more.
+/// Returns the text that the plan shows for a joiner: the sign-in name. If the account has another
+/// name, the text also has that name.
 fn label(person: &Person, account: &TargetAccount) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

@@ -28,7 +28,8 @@ pub(super) struct Difference {
     stay: BTreeSet<String>,
     /// The accounts that stay but get another role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Why the members who would lose a role must wait for an approval, if they must.
+    /// Why the members who would lose a role must wait for an approval, or `None` if they need not
+    /// wait.
     pub(super) stop_of_roles: Option<String>,
     /// True if at least one member who stays or joins should be a maintainer.
     pub(super) has_maintainer: bool,
@@ -49,19 +50,20 @@ impl Difference {
         }
     }
 
-    /// Returns the ids of all accounts that should be in the group. If an account stays only
-    /// because its person is unknown, the list does not have it.
+    /// Returns the ids of all accounts that should be in the group. The result does not have the
+    /// accounts that stay only because their person is unknown.
     pub(super) fn wanted(&self) -> BTreeSet<String> {
         let joiners = self.joiners.iter().map(|(_, account, _)| &account.id);
         self.stay.iter().chain(joiners).cloned().collect()
     }
 
-    /// Returns whether at least one member would lose the membership or a role.
+    /// Returns whether at least one member would lose the membership or the higher role.
     pub(super) fn takes(&self) -> bool {
         !self.leavers.is_empty() || self.roles.iter().any(|(_, role)| *role == Role::Member)
     }
 
-    /// Drops all planned changes that take the membership or a role from a member.
+    /// Drops all planned changes through which a member would lose the membership or the higher
+    /// role.
     pub(super) fn take_nothing(&mut self) {
         self.leavers.clear();
         self.roles.retain(|(_, role)| *role != Role::Member);
@@ -142,8 +144,8 @@ impl GroupPlanner {
                 plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part, why, transient });
             };
             match found {
-                // The values of a found account may come from an earlier read. Beadle has just read
-                // the values of a member.
+                // The values of a found account may come from an earlier read. The values of a
+                // member come from a read of this run, so Beadle uses them.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
                         Some(is) => {
@@ -156,8 +158,8 @@ impl GroupPlanner {
                             if let Some(why) = self.belongs_to_another(desired, &person, &account).await? {
                                 doubt(&person, why, false);
                             } else {
-                                // If a person was suspended and is active again, the account
-                                // becomes active again.
+                                // This update also activates the account of a person who was
+                                // suspended and is active again.
                                 difference.update.extend(update(&person, &account));
                                 difference.attributes.extend(set(&person, &account));
                                 difference.add_joiner(person, account, desired);
@@ -189,8 +191,8 @@ impl GroupPlanner {
                     OnMissingUser::Error => doubt(&person, why, false),
                 },
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // While the account of a person is unknown, Beadle removes no member who may be
-                // that person.
+                // While Beadle does not know a person's account, it removes no member who may be
+                // this person.
                 Err(failure) => plan.unknowns.push(unknown(MEMBERS, None, &failure)),
             }
         }
@@ -245,15 +247,15 @@ impl GroupPlanner {
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
-        // The order does not depend on the order of the target's answer. So a second plan has the
-        // same changes, and an approval still fits.
+        // The leavers have the same order in every plan, whatever the order of the target's answer
+        // is. So a second plan has the same changes, and an earlier approval is still valid.
         difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
     }
 
-    /// Returns why an account belongs to another person, or `None` if it does not. The account has
-    /// the address of `person`. It belongs to another person if that person signs in at the
-    /// directory with this address.
+    /// Returns why an account may belong to another person, or `None` if it belongs to `person`.
+    /// The account has the address of `person`. If another person signs in at the directory with
+    /// this address, the account belongs to that other person.
     async fn belongs_to_another(
         &self,
         desired: &Desired<'_>,
@@ -290,8 +292,8 @@ impl GroupPlanner {
     }
 
     /// Returns whether Beadle may remove a member. The answer is `false` if the member may be a
-    /// person of the source with an unknown account. Such an account can have no id and an older
-    /// name. A member without a name may be any person, or a group.
+    /// person of the source whose account is unknown. Such an account can lack an id, and can have
+    /// an older name of the person. A member without a name may be any person, or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,
@@ -306,7 +308,8 @@ impl GroupPlanner {
         if account.person.is_some() || (doubtful.is_empty() && account.name.is_some()) {
             return Ok(true);
         }
-        // The directory knows the owner of a name, and whether that person should be in the group.
+        // The directory knows the owner of a name. If the source groups contain the owner, the
+        // member stays.
         for name in &account.known_as {
             for source in desired.sources() {
                 if *asked >= self.limits.leavers * 5 {
@@ -329,7 +332,7 @@ impl GroupPlanner {
 
     /// Returns why a list of members may be incomplete although it has as many people as the
     /// directory counted. If a person joined after the count, the list can contain this person and
-    /// lack another one.
+    /// lack another person.
     pub(super) async fn incomplete_list(&self, desired: &Desired<'_>) -> Result<Option<String>, Failure> {
         for (source, id, listed) in &desired.listed {
             let count = match self.directory.source(source)?.count(id).await {
@@ -347,7 +350,7 @@ impl GroupPlanner {
     }
 }
 
-/// Returns a text with the first names and the number of further names.
+/// Returns a text with the first few names of the list, and the number of further names.
 fn named(all: &[&str]) -> String {
     const MOST: usize = 10;
     let shown = all.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");

@@ -10,24 +10,24 @@ use super::seen::Seen;
 use super::{Desired, GROUP, GroupPlanner, What, Write, known};
 use crate::targets::EXTERNAL_GROUP;
 
-/// Returns the risk of another connection.
+/// Returns the risk of a change of the connection.
 fn risk(before: &Value) -> Risk {
-    // The members of the earlier group can lose the access of the group. If there is no earlier
-    // group, nobody loses access.
+    // If there is an earlier group, its members can lose the access of this group. If there is no
+    // earlier group, nobody loses access.
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns why another connection needs an approval. The guard would count one removal. But all
-/// members of the earlier group can lose their access, because Beadle does not know who is in the
-/// new group.
+/// Returns why a change of the connection needs an approval. The guard would count such a change as
+/// one removal. But all members of the earlier group can lose their access, because Beadle does not
+/// know who is in the new group.
 fn stop(risk: Risk, members: usize) -> Option<String> {
     let why = "every member of the earlier group of the identity provider can lose the access of the group";
     (risk == Risk::Removes && members > 0).then(|| why.to_owned())
 }
 
 impl GroupPlanner {
-    /// Plans the connection that the source declares. Returns whether another system sets the
-    /// members of the group, or may set them. If so, Beadle must not compare the members.
+    /// Plans the connection that the source declares. Returns `true` if another system sets the
+    /// members of the group, or may set them. Beadle must then not compare the members.
     pub(super) async fn connect(
         &self,
         desired: &Desired<'_>,
@@ -35,7 +35,7 @@ impl GroupPlanner {
         plan: &mut Plan<Write>,
     ) -> Result<bool, Failure> {
         let Some(wanted) = desired.facts.settings.get(EXTERNAL_GROUP) else { return Ok(false) };
-        // If Beadle creates the group, the change of its settings also connects it.
+        // If Beadle creates the group, the change that sets its settings also sets the connection.
         let Some(group) = &seen.group else { return Ok(!wanted.is_null()) };
         let read = self.directory.target.external_group(group).await;
         let Some(before) = known(read, GROUP, plan)? else { return Ok(true) };

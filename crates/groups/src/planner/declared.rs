@@ -24,9 +24,9 @@ pub struct ChangedFile {
 
 impl GroupPlanner {
     /// Plans the groups of the target that the files declare differently after the change. The
-    /// result contains only the values that the earlier texts do not ask for. Its total is the
-    /// number of groups that the new texts make. `mappings` are the mappings in force with the new
-    /// texts.
+    /// result contains only the values that the earlier texts do not ask for. The total in the
+    /// result is the number of groups that the new texts make. `mappings` are the mappings that are
+    /// in force with the new texts.
     pub async fn preview_files(
         &self,
         mappings: &Mappings,
@@ -46,7 +46,8 @@ impl GroupPlanner {
                     continue;
                 }
             };
-            // If the earlier text is missing or invalid, every group of the new text is new.
+            // If the earlier text is missing or invalid, Beadle treats every group of the new text
+            // as new.
             let before = file.before.teams().await.unwrap_or_default();
             keys.extend(changed(&before, &after).into_iter().flat_map(keys_of));
             made.extend(after.iter().flat_map(keys_of));

@@ -21,13 +21,13 @@ pub struct Directory {
     pub name: String,
     /// The mappings in force.
     pub mappings: Arc<RwLock<Arc<Mappings>>>,
-    /// The groups that Okta itself pushes to the target, as `source/id`. Beadle read them in
-    /// [`Self::look_at_pushes`].
+    /// The groups that Okta itself pushes to the target, as `source/id`. Beadle read these groups
+    /// in [`Self::look_at_pushes`].
     pub pushed: Arc<RwLock<BTreeSet<String>>>,
 }
 
 impl Directory {
-    /// Returns a copy. All reads of the copy use this lane.
+    /// Returns a copy whose reads use this lane.
     pub(crate) fn in_lane(&self, lane: Lane) -> Self {
         let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.in_lane(lane)));
         Self { sources: sources.collect(), target: self.target.in_lane(lane), ..self.clone() }
@@ -50,15 +50,14 @@ impl Directory {
         Ok(count)
     }
 
-    /// Returns the first of these source groups that its directory itself pushes to the target.
+    /// Returns the first source group in `sources` that a directory itself pushes to the target.
     pub(crate) fn first_pushed<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
         let pushed = self.pushed.read();
         sources.iter().find(|source| pushed.contains(*source))
     }
 
-    /// Returns the person with exactly this id. Okta also accepts a sign-in name, whole or short,
-    /// where it expects an id. So the result is an error if the person in the answer has another
-    /// id.
+    /// Returns the person with exactly this id. In place of an id, Okta also accepts a sign-in name
+    /// or a part of it. So the result is an error if the person in Okta's answer has another id.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

@@ -1,5 +1,5 @@
-//! Holds the leavers of a union if one of its source groups has lost all of its members at once.
-//! The same rule holds for a group with only one source group.
+//! Holds the leavers of a group if a source group has lost all of its members at once. This rule
+//! applies to unions and to groups with one source group.
 
 use beadle_engine::{Change, Field, Plan, Risk};
 use serde_json::json;
@@ -17,22 +17,22 @@ impl Seen {
 
 impl Desired<'_> {
     /// If a source group had members at the last write and is empty now, returns why the leavers
-    /// must wait for an approval. Beadle cannot know which of the leavers were members because of
-    /// that source group.
+    /// must wait for an approval. Beadle does not know which leavers were members because of the
+    /// empty source group.
     pub(super) fn why_emptied(&self, seen: &Seen) -> Option<String> {
         let source = emptied(&self.empty, &seen.filled)?;
         Some(format!("{source}, a source of the group, had members and is empty now"))
     }
 
-    /// Returns whether the group still has all of its source groups, and none of them has become
-    /// empty.
+    /// Returns whether the group still has all of its source groups, and whether none of these
+    /// source groups has become empty.
     pub(super) fn keeps_its_sources(&self, seen: &Seen) -> bool {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }
 
-    /// Plans to remember that a further source group of a union has members. If another change of
-    /// the plan already remembers this, nothing is planned. The change is needed even if the
-    /// members do not change, because the people of that source group may already be in the group.
+    /// Plans to remember that a further source group of a union has members. Plans nothing if
+    /// another change of the plan already remembers this source group. The change is needed even if
+    /// no member joins, because the people of the source group may already be in the group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })

@@ -1,4 +1,4 @@
-//! Explains which mapping makes a group, and which source groups it uses.
+//! Explains which mapping makes a group, and which source groups the mapping uses.
 
 use beadle_engine::{Class, Failure, Key};
 use serde::Serialize;

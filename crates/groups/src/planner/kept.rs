@@ -1,13 +1,13 @@
-//! Remembers the members of groups that did not change. So a sweep reads the members of such a
-//! group only once a day.
+//! Remembers the members of groups that did not change. So a sweep reads the members of an
+//! unchanged group only once a day.
 //!
-//! A run must not use data that Beadle read before the last mark of the run's key. If that mark
-//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey). Beadle
-//! reads the survey after the mark. A survey is a list of all users, and a list of all groups. For
-//! each group, the list shows when the members last changed. From an earlier read, Beadle remembers
-//! the ids of a group's members. These ids are valid while the survey shows the same time of
-//! change. All other facts about the members come from the list of users. Remembered members never
-//! cause a removal: before a removal, Beadle reads the group again and counts its members.
+//! A run must not use data that Beadle read before the last mark of the run's key. If the last mark
+//! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey), which
+//! Beadle reads after the mark. A survey is a list of all users, and a list of all groups. For each
+//! group, the list shows when the members last changed. From an earlier read, Beadle remembers the
+//! ids of a group's members. These ids are valid while the survey shows the same time of change.
+//! All other facts about the members come from the list of users. Remembered members never cause a
+//! removal: before a removal, Beadle reads the group again and counts its members.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::{People, Person};
 
-/// Beadle trusts a group's time of change only if the time is older than this. If the time is more
-/// recent, a later change may get the same time, or the directory may show a change late.
+/// Beadle trusts a group's time of change only if the time is older than this. A more recent time
+/// is not reliable: a later change may get the same time, or the directory may show a change late.
 const SETTLED: Duration = Duration::from_secs(600);
-/// How long Beadle uses remembered members. It then reads the group again, even if the group's time
-/// of change is the same.
+/// How long Beadle uses remembered members. After this duration, Beadle reads the group again, even
+/// if the group's time of change is the same.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Beadle does not remember the members of a group that has more than this number of members.
 const MOST: usize = 5000;
@@ -36,8 +36,8 @@ pub(super) struct Kept {
     read: Time,
     /// The ids of the people who belong to the group.
     stay: Vec<String>,
-    /// The ids of the people in the group who must lose their access. The directory may leave them
-    /// out of its list of users.
+    /// The ids of the people in the group who must lose their access. The directory's list of users
+    /// may lack these people.
     leave: Vec<String>,
 }
 
@@ -54,10 +54,10 @@ fn note(source: &str, group: &str) -> Note<Kept> {
 }
 
 impl Kept {
-    /// Returns the members to remember. Returns `None` if a change after this read could have the
-    /// same time of change, because Beadle would not notice that change. `theirs` is the time
-    /// before the read, by the directory's clock. The time of change is by the directory's clock
-    /// too. The clock of this machine may differ.
+    /// Returns the members to remember. Returns `None` if a later change could have the same time
+    /// of change, because Beadle would not notice the later change. `theirs` is the time before the
+    /// read, by the directory's clock. The time of change comes from the directory's clock too, so
+    /// the clock of this machine does not matter.
     pub(super) fn of(changed: &str, theirs: Option<Time>, read: Time, members: &[Person]) -> Option<Self> {
         let at: jiff::Timestamp = changed.parse().ok()?;
         let is_settled = theirs?.since(Time(at.as_millisecond())) > SETTLED;
@@ -81,8 +81,8 @@ impl Kept {
     /// the list lacks a member who stays.
     pub(super) fn members(&self, people: &People) -> Option<Vec<Person>> {
         let stay = self.stay.iter().map(|id| people.get(id).cloned());
-        // If a person had to leave the group and is missing from the list now, the person still has
-        // to leave.
+        // A person who must lose the access can be missing from the list. This person still leaves
+        // the group.
         let leave = self.leave.iter().filter_map(|id| people.get(id).cloned());
         stay.chain(leave.map(Some)).collect()
     }
@@ -106,8 +106,8 @@ impl KeptMembers {
     }
 }
 
-/// Returns the ids of the people in these groups of a directory, if Beadle remembers them. The
-/// members may have changed since.
+/// Returns the ids of the remembered members of these groups of a directory. The members may have
+/// changed since the last read.
 pub(crate) async fn members_of(
     store: &Arc<dyn Store>,
     source: &str,

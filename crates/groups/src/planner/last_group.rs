@@ -1,4 +1,4 @@
-//! Finds out whether a person has left the last group that a mapping includes.
+//! Finds out whether a person has left the last mapped group.
 
 use beadle_engine::Failure;
 
@@ -7,9 +7,9 @@ use crate::accounts::PersonAccount;
 use crate::mapping::GroupKey;
 
 impl GroupPlanner {
-    /// Returns whether Beadle created the account and no group needs the account any more. The
-    /// person is then in no group of the directory that a mapping includes. At the target, the
-    /// person is in no group that Beadle does not manage.
+    /// Returns whether Beadle created the account and no group needs the account any more. Such a
+    /// person is in no mapped group of the directory, and in no group of the target that Beadle
+    /// does not manage.
     pub(super) async fn left_last_group(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         let (mappings, target) = (self.directory.mappings(), &self.directory.name);
         if !self.accounts.is_made(target, whose).await? {
@@ -25,8 +25,8 @@ impl GroupPlanner {
         if has.is_empty() {
             return Ok(true);
         }
-        // Beadle removes the account from the groups that a mapping includes. Every other group
-        // gives access that does not come from Beadle.
+        // Beadle removes the account from the groups that a mapping includes. If the account is in
+        // another group, this group gives access that does not come from Beadle.
         let is_mapped = |group_key: &GroupKey, from: &str| match group_key {
             GroupKey::One { source, group } => mappings.one(target, source, group, from).is_some(),
             GroupKey::Union(into) => !mappings.union(target, into).is_empty(),

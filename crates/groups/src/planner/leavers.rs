@@ -1,5 +1,5 @@
 //! Decides for each leaver whether Beadle removes the person from the group at once or waits for an
-//! approval. It decides the same about deactivating the leaver's account.
+//! approval. The same decision applies to the deactivation of the leaver's account.
 
 use std::collections::HashSet;
 
@@ -19,8 +19,8 @@ enum Answer {
     Leaves,
     /// The person's access stays.
     Stays,
-    /// The directory has no person with this id. Somebody deleted the person, or configured another
-    /// directory.
+    /// The directory has no person with this id. Somebody deleted the person at the directory, or
+    /// configured another directory.
     Gone,
     /// Beadle did not ask, or got no answer.
     Unknown,
@@ -35,7 +35,7 @@ enum Named<'a> {
     Name(&'a str),
 }
 
-/// Some of the leavers: the ones who leave at once, or the ones who wait for an approval.
+/// A part of the leavers: either all who leave at once, or all who wait for an approval.
 #[derive(Default)]
 pub(super) struct SomeLeavers {
     /// The accounts of these leavers.
@@ -44,8 +44,8 @@ pub(super) struct SomeLeavers {
     pub(super) deactivate: Vec<PersonAccount>,
     /// The accounts that Beadle keeps checking after the person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
-    /// The ids of the accounts of people who must lose their access. A separate answer of the
-    /// directory confirmed this for each person.
+    /// The ids of the accounts of people who must lose their access. For each of these people, a
+    /// separate answer of the directory confirmed that the access must go.
     pub(super) confirmed: Vec<String>,
     /// Why these leavers wait for an approval, or `None` if they leave at once.
     pub(super) stop: Option<String>,
@@ -57,9 +57,9 @@ const ASKS: usize = 5;
 
 impl GroupPlanner {
     /// Splits the leavers: some leave at once, and some wait for an approval. Before Beadle
-    /// deactivates an account, it asks the directory about this one person. The directory must
-    /// answer that the person's access must go. If the removal of a leaver waits, the deactivation
-    /// waits too.
+    /// deactivates an account, it asks the directory about this one person, and the directory must
+    /// confirm that the access must go. If the removal of a leaver waits for an approval, the
+    /// deactivation of the account waits too.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,
@@ -112,8 +112,8 @@ impl GroupPlanner {
                 _ => (Answer::Unknown, None),
             };
             if let (Some(listed), Answer::Stays) = (listed_as, answer) {
-                // The list and the separate answer disagree. One of the two is wrong, so Beadle
-                // removes nobody because of this list.
+                // The list and the separate answer disagree. One of these two answers is wrong, so
+                // Beadle removes nobody because of this list.
                 let why = format!(
                     "the directory's list of members shows {1} with the status {0}, but the record of this person has \
                      another status: Beadle does not use the list",
@@ -158,7 +158,8 @@ impl GroupPlanner {
                         part_of.push(whose);
                     }
                 }
-                // Beadle must keep checking this account, and may not have remembered this yet.
+                // Beadle must check this account again later, and the store may not have the
+                // account yet.
                 Answer::Gone | Answer::Unknown => part.watched.extend(whose),
             }
             part.leavers.push(account);
@@ -167,8 +168,7 @@ impl GroupPlanner {
     }
 
     /// Returns whether an account can sign in. If Beadle remembers the account as inactive, it
-    /// reads the account again. If this read fails, Beadle treats the account as active, and
-    /// continues to check it.
+    /// reads the account again. If this read fails, Beadle treats the account as active.
     async fn signs_in(&self, account: &TargetAccount, looks: &mut usize) -> Result<bool, Failure> {
         if account.is_active() || *looks == 0 {
             return Ok(true);
@@ -182,7 +182,7 @@ impl GroupPlanner {
     }
 
     /// Returns whether a person left the last group. Beadle then deactivates the account. If a read
-    /// fails, the answer is no, and Beadle checks the account again after the removal.
+    /// fails, returns `false`, and Beadle checks the account again after the removal.
     async fn may_deactivate(&self, whose: &PersonAccount) -> Result<bool, Failure> {
         match self.left_last_group(whose).await {
             Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),
@@ -217,7 +217,7 @@ impl GroupPlanner {
                 Ok(Some(_)) => Answer::Stays,
                 Ok(None) => continue,
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                // If the directory does not answer, the person waits for an approval.
+                // If the directory does not answer, the person's removal waits for an approval.
                 Err(_) => return Ok((Answer::Unknown, None)),
             };
             return Ok((answer, Some(source.to_owned())));
@@ -226,8 +226,8 @@ impl GroupPlanner {
     }
 
     /// Returns the directory of a person who is in no list, or `None` if several directories are
-    /// possible. In a wrong directory, Beadle would not find the id, and would wrongly believe that
-    /// the person was deleted.
+    /// possible. A wrong directory does not have the id, so Beadle would wrongly believe that
+    /// somebody deleted the person.
     async fn home(&self, desired: &Desired<'_>, person: &str) -> Result<Option<String>, Failure> {
         let sources = desired.sources();
         if desired.homes.contains_key(person) || sources.len() == 1 {

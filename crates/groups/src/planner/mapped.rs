@@ -10,9 +10,9 @@ use super::compare::Difference;
 use super::{Desired, GroupPlanner, USERS, What, Write};
 
 impl GroupPlanner {
-    /// Returns the values of the mapped attributes for each person of the group. If an expression
-    /// cannot be evaluated for a person, this attribute of the person is unknown, and Beadle does
-    /// not change it.
+    /// Returns the values of the mapped attributes for each person of the group. If the evaluation
+    /// of an expression fails for a person, the person's attribute is unknown, and Beadle does not
+    /// change this attribute.
     pub(super) fn mapped(
         &self,
         desired: &Desired<'_>,
@@ -40,9 +40,9 @@ impl GroupPlanner {
     }
 }
 
-/// Returns the changes of mapped attributes. A removed value is a separate change, so that the
-/// guard can hold only this change. An expression with a wrong name would remove the value of
-/// everybody.
+/// Returns the changes of mapped attributes. The removal of a value is a separate change, so that
+/// the guard can hold only the removals. For example, an expression with a wrong name would remove
+/// the value from everybody.
 pub(super) fn attribute_changes(desired: &Desired<'_>, difference: &Difference) -> Vec<Change<Write>> {
     let mut changes = Vec::new();
     for (whose, values) in &difference.attributes {

@@ -70,7 +70,7 @@ impl GroupPlanner {
     ) {
         let Some(limits) = self.membership(seen) else { return };
         if has_doubts {
-            // One of the members or owners may be the person with the unknown login.
+            // A login is unknown, so any member or owner may be the person with this login.
             difference.take_nothing();
             return;
         }
@@ -84,8 +84,8 @@ fn is_owner(account: &TargetAccount) -> bool {
     account.role == Some(Role::Maintainer)
 }
 
-/// Keeps the last owners. Sets the reason if owners need an approval to become members. Returns why
-/// owners are kept.
+/// Keeps the last owners, and returns why. If owners need an approval before they become ordinary
+/// members, stores the reason in the difference.
 fn restrict(
     members: &[TargetAccount],
     limits: MembershipLimits,
@@ -103,8 +103,8 @@ fn restrict(
         .collect();
     let lost: HashSet<&str> =
         difference.leavers.iter().chain(lowered.iter().copied()).map(|account| account.id.as_str()).collect();
-    // A member who becomes an owner in the same plan is not counted yet, because GitHub may refuse
-    // this change.
+    // A member who becomes an owner in the same plan does not count as an owner yet, because GitHub
+    // may refuse this change.
     let staying = owners.iter().filter(|account| !lost.contains(account.id.as_str())).count();
     let lost_owners = owners.len() - staying;
     difference.stop_of_roles = limits.stops_lost_owners(lowered.len(), owners.len());

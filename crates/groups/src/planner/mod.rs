@@ -1,4 +1,4 @@
-//! Plans a group: reads its members at the directory and at the target, and compares them.
+//! Plans a group: reads its members at the directory and at the target, and compares the two lists.
 
 mod account;
 mod changes;
@@ -85,10 +85,10 @@ struct Desired<'a> {
     is_protected: bool,
     /// True if all source groups of the group may be empty.
     may_empty: bool,
-    /// For each source group: the directory, the id, and the number of people in the list. The
-    /// number includes people of every status.
+    /// For each source group: the directory, the id, and the number of people of any status in the
+    /// list.
     listed: Vec<(&'a str, String, usize)>,
-    /// The source groups that are empty but must not be, as `source/id`.
+    /// The source groups, as `source/id`, that are empty although they must not be empty.
     empty: Vec<String>,
     people: BTreeMap<String, Person>,
     /// The role of each person. `None` if no mapping sets a role.
@@ -134,7 +134,7 @@ impl GroupPlanner {
             return self.plan_account(mappings, source, person).await;
         }
         let link = self.links.of(&self.directory.name, group_key).await?;
-        // An error in one group delays no other group.
+        // An error in one group must not delay the other groups, so the plan reports it.
         let mut plan =
             Plan::new(format!("{}/{}", self.directory.name, name_of(group_key, &[], link.as_ref())));
         let groups = match known(self.sources_of(mappings, group_key).await, GROUP, &mut plan)? {
@@ -144,7 +144,7 @@ impl GroupPlanner {
         };
         plan.subject = format!("{}/{}", self.directory.name, name_of(group_key, &groups, link.as_ref()));
         let Some((mapping, _)) = groups.first() else {
-            // If the mapping is missing for any reason, Beadle removes no member.
+            // If no mapping includes the group, for whatever reason, Beadle removes no member.
             let what = if link.is_some() {
                 "no mapping includes the group now; Beadle leaves the group as it is"
             } else {
@@ -165,8 +165,8 @@ impl GroupPlanner {
             return Ok(plan);
         }
         let read = self.clock.now();
-        // A single list is reliable enough to add members. Before a removal, Beadle reads the list
-        // again and compares it with the directory's count.
+        // For the addition of members, Beadle trusts a single list. Before a removal, Beadle reads
+        // the list again and compares it with the directory's count.
         let Some(mut desired) = self.desired(mapping, group_key, &groups, false, &mut plan).await? else {
             return Ok(plan);
         };
@@ -185,8 +185,8 @@ impl GroupPlanner {
                 return Ok(plan);
             };
             desired = counted;
-            // Before a removal, Beadle must know the owners of the accounts. This information must
-            // not be older than the list of members.
+            // Before a removal, Beadle must know the owners of the accounts. Beadle must read the
+            // owners no earlier than the list of members.
             self.directory.target.refresh_identities(OLDEST).await?;
             difference = self.compare(&desired, &seen, &mut plan).await?;
         }
@@ -341,7 +341,8 @@ impl GroupPlanner {
     }
 
     /// Returns the members of the group at the target. The result is `None` if the group does not
-    /// exist. It is `Some(None)` if the members are unknown; the plan then reports the reason.
+    /// exist. The result is `Some(None)` if the members are unknown, and the plan then reports the
+    /// reason.
     async fn read(
         &self,
         group: &str,

@@ -13,7 +13,7 @@ use crate::targets::TargetGroup;
 
 impl GroupPlanner {
     /// Finds the group at the target, and plans the changes of the group itself. Returns `None` if
-    /// there is no group to compare the members with.
+    /// there is no group whose members Beadle can compare.
     pub(super) async fn observed(
         &self,
         desired: &Desired<'_>,
@@ -39,8 +39,9 @@ impl GroupPlanner {
             let name = known.as_ref().map_or_else(|| link.name.clone(), |known| link.named(&known.name));
             let further = desired.facts.sources.iter().filter(|source| !link.sources.contains(source));
             let mut fields: Vec<Field> = further.map(|source| desired.source(Value::Null, source)).collect();
-            // An event about members uses the remembered name of the source group. So Beadle must
-            // remember a new name, even if the name at the target stays the same.
+            // The run for an event about members uses the remembered name of the source group. So
+            // Beadle must remember a new name of the source group, even if the name at the target
+            // stays the same.
             let is_one = matches!(group_key, GroupKey::One { .. });
             if is_one && link.from != desired.facts.from && name == desired.facts.name {
                 fields.push(desired.source(json!(link.from), &desired.facts.from));
@@ -75,9 +76,9 @@ impl GroupPlanner {
                 filled,
             }));
         }
-        // A killed process may have created the group before Beadle could remember it. Somebody may
-        // have renamed the group since. So Beadle searches by the id and by the name at the same
-        // time. If the group does not exist, both searches find nothing.
+        // A process may have created the group and been killed before it stored the group's id.
+        // Somebody may have renamed the group since then. So Beadle searches for the group by its
+        // id and by its name at the same time.
         let target = &self.directory.target;
         let (owned, named) =
             join(target.group_owned_as(&desired.facts.external_id), target.group_named(&desired.facts.name))
@@ -163,9 +164,10 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns another source of the same group at the target, if a mapping still includes this
-    /// source. The caller must refuse such a group, because each source would always remove the
-    /// members of the other one. Also returns the former sources that no mapping includes any more.
+    /// If a group at the target belongs to another source that a mapping still includes, returns
+    /// this other source. The caller must refuse such a group, because each of the two sources
+    /// would remove the members of the other source. Also returns the former sources that no
+    /// mapping includes any more.
     async fn made_of_others(
         &self,
         group_key: &GroupKey,

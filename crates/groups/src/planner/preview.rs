@@ -1,5 +1,5 @@
-//! Plans what new mappings would change in the groups of a target, compared with the mappings
-//! before them. A preview writes nothing.
+//! Plans what new mappings would change in the groups of a target, compared with the earlier
+//! mappings. A preview writes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::mark::KIND;
 /// The number of groups that Beadle plans at the same time.
 const AT_ONCE: usize = 8;
 /// The maximum number of keys that run as events. If new mappings affect more groups, the other
-/// keys wait behind the events. So they do not delay events that arrive later.
+/// keys run in the sweep lane, so that they do not delay later events.
 const AS_EVENTS: usize = 500;
 
 /// The changes that new mappings would cause in the groups of one target.
@@ -24,28 +24,28 @@ const AS_EVENTS: usize = 500;
 pub struct GroupPreview {
     /// The plans with the values that only the new mappings ask for.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that an approval of `plans` lets pass, each with all values of its write. See
-    /// [`Caused::approvable`].
+    /// The changes that pass if an operator approves `plans`, each with all values of its write.
+    /// See [`Caused::approvable`].
     pub approvable: Vec<(Key, Plan<()>)>,
-    /// The number of planned values that the earlier mappings plan too.
+    /// The number of planned values that Beadle would also plan with the earlier mappings.
     pub drift: usize,
-    /// The plans that have no change, but a part that is unknown for a lasting reason, such as a
-    /// name that another group has.
+    /// The plans without a change, but with an unknown part for which a retry does not help. For
+    /// example, another group has the name.
     pub unknown: Vec<(Key, Plan<()>)>,
-    /// The keys with different mappings.
+    /// The keys of groups and accounts with different mappings.
     pub due: Vec<Key>,
     /// The number of groups that the new mappings make at the target.
     pub total: u64,
-    /// Why parts could not be planned.
+    /// Why Beadle could not plan some parts.
     pub incomplete: Vec<String>,
 }
 
-/// The values of a write that a preview shows, if the other side also asks for some of them.
+/// Which values of a write a preview shows, if the earlier side also asks for some of these values.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
-    /// Only the values that the other side does not ask for.
+    /// Only the values that the earlier side does not ask for.
     Caused,
-    /// The whole write.
+    /// All values of the write.
     Writes,
 }
 
@@ -56,7 +56,8 @@ impl GroupPreview {
         self.due.iter().enumerate().map(|(at, key)| due(key.clone(), lane(at), None)).collect()
     }
 
-    /// Plans these groups and accounts with the planners of both sides, and adds the plans.
+    /// Plans these groups and accounts with the old and the new planner, and adds the plans to the
+    /// preview.
     pub(super) async fn add(
         &mut self,
         (old, new): (&GroupPlanner, &GroupPlanner),
@@ -79,8 +80,8 @@ impl GroupPreview {
                     let approvable = Plan { changes: approvable, ..Plan::new(&plan.subject) };
                     self.approvable.push((key.clone(), approvable));
                 }
-                // An unknown part is a person without an account at the target. This is not a
-                // failed read, and the account may be missing for a long time.
+                // If `part` is set, a person has no account at the target. This is not a failed
+                // read, and the account may be missing for a long time.
                 let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
                 for unknown in plan.unknowns.iter().filter(is_failed) {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
@@ -112,9 +113,8 @@ impl GroupPlanner {
         Ok(preview)
     }
 
-    /// Returns the same planner with other mappings. A group that the target does not have yet must
-    /// not count as a failed read. So the planner treats `on_missing_group = "wait"` like
-    /// `"error"`.
+    /// Returns the same planner with other mappings. The planner treats `on_missing_group = "wait"`
+    /// like `"error"`, because a group that does not exist yet must not count as a failed read.
     pub(super) fn with(&self, mappings: &Mappings) -> Self {
         let mut mappings = mappings.clone();
         let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
@@ -123,8 +123,8 @@ impl GroupPlanner {
         Self { directory: Directory { mappings, ..self.directory.clone() }, ..self.clone() }
     }
 
-    /// Returns the groups and accounts with different mappings. Also returns the number of groups
-    /// that `after` makes at the target.
+    /// Returns the groups and accounts whose mappings differ in `before` and `after`. Also returns
+    /// the number of groups that `after` makes at the target.
     async fn affected(
         &self,
         before: &Mappings,
@@ -190,7 +190,7 @@ fn changed_unions(before: &Mappings, after: &Mappings, target: &str) -> BTreeSet
     changed.map(|into| GroupKey::Union(into.clone())).collect()
 }
 
-/// Returns whether the mappings of a group differ. The group is made from one source group.
+/// Returns whether the mappings differ for a group with one source group.
 fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, name: &str) -> bool {
     let GroupKey::One { source, group } = key else { return false };
     let of = |mappings: &Mappings| {
@@ -200,7 +200,7 @@ fn differs(before: &Mappings, after: &Mappings, target: &str, key: &GroupKey, na
 }
 
 /// Returns what a mapping declares for a group that it includes, and whether it protects the group.
-/// The patterns that include the group make no difference.
+/// The patterns that include the group are not a part of the result.
 fn effect(mapping: &Mapping, group: &str, name: &str) -> (String, bool) {
     let without_patterns =
         Mapping { include: Vec::new(), exclude: Vec::new(), protected: Vec::new(), ..mapping.clone() };

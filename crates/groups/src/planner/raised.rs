@@ -1,4 +1,5 @@
-//! Plans what other limits would let Beadle remove without an approval. A preview writes nothing.
+//! Plans which members Beadle could remove without an approval if other limits were in force. A
+//! preview writes nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::mapping::GroupKey;
 
 impl GroupPlanner {
     /// Plans these groups with other limits. The result contains only the changes that need an
-    /// approval with the limits of this planner, and need none with `limits`.
+    /// approval with the limits of this planner, but no approval with `limits`.
     pub async fn preview_limits(&self, limits: GroupLimits, keys: &[Key]) -> Result<GroupPreview, Failure> {
         let keys: BTreeSet<GroupKey> = keys.iter().filter_map(|key| key.id().parse().ok()).collect();
         let mut preview = GroupPreview::default();

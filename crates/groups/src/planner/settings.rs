@@ -14,14 +14,15 @@ fn risk(name: &str, before: &Value, after: &Value) -> Risk {
         // Members of a team have the access of all teams above it.
         "parent" if after.is_null() => Risk::Removes,
         "parent" => Risk::Exposes,
-        // More people see the team and its members.
+        // With this value, more people can see the team and its members.
         "privacy" if before == "secret" => Risk::Exposes,
         _ => Risk::Changes,
     }
 }
 
 /// Plans changes of the settings that a source sets. `is` is the present group, or `None` if the
-/// change `first` creates the group. Settings that the guard may hold are a separate change.
+/// change `first` creates the group. The function puts settings that the guard may hold into a
+/// separate change.
 pub(super) fn configure(
     desired: &Desired<'_>,
     is: Option<&TargetGroup>,

@@ -37,8 +37,8 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns the people of a group. If the group did not change, these are the remembered people.
-    /// If it changed, they come from a new list.
+    /// Returns the people of a group. If the group did not change, returns the remembered people.
+    /// If the group changed, reads a new list.
     pub(super) async fn source_members(
         &self,
         source: &str,
@@ -64,9 +64,9 @@ impl GroupPlanner {
             && let Some(kept) = Kept::of(changed, survey.theirs, read, &members)
         {
             // Beadle compares the list with the directory's count before it remembers the list,
-            // because an incomplete list would hide a person for a day. If the count fails, this
-            // run still uses the list, but does not remember it. The run does the same if the
-            // budget is used up. If the run failed, the next run would have to read the list again.
+            // because an incomplete list would hide a person for a day. If the count fails or the
+            // budget is used up, this run still uses the list, but does not remember it. The run
+            // must not fail, because the next run would then have to read the list again.
             match directory.count(&group.id).await {
                 Ok(Some(count)) if members.len() as u64 >= count => {
                     self.kept.keep(source, &group.id, &kept).await?;

@@ -11,7 +11,7 @@ pub(super) fn unknown(aspect: &str, part: Option<String>, failure: &Failure) -> 
 }
 
 /// Returns the value of a read. If the read failed, adds a report to the plan and returns `None`.
-/// Returns an error only if the budget is used up, because the whole run must then wait.
+/// If the budget is used up, returns an error instead, because the whole run must then wait.
 pub(super) fn known<T>(
     result: Result<T, Failure>,
     aspect: &str,

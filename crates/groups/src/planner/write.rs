@@ -12,7 +12,7 @@ use crate::accounts::PersonAccount;
 use crate::mapping::{GroupKey, Role};
 use crate::sources::Person;
 
-/// If a read is older than this, Beadle does not remove a member because of it.
+/// Beadle does not remove a member because of a read that is older than this.
 pub(crate) const OLDEST: Duration = Duration::from_secs(120);
 
 /// The facts that Beadle remembers about a group after a write.
@@ -28,11 +28,11 @@ pub(crate) struct Facts {
     pub(crate) filled: Vec<String>,
     /// The `externalId` at the target.
     pub(crate) external_id: String,
-    /// The description that the group must have, or `None` if no mapping sets one.
+    /// The description that the group must have, or `None` if no mapping sets a description.
     pub(crate) description: Option<String>,
     /// The settings that the group must have, by name.
     pub(crate) settings: BTreeMap<&'static str, Value>,
-    /// The name of the parent group. Beadle uses it if it creates the group.
+    /// The name of the parent group. Beadle uses this name only when it creates the group.
     pub(crate) parent: Option<String>,
 }
 
@@ -44,7 +44,8 @@ pub struct Write {
 }
 
 impl Instructions for Write {
-    /// The values of a group's change name every person and every setting.
+    /// The plan of a group shows all values of a change: every person and every setting. So nothing
+    /// is missing.
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -60,7 +61,7 @@ pub(crate) enum What {
         group: String,
         /// The name of the group.
         name: String,
-        /// The former identities of this group that Beadle remembered. No mapping includes them any
+        /// Former identities of this group that Beadle remembers and that no mapping includes any
         /// more.
         replaces: Vec<GroupKey>,
     },
@@ -94,8 +95,8 @@ pub(crate) enum What {
         /// The new values. The value null removes an attribute.
         values: Vec<(Attribute, Value)>,
     },
-    /// Adds accounts to the group, or changes their role. An account that an earlier change of the
-    /// plan creates has no id yet, so this change names the person instead.
+    /// Adds accounts to the group, or changes their role. If an earlier change of the plan creates
+    /// an account, the account has no id yet. This change then names the person instead.
     Add {
         /// The ids of existing accounts.
         accounts: Vec<String>,
@@ -113,18 +114,18 @@ pub(crate) enum What {
     Remove {
         /// The ids of the accounts.
         accounts: Vec<String>,
-        /// When Beadle read the directory and the target. If the read is too old, Beadle does not
-        /// write the removal.
+        /// When Beadle read the directory and the target. If this time is too long ago, Beadle does
+        /// not write the removal.
         read: Time,
         /// The number of members at the time of the read.
         members: usize,
-        /// The ids of the accounts of people who must lose their access. A separate answer of the
-        /// directory confirmed this for each person.
+        /// The ids of the accounts of people who must lose their access. For each of these people,
+        /// a separate answer of the directory confirmed that the access must go.
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking after the person has left the last group.
         watched: Vec<PersonAccount>,
-        /// True if Beadle forgets the former source groups after this write, because their members
-        /// are gone.
+        /// True if Beadle forgets the former source groups after this write, because the write
+        /// removes the last of their members.
         settles: bool,
         /// The ids of all accounts that should be in the group after the whole plan.
         wanted: Arc<BTreeSet<String>>,

@@ -24,8 +24,8 @@ pub struct FileTeam {
     pub description: Option<String>,
     /// The settings that the file sets, by name.
     pub settings: BTreeMap<&'static str, Value>,
-    /// The accounts of the members, in lower case. Each has a role if the file sets the roles of the
-    /// team.
+    /// The accounts of the members, in lower case. Each account has a role if the file sets the
+    /// roles of the team.
     pub members: BTreeMap<String, Option<Role>>,
 }
 
@@ -42,7 +42,8 @@ impl FileSource {
         Self(read)
     }
 
-    /// Creates a source that always has these teams. If they are unknown, it has the reason.
+    /// Creates a source that always has these teams. If the teams are unknown, `teams` is the
+    /// reason.
     pub fn fixed(teams: Result<Vec<FileTeam>, String>) -> Self {
         let teams = teams.map(Arc::new);
         Self(Arc::new(move || {
@@ -114,7 +115,7 @@ impl Source for FileSource {
     }
 
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
-        // A file is read as a whole, so a list of it is complete.
+        // Beadle reads the file as a whole, so a list from the file is always complete.
         self.members(group).await
     }
 
@@ -135,7 +136,8 @@ impl Source for FileSource {
     }
 
     async fn survey(&self, _: Time, _: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // Each run reads the file itself, because the read takes no request.
+        // The file needs no survey: each run reads the file itself, because the read takes no
+        // request.
         Ok(None)
     }
 

@@ -1,4 +1,4 @@
-//! Sources are the directories. Their groups declare which people are members.
+//! A source is a directory. The groups of a source declare which people are members.
 
 mod file;
 mod okta;
@@ -63,7 +63,7 @@ impl Person {
     /// Returns the values that the person's account at a target must have, by SCIM path.
     pub(crate) fn values(&self) -> Vec<(&'static str, Value)> {
         if self.login == self.id {
-            // The directory did not show the profile, so the names are unknown.
+            // If the directory did not show the profile, the names are unknown.
             return vec![("externalId", json!(self.id)), ("active", json!(true))];
         }
         let mut values = vec![
@@ -84,7 +84,7 @@ impl Person {
 pub trait Source: Send + Sync + 'static {
     /// Returns the same directory, but its reads use this lane. Both values share their surveys.
     fn in_lane(&self, lane: Lane) -> Arc<dyn Source>;
-    /// Returns all groups of the directory.
+    /// Returns all groups of the source.
     async fn groups(&self) -> Result<Vec<SourceGroup>, Failure>;
     /// Returns the present state of one group, or `None` if it does not exist.
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure>;
@@ -92,7 +92,7 @@ pub trait Source: Send + Sync + 'static {
     /// directory does not count them.
     async fn count(&self, group: &str) -> Result<Option<u64>, Failure>;
     /// Returns the people of a group from a single list. The list may lack a person, so Beadle must
-    /// not remove anybody because of it.
+    /// not remove anybody because of this list.
     async fn members(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure>;
     /// Returns all people of a group, or an error. The list is complete, because the source
     /// compares it with the directory's count.
@@ -104,13 +104,14 @@ pub trait Source: Send + Sync + 'static {
     async fn pushed(&self) -> Result<BTreeSet<String>, Failure>;
     /// Reads one person. Returns `None` if the person does not exist.
     async fn person(&self, id: &str) -> Result<Option<Person>, Failure>;
-    /// Returns a survey of the whole directory. Returns `None` if there is no survey and each run
-    /// must read the directory itself. Runs share a survey if their last marks come from the same
-    /// sweep. `mark` is the time of that sweep's marks. Beadle reads the survey after this time.
-    /// `now` is the present time.
+    /// Returns a survey of the whole directory. Returns `None` if each run must read the directory
+    /// itself. Runs share a survey if their last marks come from the same sweep. `mark` is the time
+    /// of the sweep's marks, and the read of the survey begins after this time. `now` is the
+    /// present time.
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure>;
-    /// Returns all people of the directory except the deactivated ones. Beadle reads them after the
-    /// survey began. Returns `None` if the list cannot be read, or if it would cost too many calls.
+    /// Returns all people of the directory except the deactivated ones. The read of the list begins
+    /// after the start of the survey. Returns `None` if the read fails, or if the list would cost
+    /// too many calls.
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure>;
     /// Returns the groups of a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;

@@ -1,4 +1,4 @@
-//! A survey is one read of a whole directory. The runs of a sweep share it.
+//! A survey is one read of a whole directory. The runs of a sweep share one survey.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::{Person, SourceGroup};
 
-/// People by their id at the directory.
+/// People, by their ids at the directory.
 pub type People = HashMap<String, Person>;
 
 /// A group in a survey.
@@ -21,15 +21,15 @@ pub struct Surveyed {
 
 /// The result of one read of a whole directory.
 pub struct Survey {
-    /// When the read began, by this machine's clock.
+    /// The time at which the read began, by this machine's clock.
     pub(crate) began: Time,
-    /// The same time by the directory's clock. The directory uses that clock for the times of
-    /// changes.
+    /// The time at which the read began, by the directory's clock. The directory's times of changes
+    /// come from the same clock.
     pub(crate) theirs: Option<Time>,
     groups: Vec<Surveyed>,
     places: HashMap<String, usize>,
-    /// All people of the directory. They are read when the first run needs them. The value is
-    /// `None` if they cannot be read, or if the list would cost too many calls.
+    /// All people of the directory. Beadle reads the people when the first run needs them. The
+    /// value is `None` if the read fails, or if the list would cost too many calls.
     pub(super) people: OnceCell<Option<People>>,
 }
 
@@ -44,7 +44,7 @@ impl Survey {
         self.groups.iter().map(|one| &one.group)
     }
 
-    /// Returns one group, or `None` if the survey lacks it.
+    /// Returns one group, or `None` if the survey lacks the group.
     pub(crate) fn group(&self, id: &str) -> Option<&Surveyed> {
         self.places.get(id).and_then(|at| self.groups.get(*at))
     }

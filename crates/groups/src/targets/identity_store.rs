@@ -1,5 +1,5 @@
-//! Reads the members of a group of AWS IAM Identity Center with the Identity Store API. The ids of
-//! this API are the same as the ids of SCIM.
+//! Reads the members of a group of AWS IAM Identity Center with the Identity Store API. This API
+//! and SCIM use the same ids.
 //!
 //! <https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/welcome.html>
 
@@ -23,7 +23,7 @@ use super::scim::Memberships;
 const PAGE: i32 = 100;
 /// The maximum number of pages in a list.
 const MOST_PAGES: usize = 10_000;
-/// The time to wait after AWS throttles a request. AWS does not say how long to wait.
+/// The time to wait after AWS throttles a request. The answer of AWS does not contain this time.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The maximum time to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,14 +45,13 @@ impl IdentityStore {
         Self { id, region, endpoint, clock, client: OnceCell::new() }
     }
 
-    /// Returns a client of AWS. Its credentials come from the environment, a profile or a role,
-    /// like the credentials of the AWS tools.
+    /// Returns a client of AWS. The client's credentials come from the environment, a profile or a
+    /// role, like the credentials of the AWS tools.
     async fn client(&self) -> &Client {
         let open = || async {
             let mut loader = aws_config::defaults(BehaviorVersion::latest())
                 .region(Region::new(self.region.clone()))
-                // The client must not retry, because Beadle's queue retries and knows when to do
-                // so.
+                // The client must not retry, because Beadle's queue decides when to retry.
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build());
             if let Some(endpoint) = &self.endpoint {
@@ -67,7 +66,7 @@ impl IdentityStore {
         let text =
             format!("listing the members of the group {group} in the Identity Store: {}", causes(error));
         let class = match error.as_service_error() {
-            // AWS sends this error with status 400.
+            // AWS sends this error with the HTTP status 400.
             Some(ListGroupMembershipsError::ThrottlingException(_)) => {
                 Class::RateLimited { until: self.clock.now() + PAUSE, spares_events: false }
             }
@@ -95,7 +94,8 @@ impl Arrived {
     /// the list is unknown.
     fn take(&mut self, users: Vec<String>, next: Option<&str>) -> Result<(), String> {
         for user in users {
-            // Members moved between pages during the read, so another member may be missing.
+            // A member comes twice if members moved between pages during the read. So another
+            // member may be missing.
             if !self.known.insert(user.clone()) {
                 return Err(format!("the list shows the member {user} twice"));
             }

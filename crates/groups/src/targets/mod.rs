@@ -1,4 +1,4 @@
-//! Targets are systems with groups. Beadle writes these groups.
+//! Targets are the systems whose groups Beadle writes.
 
 mod github;
 #[cfg(feature = "identity-store")]
@@ -31,7 +31,7 @@ pub struct TargetGroup {
     pub id: String,
     /// The name.
     pub name: String,
-    /// The id that the creator of the group gave to the group. In a group of Beadle, this is
+    /// The id that the creator of the group gave to the group. If Beadle created the group, this is
     /// Beadle's id.
     pub external_id: Option<String>,
     /// The description, or `None` if the target has no descriptions.
@@ -51,7 +51,8 @@ pub struct NewGroup<'a> {
     pub description: Option<&'a str>,
     /// The name of the parent group at the target.
     pub parent: Option<&'a str>,
-    /// True if only the members of the group may see it, if the target can hide a group.
+    /// True if only the members of the group may see the group. A target that cannot hide a group
+    /// ignores this value.
     pub is_secret: bool,
 }
 
@@ -62,10 +63,10 @@ pub struct TargetAccount {
     pub id: String,
     /// The user name, if the target shows it.
     pub name: Option<String>,
-    /// The directory's id of the account's owner, if the target shows it.
+    /// The id that the account's owner has at the directory, if the target shows this id.
     pub person: Option<String>,
-    /// Names that the directory may have for the person. Beadle uses them if the target does not
-    /// show the directory's id.
+    /// Names that the person may have at the directory. Beadle uses these names if the target does
+    /// not show the person's id.
     pub known_as: Vec<String>,
     /// The mail address, if the target shows it.
     pub email: Option<String>,
@@ -78,8 +79,8 @@ pub struct TargetAccount {
 }
 
 impl TargetAccount {
-    /// Returns the values of the account that differ from the person's values. Each has the path,
-    /// the present value and the wanted value.
+    /// Returns the values of the account that differ from the person's values. Each difference has
+    /// the path, the present value and the wanted value.
     pub(crate) fn differences(&self, person: &Person) -> Vec<(&'static str, Value, Value)> {
         let pairs = person.values().into_iter().filter_map(|(path, after)| {
             let before = self.values.get(path)?;
@@ -88,8 +89,8 @@ impl TargetAccount {
         pairs.collect()
     }
 
-    /// Returns the mapped attributes that do not have the wanted value. Each has the present value
-    /// and the wanted value.
+    /// Returns the mapped attributes that do not have the wanted value. Each attribute has its
+    /// present value and its wanted value.
     pub(crate) fn attributes_to_set(&self, wanted: &[(Attribute, Value)]) -> Vec<(Attribute, Value, Value)> {
         let pairs = wanted.iter().filter_map(|(attribute, after)| {
             let before = self.attributes.get(attribute.name())?;
@@ -110,8 +111,8 @@ impl TargetAccount {
     }
 }
 
-/// Servers may change the case of a name, or omit an empty value. So two values are the same if
-/// they differ only in the case of a name, or if one is empty and the other is missing.
+/// Servers may change the case of a name, or omit an empty value. So Beadle treats two values as
+/// equal if they differ only in the case of a name, or if one is empty and the other is missing.
 fn same(path: &str, one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -122,9 +123,9 @@ fn same(path: &str, one: &Value, other: &Value) -> bool {
     one == other || text(one).is_some_and(|one| Some(one) == text(other))
 }
 
-/// A server may show a number or a boolean as a text, or trim a text. So two values of a mapped
-/// attribute are the same if they differ only in this way. If they were different, each run would
-/// write the value again.
+/// A server may show a number or a boolean as a text, or remove the spaces around a text. So Beadle
+/// treats values of a mapped attribute as equal if they differ only in this way. Otherwise, each
+/// run would write the value again.
 fn is_same_attribute(one: &Value, other: &Value) -> bool {
     let text = |value: &Value| match value {
         Value::Null => Some(String::new()),
@@ -145,15 +146,15 @@ fn is_same_attribute(one: &Value, other: &Value) -> bool {
 pub enum Found {
     /// The account that belongs to the person.
     TargetAccount(TargetAccount),
-    /// The target has no account for the person. The text says how Beadle searched.
+    /// The target has no account for the person. The text describes how Beadle searched.
     Missing(String),
-    /// An account looks like the person's account, but it belongs or may belong to another person.
-    /// Beadle does not use it.
+    /// An account looks like the person's account, but it may belong to another person, so Beadle
+    /// does not use it.
     Another(String),
 }
 
-/// The name of the setting that connects a group with a group of the identity provider. Its value is
-/// the name of that group, or null.
+/// The name of the setting that connects a group with a group of the identity provider. The value
+/// of this setting is the name of the identity provider's group, or null.
 pub const EXTERNAL_GROUP: &str = "external_group";
 
 /// The reads that Beadle needs from a target.
@@ -166,9 +167,10 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the group with this name, or `None` if it does not exist.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group that Beadle created with this id, even if the group has another name now.
-    /// Returns `None` if there is no such group, or if the target does not show these ids.
+    /// Returns `None` if there is no such group, or if the target does not show the ids that Beadle
+    /// gave.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns a group from the last list of all groups. Sends no request.
+    /// Returns a group from the last list of all groups. This method sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;
     /// Reads the list of all groups again, so that [`Self::known`] uses it. Returns the number of
     /// groups.
@@ -176,20 +178,20 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns all members of a group, or an error if the list is incomplete. Returns `None` if the
     /// group does not exist.
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure>;
-    /// Returns the account of each of these people. `group` is the group that they should join, if
-    /// it exists.
+    /// Returns the account of each of these people. `group` is the group that these people should
+    /// join, if the group exists.
     async fn find(&self, group: Option<&str>, people: &[Person]) -> Vec<Result<Found, Failure>>;
-    /// Reads the owners of the accounts again, if Beadle read them longer than `believed` ago.
-    /// Returns whether Beadle read them again.
+    /// Reads the owners of the accounts again, if the last read is longer ago than `believed`.
+    /// Returns whether the method read the owners again.
     async fn refresh_identities(&self, believed: Duration) -> Result<bool, Failure>;
     /// Returns the ids of the groups that contain a person.
     async fn groups_of(&self, person: &str) -> Result<Vec<String>, Failure>;
     /// Returns the ids of the groups that contain the account with this id. `person` is the owner
-    /// of the account. The account may not have the person's id.
+    /// of the account. It is possible that the account does not have the person's id.
     async fn groups_of_account(&self, _account: &str, person: &str) -> Result<Vec<String>, Failure> {
         self.groups_of(person).await
     }
-    /// Returns whether the account with this id exists. If the target cannot tell, the answer is
+    /// Returns whether the account with this id exists. If the target cannot show this, returns
     /// `true`.
     async fn has_account(&self, _account: &str) -> Result<bool, Failure> {
         Ok(true)
@@ -205,7 +207,7 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns the name of another system that manages the members of a group, if the target shows
     /// such a system.
     async fn kept_by(&self, id: &str) -> Result<Option<String>, Failure>;
-    /// Returns the name of the identity provider's group that a group is connected with.
+    /// Returns the name of the identity provider's group that is connected with this group.
     async fn external_group(&self, _id: &str) -> Result<Option<String>, Failure> {
         Err(Failure::new(Class::Rejected, "groups of this target have no external group"))
     }
@@ -230,12 +232,12 @@ pub struct Refused {
     pub why: String,
 }
 
-/// The notes that a writer of members makes for all processes, and the facts about the plan that it
-/// needs.
+/// The notes that a writer of members makes for all processes, and the facts about the plan that
+/// the writer needs.
 #[async_trait]
 pub trait StopNote: Send + Sync {
-    /// Notes that the target is stopped. The writer calls this before it puts lost members back,
-    /// because the target must be stopped even if the process is killed in between.
+    /// Notes that the target is stopped. The writer makes this note before it puts lost members
+    /// back. So the target is stopped even if the process is killed in between.
     async fn put(&self, why: &str) -> Result<(), Failure>;
     /// Deletes the note with this reason, because the target need not be stopped.
     async fn withdraw(&self, why: &str) -> Result<(), Failure>;
@@ -257,8 +259,8 @@ pub trait StopNote: Send + Sync {
         true
     }
     /// Returns whether the plan removes this account from the group without an approval. Some
-    /// accounts are neither wanted nor removed. They stay, because their removal waits for an
-    /// approval or their person is unknown.
+    /// accounts are neither wanted nor removed. Such accounts stay, because their removal waits for
+    /// an approval or because their person is unknown.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }
@@ -276,9 +278,9 @@ pub trait TargetWriter: Send + Sync + 'static {
     }
     /// Creates a group. If Beadle has already created a group with the same id, returns that group.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Renames a group in place. If the target shows another name than the given one, returns the
-    /// shown name. `waiting` has the groups that wait for a name, by id. It includes the groups
-    /// that other processes noted.
+    /// Renames a group without creating a new one. If the target shows another name than the given
+    /// name, returns the shown name. `waiting` has the groups that wait for a name, by id, with the
+    /// groups that other processes noted.
     async fn rename(
         &self,
         group: &str,
@@ -378,7 +380,7 @@ mod tests {
         let differences = account.differences(&person);
         let wanted = [("active", json!(false), json!(true)), ("name.givenName", json!("ada"), json!("Ada"))];
         assert_eq!(differences, wanted, "the server does not show `displayName` and `emails`");
-        // The directory does not show the profile of this person.
+        // The directory shows no profile for the person `hidden`.
         let hidden = Person { login: "00u1".into(), given: String::new(), ..person };
         let paths: Vec<&str> = account.differences(&hidden).iter().map(|(path, ..)| *path).collect();
         assert_eq!(paths, ["active"], "the names of the account stay");

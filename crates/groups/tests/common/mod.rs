@@ -39,7 +39,8 @@ impl Wire for Vendor {
     }
 }
 
-/// Starts the simulated vendors. They exist as long as the caller keeps the returned values.
+/// Starts the simulated vendors. The simulated vendors exist as long as the caller keeps the
+/// returned values.
 pub(crate) async fn vendors(okta: okta::Settings, scim: scim::Settings) -> (Arc<OktaSim>, Arc<ScimSim>) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let okta = OktaSim::start(any, okta).await.unwrap();
@@ -83,8 +84,8 @@ pub(crate) fn okta_client(url: &str, token: String, wire: Arc<dyn Wire>, clock: 
     Okta::new(url, "corp", token, 0, clock, &client_settings(wire)).unwrap()
 }
 
-/// Returns the groups of a directory as a source. People who are suspended or deprovisioned must
-/// leave their groups.
+/// Returns the groups of a directory as a source. People with the status suspended or deprovisioned
+/// must leave their groups.
 pub(crate) fn source(okta: Okta) -> Arc<dyn Source> {
     let leaving = vec![Status::Suspended, Status::Deprovisioned];
     Arc::new(OktaSource::new(okta, leaving, Vec::new(), Vec::new()))

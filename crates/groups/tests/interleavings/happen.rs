@@ -1,5 +1,5 @@
-//! The random events in an interleaving: changes at the source, kills, faults, and deliveries in
-//! any order.
+//! The random events in an interleaving: changes at the source, kills of the process, faults, and
+//! deliveries in any order.
 
 use std::sync::atomic::Ordering;
 
@@ -33,7 +33,7 @@ impl Stage {
             66..72 => {
                 process.is_alive.store(false, Ordering::SeqCst);
                 process.worker.abort();
-                let _ = (&mut process.worker).await; // it was killed
+                let _ = (&mut process.worker).await; // the process was killed
                 *process = self.start();
             }
             72..84 => {
@@ -50,7 +50,8 @@ impl Stage {
                     2 => self.okta.fault(Fault { path: "/users?".into(), short: true, ..fault }),
                     3 => self.okta.fault(Fault { path: "/users?".into(), empty: true, ..fault }),
                     4 => self.okta.fault(Fault { path: "/users?".into(), truncate: true, ..fault }),
-                    // The list has the right length, but it repeats one row and lacks another row.
+                    // This fault returns a list of the right length that repeats one row and lacks
+                    // another row.
                     8 => self.okta.fault(Fault { path: "/users?".into(), twice: true, ..fault }),
                     5 => self.aws.fault(Fault { path: "/Groups".into(), reset: true, ..fault }),
                     6 => self.aws.fault(Fault { path: "/Groups".into(), status: Some(500), ..fault }),
@@ -63,8 +64,8 @@ impl Stage {
                 }
             }
             84..88 => {
-                // The target's list lacks a member. Beadle adds the member again, and must not
-                // remove anybody.
+                // This fault hides a member in the target's list. Beadle adds the member again, and
+                // must not remove anybody.
                 self.aws.fault(Fault {
                     path: "groups.value".into(),
                     short: true,

@@ -4,13 +4,14 @@
 //! last complete read of the source before the removal must not contain the removed member.
 //!
 //! The interleavings run on all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test
-//! interleavings` runs more of them, and `INTERLEAVINGS_FROM=42` begins at another seed. The first
-//! failure names its seed and ends the test.
+//! interleavings` runs more interleavings, and `INTERLEAVINGS_FROM=42` begins at another seed. The
+//! first failure names its seed and ends the test.
 //!
 //! In another test, a storm disturbs the calls to each vendor (`beadle_sim::storm`). The storms
-//! last for hours. At their end, the same conditions must be true. Beadle must also have waited as
-//! long as the vendors asked. `cargo xtask storm directories --for 10m` runs more storms, and
-//! `--seeds 1 --from SEED` runs one.
+//! last for hours. At the end of a storm, the same conditions must be true as after an
+//! interleaving. Beadle must also have waited as long as the vendors asked.
+//! `cargo xtask storm directories --for 10m` runs more storms, and `--seeds 1 --from SEED` runs one
+//! storm.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../common/mod.rs"]
@@ -41,12 +42,12 @@ use tokio::task::JoinHandle;
 
 const PEOPLE: usize = 8;
 const GROUPS: usize = 3;
-/// The number of interleavings in a normal test run. It is small enough that a developer can wait.
-/// CI runs 10,000.
+/// The number of interleavings in a normal test run. With this number, a developer does not wait
+/// long. CI runs 10,000 interleavings.
 const USUAL: u64 = 1_000;
 /// The number of storms in a normal test run.
 const STORMS: u64 = 40;
-/// A little more than the longest wait that a vendor asks for in a storm.
+/// A duration that is a little longer than the longest wait that a vendor asks for in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
 /// With at least this number of interleavings, the test requires that some removals happened. With
 /// fewer interleavings, there may be no removal.
@@ -66,7 +67,7 @@ struct Process {
     store: Arc<dyn Store>,
     catchup: Catchup,
     bell: Arc<Notify>,
-    /// False after a kill of the process.
+    /// The value is false after a kill of the process.
     is_alive: Arc<AtomicBool>,
 }
 
@@ -136,8 +137,8 @@ async fn one(
         let longest = if is_stormy { 900_000 } else { 300 };
         tokio::time::sleep(Duration::from_millis(stage.random.random_range(0..longest))).await;
     }
-    // From here on the vendors do not fail. The System Log has the events of the lost hooks, and a
-    // sweep finds everything else.
+    // After this point, the vendors do not fail. The System Log has the events of the lost hooks,
+    // and a sweep finds everything else.
     okta.no_faults();
     aws.no_faults();
     if let Some((of_okta, of_aws)) = &stage.storms {
@@ -152,8 +153,8 @@ async fn one(
             let mark = Mark::new(Key::new("sweep", "corp", "groups"), Lane::Sweep);
             process.store.mark(vec![mark], clock.now()).await.unwrap();
         }
-        // If a source group has become empty, its group waits for an approval. The test's operator
-        // approves after a few rounds.
+        // If a source group has become empty, the leavers at the target wait for an approval. The
+        // test's operator approves after a few rounds.
         for hold in process.store.holds().await.unwrap() {
             let is_empty = ["the source is empty", "had members and is empty now"];
             if round > 2 && is_empty.iter().any(|why| hold.why.contains(why)) {
@@ -203,7 +204,7 @@ fn run(seeds: &Seeds) -> Removals {
     removals
 }
 
-/// Returns a new folder for the stores. It is in memory if the system allows this.
+/// Returns a new folder for the stores. If the system allows it, the folder is in memory.
 fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()

@@ -9,7 +9,8 @@ use crate::{GROUPS, Stage, group};
 /// Beadle must not remove a member because of a read that is older than this: two minutes, in
 /// milliseconds.
 const OLDEST: u64 = 120_000;
-/// How long a storm can delay a write at most: the deadline of a request, in milliseconds.
+/// The longest delay of a write in a storm, in milliseconds. The value is the deadline of a
+/// request.
 const DELAY: u64 = 30_000;
 
 /// The numbers of removals that the test found.
@@ -56,9 +57,8 @@ impl Stage {
     }
 
     /// Checks every removal. Shortly before a removal, Beadle must have read each source group
-    /// completely, and none of these reads may contain the removed person. Another run may have
-    /// read the source group later, after the person had joined again. The next run repairs that
-    /// case.
+    /// completely. None of these reads may contain the removed person. The person may join again
+    /// between the read and the removal, and the next run then adds the person again.
     pub(crate) fn removals_were_right(&self) -> Result<Removals, String> {
         let state = self.aws.state();
         let oldest = OLDEST + if self.storms.is_some() { DELAY } else { 0 };
@@ -67,7 +67,7 @@ impl Stage {
         calls.sort_by_key(|(_, call)| call["at"].as_u64());
         // The complete reads of each source group: their times and the people that they contained.
         let mut read: HashMap<String, Vec<(u64, BTreeSet<String>)>> = HashMap::new();
-        // For each person, when Beadle read a status that ends the person's access.
+        // For each person, the times at which Beadle read a status that ends the person's access.
         let mut leaving: HashMap<String, u64> = HashMap::new();
         let mut removals = Removals::default();
         for (is_okta, call) in &calls {

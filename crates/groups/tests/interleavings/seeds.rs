@@ -20,13 +20,13 @@ pub(crate) struct Seeds {
     next: AtomicU64,
     from: u64,
     end: u64,
-    /// When the seeds began, and how long they may take.
+    /// The start time of all seeds, and the maximum duration.
     time: Option<(Instant, Duration)>,
     /// Whether a storm disturbs the calls to each vendor.
     is_stormy: bool,
     folder: PathBuf,
-    /// The file of an empty store. Each interleaving begins with a copy of it, because creating a
-    /// store takes long.
+    /// The file of an empty store. Each interleaving begins with a copy of this file, because it
+    /// takes long to create a store.
     empty: PathBuf,
     failed: Mutex<Option<String>>,
 }
@@ -55,13 +55,13 @@ impl Seeds {
         Self { is_stormy: true, ..self }
     }
 
-    /// Ends the seeds after this time.
+    /// Makes the test end after this time.
     #[expect(clippy::disallowed_methods, reason = "the caller of the test limits the real time")]
     pub(crate) fn for_time(self, time: Duration) -> Self {
         Self { time: Some((Instant::now(), time)), ..self }
     }
 
-    /// Returns the number of seeds that were tried.
+    /// Returns the number of seeds that have run or are running.
     pub(crate) fn tried(&self) -> u64 {
         self.next.load(Ordering::Relaxed).min(self.end) - self.from
     }
@@ -84,8 +84,8 @@ impl Seeds {
 
     /// Runs seeds until no seed is left or a seed has failed.
     pub(crate) fn work(&self) -> Removals {
-        // Each thread has its own simulators and reuses them, because creating their keys takes
-        // long.
+        // Each thread has its own simulators and reuses them, because it takes long to create their
+        // keys.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let settings = okta::Settings { record: true, limit: u64::MAX, ..okta::Settings::default() };
         let aws = scim::Settings { record: true, ..scim::Settings::default() };
@@ -113,7 +113,8 @@ impl Seeds {
         // The tasks of the runtime keep the store open, so the runtime must end first.
         drop(runtime);
         for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // it may be gone already
+            // An error means that the file does not exist, so there is nothing to delete.
+            let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
         }
         result.unwrap_or_else(|_| Err("it panicked, see above".to_owned()))
     }

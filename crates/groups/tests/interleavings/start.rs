@@ -20,10 +20,11 @@ use crate::wire::Delayed;
 use crate::{Process, Stage};
 
 /// The maximum time between two checks of the worker for due keys. The worker gets a notification
-/// of every mark of its own process. A check every second would use most of the test's time.
+/// of every mark of its own process, so it need not check often. A check every second would use
+/// most of the test's time.
 const POLL: Duration = Duration::from_secs(10);
 
-/// The mappings. They are static, so that their patterns are compiled only once.
+/// The mappings. The mappings are static, so that their patterns are compiled only once.
 static MAPPINGS: LazyLock<Vec<Mapping>> = LazyLock::new(|| vec![mapping(None), mapping(Some("All"))]);
 
 fn mapping(into: Option<&str>) -> Mapping {

@@ -1,4 +1,4 @@
-//! A simulated vendor. Its calls take some time, so that other calls happen in between.
+//! A simulated vendor. Each call takes some simulated time, so that other calls happen in between.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

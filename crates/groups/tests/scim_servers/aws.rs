@@ -1,4 +1,4 @@
-//! Requests that AWS refuses. The simulated AWS must refuse them too.
+//! Requests that AWS refuses. The simulated AWS must refuse these requests too.
 
 use beadle_scim::Dialect;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Requests that Beadle sends at the same time, and lists that it reads only once.
+//! Tests that Beadle sends some requests at the same time, and reads some lists only once.
 
 use beadle_groups::sources::Person;
 use beadle_groups::targets::{Found, TargetReader};
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{Stage, generic, id, person, stage};
 
-/// Returns the number of answers that the work waited for, one after the other. Each answer of the
-/// server takes four seconds.
+/// Returns the number of answers for which the work waited one after the other. The server takes
+/// four seconds for each answer.
 async fn answers(stage: &Stage, work: impl Future<Output = ()>) -> u64 {
     stage.sim.fault(beadle_sim::Fault { delay_ms: 4000, ..Default::default() });
     let begun = tokio::time::Instant::now();

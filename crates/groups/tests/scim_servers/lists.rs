@@ -36,8 +36,8 @@ async fn a_member_whom_no_list_shows_is_looked_up_by_id() {
     let members = stage.members("g1").await;
     let seventh = members.iter().find(|account| account.id == id(7)).unwrap();
     assert_eq!((seventh.name.as_deref(), seventh.person.as_deref()), (Some("p7@acme.example"), Some("00u7")));
-    // If no answer shows an account, the account belongs to nobody. A group inside the group is not
-    // a member.
+    // If no answer shows an account, Beadle treats it as an account without an owner. A group
+    // inside the group is not a member.
     stage.sim.patch(&json!({ "groups": { "g2": { "members": { "gone": true, "g1": true } } } }));
     let members = stage.members("g2").await;
     assert_eq!(members.len(), 1);
@@ -49,8 +49,8 @@ async fn people_are_found_where_external_ids_cannot_be_asked_for() {
     for quirk in [Quirk::ExternalIdRefused, Quirk::ExternalIdFindsNobody, Quirk::FiltersIgnored] {
         let stage = generic(std::slice::from_ref(&quirk)).await;
         assert!(stage.finds(4).await, "{quirk:?}");
-        // An account with this name but another id belongs to another person. This is so for every
-        // way to find the account.
+        // An account with this name but another id belongs to another person. Beadle must notice
+        // this in every way to find the account.
         stage.sim.patch(&json!({ "users": { id(5): { "externalId": "00u-other" } } }));
         assert!(matches!(stage.find(5).await, Ok(Found::Another(_))), "{quirk:?}");
         // The list shows an old name of an account.
@@ -79,8 +79,8 @@ async fn a_server_that_ignores_filters_shows_no_strangers_as_members() {
     assert!(failure.text.contains("members = \"group\""), "{failure}");
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(probed.contradicts(), "{probed:?}");
-    // The probe also tests the other way to read members. At this server, the other way does not
-    // work either, so the probe must not recommend it.
+    // The probe also tests the other way to read members. The other way does not work at this
+    // server, so the probe must not recommend it.
     let stage = generic(&[Quirk::FiltersIgnored, Quirk::ShowsMembers(0)]).await;
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(!probed.contradicts(), "{probed:?}");

@@ -1,5 +1,5 @@
-//! SCIM servers with the deviations that users of such servers report. Each deviation is simulated,
-//! and Beadle must do no harm. The tests run in simulated time.
+//! SCIM servers with the deviations that users of such servers report. The tests simulate each
+//! deviation, and Beadle must do no harm. The tests run in simulated time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod aws;
@@ -60,7 +60,8 @@ fn state() -> Value {
     } })
 }
 
-/// Returns the id of a user. Ids are digits, so that a server can also show them as numbers.
+/// Returns the id of a user. Each id consists of digits, so that a server can also show the ids as
+/// numbers.
 fn id(n: usize) -> String {
     format!("{}", 100 + n)
 }
@@ -82,7 +83,7 @@ fn person(n: usize) -> Person {
     }
 }
 
-/// Starts a server. Returns the server and a client of it.
+/// Starts a server. Returns the server and its client.
 async fn server(dialect: Dialect, quirks: &[Quirk], state: Value) -> (Arc<ScimSim>, Api) {
     let settings =
         Settings { record: true, quirks: quirks.to_vec(), state: Some(state), ..Settings::default() };

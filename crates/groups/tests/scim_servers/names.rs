@@ -45,7 +45,7 @@ async fn two_groups_swap_their_names_by_way_of_a_third_one() {
 async fn two_groups_swap_their_names_although_beadle_is_started_again_between() {
     let stage = stage(Dialect::AWS, &[]).await;
     let name = |group: &str| stage.sim.state()["groups"][group]["displayName"].clone();
-    // After a restart, a process has only the store.
+    // After a restart, the process knows only what the store has.
     let mut waiting = BTreeMap::new();
     for (group, wanted) in [("g1", "Dev"), ("g2", "Ops"), ("g1", "Dev"), ("g2", "Ops")] {
         let reader = ScimReader::new(stage.scim.0.clone());

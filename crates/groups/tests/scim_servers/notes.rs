@@ -22,10 +22,11 @@ impl StopNote for Unnoted {
     }
 }
 
-/// Records how many members the server has at the moment of each note.
+/// Records the number of members at the server at the time of each note.
 pub(crate) struct Noted {
     pub(crate) sim: Arc<ScimSim>,
-    /// For each note, the number of members of `g1`, and whether the note was put or withdrawn.
+    /// For each note: the number of members of `g1`, and whether the writer made or deleted the
+    /// note.
     pub(crate) notes: Mutex<Vec<(usize, bool)>>,
 }
 
@@ -49,13 +50,13 @@ impl StopNote for Noted {
     }
 }
 
-/// The notes of writes in a store, and the accounts of a plan that the test chooses.
+/// The notes of writes in a store, and the accounts in a plan. The test chooses these accounts.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) writes: Mutex<BTreeMap<String, String>>,
     /// Accounts that the plan does not want.
     pub(crate) unwanted: Vec<String>,
-    /// The accounts of them that the plan removes without an approval.
+    /// The unwanted accounts that the plan removes without an approval.
     pub(crate) out: Vec<String>,
 }
 

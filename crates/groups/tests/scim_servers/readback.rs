@@ -1,5 +1,5 @@
-//! Tests that Beadle reads back each write of members, because a server may do less or more than it
-//! answers.
+//! Tests that Beadle reads back each write of members, because a server may change less or more
+//! than its answer says.
 
 use beadle_engine::{Class, Failure};
 use beadle_groups::mapping::Role;
@@ -58,8 +58,8 @@ async fn a_write_whose_answer_was_lost_is_read_back_too() {
     assert!(failure.text.contains("19 were put back"), "{failure}");
     assert_eq!(stage.held("g1"), 19);
     assert!(stage.add("g2", &[3]).await.unwrap_err().text.contains("the target is stopped"));
-    // If the server did not make a write, or made it exactly, the next plan handles the result.
-    // Beadle does not stop the target.
+    // If the server did not make a write, or made exactly this write, Beadle does not stop the
+    // target. The next plan handles the result.
     for lost in [
         beadle_sim::Fault { status: Some(500), ..Default::default() },
         beadle_sim::Fault { reset: true, ..Default::default() },
@@ -203,7 +203,7 @@ async fn a_write_that_was_read_back_leaves_no_note() {
     stage.members("g1").await;
     stage.writer.remove("g1", &[id(3)], &kept).await.unwrap();
     assert!(kept.writes.lock().is_empty());
-    // A refused write must leave no note either.
+    // A refused write must not leave a note in the store.
     let (method, status) = (Some("PATCH".into()), Some(403));
     stage.sim.fault(beadle_sim::Fault { method, status, count: Some(1), ..Default::default() });
     let failure = stage.writer.remove("g1", &[id(4)], &kept).await.unwrap_err();
@@ -248,8 +248,7 @@ async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_app
 async fn what_is_in_a_group_is_read_before_it_is_written_to_without_a_plan() {
     let dialect = Dialect { removal: Removal::Array, ..Dialect::RFC7644 };
     let stage = stage(dialect, &[Quirk::Generic, Quirk::ArrayEmpties]).await;
-    // After an unexpected result of the first part, Beadle must not use the members that it
-    // remembered.
+    // If the first part has an unexpected result, Beadle must not use the remembered members.
     let failure = stage.remove("g1", &[3]).await.unwrap_err();
     assert!(failure.text.contains("19 were put back"), "{failure}");
 }

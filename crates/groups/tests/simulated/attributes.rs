@@ -1,4 +1,5 @@
-//! Tests of mapped attributes: which values Beadle sets in accounts, and which it leaves alone.
+//! Tests of mapped attributes: which values Beadle sets in accounts, and which values it does not
+//! change.
 
 use std::sync::Arc;
 
@@ -91,7 +92,7 @@ impl Stage {
         self.planner.plan(&Self::key(), None, Lane::Event).await.unwrap()
     }
 
-    /// Plans, writes every change and returns the fields that the plan had.
+    /// Plans, writes every change, and returns the fields of the plan.
     async fn apply(&self) -> Vec<(String, Value, Risk)> {
         let plan = self.plan().await;
         let session = self.writer.open(&Self::key(), &plan, Time(i64::MAX), Lane::Event).await.unwrap();

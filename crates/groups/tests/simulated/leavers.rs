@@ -1,5 +1,5 @@
-//! Tests of the accounts of people who leave a group. The tests show which requests Beadle sends
-//! before it decides not to deactivate an account.
+//! Tests of the accounts of people who leave a group. The tests check the requests that Beadle
+//! sends before it decides against a deactivation of an account.
 
 use std::sync::Arc;
 

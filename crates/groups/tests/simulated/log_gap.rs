@@ -1,4 +1,4 @@
-//! Tests that a sweep covers the events that the System Log does not contain any more.
+//! Tests that a sweep replaces the events that the System Log no longer contains.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Tests the plans of a group. Before the test changes one side, the target agrees with the
-//! directory.
+//! Tests the plans of a group. At the start of each test, the target agrees with the directory.
 
 use std::sync::Arc;
 
@@ -17,8 +16,8 @@ use crate::common::{self, Vendor};
 
 const GROUP: &str = "corp/00g1";
 
-/// Changes one side, and plans a group of eight of ten people. `is_linked` is whether Beadle
-/// remembers the group at the target.
+/// Changes the directory or the target, and plans a group with eight of the ten people. `is_linked`
+/// is true if Beadle remembers the group at the target.
 async fn planned(is_linked: bool, change: impl FnOnce(&OktaSim, &ScimSim)) -> Plan<Write> {
     let (mut users, mut members) = (json!({}), json!({}));
     let (mut accounts, mut held) = (json!({}), json!({}));

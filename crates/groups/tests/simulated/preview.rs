@@ -1,4 +1,4 @@
-//! Tests what new mappings would change, compared with the mappings before them.
+//! Tests what new mappings would change, compared with the earlier mappings.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::common::{self, Vendor};
 
 /// Plans a change of the mappings. The directory has the groups `AWS_Ops` (p0, p1, p2), `AWS_Dev`
-/// (p3) and `GCP_New` (p3, p4). The target has the union `All` with four people, and no account of
+/// (p3) and `GCP_New` (p3, p4). The target has the union `All` with four people, but no account of
 /// p4.
 async fn previewed(before: Vec<Mapping>, after: Vec<Mapping>) -> GroupPreview {
     let (mut users, mut accounts, mut held) = (json!({}), json!({}), json!({}));

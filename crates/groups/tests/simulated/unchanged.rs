@@ -124,7 +124,7 @@ async fn the_second_sweep_finds_a_changed_membership_status_and_profile() {
     assert_eq!(come["00g5"], people(&["p6"]), "somebody was deactivated");
     let renamed = "new@acme.example (p7@acme.example)";
     assert!(come["00g7"].contains(renamed), "{:?}", come["00g7"]);
-    // Beadle remembers the change. It must also notice when a person comes back.
+    // Beadle has remembered this change. Beadle must also notice that a person comes back.
     let (again, calls) = stage.sweep().await;
     assert_eq!(again, come);
     // By Okta's clock, somebody joined `00g3` a moment ago, so Beadle reads that group once more.

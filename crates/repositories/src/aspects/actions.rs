@@ -96,7 +96,7 @@ const PERMISSIONS: &[&str] = &["enabled", "allowed_actions", "sha_pinning_requir
 const SELECTED: &[&str] = &["github_owned_allowed", "verified_allowed", "patterns_allowed"];
 const WORKFLOW: &[&str] = &["default_workflow_permissions", "can_approve_pull_request_reviews"];
 
-/// The PUT requests of a step, in the order of sending. Each request has its path and its body. The
+/// The PUT requests of a step, in the order of sending. Each request has a path and a body. The
 /// order matters: GitHub accepts the list of selected actions only after `allowed_actions` is
 /// `selected`.
 struct Put(Vec<(&'static str, Value)>);
@@ -162,7 +162,7 @@ fn differences(wanted: &[(&str, &Node)], seen: &Value) -> Vec<Field> {
     let differ = wanted.iter().filter_map(|(key, node)| {
         let (before, after) = (sorted(&seen[*key]), sorted(&node.json()));
         let risk = risk(key, &before, &after);
-        // An older GitHub server does not show a value that it does not know. The missing value
+        // An older GitHub server does not know some values, and does not show them. Such a value
         // counts as off.
         let same = before == after || (before.is_null() && after == false);
         (!same).then(|| field(key, before, after, Some(&node.asked), risk))
@@ -219,7 +219,8 @@ impl AspectPlanner for Actions {
                 if after("allowed_actions") == "selected" {
                     let mut more = differences(&selected, &list);
                     if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Every action was allowed before, so each list allows fewer actions now.
+                        // Before this change, all actions were allowed, so every list allows fewer
+                        // actions.
                         for field in &mut more {
                             field.risk = Risk::Changes;
                         }

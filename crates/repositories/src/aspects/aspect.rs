@@ -1,6 +1,6 @@
-//! The description of an aspect. It contains everything that the rest of Beadle needs to know about
-//! the aspect. The sections of a policy, the JSON Schema, `beadle doctor` and the tables of the
-//! documentation are all made from the aspects.
+//! The description of an aspect. The description contains everything that the rest of Beadle needs
+//! to know about the aspect. Beadle derives the sections of a policy, the JSON Schema and the
+//! checks of `beadle doctor` from the aspects.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::policy::shape::Key;
 use crate::policy::{Desired, Node, Want};
 use crate::secret_memory::SecretMemory;
 
-/// One part of a repository that Beadle reads, compares and writes by itself. Each aspect is a
-/// constant of this type, in its own file.
+/// One part of a repository that Beadle reads, compares and writes separately from the other parts.
+/// Each aspect is a constant of this type, in its own file.
 pub struct Aspect {
     /// The name of the aspect in plans, modes and metrics.
     pub name: &'static str,
@@ -34,7 +34,7 @@ pub struct Aspect {
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,
     /// True if Beadle may write changes of different things, such as two labels, in any order. If
-    /// it is false, Beadle writes the changes of the aspect in the order of the plan.
+    /// the value is false, Beadle writes the changes of the aspect in the order of the plan.
     pub(crate) is_apart: bool,
     /// Compares the desired state with the observed state and plans the changes.
     pub(crate) planner: &'static dyn AspectPlanner,
@@ -66,7 +66,7 @@ pub(crate) trait AspectPlanner: Send + Sync {
 pub struct AppPermission {
     /// The name of the permission in the REST API.
     pub name: &'static str,
-    /// The name of the permission in the settings of the App, with the kind of the permission.
+    /// The title of the permission in the settings of the App, with the kind of the permission.
     pub title: &'static str,
     /// The lowest level that is sufficient.
     pub level: AccessLevel,
@@ -120,7 +120,7 @@ pub(crate) struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Creates the sections of the file `root`. The sections in `left_out` are left out.
+    /// Creates the sections of the file `root` without the sections in `left_out`.
     pub(crate) fn new(root: &'a Node, left_out: &'a [&'a str]) -> Self {
         Self { root, left_out }
     }
@@ -143,7 +143,7 @@ pub(crate) fn reads_nothing(_: &Sections<'_>) -> Asks {
 
 /// Everything that the planner of an aspect needs.
 pub struct Context<'a> {
-    /// Reads the parts that need their own request for each repository.
+    /// Reads the parts that need a separate request for each repository.
     pub reader: &'a Reader,
     /// The state that the policy declares for the repository.
     pub desired: &'a Desired,
@@ -160,13 +160,12 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Returns whether the repository is public now, and stays public in this run.
+    /// Returns whether the repository is public now and remains public during this run.
     pub(crate) fn stays_public(&self) -> bool {
         self.stays(true)
     }
 
-    /// Returns whether the repository is private or internal now, and does not become public in
-    /// this run.
+    /// Returns whether the repository is private or internal now and remains so during this run.
     pub(crate) fn stays_hidden(&self) -> bool {
         self.stays(false)
     }
@@ -194,9 +193,9 @@ pub trait Step: Send + Sync + 'static {
     fn turn(&self) -> Turn {
         Turn::default()
     }
-    /// Returns the part of the step that the values of its change do not show. A step that creates
-    /// a thing returns the whole body. The reason: two policies can differ in a key that one of
-    /// them leaves out, and such a key is not shown as a value. See [`Instructions::unshown`].
+    /// Returns the part of the step that the fields of its change do not show. A step that creates
+    /// a thing returns the whole body: a key that one of two policies leaves out is in the body,
+    /// but not in the fields. See [`Instructions::unshown`].
     fn unshown(&self) -> Option<String> {
         None
     }
@@ -210,11 +209,12 @@ impl Instructions for Box<dyn Step> {
 
 /// The repository or the organisation that a step writes to.
 pub struct WriteTarget {
-    /// The writer for the repository. `None` if the step writes to the organisation.
+    /// The writer for the repository, or `None` if the step writes to the organisation.
     pub(crate) named: Option<Named>,
     /// The writer for objects with a node id, and for paths below the organisation.
     pub(crate) writer: Writer,
-    /// Reads from GitHub. A step needs it to find objects that an earlier step of the run created.
+    /// Reads from GitHub. A step needs this reader to find objects that an earlier step of the run
+    /// created.
     pub(crate) reader: Reader,
 }
 
@@ -260,23 +260,23 @@ impl WriteTarget {
     }
 }
 
-/// The stages of the writes of a run, first to last.
+/// The stages in which a run writes its changes, from the first stage to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Unarchives the repository. GitHub accepts no other write to an archived repository.
     Open,
     /// Changes the visibility so that fewer people see the repository.
     Narrow,
-    /// Changes settings and access. GitHub accepts some rules only after a setting is on. It
-    /// accepts a person or team in a restriction only after this person or team has access.
+    /// Changes settings and access. GitHub accepts some rules only after a setting is on. GitHub
+    /// accepts a person or a team in a restriction only after this person or team has access.
     Access,
     /// Makes all changes that belong to no other stage.
     Body,
-    /// Changes the visibility so that more people see the repository. Beadle does this late, after
-    /// the protection is in place.
+    /// Changes the visibility so that more people see the repository. This stage comes late, so
+    /// that the protection is already in place.
     Widen,
-    /// Changes security features. Beadle does this after the other changes, because some features
-    /// are available only after the repository is public.
+    /// Changes security features. This stage comes after the other changes, because some features
+    /// are available only in a public repository.
     Security,
     /// Renames the repository.
     Rename,
@@ -299,7 +299,7 @@ pub struct AspectPlan {
     pub changes: Vec<PlannedChange>,
     /// The parts of the aspect that Beadle could not read or resolve.
     pub unresolved: Vec<Unresolved>,
-    /// What waits for a person after Beadle has done its part.
+    /// The tasks that wait for a person after Beadle has done its part.
     pub waits: Vec<String>,
 }
 
@@ -325,7 +325,8 @@ impl AspectPlan {
         Ok(Self { unresolved: vec![whole], ..Self::default() })
     }
 
-    /// Returns whether the plan is empty: the aspect is completely known and is as declared.
+    /// Returns whether the plan is empty: Beadle knows the whole aspect, and the aspect is as
+    /// declared.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.unresolved.is_empty() && self.waits.is_empty()
     }
@@ -345,7 +346,7 @@ impl AspectPlan {
     /// Adds a change to a stage.
     pub fn change_at(&mut self, stage: Stage, what: impl Into<String>, fields: Vec<Field>, step: impl Step) {
         let change = Change {
-            aspect: String::new(), // the planner sets it
+            aspect: String::new(), // the planner sets the aspect
             what: what.into(),
             fields,
             mode: Mode::Observe,
@@ -359,13 +360,13 @@ impl AspectPlan {
     }
 
     /// Returns a part of the repository that the policy needs. If the part is unknown, the function
-    /// records the reason. The whole aspect is then unknown.
+    /// records the reason, and the whole aspect is unknown.
     pub(crate) fn read<'a, T>(&mut self, part: &'a Known<T>) -> Option<&'a T> {
         match part {
             Known::Known(_) => {}
             Known::Unknown(unsure) => self.cannot_read(&unsure.why),
             // Beadle reads only the parts that the policy in force needs. If the policy changes
-            // during the run, this plan can need a part that was not read.
+            // during the run, this plan can need a part that Beadle did not read.
             Known::NotAsked => self.cannot_read("Beadle did not read this part of the repository"),
         }
         part.value()
@@ -382,14 +383,15 @@ impl AspectPlan {
         self.unresolved.push(Unresolved { part: None, reason: reason.into(), transient: false });
     }
 
-    /// Records that Beadle has done its part, and that a person must act now. This is not an error.
+    /// Records that Beadle has done its part, and that a person must act now. Such a wait is not an
+    /// error.
     pub(crate) fn wait(&mut self, why: impl Into<String>) {
         self.waits.push(why.into());
     }
 
-    /// Records that the read of one part failed, for example because a licence or a permission is
-    /// missing. Beadle still plans the other parts. If the failure must end the whole run, the
-    /// function returns the failure.
+    /// Records that the read of one part failed, for example because GitHub requires a licence or a
+    /// permission for it. Beadle still plans the other parts. If the failure must end the whole
+    /// run, the function returns the failure.
     pub(crate) fn part_failed(&mut self, part: &str, failure: &Failure) -> Result<(), Failure> {
         match failure.class {
             Class::RateLimited { .. } | Class::Fatal => return Err(failure.clone()),

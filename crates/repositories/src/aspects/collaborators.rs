@@ -1,4 +1,4 @@
-//! The people with direct access to a repository, and the invitations that nobody has accepted yet.
+//! The people with direct access to a repository, and the open invitations to it.
 //!
 //! <https://docs.github.com/rest/collaborators>
 
@@ -74,7 +74,8 @@ impl Step for Write {
                     to.named()?.withdraw_invitation(*invitation).await?;
                 }
                 let put = to.named()?.put_collaborator(account, permission).await;
-                // At this point, Beadle has already withdrawn the expired invitation.
+                // A failure at this point leaves the change half done: Beadle has already withdrawn
+                // the expired invitation.
                 put.map_err(|failure| if expired.is_some() { failure.after_a_part() } else { failure })
             }
             Self::Remove { account } => to.named()?.remove_collaborator(account).await,
@@ -116,7 +117,7 @@ impl AspectPlanner for Collaborators {
 enum Found<'a> {
     Access(&'a Collaborator),
     Invitation(&'a Invitation),
-    /// The login now belongs to another account. Beadle changes nothing for the other account.
+    /// The login now belongs to another account, for which Beadle changes nothing.
     Another,
 }
 
@@ -199,8 +200,8 @@ fn present(
             let login = invitation.login.as_deref().unwrap_or(&want.login);
             plan.change(what, added(want), put(Grantee::user(id, login), want, Some(invitation.id)));
         }
-        // In an invitation to a custom role, GitHub shows only the base role. Beadle compares the
-        // role after the account has accepted the invitation.
+        // In an invitation to a custom role, GitHub shows only the base role. So Beadle compares
+        // the custom role only after the account has accepted the invitation.
         Found::Invitation(_) if want.permission.rank().is_none() || !want.is_stated => {}
         Found::Invitation(invitation) if invitation.permission != want.permission => {
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
@@ -216,8 +217,8 @@ fn added(want: &CollaboratorWant) -> Vec<beadle_engine::Field> {
 }
 
 /// Plans an invitation for each account that exists, and returns the ids of these accounts. If a
-/// login does not exist, the whole list is unknown. The login may be a typing error, or the former
-/// login of somebody with access.
+/// login does not exist, the whole list is unknown. The entry may contain a typing error, or the
+/// former login of somebody with access.
 async fn invite(
     context: &Context<'_>,
     missing: &[&CollaboratorWant],

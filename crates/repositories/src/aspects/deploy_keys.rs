@@ -1,8 +1,8 @@
 //! The deploy keys of a repository. The public key without its comment is the identity of an entry.
-//! GitHub has no call to change a deploy key, and refuses to add a key twice. To change a key,
-//! Beadle therefore deletes the key and adds it again. Beadle reads the keys of many repositories
-//! at once. If the keys of a repository differ from the policy, Beadle makes one REST call. GraphQL
-//! does not show the ids that a deletion needs.
+//! GitHub has no call to change a deploy key, and refuses to add the same key twice. To change a
+//! key, Beadle therefore deletes the key and adds it again. Beadle reads the keys of many
+//! repositories at once. If the keys of a repository differ from the policy, Beadle makes one REST
+//! call, because GraphQL does not show the ids that a deletion needs.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 
@@ -66,7 +66,7 @@ fn body(want: &Node) -> Value {
     json!({ "key": public_key(text("key")), "title": text("title"), "read_only": read_only })
 }
 
-/// Returns the fields of a key at GitHub that differ from the body for adding it.
+/// Returns the fields of a live key that differ from the body with which Beadle would add the key.
 fn differences(found: &Value, body: &Value, want: &Node) -> Vec<Field> {
     let differ = ["title", "read_only"].into_iter().filter(|name| found[*name] != body[*name]);
     let fields = differ.map(|name| {

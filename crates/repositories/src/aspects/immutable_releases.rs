@@ -1,5 +1,5 @@
-//! The immutability of releases. If the policy has the section, Beadle makes one conditional REST
-//! call for each repository.
+//! The immutability of a repository's releases. If the policy has the section, Beadle makes one
+//! conditional REST call for each repository.
 //!
 //! <https://docs.github.com/rest/repos/repos#check-if-immutable-releases-are-enabled-for-a-repository>
 
@@ -49,7 +49,7 @@ impl AspectPlanner for ImmutableReleases {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
         let Some(section) = context.desired.sections.get("immutable_releases") else { return Ok(()) };
         let Some(wanted) = section.node.bool() else { return Ok(()) };
-        // GitHub answers with 404 if the setting is off.
+        // GitHub answers 404 if the setting is off.
         let found = context.reader.below(context.repository, PATH).await?;
         let Some(seen) = found.as_ref().map_or(Some(false), |found| found["enabled"].as_bool()) else {
             plan.cannot_read("GitHub does not show whether releases are immutable");

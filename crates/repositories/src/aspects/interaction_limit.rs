@@ -1,8 +1,8 @@
 //! The interaction limit of a public repository. GitHub ends each limit after some time, at the
-//! latest after six months. The policy declares a permanent limit, so the end of a limit is drift.
-//! Beadle sets the limit again in the next run. Beadle does not compare the time of the end,
-//! because each new limit has another end. If the policy has the section, Beadle makes one
-//! conditional REST call for each public repository.
+//! latest after six months. The policy declares a permanent limit, so Beadle treats the end of a
+//! limit as drift, and sets the limit again in the next run. Beadle does not compare the end times
+//! of limits, because each new limit has another end time. If the policy has the section, Beadle
+//! makes one conditional REST call for each public repository.
 //!
 //! <https://docs.github.com/rest/interactions/repos>
 
@@ -42,7 +42,7 @@ const SHAPE: Shape = Shape::Map(&[
 
 /// The limits, from the most people to the fewest.
 const LIMITS: &[&str] = &[NONE, "existing_users", "contributors_only", "collaborators_only"];
-/// The word for no limit.
+/// The value that means no limit.
 const NONE: &str = "none";
 
 const PATH: &str = "interaction-limits";
@@ -70,8 +70,8 @@ fn strength(limit: &str) -> Option<usize> {
     LIMITS.iter().position(|known| *known == limit)
 }
 
-/// Returns the risk of a new limit. If Beadle does not know a limit, it treats the limit as the
-/// stricter one.
+/// Returns the risk of a new limit. If Beadle does not know the earlier or the new limit, it treats
+/// the earlier limit as the stricter one.
 fn risk(before: &str, after: &str) -> Risk {
     match (strength(before), strength(after)) {
         (Some(before), Some(after)) if after > before => Risk::Changes,
@@ -91,7 +91,7 @@ impl AspectPlanner for InteractionLimit {
             plan.cannot_read("GitHub does not show the interaction limit of this repository");
             return Ok(());
         };
-        // Without a limit, GitHub shows an empty block.
+        // If a repository has no limit, GitHub shows an empty block.
         let before = seen["limit"].as_str().unwrap_or(NONE);
         if before == wanted {
             return Ok(());

@@ -1,6 +1,6 @@
 //! The labels of a repository. GitHub ignores upper and lower case in the names of labels. If a
-//! label has another name than the policy declares, Beadle renames the label. The label then stays
-//! on its issues.
+//! label has another name than the policy declares, Beadle renames the label. After a rename, the
+//! label stays on its issues.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 
@@ -128,7 +128,7 @@ impl AspectPlanner for Labels {
         for label in matched.only_observed.iter().map(|place| &seen[*place]) {
             if !kept.iter().any(|pattern| pattern.is_match(&label.name)) {
                 if let Err(why) = segment(&label.name) {
-                    // With this name, the label's path would be the path of another object.
+                    // A label with this name would have the path of another object.
                     let why = format!("the label cannot be deleted through the API: {why}");
                     plan.cannot_resolve_part(&label.name, why);
                     continue;
@@ -146,9 +146,10 @@ impl AspectPlanner for Labels {
     }
 }
 
-/// Matches the labels of the policy with live labels. A label matches by its name. If no live label
-/// has this name, the label of the policy matches by its former name. Each label has at most one
-/// match. If two labels of the policy have the same former name, the first one gets the match.
+/// Matches the labels of the policy with live labels. A label of the policy matches the live label
+/// with the same name. If no live label has this name, the label matches the live label with its
+/// former name. Each label has at most one match. If two labels of the policy have the same former
+/// name, the first of these labels gets the match.
 fn matched(wants: &[Want<'_>], seen: &[Label]) -> EntryPairs {
     let entry = |name: &str| json!({ "name": name });
     let desired: Vec<Value> = wants.iter().map(|want| entry(want.name)).collect();
@@ -271,8 +272,7 @@ mod tests {
             let live: Vec<&str> = live.iter().map(String::as_str).collect();
             let policy = json!(list).to_string();
             let (of, left) = matches(&policy, &live);
-            // Each label has at most one match. No label is renamed twice, and a remaining label
-            // never matches a listed label.
+            // Each live label either matches exactly one listed label, or remains without a match.
             let mut taken: Vec<&String> = of.iter().flatten().chain(&left).collect();
             taken.sort();
             taken.dedup();

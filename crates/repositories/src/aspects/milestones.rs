@@ -1,6 +1,6 @@
-//! The milestones of a repository, by their titles. GitHub does not document whether upper and
-//! lower case of a title matter. If only the case differs, Beadle therefore does not delete the
-//! milestone. Beadle reads the milestones of many repositories at once.
+//! The milestones of a repository, by their titles. GitHub does not document whether the case of a
+//! title matters. So Beadle does not delete a milestone whose title differs from the policy only in
+//! case. Beadle reads the milestones of many repositories at once.
 //!
 //! <https://docs.github.com/rest/issues/milestones>
 
@@ -81,12 +81,12 @@ fn row(milestone: &Milestone) -> Value {
     })
 }
 
-/// Returns the day of a date, with or without a time.
+/// Returns the day of a date. The date can have a time.
 fn day(text: &str) -> &str {
     text.get(..10).unwrap_or(text)
 }
 
-/// Returns a value in a form for comparisons.
+/// Returns a value in a form that Beadle can compare.
 fn comparable(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
         // GitHub keeps only the day, and adds a time to it.
@@ -100,7 +100,8 @@ fn comparable(name: &str, value: &Value) -> Value {
 /// Returns the value of a field in a form that GitHub accepts.
 fn sent(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
-        // GitHub converts the time to its own time zone. At noon, the day stays the same.
+        // GitHub converts the time to its own time zone. The time is noon, so that the conversion
+        // does not change the day.
         ("due_on", Some(text)) => json!(format!("{}T12:00:00Z", day(text))),
         _ => value.clone(),
     }

@@ -58,7 +58,7 @@ impl Step for Put {
     }
 }
 
-/// Returns the claims in a subject.
+/// Returns the claims that a subject contains.
 fn claims(is_default: bool, keys: &Value) -> Vec<String> {
     if is_default {
         return DEFAULT.map(str::to_owned).to_vec();
@@ -89,7 +89,7 @@ impl AspectPlanner for OidcSubject {
             return Ok(());
         }
         let (before, after) = (claims(was_default, &shown), claims(is_default, &keys));
-        // A cloud provider may have relied on a claim that the subject loses.
+        // A cloud provider may use a claim that the new subject no longer contains.
         let loses = before.iter().any(|claim| !after.contains(claim));
         let risk = if loses { Risk::Weakens } else { Risk::Changes };
         let mut fields = Vec::new();

@@ -1,5 +1,5 @@
 //! The GitHub Pages site of a repository. If the policy has the section, Beadle makes one
-//! conditional REST call for each repository. Before it publishes another branch, it makes one
+//! conditional REST call for each repository. Before Beadle publishes another branch, it makes one
 //! GraphQL call.
 //!
 //! <https://docs.github.com/rest/pages/pages>
@@ -69,7 +69,8 @@ fn source(want: &Node) -> Option<Value> {
     Some(json!({ "branch": branch, "path": path }))
 }
 
-/// Returns whether GitHub itself builds the site from a branch. A workflow can build it instead.
+/// Returns whether GitHub itself builds the site from a branch. The other possibility is that a
+/// workflow builds the site.
 fn is_built_by_github(want: &Node, seen: &Value) -> bool {
     let seen = seen["build_type"].as_str();
     want.get("build_type").and_then(Node::text).or(seen) != Some("workflow")
@@ -77,11 +78,11 @@ fn is_built_by_github(want: &Node, seen: &Value) -> bool {
 
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
-        // Everybody can see the new content of the site.
+        // Everybody can see the site, so its new content is an exposure.
         "build_type" | "source" => Risk::Exposes,
         "public" if *after == json!(true) => Risk::Exposes,
         "https_enforced" if *after == json!(false) => Risk::Weakens,
-        // Another person can take the domain that the site gives up.
+        // If the site loses its domain, another person can take this domain.
         "cname" if !before.is_null() => Risk::Weakens,
         _ => Risk::Changes,
     }
@@ -115,8 +116,8 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     }
     for key in ["https_enforced", "public"] {
         let wanted = want.get(key).and_then(Node::bool);
-        // A value that GitHub does not show is unknown. Beadle weakens nothing because of an
-        // unknown value.
+        // If GitHub does not show a value, the value is unknown, and Beadle weakens nothing because
+        // of it.
         if let Some((after, before)) = wanted.zip(seen[key].as_bool())
             && before != after
         {
@@ -126,8 +127,8 @@ fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     found
 }
 
-/// Returns the declared keys that a new site does not have yet. GitHub enforces HTTPS for a new
-/// site.
+/// Returns the declared keys that Beadle must still set after it created a site. GitHub enforces
+/// HTTPS for a new site.
 fn more(want: &Node) -> Map<String, Value> {
     let mut more = Map::new();
     for key in ["cname", "public", "https_enforced"] {
@@ -181,7 +182,7 @@ fn create(want: &Node, plan: &mut AspectPlan) {
 }
 
 /// Returns whether the branch of the declared source exists. If the branch does not exist, the
-/// function records this.
+/// function records this problem in the plan.
 async fn has_branch(context: &Context<'_>, want: &Node, plan: &mut AspectPlan) -> Result<bool, Failure> {
     let Some(source) = source(want) else { return Ok(true) };
     let branch = source["branch"].as_str().unwrap_or_default();

@@ -36,7 +36,7 @@ impl Place {
         }
     }
 
-    /// Returns the name of a thing in this place for plans.
+    /// Returns the name that plans show for a thing in this place.
     pub(crate) fn what(&self, kind: &str, name: &str) -> String {
         match self {
             Self::Product(_) => format!("{kind} {name}"),

@@ -58,8 +58,8 @@ impl Step for Set {
     }
 }
 
-/// Returns a value in a form that can be compared. GitHub returns a list in any order, and returns
-/// values such as numbers as texts. Texts stay unchanged.
+/// Returns a value in a form that Beadle can compare. GitHub returns a list in any order, and
+/// returns numbers and booleans as texts.
 pub(crate) fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -72,7 +72,7 @@ pub(crate) fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns a declared value in the form of the observed one. A property with several values is a
+/// Returns a declared value in the form of the observed value. A property with several values is a
 /// list at GitHub, even if it has only one value.
 pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
     match (before, after) {
@@ -85,7 +85,7 @@ pub(crate) fn in_form_of(before: &Value, after: Value) -> Value {
 }
 
 /// Returns the properties of the policy that the organisation does not define. Such a name may be
-/// the former name of a property with a value. The whole list is therefore unknown.
+/// the former name of a property that has a value, so the whole list is unknown.
 async fn undefined<'a>(
     context: &Context<'_>,
     wants: impl Iterator<Item = (String, &'a Node)>,

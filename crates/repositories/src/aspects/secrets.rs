@@ -1,15 +1,18 @@
-//! The secrets of a repository: those of Actions, Dependabot and Codespaces, and those of its
-//! environments. The policy names a secret of the configuration, and never contains its value.
+//! The secrets of a repository: the secrets of Actions, Dependabot and Codespaces, and the secrets
+//! of its environments. The policy contains only the name of a secret in the configuration, never
+//! the secret itself.
 //!
-//! GitHub shows the name of each secret and the time of its last change. It never shows the value.
-//! Beadle therefore remembers a keyed digest of each value that it wrote (`secret_memory.rs`).
-//! Beadle writes a secret in four cases: it is missing, its value in the configuration changed,
-//! Beadle never wrote it, or somebody else changed it after Beadle. Beadle keeps secrets that the
-//! policy does not list. If the list is `exclusive`, Beadle removes them.
+//! GitHub shows the name of each secret and the time of its last change. GitHub never shows the
+//! value. Beadle therefore remembers a keyed digest of each value that it wrote
+//! (`secret_memory.rs`). Beadle writes a secret in four cases: it is missing, its value in the
+//! configuration changed, Beadle never wrote it, or somebody else changed it after Beadle. Beadle
+//! keeps secrets that the policy does not list. If the list is `exclusive`, Beadle removes such
+//! secrets.
 //!
 //! If the policy has the section, Beadle reads the secrets of each product with one call for 30
 //! secrets. A call with an unchanged answer does not count toward the hourly limit. A write needs
-//! two more calls: one for GitHub's public key, and one for GitHub's time of the write.
+//! two more calls: one call for GitHub's public key, and one call for the time at which GitHub
+//! stored the secret.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/repository-secrets>
@@ -128,7 +131,7 @@ impl Step for Put {
         let body = sealed_body(&key, &self.value)?;
         let own = list.own(&self.name.name);
         named.send(Method::PUT, own.clone(), Some(body)).await?;
-        // Without an answer, Beadle uses the time of its own clock.
+        // If GitHub does not show the time of the write, Beadle uses the time of its own clock.
         let shown = named.read(own).await.unwrap_or_default();
         let updated_at = shown["updated_at"].as_str();
         let remembered = self.memory.remember_at(&self.name, &self.value, updated_at).await;
@@ -156,7 +159,7 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
 }
 
 /// Plans the changes of the secrets in one place. `seen` contains the secrets at GitHub. If the
-/// list is exclusive, `exclusive` is its line.
+/// list is exclusive, `exclusive` is the line of the list.
 pub(crate) async fn compare(
     context: &Context<'_>,
     (place, wanted, exclusive): (&Place, &[Node], Option<&PolicyLocation>),

@@ -1,6 +1,6 @@
-//! The security features of a repository. Beadle does not use GitHub's "enable for all" of an
-//! organisation, because no API shows whether it is on. Secret scanning and push protection belong
-//! to the settings (`repository.security_and_analysis`).
+//! The security features of a repository. Beadle does not use the switch "enable for all" of an
+//! organisation, because no API shows whether this switch is on. Secret scanning and push
+//! protection belong to the settings (`repository.security_and_analysis`).
 //!
 //! <https://docs.github.com/rest/repos/repos#enable-vulnerability-alerts>,
 //! <https://docs.github.com/rest/code-scanning/code-scanning#get-a-code-scanning-default-setup-configuration>
@@ -89,8 +89,8 @@ impl Step for Write {
     }
 }
 
-/// The features that can be on or off. Each has its key in the policy, its key in safe-settings,
-/// and its path in the API.
+/// The features that can be on or off. Each feature has a key in the policy, a key in
+/// safe-settings, and a path in the API.
 const SWITCHES: &[(&str, &str, &str)] = &[
     ("dependabot_alerts", "enableVulnerabilityAlerts", "vulnerability-alerts"),
     ("dependabot_security_updates", "enableAutomatedSecurityFixes", "automated-security-fixes"),
@@ -107,9 +107,9 @@ impl AspectPlanner for Security {
         let incumbent = context.desired.security.as_ref();
         let mut wants = Vec::new();
         for (key, old, path) in SWITCHES {
-            // If `security` sets the same feature in a layer of higher rank, Beadle has already
-            // removed the key of safe-settings. If a key of safe-settings is still there, it has
-            // priority.
+            // If the desired state still has a key of safe-settings, this key has priority. Beadle
+            // has already removed the key if `security` sets the same feature in a layer of higher
+            // rank.
             let want =
                 incumbent.and_then(|node| node.get(old)).or_else(|| own.and_then(|node| node.get(key)));
             if let Some((want, wanted)) = want.and_then(|node| Some((node, node.bool()?))) {
@@ -158,7 +158,8 @@ async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<O
     }
     let seen = context.reader.below(repository, path).await?;
     Ok(Some(match seen {
-        // If the alerts are on, the answer is empty. If they are off, GitHub answers 404.
+        // If the alerts are on, GitHub's answer is empty. If the alerts are off, GitHub
+        // answers 404.
         Some(Value::Null) => true,
         Some(seen) => seen["enabled"] == json!(true),
         None => false,

@@ -50,8 +50,8 @@ const ENTRY: Shape = Shape::Map(&[
     never("repo_names", "write `include`"),
     never("external_group", "write `external_group` of the team in teams.yml"),
 ]);
-/// The explanation for keys that belong to the creation of a team in safe-settings. Beadle does not
-/// use these keys here.
+/// The explanation for keys with which safe-settings creates a team. Beadle does not use these keys
+/// here.
 const OF_THE_TEAM: &str =
     "this section changes only the access of a team; teams.yml declares the team itself";
 const SHAPE: Shape = listed!(ENTRY);
@@ -81,8 +81,8 @@ impl Step for Write {
 pub(super) fn change_of(before: &Permission, after: &Permission) -> Risk {
     match (before.rank(), after.rank()) {
         (Some(before), Some(after)) if after < before => Risk::Removes,
-        // The team gets a higher permission than before, or a custom role. Beadle does not know
-        // what a custom role permits.
+        // The team gets a higher permission than before, or a custom role, which may permit
+        // anything.
         _ => Risk::Exposes,
     }
 }
@@ -109,7 +109,8 @@ impl AspectPlanner for Teams {
             {
                 continue;
             }
-            // Beadle does not know what a custom role permits, so it cannot compare the two roles.
+            // Beadle does not know what a custom role permits, so it cannot compare the two
+            // permissions.
             let is_custom = |above: &Permission| above.rank().is_none() || want.permission.rank().is_none();
             if above(seen, found).is_some_and(is_custom) {
                 let why = format!(
@@ -172,9 +173,8 @@ async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Resul
     Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
-/// Returns the parent team's permission if it hides the team's own permission on the repository. In
-/// this case, GitHub does not show whether the team has a permission of its own, or whether
-/// somebody changed or removed it.
+/// Returns the parent team's permission if it hides the team's own permission on the repository.
+/// GitHub then does not show the team's own permission, even if somebody changed or removed it.
 pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Option<&'a Permission> {
     let parent = team.parent.as_deref()?;
     let above = &seen.iter().find(|other| other.slug.eq_ignore_ascii_case(parent))?.permission;
@@ -185,17 +185,17 @@ pub(crate) fn above<'a>(seen: &'a [TeamPermission], team: &TeamPermission) -> Op
     reaches.then_some(above)
 }
 
-/// Returns whether the parent team already has the wanted permission. If the parent team has it,
-/// GitHub would not show that the team itself has the permission. Beadle does not know what a
-/// custom role permits, so only `admin` covers a custom role.
+/// Returns whether the parent team already has at least the wanted permission. GitHub would then
+/// not show the team's own permission. Beadle does not know what a custom role permits, so only
+/// `admin` counts as more than a custom role.
 fn is_covered(seen: &[TeamPermission], team: &TeamPermission, wanted: &Permission) -> bool {
     let above = above(seen, team).and_then(Permission::rank);
     let wanted = wanted.rank().or(Permission::Admin.rank());
     above.is_some_and(|above| wanted.is_some_and(|wanted| wanted <= above))
 }
 
-/// Returns whether the team has the wanted permission. GraphQL and the lists of REST show the base
-/// role instead of a custom role. If the policy declares a custom role, Beadle therefore reads the
+/// Returns whether the team has the wanted permission. In place of a custom role, GraphQL and the
+/// lists of REST can show the base role. So if the policy declares a custom role, Beadle reads the
 /// role of this team with a separate call.
 async fn same(context: &Context<'_>, want: &TeamWant, found: &TeamPermission) -> Result<bool, Failure> {
     if found.permission == want.permission {
@@ -253,7 +253,8 @@ mod tests {
             |seen: &[TeamPermission], wanted: &str| is_covered(seen, &seen[1], &wanted.to_owned().into());
         let seen = [team("platform", "admin", None), team("child", "admin", Some("platform"))];
         assert!(covered(&seen, "triage") && covered(&seen, "auditor"));
-        // If the policy lists only the parent team, Beadle does not remove the child team.
+        // If the policy lists the parent team and not the child team, Beadle does not remove the
+        // child team.
         assert!(above(&seen, &seen[1]).is_some());
         let seen = [team("platform", "pull", None), team("child", "push", Some("platform"))];
         assert!(!covered(&seen, "triage") && above(&seen, &seen[1]).is_none());

@@ -1,4 +1,4 @@
-//! The topics of a repository. GitHub stores them in lower case.
+//! The topics of a repository. GitHub stores topics in lower case.
 //!
 //! <https://docs.github.com/rest/repos/repos#replace-all-repository-topics>
 
@@ -63,8 +63,8 @@ impl AspectPlanner for Topics {
         }
         let gone: Vec<_> = seen.difference(&wants).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // The removal is a separate change. If the guard holds the removal, Beadle still adds
-            // the new topics.
+            // The removal of topics is a separate change, so Beadle adds the new topics even if the
+            // guard holds the removal.
             let fields =
                 gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
             plan.change("", fields.collect(), Replace(wants.into_iter().collect()));

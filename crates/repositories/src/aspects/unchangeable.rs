@@ -1,5 +1,5 @@
-//! Writes the entries of a list that GitHub has no call to change. To change such an entry, Beadle
-//! deletes it and creates it again.
+//! Writes the entries of a list if GitHub has no call to change an entry. To change such an entry,
+//! Beadle deletes it and creates it again.
 
 use async_trait::async_trait;
 use beadle_engine::Failure;
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::aspect::{Step, WriteTarget};
 
-/// The effect of a change on an entry.
+/// What a change does to an entry.
 pub(super) enum Entry {
     /// Creates the entry with this body.
     Create(Value),
-    /// Deletes the entry and creates it again. The step keeps the old body, so that Beadle can
-    /// restore the entry if GitHub refuses the new body.
+    /// Deletes the entry and creates it again. The step keeps the old body. If GitHub refuses the
+    /// new body, Beadle restores the entry with the old body.
     Replace {
         id: u64,
         body: Value,
@@ -43,7 +43,7 @@ impl Step for EntryWrite {
                 named.send(Method::DELETE, one(*id), None).await?;
                 let made = named.send(Method::POST, self.list, Some(body.clone())).await;
                 if made.is_err() {
-                    // If this request fails too, the next run creates the entry.
+                    // If the restoring request fails too, the next run creates the entry.
                     let _ = named.send(Method::POST, self.list, Some(before.clone())).await;
                 }
                 made.map_err(Failure::after_a_part)

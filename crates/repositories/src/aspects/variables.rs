@@ -1,4 +1,4 @@
-//! The variables of Actions. A repository has variables, and each environment of it has variables
+//! The variables of Actions. A repository has variables, and each of its environments has variables
 //! too. GitHub ignores the case of a name, and shows the name in capitals.
 //!
 //! Beadle reads the variables of a repository with one call for 30 variables. A call with an
@@ -92,7 +92,7 @@ pub(crate) async fn read(context: &Context<'_>, place: &Place) -> Result<Vec<Val
     context.reader.rows_below(context.repository, place.path(LIST), LIST, &["name", "value"]).await
 }
 
-/// Returns the value of an entry in the form of GitHub's stored value.
+/// Returns the value of an entry in the form in which GitHub stores it.
 fn text(node: &Node) -> String {
     match node.json() {
         Value::String(text) => text,

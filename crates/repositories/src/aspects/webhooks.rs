@@ -60,7 +60,7 @@ enum Write {
         secret: Option<Remembered>,
     },
     /// Changes the events of a webhook, and whether the webhook is active. The PATCH request has no
-    /// `config`, because GitHub then keeps the secret.
+    /// `config`, so that GitHub keeps the secret.
     Update {
         id: u64,
         body: Value,
@@ -88,8 +88,8 @@ impl Remembered {
         Self { value: value.clone(), name, memory: memory.clone() }
     }
 
-    /// Returns the name of a webhook that has an id. The address can contain secrets, so it is not
-    /// a part of the name.
+    /// Returns the name of a webhook that has an id. The name does not contain the webhook's
+    /// address, because an address can contain secrets.
     fn by_id(id: u64) -> String {
         id.to_string()
     }
@@ -100,9 +100,9 @@ impl Remembered {
         hash.iter().take(8).fold("new-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether Beadle wrote another value before: to this webhook, or when it created the
-    /// webhook with the address `url`. If Beadle does not remember any value, it assumes that the
-    /// webhook has the present value.
+    /// Returns whether Beadle's last value for this webhook differs from the present value. Beadle
+    /// also compares the value with which it created the webhook with the address `url`. If Beadle
+    /// remembers no value, it assumes that the webhook has the present value.
     async fn is_another(&self, url: &str) -> Result<bool, Failure> {
         match self.memory.compare(&self.name, &self.value).await? {
             Compared::Other => return Ok(true),
@@ -137,8 +137,9 @@ impl Step for Write {
                 let mut body = body.clone();
                 body["config"] = with(body["config"].clone(), secret.as_ref().map(|secret| &secret.value));
                 if let Some(secret) = secret {
-                    // The value can change before Beadle sees the id of the webhook. Beadle
-                    // remembers the value before the request, because the answer can be lost.
+                    // The configured value can change before Beadle learns the id of the new
+                    // webhook. Beadle remembers the value before it sends the request, because the
+                    // answer can be lost.
                     secret.remember().await?;
                 }
                 to.send(Method::POST, "hooks", Some(body)).await
@@ -163,7 +164,7 @@ impl Step for Write {
             Self::Update { .. } | Self::Delete { .. } => return None,
         };
         let secret = secret.map(|secret| secret.value.expose_secret()).unwrap_or_default();
-        // The address in the body can contain a secret too.
+        // Not only the secret, but also the address in the body can be confidential.
         Some(fingerprint(&SecretString::from(format!("{body} {secret}"))))
     }
 }
@@ -211,9 +212,9 @@ impl AspectPlanner for Webhooks {
     }
 }
 
-/// Plans the changes of a list of webhooks. `declared` contains the entries of the policy, the
-/// value around them, and whether Beadle removes other webhooks. The secrets come with the owner of
-/// the webhooks, and with the memory of Beadle's writes.
+/// Plans the changes of a list of webhooks. `declared` contains the entries of the policy, the list
+/// that has these entries, and whether Beadle removes other webhooks. The next parameter contains
+/// the configured secrets, the owner of the webhooks, and Beadle's memory of written secrets.
 pub(crate) async fn compare(
     (items, list, exclusive): (&[Node], &Node, bool),
     seen: &[Value],
@@ -232,8 +233,8 @@ pub(crate) async fn compare(
         plan.cannot_read("GitHub shows a webhook without its address: Beadle leaves the list as it is");
         return Ok(());
     }
-    // If several webhooks have the same address, one of them is the listed webhook. The others are
-    // not listed.
+    // If several webhooks have the same address, only one of them matches the entry of the policy.
+    // Beadle treats the others as not listed.
     let matched = pair_entries(kind("webhooks"), &desired, &observed);
     for (at, want) in wants.iter().enumerate() {
         let named = want.secret.and_then(Node::text);
@@ -270,7 +271,7 @@ pub(crate) async fn compare(
 }
 
 /// Returns an address without the parts that can be secret. The result contains a hash of the
-/// hidden parts, so that two addresses are still different.
+/// hidden parts, so that the results for two addresses still differ.
 pub(crate) fn shown(url: &str) -> String {
     let (rest, query) = url.split_once('?').map_or((url, None), |(rest, query)| (rest, Some(query)));
     let (scheme, place) = rest.split_once("://").unwrap_or(("", rest));

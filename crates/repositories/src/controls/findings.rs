@@ -1,7 +1,7 @@
-//! Finds the controls that are not as declared after a run. A change names its aspect, its thing
-//! and the policy line that asks for it. It does not name the path of a control. If several
-//! controls match a change, all of them are not met, because a report must never show a failed
-//! control as met.
+//! Finds the controls that are not as declared after a run. A change names its aspect, the thing
+//! that changes, and the line of the policy. A change does not name the path of a control. If
+//! several controls match a change, all of them count as not met, because a report must never show
+//! a failed control as met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl<'a> Control<'a> {
         })
     }
 
-    /// Returns whether the control is about a whole list and not about one entry.
+    /// Returns whether the control is about a whole list, and not only about one entry.
     fn is_list(&self) -> bool {
         self.line.value == "[]" || self.line.value == format!("\"{NO_OTHERS}\"")
     }
@@ -68,7 +68,7 @@ pub(super) fn aspect_of(names: &[&str]) -> Option<&'static str> {
 }
 
 /// Returns the controls in `parts` that are not as declared after a run. `undone` contains the
-/// changes with values that an operator undid.
+/// changes whose values an operator undid.
 pub(super) fn findings(
     declared: &[Arc<Part>],
     report: &Report,
@@ -109,7 +109,7 @@ pub(super) fn findings(
     found
 }
 
-/// Returns why a change was not written, or `None` if it was written.
+/// Returns why Beadle did not write a change, or `None` if Beadle wrote it.
 fn cause(outcome: &StepResult) -> Option<&'static str> {
     match outcome {
         StepResult::Written => None,
@@ -127,7 +127,7 @@ fn of_aspect<'c, 'a>(controls: &'c [Control<'a>], aspect: &str) -> Vec<&'c Contr
     controls.iter().filter(|control| control.aspect == Some(aspect)).collect()
 }
 
-/// Returns the controls that match `is_meant`, or all of them if none matches.
+/// Returns the controls that match `is_meant`, or all controls if none matches.
 fn narrowed<'c, 'a>(
     controls: &[&'c Control<'a>],
     is_meant: impl Fn(&Control<'a>) -> bool,
@@ -141,7 +141,7 @@ fn paths<'a>(controls: &[&Control<'a>], is_meant: impl Fn(&Control<'a>) -> bool)
     controls.iter().filter(|control| is_meant(control)).map(|control| control.path).collect()
 }
 
-/// Returns the paths of the controls that a change would make as declared.
+/// Returns the paths of the controls that a change affects.
 fn changed<'a>(own: &[&Control<'a>], change: &Change<()>) -> BTreeSet<&'a str> {
     let own = narrowed(own, |control| control.is_about(&change.what));
     if change.fields.is_empty() {
@@ -150,7 +150,7 @@ fn changed<'a>(own: &[&Control<'a>], change: &Change<()>) -> BTreeSet<&'a str> {
     change.fields.iter().flat_map(|field| changed_by(&own, field)).collect()
 }
 
-/// Returns the paths of the controls that a field would make as declared.
+/// Returns the paths of the controls that one field of a change affects.
 fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     let is_asked = |control: &Control<'a>| {
         let asked = field.asked.as_ref();
@@ -158,7 +158,7 @@ fn changed_by<'a>(own: &[&Control<'a>], field: &Field) -> Vec<&'a str> {
     };
     let is_named = |control: &Control<'a>| control.names.contains(&field.name.as_str());
     if field.after.is_null() {
-        // The list must not have this entry.
+        // The change removes an entry, so the control is the list that must not contain the entry.
         let lists = paths(own, |control| control.is_list() && is_asked(control));
         if !lists.is_empty() {
             return lists;
@@ -222,7 +222,7 @@ mod tests {
         Report { subject: "acme/shop".into(), steps, unknowns, skipped: None, failure: None }
     }
 
-    /// Returns the controls that a change with one field makes as declared.
+    /// Returns the controls that are not met if a change with one field is not written.
     fn not_met(aspect: &str, what: &str, name: &str, line: Option<u32>, after: Option<i64>) -> Vec<String> {
         let asked = line.map(|line| json!({ "file": "settings.yml", "line": line }));
         let field = json!({ "name": name, "before": 1, "after": after, "asked": asked, "risk": "changes" });

@@ -1,4 +1,5 @@
-//! Records that repositories are gone. A report about a later day then does not contain them.
+//! Records that repositories are gone. A report about a later day does not contain a repository
+//! that is gone.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +9,12 @@ use super::state::{ControlState, SKEW};
 
 /// The reason why the policy does not apply to a repository that the sweep did not find.
 pub(super) const GONE: &str = "the sweep did not find the repository, or the policy leaves it out";
-/// The maximum number of notes that are in memory at the same time.
+/// The maximum number of notes in memory at the same time.
 const PAGE: u32 = 1000;
 
 /// Records the repositories of an organisation that a sweep did not find. `found` contains the ids
-/// of the repositories that the sweep found. The list of the sweep is from the time `listed`. The
-/// sweep therefore does not know the repositories that a later run found.
+/// of the repositories that the sweep found. The sweep read its list at the time `listed`, so the
+/// function does not change a state that a later run recorded.
 pub(crate) async fn record_gone(
     store: &dyn Store,
     instance: &str,

@@ -15,22 +15,22 @@ use super::state::{ControlLines, ControlState, SKEW};
 use crate::policy::{DeclaredControl, Policy};
 use crate::undo::UndoneChanges;
 
-/// The maximum number of parts in memory. An organisation has far fewer at the same time. After
-/// each new generation of the policy, some of them are no longer used.
+/// The maximum number of parts in memory. An organisation uses far fewer parts at the same time,
+/// but each new generation of the policy leaves some unused parts.
 const PARTS: usize = 20_000;
 /// The maximum length of a stored cause, in characters.
 const CAUSE: usize = 500;
 
-/// The reason of a run that skips a repository because it did not find it. However, the App may
-/// only no longer see the repository. The policy then still applies to it.
+/// The reason of a run that skips a repository because the run did not find it. The repository may
+/// still exist without the App's access, and the policy then still applies to it.
 pub(crate) const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
 /// Records the controls of the repositories of one organisation.
 pub(crate) struct ControlLog {
     store: Arc<dyn Store>,
     clock: Clock,
-    /// The values that the last plan of each repository declared, by the id of the repository. They
-    /// stay until the run ends.
+    /// The values that the last plan of each repository declared, by the id of the repository. The
+    /// values stay until the run ends.
     found: Mutex<HashMap<u64, Declared>>,
     /// The parts that the plans declared, by their digests.
     parts: Mutex<HashMap<String, KnownPart>>,
@@ -38,13 +38,13 @@ pub(crate) struct ControlLog {
 
 /// The values that a plan declared for a repository.
 struct Declared {
-    /// The time of the plan.
+    /// The time at which Beadle made the plan.
     at: Time,
     parts: Vec<Arc<Part>>,
     commit: String,
     waived: Vec<Waived>,
     waits: Vec<Waiting>,
-    /// The changes with values that an operator undid.
+    /// The changes whose values an operator undid.
     undone: Option<UndoneChanges>,
 }
 
@@ -112,7 +112,7 @@ impl ControlLog {
         let now = self.clock.now();
         let newest = self.newest(key, now).await?;
         // A command can wait for a person after its plan. If the plan has no changes, the command
-        // does not plan again. A later run then knows more.
+        // does not plan again, so its findings can be older than the findings of a later run.
         let planned = declared.as_ref().filter(|_| report.steps.is_empty()).map(|declared| declared.at);
         let at = planned.filter(|planned| now.since(*planned) > SKEW).unwrap_or(now);
         if at < now && newest.as_ref().is_some_and(|newest| newest.at > at) {
@@ -120,7 +120,8 @@ impl ControlLog {
         }
         let (state, parts) = match (&report.skipped, declared) {
             (Some(why), declared) => {
-                // The repository can have another owner now, and therefore another name.
+                // The repository may have another owner and another name now, so the record keeps
+                // the last known name.
                 let subject = newest.as_ref().map_or(&report.subject, |newest| &newest.subject);
                 let commit = declared.map(|declared| declared.commit).unwrap_or_default();
                 let outside = Some(why.clone());
@@ -145,12 +146,13 @@ impl ControlLog {
                 };
                 (state, declared.parts)
             }
-            // A key of a repository that does not exist yet has no controls.
+            // If the repository of a key does not exist yet, the key has no controls.
             (None, None) => return Ok(()),
         };
         let is_news = newest.as_ref().is_none_or(|newest| !newest.finds_same(&state));
         for part in &parts {
-            // A new state needs the lines of its parts. Beadle may have deleted old lines.
+            // A new state needs the lines of its parts, and Beadle may have deleted old lines from
+            // the store.
             if is_news || !self.is_stored(part) {
                 self.store_part(key.instance(), part, at).await?;
             }
@@ -158,8 +160,8 @@ impl ControlLog {
         self.append(key, newest, state).await
     }
 
-    /// Records that a run could not check the repository. If a budget is used up, the run did not
-    /// even try.
+    /// Records that a run could not check the repository. Records nothing if a budget was used up,
+    /// because the run then did not check the repository at all.
     pub(crate) async fn record_failure(&self, key: &Key, failure: &Failure) -> Result<(), StoreError> {
         let Some(id) = repository(key) else { return Ok(()) };
         self.found.lock().remove(&id);
@@ -176,8 +178,8 @@ impl ControlLog {
     }
 
     /// Returns the newest state of a repository. A state from the future has the time of a wrong
-    /// clock, so the function ignores it. The store keeps such a state. The present clock may be
-    /// the wrong one, and a record of findings must not be lost.
+    /// clock, so the function ignores it. The store keeps such a state, because the present clock
+    /// may be the wrong one and no record of findings must be lost.
     async fn newest(&self, key: &Key, now: Time) -> Result<Option<ControlState>, StoreError> {
         let store = self.store.as_ref();
         let notes = ControlState::of_repository(key.instance(), key.id());
@@ -190,7 +192,7 @@ impl ControlLog {
         Ok(notes.page(store, later.name(), 1).await?.0.pop().map(|(_, state)| state))
     }
 
-    /// Stores a state if it differs from the newest one.
+    /// Stores a state if it differs from the newest state.
     async fn append(
         &self,
         key: &Key,
@@ -201,8 +203,8 @@ impl ControlLog {
             if newest.finds_same(&state) {
                 return Ok(());
             }
-            // The clocks of two processes can differ a little. The order of the runs is certain,
-            // because only one process works on a key.
+            // The clocks of two processes can differ a little. But the order of the states is
+            // certain, because only one process at a time works on a key.
             state.at = state.at.max(newest.at + Duration::from_millis(1));
         }
         ControlState::note(key.instance(), key.id(), state.at).put(self.store.as_ref(), &state).await

@@ -1,6 +1,6 @@
 //! The declared values of a repository, divided into parts: one part for each file of the policy.
-//! Repositories with the same values from a file share the part, so the store has the part only
-//! once.
+//! If several repositories have the same values from a file, they share the part, and the store has
+//! the part only once.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

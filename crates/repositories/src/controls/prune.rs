@@ -1,5 +1,5 @@
 //! Deletes old records of controls. A report about a moment needs the newest record before that
-//! moment. Beadle keeps this record, even if it is very old.
+//! moment. So Beadle keeps the newest record before such a moment, even if the record is very old.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,11 @@ use beadle_engine::{Store, StoreError, Time};
 use super::gone::GONE;
 use super::state::{ControlLines, ControlState};
 
-/// The maximum number of notes that are in memory at the same time.
+/// The maximum number of notes in memory at the same time.
 const PAGE: u32 = 1000;
 
-/// Deletes the records that no report about a moment after `before` needs. Returns their number.
+/// Deletes the records that no report about a moment after `before` needs. Returns the number of
+/// deleted records.
 pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, StoreError> {
     let (mut used, mut deleted) = (HashSet::new(), 0);
     let notes = ControlState::of_all();
@@ -52,16 +53,17 @@ pub async fn prune_controls(store: &dyn Store, before: Time) -> Result<u64, Stor
     Ok(deleted)
 }
 
-/// The thing with the records that are being read. The newest record comes first.
+/// The thing whose records the function reads at the moment. The newest record comes first.
 #[derive(Default)]
 struct Newest {
     thing: String,
-    /// True if a record of the thing is from before the limit.
+    /// True if the function has already seen a record of the thing that is older than the limit.
     has_old: bool,
 }
 
 impl Newest {
-    /// Returns whether a newer record of the same thing is already older than the limit.
+    /// Returns whether the function has already seen a newer record of the same thing that is older
+    /// than the limit.
     fn is_older(&mut self, thing: &str, is_before: bool) -> bool {
         if self.thing != thing {
             thing.clone_into(&mut self.thing);

@@ -2,7 +2,7 @@
 
 use beadle_engine::Time;
 
-/// The status of a control in a repository.
+/// The status of a control in a repository, as a report shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ControlStatus {
     /// The repository was as the policy declares.
@@ -32,7 +32,7 @@ impl ControlStatus {
         }
     }
 
-    /// Returns whether the row needs no attention.
+    /// Returns whether a person can ignore the row.
     pub fn is_fine(self) -> bool {
         matches!(self, Self::Met | Self::Waived | Self::NotApplicable)
     }
@@ -43,13 +43,13 @@ impl ControlStatus {
 pub struct ControlRow {
     /// The full name of the repository, `owner/name`.
     pub repository: String,
-    /// The path of the control. If the row is about all controls, this is `*`, or the path that the
+    /// The path of the control. In a row about all controls, the value is `*` or the path that the
     /// user asked for.
     pub control: String,
     /// The status of the control.
     pub status: ControlStatus,
-    /// The reason why the repository did not meet the control, or why this is unknown. Empty for
-    /// every other status.
+    /// The reason why the repository did not meet the control, or why the status is unknown. The
+    /// text is empty for every other status.
     pub cause: String,
     /// The time of the first recorded run with this status. The control has had this status since
     /// then.
@@ -62,8 +62,8 @@ pub struct ControlRow {
     pub owner: Option<String>,
     /// The value that the policy declares, as JSON.
     pub value: Option<String>,
-    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. For
-    /// a waiver that is not in the policy, this is `beadle waive`.
+    /// The line of the policy that declares the value or the waiver, such as `settings.yml:12`. If
+    /// the waiver is not in the policy, the value is `beadle waive`.
     pub policy: Option<String>,
     /// The commit of the policy that contains this line.
     pub commit: Option<String>,

@@ -6,11 +6,12 @@ use std::time::Duration;
 use beadle_engine::{Metadata, Note, Time, Waived};
 use serde::{Deserialize, Serialize};
 
-/// How much the clocks of two processes may differ. If the time of a state is further ahead, the
-/// state is from the future.
+/// How much the clocks of two processes may differ. If the time of a state is further ahead of the
+/// present time, the state is from the future.
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 
-/// The findings of a run in one repository. They are valid until the time of the next state.
+/// The findings of a run in one repository. The findings are valid until the time of the next
+/// state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlState {
     /// The time of the run.
@@ -19,7 +20,7 @@ pub struct ControlState {
     pub subject: String,
     /// The commit or the generation of the policy in this run.
     pub commit: String,
-    /// The digests of the parts of the policy that apply to the repository, see [`ControlLines`].
+    /// The digests of the policy's parts that apply to the repository, see [`ControlLines`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
     /// The controls that the repository did not meet after the run, each with the reason why Beadle
@@ -32,11 +33,11 @@ pub struct ControlState {
     /// The controls that waivers exempted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Waived>,
-    /// The reason why the policy does not apply to the repository. `None` if it applies.
+    /// The reason why the policy does not apply to the repository. `None` if the policy applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<String>,
     /// The reason why the run could not check the repository. The other fields then come from the
-    /// run before.
+    /// previous run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
@@ -56,8 +57,8 @@ impl ControlState {
         Note::of(&[instance, id, ""])
     }
 
-    /// Returns the prefix of the notes of one organisation. The rest of a name is the id of the
-    /// repository and the moment.
+    /// Returns the prefix of the notes of one organisation. In the name of a note, the id of the
+    /// repository and the moment follow this prefix.
     pub(super) fn of_organisation(instance: &str) -> Note<Self> {
         Note::of(&[instance, ""])
     }
@@ -82,10 +83,10 @@ impl ControlState {
 
 /// The values that one file of the policy declares for repositories, with their lines at a commit.
 /// The name of the note contains a digest. The digest covers the file, the paths and the values,
-/// but not the lines. If only lines move, the states of the repositories therefore stay the same.
+/// but not the lines. So if only lines move, the states of the repositories stay the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlLines {
-    /// The time when the values got these lines.
+    /// The time at which the values got these lines.
     pub at: Time,
     /// The path of the file, relative to the folder of the policy.
     pub file: String,
@@ -131,8 +132,8 @@ impl ControlLines {
     }
 }
 
-/// Returns a time as text. In the order of the texts, later times come first. A store therefore
-/// finds the newest note without reading the others.
+/// Returns a time as text. In the order of the texts, later times come first. So a store finds the
+/// newest note first.
 fn moment(at: Time) -> String {
     format!("{:016x}", i64::MAX.saturating_sub(at.0))
 }

@@ -15,7 +15,7 @@ use crate::policy::{contains, exempts, parse_until, parts};
 
 /// The number of notes or entries that one call reads.
 const PAGE: u32 = 1000;
-/// The control in a row about all controls.
+/// The text in place of a control, in a row about all controls.
 const ALL: &str = "*";
 const NOT_RECORDED: &str = "the store has no record of this repository from this time or before";
 const WAIVER_ENDED: &str = "the waiver ended, and Beadle has not checked the repository since";
@@ -34,7 +34,7 @@ pub struct Timeline {
     lines: HashMap<String, Vec<ControlLines>>,
     /// The start and the end of each sweep before the moment, with the newest first.
     sweeps: Vec<(Time, Time)>,
-    /// The maximum age of a part that a sweep did not read.
+    /// The maximum age of an answer that a sweep uses in place of a read.
     age: Duration,
 }
 
@@ -45,7 +45,7 @@ pub struct RecordedRepository {
     name: String,
     /// The states up to the moment, with the newest first.
     states: Vec<ControlState>,
-    /// Since when no run has checked the repository, because its runs fail.
+    /// The time since which no run has checked the repository, because its runs fail.
     parked: Option<Time>,
     /// When a sweep last read the parts that only REST shows. `None` if each run reads all parts.
     reads: Option<LastRead>,
@@ -90,7 +90,7 @@ impl Timeline {
         Ok(Self { at, repositories, lines, sweeps, age: Duration::ZERO })
     }
 
-    /// Sets the maximum age of a part that a sweep did not read.
+    /// Sets the maximum age of an answer that a sweep uses in place of a read.
     #[must_use]
     pub fn with_oldest(self, age: Duration) -> Self {
         Self { age, ..self }
@@ -102,7 +102,7 @@ impl Timeline {
     }
 
     /// Returns the rows of a repository, sorted by control. If `control` is given, returns only the
-    /// rows of this key of the policy and of the keys in it.
+    /// rows of this key of the policy and of the keys below it.
     pub fn rows(&self, repository: &RecordedRepository, control: Option<&str>) -> Vec<ControlRow> {
         let name = &repository.name;
         let all = control.unwrap_or(ALL);
@@ -184,8 +184,8 @@ impl Timeline {
         versions.iter().find(|lines| lines.at <= moment).or(versions.last())
     }
 
-    /// Returns the time of the last recorded check. A completed sweep has checked every repository,
-    /// except the repositories with failing runs.
+    /// Returns the time of the last recorded check. A completed sweep has checked every repository
+    /// whose runs do not fail.
     fn last_checked(&self, repository: &RecordedRepository) -> Option<Time> {
         let states = &repository.states;
         let failed = states.first().filter(|state| state.failed.is_some()).map(|state| state.at);
@@ -193,13 +193,13 @@ impl Timeline {
         let swept = self.sweeps.iter().find(|(_, ended)| *ended <= limit).map(|(begun, _)| *begun);
         let first = states.last()?;
         let recorded = states.iter().find(|state| state.failed.is_none()).map(|state| state.at);
-        // A sweep before the first record does not show that the repository was checked.
+        // A sweep before the first record does not prove a check of the repository.
         recorded.max(swept.filter(|begun| *begun >= first.at))
     }
 
-    /// Returns when a control of a repository was last checked. `checked` is the time of the
-    /// repository's last check. A sweep compares some parts with their last answers. The time of
-    /// such a check is the time of the answer. If the store does not have that time, it is the
+    /// Returns the time of the last check of one control. `checked` is the time of the last check
+    /// of the repository. For some parts, a sweep compares a stored answer, and the check then has
+    /// the time of the answer. If the store does not have this time, the function returns the
     /// earliest possible time.
     fn last_read(
         &self,
@@ -247,7 +247,8 @@ fn of_waiver(state: &ControlState, waived: &Waived, moment: Time) -> ControlRow 
     row
 }
 
-/// Returns since when each parked repository has been parked, by the id of the repository.
+/// Returns the time since which each parked repository has been parked, by the id of the
+/// repository.
 async fn read_parked(store: &dyn Store, instance: &str) -> Result<HashMap<String, Time>, StoreError> {
     let rows = store.rows(u32::MAX).await?.into_iter();
     let own = rows.filter(|row| row.key.kind() == "repository" && row.key.instance() == instance);

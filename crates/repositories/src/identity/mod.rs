@@ -1,5 +1,6 @@
 //! Decides which entries of two lists are the same entry at GitHub. Four parts of Beadle use this
-//! decision: the check of the policy, the merge of layers, the comparison and the writes.
+//! decision: the check of the policy, the merge of layers, the comparison with GitHub, and the
+//! writes.
 //!
 //! The identity of an entry consists of all fields that distinguish it from other entries. An entry
 //! matches at most one entry of the other list. An entry that omits an optional field matches any
@@ -56,16 +57,17 @@ impl Entry for Value {
 enum Identity {
     /// The identifying fields. A field is `None` if it is optional and the entry omits it.
     Fields(Vec<Option<Part>>),
-    /// The whole entry, if it has no identifying fields. Only an equal entry is the same entry.
+    /// The whole entry, if the entry has no identifying fields. Only an equal entry is then the
+    /// same entry.
     Whole(Value),
 }
 
-/// How much each difference adds to the distance of two entries. The entries with the smallest
-/// distance match first.
+/// The number that each kind of difference adds to the distance of two entries. The entries with
+/// the smallest distance match first.
 const CASE: u8 = 1;
 const OPEN: u8 = 4;
-/// With this distance or a greater one, Beadle does not know whether the entries are the same at
-/// GitHub.
+/// If the distance is this number or greater, Beadle does not know whether the entries are the same
+/// at GitHub.
 const UNCERTAIN: u8 = 64;
 
 impl Identity {
@@ -80,8 +82,8 @@ impl Identity {
                 one.iter().zip(other).try_fold(0, |far: u8, pair| {
                     let step = match pair {
                         (None, None) => 0,
-                        // Most entries already differ in this form, so one comparison is usually
-                        // enough.
+                        // Most different entries already differ in this form, so one comparison is
+                        // usually enough.
                         (Some(one), Some(other)) if one.perhaps != other.perhaps => return None,
                         (Some(one), Some(other)) if one.written == other.written => 0,
                         (Some(one), Some(other)) if one.sure == other.sure => CASE,
@@ -102,8 +104,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
 }
 
 /// Matches the entries of a policy with the entries at GitHub. GitHub may ignore the case of a
-/// name. If two names differ only in case, their entries match last. Without this match, Beadle
-/// would delete the entry and create it again.
+/// name. So entries whose names differ only in case also match, after all better matches. Without
+/// this match, Beadle would delete the entry and create it again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],
@@ -112,8 +114,8 @@ pub(crate) fn pair_entries(
     pair(&identities(kind, desired), &identities(kind, observed), Identity::closeness)
 }
 
-/// Returns whether every entry has identifying fields. Beadle cannot compare a list if an entry has
-/// none.
+/// Returns whether every entry has identifying fields. Beadle cannot compare a list if one of its
+/// entries has no identifying fields.
 pub(crate) fn all_named(kind: Option<&Kind>, entries: &[impl Entry]) -> bool {
     entries.iter().all(|entry| matches!(Identity::of(kind, entry), Identity::Fields(_)))
 }
@@ -138,7 +140,8 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
     let kind = kind(list);
     let (mut earlier, mut repeated): (Vec<Identity>, Vec<&Node>) = (Vec::new(), Vec::new());
     for item in items {
-        // A list can have tens of thousands of entries, so each identity is computed only once.
+        // A list can have tens of thousands of entries, so the function computes each identity only
+        // once.
         let own = Identity::of(kind, item);
         let is_same = |other: &Identity| other.closeness(&own).is_some_and(|far| far < UNCERTAIN);
         if earlier.iter().any(is_same) {
@@ -153,7 +156,7 @@ pub(crate) fn repeated<'a>(list: &str, items: impl IntoIterator<Item = &'a Node>
 const FOLDED: &[&str] = &["topics", "users", "teams", "apps"];
 
 /// Returns whether `named`, an entry of `without`, names an entry of a list. If `named` omits an
-/// optional field, it names entries with any value of this field.
+/// optional field, `named` means the entries with any value of this field.
 pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     let kind = kind(list);
     match (Identity::of(kind, named), Identity::of(kind, entry)) {
@@ -174,7 +177,7 @@ pub(crate) fn names(list: &str, named: &Node, entry: &Node) -> bool {
     }
 }
 
-/// The name of a list's entry in a path.
+/// The name that an entry of a list has in a path.
 pub(crate) struct Name {
     /// The name in the spelling of the file.
     pub(crate) written: String,
@@ -204,18 +207,18 @@ pub(crate) fn name(list: &str, entry: &Node) -> Option<Name> {
 pub(crate) fn contradictions<'a>(list: &'a str, node: &'a Node, found: &mut Vec<(&'a str, &'a Node)>) {
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        // These keys contain the entries of a list in block form.
+        // If a list is a block, its entries are below these keys.
         let is_form = ["add", "replace"].contains(&key) && is_nested(list);
         contradictions(if is_form { list } else { key }, value, found);
     }
     let items = node.items();
-    // Another check reports two rules of the same type.
+    // This check ignores rules, because another check reports two rules of the same type.
     let is_checked = is_nested(list) && list != "rules";
     let of_items = if is_checked { identities(kind(list), items) } else { Vec::new() };
     for (at, item) in items.iter().enumerate() {
         contradictions("", item, found);
         let Some(fields) = of_items.get(at) else { continue };
-        // An entry that omits a field is different here from an entry that sets the field.
+        // In this check, an entry that omits a field differs from an entry that sets the field.
         let is_same = |other: &Identity| other.closeness(fields) == Some(0);
         let first = of_items.iter().take(at).position(is_same).and_then(|first| items.get(first));
         if first.is_some_and(|other| other.json() != item.json()) {

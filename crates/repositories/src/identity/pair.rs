@@ -1,4 +1,5 @@
-//! Matches desired entries with observed entries. Each entry matches at most one other.
+//! Matches desired entries with observed entries. Each entry matches at most one entry of the other
+//! list.
 
 /// Which entries of two lists match. The index of an entry in its list identifies the entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,15 +13,17 @@ pub(crate) struct EntryPairs {
 }
 
 impl EntryPairs {
-    /// Returns the index of the observed entry that matches a desired entry, if there is one.
+    /// Returns the index of the observed entry that matches a desired entry, or `None` if no entry
+    /// matches.
     pub(crate) fn observed_of(&self, desired: usize) -> Option<usize> {
         self.both.iter().find(|(at, _)| *at == desired).map(|(_, observed)| *observed)
     }
 }
 
-/// Matches the entries of two lists. Each entry matches at most one other. `closeness` compares two
-/// entries. It returns `None` if they are different, and a lower number for a better match. The
-/// best matches are made first. If two matches are equally good, the first in the list wins.
+/// Matches the entries of two lists. Each entry matches at most one entry of the other list.
+/// `closeness` compares two entries: it returns `None` if the entries are different, and otherwise
+/// a number, which is lower for a better match. The function makes the best matches first. Of two
+/// equally good matches, it makes the match that comes first in the lists.
 pub(crate) fn pair<D, O>(
     desired: &[D],
     observed: &[O],

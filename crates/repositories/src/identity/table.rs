@@ -1,4 +1,4 @@
-//! The table of identities. For each kind of list, it has the fields that identify an entry.
+//! The table of identities. For each kind of list, the table has the fields that identify an entry.
 
 use serde_json::Value;
 
@@ -7,19 +7,19 @@ use super::Entry;
 /// How Beadle compares two values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
-    /// Compares texts, with upper and lower case.
+    /// Compares texts. Upper and lower case are different.
     Exact,
-    /// Compares texts, without case. GitHub allows only ASCII letters in these names.
+    /// Compares texts, and ignores case. In texts of this kind, GitHub allows only ASCII letters.
     Folded,
-    /// Compares texts, without the case of ASCII letters. GitHub does not document whether it
+    /// Compares texts, and ignores the case of ASCII letters. GitHub does not document whether it
     /// ignores the case of other letters.
     FoldedAscii,
-    /// Compares texts. GitHub does not document whether it ignores case. If two values differ only
-    /// in case, Beadle therefore does not know whether they are the same.
+    /// Compares texts. GitHub does not document whether it ignores case. So if two values differ
+    /// only in case, Beadle does not know whether they are the same at GitHub.
     PerhapsFolded,
-    /// Compares public keys, without their comments.
+    /// Compares public keys, and ignores their comments.
     PublicKey,
-    /// Compares lists, without the order of their entries.
+    /// Compares lists, and ignores the order of their entries.
     Set,
     /// Compares the ids of Apps. `null`, 0 and -1 mean any App.
     App,
@@ -30,7 +30,7 @@ pub(super) enum Compare {
 /// The meaning of a field that an entry omits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// The entry has no identity, so it is compared as a whole.
+    /// The entry has no identity, so Beadle compares the whole entry.
     Nameless,
     /// The entry matches any value of the field.
     Open,
@@ -125,8 +125,8 @@ const OTHERS: &[&str] =
     &["name", "username", "actor_id", "login", "type", "key_prefix", "context", "url", "path", "tool"];
 
 impl Kind {
-    /// Returns the number of required fields. The required fields are the first ones in the list of
-    /// fields.
+    /// Returns the number of required fields. The required fields are at the beginning of the list
+    /// of fields.
     pub(super) fn needed(&self) -> usize {
         self.fields.iter().filter(|field| field.left_out == LeftOut::Nameless).count()
     }
@@ -137,8 +137,8 @@ pub(crate) fn kind(list: &str) -> Option<&'static Kind> {
     TABLE.iter().find(|kind| kind.key == list)
 }
 
-/// Returns the keys of lists. If `are_nested` is true, these are the lists inside entries of other
-/// lists. If it is false, these are the lists that are sections.
+/// Returns the keys of lists. If `are_nested` is true, returns the keys of the lists inside entries
+/// of other lists. If `are_nested` is false, returns the keys of the lists that are sections.
 #[cfg(test)]
 pub(crate) fn keys(are_nested: bool) -> Vec<&'static str> {
     TABLE.iter().filter(|kind| kind.is_nested == are_nested).map(|kind| kind.key).collect()
@@ -155,7 +155,8 @@ pub(super) struct Part {
     pub(super) perhaps: String,
 }
 
-/// The kinds of bypass actors with only one actor. The id of such an actor does not matter.
+/// The kinds of bypass actors of which only one actor exists. Beadle ignores the id of such an
+/// actor.
 const WITHOUT_ID: &[&str] = &["OrganizationAdmin", "DeployKey", "EnterpriseOwner"];
 
 /// Returns a public key without its comment. GitHub does not keep the comment.
@@ -167,16 +168,16 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Returns a text without case, in every script. For example, `ß` becomes the same text as `SS`,
-/// and the two small forms of sigma become the same.
+/// Returns a text without differences of case, in every script. For example, `ß` becomes the same
+/// text as `SS`, and the two small forms of sigma become the same.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
 
 impl Field {
     /// Returns the value of the field in an entry. Returns `None` if the field is optional and the
-    /// entry omits it. Returns `Err` if the field is required and the entry omits it. The entry
-    /// then has no identity.
+    /// entry omits it. Returns `Err` if the field is required and the entry omits it. An entry
+    /// without a required field has no identity.
     fn part(&self, entry: &impl Entry) -> Result<Option<Part>, ()> {
         if self.compare == Compare::Actor {
             let kind = entry.value("actor_type");
@@ -186,8 +187,8 @@ impl Field {
         }
         let value = self.paths.iter().find_map(|path| entry.value(path));
         let value = match (self.compare, value) {
-            // A `null` in a file means any App. GitHub also shows `null` for a check that any App
-            // may report.
+            // In a file of the policy, `null` means any App. GitHub also shows `null` for a check
+            // that any App may report.
             (Compare::App, Some(id)) if id.as_i64().is_none_or(|id| id <= 0) => Some(Value::from("any")),
             (_, Some(value)) if !value.is_null() => Some(value),
             _ => None,

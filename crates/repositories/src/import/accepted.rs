@@ -1,5 +1,6 @@
 //! Leaves out live values that the check of a policy refuses. An example is a label with a name
-//! that cannot be part of a path. GitHub can have such values from older times.
+//! that cannot be part of a path. GitHub can have such values from the time before its present
+//! rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,8 +12,8 @@ use super::units::{LISTS, UNITS};
 use super::yaml::yaml;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// Leaves out the values that the check refuses. Beadle then treats such a value as unknown. If an
-/// entry of a list is left out, the list becomes additive.
+/// Leaves out the values that the check refuses. Beadle treats a refused value as unknown. If the
+/// function leaves out an entry of a list, the list becomes additive.
 pub(super) fn leave_out_refused(observed: &mut Observed) {
     if refusal(observed).is_none() {
         return;

@@ -14,7 +14,7 @@ use super::rulesets::ruleset;
 use super::workflows;
 use crate::aspects::webhooks::shown;
 
-/// Adds these parts of a repository to `observed`.
+/// Adds the parts that need separate calls to `observed`.
 pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Observed) -> Result<(), Failure> {
     let is_public = seen.visibility == Visibility::Public;
     let alerts = seen.vulnerability_alerts.is_none().then(|| reader.below(seen, "vulnerability-alerts"));
@@ -119,7 +119,7 @@ async fn actions(
 ) -> Result<(), Failure> {
     set(observed, "actions_enabled", "enabled", &permissions["enabled"]);
     if permissions["enabled"] != json!(true) {
-        // While Actions are off, the other values have no effect.
+        // While Actions are off, the other values of the Actions permissions have no effect.
         return Ok(());
     }
     // If an older GitHub server does not show this value, Beadle assumes that it is off.
@@ -149,7 +149,8 @@ async fn actions(
 
 fn code_scanning(read: Result<Option<Value>, Failure>, observed: &mut Observed) -> Result<(), Failure> {
     const UNIT: &str = "code_scanning_default_setup";
-    // Without a licence, GitHub refuses to show the setup. Beadle then imports nothing.
+    // If the repository has no licence, GitHub does not show the setup, and Beadle imports no
+    // setup.
     let read = match read {
         Err(failure) if failure.class == Class::Rejected => Ok(None),
         read => read,
@@ -203,7 +204,8 @@ pub(super) fn webhooks(read: Result<Vec<Value>, Failure>, observed: &mut Observe
             return Ok(());
         };
         if rows.iter().filter(|other| other["config"]["url"] == url).count() > 1 {
-            // The address identifies an entry. Without this line, Beadle would remove the other
+            // An entry of the policy names a webhook only by its address, so it cannot name several
+            // webhooks with the same address. An exclusive list would make Beadle remove these
             // webhooks.
             observed.additive.insert("webhooks");
             let note =

@@ -1,11 +1,11 @@
-//! Divides the values of repositories into files in the way of a person. `settings.yml` contains
+//! Divides the values of repositories into files, as a person would do it. `settings.yml` contains
 //! the values that most repositories share. A layer contains the values that repositories with the
 //! same topic, property or team share. A file in repos/ contains the values of a single repository.
 //!
 //! The result declares exactly the live values, so its plan is empty:
 //!
-//! - If a repository has another value than `settings.yml`, the file of the repository or a layer
-//!   overrides the value of `settings.yml`.
+//! - If the value of a repository differs from `settings.yml`, a layer or the file of the
+//!   repository overrides the value of `settings.yml`.
 //! - A layer sets a value only if every repository of the layer has the value.
 //! - A file contains an entry of a list only if every repository of the file has the entry. All
 //!   files of a repository together therefore contain exactly the entries of the repository.
@@ -23,8 +23,8 @@ use super::units::{LISTS, List, Sharing, UNITS, Unit};
 pub(super) struct Factored {
     /// The content of `settings.yml`.
     pub(super) settings: Content,
-    /// The visibility of most repositories, if this visibility would expose new repositories.
-    /// `settings.yml` then does not set the visibility.
+    /// The visibility of most repositories, if `settings.yml` does not set it because it would
+    /// expose new repositories.
     pub(super) unsaid: Option<String>,
     /// The layers, with their selectors.
     pub(super) layers: Vec<(Label, Content)>,
@@ -51,16 +51,16 @@ impl Part {
 /// A value that at least one of its repositories does not get from `settings.yml`.
 struct Fact {
     part: Part,
-    /// The keys of the unit that a file must set, or the entry of the list.
+    /// For a unit: the keys that a file must set, with their values. For a list: the entry.
     value: Value,
-    /// The repositories that may get the value from a layer.
+    /// The repositories to which a layer may give the value.
     reach: Members,
-    /// The repositories that have the value but do not get it from any file yet.
+    /// The repositories that have the value at GitHub, but to which no file gives the value yet.
     left: Members,
 }
 
-/// Divides the values of all repositories. If `is_whole` is false, the organisation has other
-/// repositories too, so the function makes no shared files.
+/// Divides the values of all repositories. If `is_whole` is false, the organisation has further
+/// repositories, so the function makes no shared files.
 pub(super) fn factor(all: &[Observed], is_whole: bool) -> Factored {
     let mut made = Factored { repositories: vec![Content::default(); all.len()], ..Factored::default() };
     let mut facts = Vec::new();
@@ -101,7 +101,7 @@ fn add(content: &mut Content, fact: &Fact) {
     }
 }
 
-/// Returns the keys with another value than in `base`.
+/// Returns the keys whose values differ from `base`.
 fn beyond(values: &Map<String, Value>, base: &Map<String, Value>) -> Map<String, Value> {
     let differ = values.iter().filter(|(key, value)| base.get(*key) != Some(*value));
     differ.map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -140,7 +140,7 @@ fn shared_unit(
             shared.is_some_and(|shared| shared.get(unit.name).is_some_and(|value| value == "private"))
         }
     };
-    // The value of a repository if no other file sets the unit.
+    // The value that a repository gets if no other file sets the unit.
     let base = match (unit.sharing, shared) {
         (Sharing::Careful, Some(shared)) => {
             if !is_said {
@@ -227,13 +227,14 @@ fn shared_entries(
     }));
 }
 
-/// A selector, the repositories that it matches, and the facts that are true for all of them.
+/// A selector, the repositories that it matches, and the facts that are true for all these
+/// repositories.
 struct Candidate {
     label: Label,
     members: Members,
     facts: Vec<usize>,
-    /// The number of values that this layer would save in the files of the repositories. This
-    /// number never grows.
+    /// The number of values that this layer would save in the files of the repositories. Later
+    /// layers can only make this number smaller.
     gain: usize,
 }
 
@@ -264,7 +265,7 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
     }
     let mut holds: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); all.len()];
     for (at, fact) in facts.iter().enumerate() {
-        // A shared file must not expose a repository.
+        // A file for several repositories must not set a value that can expose a repository.
         if matches!(fact.part, Part::Unit(unit) if unit.sharing == Sharing::Careful) {
             continue;
         }
@@ -286,7 +287,8 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
         candidates.push(candidate);
     }
     loop {
-        // The selectors are in order. If several have the same gain, the first one is used.
+        // The selectors have a fixed order. If several selectors have the same gain, the function
+        // uses the first of these selectors.
         let best = candidates.iter_mut().rev().max_by_key(|candidate| candidate.gain);
         let Some(best) = best.filter(|best| best.gain > 0) else { return };
         let before = best.gain;
@@ -300,8 +302,8 @@ fn explain(all: &[Observed], facts: &mut [Fact], made: &mut Factored) {
             add(&mut content, fact);
             fact.left.retain(|member| !best.members.contains(member));
             if let Part::Unit(unit) = fact.part {
-                // The layer also reaches repositories without this value. No other layer may give
-                // these repositories another value.
+                // This layer may reach repositories of another fact of the same unit. Another layer
+                // must not give these repositories a second value.
                 let is_other =
                     |other: &Fact| matches!(other.part, Part::Unit(part) if part.name == unit.name);
                 for (_, other) in facts.iter_mut().enumerate().filter(|(i, fact)| *i != at && is_other(fact))

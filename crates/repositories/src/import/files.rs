@@ -33,8 +33,8 @@ pub(super) fn files(
     for (one, content) in all.iter().zip(&factored.repositories) {
         let mut notes = one.all_notes();
         notes.retain(|note| !shared.contains(note));
-        // If there is no settings.yml, the file is written even if it is empty. A policy needs at
-        // least one file.
+        // If the policy has no settings.yml, the import writes the file even if the file is empty.
+        // A policy needs at least one file.
         if content.is_empty() && notes.is_empty() && own.is_some() {
             continue;
         }
@@ -79,13 +79,13 @@ fn body(content: &Content) -> String {
     with_a_value(&content.sections())
 }
 
-/// Returns the text of a file. If a file declares nothing, the text has an empty section. Beadle
-/// regards a file with only comments as a mistake.
+/// Returns the text of a file. If a file declares nothing, the text has an empty section, because
+/// Beadle reports a file with only comments as a mistake.
 fn with_a_value(root: &Map<String, Value>) -> String {
     if root.is_empty() { yaml(&Map::from_iter([("repository".to_owned(), json!({}))])) } else { yaml(root) }
 }
 
-/// Returns a name that no other file has.
+/// Returns a name for a file that no other file has.
 fn free_name(name: &str, taken: &mut BTreeSet<String>) -> String {
     let mut free = name.to_owned();
     let mut number = 2;

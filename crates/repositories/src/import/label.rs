@@ -21,18 +21,18 @@ pub(crate) enum Label {
     Team(String),
     /// The repositories with a visibility.
     Visibility(String),
-    /// All repositories except those with these names.
+    /// All repositories except the repositories with these names.
     AllBut(Vec<String>),
 }
 
-/// The maximum number of names in an exception.
+/// The maximum number of names that a layer can except.
 const EXCEPTIONS: usize = 20;
 
 impl Label {
     /// Returns whether a layer with this selector may set a part. The values of a layer must not
-    /// change which repositories the layer selects. Layers must not depend on each other in a
-    /// circle either. In a new organisation, such layers would never reach a repository. Topics
-    /// therefore depend only on properties. Teams depend only on properties and topics.
+    /// change which repositories the layer selects. Layers must also not depend on each other in a
+    /// circle: in a new organisation, such layers would never reach a repository. So topics depend
+    /// only on properties, and teams depend only on properties and topics.
     pub(crate) fn may_set(&self, part: &str) -> bool {
         let decided: &[&str] = match self {
             Self::AllBut(_) => &[],
@@ -77,7 +77,7 @@ impl Label {
         name.chars().take(60).map(|c| if fits(c) { c.to_ascii_lowercase() } else { '-' }).collect()
     }
 
-    /// Returns a description of the repositories.
+    /// Returns a description of the repositories that the selector matches.
     pub(crate) fn described(&self) -> String {
         match self {
             Self::Topic(topic) => format!("the repositories with the topic `{topic}`"),
@@ -91,8 +91,8 @@ impl Label {
 }
 
 /// Returns the selectors that match at least two repositories, but not all of them. If a list of
-/// one repository is unknown, the function ignores the values of this list. Beadle could not know
-/// whether the layer selects this repository.
+/// one repository is unknown, the function ignores the values of this list. Otherwise, Beadle could
+/// not know whether the layer selects this repository.
 pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     let mut labels: BTreeMap<Label, Members> = BTreeMap::new();
     let is_known = |list: &str| all.iter().all(|one| !one.unknown.contains_key(list));
@@ -123,8 +123,8 @@ pub(super) fn labels(all: &[Observed]) -> BTreeMap<Label, Members> {
     labels
 }
 
-/// Returns the selector of all repositories except a few. Returns `None` if `reached` is not large
-/// enough for such a selector.
+/// Returns a selector that matches all repositories except a few. Returns `None` if `reached` is
+/// not large enough for such a selector.
 pub(super) fn all_but(all: &[Observed], reached: &Members) -> Option<Label> {
     let excepted = all.len() - reached.len();
     let is_short = excepted <= EXCEPTIONS && excepted * 10 <= all.len();

@@ -48,7 +48,7 @@ pub(super) fn observed(seen: &Repository) -> Observed {
         observed.lists.insert("topics", topics);
     }
     if let Some(teams) = known(&seen.teams, "teams", &mut observed) {
-        // A team needs no entry if it gets its access from its parent team.
+        // If a team gets its access from its parent team, the policy needs no entry for the team.
         let own = teams.iter().filter(|team| above(teams, team).is_none());
         let own = own.map(|team| json!({ "name": team.slug, "permission": team.permission.as_str() }));
         observed.lists.insert("teams", own.collect());
@@ -70,7 +70,7 @@ pub(super) fn observed(seen: &Repository) -> Observed {
     observed
 }
 
-/// Returns a part that Beadle could read. If the part is unknown, the function records the reason.
+/// Returns a part if Beadle could read it. If the part is unknown, the function records the reason.
 fn known<'a, T>(part: &'a Known<T>, name: &'static str, observed: &mut Observed) -> Option<&'a T> {
     let why = match part {
         Known::Known(known) => return Some(known),
@@ -81,7 +81,7 @@ fn known<'a, T>(part: &'a Known<T>, name: &'static str, observed: &mut Observed)
     None
 }
 
-/// Returns a list with its entries in a fixed order, so that two repositories can be compared.
+/// Returns a list with its entries in a fixed order, so that Beadle can compare two repositories.
 pub(super) fn ordered(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
@@ -93,14 +93,15 @@ pub(super) fn ordered(value: &Value) -> Value {
     }
 }
 
-/// Returns whether a unit has no effect. Beadle then changes nothing, for any value in a policy.
+/// Returns whether a unit has no effect on the repository. Beadle then changes nothing, whatever
+/// the policy declares.
 fn is_without_effect(seen: &Repository, unit: &str) -> bool {
     let is_off = |method: &str| seen.settings.get(method) == Some(&json!(false));
     match unit {
         // GitHub rejects the title and the message of a merge method that is off.
         "squash_merge_commit" => is_off("allow_squash_merge"),
         "merge_commit" => is_off("allow_merge_commit"),
-        // Everybody can fork a public repository.
+        // Everybody can fork a public repository, so `allow_forking` has no effect there.
         "allow_forking" => seen.visibility == Visibility::Public,
         _ => false,
     }
@@ -135,7 +136,7 @@ fn setting(seen: &Repository, key: &str) -> Result<Option<Value>, String> {
 fn security_features(seen: &Repository, observed: &mut Observed) {
     let shown = match &seen.rest_settings {
         Known::Known(settings) => {
-            // GitHub sends null if it does not show the features to Beadle.
+            // If Beadle may not see the features, GitHub sends null.
             let shown = settings.get("security_and_analysis");
             shown.filter(|shown| shown.is_object()).ok_or_else(String::new)
         }
@@ -150,7 +151,7 @@ fn security_features(seen: &Repository, observed: &mut Observed) {
                 continue;
             }
         };
-        // A public repository always has advanced security, and GitHub does not show it.
+        // A public repository always has advanced security, and GitHub does not show its state.
         if shown.is_null() && unit.name == "advanced_security" && seen.visibility == Visibility::Public {
             continue;
         }

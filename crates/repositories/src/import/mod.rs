@@ -1,5 +1,5 @@
 //! Writes a policy that declares the live state. An import reads every repository of an
-//! organisation. It divides the values into files in the way of a person.
+//! organisation. The import divides the values into files, as a person would do it.
 
 mod accepted;
 mod calls;
@@ -68,7 +68,7 @@ pub struct Import {
 
 /// Reads the repositories of an organisation and returns a policy that declares the live state. If
 /// `names` is not empty, the policy has only the files of these repositories. `home` is the name of
-/// the repository that contains the policy files. Beadle leaves this repository alone.
+/// the repository that contains the policy files. Beadle imports nothing from this repository.
 pub async fn import_policy(
     reader: &Reader,
     home: &str,
@@ -221,8 +221,8 @@ pub(crate) async fn one(reader: &Reader, repository: &Repository) -> Result<Obse
     of_aspects(reader, repository, &|_| true).await
 }
 
-/// Reads what a policy can declare in some aspects of a repository. The result may contain other
-/// aspects too.
+/// Reads what a policy can declare in some aspects of a repository. The result may contain values
+/// of other aspects too.
 pub(crate) async fn of_aspects(
     reader: &Reader,
     repository: &Repository,
@@ -246,7 +246,7 @@ pub(crate) async fn of_aspects(
     Ok(observed)
 }
 
-/// Returns the notes of all repositories. Notes with the same text are one note.
+/// Returns the notes of all repositories. Notes with the same text become one note.
 fn of_repositories(all: &[Observed]) -> Vec<String> {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in all {
@@ -261,7 +261,7 @@ fn of_repositories(all: &[Observed]) -> Vec<String> {
     names.into_iter().map(|(note, names)| format!("{}: {note}", who(&names))).collect()
 }
 
-/// Returns the first names and the number of the others.
+/// Returns a text with the first names, and the number of the other names.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMES) {

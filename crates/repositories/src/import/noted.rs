@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::observed::Observed;
 
-/// Returns what Beadle read. If a read failed, the function records the reason for each part in
-/// `names`. Returns `Err` only if the whole import cannot continue.
+/// Returns the result of a read. If the read failed, the function records the reason for each part
+/// in `names`. Returns `Err` only if the whole import cannot continue.
 pub(super) fn known<T>(
     read: Result<T, Failure>,
     names: &[&'static str],

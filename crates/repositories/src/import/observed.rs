@@ -12,7 +12,7 @@ pub(crate) struct Observed {
     /// The name of the repository.
     pub(crate) name: String,
     /// The values, by the names of their units. If a unit is neither here nor in `unknown`, a
-    /// policy cannot change it.
+    /// policy cannot change this unit.
     pub(crate) values: BTreeMap<&'static str, Map<String, Value>>,
     /// The complete lists, by name.
     pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
@@ -24,8 +24,8 @@ pub(crate) struct Observed {
     pub(crate) notes: Vec<String>,
     /// The addresses of the listed webhooks that have a secret.
     pub(crate) sealed_webhooks: BTreeSet<String>,
-    /// The teams that get their access only from their parent team. A selector of such a team
-    /// matches the repository. The repository needs no entry for the team.
+    /// The teams that have access only through their parent team. A selector with such a team
+    /// matches the repository, but the policy needs no entry for the team.
     pub(crate) inherited_teams: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl Observed {
     }
 
     /// Replaces the path of this repository in the reasons, so that repositories with the same
-    /// problem have the same reason. `path` is GitHub's path of the repository.
+    /// problem have the same reason. `path` is the path of the repository at GitHub.
     pub(crate) fn forget_path(&mut self, path: &str, placeholder: &str) {
         for why in self.unknown.values_mut() {
             *why = why.replace(path, placeholder);
@@ -46,8 +46,8 @@ impl Observed {
     }
 }
 
-/// Returns the notes that all repositories have. If there is only one repository, its notes are its
-/// own.
+/// Returns the notes that all repositories have. If there is only one repository, returns no notes,
+/// because all notes then belong to this repository.
 pub(crate) fn shared_notes(all: &[Observed]) -> BTreeSet<String> {
     let mut lists = all.iter().map(|one| one.all_notes().into_iter().collect::<BTreeSet<_>>());
     match (all.len(), lists.next()) {
@@ -68,7 +68,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Returns everything that the policy can declare about a repository, in one file.
+    /// Returns one file with everything that the policy can declare about a repository.
     pub(crate) fn of(observed: &Observed) -> Self {
         Self {
             values: observed.values.clone(),

@@ -44,7 +44,7 @@ pub(super) async fn read(reader: &Reader, notes: &mut Vec<String>) -> Result<Map
 pub(crate) async fn rulesets(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let rows = reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
     let mut entries = Vec::new();
-    // The rulesets of the enterprise are in the list too.
+    // GitHub's list also contains the rulesets of the enterprise.
     for row in rows.iter().filter(|row| row["source_type"] == "Organization") {
         let Some(id) = row["id"].as_u64() else { continue };
         entries.push(ruleset(&reader.of_organisation(Path::at("rulesets").id(id)).await?));
@@ -64,18 +64,19 @@ async fn configurations(reader: &Reader) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for row in own {
         let mut entry = json!({});
-        // GitHub shows these two values in other places. It does not show which repositories a
-        // configuration should be attached to.
+        // GitHub shows the value of `default_for_new_repos` in another place. GitHub does not show
+        // which repositories a configuration should be attached to.
         let fields =
             entry_keys(CONFIGURATIONS).filter(|key| !["default_for_new_repos", "attach_to"].contains(key));
         for key in fields {
-            // `not_set` stays too. If the configuration had to be created again without it, GitHub
-            // would turn off most features that the policy leaves out.
+            // The policy also gets the values `not_set`. Without these values, a configuration that
+            // Beadle has to create again would turn off most features that the policy leaves out.
             if row[key].is_string() || row[key].is_object() {
                 entry[key] = row[key].clone();
             }
         }
-        // GitHub shows a row for each kind of new repositories, or one row for all kinds.
+        // GitHub shows one row for each kind of new repositories, or one row for all kinds
+        // together.
         let is_it = |default: &&Value| default["configuration"]["id"] == row["id"];
         let rows = defaults.as_array().into_iter().flatten().filter(is_it);
         let kinds: Vec<&str> = rows

@@ -9,7 +9,7 @@ use super::observed::Observed;
 use crate::organisation::READ_ONLY;
 use crate::policy::organization_keys;
 
-/// A setting that an import leaves out. The setting is not public, but a policy often is.
+/// A setting that an import leaves out. This setting is not public, but many policies are public.
 const BILLING: &str = "billing_email";
 
 /// The switches that are on in a new organisation.
@@ -25,7 +25,7 @@ const ON: &[&str] = &[
     "deploy_keys_enabled_for_repositories",
 ];
 
-/// Returns the section `organization`. The section contains only what differs from a new
+/// Returns the section `organization`. The section contains only the values that differ from a new
 /// organisation. Adds a note for each part that Beadle could not read.
 pub(super) async fn section(reader: &Reader, notes: &mut Vec<String>) -> Result<Map<String, Value>, Failure> {
     let mut section = Map::new();
@@ -107,8 +107,8 @@ const ACTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 const PRIVATE_FORKS: &str = "fork-pr-workflows-private-repos";
 
-/// Returns the Actions permissions that differ from those of a new organisation. Adds a note for
-/// each call that failed.
+/// Returns the Actions permissions that differ from the permissions of a new organisation. Adds a
+/// note for each call that failed.
 async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/permissions");
     let mut section = Map::new();
@@ -153,7 +153,7 @@ async fn actions(reader: &Reader, notes: &mut Vec<String>) -> Result<Option<Valu
     Ok((!section.is_empty()).then_some(Value::Object(section)))
 }
 
-/// Returns the parts of the subject of OpenID Connect tokens that differ from those of a new
+/// Returns the parts of the OpenID Connect subject that differ from the subject of a new
 /// organisation.
 async fn oidc_subject(reader: &Reader) -> Result<Option<Value>, Failure> {
     let seen = reader.of_organisation(Path::at("actions/oidc/customization/sub")).await?;
@@ -212,8 +212,8 @@ pub(super) async fn repository_roles(reader: &Reader) -> Result<Vec<Value>, Fail
     Ok(rows.iter().map(role).collect())
 }
 
-/// Returns the custom roles of the organisation, and the roles of GitHub that have at least one
-/// holder.
+/// Returns the custom roles of the organisation. Also returns the roles of GitHub that at least one
+/// person or team has.
 async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("organization-roles");
     let rows = reader.rows_of_organisation(at(), "roles", &["id", "name"]).await?;
@@ -240,8 +240,8 @@ async fn organization_roles(reader: &Reader) -> Result<Option<Value>, Failure> {
     Ok((!entries.is_empty()).then(|| json!(entries)))
 }
 
-/// Returns the runner groups of the organisation. The default group is left out if it is as in a
-/// new organisation.
+/// Returns the runner groups of the organisation. Leaves out the default group if this group is the
+/// same as in a new organisation.
 async fn runner_groups(reader: &Reader) -> Result<Option<Value>, Failure> {
     let at = || Path::at("actions/runner-groups");
     let path = at().query("per_page", 100);
@@ -303,7 +303,7 @@ async fn names(reader: &Reader, path: Path) -> Result<Value, Failure> {
     Ok(json!(names))
 }
 
-/// Returns the settings that differ from those of a new organisation.
+/// Returns the settings that differ from the settings of a new organisation.
 async fn settings(reader: &Reader) -> Result<Map<String, Value>, Failure> {
     let seen = reader.of_organisation(Path::at("")).await?;
     let keys = organization_keys().filter(|key| *key != BILLING && !READ_ONLY.contains(key));

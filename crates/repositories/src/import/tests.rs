@@ -33,7 +33,7 @@ fn repository(name: &str, sections: &Value) -> Observed {
     made
 }
 
-/// Returns the files of an organisation.
+/// Returns the files that an import of these repositories writes.
 fn imported(all: &[Observed]) -> BTreeMap<String, String> {
     files("acme", all, &factor(all, true), Some(&Map::new()))
 }
@@ -53,7 +53,8 @@ fn lines(files: &BTreeMap<String, String>) -> usize {
     files.values().map(|text| text.lines().count()).sum()
 }
 
-/// Returns everything that the files declare for a repository, and the lists that remove entries.
+/// Returns everything that the files declare for a repository, and the lists of which Beadle
+/// removes entries.
 fn declared(files: &BTreeMap<String, String>, one: &Observed) -> (Value, BTreeSet<String>) {
     let policy = load(files.clone(), "admin").unwrap_or_else(|why| panic!("{why}\n{files:#?}"));
     let names = |list: &str| -> Vec<Value> {

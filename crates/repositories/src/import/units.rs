@@ -1,5 +1,5 @@
 //! The parts of a policy that an import writes. A unit is a group of related keys that are always
-//! in the same file. A list is divided into its entries.
+//! in the same file. The entries of a list can be in different files.
 
 use serde_json::{Map, Value, json};
 
@@ -36,16 +36,16 @@ impl Usual {
     }
 }
 
-/// When an import writes a unit to a file for several repositories.
+/// The condition for writing a unit to a file for several repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// If most repositories have the same value, `settings.yml` contains it, and other files
-    /// override it.
+    /// If most repositories have the same value, `settings.yml` contains this value, and other
+    /// files override it.
     Most,
     /// `settings.yml` contains the value only if all repositories have it.
     All,
     /// `settings.yml` can contain only the value `private`. Every other value is in the file of its
-    /// repository. No shared file then exposes a new repository.
+    /// repository. So no shared file exposes a new repository.
     Careful,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Unit {
     pub(crate) block: &'static [&'static str],
     /// The keys, each with its value in a new repository.
     pub(crate) usual: &'static [(&'static str, Usual)],
-    /// When a file for several repositories contains the unit.
+    /// The condition for writing the unit to a file for several repositories.
     pub(crate) sharing: Sharing,
 }
 
@@ -69,14 +69,14 @@ impl Unit {
     }
 }
 
-/// A list with entries that can be in different files.
+/// A list whose entries can be in different files.
 #[derive(Debug)]
 pub(crate) struct List {
     /// The name of the list in a policy.
     pub(crate) name: &'static str,
     /// The path of the block that contains the list.
     pub(crate) block: &'static [&'static str],
-    /// The key that identifies an entry. Empty if the entries are texts.
+    /// The key that identifies an entry. The text is empty if the entries are texts.
     pub(crate) id: &'static str,
     /// True if `settings.yml` can contain entries of the list. The section `rulesets` of
     /// `settings.yml` contains the rulesets of the organisation.
@@ -142,7 +142,7 @@ pub(crate) const UNITS: &[Unit] = &[
     setting("allow_auto_merge", &[("allow_auto_merge", Usual::Bool(false))]),
     setting("delete_branch_on_merge", &[("delete_branch_on_merge", Usual::Bool(false))]),
     setting("allow_update_branch", &[("allow_update_branch", Usual::Bool(false))]),
-    // GitHub accepts only some titles and messages together.
+    // GitHub accepts only some combinations of titles and messages.
     setting(
         "squash_merge_commit",
         &[
@@ -215,7 +215,7 @@ pub(crate) const UNITS: &[Unit] = &[
     // The keys of a site have an effect only together.
     unit("pages", PAGES, Sharing::All, &[("enabled", Usual::Bool(false))]),
     unit("interaction_limit", INTERACTION_LIMIT, Sharing::Most, &[("limit", Usual::Text("none"))]),
-    // The updates need the alerts.
+    // The security updates need the alerts, so both keys are in one unit.
     unit(
         "dependabot",
         SECURITY,
@@ -261,7 +261,7 @@ pub(crate) const LISTS: &[List] = &[
     List { is_exclusive: false, ..list("secrets", "name", true) },
     List { is_exclusive: false, ..list("dependabot_secrets", "name", true) },
     List { is_exclusive: false, ..list("codespaces_secrets", "name", true) },
-    // A repository has many files, and only people know which of them the policy should keep. An
+    // A repository has many files, and only people know which files the policy should keep. An
     // import therefore writes no files.
     List { is_exclusive: false, ..list("files", "path", true) },
 ];
@@ -305,8 +305,9 @@ mod tests {
 
     #[test]
     fn every_setting_is_imported_or_left_out_for_a_reason() {
-        // `private` and `use_squash_pr_title_as_default` have other keys with the same meaning. The
-        // name of a file is the name of the repository, and archived repositories get no file.
+        // An import writes none of these keys. `private` and `use_squash_pr_title_as_default` have
+        // the same meaning as other keys. The file's name shows the repository's name, and archived
+        // repositories get no file.
         let left_out =
             ["name", "private", "use_squash_pr_title_as_default", "archived", "security_and_analysis"];
         let keys = crate::aspects::settings::SETTINGS.repository_keys.iter().map(|key| key.name);

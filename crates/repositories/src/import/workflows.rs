@@ -1,5 +1,6 @@
 //! Reads the settings of Actions that GitHub shows at separate addresses, and whether releases are
-//! immutable. An import makes four calls for a public repository, and five calls for any other one.
+//! immutable. An import makes four calls for a public repository, and five calls for a private or
+//! internal repository.
 
 use beadle_engine::Failure;
 use beadle_github::{Reader, Repository, Visibility};
@@ -45,7 +46,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
     {
         let mut shown = shown.unwrap_or_default();
         if shown[RUN] == json!(false) {
-            // While no workflow of a fork runs, the other settings have no effect.
+            // If no workflow of a fork runs, the other settings for forks have no effect.
             shown = json!({ RUN: false });
         }
         set(observed, FORKS, FORKS, &shown);
@@ -54,7 +55,7 @@ pub(super) async fn read(reader: &Reader, seen: &Repository, observed: &mut Obse
         oidc_subject(&shown.unwrap_or_default(), observed);
     }
     if let Some(immutable) = known(immutable, &["immutable_releases"], observed)? {
-        // GitHub answers with 404 if the setting is off.
+        // GitHub answers 404 if the setting is off.
         let on = json!(immutable.is_some_and(|immutable| immutable["enabled"] == json!(true)));
         set(observed, "immutable_releases", "immutable_releases", &on);
     }

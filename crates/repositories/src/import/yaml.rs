@@ -1,5 +1,5 @@
-//! Writes a policy file as YAML. The order of the keys is always the same. A text is in quotes if
-//! YAML could read it as something else.
+//! Writes a policy file as YAML. The order of the keys is always the same. A text is in quotes if a
+//! YAML reader could read it as another value.
 
 use std::fmt::Write as _;
 
@@ -91,7 +91,7 @@ fn entry(text: &mut String, indent: usize, key: &str, value: &Value, is_top: boo
     }
 }
 
-/// Returns whether the key at the top of a file is a selector, which is short.
+/// Returns whether a key at the top of a file is a selector. The value of a selector is short.
 fn is_choice(key: &str) -> bool {
     key == "select" || key == "except"
 }
@@ -143,8 +143,8 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Returns a text as YAML. The text is without quotes only if every reader of YAML then reads the
-/// same text.
+/// Returns a text as YAML. The text has no quotes only if every YAML reader reads the same text
+/// without them.
 pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
@@ -166,7 +166,7 @@ fn is_plain(text: &str) -> bool {
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
-        // YAML does not allow these characters, or older readers take them as a line break.
+        // YAML does not allow these characters, or older readers treat them as a line break.
         let is_odd =
             c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&c);
         match c {

@@ -1,7 +1,7 @@
-//! The Actions permissions of the organisation. They include the repositories that can run Actions,
-//! the allowed actions, the rights of the workflow token, and how long GitHub keeps artifacts and
-//! logs. Each of these settings has its own call. Beadle makes a call only if the policy has one of
-//! its keys.
+//! The Actions permissions of the organisation. These include the repositories that can run
+//! Actions, the allowed actions, the rights of the workflow token, and how long GitHub keeps
+//! artifacts and logs. Each setting has its own call at GitHub. Beadle makes a call only if the
+//! policy has a key of the setting.
 //!
 //! <https://docs.github.com/rest/actions/permissions>
 
@@ -87,23 +87,25 @@ const SHAPE: Shape = Shape::Map(&[
     ),
 ]);
 
-/// The values of `fork_pull_request_approval`, ordered from the fewest approvals to the most.
+/// The values of `fork_pull_request_approval`, ordered from the value that needs the fewest
+/// approvals.
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 
-/// A call for some of the settings, with their names in the policy and in the body.
+/// A call of GitHub that reads or sets some settings. The type has the names of these settings in
+/// the policy and in the body.
 struct Call {
     /// The name in plans.
     what: &'static str,
     path: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// The lists of repositories of the call, if one of its values can be `selected`.
+    /// The list of repositories that belongs to the call, if a value of the call can be `selected`.
     list: Option<List>,
 }
 
 /// A list of repositories. The list has an effect only while the value `scope` is `selected`.
 struct List {
-    /// The name of the list in the policy.
+    /// The key of the list in the policy.
     key: &'static str,
     /// The name of the value in the body.
     scope: &'static str,
@@ -170,7 +172,7 @@ const CALLS: &[&Call] = &[
     },
 ];
 
-/// The list of allowed actions. It has an effect while `allowed_actions` is `selected`.
+/// The list of allowed actions. This list has an effect only while `allowed_actions` is `selected`.
 const SELECTED_ACTIONS: &Call = &Call {
     what: "selected actions",
     path: "actions/permissions/selected-actions",
@@ -215,7 +217,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
         }
         "default_workflow_permissions" => after == "write",
         "sha_pinning_required" | "require_approval_for_fork_pr_workflows" => *after == json!(false),
-        // GitHub deletes artifacts and logs that are older than the new number of days.
+        // With fewer days, GitHub deletes older artifacts and logs.
         "artifact_and_log_retention_days" => {
             return if after.as_i64() < before.as_i64() { Risk::Removes } else { Risk::Changes };
         }
@@ -235,7 +237,7 @@ impl Call {
     }
 
     /// Returns the differences and the whole body. The body contains the declared values, and
-    /// GitHub's values for everything else.
+    /// GitHub's present values for all other fields.
     fn differences(&self, section: &Node, seen: &Value) -> (Vec<Field>, Value) {
         let (mut fields, mut body) = (Vec::new(), Map::new());
         for (_, name) in self.keys {
@@ -245,7 +247,7 @@ impl Call {
         }
         for (key, name, node) in self.wants(section) {
             let (before, after) = (as_set(&seen[name]), as_set(&node.json()));
-            // An older GitHub server does not show a value that it does not know.
+            // An older GitHub server does not know some values, and does not show them.
             let is_missing = before.is_null() && !seen.is_null();
             if before != after && !(is_missing && is_same_as_missing(&after)) {
                 let risk = risk(key, &before, &after);
@@ -279,7 +281,8 @@ async fn repositories(
         Selected::default()
     };
     if !wanted.is_same(&was) {
-        // Before, either no repository or every repository was enabled.
+        // If the earlier value was not `selected`, Actions were enabled for no repository or for
+        // every repository.
         let is_wider = wanted.has_more_than(&was) && seen[list.scope] != "all";
         let risk = if is_wider { Risk::Weakens } else { Risk::Changes };
         fields.push(field(list.key, was.names(), wanted.names(), Some(&node.asked), risk));
@@ -313,7 +316,7 @@ async fn selected_actions(
     };
     let (mut more, body) = SELECTED_ACTIONS.differences(section, &list);
     if list.is_null() && seen["allowed_actions"] == "all" {
-        // Every action was allowed before, so each list allows fewer actions now.
+        // Before this change, all actions were allowed, so every list allows fewer actions.
         for field in &mut more {
             field.risk = Risk::Changes;
         }
@@ -411,7 +414,7 @@ mod tests {
         let section = Node::parse("settings.yml", "patterns_allowed: [b/*, a/*, b/*]").unwrap();
         let seen = json!({ "patterns_allowed": ["a/*", "b/*"] });
         assert!(SELECTED_ACTIONS.differences(&section, &seen).0.is_empty());
-        // Another value was in force before, so GitHub has no list.
+        // The value was not `selected` before, so GitHub has no list.
         assert_eq!(SELECTED_ACTIONS.differences(&section, &Value::Null).0.len(), 1);
     }
 

@@ -1,5 +1,5 @@
-//! The description of an aspect of the organisation itself. [`crate::aspects::Aspect`] is the same
-//! for an aspect of a repository.
+//! The description of an aspect of the organisation itself. [`crate::aspects::Aspect`] is the
+//! description of an aspect of a repository.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Mode};
@@ -11,17 +11,17 @@ use crate::policy::Node;
 use crate::policy::shape::Key;
 use crate::secret_memory::SecretMemory;
 
-/// One part of an organisation that Beadle reads, compares and writes by itself. Each aspect is a
-/// constant of this type, in its own file.
+/// One part of an organisation that Beadle reads, compares and writes separately from the other
+/// parts. Each aspect is a constant of this type, in its own file.
 pub(crate) struct OrganisationAspect {
     /// The name of the aspect in plans and modes.
     pub(crate) name: &'static str,
-    /// The section of `settings.yml` that declares this aspect. It can also be a key of the section
-    /// `organization`, such as `organization.webhooks`. In `settings.yml`, the section belongs to
-    /// the organisation and not to a repository.
+    /// The section of `settings.yml` that declares this aspect. The value can also be a key of the
+    /// section `organization`, such as `organization.webhooks`. In `settings.yml`, this section is
+    /// about the organisation and not about repositories.
     pub(crate) section: &'static str,
-    /// The description of the section. It is empty if an aspect of repositories already describes
-    /// the section.
+    /// The description of the section. The list is empty if an aspect of repositories already
+    /// describes the section.
     pub(crate) sections: &'static [Key],
     /// The keys that the aspect adds to the section `organization`.
     pub(crate) keys: &'static [Key],
@@ -34,7 +34,7 @@ pub(crate) struct OrganisationAspect {
 }
 
 impl OrganisationAspect {
-    /// Returns the section of `settings.yml` that contains the declaration of the aspect.
+    /// Returns the name of the section in `settings.yml` that declares the aspect.
     pub(crate) fn top(&self) -> &'static str {
         self.section.split_once('.').map_or(self.section, |(top, _)| top)
     }
@@ -74,7 +74,7 @@ pub(crate) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Creates the section that `node` declares. A list of the section `organization` can be a
-    /// block that sets whether the list is exclusive. If it is not such a block, `exclusive`
+    /// block that sets whether the list is exclusive. For every other form of a list, `exclusive`
     /// decides.
     pub(crate) fn new(node: &'a Node, exclusive: bool) -> Self {
         let mode = LIST_MODES.into_iter().find_map(|mode| Some((mode, node.get(mode)?)));
@@ -91,8 +91,8 @@ impl<'a> Section<'a> {
 /// The keys of a block that sets whether a list of the section `organization` is exclusive.
 const LIST_MODES: [&str; 2] = ["exclusive", "additive"];
 
-/// Describes a list of the section `organization`. Only `settings.yml` can contain the list, so no
-/// layer edits it.
+/// Describes a list of the section `organization`. Only `settings.yml` can contain such a list, so
+/// no layer edits the list.
 macro_rules! organisation_list {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -125,7 +125,8 @@ impl<'a> Context<'a> {
         Self { reader, secrets, secret_memory, index: OnceCell::new() }
     }
 
-    /// Returns the list of all repositories. The first call reads it, and later calls reuse it.
+    /// Returns the list of all repositories. The first call reads the list, and later calls use the
+    /// same list.
     pub(crate) async fn index(&self) -> Result<&[IndexRow], Failure> {
         self.index.get_or_try_init(|| self.reader.index()).await.map(Vec::as_slice)
     }

@@ -64,7 +64,7 @@ impl OrganisationPlanner for BlockedUsers {
             match resolved {
                 Ok(found) => wanted.push((node, found)),
                 Err(why) => {
-                    // The account may have another login now, so Beadle unblocks nobody.
+                    // A listed account may have another login now, so Beadle unblocks nobody.
                     is_complete = false;
                     plan.cannot_resolve_part("logins", format!("{why} ({})", node.asked));
                 }
@@ -72,7 +72,7 @@ impl OrganisationPlanner for BlockedUsers {
         }
         for (node, found) in &wanted {
             if !seen.iter().any(|row| row["id"] == json!(found.id)) {
-                // The account loses all its access in public repositories.
+                // A blocked account loses all its access in public repositories.
                 let fields =
                     vec![field("blocked", json!(false), json!(true), Some(&node.asked), Risk::Removes)];
                 let write = Write::Block(Grantee::resolved_user(found));

@@ -1,7 +1,7 @@
 //! The code security configurations of an organisation. A configuration sets the security features
-//! of many repositories. It can be attached to repositories, and it can be the default of new
-//! repositories. Beadle does not use GitHub's "enable for all", because no API shows whether it is
-//! on.
+//! of many repositories. GitHub can attach a configuration to repositories, and a configuration can
+//! be the default for new repositories. Beadle does not use the switch "enable for all", because no
+//! API shows whether this switch is on.
 //!
 //! <https://docs.github.com/rest/code-security/configurations>
 
@@ -123,7 +123,7 @@ enum Write {
 }
 
 /// How a step finds a configuration: by its id or by its name. If an earlier step of the same run
-/// creates the configuration, Beadle knows only the name at the time of the plan.
+/// creates the configuration, the plan has only the name.
 #[derive(Clone)]
 enum Id {
     Known(u64),
@@ -186,8 +186,8 @@ impl OrganisationPlanner for Configurations {
             if let Some(found) = found {
                 let from = plan.changes.len();
                 change(want, name, found, plan);
-                // A change of a configuration affects every repository with this configuration.
-                // These can be all repositories.
+                // A change of a configuration affects every repository with this configuration. So
+                // such a change can affect all repositories.
                 context.reach(plan, from, None).await?;
             } else {
                 create(want, name, plan);
@@ -213,12 +213,12 @@ fn body(want: &Node) -> Map<String, Value> {
 
 fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     let mut body = body(want);
-    body.entry("description").or_insert_with(|| json!(name)); // GitHub wants one
+    body.entry("description").or_insert_with(|| json!(name)); // GitHub requires a description
     let fields = vec![field("new configuration", Value::Null, json!(true), Some(&want.asked), Risk::Adds)];
     plan.change(format!("configuration {name}"), fields, Write::Create(Value::Object(body)));
 }
 
-/// Returns the declared value. Keys that it does not declare come from GitHub's block.
+/// Returns the declared value. If the value is a block, the other keys of GitHub's block are added.
 fn whole(seen: &Value, wanted: Value) -> Value {
     match (seen, wanted) {
         (Value::Object(seen), Value::Object(wanted)) => {
@@ -259,8 +259,8 @@ fn change(want: &Node, name: &str, found: &Value, plan: &mut AspectPlan) {
     }
 }
 
-/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. GitHub
-/// keeps one default configuration for each kind.
+/// Returns the kinds of new repositories that a value of `default_for_new_repos` selects. For each
+/// kind, GitHub has one default configuration.
 fn kinds(value: &Value) -> &'static [&'static str] {
     match value.as_str() {
         Some("all") => &["private_and_internal", "public"],
@@ -290,7 +290,7 @@ fn default(id: &Id, node: &Node, name: &str, defaults: &Value, plan: &mut Aspect
     let risk = if before.is_subset(&after) { Risk::Changes } else { Risk::Weakens };
     let asked = Some(&node.asked);
     let mut fields = vec![field("default_for_new_repos", json!(shown), wanted.clone(), asked, risk)];
-    // Another configuration stops being the default, and that configuration may be stricter.
+    // This change replaces the present default configuration, which may be stricter.
     for row in others {
         for kind in selected(&row).iter().filter(|kind| after.contains(*kind) && !before.contains(*kind)) {
             let what = format!("default of new {} repositories", kind.replace('_', " "));
@@ -353,11 +353,11 @@ async fn attach(
     }
     let index = context.index().await?;
     let missing = |row: &&IndexRow| !row.archived && belongs(scope, row) && !attached.contains(&row.id);
-    // A repository loses its present configuration, which may be stricter.
+    // A repository in `taken` loses its present configuration, which may be stricter.
     let (taken, new): (Vec<&IndexRow>, Vec<&IndexRow>) =
         index.iter().filter(missing).partition(|row| elsewhere.contains(&row.id));
-    // If a repository has no configuration, the new configuration may still turn off a feature of
-    // the repository.
+    // Even if a repository has no configuration yet, the new configuration may turn off a feature
+    // of the repository.
     let first = if turns_off(&body(want), live) { Risk::Weakens } else { Risk::Adds };
     for (rows, risk) in [(new, first), (taken, Risk::Weakens)] {
         for batch in rows.chunks(BATCH) {

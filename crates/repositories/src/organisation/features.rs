@@ -7,9 +7,9 @@ use beadle_engine::Risk;
 use serde_json::{Map, Value, json};
 
 /// The default values in GitHub's published description (`@octokit/openapi` 23.0.2). If a new
-/// configuration does not set one of these features, GitHub gives the feature this value. The other
-/// features have no default. If a configuration does not set such a feature, GitHub leaves the
-/// feature of the repositories as it is.
+/// configuration does not set one of these features, the feature gets this default value. All other
+/// features have no default: if a configuration does not set them, GitHub does not change them in
+/// the repositories.
 const DEFAULTS: &[(&str, &str)] = &[
     ("advanced_security", "disabled"),
     ("code_scanning_default_setup", "disabled"),
@@ -27,8 +27,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("secret_scanning_push_protection", "disabled"),
     ("secret_scanning_validity_checks", "disabled"),
 ];
-/// The values of a configuration that protect nothing by themselves: its texts, and the options of
-/// features.
+/// The values of a configuration that do not turn a protection on or off: its texts, and the
+/// options of features.
 const TEXTS: &[&str] = &[
     "name",
     "description",
@@ -53,7 +53,7 @@ pub(super) fn turns_off(wanted: &Map<String, Value>, live: Option<&Value>) -> bo
     })
 }
 
-/// Returns the risk if one value of a configuration changes.
+/// Returns the risk of a change of one value of a configuration.
 pub(super) fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let (before, after) = (before.as_str(), after.as_str());
     let is_weaker = match key {
@@ -82,7 +82,7 @@ fn halves(value: &str) -> &'static [&'static str] {
 }
 
 /// Returns how much a value protects. A greater number protects more. If a configuration does not
-/// set a feature, GitHub does not change the feature. The feature may then be on.
+/// set a feature, the feature may be on, because GitHub does not change it.
 fn strength(value: Option<&str>) -> u8 {
     match value {
         Some("enabled" | "enforced") => 2,
@@ -99,7 +99,8 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// Returns a value for every feature that a new configuration would turn off without a value.
+    /// Returns a configuration that sets every feature that a new configuration would otherwise
+    /// turn off.
     fn whole(value: &str) -> Map<String, Value> {
         let off = DEFAULTS.iter().filter(|(_, default)| *default == "disabled");
         let mut whole: Map<String, Value> = off.map(|(key, _)| ((*key).to_owned(), json!(value))).collect();
@@ -144,7 +145,8 @@ mod tests {
     #[test]
     fn half_of_advanced_security_is_no_more_than_the_other_half() {
         let values = ["enabled", "code_security", "secret_protection", "disabled"];
-        // True if the change from the row's value to the column's value turns off a half.
+        // The table has `true` if the change from the row's value to the column's value turns off a
+        // product.
         let table = [
             [false, true, true, true],
             [false, false, true, true],

@@ -1,5 +1,5 @@
-//! The aspects of the organisation itself, one file for each. Examples are its settings, its
-//! rulesets and its code security configurations.
+//! The aspects of the organisation itself, one file for each. Examples are the settings, the
+//! rulesets and the code security configurations of the organisation.
 
 mod actions;
 mod aspect;
@@ -46,8 +46,8 @@ pub(crate) const ALL: &[&OrganisationAspect] = &[
     &blocked_users::BLOCKED_USERS,
 ];
 
-/// The sections of `settings.yml` that belong to the organisation and not to its repositories.
-/// Every aspect of the organisation is in one of them.
+/// The sections of `settings.yml` that belong to the organisation and not to its repositories. Each
+/// aspect of the organisation is in one of these sections.
 pub(crate) const SECTIONS: [&str; 4] =
     ["rulesets", "code_security_configurations", "custom_repository_roles", "organization"];
 

@@ -1,6 +1,6 @@
-//! The subject of the OpenID Connect tokens of the organisation's workflows. It applies to
-//! repositories that have no own claims and do not use GitHub's default form. If the policy has the
-//! section, Beadle reads the subject in one call.
+//! The subject of the OpenID Connect tokens of the organisation's workflows. The subject applies to
+//! each repository that has no claims of its own and does not use GitHub's default form. If the
+//! policy has the section, Beadle reads the subject in one call.
 //!
 //! <https://docs.github.com/rest/actions/oidc>
 
@@ -48,11 +48,12 @@ impl Step for Put {
     }
 }
 
-/// Returns the risk of other claims. A cloud provider may rely on a claim that the subject loses.
+/// Returns the risk of a change of the claims. A cloud provider may use a claim that the new
+/// subject no longer contains.
 fn risk(before: &Value, after: &Value) -> Risk {
     let after = after.as_array().map(Vec::as_slice).unwrap_or_default();
     let before = before.as_array().map(Vec::as_slice).unwrap_or_default();
-    // A subject without own claims has GitHub's form.
+    // A subject without claims of its own has GitHub's default form.
     let is_kept = if before.is_empty() {
         DEFAULT.iter().all(|claim| after.iter().any(|other| other == claim))
     } else {

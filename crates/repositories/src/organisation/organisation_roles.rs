@@ -1,7 +1,7 @@
 //! The roles of the organisation, and the teams and people who have them. GitHub itself defines
-//! some roles, such as `security_manager`. The policy can only assign these roles. If the policy
-//! has the roles, Beadle reads all of them in one call. It reads the teams and the people of each
-//! role in one more call each.
+//! some roles, such as `security_manager`. The policy can only assign GitHub's roles. If the policy
+//! has the section, Beadle reads all roles in one call. For each declared role, Beadle reads the
+//! teams in one more call, and the people in another call.
 //!
 //! <https://docs.github.com/rest/orgs/organization-roles>
 
@@ -50,15 +50,16 @@ const ENTRY: Shape = Shape::Map(&[
 ]);
 
 const PATH: &str = "organization-roles";
-/// The lists of a role's holders. Each has the key of the policy, and GitHub's key and kind of a
-/// holder.
+/// The lists of a role's holders. Each list has its key in the policy, its key at GitHub, and the
+/// kind of its entries.
 const LISTS: &[(&str, &str, ActorKind)] =
     &[("teams", "slug", ActorKind::Team), ("users", "login", ActorKind::User)];
 
 struct OrganisationRoles;
 
 enum Write {
-    /// Creates a role, and then assigns it. A role has no id before its creation.
+    /// Creates a role, and then assigns it. The plan has no id of the role, because GitHub gives
+    /// the id at the creation.
     Create {
         name: String,
         body: Value,
@@ -100,7 +101,7 @@ impl Step for Write {
 
     fn unshown(&self) -> Option<String> {
         match self {
-            // The plan's values already show who gets the role.
+            // The fields of the change already show who gets the role.
             Self::Create { body, .. } => Some(body.to_string()),
             Self::Update { .. } | Self::Delete { .. } | Self::Assign { .. } | Self::Unassign { .. } => None,
         }
@@ -209,7 +210,7 @@ async fn missing(
 }
 
 /// Returns the teams or the accounts that the policy names, and whether all names exist. If a name
-/// does not exist, the part `part` of the plan is unknown.
+/// does not exist, the function records in the plan that the part `part` is unknown.
 async fn resolved<'a>(
     context: &Context<'_>,
     part: &str,
@@ -236,7 +237,7 @@ async fn resolved<'a>(
     Ok((wanted, is_complete))
 }
 
-/// Returns the team or the account of a resolved name.
+/// Returns the team or the account that Beadle found by its name.
 fn grantee(kind: ActorKind, found: &Resolved) -> Grantee {
     match kind {
         ActorKind::Team => Grantee::resolved_team(found),
@@ -255,7 +256,8 @@ async fn holders(
 ) -> Result<(), Failure> {
     let path = Path::at(PATH).id(id).then(list).query("per_page", 100);
     let rows = context.reader.list_of_organisation(path, &["id", identity]).await?;
-    // A team or a person can also have the role through a team. Such a row is not an assignment.
+    // A team or a person can also have the role through a team. In that case, GitHub's row is not
+    // an assignment.
     let direct: Vec<&Value> = rows.iter().filter(|row| row["assignment"] != "indirect").collect();
     let part = format!("{what}: {list}");
     let (wanted, is_complete) = resolved(context, &part, kind, names, plan).await?;

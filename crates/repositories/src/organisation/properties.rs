@@ -1,5 +1,5 @@
 //! The definitions of custom properties. If the policy has the list, Beadle reads all definitions
-//! in one call. If a definition is removed, all repositories lose their values.
+//! in one call. If Beadle removes a definition, all repositories lose their values of the property.
 //!
 //! <https://docs.github.com/rest/orgs/custom-properties>
 
@@ -85,7 +85,7 @@ impl Step for Write {
 }
 
 /// Returns a value in a form for comparisons. GitHub may leave out a value that is `false`, empty
-/// or not set. The order of a list has no meaning.
+/// or not set. This form ignores the order of a list.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Bool(false) => Value::Null,
@@ -95,8 +95,8 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Returns the value of a field that the policy declares. GitHub keeps the default of a property
-/// with several values as a list, and every other default as a text. A policy can have both forms.
+/// Returns the value of a field that the policy declares. At GitHub, the default of a property with
+/// several values is a list, and every other default is a text. A policy can use both forms.
 fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
     let value = node.json();
     match (key, kind) {
@@ -109,7 +109,7 @@ fn declared(key: &str, kind: Option<&str>, node: &Node) -> Value {
 /// Returns the risk of a change of one field. Both values have the form of [`comparable`].
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
-        // Repositories with such a value lose it.
+        // If a value is no longer allowed, the repositories with this value lose it.
         "allowed_values" => {
             let kept = after.as_array().cloned().unwrap_or_default();
             let is_less = before.as_array().into_iter().flatten().any(|value| !kept.contains(value));
@@ -117,7 +117,7 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
         }
         "required" | "require_explicit_values" if after.is_null() => Risk::Weakens,
         "values_editable_by" if after == "org_and_repo_actors" => Risk::Weakens,
-        // Layers and rulesets can select repositories by the default value.
+        // A new default can change which repositories a layer or a ruleset selects.
         "default_value" if !before.is_null() => Risk::Weakens,
         _ => Risk::Changes,
     }

@@ -1,5 +1,5 @@
-//! The common part of custom roles, for repositories and for the organisation: a name, a base role,
-//! and permissions.
+//! The common parts of custom repository roles and of the organisation's custom roles: a name, a
+//! base role, and permissions.
 
 use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
@@ -26,8 +26,7 @@ fn comparable(key: &str, value: &Value) -> Value {
     }
 }
 
-/// Returns the risk of a change of one field. The change adds something to all people with the
-/// role, or takes something from them.
+/// Returns the risk of a change of one field. The change affects all people with the role.
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |value: &Value| BASES.iter().position(|known| value == known);
     let is_wider = match key {
@@ -41,8 +40,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     if is_wider { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns the differences between a declared role and the role at GitHub. The first part is not
-/// guarded, the second part is.
+/// Returns the differences between a declared role and the role at GitHub. The guard limits only
+/// the second part of the result.
 pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
     let (mut plain, mut guarded) = (Difference::default(), Difference::default());
     for key in FIELDS {
@@ -62,7 +61,8 @@ pub(super) fn differences(want: &Node, found: &Value) -> [Difference; 2] {
 /// Returns the fields and the body of a new role.
 pub(super) fn new(want: &Node, name: &str) -> Difference {
     let (mut fields, mut body) = (Vec::new(), Map::from_iter([("name".to_owned(), json!(name))]));
-    // A new role has no base if the request names none. GitHub accepts `none` only for a change.
+    // If the request names no base role, the new role has no base role. GitHub accepts `none` only
+    // in a change of a role.
     let is_default = |key: &str, node: &Node| key == "base_role" && node.text() == Some("none");
     for key in FIELDS {
         let Some(node) = want.get(key).filter(|node| !node.is_null() && !is_default(key, node)) else {
@@ -82,8 +82,8 @@ pub(super) struct NamedRole<'a> {
     pub(super) found: Option<(u64, &'a Value)>,
 }
 
-/// Returns the entries of the policy with the roles that they name. Leaves out an entry if its role
-/// has no id.
+/// Returns the entries of the policy, each with the role that it names. Leaves out an entry if its
+/// role has no id.
 pub(super) fn named<'a>(wants: &'a [Node], rows: &'a [Value]) -> Vec<NamedRole<'a>> {
     let role = |want: &'a Node| {
         let name = want.get("name").and_then(Node::text)?;

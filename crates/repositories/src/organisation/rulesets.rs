@@ -1,4 +1,4 @@
-//! The rulesets of the organisation. An organisation has only a few, and REST shows them
+//! The rulesets of the organisation. An organisation has only a few rulesets, and REST shows them
 //! completely.
 //!
 //! <https://docs.github.com/rest/orgs/rules>
@@ -13,8 +13,8 @@ use crate::aspects::AspectPlan;
 use crate::aspects::rulesets::{change, create, remove};
 use crate::policy::Node;
 
-/// The aspect of an organisation's rulesets. The description of the section belongs to the aspect
-/// of the repositories' rulesets.
+/// The aspect of an organisation's rulesets. The aspect of the repositories' rulesets has the
+/// description of the section.
 pub(super) const RULESETS: OrganisationAspect = OrganisationAspect {
     name: "organisation_rulesets",
     section: "rulesets",
@@ -36,8 +36,8 @@ impl OrganisationPlanner for Rulesets {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let rows = context.reader.list_of_organisation("rulesets?per_page=100", &["id", "name"]).await?;
-        // The enterprise can also have rulesets. The organisation cannot change them, so Beadle
-        // skips them.
+        // The enterprise can also have rulesets. The organisation cannot change rulesets of the
+        // enterprise, so Beadle skips them.
         let own: Vec<&Value> = rows.iter().filter(|row| row["source_type"] == "Organization").collect();
         for want in section.node.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
@@ -75,8 +75,8 @@ impl OrganisationPlanner for Rulesets {
 }
 
 /// Returns the number of repositories if the conditions of a ruleset name each repository by its
-/// full name. Returns `None` if the conditions contain a pattern or a property, because these can
-/// match any repository.
+/// full name. Returns `None` if the conditions contain a pattern or a property, because a pattern
+/// or a property can match any repository.
 fn named(conditions: &Value) -> Option<u32> {
     let is_plain = |name: &Value| name.as_str().is_some_and(|name| !name.contains(['*', '?', '[', '{', '~']));
     let ids = conditions["repository_id"]["repository_ids"].as_array();

@@ -1,7 +1,7 @@
 //! The groups of self-hosted runners in the organisation. Beadle reads the list in one call. For
-//! each declared group with the visibility `selected`, it reads the repositories in one more call.
-//! Beadle leaves the groups of the enterprise alone. It never removes the default group, because
-//! GitHub needs this group.
+//! each declared group with the visibility `selected`, Beadle reads the repositories in one more
+//! call. Beadle does not change the groups of the enterprise. Beadle never removes the default
+//! group, because GitHub needs this group.
 //!
 //! <https://docs.github.com/rest/actions/self-hosted-runner-groups>
 
@@ -118,7 +118,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     match key {
         "visibility" if place(before) < place(after) => Risk::Exposes,
         "visibility" => Risk::Removes,
-        // Everybody who can open a pull request in a public repository can then use the runners.
+        // With this value, everybody who can open a pull request in a public repository can use the
+        // runners.
         "allows_public_repositories" if *after == json!(true) => Risk::Exposes,
         "restricted_to_workflows" if *after == json!(false) => Risk::Weakens,
         "selected_workflows" => {

@@ -1,14 +1,15 @@
-//! The organisation's secrets of Actions, Dependabot and Codespaces. The policy names a secret of
-//! the configuration, and never contains its value. Beadle remembers a keyed digest of each value
-//! that it wrote, as for the secrets of repositories (`aspects/secrets.rs`). Beadle keeps secrets
-//! that the policy does not list, unless the list is `exclusive`.
+//! The organisation's secrets of Actions, Dependabot and Codespaces. The policy contains only the
+//! name of a secret in the configuration, never the secret itself. As for the secrets of
+//! repositories (`aspects/secrets.rs`), Beadle remembers a keyed digest of each value that it
+//! wrote. Beadle keeps secrets that the policy does not list, unless the list is `exclusive`.
 //!
 //! Beadle reads each list in one call for 100 secrets. For each secret with the visibility
-//! `selected`, it reads the repositories in one more call. Beadle makes these calls only if the
+//! `selected`, Beadle reads the repositories in one more call. Beadle makes these calls only if the
 //! policy has the list. A call with an unchanged answer does not count toward the hourly limit.
 //!
-//! One request sets the value, the visibility and the repositories of a secret. A change of one of
-//! these values therefore also writes the others, from the plan or from GitHub.
+//! One request sets the value, the visibility and the repositories of a secret. So a change of one
+//! of these values also writes the other two values. The other two values come from the policy, or
+//! else from GitHub.
 //!
 //! <https://docs.github.com/rest/actions/secrets>, <https://docs.github.com/rest/dependabot/secrets>,
 //! <https://docs.github.com/rest/codespaces/organization-secrets>

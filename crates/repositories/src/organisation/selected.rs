@@ -21,8 +21,8 @@ const VISIBILITIES: &[&str] = &[SELECTED, "private", "all"];
 pub(super) struct Selected(BTreeMap<u64, String>);
 
 impl Selected {
-    /// Returns the repositories that the policy names. If a name does not exist, the part `part` of
-    /// the plan is unknown, and the result is `None`.
+    /// Returns the repositories that the policy names. If a name does not exist, returns `None`,
+    /// and records in the plan that the part `part` is unknown.
     pub(super) async fn wanted(
         context: &Context<'_>,
         names: &Node,
@@ -52,8 +52,8 @@ impl Selected {
         Ok(Self(named.collect()))
     }
 
-    /// Returns whether both values select the same repositories. The names may differ, because a
-    /// repository can have a new name.
+    /// Returns whether both values select the same repositories. The function compares the ids,
+    /// because a repository can have a new name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }
@@ -76,8 +76,8 @@ impl Selected {
     }
 }
 
-/// Adds the visibility of a variable or a secret to a body. Adds the repositories too if there are
-/// some to select.
+/// Adds the visibility of a variable or a secret to a body. If repositories are given, adds the
+/// repositories too.
 pub(super) fn add_reach(body: &mut Value, visibility: &str, selected: &Selected) {
     body["visibility"] = json!(visibility);
     if visibility == SELECTED {
@@ -109,7 +109,7 @@ pub(super) async fn compare_reach(
             Selected::default()
         };
         if !selected.is_same(&was) {
-            // If no repository is added, some repositories lose access.
+            // If the change adds no repository, it only takes access away from some repositories.
             let risk = if selected.has_more_than(&was) { Risk::Exposes } else { Risk::Removes };
             let asked = asked("selected_repositories");
             fields.push(field("selected_repositories", was.names(), selected.names(), asked, risk));

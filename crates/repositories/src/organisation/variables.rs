@@ -1,6 +1,6 @@
 //! The organisation's variables of Actions. Beadle reads the list in one call. For each variable
-//! with the visibility `selected`, it reads the repositories in one more call. Beadle makes these
-//! calls only if the policy has the list.
+//! with the visibility `selected`, Beadle reads the repositories in one more call. Beadle makes
+//! these calls only if the policy has the list.
 //!
 //! <https://docs.github.com/rest/actions/variables>
 
@@ -100,7 +100,7 @@ impl OrganisationPlanner for Variables {
         section: &Section<'_>,
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
-        let path = Path::at(PATH).query("per_page", 30); // GitHub's maximum
+        let path = Path::at(PATH).query("per_page", 30); // the maximum that GitHub allows
         let seen = context.reader.rows_of_organisation(path, "variables", &["name", "visibility"]).await?;
         let called = |name: &str, row: &Value| {
             row["name"].as_str().is_some_and(|other| other.eq_ignore_ascii_case(name))

@@ -12,7 +12,7 @@ pub(super) const APPS: &[(&str, u64)] = &[("ci", 15_368), ("deployer", 777)];
 pub(super) const BRANCHES: &[&str] = &["main", "develop", "release/1.0", "früh"];
 pub(super) const PROPERTIES: &[&str] = &["tier", "Team", "cost-centre_2", "level$"];
 pub(super) const TOPICS: &[&str] = &["rust", "c-plus-plus", "3d", "infra", "legacy", "team-a"];
-/// Names of live labels that the path of the API cannot contain.
+/// Names of live labels that cannot be a part of a path of the API.
 pub(super) const UNREACHABLE: &[&str] = &["..", "."];
 const PATTERNS: &[&str] = &["default", "release/*", "*-lts", "feature/[0-9]*"];
 const LABELS: &[&str] = &[
@@ -80,7 +80,7 @@ impl Dice {
         of.iter().filter(|_| self.chance(percent)).cloned().collect()
     }
 
-    /// Returns the name, sometimes with a different case of its letters.
+    /// Returns the name, sometimes with other letters in upper case.
     pub(super) fn cased(&mut self, name: &str) -> String {
         match self.below(12) {
             0 => name.to_uppercase(),
@@ -94,7 +94,7 @@ impl Dice {
         self.cased(name)
     }
 
-    /// Returns a block that sets at least one of the keys. About half of the values are taken from
+    /// Returns a block that sets at least one of the keys. About half of the values come from
     /// `live`.
     pub(super) fn block(&mut self, keys: &[Key], percent: u32, live: &Value) -> Map<String, Value> {
         let carried: Vec<&Key> = keys.iter().filter(|key| key.status == Status::Carried).collect();

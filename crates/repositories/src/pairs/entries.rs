@@ -1,5 +1,5 @@
-//! Makes random sections of a policy, as people could write them. A section contains some live
-//! values without a change, some live values with a change, and some new values.
+//! Makes random sections of a policy, as people could write them. A section contains live values,
+//! changed live values, and new values.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ pub(super) struct List {
     pub(super) section: &'static str,
     pub(super) id: &'static str,
     required: &'static [&'static str],
-    /// True if two names that differ only in case are the same.
+    /// True if two names that differ only in case mean the same entry.
     pub(super) is_folded: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) const CONFIGURATIONS: List = list("code_security_configurations", "na
 pub(super) const BLOCKS: &[&str] =
     &["repository", "actions", "oidc_subject", "pages", "interaction_limit", "security"];
 
-/// The keys for the creation of a repository or a branch.
+/// The keys that are only for the creation of a repository or a branch.
 const OF_CREATION: &[&str] = &[
     "force_create",
     "template",
@@ -64,8 +64,8 @@ const OF_CREATION: &[&str] = &[
     "default_branch_when_missing",
 ];
 
-/// The titles of merge and squash commits. Each has the messages that GitHub accepts together with
-/// it.
+/// The titles of merge and squash commits. Each title has the messages that GitHub accepts together
+/// with it.
 const PAIRS: &[(&str, &str, &str)] = &[
     ("squash_merge_commit", "PR_TITLE", "PR_BODY"),
     ("squash_merge_commit", "PR_TITLE", "BLANK"),
@@ -110,7 +110,7 @@ pub(super) enum Place {
     Repository,
 }
 
-/// Returns a random section. About half of the values are taken from `live`.
+/// Returns a random section. About half of the values come from `live`.
 pub(super) fn section(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Value {
     let known = LISTS.iter().find(|list| list.section == name);
     match known {
@@ -135,7 +135,7 @@ fn block(dice: &mut Dice, name: &str, place: Place, live: &Value) -> Map<String,
     block
 }
 
-/// Turns the alerts on if the section turns the fixes on. GitHub cannot turn on the fixes without
+/// If the section turns on the security fixes, turns on the alerts too. At GitHub, the fixes need
 /// the alerts.
 fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
     if block.get(fixes) == Some(&json!(true)) {
@@ -145,7 +145,7 @@ fn security(block: &mut Map<String, Value>, fixes: &str, alerts: &str) {
 
 /// Removes values of the section `repository` that contradict each other.
 fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
-    // The tests have no repository and no branch to create.
+    // In these tests, Beadle creates no repository and no branch.
     for key in OF_CREATION {
         block.remove(*key);
     }
@@ -184,7 +184,7 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
         }
         Place::Layer | Place::Settings => {
             block.remove("name");
-            // With this value, the check would refuse the whole policy. The test would then test
+            // With this value, the check would refuse the whole policy, and the pair would test
             // nothing else.
             block.remove("archived");
         }
@@ -209,14 +209,14 @@ fn repository(dice: &mut Dice, block: &mut Map<String, Value>, place: Place) {
     }
 }
 
-/// Returns the entries of a list. Some are live entries without a change, some are live entries
-/// with a change, and some are new.
+/// Returns the entries of a list. The list contains live entries, changed live entries, and new
+/// entries.
 fn entries(dice: &mut Dice, list: &List, place: Place, live: &Value) -> Vec<Value> {
     let known = live.as_array().cloned().unwrap_or_default();
     let mut all: Vec<Value> = Vec::new();
     let mut add = |entry: Value| {
-        // Each name appears only once, without distinction of case. The check refuses duplicates,
-        // and GitHub cannot have them.
+        // Each name appears only once, whatever its case is. The check refuses duplicate names, and
+        // GitHub cannot have them.
         let id = |entry: &Value| entry[list.id].as_str().unwrap_or_default().to_lowercase();
         if !all.iter().any(|other| id(other) == id(&entry)) {
             all.push(entry);
@@ -305,7 +305,7 @@ fn protection(dice: &mut Dice, entry: &mut Map<String, Value>, place: Place) {
 }
 
 /// Returns a list in a random form. The form can be a plain list or a block. A block sets whether
-/// the list is exclusive or additive, or what happens to the list of lower layers.
+/// the list is exclusive or additive, or how it changes the list of lower layers.
 fn worded(dice: &mut Dice, list: &List, mut entries: Vec<Value>) -> Value {
     let section = list.section;
     let word = match dice.below(11) {
@@ -362,9 +362,9 @@ fn inner(shape: &Shape) -> &Shape {
     if let Shape::OrNull(inner) = shape { inner } else { shape }
 }
 
-/// Adds the keys that GitHub requires to the entries of a rule's list. Adds a merge method to an
-/// empty list of merge methods, and a check to an empty list of checks: no live ruleset has such a
-/// list, because GitHub refuses it.
+/// Adds the keys that GitHub requires to the entries of a rule's list. If a list of merge methods
+/// or of checks is empty, adds an entry: GitHub refuses such an empty list, so no live ruleset has
+/// one.
 fn whole(name: &str, value: &mut Value, place: Place) {
     let Some(items) = value.as_array_mut() else { return };
     if name == "required_status_checks" && items.is_empty() && place == Place::Live {
@@ -389,7 +389,8 @@ fn whole(name: &str, value: &mut Value, place: Place) {
     }
 }
 
-/// Returns random code security configurations. At most one of them is attached to repositories.
+/// Returns random code security configurations. At most one of these configurations is attached to
+/// repositories.
 pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let mut all = Vec::new();
     for (at, name) in ["Standard", "standard", "Für alle"].into_iter().enumerate() {
@@ -417,8 +418,8 @@ pub(super) fn configurations(dice: &mut Dice, place: Place, live: &Value) -> Val
 const RULESETS: &[(&str, &str)] =
     &[("main", "branch"), ("Main", "push"), ("tags / v*", "tag"), ("späte Regel", "branch")];
 
-/// Returns a random ruleset. For `settings.yml`, the ruleset belongs to the organisation. It then
-/// also names its repositories.
+/// Returns a random ruleset. For `settings.yml`, the ruleset belongs to the organisation. Such a
+/// ruleset also names its repositories.
 pub(super) fn ruleset(dice: &mut Dice, place: Place, live: &Value) -> Value {
     let named = live["name"].as_str();
     let known = named.and_then(|name| RULESETS.iter().find(|(known, _)| *known == name).copied());

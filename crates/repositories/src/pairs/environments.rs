@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::dice::{APPS, Dice, TEAMS, USERS};
 
 /// Gives an environment values that fit together. A live environment has only teams as reviewers,
-/// because the state does not know the ids of people. All layers together have at most six
+/// because the simulator's state has no ids of people. All layers together have at most six
 /// reviewers, because this is GitHub's maximum.
 pub(super) fn fit_together(dice: &mut Dice, entry: &mut Map<String, Value>, is_live: bool) {
     let mut reviewers: Vec<Value> =

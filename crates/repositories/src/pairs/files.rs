@@ -48,8 +48,8 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     }
     for n in 0..dice.below(3) {
         let mut layer = sections(dice, state, Place::Layer, 18);
-        // Sometimes two layers have the same rank and can contradict each other. Beadle then makes
-        // no decision about the section, or the check refuses the policy.
+        // Sometimes two layers have the same rank and can contradict each other. In that case,
+        // Beadle does not change the section, or the check refuses the policy.
         layer.insert("rank".into(), json!(if dice.chance(10) { 200 } else { 200 + n }));
         if dice.chance(85) {
             let chosen = choice(dice);
@@ -83,7 +83,7 @@ pub(super) fn files(dice: &mut Dice, state: &State) -> Files {
     files
 }
 
-/// Returns random sections. Some of their values are taken from one of the live repositories.
+/// Returns random sections. Some of the values come from one of the live repositories.
 fn sections(dice: &mut Dice, state: &State, place: Place, percent: u32) -> Map<String, Value> {
     let live = &state.repositories[dice.below(state.repositories.len())];
     of(dice, live, &state.rulesets, place, percent)
@@ -119,9 +119,9 @@ fn choice(dice: &mut Dice) -> Value {
     }
 }
 
-/// The selector of a file has some values. This function makes the sections of the file set the
-/// same values. Without this function, a file could change a repository so that the file no longer
-/// selects it. Every apply would then change something.
+/// Makes the sections of a file set the same values that the file's selector has. Otherwise, a file
+/// could change a repository so that the file no longer selects it, and every apply would change
+/// something.
 fn agree(body: &mut Map<String, Value>, selected: &Value) {
     if let Some(repository) = body.get_mut("repository").and_then(Value::as_object_mut)
         && selected["visibility"].is_string()
@@ -163,8 +163,9 @@ fn keep_others(list: &mut Value) {
     }
 }
 
-/// Returns whether a file selects repositories by a value that a file sets. Each apply can then
-/// cause further changes. In all other cases, the applies of a pair must come to an end.
+/// Returns whether a file selects repositories by a value that a file sets. If a file does, each
+/// apply can cause further changes. In all other cases, an apply must sometime find nothing to
+/// change.
 pub(super) fn selects_by_what_is_written(files: &Files) -> bool {
     let cases = |body: &Value| body["first_match"].as_array().cloned().unwrap_or_default();
     let bodies: Vec<Value> =

@@ -1,6 +1,6 @@
-//! Checks the changes of an apply. An apply may change only values that a file names. It must not
-//! remove anything from an unknown list. The check uses only the files and the state of the
-//! simulator. It uses no code of the planner, because the test is about that code.
+//! Checks the changes of an apply. An apply may change only values that a file names. An apply must
+//! not remove anything from an unknown list. The check uses only the files and the state of the
+//! simulator. The check uses no code of the planner, because the planner is the tested code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use super::entries::{CONFIGURATIONS, LISTS, List};
 use super::files::Files;
 use super::state::ORGANISATION;
 
-/// The lists of a repository in the state of the simulator, each with its section of a policy.
+/// The lists of a repository in the simulator's state. Each list has the name of its section in a
+/// policy.
 const KEPT: &[(&str, &str)] = &[
     ("teams", "teams"),
     ("collaborators", "collaborators"),
@@ -33,7 +34,7 @@ const KEPT: &[(&str, &str)] = &[
 /// The fields that the simulator sets by itself, such as ids and dates.
 const VOLATILE: &[&str] = &["id", "updated_at"];
 
-/// The lists of actors. A write to such a list replaces the whole list at GitHub.
+/// The lists of actors. A write to a list of actors replaces the whole list at GitHub.
 const ACTORS: &[&str] = &[
     ".restrictions",
     ".dismissal_restrictions",
@@ -47,7 +48,7 @@ pub(super) fn repositories(doc: &Value) -> BTreeMap<u64, &Value> {
     all.map(|(_, repository)| (repository["id"].as_u64().unwrap_or_default(), repository)).collect()
 }
 
-/// Returns whether an apply changed a value that layers can use to select repositories.
+/// Returns whether an apply changed a value by which layers can select repositories.
 pub(super) fn selects_otherwise(before: &Value, after: &Value) -> bool {
     let (before, after) = (repositories(before), repositories(after));
     let facts = ["teams", "properties", "topics", "visibility"];
@@ -67,7 +68,7 @@ pub(super) fn strays(files: &Files, before: &Value, after: &Value) -> Vec<String
         let (old, new) = (take(&mut doc), take(&mut doc_after));
         list(&format!("organisation: {key}"), section, (&old, &new), &asked, &mut found);
     }
-    // The code below compares the repositories one by one.
+    // The repositories are left out here, because the code below compares them one by one.
     for doc in [&mut doc, &mut doc_after] {
         doc["orgs"][ORGANISATION]["repos"].take();
     }
@@ -109,7 +110,7 @@ pub(super) fn lost(aspect: &str, before: &Value, after: &Value) -> Vec<String> {
 /// The values that the files set for one repository, or for the organisation.
 struct AskedSections<'a> {
     settings: &'a Value,
-    /// All other files that can reach the repository.
+    /// The contents of all other files that can reach the repository.
     bodies: Vec<&'a Value>,
     is_of_organisation: bool,
 }
@@ -129,8 +130,8 @@ impl<'a> AskedSections<'a> {
                     let names = [name.strip_suffix(".yml"), body["repository"]["name"].as_str()];
                     names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(repository))
                 }
-                // The test does not evaluate selectors. It assumes that every layer can reach every
-                // repository.
+                // The test does not evaluate selectors. The test assumes that every layer can reach
+                // every repository.
                 Some(_) => true,
             };
             if is_its {
@@ -162,7 +163,7 @@ impl<'a> AskedSections<'a> {
         self.section(section).into_iter().filter_map(|body| body.get(key)).collect()
     }
 
-    /// Returns whether Beadle may remove entries from a list if no file names the entries.
+    /// Returns whether Beadle may remove entries of a list that no file names.
     fn is_exclusive(&self, section: &str, said: &[&Value]) -> bool {
         let is_additive = self.plugins("additive_plugins", section);
         said.iter().any(|list| {
@@ -213,7 +214,7 @@ fn repository(files: &Files, before: &Value, after: &Value, found: &mut Vec<Stri
             }
             "vulnerability_alerts" => alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts"),
             "automated_security_fixes" => {
-                // GitHub turns the fixes off when the alerts are turned off.
+                // If Beadle turns off the alerts, GitHub also turns off the security fixes.
                 let mut said = alerts(&asked, "enableVulnerabilityAlerts", "dependabot_alerts");
                 said.extend(alerts(&asked, "enableAutomatedSecurityFixes", "dependabot_security_updates"));
                 said
@@ -268,7 +269,7 @@ fn topics(
 
 /// Returns the entries of a list, by their identities.
 fn named(list: &Value, of: &List) -> BTreeMap<String, Value> {
-    // For letters that are not ASCII, GitHub treats upper and lower case as different.
+    // GitHub ignores the case only of ASCII letters.
     let fold = |name: &str| if of.is_folded { name.to_ascii_lowercase() } else { name.to_owned() };
     let invitations = list.as_array().into_iter().flatten();
     let invitations =
@@ -290,7 +291,8 @@ fn list(
     let (mut old, mut new) = (named(before, of), named(after, of));
     let mut all = said.iter().flat_map(|list| entries(list));
     if all.any(|entry| entry.get("attach_to").is_some()) {
-        // A repository has at most one configuration. To attach one therefore detaches the other.
+        // A repository has at most one configuration. If Beadle attaches a configuration, GitHub
+        // detaches the earlier one.
         for entry in old.values_mut().chain(new.values_mut()).filter_map(Value::as_object_mut) {
             entry.remove("repositories");
         }
@@ -328,27 +330,27 @@ fn list(
     }
 }
 
-/// Compares two blocks. The comparison has as much detail as the files have. If no file names a
-/// difference, the function adds it to `found`.
+/// Compares two blocks. The comparison is as detailed as the values in the files. If no file names
+/// a difference, the function adds the difference to `found`.
 fn compare(place: &str, before: &Value, after: &Value, said: &[&Value], found: &mut Vec<String>) {
     if is_same(before, after) {
         return;
     }
     if said.is_empty() {
-        // Whenever a rule changes, GitHub removes actors without write access from the restriction
-        // of the rule.
+        // If Beadle changes a rule in any way, GitHub removes the actors without write access from
+        // the rule's restriction.
         let drops = place.ends_with(".restrictions") && is_part(after, before);
         if !drops {
             found.push(format!("{place}: {before} became {after}"));
         }
         return;
     }
-    // If a file names some actors of a list, it sets the whole list.
+    // A file that names some actors of a list sets the whole list.
     if ACTORS.iter().any(|list| place.ends_with(list)) {
         return;
     }
-    // If a file sets a value as a whole, every part of the value may change. This is also true for
-    // a new value and for a removed value.
+    // If a file sets a whole value, every part of this value may change. The same applies if the
+    // value is new, or if Beadle removed it.
     if !said.iter().all(|said| said.is_object()) || !before.is_object() || !after.is_object() {
         return;
     }
@@ -375,8 +377,9 @@ fn keys(one: &Value, other: &Value) -> BTreeSet<String> {
     both.map(|(key, _)| key.clone()).collect()
 }
 
-/// Returns whether two values are the same. It ignores the fields that the simulator sets. A
-/// missing value is the same as an empty value, because GitHub shows both in the same way.
+/// Returns whether two values are the same. The function ignores the fields that the simulator
+/// sets. The function treats a missing value as an empty value, because GitHub shows both in the
+/// same way.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_nothing = |value: &Value| match value {
         Value::Null => true,

@@ -1,6 +1,6 @@
 //! Tests random lists of every kind that has identities for its entries. After an apply, the plan
-//! must be empty. A single entry is then added, removed or changed by hand. The plan must show this
-//! difference.
+//! must be empty. The test then adds, removes or changes a single entry without Beadle, and the
+//! plan must show this difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,8 +30,8 @@ const KEPT: &[(&str, &str)] = &[
     ("environments", "environments"),
     ("variables", "variables"),
 ];
-/// The lists that this test skips because other tests cover them. Each list has the file of those
-/// tests.
+/// The lists that this test skips because other tests cover them. Each list has the name of the
+/// file with the other tests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("code_security_configurations", "they are the organisation's: tests/e2e/organisation.rs"),
     ("required_reviewers", "aspects/rulesets/tests.rs"),
@@ -43,13 +43,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The number of random lists for each kind of list.
 const SEEDS: u64 = 4;
 
-/// Completes an entry. The entry then has a value for every key that a mutation can change. Returns
-/// `None` if the entry names something that does not exist.
+/// Adds a value for every key that a mutation can change to an entry. Returns `None` if the entry
+/// names a thing that does not exist.
 fn stated(section: &str, mut entry: Value) -> Option<Value> {
     for key in ["include", "exclude", "oldname", "secret"] {
         entry.as_object_mut()?.remove(key);
     }
-    // A child team also has the access of its parent, so the test cannot use it.
+    // This test uses no child team, because a child team also has the access of its parent team.
     let text = entry.to_string().to_lowercase();
     if text.contains("ghost") || text.contains("\"child\"") {
         return None;
@@ -106,7 +106,7 @@ fn stranger(section: &str, names: &BTreeSet<String>, live: &Map<String, Value>) 
         }
         "environments" => ("stranger".to_owned(), json!({})),
         "variables" => ("STRANGER".to_owned(), json!("x")),
-        // Beadle keeps rules that the policy does not list, so an added rule is not a difference.
+        // Beadle keeps a rule that the policy does not list, so an added rule is not a difference.
         _ => return None,
     })
 }
@@ -179,7 +179,7 @@ async fn one(seed: u64, (section, key): (&str, &str), sim: &Arc<Sim>, path: &Pat
     let Ok(policy) = Policy::from_sources(sources, "admin", Path::new("policy")) else { return Ok(0) };
     let mut doc = made.doc.clone();
     if section == "deploy_keys" {
-        // GitHub would refuse a key that another repository already has.
+        // GitHub would refuse a deploy key that another repository already has.
         for (name, repository) in doc["orgs"][ORGANISATION]["repos"].as_object_mut().into_iter().flatten() {
             if *name != live.name {
                 repository["deploy_keys"] = json!({});
@@ -238,7 +238,7 @@ async fn each_removal_addition_and_change_of_an_entry_is_found() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Adds the keys of all lists in a value to `found`, if the lists are not empty.
+/// Adds the keys of all lists in a value to `found`, except the keys of empty lists.
 fn filled(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

@@ -1,13 +1,13 @@
 //! Tests Beadle with random pairs of an organisation and a policy. Beadle applies the policy to a
-//! simulated GitHub in this process. The pairs are made from the description of the policy's files.
-//! Every pair must fulfil these conditions:
+//! simulated GitHub in this process. The test makes the pairs from the description of the policy's
+//! files. Every pair must fulfil these conditions:
 //!
 //! - After some applies, the plan is empty or unknown, and another apply writes nothing.
 //! - Beadle changed only values that a file names.
 //! - Beadle removed nothing from a list that was unknown.
 //!
-//! In some pairs, the first reads fail or are incomplete. In some pairs, things are renamed,
-//! deleted or added by hand after the first applies.
+//! In some pairs, the first reads fail or are incomplete. In some pairs, the test renames, deletes
+//! or adds things without Beadle after the first applies.
 //!
 //! `PAIRS=10000 cargo test -p beadle-repositories pairs -- --nocapture` tests more pairs.
 //! `PAIRS_FROM=42 PAIRS=1` tests only the pair with the seed 42. The message of a failure contains
@@ -50,13 +50,13 @@ use crate::{Modes, Policy, PolicyError, PolicyHandle, RepositoryPlanner, Reposit
 
 /// The number of pairs in a test run if `PAIRS` is not set.
 const USUAL: u64 = 150;
-/// The maximum number of applies for a pair. The last one must write nothing.
+/// The maximum number of applies for a pair. The last apply must write nothing.
 const ROUNDS: usize = 5;
-/// The budget of the simulated GitHub. It is so large that no test uses it up.
+/// The budget of the simulated GitHub. The budget is so large that no test uses it up.
 const PLENTY: u64 = 1_000_000_000;
 
-/// The messages of GitHub's refusals that can happen with a valid policy, because the check does
-/// not know the live state. Each message has the reason of the refusal.
+/// The messages with which GitHub can refuse a valid policy, because the check does not know the
+/// live state. Each message has the reason of the refusal.
 const REFUSALS: &[(&str, &str)] = &[
     ("no_merge_method", "the other ways to merge are off already, which no file says"),
     ("does not go with", "the title or the message is the live one"),
@@ -89,11 +89,11 @@ struct Counts {
     written: usize,
     unknown: usize,
     refused: usize,
-    /// The number of pairs with a write in every apply, because layers select repositories by
-    /// values that other files set.
+    /// The number of pairs in which every apply wrote something, because layers select repositories
+    /// by values that other files set.
     moved: usize,
-    /// The number of times that more than two applies wrote something. An apply that writes an
-    /// approved change does not count.
+    /// The number of times that a pair needed more than two writing applies. An apply that writes
+    /// an approved change does not count.
     slow: usize,
 }
 
@@ -102,7 +102,7 @@ struct Counts {
 struct Round {
     /// The aspects that were unknown as a whole, by the id of the repository.
     doubts: BTreeMap<String, BTreeSet<String>>,
-    /// The changes that Beadle still plans. Unknown and refused changes are left out.
+    /// The changes that Beadle still plans, without unknown and refused changes.
     left: Vec<String>,
     /// The changes that GitHub refused, each with GitHub's reason.
     refusals: Vec<String>,
@@ -124,8 +124,8 @@ struct Stage {
 }
 
 impl Stage {
-    /// Prepares an apply. It has a new store, and begins with the present state of the simulated
-    /// GitHub.
+    /// Prepares an apply. The apply has a new store, and begins with the present state of the
+    /// simulated GitHub.
     fn open(sim: &Arc<Sim>, path: &Path, policy: Policy) -> Result<Self, String> {
         let store = SqliteStore::open_inline(path, SqliteSettings::default());
         let store: Arc<dyn Store> = Arc::new(store.map_err(|error| error.to_string())?);
@@ -155,7 +155,7 @@ impl Stage {
         Ok((planner, RepositoryWriter::new(Writer::new(api), reader)))
     }
 
-    /// Applies the policy. It then approves the changes that the guard held, so that the next apply
+    /// Applies the policy. Then approves the changes that the guard held, so that the next apply
     /// writes them.
     async fn round(&self) -> Result<Round, String> {
         let round = self.applied().await?;
@@ -192,8 +192,7 @@ impl Stage {
                     || format!("{}: {} {} {:?}", plan.subject, change.aspect, change.what, change.fields);
                 match &step.outcome {
                     StepResult::Failed(why) => round.refusals.push(format!("{why} ({})", shown())),
-                    // The change depends on another change. The test judges that other change by
-                    // itself.
+                    // If a change depends on another change, the test judges only the other change.
                     StepResult::Blocked => {}
                     outcome => {
                         round.written += usize::from(*outcome == StepResult::Written);
@@ -227,7 +226,7 @@ impl Stage {
         ApplyContext { store, clock, lease: None, lane, limits, pace, patient: true, generation, planned }
     }
 
-    /// Makes a change by hand. GitHub may refuse this change.
+    /// Makes a change without Beadle. GitHub may refuse this change.
     async fn act(&self, act: &Act) -> Result<(), String> {
         let body = if act.body.is_null() { Bytes::new() } else { Bytes::from(act.body.to_string()) };
         let request = http::Request::builder()
@@ -259,8 +258,8 @@ impl Stage {
     }
 }
 
-/// Tests a pair: applies its policy and judges the result. For some pairs, something is then
-/// changed by hand. The test then applies the policy and judges the result again.
+/// Tests a pair: applies its policy and judges the result. For some pairs, the function then
+/// changes something without Beadle, applies the policy again, and judges the result again.
 async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> Result<Counts, String> {
     let fault = dice.chance(20).then(|| weather::fault(dice));
     let is_faulty = fault.is_some();
@@ -288,13 +287,13 @@ async fn both(stage: &Stage, files: &Files, before: &Value, dice: &mut Dice) -> 
     Ok(counts)
 }
 
-/// Applies the policy until an apply writes nothing. If the test makes a read fail, the read fails
-/// only in the first apply.
+/// Applies the policy until an apply writes nothing. If the test makes reads fail, they fail only
+/// in the first apply.
 async fn settle(stage: &Stage, files: &Files, before: &Value, is_faulty: bool) -> Result<Counts, String> {
     let settled = settle_once(stage, files, before, is_faulty).await;
-    // A file does not change its own selection of repositories (`files::agree`). However, a value
-    // of another file can change it. The check cannot find this out, because the other file may not
-    // reach the repository.
+    // A file does not change its own selection of repositories (`files::agree`), but another file
+    // can change it. The check cannot notice this, because the other file may not reach the
+    // repository.
     match settled {
         Err(why) if why.starts_with("GitHub refused") => Err(why),
         Err(why)
@@ -321,7 +320,7 @@ async fn settle_once(
         let faulty = n == 0 && is_faulty;
         stage.sim.no_faults();
         let round = match tried {
-            // The code below compares the state even if the apply failed.
+            // Even if the apply failed, the code below must compare the state, so the error waits.
             Err(_) if faulty => continue,
             tried => tried?,
         };
@@ -409,7 +408,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     let stage = Stage::open(sim, &path, policy)?;
     let settled = both(&stage, &files, &before, &mut dice).await;
     for ending in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{ending}", path.display())); // the folder goes with it
+        // An error has no effect: the test deletes the whole folder at its end.
+        let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
     }
     settled.map(Outcome::Applied).map_err(|why| {
         let shown: Vec<String> = files.iter().map(|(file, body)| format!("--- {file}\n{body:#}\n")).collect();
@@ -418,7 +418,8 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Outcome, String
     })
 }
 
-/// Returns a finding without its names, so that findings of the same kind are counted together.
+/// Returns the text of a finding without its names, so that the test counts findings of the same
+/// kind together.
 fn kind(message: &str) -> String {
     message.split('`').step_by(2).collect::<Vec<_>>().join("`_`")
 }

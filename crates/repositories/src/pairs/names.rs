@@ -1,7 +1,7 @@
 //! Tests every place of a policy that can name a team, an account, an App, a role, a property, a
-//! branch or a repository. In the tests, the name does not exist, the owner of the name was
-//! renamed, or the name now belongs to something else. An apply must not change a repository in any
-//! of these cases.
+//! branch or a repository. There are three cases: the name does not exist, somebody renamed the
+//! owner of the name, or the name now has another owner. In each case, an apply must not change a
+//! repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,9 +33,9 @@ enum Kind {
 enum Situation {
     /// The name does not exist, and Beadle remembers nothing about the name.
     Missing,
-    /// The owner of the name was renamed, and Beadle remembers the owner's id.
+    /// Somebody renamed the owner of the name, and Beadle remembers the owner's id.
     Renamed,
-    /// The name now belongs to something else.
+    /// The name now has another owner.
     Taken,
 }
 
@@ -51,10 +51,10 @@ fn place(path: impl Into<String>, kind: Kind, file: &'static str, body: Value) -
     Place { path: path.into(), kind, file, body }
 }
 
-/// The reason for the places of names in the section `organization`.
+/// The reason why the test skips the names in the section `organization`.
 const OF_ORGANISATION: &str = "no repository has it: planner/tests/organization.rs";
 
-/// The places that this test skips. Each place has the reason: the name need not exist, or another
+/// The places that this test skips. Each place has its reason: the name need not exist, or another
 /// test covers the place.
 const OTHERS: &[(&str, &str)] = &[
     ("branches[].name", "it is a pattern, and GitHub takes any"),
@@ -75,11 +75,11 @@ const OTHERS: &[(&str, &str)] = &[
     ("repository.name", "the name that a repository gets: tests/e2e/renamed.rs"),
 ];
 
-/// Returns whether only the name decides in this place. Beadle then correctly uses the new owner of
-/// the name.
+/// Returns whether only the name counts in this place. If only the name counts, it is correct that
+/// Beadle uses the new owner of the name.
 fn is_by_name(place: &Place) -> bool {
-    // The slug of an App gets another owner only if the App's owner gives it away. If `except`
-    // contains the name, the file reaches all other repositories.
+    // The slug of an App gets another owner only if the App's owner gives up the slug. A name in
+    // `except` only excludes a repository, so the file reaches all others.
     matches!(place.kind, Kind::App | Kind::Role | Kind::Property | Kind::Branch)
         || place.path.starts_with("except.")
 }
@@ -198,7 +198,7 @@ fn places() -> Vec<Place> {
     places
 }
 
-/// Finds the paths of all keys with values that are names of things at GitHub.
+/// Finds the paths of all keys whose values are names of things at GitHub.
 fn walk(path: &str, shape: &Shape, found: &mut BTreeSet<String>) {
     const NAMES: &[&str] = &[
         "a slug",
@@ -248,7 +248,7 @@ fn every_place_of_a_name_is_tried() {
     }
 }
 
-/// Returns an organisation that has the name for every kind of thing.
+/// Returns an organisation in which every kind of thing has one with this name.
 fn organisation() -> Value {
     let repository = |id: u64| {
         json!({

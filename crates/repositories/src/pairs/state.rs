@@ -11,7 +11,8 @@ use super::environments;
 
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
-/// With this number of repositories or more, Beadle reads the teams of the whole organisation.
+/// If the organisation has at least this number of repositories, Beadle reads the teams of the
+/// whole organisation at once.
 const MANY: usize = 21;
 
 /// The live values of a repository, in the form of sections of a policy.
@@ -37,7 +38,7 @@ pub(super) fn state(dice: &mut Dice) -> State {
         names.truncate(1 + dice.below(3));
     }
     let mut repositories: Vec<Live> = names.into_iter().map(|name| live(dice, name)).collect();
-    // GitHub accepts each deploy key in one repository only.
+    // GitHub accepts the same deploy key only in one repository.
     let mut known = BTreeSet::new();
     for live in &mut repositories {
         if let Some(keys) = live.sections["deploy_keys"].as_array_mut() {
@@ -112,7 +113,7 @@ fn live(dice: &mut Dice, name: String) -> Live {
     Live { name, sections }
 }
 
-/// Replaces each name with GitHub's spelling of the name. Removes an entry if its name is not in
+/// Replaces each name with GitHub's spelling of the name. Removes an entry if the name is not in
 /// `pool`.
 fn canonical(entries: &mut Vec<Value>, id: &str, pool: &[&str]) {
     entries.retain_mut(|entry| {
@@ -150,7 +151,7 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Returns GitHub's defaults, with the values of a section in place of the defaults.
+/// Returns GitHub's defaults, overridden by the values of a section.
 fn over(mut defaults: Value, section: &Value) -> Value {
     for (key, value) in section.as_object().into_iter().flatten() {
         defaults[key] = value.clone();
@@ -221,7 +222,7 @@ fn repository(dice: &mut Dice, id: usize, sections: &Value) -> Value {
     let subject = json!({ "use_default": true, "include_claim_keys": [], "use_immutable_subject": false });
     made["oidc_subject"] = over(subject, &sections["oidc_subject"]);
     if made["oidc_subject"]["include_claim_keys"] == json!([]) {
-        // GitHub refuses a form without claims unless it is the default form.
+        // GitHub refuses a subject without claims, except for the default form.
         made["oidc_subject"]["use_default"] = json!(true);
     }
     let site = &sections["pages"];

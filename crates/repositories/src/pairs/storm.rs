@@ -1,20 +1,20 @@
 //! Storms of GitHub (`beadle_sim::storm`). Beadle applies a random policy to a random organisation.
-//! Meanwhile GitHub refuses requests for hours, fails, breaks connections, loses the answers of
-//! writes, answers late, shows wrong lists and shows earlier states. Time is simulated, so a storm
-//! of hours takes a moment.
+//! Meanwhile, GitHub refuses requests for hours, fails, breaks connections, loses the answers of
+//! writes, answers late, shows wrong lists and shows earlier states. The test simulates time, so a
+//! storm of several hours takes only a moment.
 //!
 //! First, a calm run applies the same policy to the same organisation. The storm must then fulfil
 //! these conditions:
 //!
 //! - No write of the storm sets a value that the calm run never had, or removes an entry that the
-//!   calm run kept. The storm therefore removes, weakens and exposes nothing because of an unknown
-//!   value. It creates nothing twice.
+//!   calm run kept. So during a storm, Beadle removes, weakens and exposes nothing because of an
+//!   unknown value, and creates nothing twice.
 //! - Beadle exceeds no secondary limit of GitHub, and waits as long as GitHub asks.
 //! - After the last fault, the plan becomes empty, and the organisation is the same as after the
 //!   calm run.
 //!
-//! The test leaves out a pair if its calm run is not simple. For example, GitHub refuses a change,
-//! or a layer selects repositories by a value that another file sets.
+//! The test leaves out a pair whose calm run is not simple. For example, GitHub refuses a change in
+//! it, or a layer selects repositories by a value that another file sets.
 //!
 //! `cargo xtask storm vendors --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!
@@ -23,7 +23,7 @@
 //! - in `transport/src/client.rs`, the call of `answer::retry_after` in `refused`: Beadle then
 //!   waits a minute although GitHub asked for more;
 //! - in `engine/src/budget.rs`, the loop of `admit` over the blocked accounts: Beadle then sends
-//!   requests while GitHub refuses them;
+//!   requests while GitHub refuses all requests;
 //! - in `github/src/read.rs`, the call of `unique` in `identified`: Beadle then removes an entry
 //!   because a wrong row shows its id.
 
@@ -54,19 +54,19 @@ use crate::{Modes, Policy, PolicyHandle, RepositoryPlanner, RepositoryWriter, Se
 const USUAL: u64 = 10;
 /// The maximum number of seeds that the test tries to find a simple pair.
 const TRIES: u64 = 40;
-/// The maximum number of applies. After them, an apply must write nothing.
+/// The maximum number of applies that may write something.
 const ROUNDS: usize = 12;
 /// The limits of requests that create content.
 const CONTENT: Option<ContentLimits> = Some(ContentLimits::GITHUB);
 /// A wait that is a little longer than the longest wait of GitHub in a storm.
 const CALM: Duration = Duration::from_secs(2 * 3600);
-/// The states of the simulated GitHub, certain or possible, after each write.
+/// The certain and the possible states of the simulated GitHub after each write.
 #[derive(Default)]
 struct Book {
     ledger: Ledger,
     is_filled: bool,
     writes: usize,
-    /// The effects of writes that the calm run did not have.
+    /// The effects of writes in the storm that did not occur in the calm run.
     strange: Vec<String>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Service<'a> {
         Ok(Self { stage, api, book: book.clone(), planner, writer, pace })
     }
 
-    /// Forgets everything except the budget, as after a restart.
+    /// Forgets everything except the budget, as a process does at a restart.
     fn restart(&mut self) {
         (self.planner, self.writer) = parts(self.stage, &self.api);
     }
@@ -221,7 +221,7 @@ impl<'a> Service<'a> {
         Ok(plans)
     }
 
-    /// Applies the policy until an apply has nothing to do. Approves the held changes.
+    /// Applies the policy until an apply changes nothing. Approves the held changes.
     async fn settle(&self) -> Result<bool, String> {
         let (mut last, mut is_odd) = (Round::default(), false);
         for _ in 0..ROUNDS {
@@ -266,7 +266,7 @@ async fn one(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weathere
     let weathered = Box::pin(weather(seed, sim, folder)).await;
     for name in [format!("{seed}-calm.db"), format!("{seed}.db")] {
         for ending in ["", "-wal", "-shm"] {
-            // If a file does not exist, it needs no deletion.
+            // An error here means that the file does not exist, so there is nothing to delete.
             let _ = std::fs::remove_file(folder.join(format!("{name}{ending}")));
         }
     }
@@ -289,7 +289,8 @@ async fn weather(seed: u64, sim: &Arc<Sim>, folder: &Path) -> Result<Option<Weat
     let calm = Arc::new(Storm::of_github(seed, SecondaryLimits::GITHUB));
     calm.end();
     let stage = Stage::open(sim, &folder.join(format!("{seed}-calm.db")), policy.clone())?;
-    // If a calm run never becomes quiet, the test of the pairs itself fails.
+    // If the plan never becomes empty in a calm run, the test of pairs already reports this
+    // failure.
     if !matches!(Service::start(&stage, &calm, &book, CONTENT)?.settle().await, Ok(true)) {
         return Ok(None);
     }

@@ -1,5 +1,5 @@
-//! Makes disturbances for the test: failed or incomplete reads, and changes by hand that rename,
-//! delete or add things.
+//! Makes disturbances for the test: failed or incomplete reads, and changes without Beadle that
+//! rename, delete or add things.
 
 use beadle_sim::Fault;
 use http::Method;
@@ -24,12 +24,12 @@ pub(super) fn fault(dice: &mut Dice) -> Fault {
     }
 }
 
-/// A change by hand through the API.
+/// A change that somebody makes through GitHub's API, without Beadle.
 #[derive(Debug)]
 pub(super) struct Act {
     pub(super) method: Method,
     pub(super) path: String,
-    /// The body of the request, or `null` if it has none.
+    /// The body of the request, or `null` if the request has no body.
     pub(super) body: Value,
 }
 
@@ -37,7 +37,7 @@ fn act(method: Method, path: String, body: Value) -> Act {
     Act { method, path, body }
 }
 
-/// Returns random changes by hand to an organisation.
+/// Returns random changes to an organisation that somebody makes without Beadle.
 pub(super) fn acts(dice: &mut Dice, doc: &Value) -> Vec<Act> {
     let organisation = &doc["orgs"][ORGANISATION];
     let names: Vec<&String> =

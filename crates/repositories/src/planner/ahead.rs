@@ -1,7 +1,7 @@
-//! Protects a repository early. When more people see the repository, it may enter other layers, and
-//! these layers may protect it. A layer can select a repository by its visibility, or by a topic, a
-//! team or a property that the same run writes. Such a layer would reach the repository only in the
-//! next run. That would be too late.
+//! Protects a repository before more people can see it. With its new visibility, the repository may
+//! enter further layers, and these layers may protect it. A layer can also select the repository by
+//! a topic, a team or a property that the same run writes. Without this code, such a layer would
+//! reach the repository only in the next run, which would be too late.
 
 use beadle_engine::{Change, Failure, Unknown};
 use beadle_github::Repository;
@@ -12,7 +12,7 @@ use super::widening::PROTECT;
 use crate::aspects::{self, Context, PlannedChange, Stage};
 use crate::policy::{Desired, OverrideStatus, Policy, Verdict};
 
-/// Returns whether this run lets more people see the repository.
+/// Returns whether this change lets more people see the repository.
 fn widens(planned: &PlannedChange) -> bool {
     let change = &planned.change;
     planned.stage == Stage::Widen && change.stop.is_none() && change.mode.allows(&change.risks())
@@ -21,7 +21,7 @@ fn widens(planned: &PlannedChange) -> bool {
 impl RepositoryPlanner {
     /// Plans the protection of a repository again if this run lets more people see the repository
     /// and the policy then declares another protection. The next run plans the removals and
-    /// weakenings of that protection.
+    /// weakenings of the other protection.
     pub(super) async fn protect_ahead(
         &self,
         policy: &Policy,

@@ -14,8 +14,8 @@ use crate::looks::{Looks, declared, is_spread};
 use crate::reread::{LOADED, Reread};
 
 impl RepositoryPlanner {
-    /// Sets the rule for sweeps: when their runs read the parts that only REST shows. All other
-    /// runs read all parts.
+    /// Sets the rule that decides when the runs of sweeps read the parts that only REST shows. All
+    /// other runs read all parts.
     #[must_use]
     pub fn rereading(mut self, rule: Reread) -> Self {
         self.reread = Some(rule);
@@ -26,25 +26,25 @@ impl RepositoryPlanner {
     /// the key due.
     pub(super) async fn looking(&self, key: &Key, lane: Lane, is_swept: bool) -> Result<Self, StoreError> {
         let rule = self.reread.as_ref().filter(|_| is_repository(key) && is_swept && lane == Lane::Sweep);
-        // The last answers are in the same store as the times of their reads.
+        // The same store must have the stored answers and the times of their reads.
         let Some((rule, store)) = rule.zip(self.reader.store()) else {
             return Ok(Self { looks: None, ..self.clone() });
         };
         let looks = Looks::begin(store, key, rule, self.reader.clock().now());
         let begun = begun_at(store.as_ref(), key.instance());
         let (looks, begun, holds) = futures::try_join!(looks, begun, store.holds_of(key))?;
-        // The lists that the runs of a sweep share can be older than a hold of a command. Without this
-        // condition, the run would find nothing and release the hold.
+        // The lists that the runs of a sweep share can be older than the hold of a command. Without
+        // this condition, the run would not see the held change and would release the hold.
         let reader = self.reader.in_sweep(begun.filter(|_| holds.is_empty()));
         Ok(Self { looks: Some(Arc::new(looks)), reader, ..self.clone() })
     }
 
-    /// Makes the next sweep read the parts that are different or unknown after a run. The run read
-    /// all parts, but recorded no read. If a sweep used an old agreement, or an old answer in the
-    /// store, it would release the holds of this run. The run of a command has no rule for sweeps.
-    /// A service that sweeps can have holds of such a run.
+    /// Makes the next sweep read the parts that are different or unknown after a run. This run read
+    /// all parts, but did not record its reads. If a sweep used an older agreement or an older
+    /// stored answer, it would release the holds of this run. For example, the run of a command has
+    /// no rule for sweeps, but its holds can meet the sweeps of a service.
     pub(super) async fn expire_open(&self, key: &Key, plan: &Plan<Box<dyn Step>>) -> Result<(), StoreError> {
-        // A planner that only looks records nothing and leaves no hold.
+        // A planner that only looks stores nothing and leaves no hold.
         let is_recorded = self.controls.is_some() && is_repository(key);
         let Some(store) = self.reader.store().filter(|_| is_recorded) else { return Ok(()) };
         let different = plan.changes.iter().map(|change| change.aspect.as_str());
@@ -53,10 +53,10 @@ impl RepositoryPlanner {
         LastRead::expire(store.as_ref(), key, &open).await
     }
 
-    /// Compares an aspect. If a sweep need not read the aspect, and the last answers are as
-    /// declared, Beadle makes no call. If the store must not keep the answers, Beadle uses the
-    /// agreement in their place. If the last answers differ, Beadle reads the aspect. It therefore
-    /// never plans a change because of an old value.
+    /// Compares an aspect. If a sweep need not read the aspect, and the stored answers are as
+    /// declared, Beadle makes no call. For an aspect whose answers the store must not keep, Beadle
+    /// compares the agreement. If the stored answers differ from the policy, Beadle reads the
+    /// aspect, so it never plans a change because of an old value.
     pub(super) async fn compare(
         &self,
         aspect: &Aspect,
@@ -112,8 +112,8 @@ async fn planned(aspect: &Aspect, context: &Context<'_>) -> Result<AspectPlan, F
     }
 }
 
-/// Returns the empty plan of an aspect if the answers since `since` are as declared. Returns `None`
-/// if the aspect must be read.
+/// Returns the empty plan of an aspect if the stored answers since `since` are as declared. Returns
+/// `None` if Beadle must read the aspect.
 async fn as_last_seen(aspect: &Aspect, context: &Context<'_>, since: Time) -> Option<AspectPlan> {
     let reader = context.reader.as_last_seen(since);
     let context = Context { reader: &reader, ..*context };

@@ -13,7 +13,7 @@ use crate::policy::{Creation, Policy};
 enum Obstacle {
     /// The repository of the file already exists.
     Exists(String),
-    /// A person must decide.
+    /// A person must make a decision, which the text names.
     Undecided(String),
 }
 
@@ -22,8 +22,8 @@ fn unknown(why: String) -> Unknown {
 }
 
 impl RepositoryPlanner {
-    /// Plans the creation of the repository with this name. The plan has no change if the name is
-    /// taken, or if the file belongs to another repository.
+    /// Plans the creation of the repository with this name. The plan has no change if another
+    /// repository has the name, or if the file belongs to another repository.
     pub(super) async fn creation(&self, policy: &Policy, name: &str) -> Result<Plan<Box<dyn Step>>, Failure> {
         let organisation = self.reader.organisation();
         let Some(creation) = policy.creation(name) else {
@@ -49,9 +49,9 @@ impl RepositoryPlanner {
         Ok(plan)
     }
 
-    /// Returns the visibility of a fork after its creation. GitHub makes a fork of a public
-    /// repository public. The visibility of a fork cannot change. The result is an error if the
-    /// policy declares another visibility.
+    /// Returns the visibility of a fork after its creation. A fork of a public repository is
+    /// public. Nobody can change the visibility of a fork, so the result is an error if the policy
+    /// declares another visibility.
     async fn forked(&self, fork: &str, creation: &Creation) -> Result<Result<Visibility, String>, Failure> {
         let (owner, name) = fork.split_once('/').unwrap_or((self.reader.organisation(), fork));
         let asked = &creation.asked;

@@ -15,7 +15,7 @@ const PLANS: u32 = 3;
 
 impl RepositoryPlanner {
     /// Makes the planner record the controls and the undone values that another planner found. A
-    /// command plans with one planner, and writes with another one.
+    /// command uses one planner for its plan, and another planner for its writes.
     #[must_use]
     pub fn recording_with(mut self, other: &Self) -> Self {
         self.controls.clone_from(&other.controls);
@@ -50,8 +50,8 @@ impl RepositoryPlanner {
             (None, _) => None,
         };
         if seen.as_ref().is_none_or(|repository| repository.id != id) {
-            // The id of the key identifies the repository. The hint may identify another repository
-            // or none. The list of all repositories contains the node id for every id.
+            // The id of the key identifies the repository. The hint may lead to another repository
+            // or to none. The list of all repositories has the node id for every id.
             let index = self.listing.get(self.reader.index()).await?;
             seen = match index.iter().find(|row| row.id == id) {
                 Some(row) => meant(row, self.reader.repository(&row.node_id).await?)?,
@@ -72,8 +72,8 @@ impl Planner for RepositoryPlanner {
     type Write = Box<dyn Step>;
 
     /// Some writes replace a whole object with a body. Beadle builds this body from its reads. If
-    /// the reads took too long, somebody may have changed the object meanwhile. Beadle then plans
-    /// again.
+    /// the reads took too long, somebody may have changed the object in the meantime, so Beadle
+    /// plans again.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Box<dyn Step>>, Failure> {
         let in_lane = self.in_lane(lane);
         let clock = in_lane.reader.clock();
@@ -85,8 +85,8 @@ impl Planner for RepositoryPlanner {
             let mut plan = planner.read_and_plan(&policy, key, hint).await?;
             plan.generation.clone_from(&policy.generation);
             if plan.changes.is_empty() || clock.now().since(begun) <= OLDEST {
-                // A write of this run clears the stored reads. The planner must therefore store
-                // them before the write.
+                // A write of this run deletes stored reads, so the planner must store its reads
+                // before the write.
                 match &planner.looks {
                     Some(looks) if plan.skipped.is_none() => looks.end().await?,
                     Some(_) => {}
@@ -101,8 +101,8 @@ impl Planner for RepositoryPlanner {
         Err(Failure::new(Class::RateLimited { until, spares_events: true }, text))
     }
 
-    /// If the policy names a deleted team, the names of every repository may be unresolved. Beadle
-    /// must not park all of these keys.
+    /// Returns `false`. If the policy names a deleted team, this name is unresolved for every
+    /// repository, and Beadle must not park the keys of all repositories.
     fn parks_unresolved(&self) -> bool {
         false
     }

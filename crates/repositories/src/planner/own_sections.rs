@@ -1,5 +1,5 @@
-//! Plans the organisation itself. Both the `settings.yml` of the policy and the one of its base can
-//! declare it.
+//! Plans the organisation itself. The organisation can be declared in the `settings.yml` of the
+//! policy and in the `settings.yml` of its base.
 
 use beadle_engine::{Failure, Plan};
 
@@ -29,7 +29,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
             continue;
         }
         let mut all: Option<Declared> = None;
-        // The file with the highest rank is the last one.
+        // The last file has the highest rank.
         for layer in policy.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Organisation)) {
             let Some(node) = aspect.node(&layer.root) else { continue };
             let additive = layer.additive.iter().any(|name| name == section);
@@ -37,7 +37,7 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
             let Section { node, exclusive, says_exclusive } = Section::new(node, exclusive);
             all = Some(match all {
                 None => Declared { aspect, node: node.clone(), exclusive, says_exclusive },
-                // If one of the files lets other entries stay, Beadle removes nothing.
+                // If one of the files keeps unlisted entries, Beadle removes no entry.
                 Some(below) => Declared {
                     aspect,
                     node: joined(aspect, &below.node, node),
@@ -51,9 +51,10 @@ pub(super) fn declared(policy: &Policy) -> Vec<Declared> {
     found
 }
 
-/// Joins the values of two files. The values of `over` win. The entries of lists are joined.
+/// Joins the values of two files. If both files set a value, the result has the value of `over`. A
+/// list gets the entries of both files.
 fn joined(aspect: &OrganisationAspect, under: &Node, over: &Node) -> Node {
-    // The name of the list determines the keys that identify its entries.
+    // Beadle finds the identifying keys of the entries by the name of the list.
     let name = aspect.section.rsplit('.').next().unwrap_or(aspect.section);
     let key = Node { kind: Kind::Text(name.to_owned()), ..over.clone() };
     let block = |node: &Node| Node { kind: Kind::Map(vec![(key.clone(), node.clone())]), ..node.clone() };
@@ -113,7 +114,7 @@ mod tests {
         Policy::on_base(files.into(), "admin", origin("1"), Some(origin("2"))).unwrap()
     }
 
-    /// Returns the declared values of a policy on a base, by the names of the aspects.
+    /// Returns the values that a policy and its base declare together, by the names of the aspects.
     fn values(own: &str, base: &str) -> Vec<(&'static str, Value, bool)> {
         let policy = policy(own, base);
         declared(&policy).into_iter().map(|one| (one.aspect.name, one.node.json(), one.exclusive)).collect()

@@ -9,7 +9,7 @@ use beadle_github::{Cursor, Page, Reader, Repository};
 pub(crate) struct Pages {
     page: Page,
     /// The names of the repositories of all pages so far, by id. If a repository appears twice in
-    /// the list, another repository may be missing. A repository therefore counts only once.
+    /// the list, another repository may be missing. So a repository counts only once.
     names: BTreeMap<u64, String>,
     /// The number of pages so far.
     taken: u64,
@@ -50,7 +50,7 @@ impl Pages {
         let is_endless =
             (came > 0 && self.names.len() == before) || self.taken > self.total.saturating_add(1);
         if self.page.next.is_some() && is_endless {
-            // Without this check, Beadle would read pages without new repositories forever.
+            // Without this check, Beadle could read such pages without an end.
             self.page.next = None;
             let text = "the list has no end: a page repeats the repositories of other pages";
             self.short.get_or_insert_with(|| text.to_owned());
@@ -58,7 +58,7 @@ impl Pages {
         own
     }
 
-    /// Reads the next page. Returns `false` if there is none.
+    /// Reads the next page. Returns `false` if there is no next page.
     pub(crate) async fn advance(&mut self, reader: &Reader) -> Result<bool, Failure> {
         let Some(cursor) = self.page.next.clone() else { return Ok(false) };
         self.page = reader.page(&cursor).await?;

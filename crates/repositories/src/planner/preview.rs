@@ -1,5 +1,5 @@
-//! Plans what a new policy would change, compared with the policy before it. A preview writes
-//! nothing and does not change the planner's memory.
+//! Plans what a new policy would change, compared with the earlier policy. A preview writes nothing
+//! and does not change the planner's memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +23,7 @@ use crate::policy::{Creation, Policy};
 /// affected, Beadle reads the pages of the whole list.
 const FEW: usize = 40;
 
-/// Reports the number of completed repositories and the number of all repositories.
+/// A function that reports the number of completed repositories and the number of all repositories.
 type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 /// The changes that a new policy would cause.
@@ -32,26 +32,27 @@ pub struct Preview {
     /// The plans with the values that only the new policy asks for. A plan has at least one change
     /// or one unknown part.
     pub plans: Vec<(Key, Plan<()>)>,
-    /// The changes that an approval of `plans` allows, each with all values of its write. See
-    /// [`beadle_engine::Caused::approvable`]. A change that waits for the end of a waiver is not
-    /// one of them, because the next run does not plan it.
+    /// The changes that pass if an operator approves `plans`, each with all values of its write.
+    /// See [`beadle_engine::Caused::approvable`]. The list does not contain changes that wait for
+    /// the end of a waiver, because the next run does not plan them.
     pub approvable: Vec<(Key, Plan<()>)>,
     /// The changes of `plans` that wait for the end of a waiver. The keys of the map are texts with
-    /// this end, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
+    /// the end of the waiver, such as `2026-12-01T18:00:00Z (waivers.yml:2)`.
     pub delayed: BTreeMap<String, Vec<(Key, Plan<()>)>>,
     /// The number of planned values that the earlier policy plans as well.
     pub drift: usize,
-    /// The number of repositories with another resolved policy.
+    /// The number of repositories for which the new policy declares different values.
     pub affected: usize,
     /// The number of repositories in the organisation.
     pub total: u64,
-    /// Why parts could not be planned.
+    /// Why Beadle could not plan some parts.
     pub incomplete: Vec<String>,
-    /// The keys with another resolved policy, each with GitHub's node id as a hint.
+    /// The keys for which the new policy declares different values, each with GitHub's node id as a
+    /// hint.
     pub due: Vec<(Key, Option<String>)>,
 }
 
-/// The keys that have different resolved policies in two generations.
+/// The keys for which two generations of the policy declare different values.
 #[derive(Debug, Default)]
 pub struct Affected {
     /// The keys of the repositories, each with GitHub's node id.
@@ -63,9 +64,9 @@ pub struct Affected {
     pub organisation: Option<Key>,
     /// The number of repositories in the organisation.
     pub total: u64,
-    /// Why the list of repositories is incomplete. `None` if it is complete.
+    /// Why the list of repositories is incomplete. `None` if the list is complete.
     pub short: Option<String>,
-    /// The owners of the files in repos/. Because of them, a preview does not ask GitHub again.
+    /// The owners of the files in repos/, so that a preview need not ask GitHub again.
     pub owners: FileOwners,
 }
 
@@ -80,8 +81,9 @@ impl fmt::Debug for FileOwners {
 }
 
 impl RepositoryPlanner {
-    /// Finds the repositories with different declarations in two policies, now or after the end of
-    /// the waivers. The function reads only the parts of a repository that the policies select by.
+    /// Finds the repositories for which two policies declare different values, now or after the end
+    /// of the waivers. The function reads only the parts of a repository by which the policies
+    /// select repositories.
     pub async fn affected(
         &self,
         before: &Policy,
@@ -135,8 +137,8 @@ impl RepositoryPlanner {
         affected.short = short;
         let names: Vec<&str> = names.values().map(String::as_str).collect();
         let declared = after.creations(&names).into_iter();
-        // If both policies create a repository in the same way, the new policy does not cause the
-        // creation.
+        // If both policies create a repository in the same way, the creation is not an effect of
+        // the new policy.
         let is_new = |creation: &Creation| before.creation(&creation.name).as_ref() != Some(creation);
         affected.creations =
             declared.filter(is_new).map(|creation| self.created_key(&creation.name)).collect();
@@ -145,10 +147,10 @@ impl RepositoryPlanner {
 
     /// Plans the repositories and the sections of the organisation with different declarations in
     /// `before` and `after`. Without `before`, the function plans everything. The result contains
-    /// only the values that `before` does not ask for. It also contains the changes that wait for
-    /// the end of a waiver. Without these changes, a waiver could hide removals from the gate, even
-    /// a waiver that an earlier policy added. A change that `before` makes at the end of the same
-    /// waiver is no part of the result.
+    /// only the values that `before` does not ask for. The result also contains the changes that
+    /// wait for the end of a waiver. Otherwise, a waiver could hide removals from the gate, even a
+    /// waiver that an earlier policy added. If `before` also makes a change at the end of the same
+    /// waiver, the result does not contain the change.
     pub async fn preview(
         &self,
         before: Option<&Policy>,
@@ -162,8 +164,8 @@ impl RepositoryPlanner {
         Box::pin(self.preview_of(before, after, affected.as_ref(), progress)).await
     }
 
-    /// Plans like [`Self::preview`] for affected keys that are already known. Without `affected`,
-    /// the function plans everything.
+    /// Makes the same plans as [`Self::preview`] for affected keys that are already known. Without
+    /// `affected`, the function plans everything.
     pub async fn preview_of(
         &self,
         before: Option<&Policy>,
@@ -194,7 +196,7 @@ impl RepositoryPlanner {
         if affected.is_none_or(|affected| affected.organisation.is_some()) {
             Box::pin(comparison.organisation(&mut preview)).await?;
         }
-        // A repository that the list lacks may be affected too.
+        // The new policy may also affect a repository that is missing in the list.
         preview.incomplete.extend(affected.and_then(|affected| affected.short.clone()));
         match affected {
             Some(affected) if affected.repositories.len() <= FEW => {
@@ -209,7 +211,8 @@ impl RepositoryPlanner {
         Ok(preview)
     }
 
-    /// Returns a planner for a preview. It shares no memory with this planner and stores nothing.
+    /// Returns a planner for a preview. The new planner shares no memory with this planner and
+    /// stores nothing.
     fn apart(&self, policy: &Policy, reader: &Reader) -> Self {
         let reached = self.reached.clone().map(|mut reached| {
             reached.only_look();
@@ -220,7 +223,8 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
-            // A preview shows the changes of the policy. It ignores the undone values of operators.
+            // A preview shows the changes of the policy. A preview ignores the values that
+            // operators undid.
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),
@@ -253,7 +257,7 @@ fn own(policy: &Policy) -> Vec<(&'static str, Value, [bool; 2])> {
     sections.map(|one| (one.aspect.name, one.node.json(), [one.exclusive, one.says_exclusive])).collect()
 }
 
-/// Returns the names that the layers of both policies select by.
+/// Returns the names by which the layers of both policies select repositories.
 fn selected_by(before: Option<&Policy>, after: &Policy) -> SelectedBy {
     let mut names = after.selected_by();
     if let Some(other) = before.map(Policy::selected_by) {
@@ -308,7 +312,7 @@ impl Comparison<'_> {
         let reads = affected.repositories.values().map(|node_id| reader.repository(node_id));
         let mut found = Vec::new();
         for (key, read) in affected.repositories.keys().zip(join_all(reads).await) {
-            // If the repository is gone by now, no policy changes it.
+            // If the repository no longer exists, no policy changes it.
             found.extend(read?.filter(|repository| self.new.key(repository) == *key));
         }
         self.compare(&found, preview).await
@@ -348,8 +352,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Plans the creation of repositories. The preview does not contain the later changes, because
-    /// GitHub decides what a new repository looks like.
+    /// Plans the creation of repositories. The preview does not contain the changes after the
+    /// creation, because GitHub decides what a new repository contains.
     async fn creations(&self, keys: &[Key], preview: &mut Preview) -> Result<(), Failure> {
         for (key, name) in keys.iter().filter_map(|key| Some((key, name_in(key)?))) {
             let plan = self.new.creation(self.after, name).await?;
@@ -406,8 +410,8 @@ impl Comparison<'_> {
 }
 
 impl Earlier<'_> {
-    /// Returns whether both planners know the same waivers of a repository, and so make the same
-    /// plan.
+    /// Returns whether both planners use the same waivers of a repository, so that both make the
+    /// same plan.
     async fn ignores_nothing(&self, repository: &Repository) -> Result<bool, Failure> {
         let of_now = self.now.waivers_of(self.before, repository).await?;
         Ok(of_now == self.at_end.waivers_of(self.before, repository).await?)

@@ -1,5 +1,5 @@
 //! Makes the successive plans of one repository for a preview, and finds the changes that a new
-//! policy causes in it.
+//! policy causes in the repository.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,9 +17,9 @@ use crate::undo::is_in_aspect;
 /// The maximum number of successive plans of one repository that a preview makes.
 const ROUNDS: usize = 3;
 
-/// Plans one repository. The writes of the plan can change what the policy declares for the
-/// repository. The function then also plans the repository in its later state. Without this second
-/// plan, the gate would not see the removals of a key's second run.
+/// Plans one repository. If the writes of the plan change what the policy declares for the
+/// repository, the function also plans the repository in its later state. Without this second plan,
+/// the gate would not see the removals of the key's next run.
 pub(super) async fn rounds(
     planner: &RepositoryPlanner,
     policy: &Policy,
@@ -44,11 +44,12 @@ pub(super) async fn rounds(
 
 /// The changes that a new policy causes in one repository.
 pub(super) struct Consequences {
-    /// All changes, including those that wait for the end of a waiver.
+    /// All changes, including the changes that wait for the end of a waiver.
     pub(super) plan: Plan<()>,
-    /// The changes that an approval of `plan` allows. See [`Caused::approvable`].
+    /// The changes that pass if an operator approves `plan`. See [`Caused::approvable`].
     pub(super) approvable: Vec<Change<()>>,
-    /// The changes of `plan` that wait for the end of a waiver, by a text with this end.
+    /// The changes of `plan` that wait for the end of a waiver. The keys of the map are texts with
+    /// the end of the waiver.
     pub(super) delayed: BTreeMap<String, Plan<()>>,
     /// The number of values that the earlier policy plans as well.
     pub(super) drift: usize,
@@ -85,7 +86,7 @@ impl Consequences {
             }
         }
         if !later.plan.changes.is_empty() {
-            // A waiver of `archived` can make Beadle skip a repository until its end.
+            // A waiver of `archived` can make Beadle skip a repository until the end of the waiver.
             found.plan.skipped = None;
         }
         // If a waiver has ended since the first plans, its changes wait for nothing any more.
@@ -103,7 +104,7 @@ fn end_of(change: &Change<()>, waivers: &[Waiver]) -> String {
     let is_about = |waiver: &&Waiver| waiver.keys.iter().any(|key| is_in_aspect(key, &change.aspect));
     let mut waivers_of_change: Vec<&Waiver> = waivers.iter().filter(is_about).collect();
     if waivers_of_change.is_empty() {
-        // The end of a waiver can also bring the repository into another layer. This can change any
+        // At the end of a waiver, the repository can also enter another layer, which can change any
         // aspect.
         waivers_of_change = waivers.iter().collect();
     }
@@ -123,9 +124,9 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
     let mut all: Option<Caused> = None;
     let mut is_same_way = true;
     for (round, plan) in plans.iter().enumerate() {
-        // The guard can hold the earlier writes of the earlier policy forever. Its later plan then
-        // never comes. If the new policy causes the same later changes in another way, the new
-        // policy is the reason for them.
+        // If the guard holds the first changes of the earlier policy, Beadle may never make the
+        // later plan of the earlier policy. So if the new policy causes the same later changes in
+        // another way, they count as its effects.
         let (may_wait, later) = earlier.split_at_checked(round).unwrap_or((earlier, &[]));
         if let Some(before) = later.first().filter(|_| is_same_way || !may_wait.iter().any(can_be_held)) {
             known.learn(before);
@@ -138,7 +139,7 @@ fn caused_by<W: Instructions>(counted: &[Plan<W>], plans: &[Plan<W>], earlier: &
         of_both.learn(plan);
         match &mut all {
             None => all = Some(caused),
-            // The first plan already contains its drift, so the drift does not count again.
+            // The drift of a later plan does not count, because the first plan already contains it.
             Some(all) => {
                 all.writes.extend(caused.writes);
                 append(&mut all.plan, caused.plan.changes);
@@ -187,11 +188,12 @@ mod tests {
         let before = [plan(&[&held]), plan(&[&team])];
         // Both policies cause the same changes in the same way.
         assert_eq!(shown(&before, &before), Vec::<String>::new());
-        // The new policy removes the team now, or in another way that no guard holds.
+        // Here, the new policy removes the team at once, or in a way that the guard does not hold.
         assert_eq!(shown(&[plan(&[&team])], &before), ["teams team core"]);
         let after = [plan(&[&topic]), plan(&[&topic, &team])];
         assert_eq!(shown(&after, &before), ["topics new", "teams team core"]);
-        // If nothing holds the earlier policy, its later plan comes too.
+        // If the guard holds nothing of the earlier policy, the later plan of this policy counts
+        // too.
         let before = [plan(&[&topic]), plan(&[&team])];
         let after = [plan(&[&topic, &issue]), plan(&[&team])];
         assert_eq!(shown(&after, &before), ["settings "]);
@@ -275,7 +277,8 @@ mod tests {
         let waivers = [waiver("teams", 1000)];
         let (none, drift) = ([plan(&[])], [plan(&[&team])]);
         let (now, at_end) = ([plan(&[&topic])], [plan(&[&topic, &team, &other])]);
-        // The policy before has the same waiver, and removes only one of the teams at its end.
+        // The earlier policy has the same waiver, and removes only one of the teams at the end of
+        // the waiver.
         for (earlier, earlier_at_end, expected) in [
             (&none, &drift, vec!["old", "team ops"]),
             (&none, &none, vec!["old", "team core", "team ops"]),

@@ -26,21 +26,21 @@ impl RepositoryPlanner {
         Ok(standing)
     }
 
-    /// Returns a planner that ignores all waivers, including those of `beadle waive`. It plans what
-    /// the policy changes after the end of the waivers.
+    /// Returns a planner that ignores all waivers, including those of `beadle waive`. Such a
+    /// planner plans what the policy changes after the end of the waivers.
     pub(super) fn without_waivers(&self) -> Self {
         Self { waivers: self.waivers.without_any(), ..self.clone() }
     }
 
-    /// Returns the planner of an earlier policy for the comparison with [`Self::without_waivers`] of
-    /// the policy `after`. It ignores the waivers of `beadle waive`, and the waivers of its policy
-    /// that `after` has too. It does not ignore the waivers that `after` removes or shortens, because
-    /// `after` causes the changes that they hide.
+    /// Returns the planner of an earlier policy, for the comparison with [`Self::without_waivers`]
+    /// of the policy `after`. The planner ignores the waivers of `beadle waive`, and the waivers of
+    /// the earlier policy that `after` has too. But the planner uses the waivers that `after`
+    /// removes or shortens, because the changes that these waivers hide are effects of `after`.
     pub(super) fn without_waivers_in(&self, after: &Policy) -> Self {
         Self { waivers: self.waivers.without_kept(after.waivers.clone()), ..self.clone() }
     }
 
-    /// Returns the waivers in force that cover the repository, without those that the planner
+    /// Returns the waivers in force that cover the repository, without the waivers that the planner
     /// ignores.
     pub(super) async fn waivers_of(
         &self,

@@ -125,7 +125,8 @@ fn shop() -> Key {
     Key::new("repository", "acme", 101)
 }
 
-/// Returns an organisation with the id `mona` for the login and the id `platform` for the slug.
+/// Returns an organisation. `mona` is the id of the account with this login, and `platform` is the
+/// id of the team with this slug.
 fn acme(mona: u64, platform: u64) -> Value {
     let shop = json!({ "id": 101, "branches": { "main": {} }, "topics": ["old"] });
     json!({
@@ -152,7 +153,7 @@ async fn a_file_without_any_text_lets_nothing_be_removed_weakened_or_exposed_una
         let plan = stage.plan().await;
         let (guarded, plain): (Vec<_>, Vec<_>) =
             plan.changes.iter().partition(|change| change.risks().is_guarded());
-        // A blank file in repos/ also makes lists additive. Only the visibility then still needs an
+        // An empty file in repos/ also makes lists additive, so only the visibility still needs an
         // approval.
         assert!(!guarded.is_empty(), "{file}: {text:?}: {:?}", plan.unknowns);
         assert!(guarded.iter().all(|change| change.stop.is_some() == waits), "{file}: {text:?}");
@@ -182,7 +183,8 @@ async fn an_entry_without_a_permission_changes_no_access() {
 async fn a_plan_whose_reads_waited_for_long_is_made_of_what_is_there_after_the_wait() {
     let policy = "repository: { topics: [managed] }\nactions: { default_workflow_permissions: read }\n";
     let stage = Stage::new(acme(501, 601), policy).await;
-    // The read of the Actions permissions waits for the budget. Beadle has already read the topics.
+    // Beadle has already read the topics, and the read of the Actions permissions waits for the
+    // budget.
     let now = stage.clock.now();
     stage.budgets.refuse(Resource::Core, Some(now + Duration::from_secs(150)), now);
     let somebody = async {

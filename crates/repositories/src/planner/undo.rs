@@ -1,6 +1,6 @@
 //! Plans the undo of Beadle's writes to repositories. The planner uses a policy that declares the
-//! earlier values, and compares it with GitHub. It keeps only the changes that are the exact
-//! opposite of written changes.
+//! earlier values, and compares it with GitHub. The planner keeps only the changes that are the
+//! exact opposite of written changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::secret_memory::SecretMemory;
 use crate::undo::{KEPT, Past, Planned, Reversal, is_kept, judge, show_deleted};
 use crate::waiver_book::WaiverBook;
 
-/// The maximum number of plans of one repository. Each plan after the first one leaves more values
-/// alone. Somebody changed these values, or Beadle cannot restore them.
+/// The maximum number of plans of one repository. Each plan after the first plan leaves out more
+/// values: values that somebody changed, and values that Beadle cannot restore.
 const PLANS: usize = 8;
 
 /// A key with its plan, or the reason why there is no plan.
@@ -34,16 +34,16 @@ pub struct UndoPlanner {
     planner: RepositoryPlanner,
     /// The values to restore in each repository.
     wanted: Arc<BTreeMap<Key, Vec<Reversal>>>,
-    /// The name of the undo. It takes the place of the generation of a policy.
+    /// The name of the undo. In plans, this name replaces the generation of a policy.
     generation: String,
-    /// The keys of the values that the undo leaves alone.
+    /// The keys of the values that the undo does not change.
     never: Vec<String>,
 }
 
 impl UndoPlanner {
-    /// Creates a planner that undoes `wanted`: the values to restore in each repository. It uses
-    /// the modes and the remembered names of `planner`, and remembers nothing new. The name of the
-    /// undo is `generation`.
+    /// Creates a planner that undoes `wanted`: the values to restore in each repository. The new
+    /// planner uses the modes and the remembered names of `planner`, and remembers nothing new. The
+    /// name of the undo is `generation`.
     pub fn new(
         planner: &RepositoryPlanner,
         wanted: BTreeMap<Key, Vec<Reversal>>,
@@ -52,8 +52,8 @@ impl UndoPlanner {
         Self { planner: planner.clone(), wanted: Arc::new(wanted), generation, never: Vec::new() }
     }
 
-    /// Leaves values of repositories alone if no waiver may exempt them. `never` contains the keys
-    /// of these values.
+    /// Makes the undo keep the values of repositories that no waiver may exempt. `never` contains
+    /// the keys of these values.
     #[must_use]
     pub fn keeping(self, never: Vec<String>) -> Self {
         Self { never, ..self }
@@ -66,7 +66,7 @@ impl UndoPlanner {
 
     /// Plans the undo of every repository.
     pub async fn plans(&self, lane: Lane) -> Result<Vec<(Key, Plan<Box<dyn Step>>)>, Failure> {
-        // A single read of the list finds all repositories.
+        // Beadle reads the list of repositories only once for all keys.
         let index = self.planner.in_lane(lane).reader.index().await?.into_iter();
         let nodes: HashMap<String, String> = index.map(|row| (row.id.to_string(), row.node_id)).collect();
         let plans = self.wanted.keys().map(|key| self.keyed(key, nodes.get(key.id()), lane).boxed());
@@ -166,7 +166,7 @@ impl UndoPlanner {
             }
             plan.retain(|change| judge(change, all, &open) == Planned::Restores);
             for field in plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
-                // The line belongs to a generated policy that no person wrote.
+                // The plan shows no line, because a program generated this policy.
                 field.asked = None;
             }
             for change in &mut plan.changes {
@@ -189,7 +189,7 @@ impl UndoPlanner {
     }
 }
 
-/// Returns the plan's text about a value that the undo restores only partly or not at all.
+/// Returns a text for the plan about a value that the undo cannot restore completely.
 fn waiting(one: &Reversal, why: &str) -> Waiting {
     Waiting { aspect: one.aspect.clone(), why: format!("{} {why}", one.called()) }
 }
@@ -211,8 +211,8 @@ async fn past_plan(
     seen: Option<&Repository>,
 ) -> Result<Plan<Box<dyn Step>>, Failure> {
     let (organisation, clock) = (planner.reader.organisation(), planner.reader.clock());
-    // The file belongs to this repository. The owner of the file with the same name in the policy
-    // in force does not matter. A waiver exempts keys of the policy in force and not of this
+    // In this generated policy, the file belongs to this repository, whoever owns the file with the
+    // same name in the policy in force. Waivers apply only to the policy in force, and not to this
     // policy.
     let own = RepositoryPlanner {
         overrides: Overrides::new(None, organisation),

@@ -9,9 +9,9 @@ use crate::policy::Policy;
 use crate::undo::{ORGANISATION, shared, split};
 
 impl RepositoryPlanner {
-    /// Makes Beadle only observe the undone values in the plan of a repository. If such a value
-    /// shares a change with other values, Beadle writes the other values with a second plan. That
-    /// plan leaves out the undone values.
+    /// Makes Beadle only observe the undone values in the plan of a repository. If an undone value
+    /// is in the same change as other values, Beadle writes the other values with a second plan,
+    /// which leaves out the undone values.
     pub(super) async fn observe_undone(
         &self,
         policy: &Policy,
@@ -26,8 +26,8 @@ impl RepositoryPlanner {
             Plan::new("")
         } else {
             // The second plan does not declare the undone values, so Beadle must not record it as
-            // the declared values. The second plan reads all parts. Beadle makes it only for a
-            // change.
+            // the declared values. The second plan reads all parts, because Beadle makes it only
+            // for a change.
             let waivers = self.waivers.without(paths);
             let apart = Self { waivers, controls: None, looks: None, ..self.clone() };
             Box::pin(apart.attempt(policy, seen)).await?.0
@@ -40,7 +40,7 @@ impl RepositoryPlanner {
         Ok(())
     }
 
-    /// Forgets the undone values of a key if the policy of the last plan agreed with them.
+    /// Forgets the undone values of a key if the policy in the last plan had the same values.
     pub(super) async fn forget_agreed(&self, key: &Key) -> Result<(), Failure> {
         let Some(memory) = &self.undone else { return Ok(()) };
         let id = if key.kind() == "organisation" { ORGANISATION } else { key.id() };

@@ -1,4 +1,4 @@
-//! Keeps a repository from becoming visible to more people while its protection is unknown.
+//! Ensures that no repository becomes visible to more people while its protection is unknown.
 
 use beadle_engine::Unknown;
 
@@ -7,8 +7,8 @@ use crate::aspects::{PlannedChange, Stage};
 /// The aspects that protect a repository.
 pub(super) const PROTECT: &[&str] = &["protection", "rulesets"];
 
-/// Removes the changes that make a repository more visible if a protecting aspect is unknown.
-/// Beadle plans these changes again when the aspect is known.
+/// If a protecting aspect is unknown, removes the changes that make the repository visible to more
+/// people. Beadle plans these changes again when it knows the aspect.
 pub(super) fn wait_for_protection(changes: &mut Vec<PlannedChange>, unknowns: &mut Vec<Unknown>) {
     let Some(unknown) = unknowns.iter().find(|unknown| PROTECT.contains(&unknown.aspect.as_str())) else {
         return;

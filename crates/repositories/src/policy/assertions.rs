@@ -1,5 +1,5 @@
-//! Runs the tests of a policy. `beadle check` uses it. A test describes a repository and the values
-//! that the policy must give to it.
+//! Runs the tests of a policy. `beadle check` uses this module. A test describes a repository and
+//! the values that the policy must give to it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Tested {
     pub count: usize,
     /// The expectations that the policy does not meet, and the errors in the tests themselves.
     pub problems: Vec<Problem>,
-    /// The texts of the test files. Messages show excerpts from them.
+    /// The texts of the test files. Messages show excerpts from these texts.
     pub sources: BTreeMap<String, String>,
 }
 
@@ -35,8 +35,8 @@ impl Policy {
         Ok(self.test_files(read_part(folder, "tests", &[], &ReadingAt::default())?))
     }
 
-    /// Runs the tests in these files. Each text has the path of its file as its key, relative to
-    /// the folder of the policy.
+    /// Runs the tests in these files. The key of each text is the path of its file, relative to the
+    /// folder of the policy.
     pub fn test_files(&self, sources: BTreeMap<String, String>) -> Tested {
         let mut tested = Tested::default();
         for (file, text) in &sources {
@@ -106,8 +106,8 @@ impl Policy {
         }
         for path in test.get("absent").map(Node::items).unwrap_or_default() {
             let text = path.text().unwrap_or_default();
-            // The section must exist. For a missing section, the expectation "absent" would always
-            // be met.
+            // The section must exist, because a missing section would always meet the expectation
+            // "absent".
             let section = text.split(['.', '[']).next().unwrap_or_default();
             if !SETTINGS.iter().any(|key| key.name == section) {
                 let unknown = problem(path, format!("unknown section `{section}`"));

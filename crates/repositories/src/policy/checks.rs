@@ -1,5 +1,5 @@
-//! Checks rules that the shape of a file cannot express. No entry may appear twice, certain keys
-//! must not be missing, and values must not contradict each other.
+//! Checks rules that the shape of a file cannot express. For example, no entry may appear twice,
+//! some keys must not be missing, and values must not contradict each other.
 
 use super::contradictions;
 use super::file_template;
@@ -16,10 +16,10 @@ use crate::identity;
 
 /// The maximum number of reviewers of an environment.
 const REVIEWERS: usize = 6;
-/// The lists of an environment that identify their entries by name.
+/// The lists of an environment in which a name identifies each entry.
 const OF_ENVIRONMENT: [&str; 2] = ["variables", "secrets"];
 
-/// Returns the names of the sections that have identities for their entries (`crate::identity`).
+/// Returns the names of the sections whose entries have identities (`crate::identity`).
 fn named() -> impl Iterator<Item = &'static str> {
     ALL_SECTIONS.iter().map(|section| section.name).filter(|name| identity::kind(name).is_some())
 }
@@ -59,7 +59,8 @@ fn check_choice(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns whether a value of `property` is a text, a number or a boolean, or a list of these.
+/// Returns whether a value of `property` is a text, a number or a boolean, or a list of such
+/// values.
 fn is_comparable(value: &Node) -> bool {
     let is_plain = |node: &Node| node.is_scalar() && !node.is_null();
     if let Kind::List(items) = &value.kind { items.iter().all(is_plain) } else { is_plain(value) }
@@ -85,7 +86,8 @@ fn check_autolinks(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that a file has at most one source of its content, and that its template is valid.
+/// Checks that each declared file has at most one source of its content, and that its template is
+/// valid.
 fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     for file in entries(root, "files") {
         let Some(template) = file.get("template") else { continue };
@@ -99,8 +101,8 @@ fn check_files(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks the parts of environments that GitHub refuses together, and that each name appears only
-/// once.
+/// Checks environments: GitHub refuses some combinations of their parts, and each name may appear
+/// only once.
 fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     for environment in entries(root, "environments") {
         if let Some(list) =
@@ -127,7 +129,7 @@ fn check_environments(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that the subject of OpenID Connect tokens has each claim once.
+/// Checks that the subject of OpenID Connect tokens has no claim twice.
 fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
     let claims = root.get("oidc_subject").map(|subject| entries(subject, "include_claim_keys"));
     let claims = claims.unwrap_or_default();
@@ -140,7 +142,7 @@ fn check_claims(root: &Node, problems: &mut Vec<Problem>) {
 }
 
 /// Checks that no repository gets two code security configurations, because GitHub attaches only
-/// one. Also checks that no new repository gets two by default.
+/// one. Also checks that no new repository gets two configurations by default.
 fn check_configurations(root: &Node, problems: &mut Vec<Problem>) {
     let of_one = [
         ("attach_to", "a repository can have only one"),
@@ -197,8 +199,8 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
                 item.get(key).map(|node| globs(node, problems));
             }
         }
-        // Several entries for the same team are valid if they have `include` or `exclude`. They can
-        // then apply to different repositories.
+        // Several entries for the same team are valid if they have `include` or `exclude`. With
+        // these keys, each entry can apply to other repositories.
         let everywhere = |node: &&Node| node.get("include").is_none() && node.get("exclude").is_none();
         for item in identity::repeated(list, items.iter().filter(everywhere)) {
             let text = format!("`{list}` has {} twice", named_entry(list, item));
@@ -242,8 +244,8 @@ pub(super) fn check_layer(kind: FileKind, root: &Node, problems: &mut Vec<Proble
         problems.push(problem.severity(Severity::Warning));
     }
     if let Some(value) = repository.get("name").filter(|_| !single) {
-        // safe-settings ignores the name. The file may be for one repository only, so Beadle writes
-        // nothing because of the name.
+        // safe-settings ignores the name. A file with a name may be meant for one repository only,
+        // so Beadle writes nothing because of the name.
         let text = "`repository.name` has an effect only in repos/NAME.yml: only mode `observe` accepts this file for all \
                     repositories";
         let problem = Problem::error(value.asked.clone(), value.column, text);

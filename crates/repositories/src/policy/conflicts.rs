@@ -1,5 +1,5 @@
-//! Finds values with a disagreement between two layers of equal rank. The layers have no order, so
-//! their values must have the same result in both orders.
+//! Finds values about which two layers of equal rank disagree. Such layers have no order, so both
+//! orders must give the same result.
 
 use beadle_engine::PolicyLocation;
 use serde_json::Value;
@@ -12,7 +12,8 @@ use crate::identity::{pair_layers, same};
 /// A path, and the two lines that disagree about its value.
 type Conflict = (String, PolicyLocation, PolicyLocation);
 
-/// Finds the paths with a disagreement between two blocks. Returns the two lines of each path.
+/// Finds the paths at which two blocks disagree. Returns each path with the two lines that
+/// disagree.
 pub(super) fn conflicts(one: &Node, other: &Node) -> Vec<Conflict> {
     let mut found = values(one, other);
     walk("", "", one, other, &mut found);
@@ -29,11 +30,11 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
     let mut found = Vec::new();
     for leaf in &one {
         for against in &other {
-            // The greater one of two minimums wins in any order.
+            // Of two minimums, the greater one applies in any order.
             let is_minimum = leaf.key.rsplit('.').next() == Some(AT_LEAST);
             let same = leaf.key == against.key && leaf.value != against.value && !is_minimum;
-            // A null in one layer removes a whole block. It conflicts with a value of the other
-            // layer in this block.
+            // A null in one layer removes a whole block, so it conflicts with every value that the
+            // other layer sets in this block.
             let removes = |null: &Value, path: &str, inner: &str| {
                 let below = inner.strip_prefix(path).filter(|_| null.is_null());
                 below.is_some_and(|below| below.starts_with(['.', '[']))
@@ -48,8 +49,8 @@ fn values(one: &Node, other: &Node) -> Vec<Conflict> {
     found
 }
 
-/// Finds the lists and numbers with a result that depends on the order of two layers. `path` is the
-/// path of the two values. `list` is the key of the list that they belong to.
+/// Finds the lists and numbers whose result depends on the order of two layers. `path` is the path
+/// of the two values. `list` is the key of the list that contains the two values.
 fn walk(path: &str, list: &str, one: &Node, other: &Node, found: &mut Vec<Conflict>) {
     let disagree = || (path.to_owned(), one.asked.clone(), other.asked.clone());
     match (&one.kind, &other.kind) {
@@ -90,7 +91,7 @@ fn walk(path: &str, list: &str, one: &Node, other: &Node, found: &mut Vec<Confli
 }
 
 /// Returns whether two lists, or two edits of a list, have entries with the same identities. The
-/// order of the entries does not matter.
+/// function ignores the order of the entries.
 fn is_same(list: &str, one: &Kind, other: &Kind) -> bool {
     let within =
         |few: &[Node], many: &[Node]| few.iter().all(|item| many.iter().any(|other| same(list, item, other)));

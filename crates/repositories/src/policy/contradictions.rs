@@ -48,8 +48,8 @@ const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_r
 
 /// Values that GitHub refuses together although each of them is valid.
 pub(super) struct Contradiction<'a> {
-    /// If `disable_plugins` contains one of these names, Beadle does not use the values. The names
-    /// are the section and sometimes a part of the section.
+    /// The names of the section, and sometimes of a part of the section. If `disable_plugins`
+    /// contains one of these names, Beadle does not use the values.
     pub(super) names: &'static [&'static str],
     /// The keys of the section that contradict each other. If the list is empty, Beadle cannot use
     /// the whole section.
@@ -65,8 +65,8 @@ impl<'a> Contradiction<'a> {
         Self { names, keys: Vec::new(), values, text: text.into(), hint: None }
     }
 
-    /// Restricts the contradiction to these keys of the section. Without this call, the whole
-    /// section is affected.
+    /// Restricts the contradiction to these keys of the section. Without this call, the
+    /// contradiction affects the whole section.
     fn only(mut self, keys: &[&'static str]) -> Self {
         self.keys = keys.to_vec();
         self
@@ -100,8 +100,8 @@ impl<'a> Contradiction<'a> {
         format!("{} ({})", self.text, places.join(", "))
     }
 
-    /// Returns whether `disable_plugins` disables the values. The contradiction then does not
-    /// matter.
+    /// Returns whether `disable_plugins` disables the values. Beadle then ignores the
+    /// contradiction.
     pub(super) fn is_disabled(&self, disabled: &[String]) -> bool {
         self.names.iter().any(|name| disabled.iter().any(|other| other == name))
     }
@@ -120,7 +120,7 @@ pub(super) fn found<'a>(root: &'a Node, rank: &dyn Fn(&PolicyLocation) -> i64) -
         merging(repository, &mut found);
         topics(repository, &mut found);
     }
-    // Both sections can turn the same features on or off. For each feature, the layer of higher
+    // The two sections can turn the same features on or off. For each feature, the layer of higher
     // rank wins.
     let security = (repository.and_then(|node| node.get("security")), root.get("security"));
     let winner = |incumbent: &str, own: &'static str| {
@@ -179,7 +179,7 @@ fn merging<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
     for (title, message, method, pairs) in PAIRS {
         // If a merge method is off, Beadle does not send its title and message. If the policy turns
-        // all methods off, Beadle does not change the methods. It then sends the titles and
+        // off all methods, Beadle does not change the methods, but it sends the titles and
         // messages.
         let is_off = repository.get(method).is_some_and(|value| value.bool() == Some(false));
         if is_off && off.contains(&None) {
@@ -211,8 +211,8 @@ fn topics<'a>(repository: &'a Node, found: &mut Vec<Contradiction<'a>>) {
     }
 }
 
-/// Checks that the security updates are not on while the alerts are off. Each argument is a value
-/// and the name of its key.
+/// Checks that the security updates are not on while the alerts are off. Each argument has a value,
+/// and the name of the value's key.
 fn fixes<'a>(
     fixes: Option<(&'a Node, String)>,
     alerts: Option<(&'a Node, String)>,
@@ -231,8 +231,8 @@ fn fixes<'a>(
     }
 }
 
-/// Refuses `{}` as the actors who can push. GitHub refuses `{}` too, and Beadle cannot know whether
-/// the author means nobody or everybody.
+/// Refuses `{}` as the actors who can push. GitHub also refuses `{}`, and the author may mean
+/// nobody or everybody.
 fn actors(protection: &Node, problems: &mut Vec<Problem>) {
     let found = protection.get("restrictions");
     if let Some(node) = found.filter(|node| matches!(&node.kind, Kind::Map(entries) if entries.is_empty())) {
@@ -328,8 +328,8 @@ pub(super) fn remarks(root: &Node, lists: &[&str], problems: &mut Vec<Problem>) 
     for item in root.get("additive_plugins").map(Node::items).unwrap_or_default() {
         let name = item.get("plugin").unwrap_or(item).text().unwrap_or_default();
         // `topics` is a list in the section `repository`. Beadle never removes a branch rule, a
-        // file or a configuration that the policy does not list. These lists are therefore always
-        // additive. The custom roles are a list of the organisation. This list can be additive.
+        // file or a configuration that the policy does not list, so these three lists are always
+        // additive. The list of custom roles belongs to the organisation, and can be additive.
         let always = ["topics", "branches", "files", "code_security_configurations"];
         let is_kept = always.contains(&name) || name == "custom_repository_roles";
         if name == "app_installations" {

@@ -15,7 +15,7 @@ use super::waived_key::parts;
 use super::wants::Desired;
 use crate::aspects;
 
-/// The value of a control for a list that must have no other entries.
+/// The value of a control that forbids other entries in a list.
 pub(crate) const NO_OTHERS: &str = "no other entries";
 
 /// One value that the policy declares for a repository.
@@ -23,7 +23,7 @@ pub(crate) const NO_OTHERS: &str = "no other entries";
 pub(crate) struct DeclaredControl {
     /// The path of the value, such as `branches[main].protection.enforce_admins`.
     pub(crate) path: String,
-    /// The value. For a list that must have no other entries, this is [`NO_OTHERS`].
+    /// The value. If the control forbids other entries in a list, the value is [`NO_OTHERS`].
     pub(crate) value: Value,
     /// The line that sets the value.
     pub(crate) asked: PolicyLocation,
@@ -31,8 +31,8 @@ pub(crate) struct DeclaredControl {
 
 impl Policy {
     /// Returns the values that the policy declares for a repository and that Beadle compares.
-    /// `desired` contains the values for the aspects. The result lacks keys that a waiver exempts,
-    /// because the merged layers do not contain them.
+    /// `desired` contains the values for the aspects. The result does not contain keys that a
+    /// waiver exempts, because the merged layers do not contain these keys.
     pub(crate) fn controls(
         &self,
         target: &MergedLayers,
@@ -52,7 +52,7 @@ impl Policy {
         let sections = lists().into_iter();
         let sections = sections.filter_map(|name| Some((name, name.to_owned(), root.get(name)?)));
         for (name, path, node) in sections.chain(topics) {
-            // An empty list is already a control itself.
+            // For an empty list, this control already exists.
             if node.is_null() || !is_exclusive(target, name) || controls.iter().any(|one| one.path == path) {
                 continue;
             }
@@ -71,8 +71,8 @@ fn is_compared(path: &str, desired: &Desired, repository: &Repository) -> bool {
         ["repository", "security", key, ..] => {
             desired.security.as_ref().is_some_and(|node| node.get(key).is_some())
         }
-        // If layers set both `private` and `visibility`, Beadle compares one of them. The keys for
-        // the creation of a repository are not settings either.
+        // If layers set both `private` and `visibility`, Beadle compares only one of these keys.
+        // Beadle also does not compare the keys for the creation of a repository.
         ["repository", key, ..] => {
             let is_setting = desired.settings.iter().any(|want| want.key == *key);
             is_setting && aspects::settings::is_compared(desired, repository, key)
@@ -95,7 +95,7 @@ fn is_carried_below(shape: &Shape, names: &[&str]) -> bool {
     let Some((_, rest)) = names.split_first() else { return true };
     match shape {
         Shape::Map(keys) => is_carried(keys, names),
-        // The first part is the name of the entry.
+        // In an entry of a list, the first part of the path is the name of the entry.
         Shape::List(entry) => is_carried_below(entry, rest),
         Shape::Layered(inner, _) | Shape::Named(inner) | Shape::OrNull(inner) => {
             is_carried_below(inner, names)

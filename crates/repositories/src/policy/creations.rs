@@ -1,5 +1,5 @@
-//! The repositories that a policy creates. Each has a file in repos/, and its merged layers set
-//! `repository.force_create`.
+//! The repositories that a policy creates. Each of these repositories has a file in repos/, and its
+//! merged layers set `repository.force_create`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,13 +19,13 @@ pub struct Creation {
     /// The name of the repository: the name of its file.
     pub name: String,
     /// The template, as `owner/name`, or as the name of a repository in the organisation. `None` if
-    /// the repository is not made from a template.
+    /// the repository does not come from a template.
     pub template: Option<String>,
     /// The repository that GitHub forks, as `owner/name`. `None` if the new repository is not a
     /// fork.
     pub fork: Option<String>,
-    /// True if GitHub copies all branches of the template or of the forked repository, not only the
-    /// default branch.
+    /// True if GitHub copies all branches of the template or of the forked repository, and not only
+    /// the default branch.
     pub include_all_branches: bool,
     /// True if GitHub makes a first commit.
     pub auto_init: bool,
@@ -37,7 +37,8 @@ pub struct Creation {
     pub asked: PolicyLocation,
     /// True if the policy declares that the repository is public.
     pub is_public: bool,
-    /// Why Beadle cannot decide about the section `repository`. `None` if it can decide.
+    /// Why the values of the section `repository` are undecided. `None` if these values are
+    /// decided.
     pub doubt: Option<String>,
 }
 
@@ -78,8 +79,9 @@ impl Policy {
     }
 
     /// Returns the repositories that the policy creates. `names` must contain the names of all
-    /// repositories of the organisation. A file may give its repository a name, or contain its
-    /// former name. If a repository has one of these names, the file belongs to this repository.
+    /// repositories of the organisation. A file may contain a new name or a former name of its
+    /// repository. If a repository has one of these names, the file belongs to this repository, and
+    /// the policy does not create another one.
     pub fn creations(&self, names: &[&str]) -> Vec<Creation> {
         let sets = |layer: &Layer| {
             let sets =
@@ -171,7 +173,7 @@ mod tests {
                 vec![],
                 vec!["a"],
             ),
-            // The file renames a repository that exists.
+            // In this case, the file renames an existing repository.
             (vec![("repos/a.yml", "repository: { force_create: true, name: b }")], vec!["b"], vec![]),
             (vec![("repos/a.yml", "repository: { force_create: true, oldname: b }")], vec!["B"], vec![]),
             (

@@ -84,7 +84,7 @@ impl Policy {
         });
         desired.security = section("repository").and_then(|node| node.get("security")).cloned();
         if let (Some(old), Some(new)) = (&desired.security, section("security")) {
-            // Both sections can turn the same features on or off. For each feature, the layer of
+            // The two sections can turn the same features on or off. For each feature, the layer of
             // higher rank wins.
             let higher = |(key, value): &(Node, Node)| {
                 let same = SAME.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
@@ -108,13 +108,13 @@ impl Policy {
 fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let wants = node.entries().iter().filter_map(|(key, value)| {
         let key = key.text()?;
-        // In a layer for several repositories, `archived: false` was replaced with null
-        // (`normal.rs`).
+        // In a layer for several repositories, `normal.rs` replaces `archived: false` with null.
         let is_unset = key == "archived" && value.is_null();
         (!is_unset && crate::aspects::settings::is_setting(key)).then(|| Want {
             key: key.to_owned(),
             value: match value.text() {
-                // A folded text in YAML ends with a line break, which GitHub does not accept.
+                // GitHub does not accept a line break at the end, and a folded text in YAML ends
+                // with a line break.
                 Some(text) => Value::from(text.trim_end()),
                 None => value.json(),
             },
@@ -126,7 +126,7 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
         // `private` and `visibility` both set the visibility. The layer of higher rank wins.
         let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
-        // If both layers have the same rank, Beadle uses the value that does not expose the
+        // If the two layers have the same rank, Beadle uses the value that does not expose the
         // repository.
         let is_private = wants[private].value == true && wants[visibility].value == "public";
         let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
@@ -136,13 +136,13 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
 }
 
 impl Policy {
-    /// Returns the values of `target`. Disabled sections are removed. Entries of lists that apply
-    /// only to other repositories are removed too.
+    /// Returns the values of `target`. The result has no disabled sections, and no entries of lists
+    /// that apply only to other repositories.
     pub(crate) fn declared(&self, target: &MergedLayers, repository: &Repository) -> Option<Node> {
         let mut root = without_plugins(target.root.as_ref()?, &self.disabled);
         if let Some(repository) = root.child("repository") {
-            // As in the function `settings`, a null here means that Beadle does not change the
-            // value.
+            // In this place, as in the function `settings`, a null means that Beadle does not
+            // change the value.
             if repository.get("archived").is_some_and(Node::is_null) {
                 *repository = repository.without(&["archived"]);
             }
@@ -161,7 +161,7 @@ impl Policy {
     }
 }
 
-/// Returns whether an entry of a list applies to this repository.
+/// Returns whether an entry of a list applies to this repository, by its `include` and `exclude`.
 pub(crate) fn holds(item: &Node, repository: &Repository) -> bool {
     let matches = |globs: &Node| {
         // The check of the policy has already refused invalid globs.

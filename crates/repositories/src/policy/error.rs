@@ -1,4 +1,4 @@
-//! The errors that stop Beadle from accepting a policy.
+//! The errors because of which Beadle does not accept a policy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,9 +20,9 @@ pub enum PolicyError {
     /// The folder contains no policy file.
     #[error("{}: no policy found: the folder must have settings.yml, suborgs/, layers/ or repos/", .0.display())]
     Empty(PathBuf),
-    /// The folder contains no policy file, but its subfolder `.github` does. Beadle does not switch
-    /// to the subfolder by itself. The `settings.yml` there may belong to another tool and to one
-    /// repository.
+    /// The folder contains no policy file, but its subfolder `.github` contains policy files.
+    /// Beadle does not use the subfolder by itself, because the `settings.yml` there may belong to
+    /// another tool and to one repository.
     #[error("{}: no policy found: {} has files of a policy\n  hint: set `policy` to that folder", folder.display(), inner.display())]
     Inside {
         /// The folder that the configuration names.
@@ -30,8 +30,7 @@ pub enum PolicyError {
         /// The subfolder that contains policy files.
         inner: PathBuf,
     },
-    /// Beadle itself failed because of an internal error. The last accepted generation stays in
-    /// force.
+    /// Beadle failed because of an internal error. The last accepted generation stays in force.
     #[error("{}: Beadle failed with an internal error while it read this policy; please report it", .0.display())]
     Panicked(PathBuf),
     /// The files of the policy have errors.
@@ -39,7 +38,7 @@ pub enum PolicyError {
     Invalid {
         /// All findings, including warnings.
         problems: Vec<Problem>,
-        /// The texts of the files. Messages show excerpts from them.
+        /// The texts of the files. Messages show excerpts from these texts.
         sources: BTreeMap<String, String>,
     },
 }

@@ -1,6 +1,6 @@
-//! Explains the sources of a repository's values. For each value, it shows the line that set the
-//! value, the overridden values of other layers, and the effect of each layer. It also shows the
-//! values that a layer removed.
+//! Explains the sources of a repository's values. For each value, the explanation has the line that
+//! set the value, the overridden values of other layers, and the effect of each layer. The
+//! explanation also has the values that a layer removed.
 
 use std::collections::BTreeMap;
 
@@ -42,17 +42,16 @@ pub struct Overridden {
     pub said_by: String,
 }
 
-/// The effect of a layer on a value.
+/// What a layer does to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Did {
-    /// The layer is the first one that sets the value. It may also set the value again after
-    /// another layer removed it.
+    /// No layer of lower rank sets the value, or a layer of lower rank removed it.
     Sets,
     /// The layer sets another value than the layers of lower rank.
     Changes,
-    /// The layer sets the same value as the layers of lower rank. It may also set a minimum that
-    /// this value already fulfils.
+    /// The layer sets the same value as the layers of lower rank. The layer may also set only a
+    /// minimum that this value already fulfils.
     Keeps,
     /// The layer removes the value that the layers of lower rank set.
     Removes,
@@ -67,13 +66,13 @@ pub struct LayerStep {
     pub rank: i64,
     /// The effect of the layer.
     pub did: Did,
-    /// The value after the layer. `None` if the layer removed it.
+    /// The value after the layer. `None` if the layer removed the value.
     pub value: Option<Value>,
     /// The line of the layer with this effect.
     pub line: String,
 }
 
-/// A value that a layer removed. No layer of higher rank sets it again.
+/// A value that a layer removed, and that no layer of higher rank sets again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Removed {
     /// The path of the value.
@@ -84,14 +83,14 @@ pub struct Removed {
     pub set_by: String,
     /// The line that removed the value.
     pub removed_by: String,
-    /// What removed the value, such as `without`.
+    /// The word or the key that removed the value, such as `without`.
     pub by: &'static str,
 }
 
-/// A layer, and the values of the repository after the merge of all layers up to this one.
+/// A layer, and the values of the repository after the merge of all layers up to this layer.
 struct Step<'a> {
     layer: &'a Reached,
-    /// The values by their keys.
+    /// The values of the repository, by their keys.
     values: BTreeMap<String, Leaf>,
     /// The minimums that the layer sets, by the keys of the numbers.
     minimums: BTreeMap<String, PolicyLocation>,
@@ -185,8 +184,8 @@ fn history(steps: &[Step<'_>], leaf: &Leaf) -> Vec<LayerStep> {
     history
 }
 
-/// Returns the removed values that the repository does not have in the end. `left` contains the
-/// values that the repository has.
+/// Returns the values that a layer removed and that the repository does not have in the end. `left`
+/// contains the values that the repository has in the end.
 fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     let mut removed = BTreeMap::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1)) {
@@ -205,7 +204,7 @@ fn removed(steps: &[Step<'_>], left: &[Leaf], key: &str) -> Vec<Removed> {
     removed.into_values().collect()
 }
 
-/// Returns the line of a layer that removed a value, and what removed it.
+/// Returns the line of a layer that removed a value, and the word or the key that removed it.
 fn removal(step: &Step<'_>, leaf: &Leaf) -> (String, &'static str) {
     let contains = |outer: &str| {
         let inner = leaf.key.strip_prefix(outer);
@@ -243,8 +242,8 @@ pub(super) fn without_secrets(path: &str, value: Value) -> Value {
     }
 }
 
-/// Removes these secret parts of an address from a path. The path of a webhook contains the
-/// webhook's address.
+/// Removes the parts of a webhook's address that may be secret from a path. The path of a webhook's
+/// value contains the webhook's address.
 pub(super) fn path_without_secrets(path: &str) -> String {
     let Some(rest) = path.strip_prefix("webhooks[") else { return path.to_owned() };
     match rest.find("].").or_else(|| rest.rfind(']')) {

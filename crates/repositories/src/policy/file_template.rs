@@ -16,17 +16,17 @@ pub(crate) struct TemplateFacts<'a> {
     pub(crate) owner: &'a str,
     pub(crate) visibility: &'a str,
     pub(crate) default_branch: &'a str,
-    /// The topics. `None` if Beadle did not read them. A template that uses the topics then fails,
-    /// because it would otherwise render the content for a repository without topics.
+    /// The topics. `None` if Beadle did not read the topics. A template that uses the topics then
+    /// fails. Otherwise, the content would be the content for a repository without topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topics: Option<&'a [String]>,
-    /// The custom properties. `None` if Beadle did not read them.
+    /// The custom properties. `None` if Beadle did not read the custom properties.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) properties: Option<&'a BTreeMap<String, Value>>,
 }
 
-/// Sample facts that belong to no real repository, for the check of a policy. The policy does not
-/// show which custom properties exist, so the sample accepts every property.
+/// Invented facts for the check of a policy. The policy does not show which custom properties
+/// exist, so these facts have a value for every property.
 #[derive(Debug)]
 enum Sample {
     Facts,
@@ -57,7 +57,8 @@ pub(crate) fn render(template: &str, repository: TemplateFacts<'_>) -> Result<St
 fn rendered(template: &str, facts: minijinja::Value) -> Result<String, String> {
     let rendered = environment(UndefinedBehavior::Strict).render_str(template, facts);
     let mut content = rendered.map_err(|error| wrong("template", &error))?;
-    // The engine drops the last line break of a template. Most files must end with a line break.
+    // The template engine drops the last line break of a template, but most files must end with a
+    // line break.
     if template.ends_with('\n') {
         content.push('\n');
     }

@@ -1,6 +1,6 @@
 //! Loads the files of a policy: `settings.yml`, `suborgs/*.yml`, `layers/*.yml`, `repos/*.yml`,
-//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. For `groups.toml`, it keeps only the
-//! text.
+//! `rules/*.yml`, `waivers.yml` and `deployment-settings.yml`. Of `groups.toml`, Beadle only keeps
+//! the text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -48,8 +48,8 @@ use crate::organisation;
 /// One accepted generation of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The name of the generation. It is a hash of all files. If the policy comes from a
-    /// repository, it is the first digits of the commit.
+    /// The name of the generation: a hash of all files. If the policy comes from a repository, the
+    /// name is the first digits of the commit.
     pub generation: String,
     /// The layers, from the lowest rank to the highest.
     pub layers: Vec<Layer>,
@@ -62,18 +62,18 @@ pub struct Policy {
     pub disabled: Vec<String>,
     /// The rules of `rules/*.yml`.
     pub rules: Vec<PolicyRule>,
-    /// The waivers of `waivers.yml`, including those that are not in force.
+    /// The waivers of `waivers.yml`, including the waivers that are not in force.
     pub waivers: Vec<Waiver>,
     /// The keys of `deployment-settings.yml` that contain JavaScript validators of safe-settings.
-    /// Beadle does not run them.
+    /// Beadle does not run these validators.
     pub validators: Vec<Node>,
     /// The findings that are not errors: warnings, and keys that Beadle does not support.
     pub remarks: Vec<Problem>,
-    /// The texts of the files. Messages show excerpts from them.
+    /// The texts of the files. Messages show excerpts from these texts.
     pub sources: BTreeMap<String, String>,
     /// The commit with the files. `None` if the policy comes from a folder.
     pub origin: Option<PolicyOrigin>,
-    /// The commit with the files of the base; `None` if the policy has no base.
+    /// The commit with the files of the base. `None` if the policy has no base.
     pub base: Option<PolicyOrigin>,
     /// Finds the layers that can reach a repository.
     pub(super) index: LayerIndex,
@@ -86,18 +86,17 @@ impl Policy {
         Self::load_noting(folder, home, &ReadingAt::default())
     }
 
-    /// Loads a folder like [`Self::load`], and records in `at` the file that it reads at the
-    /// moment.
+    /// Loads a folder like [`Self::load`], and records in `at` the file that it is reading.
     pub fn load_noting(folder: &Path, home: &str, at: &ReadingAt) -> Result<Self, PolicyError> {
         let read = || Self::from_sources(read_folder(folder, at)?, home, folder);
         // If a library panics because of the files of one organisation, Beadle must still serve the
-        // other organisations. After a panic, the caller uses nothing that the closure has changed,
-        // except for the path in `at`. This path is always complete.
+        // other organisations. After a panic, the caller uses no value that the closure has
+        // changed, except for the path in `at`, which is always complete.
         std::panic::catch_unwind(AssertUnwindSafe(read))
             .unwrap_or_else(|_| Err(PolicyError::Panicked(folder.to_owned())))
     }
 
-    /// Creates a policy from the texts of its files. Each text has the path of its file as its key,
+    /// Creates a policy from the texts of its files. The key of each text is the path of its file,
     /// relative to the folder.
     pub fn from_sources(
         sources: BTreeMap<String, String>,
@@ -150,7 +149,7 @@ impl Policy {
             }
         }
         problems.extend(templates.unused());
-        // If every file of a policy is empty, this is probably a mistake.
+        // A policy in which every file is empty is probably a mistake.
         if policy.layers.iter().all(Layer::is_empty) {
             let is_empty = |message: &str| message.starts_with(EMPTY) || message.starts_with(ONLY_COMMENTS);
             let empty = problems.iter_mut().filter(|problem| is_empty(&problem.message));
@@ -207,8 +206,8 @@ impl Policy {
         if root.is_null() {
             let asked = root.asked.clone();
             if kind == FileKind::Deployment && is_blank {
-                // With an empty list, Beadle would change the repositories that the list restricted
-                // before.
+                // If the list were empty, Beadle would change the repositories that the list
+                // restricted before.
                 let text = format!("{EMPTY}: it restricts no repository");
                 problems.push(Problem::error(asked, 1, text).hint("if that is right, delete the file"));
                 return;
@@ -282,8 +281,8 @@ impl Policy {
         problems
     }
 
-    /// Returns the names of the branches in the policy. If such a branch is created or deleted,
-    /// Beadle must check the repository.
+    /// Returns the names of the branches in the policy. If somebody creates or deletes such a
+    /// branch, Beadle must check the repository.
     pub fn branches(&self) -> BTreeSet<String> {
         let mut branches = BTreeSet::new();
         for root in self.layers.iter().flat_map(Layer::roots) {
@@ -296,7 +295,7 @@ impl Policy {
         branches
     }
 
-    /// Returns the text of the file with the mappings of groups, if the policy has one.
+    /// Returns the text of the file with the mappings of groups, if the policy has this file.
     pub fn mappings(&self) -> Option<&str> {
         self.sources.get(MAPPINGS).map(String::as_str)
     }
@@ -317,9 +316,9 @@ impl Policy {
         found
     }
 
-    /// Returns the names of the sections that at least one layer sets. The parts of the section
-    /// `organization`, such as `organization.webhooks`, are included. The result also contains the
-    /// keys of `repository` that need a separate permission.
+    /// Returns the names of the sections that at least one layer sets. The result also contains the
+    /// parts of the section `organization`, such as `organization.webhooks`. The result also
+    /// contains the keys of `repository` that need a separate permission.
     pub fn sections(&self) -> BTreeSet<&str> {
         let roots = || self.layers.iter().flat_map(Layer::roots);
         let names = roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
@@ -338,7 +337,7 @@ impl Policy {
         sections
     }
 
-    /// Returns the names of the teams and custom properties that layers select by.
+    /// Returns the names of the teams and custom properties by which layers select repositories.
     pub fn selected_by(&self) -> SelectedBy {
         let mut selected_by = SelectedBy::default();
         for layer in &self.layers {
@@ -375,7 +374,7 @@ impl Policy {
         asks.union(self.selection_asks())
     }
 
-    /// Returns the parts of a repository that the layers select by.
+    /// Returns the parts of a repository by which the layers select repositories.
     pub(crate) fn selection_asks(&self) -> Asks {
         let of_layer = |layer: &Layer| {
             let selects = |asks: fn(&Selector) -> bool| layer.selectors().any(asks);
@@ -427,8 +426,8 @@ const EMPTY: &str = "the file is empty";
 /// The first words of a finding about a file that has only comments.
 const ONLY_COMMENTS: &str = "the file has only comments";
 
-/// Returns the block that replaces an empty file. A file that is completely blank may be the result
-/// of a failed write. The block therefore makes all lists additive, and Beadle removes no entry
+/// Returns the block that replaces an empty file. If the file is completely blank, it may be the
+/// result of a failed write. So the block makes all lists additive, and Beadle removes no entry
 /// because of the file.
 fn nothing(at: &Node, is_blank: bool) -> Node {
     let text = |name: &str| Node { kind: Kind::Text(name.to_owned()), ..at.clone() };
@@ -455,7 +454,8 @@ mod tests {
             if let Err(PolicyError::Invalid { problems, sources }) = load(&text) {
                 for problem in problems {
                     prop_assert!(problem.asked.line >= 1);
-                    let _ = problem.render(sources.get("settings.yml").map(String::as_str)); // it must not panic
+                    // The rendering must not panic.
+                    let _ = problem.render(sources.get("settings.yml").map(String::as_str));
                 }
             }
         }
@@ -466,7 +466,7 @@ mod tests {
                 branches:\n  - name: default\n    protection:\n      required_status_checks: { strict: true, contexts: [x] }\n";
             let at = at % GOOD.len();
             let text = format!("{}{with}{}", &GOOD[..at], &GOOD[at..]);
-            let _ = load(&text); // it must not panic
+            let _ = load(&text); // the load must not panic
         }
     }
 

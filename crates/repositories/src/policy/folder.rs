@@ -1,5 +1,5 @@
-//! Reads the files of a policy. It reads only regular files that are inside the policy's folder and
-//! not too large.
+//! Reads the files of a policy. This code reads only regular files that are inside the policy's
+//! folder and not too large.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -21,16 +21,15 @@ const ENDINGS: [&str; 2] = ["yml", "yaml"];
 /// The names, without the extension, of the policy files outside of subfolders.
 const ROOT_STEMS: [&str; 5] = ["settings", "deployment-settings", "teams", "members", "waivers"];
 
-/// The file of a policy with the mappings of groups. The file has the format TOML. Beadle does not
-/// read it as a layer.
+/// The file of a policy with the mappings of groups. The format of the file is TOML, and Beadle
+/// does not read the file as a layer.
 pub const MAPPINGS: &str = "groups.toml";
 
 /// The folder of a policy with the templates of files. The names of these files can have any
 /// extension.
 pub(super) const TEMPLATES: &str = "templates";
 
-/// The path that Beadle reads at the moment. If a file system hangs, the caller can report this
-/// path.
+/// The path that Beadle is reading. If a file system hangs, the caller can report this path.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingAt(Arc<Mutex<PathBuf>>);
 
@@ -40,13 +39,13 @@ impl ReadingAt {
         path.clone_into(&mut self.0.lock());
     }
 
-    /// Returns the path that was recorded last.
+    /// Returns the last recorded path.
     pub fn path(&self) -> PathBuf {
         self.0.lock().clone()
     }
 }
 
-/// Reads the texts of all policy files. The key of each text is the path of the file, relative to
+/// Reads the texts of all policy files. The key of each text is the path of its file, relative to
 /// the folder.
 pub(super) fn read_folder(
     folder: &Path,
@@ -86,7 +85,7 @@ pub fn is_test_file(file: &str) -> std::result::Result<bool, PolicyError> {
 }
 
 /// Returns whether Beadle reads a file of a folder. `stems` is empty for each folder except the
-/// root of the policy. The file with the mappings is in the root too.
+/// root of the policy. The file with the mappings is also in the root.
 fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if stems.is_empty() || !name.eq_ignore_ascii_case(MAPPINGS) {
@@ -95,12 +94,12 @@ fn is_read(path: &Path, stems: &[&str]) -> Result<bool> {
     if name == MAPPINGS {
         return Ok(true);
     }
-    // The author expects Beadle to read this file, so an unusual name is an error.
+    // The author expects that Beadle reads this file, so an unusual name is an error.
     Err(refused(format!("the name must be `{MAPPINGS}`, found `{name}`; rename the file")))
 }
 
-/// Returns whether Beadle reads a file in the folder of the templates. Kubernetes makes links in
-/// the folder of a `ConfigMap`. Their names begin with a dot.
+/// Returns whether Beadle reads a file in the folder of the templates. Beadle ignores names that
+/// begin with a dot: Kubernetes makes links with such names in the folder of a `ConfigMap`.
 fn is_template(path: &Path) -> Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| refused("the name of a policy file must be UTF-8"))?;
@@ -121,7 +120,7 @@ fn is_yaml(path: &Path, stems: &[&str]) -> Result<bool> {
         return Ok(false);
     }
     if ending != right {
-        // The author expects Beadle to read this file, so an unusual extension is an error.
+        // The author expects that Beadle reads this file, so an unusual extension is an error.
         let why = format!(
             "the extension must be `.{right}`, found `.{ending}`; rename the file to `{stem}.{right}`"
         );
@@ -150,8 +149,8 @@ pub(super) fn read_part(
     let root = folder.canonicalize().map_err(unreadable(folder))?;
     let path = folder.join(part);
     at.note(&path);
-    // A symbolic link without a target is an error. Beadle cannot read its files, but this does not
-    // mean that somebody deleted them.
+    // A symbolic link without a target is an error. Beadle cannot read the files behind the link,
+    // but nobody need have deleted these files.
     match std::fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(sources),
         found => found.map_err(unreadable(&path))?,
@@ -165,12 +164,13 @@ pub(super) fn read_part(
         }
         at.note(&path);
         let real = inside(&root, &path).map_err(unreadable(&path))?;
-        // A policy in a repository also leaves out the folders inside its folder of templates.
+        // Beadle ignores folders inside the folder of templates, as it does for a policy in a
+        // repository.
         if part == TEMPLATES && real.is_dir() {
             continue;
         }
         let text = read_text(&real).map_err(unreadable(&path))?;
-        // The name is UTF-8, because the code above accepts no other name.
+        // At this point, the name is always UTF-8, because the code above refuses other names.
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         sources.insert(if part.is_empty() { file } else { format!("{part}/{file}") }, text);
     }
@@ -180,24 +180,24 @@ pub(super) fn read_part(
 /// Reads the text of a regular file that is not too large. The function refuses pipes and devices,
 /// because they can block the reader forever.
 pub fn read_text(path: &Path) -> Result<String> {
-    // The opening of a device can already have an effect. This check therefore comes before the
-    // file is opened.
+    // Even the opening of a device can have an effect, so this check comes before the opening of
+    // the file.
     check_regular(&std::fs::metadata(path)?)?;
     read_opened(open(path)?)
 }
 
-/// Opens a file without waiting. The path may be a pipe by now, and opening a pipe in the usual way
-/// waits for a writer.
+/// Opens a file without waiting. The path may have become a pipe, and a usual open of a pipe waits
+/// for a writer.
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Reads the text of an open file if the file is regular. It checks the open file and not the path,
-/// because the path may belong to another file by now.
+/// Reads the text of an open file if the file is regular. The function checks the open file and not
+/// the path, because the path may belong to another file now.
 fn read_opened(file: File) -> Result<String> {
     check_regular(&file.metadata()?)?;
-    // Files in /proc report no size, so the text is limited while it is read.
+    // Files in /proc report no size, so the function limits the text while it reads.
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
@@ -320,8 +320,8 @@ mod tests {
         let folder = folder();
         let pipe = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // The test simulates this case: the path was a regular file during the check, but is a pipe
-        // at the time of the opening.
+        // The test simulates a path that was a regular file during the check, and that is a pipe at
+        // the time of the opening.
         let (sender, read) = std::sync::mpsc::channel();
         let _reader = std::thread::spawn(move || sender.send(open(&pipe).and_then(read_opened)));
         let read = read.recv_timeout(std::time::Duration::from_secs(60)).expect("the pipe was waited for");

@@ -1,5 +1,5 @@
-//! Describes which names and texts GitHub accepts. GitHub may refuse a value, or the value cannot
-//! be part of a path. Beadle then reports the value before it writes anything.
+//! Describes which names and texts GitHub accepts. If GitHub refuses a value, or if the value
+//! cannot be a part of a path, Beadle reports the value before it writes anything.
 //!
 //! <https://docs.github.com/rest>, and for branches <https://git-scm.com/docs/git-check-ref-format>
 
@@ -16,7 +16,7 @@ pub struct Form {
 /// Why a text does not follow the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// The rule that the text breaks. It continues an error message after the word `must`, for
+    /// The rule that the text breaks. In an error message, this rule follows the word `must`, for
     /// example `have at most 50 characters`.
     pub must: String,
     /// A hint for the author, with a valid text.
@@ -101,7 +101,7 @@ pub const DATE: Form = Form { what: "a date", check: date };
 /// An address on the web.
 pub const URL: Form = Form { what: "an address", check: url };
 
-/// Checks the rules for every name: it is not empty, it is not `.` or `..`, and it contains no
+/// Checks the rules for every name: a name must not be empty, `.` or `..`, and must not contain
 /// control characters.
 fn plain(text: &str) -> Result<(), Misfit> {
     if text.trim().is_empty() {
@@ -182,8 +182,8 @@ fn repository(text: &str) -> Result<(), Misfit> {
     }
     let must = "have only letters, digits, hyphens, underscores and dots";
     only(text, must, |c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))?;
-    // GitHub removes `.git` from a name. The repository would then get another name than the policy
-    // declares. GitHub refuses a name that ends with `.wiki`, because the wiki of a repository has
+    // GitHub removes `.git` from a name. The name of the repository would then differ from the
+    // policy. GitHub refuses a name that ends with `.wiki`, because the wiki of a repository has
     // this ending.
     let lower = text.to_ascii_lowercase();
     if let Some(reserved) = [".git", ".wiki"].into_iter().find(|reserved| lower.ends_with(reserved)) {
@@ -211,7 +211,7 @@ fn property(text: &str) -> Result<(), Misfit> {
     at_most(text, 75)
 }
 
-/// Checks the name of a variable or a secret. GitHub ignores the case of its letters.
+/// Checks the name of a variable or a secret. GitHub ignores the case of such a name.
 ///
 /// <https://docs.github.com/actions/reference/workflows-and-actions/variables#naming-conventions-for-configuration-variables>
 fn variable(text: &str) -> Result<(), Misfit> {
@@ -229,8 +229,8 @@ fn variable(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Checks the path of a file in a repository. It allows only characters that are safe in a path, in
-/// an expression of git and in Markdown.
+/// Checks the path of a file in a repository. The path may contain only characters that are safe in
+/// a path, in an expression of git and in Markdown.
 fn file(text: &str) -> Result<(), Misfit> {
     plain(text)?;
     at_most(text, 250)?;

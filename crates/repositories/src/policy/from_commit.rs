@@ -12,9 +12,9 @@ use super::template_files::is_template_file;
 use super::waivers_file::is_waiver_file;
 
 impl Policy {
-    /// Creates a policy from files of a repository. Their paths are relative to the folder of the
-    /// policy. The function ignores files that are not part of a policy. The generation is the
-    /// commit.
+    /// Creates a policy from files of a repository. The paths of the files are relative to the
+    /// folder of the policy. The function ignores files that are not part of a policy. The name of
+    /// the generation comes from the commit.
     pub fn from_files(
         files: BTreeMap<String, String>,
         home: &str,
@@ -39,8 +39,8 @@ impl Policy {
             }
         }
         let folder = PathBuf::from(origin.shown());
-        // Without this check, `from_sources` would search the disk for another policy to name in
-        // the error.
+        // Without this check, `from_sources` would search the disk for another policy that the
+        // error could name.
         let is_no_layer = |file: &String| {
             let is_about_groups = is_mapping_file(file) || is_people_file(file);
             let is_other = is_rule_file(file) || is_waiver_file(file) || is_template_file(file);

@@ -14,25 +14,26 @@ use crate::organisation;
 /// A list of a layer, or an edit of a list.
 struct Placed<'a> {
     layer: &'a Layer,
-    /// The index of the block that contains the list. The index 0 is the block of the file. The
-    /// other indexes are the entries of `first_match`.
+    /// The index of the block that contains the list. The block of the file has the index 0, and
+    /// the entries of `first_match` have the other indexes.
     block: usize,
     list: ListAt<'a>,
 }
 
 impl Placed<'_> {
-    /// Returns whether an edit can edit this list.
+    /// Returns whether the edit `edit` can change this list.
     fn is_below(&self, edit: &Self) -> bool {
         if self.layer.file == edit.layer.file {
-            // The entries of `first_match` edit the lists of their file too.
+            // The entries of `first_match` also edit the lists of their file.
             return self.block == 0 && edit.block > 0;
         }
-        // The files of equal rank count too, because their lists are merged as well. Two files in
+        // The files of equal rank count too, because Beadle merges their lists too. Two files in
         // repos/ never reach the same repository.
         self.layer.rank <= edit.layer.rank && !matches!(self.layer.kind, LayerKind::Repository(_))
     }
 
-    /// Returns whether the list belongs to the organisation. Layers of repositories do not edit it.
+    /// Returns whether the list belongs to the organisation. Layers of repositories do not edit
+    /// such a list.
     fn is_of_organisation(&self) -> bool {
         let section = self.list.key.split(['.', '[']).next().unwrap_or_default();
         matches!(self.layer.kind, LayerKind::Organisation) && organisation::SECTIONS.contains(&section)
@@ -72,7 +73,7 @@ pub(super) fn idle_edits(layers: &[Layer]) -> Vec<Problem> {
     problems
 }
 
-/// Returns the keys of the lists that an edit can edit.
+/// Returns the keys of the lists that an edit can change.
 fn keys_of(key: &str, edit: &ListEdit) -> Vec<String> {
     let is_null = edit.drops && edit.entries.is_none();
     match key.rsplit_once('.') {
@@ -93,7 +94,8 @@ fn idle(list: &ListAt<'_>, edit: &ListEdit, below: &[&Node]) -> Vec<Problem> {
     edit.without.iter().filter(is_missing).map(|named| not_listed(list, named, below)).collect()
 }
 
-/// Returns a key in a form that is equal for `checks` and `contexts`. At GitHub, both are one list.
+/// Returns a key in a form that is equal for `checks` and `contexts`. At GitHub, `checks` and
+/// `contexts` are one list.
 fn one_list(key: &str) -> String {
     match key.strip_suffix(".contexts") {
         Some(block) => format!("{block}.checks"),

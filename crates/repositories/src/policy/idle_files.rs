@@ -7,8 +7,8 @@ use super::problem::{Problem, Severity};
 use super::restricted::Restricted;
 
 /// Finds suborgs without a selector, and files in repos/ for repositories that `restrictedRepos`
-/// excludes. A repository that `include` does not have is not reported: many organisations include
-/// only a few repositories at first.
+/// excludes. The function does not report a repository that is missing in `include`, because many
+/// organisations include only a few repositories at first.
 pub(super) fn idle_files(layers: &[Layer], restricted: &Restricted) -> Vec<Problem> {
     let warning = |layer: &Layer| {
         let (text, hint) = match &layer.kind {

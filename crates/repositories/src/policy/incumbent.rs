@@ -1,6 +1,6 @@
-//! Accepts forms of safe-settings and of the Probot settings app. Without this module, Beadle would
-//! refuse them. The module runs before the check of the policy. If a form has a safe meaning,
-//! Beadle uses this meaning and reports the line.
+//! Accepts forms of safe-settings and of the Probot settings app. Without this module, the check of
+//! the policy would refuse these forms. So the module runs before the check. If a form has a safe
+//! meaning, Beadle uses this meaning and reports the line.
 //!
 //! <https://github.com/github/safe-settings> and <https://github.com/repository-settings/app>
 
@@ -15,7 +15,7 @@ use super::problem::{Problem, Severity};
 use super::shape::{Key, Shape, Status};
 
 /// The selectors of a suborg. Beadle accepts a selector without a value only if another selector
-/// has a value. A suborg without any value would reach no repository.
+/// has a value. If no selector of a suborg has a value, the suborg reaches no repository.
 const SELECTORS: &[&str] = &["suborgrepos", "suborgteams", "suborgproperties"];
 
 /// Converts a file to the form that the check of the policy expects.
@@ -42,11 +42,11 @@ fn warning(at: &Node, text: String) -> Problem {
     Problem::error(at.asked.clone(), at.column, text).severity(Severity::Warning)
 }
 
-/// Converts the sections of a file, or of one entry of `first_match`.
+/// Converts the sections of a file, or the sections of one entry of `first_match`.
 fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     let selects = SELECTORS.iter().any(|name| root.get(name).is_some_and(|node| !node.is_null()));
     // This rule does not apply to `additive_plugins` and `disable_plugins`. If Beadle ignored one
-    // of them because of a missing value, Beadle could remove more at GitHub.
+    // of these keys because its value is missing, Beadle could remove more at GitHub.
     let is_section = |name: &str, value: &Node| {
         let carried = |key: &&Key| key.status == Status::Carried && !drops_list(&key.shape, value);
         (selects && SELECTORS.contains(&name))
@@ -55,7 +55,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
     drop_unset(root, "", is_section, problems);
     drop_idle(root);
     if let Some(repository) = root.child("repository") {
-        // If a key accepts null, then null has a meaning. The key is then not missing.
+        // If a key accepts null, null is a value with a meaning, and the key is not missing.
         let is_setting = |name: &str, value: &Node| {
             let known = REPOSITORY.iter().find(|key| key.name == name);
             let has_null = |key: &Key| matches!(key.shape, Shape::OrNull(_)) || drops_list(&key.shape, value);
@@ -75,8 +75,8 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         slug(name, problems);
     }
     each(root, "labels", |label| {
-        // YAML reads a colour of six decimal digits as a number. Only a number with exactly six
-        // digits can be converted back to the text of the file.
+        // YAML reads a colour of six decimal digits as a number. Beadle can convert only a number
+        // with exactly six digits back to the text of the file.
         let color = label.child("color");
         if let Some(color) = color
             && let Some(text) = color.int().map(|number| number.to_string()).filter(|text| text.len() == 6)
@@ -99,7 +99,7 @@ fn part(root: &mut Node, problems: &mut Vec<Problem>) {
         }
         let reviews = protection.child("required_pull_request_reviews");
         let actors = reviews.and_then(|reviews| reviews.child("dismissal_restrictions"));
-        // GitHub and safe-settings document `{}` as the form that turns the restrictions off.
+        // In the documentation of GitHub and safe-settings, `{}` turns off the restrictions.
         if let Some(actors) = actors
             && matches!(&actors.kind, Kind::Map(entries) if entries.is_empty())
         {
@@ -121,8 +121,8 @@ fn renamed(label: &mut Node) {
     }
 }
 
-/// Returns whether a list has the value `null`. The word `null` drops the list of lower layers. If
-/// the value is missing, the list counts as not specified. Somebody may have deleted its entries.
+/// Returns whether a list has the value `null`. The word `null` drops the list of lower layers. A
+/// list without a value counts as not specified, because somebody may have deleted its entries.
 fn drops_list(shape: &Shape, value: &Node) -> bool {
     matches!(shape, Shape::Layered(..)) && value.kind == Kind::Null
 }
@@ -146,8 +146,7 @@ fn drop_unset(
     });
 }
 
-/// Removes keys with values that ask for nothing. A report about such a key would not help the
-/// author.
+/// Removes keys whose values change nothing. A report about such a key would not help the author.
 fn drop_idle(block: &mut Node) {
     let Kind::Map(entries) = &mut block.kind else { return };
     entries.retain(|(key, value)| match key.text() {
@@ -157,9 +156,9 @@ fn drop_idle(block: &mut Node) {
 }
 
 /// Handles a ruleset that contains a bypass actor with a name but without an id. Beadle must then
-/// not change the bypass actors at GitHub. A list without the named actor would remove this actor.
-/// The function therefore keeps the entry with the name and drops the other entries. In the merged
-/// layers, the entry marks the ruleset (`normal::leaves_actors`).
+/// not change the bypass actors at GitHub, because a list without the named actor would remove this
+/// actor. So the function keeps only the entry with the name. This entry marks the ruleset in the
+/// merged layers (`normal::leaves_actors`).
 fn named_actors(ruleset: &mut Node) {
     let actors = entries(ruleset, "bypass_actors");
     let Some(named) = actors.iter().find(|actor| actor.get("name").is_some()).cloned() else { return };
@@ -187,7 +186,7 @@ fn stricter_visibility(repository: &mut Node, problems: &mut Vec<Problem>) {
 }
 
 /// Converts a text such as `topics: a, b` to a list. Removes the key if the text is empty. An empty
-/// text can be a mistake. An empty list would remove the topics of all repositories.
+/// text can be a mistake, and an empty list would remove the topics of all repositories.
 fn topics(repository: &mut Node, problems: &mut Vec<Problem>) {
     let Some(topics) = repository.child("topics") else { return };
     let Some(text) = topics.text() else { return };
@@ -208,7 +207,7 @@ fn topics(repository: &mut Node, problems: &mut Vec<Problem>) {
 }
 
 /// Replaces the display name of a team with the team's slug. If Beadle cannot derive the slug with
-/// certainty, the name stays. The check of the policy then refuses it.
+/// certainty, the function keeps the name, and the check of the policy refuses it.
 fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
     let Some(text) = name.text() else { return };
     let is_letter = |c: char| c.is_ascii_alphanumeric();
@@ -216,8 +215,7 @@ fn slug(name: &mut Node, problems: &mut Vec<Problem>) {
         word.starts_with(is_letter)
             && word.ends_with(is_letter)
             && word.chars().all(|c| is_letter(c) || c == '-' || c == '_')
-            // GitHub replaces several hyphens in a row with one hyphen. The slug is then not
-            // certain.
+            // GitHub replaces several hyphens in a row with one hyphen, so the slug is not certain.
             && !word.contains("--")
     };
     if !text.contains(' ') || !text.split(' ').all(is_word) {

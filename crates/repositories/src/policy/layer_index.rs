@@ -1,11 +1,11 @@
-//! Finds the layers that can reach a repository. A policy can have thousands of files in repos/. At
-//! most a few of them are about the same repository.
+//! Finds the layers that can reach a repository. A policy can have thousands of files in repos/.
+//! Only a few of these files can be about the same repository.
 
 use std::collections::BTreeMap;
 
 use super::layers::{Layer, LayerKind};
 
-/// The places of layers in the list of a policy's layers.
+/// The positions of layers in the list of a policy's layers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerIndex {
     /// The layers that are not files in repos/.
@@ -41,8 +41,8 @@ impl LayerIndex {
         layers.get(*self.places(name).first()?)
     }
 
-    /// Returns, in their order, the layers that can apply to a repository. These are the layers
-    /// outside of repos/, the file in repos/ with this name, and the files in `files`.
+    /// Returns, in their order, the layers that can apply to a repository. The result has the
+    /// layers outside of repos/, the file in repos/ with this name, and the files in `files`.
     pub(super) fn candidates<'a, 'b>(
         &self,
         layers: &'a [Layer],

@@ -1,4 +1,4 @@
-//! A layer. It consists of one settings file, the repositories that it reaches, and its rank. If
+//! A layer consists of one settings file, the repositories that the layer reaches, and its rank. If
 //! two layers set different values, the layer of higher rank wins.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use crate::organisation;
 pub enum LayerKind {
     /// The layer reaches every repository.
     Organisation,
-    /// The layer is a suborg. It reaches each repository that matches at least one of these
+    /// The layer is a suborg. A suborg reaches each repository that matches at least one of these
     /// selectors.
     Suborg {
         /// Globs that the name of the repository can match.
@@ -45,7 +45,7 @@ pub enum LayerKind {
 pub struct Choice {
     /// The repositories that the layer selects.
     pub select: Selector,
-    /// The selected repositories that the layer nevertheless does not reach.
+    /// The exceptions: selected repositories that the layer does not reach.
     pub except: Option<Selector>,
 }
 
@@ -54,7 +54,7 @@ pub struct Choice {
 pub struct Case {
     /// The repositories that this entry applies to.
     pub choice: Choice,
-    /// The values that the entry sets.
+    /// The values that this entry sets.
     pub root: Node,
     /// The modes that the entry itself sets for its lists, see [`Layer::list_modes`].
     pub list_modes: ListModes,
@@ -79,7 +79,7 @@ pub struct Layer {
     pub file: String,
     /// The repositories that the layer reaches.
     pub kind: LayerKind,
-    /// The rank. It is 0 for settings.yml and 1000 for a file in repos/.
+    /// The rank. The rank of settings.yml is 0, and the rank of a file in repos/ is 1000.
     pub rank: i64,
     /// The values that the file sets.
     pub root: Node,
@@ -102,7 +102,7 @@ const REPOSITORY_RANK: i64 = 1000;
 
 /// Returns the names in a list of plugins. An entry of the list is a string, or a block with a
 /// `target`. For `additive_plugins`, Beadle ignores the `target` and applies the entry to every
-/// layer. This is safer, because Beadle then removes nothing in any layer.
+/// layer, because an additive list is safer.
 pub(super) fn plugins(root: &Node, key: &str) -> Vec<String> {
     let items = root.get(key).map(Node::items).unwrap_or_default();
     items.iter().filter_map(|item| item.get("plugin").unwrap_or(item).text().map(str::to_owned)).collect()
@@ -141,8 +141,8 @@ pub(super) fn drop_modes(list_modes: &mut ListModes, names: &[String]) {
     list_modes.retain(|list, mode| !mode.exclusive || !is_disabled(list));
 }
 
-/// Returns the mode of a list, if the list sets one, and the list itself. If the file edits the
-/// list of lower layers, the returned list is this edit. `shape` is the shape of the list.
+/// Returns the mode of a list, if the list sets a mode, and the list itself. If the file edits the
+/// list of lower layers, returns the edit in place of the list. `shape` is the shape of the list.
 fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     let modes = [("exclusive", true), ("additive", false)];
     let mode = modes.into_iter().find_map(|(key, exclusive)| Some((node.get(key)?, exclusive)));
@@ -152,8 +152,8 @@ fn list_mode(shape: &Shape, node: &Node) -> (Option<ListMode>, Node) {
     (mode, edit.map_or_else(|| list.clone(), |kind| Node { kind, ..list.clone() }))
 }
 
-/// Removes the keys for the mode of a list, such as `exclusive`, from all lists of a block. Returns
-/// the new block and the modes from these keys.
+/// Removes the keys that set the mode of a list, such as `exclusive`, from all lists of a block.
+/// Returns the new block, and the modes that these keys set.
 fn plain(root: &Node) -> (Node, ListModes) {
     let mut list_modes = ListModes::new();
     let mut root = root.clone();
@@ -202,7 +202,7 @@ fn settle_sections(root: &mut Node, sections: &[&str], problems: &mut Vec<Proble
     }
 }
 
-/// Renames the key `property_name` to `name`. The entries of two layers then have the same
+/// Renames the key `property_name` to `name`. After that, the entries of all layers have the same
 /// identifying key.
 fn one_name(list: &mut Node) {
     let keys = list.children().filter_map(|item| match &mut item.kind {
@@ -230,8 +230,8 @@ fn choice(node: &Node, problems: &mut Vec<Problem>) -> Choice {
 }
 
 impl Choice {
-    /// Returns whether `select` and `except` together match a repository. Returns `Err` if this is
-    /// unknown.
+    /// Returns whether `select` and `except` together match a repository. Returns `Err` if the
+    /// match is unknown.
     pub fn is_match(&self, repository: &beadle_github::Repository) -> Result<bool, beadle_github::Unsure> {
         if !self.select.is_match(repository)? {
             return Ok(false);
@@ -246,7 +246,7 @@ impl Choice {
         std::iter::once(&self.select).chain(&self.except)
     }
 
-    /// Returns whether there is no condition. Every repository then matches.
+    /// Returns whether there are no conditions, so that every repository matches.
     pub(super) fn is_empty(&self) -> bool {
         self.except.is_none() && self.select.is_empty()
     }
@@ -271,7 +271,7 @@ impl Layer {
         }
         let root = &root;
         // In settings.yml, an entry of `disable_plugins` with the target `all` applies to the whole
-        // policy. Other code handles such an entry.
+        // policy. Other code handles this entry.
         let (own, above): (&[&str], &[&str]) = match kind {
             FileKind::Settings => (&["self"], &["children"]),
             FileKind::Repo => (&["self", "all"], &[]),
@@ -308,7 +308,7 @@ impl Layer {
         let root = root.without(&["rank", "select", "except", "first_match"]);
         let (mut root, mut list_modes) = plain(&root);
         if is_settings {
-            // No other file sets the sections of the organisation, so there is nothing to edit.
+            // Only this file sets the sections of the organisation, so there is nothing to edit.
             settle_sections(&mut root, &organisation::SECTIONS, problems);
         }
         let root = without_plugins(&root, &own);
@@ -339,7 +339,8 @@ impl Layer {
     }
 
     /// Returns the names of the sections that the layer affects. A layer also affects a section if
-    /// it only sets the mode of a list, or only removes the section from other layers.
+    /// it sets no value there, but sets the mode of a list or removes the section from other
+    /// layers.
     pub(crate) fn sections(&self) -> BTreeSet<String> {
         let sections = self.roots().flat_map(Node::entries).filter_map(|(key, _)| key.text());
         let list_modes =
@@ -350,7 +351,7 @@ impl Layer {
         sections.chain(with_mode).map(str::to_owned).collect()
     }
 
-    /// Returns all selectors of the layer, including those of `first_match`.
+    /// Returns all selectors of the layer, including the selectors of `first_match`.
     pub(crate) fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let own: Vec<&Selector> = match &self.kind {
             LayerKind::Selected(choice) => choice.selectors().collect(),
@@ -365,15 +366,15 @@ impl Layer {
         self.root.get("repository")?.get("name")?.text()
     }
 
-    /// Returns the former name of the repository of the file. A repository with this former name
-    /// gets the name of the file.
+    /// Returns the former name of the repository of the file. If a repository still has this name,
+    /// Beadle renames it to the name of the file.
     pub fn old_name(&self) -> Option<&str> {
         self.root.get("repository")?.get("oldname")?.text()
     }
 }
 
 /// Finds the lists that one layer makes exclusive and the other layer makes additive. Returns the
-/// name of each such list and its two lines.
+/// name of each such list, and the two lines that set the modes.
 pub(super) fn contradictions(
     one: &ListModes,
     other: &ListModes,

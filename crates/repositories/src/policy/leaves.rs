@@ -54,8 +54,8 @@ struct Place {
     path: String,
     key: String,
     open: String,
-    /// The key of the list that the node belongs to. If the node is a list, this is the key of the
-    /// node.
+    /// The key of the list that the node belongs to. If the node itself is a list, the value is the
+    /// key of the node.
     list: String,
 }
 
@@ -74,7 +74,7 @@ impl Place {
         }
     }
 
-    /// Returns the place of an entry with a text or an index as its name.
+    /// Returns the place of an entry whose name is a text or an index.
     fn plain(&self, name: &str) -> Self {
         self.item(&Name { written: name.to_owned(), key: name.to_owned(), open: name.to_owned() })
     }
@@ -102,7 +102,7 @@ fn walk<'a>(place: &Place, node: &'a Node, found: &mut Vec<Leaf>, lists: &mut Ve
                 walk(&place.below(key), value, found, lists);
             }
         }
-        // An edit itself has no value. Only its entries have values.
+        // An edit itself has no value. Only the entries of an edit have values.
         Kind::Edit(edit) if edit.entries.as_ref().is_none_or(Vec::is_empty) => {}
         Kind::List(_) | Kind::Edit(_) if !node.items().is_empty() => {
             for (at, item) in node.items().iter().enumerate() {

@@ -19,7 +19,7 @@ pub(super) fn check_keys(kind: FileKind, root: &Node, problems: &mut Vec<Problem
     }
 }
 
-/// The beginning of the keys in `repository.security_and_analysis`.
+/// The common beginning of the paths of keys in `repository.security_and_analysis`.
 const ANALYSIS: &str = "security_and_analysis.";
 
 /// Returns whether the section `security` turns a feature on or off.
@@ -29,12 +29,12 @@ fn is_feature(name: &str) -> bool {
     keys.iter().any(|key| key.name == name && matches!(key.shape, Shape::Bool))
 }
 
-/// Returns the level at which an unknown key is valid.
+/// Returns the level of a policy file at which an unknown key is valid.
 fn right_level(kind: FileKind, path: &str) -> Option<String> {
     let has =
         |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name && key.status == Status::Carried);
     match path.split_once('.') {
-        // Another tool has this section, with the keys of `repository`.
+        // Another tool has this section, and its keys are the keys of `repository`.
         None if path == "settings" && has(kind.keys(), "repository") => {
             Some("write the section `repository`".to_owned())
         }
@@ -44,7 +44,7 @@ fn right_level(kind: FileKind, path: &str) -> Option<String> {
         None if FileKind::Deployment.keys().iter().any(|key| key.name == path) => {
             Some(format!("`{path}` belongs in `deployment-settings.yml`"))
         }
-        // GitHub shows these features there, but has calls of their own for them.
+        // GitHub shows these features in this block, but separate calls change them.
         Some(("repository", key)) if key.strip_prefix(ANALYSIS).is_some_and(is_feature) => {
             let name = key.strip_prefix(ANALYSIS).unwrap_or(key);
             Some(format!("write `security: {{ {name}: true }}` or `false`, at the top level"))
@@ -97,7 +97,7 @@ mod tests {
                 "repository: { vulnerability_alerts: true }",
                 "write `repository: { security: { enableVulnerabilityAlerts: ... } }`",
             ),
-            // A list of all keys would not help.
+            // The message does not list all keys, because such a list would not help.
             (FileKind::Settings, "zzzzzzzzzzzzzzzz: 1", ""),
             (FileKind::Deployment, "allow_squash_merge: true", "known keys: "),
         ] {

@@ -1,5 +1,5 @@
 //! Reads the forms that edit a list of lower layers: `replace`, `without`, `add` and `null`. The
-//! result is a [`ListEdit`]. The merge of layers applies it.
+//! result is a [`ListEdit`]. The merge of layers applies this edit.
 
 use super::keys::ALL_SECTIONS;
 use super::lists::{ENTRIES, list_of, removed};
@@ -9,11 +9,11 @@ use super::rules;
 use super::shape::{Key, Shape};
 use crate::identity;
 
-/// The lists of actors in a branch protection rule. At GitHub, they are one list.
+/// The lists of actors in a branch protection rule. At GitHub, these three lists are one list.
 pub(super) const ACTORS: [&str; 3] = ["users", "teams", "apps"];
 
-/// Returns a file, or one entry of `first_match`, with each edit of an inner list as a
-/// [`Kind::Edit`]. The lists that can be exclusive or additive stay as they are, because
+/// Returns a file, or one entry of `first_match`, in which each edit of an inner list is a
+/// [`Kind::Edit`]. The function does not convert lists that can be exclusive or additive, because
 /// `layers.rs` also reads their modes.
 pub(super) fn edits(root: &Node) -> Node {
     let mut root = root.clone();
@@ -21,8 +21,8 @@ pub(super) fn edits(root: &Node) -> Node {
     root
 }
 
-/// Returns the effect of a value on a list, or `None` if the value is the list itself. `item` is
-/// the shape of the entries.
+/// Returns the edit that a value means for a list, or `None` if the value is the list itself.
+/// `item` is the shape of the entries.
 pub(super) fn effect(item: &Shape, node: &Node) -> Option<Kind> {
     let edit = |drops, without, entries| Kind::Edit(Box::new(ListEdit { drops, without, entries }));
     match &node.kind {
@@ -104,8 +104,8 @@ fn within(shape: &Shape, node: &mut Node) {
     }
 }
 
-/// Converts the parameters of a rule. Null here means that the parameter is not specified. It
-/// therefore drops a list of lower layers.
+/// Converts the parameters of a rule. A parameter with the value null is not specified at GitHub,
+/// so null drops a list of lower layers.
 fn parameters(keys: &[Key], node: &mut Node) {
     for key in keys {
         let Some(value) = node.child(key.name) else { continue };
@@ -118,8 +118,8 @@ fn parameters(keys: &[Key], node: &mut Node) {
     }
 }
 
-/// Applies an edit of the list `checks` also to the list `contexts`, and the other way round. At
-/// GitHub, both are one list.
+/// Applies an edit of the list `checks` also to the list `contexts`, and an edit of `contexts` also
+/// to `checks`. At GitHub, these two lists are one list.
 fn couple(block: &mut Node) {
     let (checks, contexts) = (block.get("checks").cloned(), block.get("contexts").cloned());
     for (from, name, own) in [(&checks, "contexts", &contexts), (&contexts, "checks", &checks)] {
@@ -143,9 +143,9 @@ fn couple(block: &mut Node) {
     }
 }
 
-/// If a layer sets one of the lists of actors to null, it removes all lists of actors of lower
-/// layers. At GitHub, these lists are one list. Without `users`, `teams` alone would remove every
-/// user.
+/// If a layer sets one of the lists of actors to null, the layer removes all lists of actors of
+/// lower layers. At GitHub, these lists are one list: a list `teams` without a list `users` would
+/// remove every user.
 fn drop_together(block: &mut Node) {
     let is_null =
         |node: &&Node| matches!(&node.kind, Kind::Edit(edit) if edit.drops && edit.entries.is_none());
@@ -189,7 +189,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
     check_names("", root, problems);
 }
 
-/// Creates the warning about an edit of a list that no file of lower rank has.
+/// Creates the warning about an edit of a list, if no file of lower rank has this list.
 pub(super) fn nothing_below(path: &str, node: &Node) -> Problem {
     let path = if path.starts_with("webhooks[") { "webhooks" } else { path };
     let text = format!("`{path}`: this has no effect, because no file of a lower rank lists entries there");

@@ -2,11 +2,12 @@
 
 use super::node::Node;
 
-/// The keys that can contain the entries of a list in block form. A block has at most one of them.
+/// The keys that can contain the entries of a list in block form. A block has at most one of these
+/// keys.
 pub(super) const ENTRIES: [&str; 5] = ["exclusive", "additive", "include", "add", "replace"];
 
 /// Returns the entries of a list. The value of the key `section` is either the list itself or a
-/// block. A block has the list in one of the keys `exclusive`, `additive`, `include`, `add` and
+/// block. In a block, the list is at one of the keys `exclusive`, `additive`, `include`, `add` and
 /// `replace`.
 pub(super) fn entries<'a>(root: &'a Node, section: &str) -> &'a [Node] {
     let Some(node) = root.get(section) else { return &[] };

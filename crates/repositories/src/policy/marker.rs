@@ -1,13 +1,15 @@
-//! Finds markers for the checks of others that are not spelt as safe-settings spells them.
+//! Finds wrong spellings of the marker with which safe-settings marks checks that other people
+//! manage.
 
 use super::node::{Kind, Node};
 use super::problem::Problem;
 
-/// With this marker, a policy says that others set the checks at GitHub.
+/// With this marker, a policy states that other people manage the checks at GitHub.
 const MARKER: &str = "{{EXTERNALLY_DEFINED}}";
 
-/// Returns errors about texts in branch rules and rulesets that are the marker in another spelling.
-/// Beadle would require a check with this name, which nobody reports, and remove the checks of others.
+/// Returns errors about wrong spellings of the marker in branch rules and rulesets. Without these
+/// errors, Beadle would require a check with this name, which nobody reports, and would remove the
+/// checks of other people.
 pub(super) fn misspelt(root: &Node, problems: &mut Vec<Problem>) {
     for section in ["branches", "rulesets"] {
         if let Some(node) = root.get(section) {
@@ -29,13 +31,14 @@ fn walk(node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns whether a text has the letters of the marker, but another case or other characters.
+/// Returns whether a text has the same letters as the marker, but in another case or with other
+/// characters between them.
 fn is_misspelt(text: &str) -> bool {
     let letters = |text: &str| -> String {
         let letters = text.chars().filter(char::is_ascii_alphabetic);
         letters.map(|letter| letter.to_ascii_uppercase()).collect()
     };
-    // Comparing a long text would take time for nothing.
+    // A long text cannot be the marker, so the function does not compare it.
     text != MARKER && text.len() <= 2 * MARKER.len() && letters(text) == letters(MARKER)
 }
 

@@ -1,5 +1,5 @@
 //! Decides whether several parts of a policy can reach the same repository. The decision uses only
-//! the files of the policy and not the repositories.
+//! the files of the policy, and no data about repositories.
 
 use std::collections::BTreeSet;
 
@@ -8,22 +8,22 @@ use super::node::Node;
 use super::pattern::Pattern;
 use super::selector::Selector;
 
-/// A part of a policy. It applies to a repository either completely or not at all. A part is a file
-/// without its `first_match`, or one entry of `first_match`.
+/// A part of a policy: a file without its `first_match`, or one entry of `first_match`. A part
+/// applies to a repository either completely or not at all.
 pub(super) struct Part<'a> {
-    /// The layer that contains the part. `None` if the part only represents a name in a selector.
+    /// The layer that contains the part. `None` if the part stands only for a name in a selector.
     pub(super) layer: Option<&'a Layer>,
     /// The index of the entry in `first_match`. `None` if the part is not such an entry.
     pub(super) case: Option<usize>,
     /// The values that the part sets.
     pub(super) root: Option<&'a Node>,
-    /// The conditions of the part. The part applies if all of them match.
+    /// The conditions of the part. The part applies if all conditions match.
     conditions: Vec<Condition<'a>>,
 }
 
 enum Condition<'a> {
-    /// Matches one repository. The condition has the name of the file in lower case, and the name
-    /// that the file gives to the repository.
+    /// Matches one repository. The values are the name of the file in lower case, and the name that
+    /// the file gives to its repository.
     Named(String, Option<&'a str>),
     /// Matches if one of the lists of a suborg matches.
     Suborg { globs: &'a [Pattern], teams: &'a [String], properties: &'a [Selector] },
@@ -101,8 +101,8 @@ impl Part<'_> {
 
     /// Returns whether this part certainly reaches every repository that `narrow` reaches.
     pub(super) fn covers(&self, narrow: &Self) -> bool {
-        // A later entry of `first_match` applies only if no earlier entry matches. It is therefore
-        // never certain.
+        // A later entry of `first_match` applies only if no earlier entry matches. So a later entry
+        // never applies with certainty.
         let is_certain = self.case.is_none_or(|case| case == 0);
         let is_implied = |wide: &Condition<'_>| narrow.conditions.iter().any(|own| own.is_within(wide));
         std::ptr::eq(self, narrow) || (is_certain && self.conditions.iter().all(is_implied))
@@ -135,7 +135,7 @@ fn all_known(own: &[String], wide: &[String]) -> bool {
 
 impl Condition<'_> {
     /// Returns whether the condition matches a repository with this name. The name is in lower
-    /// case. Returns `None` if the name alone does not decide this.
+    /// case. Returns `None` if the match does not depend on the name alone.
     fn of_name(&self, name: &str) -> Option<bool> {
         match self {
             Self::Named(own, _) if own == name => Some(true),

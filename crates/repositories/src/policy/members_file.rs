@@ -48,8 +48,8 @@ fn wrong(at: &Node, text: &str) -> Problem {
     Problem::error(at.asked.clone(), at.column, text)
 }
 
-/// Returns the logins below a key. `lines` contains the lines of the file's earlier logins, by
-/// login in lower case.
+/// Returns the logins below a key. `lines` contains the lines of the logins earlier in the file, by
+/// the login in lower case.
 fn logins(
     root: &Node,
     key: &str,

@@ -1,7 +1,7 @@
 //! Merges two layers by the rules of safe-settings. If both layers set a key, the layer of higher
-//! rank wins. Entries of lists are merged if they have the same identity (`crate::identity`). All
-//! other entries are added to the list. A layer can also edit a list of a lower rank
-//! (`list_forms.rs`).
+//! rank wins. Entries of lists are merged if they have the same identity (`crate::identity`). The
+//! merged list also contains all other entries of both layers. A layer can also edit a list of a
+//! lower rank (`list_forms.rs`).
 
 use super::node::{Kind, ListEdit, Node};
 use crate::identity::{names, pair_layers};
@@ -12,8 +12,8 @@ pub(crate) fn merge(under: &Node, over: &Node) -> Node {
     merge_value("", under, over)
 }
 
-/// Merges two values. `list` is the key of the list that the values belong to. If the values are
-/// lists, `list` is their own key.
+/// Merges two values. `list` is the key of the list that contains the values. If the values
+/// themselves are lists, `list` is the key of these lists.
 fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     if let Some(least) = over.at_least() {
         return raised(under, over, least);
@@ -21,7 +21,7 @@ fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
     let kind = match (&under.kind, &over.kind) {
         (Kind::Map(under), Kind::Map(over)) => Kind::Map(merge_maps(list, under, over)),
         (Kind::List(_) | Kind::Edit(_), Kind::List(_) | Kind::Edit(_)) => edited(list, under, over),
-        // There is no list with entries to remove.
+        // No layer of lower rank has the list, so there are no entries to remove.
         (_, Kind::Edit(edit)) if !edit.drops && edit.entries.is_none() => return under.clone(),
         _ => return over.clone(),
     };
@@ -29,8 +29,8 @@ fn merge_value(list: &str, under: &Node, over: &Node) -> Node {
 }
 
 /// Raises a number of lower rank to the minimum `least`. `over` sets this minimum. The result is
-/// never less than the number or the minimum. If there is no such number, the result is the
-/// minimum.
+/// the greater of the number and the minimum. If no layer of lower rank sets a number, the result
+/// is the minimum.
 fn raised(under: &Node, over: &Node, least: i64) -> Node {
     if under.int().or(under.at_least()).is_some_and(|number| number >= least) {
         return under.clone();
@@ -70,7 +70,7 @@ pub(super) fn edited(list: &str, under: &Node, over: &Node) -> Kind {
 
 /// Applies the remaining edits in the merged layers. No layer of lower rank has the lists of these
 /// edits. If no layer lists an entry of such a list, the function removes the list. Beadle then
-/// does not manage it.
+/// does not manage this list.
 pub(super) fn settle(root: &mut Node) {
     if let Kind::Map(sections) = &mut root.kind {
         // Without its list, a section with `exclude` would mean an empty list.
@@ -83,7 +83,7 @@ fn is_unmanaged(node: &Node) -> bool {
     matches!(&node.kind, Kind::Edit(edit) if edit.entries.is_none())
 }
 
-/// Applies the edits in a value. Returns true if nothing of the value is left. The caller must then
+/// Applies the edits in a value. Returns true if no part of the value remains. The caller must then
 /// remove the value, because an empty block can have its own meaning.
 fn settle_value(node: &mut Node) -> bool {
     if let Kind::Edit(edit) = &mut node.kind {

@@ -95,7 +95,8 @@ pub use waivers_file::WAIVERS;
 pub(crate) use wants::WHEN_MISSING;
 pub use wants::{BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, Want};
 
-/// Gives tests access to the description of the policy's files. The tests generate files from it.
+/// Gives tests access to the description of the policy's files. The tests generate files from this
+/// description.
 #[cfg(test)]
 pub(crate) mod described {
     pub(crate) use super::keys::{LAYER, REPO, REPOSITORY, SETTINGS, SUBORG};

@@ -6,8 +6,8 @@ use super::name_pattern::{LastPattern, SECTION, mismatch};
 use super::node::Node;
 use super::problem::{Problem, Severity};
 
-/// Finds the files in `repos/` with repository names that do not match. `layers` must be sorted by
-/// rank. `disabled` contains the sections that Beadle does not apply.
+/// Finds the files in `repos/` whose repository names do not match the pattern. `layers` must be
+/// sorted by rank. `disabled` contains the sections that Beadle does not apply.
 pub(super) fn mismatches(layers: &[Layer], disabled: &[String]) -> Vec<Problem> {
     let mut off = disabled.iter().chain(layers.iter().flat_map(|layer| &layer.disabled_above));
     let is_set = |root: &Node| root.get(SECTION).is_some();
@@ -19,8 +19,9 @@ pub(super) fn mismatches(layers: &[Layer], disabled: &[String]) -> Vec<Problem> 
     parts.iter().filter_map(|part| mismatch_of(part, &setting, &mut last)).collect()
 }
 
-/// Returns the finding about one file in `repos/`. Returns no finding if the policy's files do not
-/// show which pattern applies to the repository. `setting` contains the parts that set a pattern.
+/// Returns the finding about one file in `repos/`. If the files of the policy do not show which
+/// pattern applies to the repository, returns no finding. `setting` contains the parts that set a
+/// pattern.
 fn mismatch_of(part: &Part<'_>, setting: &[&Part<'_>], last: &mut LastPattern) -> Option<Problem> {
     let layer = part.layer?;
     let LayerKind::Repository(name) = &layer.kind else { return None };

@@ -1,5 +1,6 @@
 //! The key `validator.pattern`, a regular expression for the names of repositories. As in
-//! safe-settings, the expression can match any part of a name, and the case of letters matters.
+//! safe-settings, the expression can match any part of a name, and distinguishes upper and lower
+//! case.
 
 use regex::{Regex, RegexBuilder};
 
@@ -13,7 +14,7 @@ pub(crate) const SECTION: &str = "validator";
 const SIZE: usize = 1 << 20;
 
 /// The last compiled pattern, with its text. Thousands of repositories usually have the same
-/// pattern, and its compilation takes longer than a match.
+/// pattern, and it takes longer to compile a pattern than to match a name.
 #[derive(Default)]
 pub(crate) struct LastPattern(Option<(String, Option<Regex>)>);
 

@@ -28,21 +28,22 @@ pub enum Kind {
     Null,
     /// A key without a value.
     Blank,
-    /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, they are booleans.
+    /// `true` or `false`. `yes` and `on` are strings here. In YAML 1.1, these two words are
+    /// booleans.
     Bool(bool),
     /// A whole number in the usual spelling. A number with another spelling, such as `0042`, `1.50`
-    /// or `1e3`, is a string. A property, a label or a version therefore keeps the spelling of the
-    /// file.
+    /// or `1e3`, is a string. So a property, a label or a version keeps the spelling of the file.
     Int(i64),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A block of keys and values, in the order of the file. A key is a node too, because it also
-    /// has a line.
+    /// A block of keys and values, in the order of the file. A key is a node too, because a key
+    /// also has a line.
     Map(Vec<(Node, Node)>),
     /// A layer's change of a list that lower layers set. `list_forms.rs` creates this kind. The
-    /// merge of the layers applies it. A parsed file contains a block of keys in its place.
+    /// merge of the layers applies this change. A file that is only parsed has a block of keys in
+    /// place of this kind.
     Edit(Box<ListEdit>),
 }
 
@@ -53,8 +54,8 @@ pub struct ListEdit {
     pub drops: bool,
     /// The entries that the layer removes from the list of lower layers.
     pub without: Vec<Node>,
-    /// The entries that the layer adds or overrides. `None` if the layer lists no entries. If
-    /// `drops` is also true, Beadle then does not manage the list.
+    /// The entries that the layer adds or overrides. `None` if the layer lists no entries. If the
+    /// layer lists no entries and `drops` is true, Beadle does not manage the list.
     pub entries: Option<Vec<Node>>,
 }
 
@@ -67,11 +68,11 @@ pub(crate) fn at_least(value: &Value) -> Option<i64> {
 }
 
 impl Node {
-    /// Parses one document. A duplicate key is an error. Aliases are an error too if they would
-    /// make the document extremely large.
+    /// Parses one document. A duplicate key is an error. If aliases would make the document
+    /// extremely large, they are an error too.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let name: Arc<str> = file.into();
-        // The document has no value, for example because it contains only comments.
+        // If a document contains only comments, for example, it has no value.
         let is_written = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
         // In YAML, a carriage return alone also ends a line, and therefore a comment.
         let mut lines = text.trim_start_matches('\u{feff}').split(['\n', '\r']);
@@ -88,8 +89,8 @@ impl Node {
             emit_comments: false,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
-            // A colour such as `12e456` looks like a number that is too large. The parser must
-            // therefore return it as text.
+            // A colour such as `12e456` looks like a number that is too large. So the parser must
+            // return such a colour as text.
             non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         };
         let lines: Vec<&str> = text.split('\n').collect();
@@ -97,9 +98,9 @@ impl Node {
         parsed.map(|raw| place(raw, &name, &lines)).map_err(|error| {
             let place = error.location().map_or((1, 1), |place| (small(place.line()), small(place.column())));
             let text = error.without_snippet().to_string();
-            // The library's message repeats the place of the error. It also has hints about the
-            // library's options, which do not help the author of the policy. Beadle therefore
-            // removes both from the message.
+            // The library's message repeats the place of the error. The message also has hints
+            // about the library's options, which do not help the author of the policy. Beadle
+            // removes both parts from the message.
             let message = text.lines().next().unwrap_or_default();
             let message = [" at line ", ", set DuplicateKeyPolicy", "; use from_"]
                 .iter()
@@ -120,7 +121,7 @@ impl Node {
         if let Kind::Text(text) = &self.kind { Some(text) } else { None }
     }
 
-    /// Returns the boolean if the value is one.
+    /// Returns the boolean if the value is a boolean.
     pub fn bool(&self) -> Option<bool> {
         if let Kind::Bool(value) = self.kind { Some(value) } else { None }
     }
@@ -140,8 +141,8 @@ impl Node {
         matches!(self.kind, Kind::Null | Kind::Blank)
     }
 
-    /// Returns the items if the value is a list. For any other value, returns no items. If a layer
-    /// edits a list, the items are the entries that the layer adds or overrides.
+    /// Returns the items if the value is a list. For any other value, returns no items. If the
+    /// value is an edit of a list, the items are the entries that the edit adds or overrides.
     pub fn items(&self) -> &[Node] {
         match &self.kind {
             Kind::List(items) => items,
@@ -226,7 +227,7 @@ enum Raw {
     Null,
     Bool(bool),
     Int(i64),
-    /// A number as the parser returns it, if it is not a small whole number.
+    /// A number that is not a small whole number, in the form that the parser returns.
     Number(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
@@ -238,7 +239,7 @@ fn from_value(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
     let line = lines.get(small(at.line()).checked_sub(1)? as usize)?;
     let mut rest = line.chars().skip(small(at.column()).checked_sub(1)? as usize).peekable();
     if rest.peek() == Some(&'&') {
-        // The value can have an anchor before it. The loop skips the name of the anchor.
+        // An anchor can come before the value. The loop skips the name of the anchor.
         while rest.next_if(|c| *c != ' ').is_some() {}
         while rest.next_if_eq(&' ').is_some() {}
     }
@@ -263,7 +264,7 @@ fn written(at: &serde_saphyr::Location, lines: &[&str]) -> Option<String> {
 }
 
 fn place(raw: Spanned<Raw>, file: &Arc<str>, lines: &[&str]) -> Node {
-    // The parser creates some values itself and has no place for them.
+    // The parser itself creates some values, and these values have no place in the file.
     let (line, column) = (small(raw.referenced.line()).max(1), small(raw.referenced.column()).max(1));
     let asked = PolicyLocation { file: file.clone(), line };
     let kind = match raw.value {
@@ -410,8 +411,8 @@ mod tests {
         for text in ["", "\u{feff}", "# a\r# b\r", "---\r\n# a\r\n"] {
             assert!(Node::parse("f.yml", text).unwrap().is_null(), "{text:?}");
         }
-        // The parser may read this line in any way. However, the file must not count as a file with
-        // only comments.
+        // The test does not check how the parser reads this line. But the file must not count as a
+        // file with only comments.
         let node = Node::parse("f.yml", "# a\rteams: [core]\r");
         assert!(node.is_err() || node.is_ok_and(|node| !node.is_null()));
     }

@@ -1,5 +1,5 @@
-//! Converts fields to one normal form when a file is read. All other code therefore needs to know
-//! only one form of each field.
+//! Converts fields to one normal form when a file is read. So all other code needs to know only one
+//! form of each field.
 //!
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
 //! - `null` as the description of a label becomes an empty text. GitHub also shows a label without
@@ -74,8 +74,8 @@ impl Node {
 }
 
 /// Replaces `archived: false` with null in a layer for several repositories. The null still
-/// overrides `archived: true` of a lower layer. However, Beadle unarchives no repository because of
-/// it.
+/// overrides `archived: true` of a lower layer. But because of the null, Beadle unarchives no
+/// repository.
 pub(super) fn unarchives_nothing(root: &mut Node) {
     let archived = root.child("repository").and_then(|repository| repository.child("archived"));
     if let Some(archived) = archived.filter(|archived| archived.bool() == Some(false)) {
@@ -83,8 +83,8 @@ pub(super) fn unarchives_nothing(root: &mut Node) {
     }
 }
 
-/// Adds `repository.name` with the name of the file if the file has `oldname` and no `name`. The
-/// repository with the former name therefore gets the name of the file.
+/// Adds `repository.name` with the name of the file if the file has `oldname` and no `name`. So
+/// Beadle renames the repository with the former name to the name of the file.
 pub(super) fn takes_name_of_file(root: &mut Node, stem: &str) {
     let Some(repository) = root.child("repository") else { return };
     let Some(old) = repository.get("oldname").filter(|_| repository.get("name").is_none()).cloned() else {

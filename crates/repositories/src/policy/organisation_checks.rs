@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::shape::Shape;
 use crate::identity;
 
-/// The switches that allow members to create one kind of repositories.
+/// The switches that allow members to create repositories of one kind.
 const CREATION: &[&str] = &[
     "members_can_create_public_repositories",
     "members_can_create_private_repositories",
@@ -92,8 +92,8 @@ fn creation(section: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that an entry lists workflows only if they restrict the group of runners. GitHub ignores
-/// the list in all other cases.
+/// Checks that an entry lists workflows only if they restrict the group of runners. If workflows do
+/// not restrict the group, GitHub ignores the list.
 fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     let is_open = item.get("restricted_to_workflows").and_then(Node::bool) == Some(false);
     if let Some(node) = item.get("selected_workflows").filter(|node| is_open && !node.items().is_empty()) {
@@ -103,7 +103,7 @@ fn workflows(item: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Checks that an entry selects repositories only if its visibility is `selected`.
+/// Checks that an entry with a list of repositories has the visibility `selected`.
 fn selection(list: &str, item: &Node, problems: &mut Vec<Problem>) {
     let visibility = item.get("visibility").and_then(Node::text);
     if let Some(node) = item.get("selected_repositories").filter(|node| !node.is_null())

@@ -11,8 +11,8 @@ const DIGITS: usize = 12;
 /// The first part of the path of every file of a base.
 pub const BASE: &str = "base/";
 
-/// Returns the rank of a base's file if the file itself sets no rank. It is lower than the ranks of
-/// the organisation's own files.
+/// Returns the rank of a base's file, if the file sets no rank. This rank is lower than the ranks
+/// of the organisation's own files.
 pub(super) fn base_rank(kind: FileKind) -> i64 {
     if kind == FileKind::Settings { -200 } else { -100 }
 }
@@ -22,7 +22,8 @@ pub(super) fn base_rank(kind: FileKind) -> i64 {
 pub struct PolicyOrigin {
     /// The repository, as `owner/name`.
     pub repository: String,
-    /// The folder of the policy in the repository. It is empty for the root.
+    /// The folder of the policy in the repository. The path is empty for the root of the
+    /// repository.
     pub path: String,
     /// The commit.
     pub commit: Commit,
@@ -55,7 +56,7 @@ pub fn pull_request_link(web: &str, repository: &str, number: u64) -> String {
     format!("{web}/{}/pull/{number}", encoded(repository))
 }
 
-/// Encodes each part of a path.
+/// Encodes each part of a path for an address.
 fn encoded(path: &str) -> String {
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }

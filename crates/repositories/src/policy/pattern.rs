@@ -1,5 +1,5 @@
-//! Matches the names of repositories with globs and regular expressions. Upper and lower case do
-//! not matter.
+//! Matches the names of repositories with globs and regular expressions. The match ignores upper
+//! and lower case.
 
 use std::fmt;
 
@@ -23,9 +23,8 @@ enum Matcher {
     Regex(Regex),
 }
 
-/// Shows only the text of the pattern. The matcher would also show its caches. The caches change
-/// with each use. Beadle uses this output to remember selectors between runs. The output must
-/// therefore not change.
+/// Shows only the text of the pattern. Beadle remembers selectors between runs by this output, so
+/// the output must not change. The matcher would also show its caches, which change with each use.
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.matcher {
@@ -49,14 +48,14 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), matcher: Matcher::Glob(glob.compile_matcher()) })
     }
 
-    /// Parses a glob or a regular expression. If the text can only be a regular expression, it is
-    /// parsed as a regular expression. It can then match any part of a name. `restrictedRepos` of
-    /// safe-settings works in the same way.
+    /// Parses a glob or a regular expression. If the text cannot be a glob, the function parses a
+    /// regular expression, which can match any part of a name. `restrictedRepos` of safe-settings
+    /// works in the same way.
     pub fn glob_or_regex(text: &str) -> Result<Self, String> {
         if MARKS.iter().any(|mark| text.contains(mark)) { Self::regex(text) } else { Self::glob(text) }
     }
 
-    /// Parses a regular expression. It can match any part of a name.
+    /// Parses a regular expression. The expression can match any part of a name.
     pub fn regex(text: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(text).case_insensitive(true).size_limit(1 << 20).build();
         let regex = regex.map_err(|_| format!("invalid regular expression `{}`", short(text)))?;
@@ -99,8 +98,8 @@ impl Pattern {
         (start, end)
     }
 
-    /// Returns the name that the pattern matches, if it is a regular expression such as `^shop$`, or
-    /// a glob that matches only one name.
+    /// If the pattern matches only one name, returns this name. Such a pattern is a glob, or a
+    /// regular expression such as `^shop$`.
     fn only_name(&self) -> Option<String> {
         if matches!(self.matcher, Matcher::Glob(_)) {
             return self.literal();
@@ -111,7 +110,7 @@ impl Pattern {
         name.chars().all(is_plain).then(|| name.replace('/', "."))
     }
 
-    /// Returns whether it is certain that `other` matches every name that this pattern matches.
+    /// Returns whether `other` certainly matches every name that this pattern matches.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         /// The regular expressions that match every name.
         const ALL: &[&str] = &[".*", "^.*", ".*$", "^.*$"];
@@ -148,9 +147,9 @@ impl Pattern {
     }
 }
 
-/// Returns a character of a glob or a regular expression that no name of a repository has. So the
-/// pattern, or the part of it with this character, matches no repository. Returns `None` if there is
-/// no such character, or if the part can match a name without it.
+/// Returns a character of a glob or a regular expression that no name of a repository has. A
+/// pattern, or the part of a pattern, with this character matches no repository. Returns `None` if
+/// there is no such character, or if the part can match a name without the character.
 pub(super) fn stray(text: &str) -> Option<char> {
     if MARKS.iter().any(|mark| text.contains(mark)) { stray_in_regex(text) } else { stray_in_glob(text) }
 }
@@ -184,7 +183,7 @@ fn stray_in_regex(text: &str) -> Option<char> {
     const STRAY: &str = "!/@# ";
     // `!(web|pay)` and `@(web|pay)` are globs of safe-settings.
     let of_glob = ['!', '@'].into_iter().find(|one| text.contains(&format!("{one}(")));
-    // In these forms, a part of the expression can match a name without the character.
+    // If an expression has one of these forms, a part of it can match a name without the character.
     let is_open = text.contains(['|', '(', '[']);
     let is_needed = |at: usize| !text[at + 1..].starts_with(['?', '*', '{']);
     let mut strays = text.char_indices().filter(|(at, one)| STRAY.contains(*one) && is_needed(*at));
@@ -207,7 +206,8 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Parses the patterns in a list. The function reports an invalid pattern and leaves it out.
+/// Parses the patterns in a list. The function reports each invalid pattern and leaves it out of
+/// the result.
 pub(crate) fn patterns(
     list: &Node,
     make: fn(&str) -> Result<Pattern, String>,
@@ -225,9 +225,9 @@ pub(crate) fn patterns(
 }
 
 /// Parses the globs in a list of a selector. Reports the globs that are probably meant as regular
-/// expressions. Such a selector reaches other repositories than the author expects.
+/// expressions. Read as a glob, such a text matches other repositories than the author expects.
 pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
-    // With `*`, the list matches every name. The other entries then do not matter.
+    // With the glob `*`, the list matches every name, so the other entries have no effect.
     let matches_all = list.items().iter().any(|item| item.text() == Some("*"));
     for item in list.items().iter().filter(|_| !matches_all) {
         if let Some(text) = item.text()
@@ -248,8 +248,8 @@ pub(super) fn globs(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     patterns(list, Pattern::glob, problems)
 }
 
-/// Returns an error if a pattern, or a part of it, certainly matches no repository. `stray` returns a
-/// character of the pattern that no name of a repository has.
+/// Returns an error if a pattern, or a part of a pattern, certainly matches no repository. `stray`
+/// returns a character of the pattern that no name of a repository has.
 pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<char>) -> Option<Problem> {
     let error = |message: String| Problem::error(item.asked.clone(), item.column, message);
     if text.is_empty() {
@@ -268,10 +268,10 @@ pub(super) fn unmatchable(item: &Node, text: &str, stray: fn(&str) -> Option<cha
     }))
 }
 
-/// Returns what a regular expression means if it is read as a glob. Returns `None` if the text is
-/// probably a glob.
+/// Returns a text about the meaning that a regular expression has as a glob. Returns `None` if the
+/// text is probably a glob.
 fn regex_as_glob(text: &str) -> Option<String> {
-    // In a glob, `[^ab]` matches any character except these.
+    // In a glob, `[^ab]` matches any character except `a` and `b`.
     let is_anchored = text.replace("[^", "[").contains(['^', '$']);
     if is_anchored {
         return Some("`^` and `$` are ordinary characters: it matches no name".to_owned());
@@ -288,7 +288,7 @@ fn regex_as_glob(text: &str) -> Option<String> {
 }
 
 /// Returns the glob for a regular expression with an anchor. The expression must contain only
-/// names, `.*` and `\.`. Without an anchor, the text may not be a regular expression.
+/// names, `.*` and `\.`. A text without an anchor may be a glob.
 fn glob_of_regex(text: &str) -> Option<String> {
     let (start, text) = text.strip_prefix('^').map_or(("*", text), |rest| ("", rest));
     let (text, end) = text.strip_suffix('$').map_or((text, "*"), |rest| (rest, ""));
@@ -298,8 +298,8 @@ fn glob_of_regex(text: &str) -> Option<String> {
     (is_anchored && is_plain && !names.is_empty()).then(|| format!("{start}{names}{end}").replace("**", "*"))
 }
 
-/// Returns the glob that the author of a text such as `web-.*` or `.*-api` probably means. Without an
-/// anchor, the regular expression could match any part of a name.
+/// Returns the glob that the author of a text such as `web-.*` or `.*-api` probably means. Such a
+/// text has no anchor, so as a regular expression it could match any part of a name.
 fn glob_of_part(text: &str) -> Option<String> {
     let (name, glob) = match (text.strip_suffix(".*"), text.strip_prefix(".*")) {
         (Some(start), None) => (start, format!("{start}*")),

@@ -1,5 +1,5 @@
-//! Finds people in `teams.yml` who are not in `members.yml`. If a person leaves the organisation,
-//! each team that still names the person is then reported.
+//! Finds people in `teams.yml` who are not in `members.yml`. After a person left the organisation,
+//! Beadle thus reports each team that still names the person.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,7 @@ pub enum Severity {
     Warning,
 }
 
-/// The key with a value that may be a secret. An excerpt does not show this value.
+/// The name of the key whose value may be a secret. An excerpt does not show such a value.
 const SECRET: &str = "secret";
 
 /// The text in an excerpt in place of a value that may be a secret.
@@ -39,7 +39,7 @@ pub struct Problem {
     pub message: String,
     /// What the author can do about the finding.
     pub hint: Option<String>,
-    /// True if the finding is an error as soon as the mode of the organisation allows writes.
+    /// True if the finding is an error in every mode of the organisation that allows writes.
     #[serde(skip)]
     pub stops_writes: bool,
 }
@@ -47,7 +47,8 @@ pub struct Problem {
 impl Problem {
     /// Creates a finding that is an error.
     pub fn error(asked: PolicyLocation, column: u32, message: impl Into<String>) -> Self {
-        // The message can contain control characters from the file. A terminal would obey them.
+        // The message can contain control characters from the file. A terminal would carry out such
+        // characters.
         let message = message.into().replace(char::is_control, " ");
         Self { severity: Severity::Error, asked, column, message, hint: None, stops_writes: false }
     }
@@ -66,7 +67,7 @@ impl Problem {
         self
     }
 
-    /// Makes the finding an error as soon as the mode of the organisation allows writes.
+    /// Makes the finding an error in every mode of the organisation that allows writes.
     #[must_use]
     pub fn stops_writes(mut self) -> Self {
         self.stops_writes = true;
@@ -97,14 +98,14 @@ impl Problem {
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint));
         }
-        // A long line is cut to this width around the column.
+        // From a long line, the excerpt shows only this width around the column.
         format!("{}\n", Renderer::plain().term_width(EXCERPT).render(&[group]))
     }
 }
 
 /// Returns a line of a file in the form for an excerpt. `at` is the position of the line in the
-/// file. The author may have written a secret itself in place of its name. The secret must not get
-/// into a log.
+/// file. The author may have written the secret itself in place of its name, and the secret must
+/// not get into a log.
 fn shown(source: &str, at: usize) -> Option<String> {
     let line = source.lines().nth(at)?;
     let line = match secret_in(line) {
@@ -112,7 +113,7 @@ fn shown(source: &str, at: usize) -> Option<String> {
         None if is_below_secret(source, at) => NOT_SHOWN.to_owned(),
         None => line.to_owned(),
     };
-    // A terminal would obey control characters.
+    // A terminal would carry out control characters.
     Some(line.replace(char::is_control, " "))
 }
 
@@ -126,14 +127,14 @@ fn secret_in(line: &str) -> Option<usize> {
     })
 }
 
-/// Returns whether a line can belong to the value of a key `secret` in an earlier line. This line
-/// and each line in between must be indented more than the key.
+/// Returns whether a line can belong to the value of a key `secret` in an earlier line. If so, the
+/// line and each line between the two are indented more than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut inner = usize::MAX;
     let lines: Vec<&str> = source.lines().take(at + 1).collect();
     for line in lines.into_iter().rev().filter(|line| !line.trim().is_empty()) {
-        // The first line is the line of the finding.
+        // The search begins at the line of the finding and goes up.
         if inner != usize::MAX && secret_in(line).is_some() && column(line) < inner {
             return true;
         }

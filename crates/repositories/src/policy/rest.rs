@@ -1,7 +1,7 @@
-//! Finds layers that select repositories by a value that the policy itself sets. With such a layer,
-//! an apply can change which repositories the layer reaches. Each apply may then change something
-//! again. All findings are warnings, because some of these policies cause no more changes after one
-//! apply.
+//! Finds layers that select repositories by a value that the policy itself sets. If a policy has
+//! such a layer, an apply can change which repositories the layer reaches, so each apply may change
+//! something again. All findings are warnings, because some of these policies cause no more changes
+//! after one apply.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::lists::{entries, list_of, removed};
 use super::node::{Kind, Node};
 use super::problem::{Problem, Severity};
 
-/// A kind of value that layers can select by.
+/// A kind of value by which layers can select repositories.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fact {
     Visibility,
@@ -19,7 +19,8 @@ pub(super) enum Fact {
 }
 
 impl Fact {
-    /// Returns the sections that can set the value. `disable_plugins` can disable these sections.
+    /// Returns the sections that can set the value. The key `disable_plugins` can disable these
+    /// sections.
     fn sections(&self) -> &'static [&'static str] {
         match self {
             Self::Visibility => &["repository"],
@@ -42,12 +43,12 @@ pub(super) struct Pick<'a> {
     values: Vec<String>,
     /// The place of the condition in the file.
     pub(super) at: &'a Node,
-    /// True if the condition is in `except`. The file then reaches only repositories with none of
-    /// the values.
+    /// True if the condition is in `except`. The file then reaches only repositories that have none
+    /// of the values.
     pub(super) is_excepted: bool,
 }
 
-/// Sections of a file that apply together, and the conditions for them.
+/// Sections of a file that apply together, and the conditions under which they apply.
 struct Part<'a> {
     file: &'a str,
     picks: Vec<Pick<'a>>,
@@ -58,23 +59,23 @@ struct Part<'a> {
 pub(super) struct Effect<'a> {
     /// True if a repository matches the condition after Beadle has applied the sections.
     pub(super) matches: bool,
-    /// The place in the file with this effect.
+    /// The place in the file that has this effect.
     pub(super) at: &'a Node,
-    /// True if the sections set the value. If it is false, a list removes the value.
+    /// True if the sections set the value. If this field is false, a list removes the value.
     pub(super) is_written: bool,
 }
 
-/// Finds files with values that change the file's own selection. Also finds groups of files that
-/// change each other's selections in a circle. `files` contains the parsed files. `disabled`
-/// contains the sections that Beadle does not apply.
+/// Finds each file whose values change which repositories this file selects. Also finds groups of
+/// files that change each other's selections in a circle. `files` contains the parsed files.
+/// `disabled` contains the sections that Beadle does not apply.
 pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec<Problem> {
     let parts: Vec<Part<'_>> = files.iter().flat_map(|(file, root)| parts(file, root)).collect();
     let mut problems = Vec::new();
-    // Each pair contains the indexes of two parts. A value that the first part sets decides whether
-    // the second part applies.
+    // Each pair has the indexes of two parts: a value of the first part decides whether the second
+    // part applies.
     let mut decides: Vec<(usize, usize)> = Vec::new();
     let mut ends: Vec<(usize, usize, &Node, &Node)> = Vec::new();
-    // Most files of a large policy are in repos/ and do not select by a value.
+    // Most files of a large policy are in repos/, and select no repositories by a value.
     let readers: Vec<(usize, &Part<'_>)> =
         parts.iter().enumerate().filter(|(_, part)| !part.picks.is_empty()).collect();
     for (at, writer) in parts.iter().enumerate() {
@@ -114,7 +115,7 @@ pub(super) fn unrest(files: &BTreeMap<String, Node>, disabled: &[String]) -> Vec
     problems
 }
 
-/// Creates the warning about a file with values that change the file's own selection.
+/// Creates the warning about a file whose values change which repositories this file selects.
 fn own(effect: &Effect<'_>, pick: &Pick<'_>) -> Problem {
     let what = match (effect.is_written, pick.is_excepted) {
         (true, true) => "this value matches `except` of the same file",
@@ -178,8 +179,8 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
     let mut picks = Vec::new();
     for (key, is_excepted) in [("select", false), ("except", true)] {
         let Some(block) = root.get(key) else { continue };
-        // A repository must match all keys of `except`. If there are several keys, no single value
-        // decides.
+        // A repository is excepted only if it matches all keys of `except`. So if there are several
+        // keys, no single value decides.
         if is_excepted && block.entries().len() != 1 {
             continue;
         }
@@ -203,7 +204,7 @@ fn chosen(root: &Node) -> Vec<Pick<'_>> {
 }
 
 /// Returns the condition of a suborg with exactly one list. If there are several lists, a
-/// repository needs to match only one of them. No single list then decides.
+/// repository needs to match only one list, so no single list decides.
 fn of_suborg(root: &Node) -> Option<Pick<'_>> {
     let lists = ["suborgrepos", "suborgteams", "suborgproperties"].map(|key| root.get(key));
     match lists {
@@ -246,8 +247,8 @@ pub(super) fn effect<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<Effect<'a>> 
         }
         Fact::Team => {
             let list = root.get("teams")?;
-            // An entry with `include` or `exclude` applies only to some repositories. Its effect is
-            // therefore not certain.
+            // An entry with `include` or `exclude` applies only to some repositories. So the effect
+            // of this entry is not certain.
             let for_some = |item: &Node| item.get("include").is_some() || item.get("exclude").is_some();
             let item = team(root, pick);
             if item.is_some_and(for_some) { None } else { listed(list, item, &is_picked) }
@@ -282,9 +283,9 @@ fn team<'a>(root: &'a Node, pick: &Pick<'_>) -> Option<&'a Node> {
     })
 }
 
-/// Returns the effect of a list on a condition. `item` is the list's entry with the selected value,
-/// if there is one. `is_picked` returns whether the condition selects a name. If the list is null,
-/// it removes nothing.
+/// Returns the effect of a list on a condition. `item` is the entry of the list that has the
+/// selected value, if there is such an entry. `is_picked` returns whether the condition selects a
+/// name. A list that is null removes nothing.
 fn listed<'a>(
     list: &'a Node,
     item: Option<&'a Node>,
@@ -302,7 +303,7 @@ fn listed<'a>(
     }
 }
 
-/// Returns whether any file adds a value of the condition, or makes the list additive. Beadle then
+/// Returns whether a file adds a value of the condition, or makes the list additive, so that Beadle
 /// does not remove the value.
 pub(super) fn is_listed(files: &BTreeMap<String, Node>, pick: &Pick<'_>) -> bool {
     let section = match pick.fact {

@@ -9,8 +9,8 @@ use super::problem::{Problem, Severity};
 pub(super) struct Restricted {
     /// Beadle skips the repositories that match one of these patterns.
     excluded: Vec<Pattern>,
-    /// Beadle skips the repositories that match none of these patterns. If the list is empty,
-    /// Beadle therefore skips every repository. `None` if the file has no such list.
+    /// Beadle skips the repositories that match none of these patterns. So if the list is empty,
+    /// Beadle skips every repository. `None` if the file has no such list.
     included: Option<Vec<Pattern>>,
 }
 
@@ -29,8 +29,8 @@ impl Restricted {
                 }
                 Some(Self { excluded, included })
             }
-            // Somebody may have deleted the entries. Without them, Beadle would change the repositories
-            // that the list restricted before.
+            // Somebody may have deleted the entries by mistake. With an empty list, Beadle would
+            // change the repositories that the list restricted before.
             Kind::Blank => {
                 let text = "`restrictedRepos` has no value: it restricts no repository";
                 let problem = Problem::error(value.asked.clone(), value.column, text);
@@ -63,15 +63,15 @@ impl Restricted {
     }
 }
 
-/// Reads the patterns of a list. A pattern that matches no repository is an error: Beadle would change
-/// the repositories that its author wanted to exclude.
+/// Reads the patterns of a list. A pattern that matches no repository is an error, because Beadle
+/// would change the repositories that the author wanted to exclude.
 fn listed(list: &Node, problems: &mut Vec<Problem>) -> Vec<Pattern> {
     problems.extend(list.items().iter().filter_map(|item| unmatchable(item, item.text()?, stray)));
     patterns(list, Pattern::glob_or_regex, problems)
 }
 
-/// Returns warnings about a list `include` that includes less than its author may expect.
-/// safe-settings ignores `exclude` if the file has `include`.
+/// Returns warnings about a list `include` that may include fewer repositories than the author
+/// expects. safe-settings ignores `exclude` if the file has `include`.
 fn idle(include: &Node, excluded: &[Pattern]) -> Vec<Problem> {
     let warning = |at: &Node, text: String| {
         Problem::error(at.asked.clone(), at.column, text).severity(Severity::Warning)

@@ -24,9 +24,10 @@ pub(super) struct Violation<'a> {
     pub(super) why: String,
 }
 
-/// Finds the layers that break a rule. The files alone do not show all layers of a repository. A
-/// layer is therefore compared with the layers that certainly reach the same repositories. `layers`
-/// must be sorted by rank. `disabled` contains the sections that Beadle does not apply.
+/// Finds the layers that break a rule. The files alone do not show all layers of a repository. So
+/// the function compares each layer only with the layers that certainly reach the same
+/// repositories. `layers` must be sorted by rank. `disabled` contains the sections that Beadle does
+/// not apply.
 pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     if !rules.iter().any(|rule| rule.is_about_layers) {
@@ -54,8 +55,8 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
         let base = merged(below.iter().map(|(_, root)| root));
         for violation in of_layer(rules, base.as_ref(), &own) {
             let problem = Problem::error(violation.asked, violation.column, violation.why);
-            // An entry of `first_match` also contains the values of its file. The same problem can
-            // therefore occur twice.
+            // An entry of `first_match` also contains the values of its file. So the same problem
+            // can occur twice.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
@@ -64,8 +65,8 @@ pub(super) fn broken(layers: &[Layer], rules: &[PolicyRule], disabled: &[String]
     problems
 }
 
-/// Returns whether a layer overrides other layers. The lowest layer that reaches every repository
-/// overrides nothing. This layer is `settings.yml`. `layers` must be sorted by rank.
+/// Returns whether a layer overrides other layers. `settings.yml`, the lowest layer that reaches
+/// every repository, overrides nothing. `layers` must be sorted by rank.
 pub(super) fn is_override(layers: &[Layer], file: &str) -> bool {
     let lowest = layers.iter().find(|layer| matches!(layer.kind, LayerKind::Organisation));
     lowest.is_none_or(|lowest| lowest.file != file)
@@ -82,8 +83,8 @@ fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
     Some(without_plugins(&if is_case { merge(&own, root) } else { own }, disabled))
 }
 
-/// Merges the values of layers, and applies their edits of lists. The layers must be sorted by
-/// rank.
+/// Merges the values of layers, and applies the edits of lists in these layers. The layers must be
+/// sorted by rank.
 pub(super) fn merged<'a>(roots: impl Iterator<Item = &'a Node>) -> Option<Node> {
     let root = roots.fold(None, |under: Option<Node>, over| {
         Some(match under {
@@ -102,8 +103,8 @@ fn is_about(rule: &PolicyRule, root: &Node) -> bool {
     rule.sections.is_empty() || rule.sections.iter().any(|section| root.get(section).is_some())
 }
 
-/// Checks a layer against the rules about layers. `base` contains the merged values of the lower
-/// layers. A rule applies only if the layer sets a section that the rule names.
+/// Checks a layer against the rules about layers. `base` contains the merged values of the layers
+/// of lower rank. A rule applies only if the layer sets a section that the rule names.
 pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &Node) -> Vec<Violation<'a>> {
     let mut found = Vec::new();
     let mut resolved = None;
@@ -122,8 +123,8 @@ pub(super) fn of_layer<'a>(rules: &'a [PolicyRule], base: Option<&Node>, own: &N
     found
 }
 
-/// Checks the entries of a list one by one. `values` contains the values of the lower layers, the
-/// values of the layer, and the merge of both.
+/// Checks the entries of a list one by one. `values` contains the values of the layers of lower
+/// rank, the values of the layer itself, and the merge of both.
 fn of_entries<'a>(
     rule: &'a PolicyRule,
     list: &str,
@@ -145,7 +146,7 @@ fn of_entries<'a>(
         }
         found.extend(judged(rule, &Value::Object(values), item));
     }
-    // The layer can also remove entries of lower layers.
+    // The layer can also remove entries that layers of lower rank set.
     for place in pair_layers(list, above, below).only_observed {
         let Some(item) = below.get(place) else { continue };
         let at = own.get(list).unwrap_or(own);
@@ -191,9 +192,9 @@ fn place<'a>(rule: &PolicyRule, at: &'a Node) -> &'a Node {
     found.next().unwrap_or(at)
 }
 
-/// Returns a value in the form for rules. A minimum becomes its number, because Beadle keeps a live
-/// number that is equal to the minimum. In the form of a block, a minimum would be greater than
-/// every number.
+/// Returns a value in the form for rules. A minimum becomes a plain number, because a live number
+/// that equals the minimum is as declared. As a block, a minimum would be greater than every
+/// number.
 fn seen(node: &Node) -> Value {
     let mut value = node.json();
     minimums(&mut value);
@@ -212,7 +213,8 @@ fn minimums(value: &mut Value) {
     }
 }
 
-/// Returns the sections of a block that the rule names, as JSON. Every list has its plain form.
+/// Returns the sections of a block that the rule names, as JSON. Every list in the result has its
+/// plain form.
 fn plain(rule: &PolicyRule, root: &Node) -> Value {
     let lists = lists();
     let is_named =

@@ -15,18 +15,18 @@ use super::node::{Kind, Node};
 use super::problem::{Problem, nearest};
 use super::shape::{Key, Shape};
 
-/// The environment that evaluates rules. Values are often missing in a policy. A path without a
-/// value is therefore not an error. The check of the file refuses names that cannot be in a policy.
+/// The environment that evaluates rules. A path without a value is not an error, because values are
+/// often missing in a policy. The check of the file refuses names that cannot be in a policy.
 static ENVIRONMENT: LazyLock<Environment<'static>> =
     LazyLock::new(|| environment(UndefinedBehavior::Chainable));
 
 /// The variables of a rule: the values of the lower layers, the values of the layer itself, and the
-/// merge of both. If a rule names only `resolved`, this variable contains all merged values of a
+/// merge of both. If a rule names only `resolved`, `resolved` contains all merged values of a
 /// repository.
 const VARIABLES: [&str; 3] = ["base", "override", "resolved"];
 
-/// The variables of rules about layers. A rule with one of these variables is not about
-/// repositories.
+/// The variables of rules about layers. A rule with one of these variables is about layers and not
+/// about repositories.
 const OF_LAYERS: [&str; 2] = ["base", "override"];
 
 /// One rule of the policy.
@@ -38,11 +38,11 @@ pub struct PolicyRule {
     pub asked: PolicyLocation,
     /// The author's message about a violation.
     pub message: String,
-    /// The list with the entries that the rule checks one by one. `None` if the rule checks all
-    /// values together.
+    /// The list whose entries the rule checks one by one. `None` if the rule checks all values
+    /// together.
     pub(super) each: Option<String>,
-    /// True if the rule is about the values of a layer. If it is false, the rule is about the
-    /// merged values of a repository.
+    /// True if the rule is about the values of a layer. If this field is false, the rule is about
+    /// the merged values of a repository.
     pub(super) is_about_layers: bool,
     /// The sections that the rule names. If the list is empty, the rule is about all sections.
     pub(super) sections: Vec<String>,
@@ -82,8 +82,8 @@ impl Condition {
 }
 
 impl PolicyRule {
-    /// Returns why values break the rule, or `None` if they meet it. `values` contains the
-    /// variables of the rule.
+    /// Returns why values break the rule, or `None` if the values meet the rule. `values` contains
+    /// the variables of the rule.
     pub(super) fn broken_by(&self, values: &Value) -> Option<String> {
         let judged = match &self.when {
             Some(when) => when.is_true(values).and_then(|is_for| Ok(!is_for || self.expect.is_true(values)?)),
@@ -92,8 +92,8 @@ impl PolicyRule {
         match judged {
             Ok(true) => None,
             Ok(false) => Some(format!("{} (rule `{}`, {})", self.message, self.name, self.asked)),
-            // If a rule cannot be evaluated, it counts as broken. A value of an unexpected type
-            // would otherwise pass the rule.
+            // If the evaluation of a rule fails, the rule counts as broken. Otherwise, a value of
+            // an unexpected type would pass the rule.
             Err(why) => Some(format!("the rule `{}` cannot be evaluated ({}): {why}", self.name, self.asked)),
         }
     }
@@ -181,8 +181,8 @@ fn sections(paths: &BTreeSet<String>) -> Vec<String> {
     named.unwrap_or_default().into_iter().collect()
 }
 
-/// Returns the error in a path of an expression, and a hint. `each` is the list that the entries in
-/// the variables come from.
+/// Returns the error in a path of an expression, and a hint. `each` is the list from which the
+/// entries in the variables come.
 fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
     let mut names = path.split('.');
     let variable = names.next().unwrap_or_default();
@@ -213,8 +213,8 @@ fn misfit(each: Option<&str>, path: &str) -> Option<(String, String)> {
 
 /// Why a path cannot have a value.
 enum Wrong<'a> {
-    /// No block of the policy can have this key in this place. The block may have the similar key
-    /// `near`.
+    /// The block in this place cannot have this key. `near` is a similar key that the block can
+    /// have.
     Key { name: &'a str, near: Option<&'static str> },
     /// The value of this key is a list, but the path continues inside the list.
     List(&'a str),
@@ -227,7 +227,7 @@ fn unknown_in<'a>(keys: &'static [Key], names: &[&'a str]) -> Option<Wrong<'a>> 
     let Some(key) = keys.iter().find(|key| key.name == name) else {
         return Some(Wrong::Key { name, near: nearest(name, keys.iter().map(|key| key.name)) });
     };
-    // Rules see every list in its plain form.
+    // In the values of a rule, every list has its plain form.
     if key.shape.has_list_mode() && !rest.is_empty() {
         return Some(Wrong::List(name));
     }

@@ -38,7 +38,7 @@ impl MergedLayers {
     }
 }
 
-/// Removes list entries that apply only to other repositories.
+/// Removes the entries of lists that apply only to other repositories.
 fn applied(root: &Node, repository: &Repository) -> Node {
     let mut root = root.clone();
     for list in ["teams", "collaborators"] {

@@ -17,8 +17,8 @@ pub(crate) struct Rule {
     /// True if the rule is valid only in a ruleset with `target: push`.
     pub(crate) is_push: bool,
     pub(crate) parameters: &'static [Key],
-    /// The parameters that GitHub requires and the policy must set. Some required parameters of
-    /// reviews and checks are not in the list, because Beadle adds them itself.
+    /// The parameters that GitHub requires and that the policy must set. The list leaves out the
+    /// parameters of reviews and checks that Beadle itself adds.
     pub(crate) demanded: &'static [&'static str],
 }
 
@@ -114,7 +114,7 @@ const PROPERTY_LIST: Shape = layered!(PROPERTY);
 const PROPERTIES: Shape = Shape::OrNull(&PROPERTY_LIST);
 
 /// The conditions that only a ruleset of the organisation can have. Such a ruleset must have one of
-/// them.
+/// these conditions.
 pub(crate) const CONDITIONS_OF_ORGANISATIONS: &[&str] =
     &["repository_name", "repository_id", "repository_property"];
 
@@ -233,7 +233,7 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// Types of rules that GitHub has but does not describe yet. Beadle does not support these types.
-/// It keeps such rules at GitHub.
+/// Beadle keeps such rules at GitHub.
 pub(crate) const UNDESCRIBED: &[&str] = &[
     "code_quality",
     "code_coverage",
@@ -365,7 +365,7 @@ mod tests {
                 let described = parameters.get(key.name).unwrap_or(&Value::Null);
                 assert!(is_described(&table, &key.shape, described), "{kind}: {}: {described}", key.name);
             }
-            // Beadle itself adds the required parameters of reviews, of checks and of updates.
+            // Beadle itself adds some required parameters, of reviews, checks and updates.
             if !["pull_request", "required_status_checks", "update"].contains(&kind) {
                 assert_eq!(
                     json!(rule.demanded),

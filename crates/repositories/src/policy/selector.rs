@@ -24,7 +24,7 @@ pub struct Selector {
     before: Option<Date>,
 }
 
-/// Returns the texts in a list. A single text is treated as a list of one text.
+/// Returns the texts in a list. The function treats a single text as a list of one text.
 fn texts(node: &Node) -> Vec<String> {
     let text = |node: &Node| match &node.kind {
         Kind::Text(text) => Some(text.clone()),
@@ -87,7 +87,7 @@ impl Selector {
         }
     }
 
-    /// Returns whether the selector has no condition. Every repository then matches.
+    /// Returns whether the selector has no condition, so that every repository matches.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
             && self.topics.is_empty()
@@ -124,14 +124,14 @@ impl Selector {
         !self.properties.is_empty()
     }
 
-    /// Returns whether the selector matches a repository. Returns `Err` if this is unknown.
+    /// Returns whether the selector matches a repository. Returns `Err` if the match is unknown.
     pub fn is_match(&self, repository: &Repository) -> Result<bool, Unsure> {
         let sure = (self.names.is_empty() || self.names.iter().any(|glob| glob.is_match(&repository.name)))
             && (self.visibilities.is_empty()
                 || self.visibilities.iter().any(|wanted| wanted == repository.visibility.as_str()))
             && self.fork.is_none_or(|fork| fork == repository.fork);
         if !sure {
-            // One condition certainly does not match. The unknown values then do not matter.
+            // If one condition certainly does not match, the unknown values have no effect.
             return Ok(false);
         }
         if self.after.is_some() || self.before.is_some() {
@@ -143,9 +143,9 @@ impl Selector {
                 return Ok(false);
             }
         }
-        // If a team or property of the selector does not exist, somebody may have renamed it. The
-        // repository may then have it under the new name. The result is therefore unknown. If
-        // another condition certainly does not match, the unknown value does not matter.
+        // If a team or property of the selector does not exist, somebody may have renamed it, and
+        // the repository may have it under the new name. So the result is unknown. But if another
+        // condition certainly does not match, the result is certain.
         let mut doubt = None;
         if !self.topics.is_empty() {
             let have = known(&repository.topics, "topics")?;
@@ -189,8 +189,8 @@ impl Selector {
 
 /// Comparisons of selectors without a repository.
 impl Selector {
-    /// Returns whether the selector matches a repository with this name. Returns `None` if the name
-    /// alone does not decide this.
+    /// Returns whether the selector matches a repository with this name. Returns `None` if the
+    /// match does not depend on the name alone.
     pub(super) fn of_name(&self, name: &str) -> Option<bool> {
         if !self.names.is_empty() && !self.names.iter().any(|glob| glob.is_match(name)) {
             return Some(false);
@@ -235,8 +235,8 @@ impl Selector {
             && !other.visibilities.is_empty()
             && !self.visibilities.iter().any(|one| other.visibilities.contains(one));
         let forks = self.fork.is_some() && other.fork.is_some() && self.fork != other.fork;
-        // A property can have several values. A repository could therefore match both selectors.
-        // Beadle accepts this inaccuracy, because the case is rare and a plan still finds the
+        // A property can have several values, so a repository could match both selectors. Beadle
+        // accepts this inaccuracy, because the case is rare and a plan still finds the
         // contradiction.
         let properties = self.properties.iter().any(|(name, own)| {
             other.values(name).is_some_and(|values| !own.iter().any(|value| values.contains(value)))

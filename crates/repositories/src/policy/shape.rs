@@ -1,5 +1,5 @@
-//! Describes the possible content of a policy file. Three things are made from this description:
-//! the check of the policy, the hints in its messages and the JSON Schema.
+//! Describes the possible content of a policy file. Beadle derives three things from this
+//! description: the check of the policy, the hints in messages, and the JSON Schema.
 
 use super::forms::Form;
 use super::lists::ENTRIES;
@@ -19,8 +19,8 @@ pub(crate) enum Shape {
     Bool,
     /// A whole number between a minimum and a maximum.
     Int(i64, i64),
-    /// A whole number like [`Self::Int`]. A greater number is stricter. A layer can set the number.
-    /// With `at_least`, it can raise the number of lower layers.
+    /// A whole number like [`Self::Int`]. A greater number is stricter. A layer can set the number,
+    /// or raise the number of lower layers with `at_least`.
     Count(i64, i64),
     Text,
     /// A text in a form that GitHub accepts.
@@ -28,8 +28,8 @@ pub(crate) enum Shape {
     /// One of several fixed texts.
     OneOf(&'static [&'static str]),
     List(&'static Shape),
-    /// A list that layers merge. A layer can write the list itself, `null`, or a block with these
-    /// keys. The keys of the block decide what happens to the list of lower layers.
+    /// A list that layers merge. A layer can contain the list itself, `null`, or a block with these
+    /// keys. The keys of the block decide how the layer changes the list of lower layers.
     Layered(&'static Shape, &'static [Key]),
     /// An entry of a list, or only its name. The name is the value of the entry's first key.
     Named(&'static Shape),
@@ -44,7 +44,7 @@ pub(crate) enum Shape {
     Regex,
     /// A text, a number or a boolean.
     Scalar,
-    /// A block with keys that other code checks.
+    /// A block whose keys other code checks.
     Free,
     /// Any value. Beadle does not use the value, because it does not support the key.
     Any,
@@ -140,7 +140,7 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // The value may be the secret itself instead of the name of a secret.
+            // The value may be the secret itself in place of the secret's name.
             let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
             let text = format!("{what} must be {}, found {found}", self.expectation());
             let problem = Problem::error(node.asked.clone(), node.column, text);
@@ -230,8 +230,8 @@ impl Shape {
         matches!(self, Self::Layered(_, keys) if keys.iter().any(|key| key.name == "exclusive"))
     }
 
-    /// Returns the shape of an entry's name. If the entry is a block, it is the shape of the first
-    /// key.
+    /// Returns the shape of an entry's name. If the entry is a block, the name has the shape of the
+    /// first key.
     fn name(&self) -> &Self {
         match self {
             Self::Map([first, ..]) => &first.shape,
@@ -239,8 +239,8 @@ impl Shape {
         }
     }
 
-    /// Returns whether the shape accepts a text. If the shape accepts a text, the author can
-    /// correct a number or a boolean with quotes.
+    /// Returns whether the shape accepts a text. If so, the author can put quotes around a number
+    /// or a boolean.
     fn is_text(&self) -> bool {
         match self {
             Self::Text | Self::Form(_) | Self::Color => true,
@@ -279,8 +279,8 @@ impl Shape {
     }
 }
 
-/// Returns the word that the author probably meant. It is the same word in another case or, if
-/// there is none, the most similar word.
+/// Returns the word that the author probably meant. The result is the same word in another case, or
+/// else the most similar word.
 fn spelt(text: &str, texts: &'static [&'static str]) -> Option<&'static str> {
     let same = texts.iter().copied().find(|other| other.eq_ignore_ascii_case(text));
     same.or_else(|| nearest(text, texts.iter().copied()))
@@ -295,7 +295,8 @@ fn check_keys(keys: &'static [Key], path: &str, node: &Node, problems: &mut Vec<
             let near = nearest(&text, keys.iter().map(|key| key.name));
             let near = near.and_then(|near| keys.iter().find(|key| key.name == near));
             problems.push(match near {
-                // The similar key is not valid either, and its reason names the valid one.
+                // The similar key is not valid either, and the reason of the similar key names the
+                // valid key.
                 Some(Key { status: Status::Not(why), .. }) if why.starts_with("write ") => problem.hint(*why),
                 Some(near) => problem.hint(format!("did you mean `{}`?", near.name)),
                 None if keys.len() > MOST_LISTED => problem,

@@ -38,8 +38,8 @@ macro_rules! listed {
         )
     }};
 }
-/// Describes a list that layers merge. The list has no own mode, because it is a part of another
-/// value.
+/// Describes a list that layers merge. The list has no mode of its own, because it is a part of
+/// another value.
 macro_rules! layered {
     ($item:expr) => {{
         use $crate::policy::shape::{Shape, key};
@@ -77,7 +77,7 @@ pub(crate) const PERMISSION: Key = key(
     NAME,
     "pull, triage, push, maintain, admin, or a custom role's name. Default: no change.",
 );
-/// A regular expression for names. `exclude` of a list can contain it.
+/// A regular expression for names, as an entry of a list's `exclude`.
 pub(crate) const BY_REGEX: Shape = Shape::Either(
     &Shape::Regex,
     &Shape::Map(&[key("name", Shape::Regex, "A regular expression on the name.")]),

@@ -16,8 +16,8 @@ use super::waiver::Waiver;
 use crate::organisation;
 
 /// The names of two repositories with a special purpose: `.github` contains the defaults of an
-/// organisation, and `safe-settings` contains a policy. If no file in repos/ has their name, Beadle
-/// skips them.
+/// organisation, and `safe-settings` contains a policy. Beadle skips such a repository if no file
+/// in repos/ has its name.
 const SKIPPED: &[&str] = &[".github", "safe-settings"];
 
 /// Returns whether Beadle skips a repository with this name if it has no file in repos/. `home` is
@@ -41,13 +41,13 @@ pub enum Verdict {
 pub struct MergedLayers {
     /// The merged values of all layers. `None` if no layer reaches the repository.
     pub root: Option<Node>,
-    /// The sections that Beadle does not change, each with the reason. There are two possible
-    /// causes: a layer may or may not reach the repository, or two layers contradict each other.
+    /// The sections that Beadle does not change, each with the reason. A section is undecided for
+    /// one of two causes: Beadle does not know whether a layer reaches the repository, or two
+    /// layers contradict each other.
     pub undecided: Vec<(String, Unsure)>,
     /// The layers that reach the repository, from the lowest rank to the highest.
     pub layers: Vec<Reached>,
-    /// The files of layers that may reach the repository. Beadle does not know whether they reach
-    /// it.
+    /// The files of the layers for which Beadle does not know whether they reach the repository.
     pub undecided_files: Vec<String>,
     /// The sections that Beadle changes only partly, each with the reason. There are two possible
     /// causes: only a suspended file sets the other part, or values of the section `repository`
@@ -55,13 +55,14 @@ pub struct MergedLayers {
     pub partly_undecided: Vec<(String, String)>,
     /// The modes of the lists. If several layers set a mode, the layer of the highest rank wins.
     pub list_modes: ListModes,
-    /// The waivers with an effect on the repository, each with only the keys that it exempts there.
+    /// The waivers with an effect on the repository. Each waiver has only the keys that it exempts
+    /// for this repository.
     pub waivers: Vec<Waiver>,
     /// The sections that a layer removes from higher layers with `disable_plugins`. Each section
     /// has the rank of the layer that removes it.
     disabled_above: Vec<(i64, String)>,
-    /// A file without any text. It may apply to the repository. If the file lost its values, a
-    /// removal, weakening or exposure may be only a consequence of the loss.
+    /// A file without any text that may apply to the repository. If the file lost its values by
+    /// mistake, this loss may be the only reason for a removal, weakening or exposure.
     pub(crate) emptied: Option<String>,
 }
 
@@ -109,8 +110,7 @@ impl Policy {
             disabled_above: Vec::new(),
             emptied: None,
         };
-        // If a file has no text, its selectors are lost too. It may therefore apply to this
-        // repository.
+        // A file without text has lost its selectors too, so it may apply to this repository.
         let may_reach = |layer: &&Layer| {
             let layer: &Layer = layer;
             let is_of_another = matches!(layer.kind, LayerKind::Repository(_)) && !names(layer, name);
@@ -138,8 +138,8 @@ impl Policy {
         target.waive(&status.waivers, repository.default_branch.as_deref());
         if repository.archived {
             let archived = named.and_then(|layer| layer.root.get("repository")?.get("archived")?.bool());
-            // Without the right to change `archived`, Beadle cannot unarchive the repository.
-            // GitHub accepts no other write to an archived repository.
+            // If Beadle must not change `archived`, it cannot unarchive the repository. GitHub
+            // accepts no other write to an archived repository.
             let leaves = |name: &str| ["repository", "archive"].contains(&name);
             let mut disabled = self.disabled.iter().chain(target.disabled_above.iter().map(|(_, name)| name));
             let is_left = disabled.any(|name| leaves(name)) || target.waives_archived();
@@ -151,8 +151,8 @@ impl Policy {
     }
 
     /// Returns whether plans and sweeps of all repositories skip the repository with this name.
-    /// They skip the repository of the policy and the names in `SKIPPED`. They do not skip a
-    /// repository with a file in repos/.
+    /// Such plans and sweeps skip the repository of the policy and the repositories named in
+    /// `SKIPPED`, but never a repository that has a file in repos/.
     pub fn leaves_out(&self, name: &str) -> bool {
         is_skipped_by_name(name, &self.home) && self.file_of(name).is_none()
     }
@@ -205,8 +205,8 @@ impl Policy {
 }
 
 impl MergedLayers {
-    /// Returns why removals, weakenings and exposures need an approval. Returns `None` if they need
-    /// none.
+    /// Returns why removals, weakenings and exposures need an approval. Returns `None` if these
+    /// changes need no approval.
     pub(crate) fn doubt(&self) -> Option<String> {
         let file = self.emptied.as_ref()?;
         Some(format!(
@@ -248,9 +248,9 @@ impl MergedLayers {
         });
     }
 
-    /// Removes values that GitHub would refuse together. Beadle then does not change them. In the
-    /// section `repository`, the function removes only the contradicting keys. For other sections,
-    /// it removes the whole section.
+    /// Removes values that GitHub would refuse together, so that Beadle does not change these
+    /// values. In the section `repository`, the function removes only the contradicting keys. For
+    /// other sections, the function removes the whole section.
     fn contradict(&mut self, disabled: &[String]) {
         let Some(root) = &self.root else { return };
         let (mut keys, mut partly, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
@@ -276,8 +276,9 @@ impl MergedLayers {
         self.undecided.extend(undecided);
     }
 
-    /// Returns the values of a layer and the modes of its lists. The function leaves out sections
-    /// that lower layers disable. It also records the sections that this layer disables.
+    /// Returns the values of a layer and the modes of its lists. The function leaves out the
+    /// sections that layers of lower rank disable, and records the sections that this layer
+    /// disables.
     fn values_of(&mut self, layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
         let (root, mut list_modes) = values_of(layer, case);
         let below = self.disabled_above.iter().filter(|(rank, _)| *rank < layer.rank);
@@ -295,9 +296,9 @@ impl MergedLayers {
         self.list_modes.extend(list_modes.clone());
     }
 
-    /// Merges the layers again for an assumed state of the repository. In this state, a selection
-    /// applies if `held` returns true for its name. [`MergedLayers::holds`] explains the names of
-    /// selections.
+    /// Merges the layers again for an assumed state of the repository. In the assumed state, a
+    /// selection applies if `held` returns true for its name. [`MergedLayers::holds`] explains the
+    /// names of selections.
     pub(crate) fn as_if(&self, policy: &Policy, held: impl Fn(&str) -> bool) -> Self {
         let mut other =
             Self { root: None, list_modes: ListModes::new(), disabled_above: Vec::new(), ..self.clone() };
@@ -320,7 +321,7 @@ impl MergedLayers {
     }
 
     /// Returns whether a selection applies to the repository. The name of a selection is the path
-    /// of a layer's file. For entry number n of the file's `first_match`, it is `file#n`.
+    /// of a layer's file. The name for entry number n of the file's `first_match` is `file#n`.
     pub(crate) fn holds(&self, selection: &str) -> bool {
         let (file, case) = match selection.split_once('#') {
             Some((file, case)) => (file, case.parse::<usize>().ok()),
@@ -331,8 +332,8 @@ impl MergedLayers {
     }
 
     /// Suspends a file that may belong to another repository. Removes the values of the file from
-    /// the merged layers. If no other file sets such a value, Beadle does not change the value at
-    /// GitHub.
+    /// the merged layers. If no other file sets one of these values, Beadle does not change this
+    /// value at GitHub.
     fn suspend(&mut self, layer: &Layer, why: &str) {
         if let Some(root) = &self.root {
             self.root = Some(without_values("", root, &layer.root));
@@ -349,7 +350,7 @@ impl MergedLayers {
         }
     }
 
-    /// Marks all sections of a layer as undecided. Beadle then does not change them.
+    /// Marks all sections of a layer as undecided, so that Beadle does not change these sections.
     fn leave_undecided(&mut self, layer: &Layer, why: &Unsure) {
         self.undecided_files.push(layer.file.clone());
         self.undecided.extend(layer.sections().into_iter().map(|section| (section, why.clone())));
@@ -364,11 +365,11 @@ impl MergedLayers {
 /// The files in repos/ that apply to a repository, and the files that wait for a person's decision.
 #[derive(Clone, Debug, Default)]
 pub struct OverrideStatus<'a> {
-    /// The suspended files, each with the reason. There are three possible reasons. The file
-    /// belonged to another repository with the same name, it belonged to this repository under
-    /// another name, or another file already belongs to the repository.
+    /// The suspended files, each with the reason. There are three possible reasons: the file
+    /// belonged to another repository with the same name, the file belonged to this repository
+    /// under another name, or another file already belongs to this repository.
     pub waits: Vec<(&'a Layer, String)>,
-    /// The file that belongs to this repository although it has another name.
+    /// The file that belongs to this repository although the file has another name.
     pub own: Option<&'a Layer>,
     /// The waivers in force that cover this repository.
     pub waivers: Vec<Waiver>,
@@ -397,7 +398,7 @@ fn values_of(layer: &Layer, case: Option<usize>) -> (Node, ListModes) {
 }
 
 /// Removes from `root` all values and all list entries that `removed` also contains. `section` is
-/// the section that a list in `include` belongs to.
+/// the section that contains a list in `include`.
 fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
     let kind = match (&root.kind, &removed.kind) {
         (Kind::Map(entries), Kind::Map(_)) => {
@@ -406,9 +407,9 @@ fn without_values(section: &str, root: &Node, removed: &Node) -> Node {
                 let list = key.text().filter(|key| *key != "include").unwrap_or(section);
                 match (&value.kind, other) {
                     (_, None) => Some((key.clone(), value.clone())),
-                    // The removed values edit a list of other files. No entry of the list is then
-                    // certain. Beadle cannot leave out a single list inside a block. It therefore
-                    // leaves out the whole block.
+                    // If the removed values edit a list of other files, no entry of this list is
+                    // certain. Beadle cannot leave out a single list inside a block, so it leaves
+                    // out the whole block.
                     (_, Some(other)) if key.text() != Some("repository") && has_edits(other) => None,
                     (Kind::Map(_), Some(other)) if matches!(other.kind, Kind::Map(_)) => {
                         Some((key.clone(), without_values(list, value, other)))
@@ -431,7 +432,8 @@ fn names(layer: &Layer, name: &str) -> bool {
     matches!(&layer.kind, LayerKind::Repository(file) if file.eq_ignore_ascii_case(name))
 }
 
-/// Returns whether a layer reaches a repository. Returns `Err` if this is unknown.
+/// Returns whether a layer reaches a repository. Returns `Err` if Beadle does not know whether the
+/// layer reaches it.
 fn reaches(layer: &Layer, repository: &Repository) -> Result<bool, Unsure> {
     match &layer.kind {
         LayerKind::Organisation => Ok(true),

@@ -53,8 +53,8 @@ pub struct DeclaredTeam {
 }
 
 impl DeclaredTeam {
-    /// Returns the identity of the team. It is GitHub's address for the oldest name of the team. A
-    /// renamed team keeps its identity as long as the file contains its former names.
+    /// Returns the identity of the team. The identity is GitHub's address for the oldest name of
+    /// the team. A renamed team keeps its identity as long as the file contains its former names.
     pub fn id(&self) -> String {
         address(self.previously.first().unwrap_or(&self.name))
     }
@@ -93,8 +93,8 @@ pub fn read_teams(file: &str, text: &str) -> Result<Vec<DeclaredTeam>, Vec<Probl
         }
         teams.push(team);
     }
-    // If an entry has no name, the two lists have different lengths. The problems then already
-    // include that entry.
+    // The two lists have different lengths if an entry has no name. `problems` then already
+    // contains an error about this entry.
     for (entry, team) in list.items().iter().zip(&teams).filter(|_| teams.len() == list.items().len()) {
         if let Some(text) = wrong_parent(team, &teams) {
             problems.push(wrong(entry, &text));
@@ -123,7 +123,7 @@ fn wrong_parent(team: &DeclaredTeam, all: &[DeclaredTeam]) -> Option<String> {
             return Some(format!("team {}: the `parent` has the name `{}` now", team.name, other.name));
         }
     }
-    // A circle has at most as many teams as the file has.
+    // A circle cannot have more teams than the file.
     for _ in 0..=all.len() {
         if above == own {
             return Some(format!("team {}: the team would be above itself", team.name));

@@ -1,4 +1,4 @@
-//! The files in `templates/` of a policy. An entry of `files` can name one of them as its template.
+//! The files in `templates/` of a policy. An entry of `files` can name such a file as its template.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ const NAME: &str = "template_file";
 /// The key with the text of a template.
 const TEXT: &str = "template";
 /// The maximum total size, in bytes, of the texts that a policy's entries get from templates. Each
-/// entry has its own copy. A small file that names a large template in each line could therefore
-/// use all memory.
+/// entry has its own copy of the text. So without this limit, a small file that names a large
+/// template in each line could use all memory.
 const FILLED: usize = 64 << 20;
 
 /// Returns whether a file is a template of a policy or of its base.
@@ -28,9 +28,9 @@ pub(super) fn is_template_file(file: &str) -> bool {
 pub(super) struct Templates<'a> {
     /// The texts of all files of the policy.
     sources: &'a BTreeMap<String, String>,
-    /// The templates that entries name.
+    /// The templates that at least one entry names.
     used: BTreeSet<&'a str>,
-    /// The size, in bytes, of the texts that entries got from templates.
+    /// The total size of the texts that entries got from templates so far, in bytes.
     filled: usize,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Templates<'a> {
     }
 
     /// Puts the texts of templates into the entries that name the templates. All other code then
-    /// sees only texts. A change of a template is therefore a change of these entries.
+    /// sees only texts, and a change of a template is a change of these entries.
     pub(super) fn fill(&mut self, file: &str, root: &mut Node, problems: &mut Vec<Problem>) {
         let base = if file.starts_with(BASE) { BASE } else { "" };
         each(root, "files", |entry| self.fill_entry(base, entry, problems));
@@ -165,7 +165,7 @@ mod tests {
         let policy = load(&[("settings.yml", "repository: { has_wiki: false }\n"), OWNERS]).unwrap();
         let found: Vec<String> = policy.remarks.iter().map(|problem| problem.asked.to_string()).collect();
         assert_eq!((found, policy.layers.len()), (vec!["templates/CODEOWNERS:1".to_owned()], 1));
-        // Two templates can differ only in the extension.
+        // Two templates may have names that differ only in the extension.
         let two = [("templates/ci.yml", "x"), ("templates/ci.md", "x")];
         let files = [&[("settings.yml", "repository: { has_wiki: false }\n")][..], &two[..]].concat();
         assert!(load(&files).is_ok());

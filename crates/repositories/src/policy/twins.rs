@@ -7,8 +7,8 @@ use beadle_engine::PolicyLocation;
 use super::problem::Problem;
 use super::template_files::is_template_file;
 
-/// Returns an error for each file that differs from another one only in its extension. `sources`
-/// contains the texts of the policy's files.
+/// Returns an error for each file whose path differs from another path only in the extension.
+/// `sources` contains the texts of the policy's files.
 pub(super) fn twins(sources: &BTreeMap<String, String>) -> Vec<Problem> {
     let mut stems: BTreeMap<String, &str> = BTreeMap::new();
     let mut problems = Vec::new();

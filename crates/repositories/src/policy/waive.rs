@@ -4,7 +4,7 @@
 //! | a waiver of | has this effect |
 //! |---|---|
 //! | a key | Beadle does not compare the key |
-//! | a whole section or list | Beadle does not compare it |
+//! | a whole section or list | Beadle does not compare the section or list |
 //! | an entry of a section | Beadle does not compare the entry, and removes no entry of this section |
 //! | an entry of a list inside a block | Beadle does not compare this list |
 //! | a key with a default, such as `active` of a webhook | Beadle does not compare its whole entry or block |
@@ -19,14 +19,14 @@ use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, is_needed, is_requ
 use super::waiver::Waiver;
 use crate::identity;
 
-/// The rest of a value without a waived key.
+/// What remains of a value without a waived key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     /// The value does not have the key.
     Same,
     /// The value is without the key now.
     Changed,
-    /// Nothing is left of the value, so its block must not contain the value any more.
+    /// No part of the value remains, so the block must not contain the value any more.
     Nothing,
 }
 
@@ -39,7 +39,7 @@ enum Place<'a> {
     Section(&'a str),
     /// An entry of the section with this name.
     Entry(&'a str),
-    /// Any other value. The value has this key, or belongs to the list with this key.
+    /// Any other value: the value of this key, or an entry of the list with this key.
     Inner(&'a str),
 }
 
@@ -88,7 +88,7 @@ fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String 
     path
 }
 
-/// Removes a key from the values of a repository. Returns whether this has an effect.
+/// Removes a key from the values of a repository. Returns whether the removal has an effect.
 fn waive_key(root: &mut Node, modes: &mut ListModes, path: &str, asked: &PolicyLocation) -> bool {
     let Some(parts) = parts(path) else { return false };
     let mut kept = Vec::new();
@@ -128,7 +128,7 @@ fn position(entries: &[(Node, Node)], name: &str) -> Option<usize> {
     entries.iter().position(|(key, _)| key.text() == Some(name))
 }
 
-/// Returns the other key of a block that sets the same value at GitHub.
+/// Returns the second key of a block that sets the same value at GitHub.
 fn twin(place: Place<'_>, name: &str) -> Option<&'static str> {
     match (place, name) {
         (_, "contexts") => Some("checks"),
@@ -173,7 +173,7 @@ fn in_block(
     };
     if left == Left::Nothing {
         entries.remove(at);
-        // Both keys set the same value at GitHub.
+        // The two keys set the same value at GitHub.
         entries.retain(|(key, _)| twin.is_none() || key.text() != twin);
         // An empty block can have its own meaning, such as a branch without protection.
         return if entries.is_empty() { Left::Nothing } else { Left::Changed };
@@ -209,8 +209,8 @@ fn in_section(
             }
         }
     });
-    // Beadle would remove the entry at GitHub, because the policy does not list it any more. The
-    // entry can also be one that was never in the policy.
+    // Without this line, Beadle would remove the entry at GitHub, because the policy does not list
+    // it any more. A waived entry can also be an entry that the policy never listed.
     let has_mode = section == "topics" || lists().contains(&section);
     if is_entry_waived && has_mode {
         kept.push(section.to_owned());
@@ -219,7 +219,7 @@ fn in_section(
 }
 
 /// Removes a key from the entries of a list inside a block. GitHub replaces such a list as a whole,
-/// so Beadle cannot leave one entry alone. Only a rule of a ruleset can lose some of its
+/// so Beadle cannot keep one entry separately. Only a rule of a ruleset can lose some of its
 /// parameters.
 fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: &mut Vec<String>) -> Left {
     if rest.is_empty() {
@@ -232,7 +232,7 @@ fn in_list(list: &str, items: &mut [Node], (part, rest): (&str, &[&str]), kept: 
         }
         match walk(Place::Inner(list), item, rest, kept) {
             Left::Same => {}
-            // Without its type, a rule would not be valid.
+            // A rule without its type would not be valid.
             Left::Changed if list == "rules" && rest != ["type"] => left = Left::Changed,
             Left::Changed | Left::Nothing => return Left::Nothing,
         }
@@ -252,7 +252,7 @@ fn is_called(list: &str, item: &Node, at: usize, part: &str) -> bool {
         }
         (Kind::Map(_) | Kind::List(_), _) => part == at.to_string(),
         _ => {
-            // The function compares a number by its text.
+            // If the value is a number, the function compares its text.
             let shown = item.text().map_or_else(|| item.json().to_string(), str::to_owned);
             shown.eq_ignore_ascii_case(part)
         }

@@ -1,7 +1,7 @@
 //! The paths of waivers to keys of a policy, such as `branches[main].protection` or `teams[core]`.
-//! They are the paths that `beadle explain` shows. `*` stands for every entry of a list. A path can
-//! also have no brackets, such as `branches.main.enforce_admins`. The name of an entry then follows
-//! a dot, and the word `protection` is left out.
+//! `beadle explain` shows the same paths. `*` stands for every entry of a list. A path can also
+//! have no brackets, such as `branches.main.enforce_admins`. In this form, the name of an entry
+//! follows a dot, and the word `protection` is left out.
 
 use super::keys::SECTIONS;
 use super::pattern::META;
@@ -12,22 +12,23 @@ use super::shape::{Key, Shape, Status};
 pub(super) const EVERY: &str = "*";
 /// The section of branch protection.
 pub(super) const BRANCHES: &str = "branches";
-/// The name of an entry of `branches` for the default branch.
+/// The name of the entry of `branches` for the default branch.
 pub(super) const DEFAULT: &str = "default";
-/// The list of topics in the section `repository`. It has entries like a section.
+/// The list of topics in the section `repository`. This list has entries, like a section that is a
+/// list.
 const TOPICS: &str = "topics";
 /// The block in an entry of `branches` that a path may omit.
 pub(super) const PROTECTION: &str = "protection";
 
-/// How many places of an unknown part in a path Beadle tries to correct.
+/// The maximum number of places in a path at which Beadle tries to correct an unknown part.
 const MOST_TRIED: usize = 8;
 
 /// The keys of the lists of actors in branch protection.
 const ACTORS: &[&str] = &["users", "teams", "apps"];
 
-/// The keys that Beadle cannot leave alone separately, by their list or block. If the policy does
-/// not contain such a key, Beadle writes a default, empties a list, or confuses the entry with
-/// another one. A waiver of the key therefore exempts the whole entry or block.
+/// The keys that no waiver can exempt separately, by their list or block. If the policy lacked only
+/// such a key, Beadle would write a default, empty a list, or confuse the entry with another entry.
+/// So a waiver of the key exempts the whole entry or block.
 const INSEPARABLE: &[(&str, &[&str])] = &[
     ("autolinks", &["is_alphanumeric"]),
     ("bypass_pull_request_allowances", ACTORS),
@@ -43,13 +44,13 @@ const INSEPARABLE: &[(&str, &[&str])] = &[
     ("oidc_subject", &["use_default", "include_claim_keys"]),
     ("pages", &["enabled"]),
     ("restrictions", ACTORS),
-    // Beadle does not compare a ruleset without this key.
+    // If a ruleset lacks this key, Beadle does not compare the ruleset.
     ("rulesets", &["enforcement"]),
     ("source", &["path"]),
     ("webhooks", &["events", "active", "content_type", "insecure_ssl", "secret"]),
 ];
 
-/// Returns whether a list or a block has a key that Beadle cannot leave alone separately.
+/// Returns whether a key of a list or a block is a key that no waiver can exempt separately.
 pub(super) fn is_needed(place: &str, key: &str) -> bool {
     INSEPARABLE.iter().any(|(name, keys)| *name == place && keys.contains(&key))
 }
@@ -62,7 +63,7 @@ pub(super) fn is_required(section: &str, name: &str) -> bool {
     keys.iter().any(|key| key.name == name && key.is_required)
 }
 
-/// Returns the parts of a path, or `None` if it is not a path.
+/// Returns the parts of a path, or `None` if the text is not a path.
 pub(crate) fn parts(path: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut rest = path;
@@ -105,12 +106,12 @@ fn end_of_name(text: &str) -> Option<usize> {
 
 /// Why a path names no key.
 enum Wrong<'a> {
-    /// The text is no path.
+    /// The text is not a path.
     Form,
     /// No section or block has a key with this name. The second text is the most similar name, or
-    /// for a section its path.
+    /// the path of the most similar section.
     Unknown(&'a str, Option<String>),
-    /// The value before this part has no keys.
+    /// The value before this part is not a block, so it has no keys.
     TooLong(&'a str),
 }
 
@@ -138,7 +139,7 @@ pub(super) fn key_paths() -> Vec<String> {
     paths
 }
 
-/// Returns the keys of a block. Other values have no keys of their own.
+/// Returns the keys of a block. Only blocks have keys.
 fn own_keys(shape: &Shape) -> &'static [Key] {
     match *shape {
         Shape::Map(keys) => keys,
@@ -156,8 +157,8 @@ fn look_up(path: &str) -> Result<(), Wrong<'_>> {
     }
 }
 
-/// Returns the path that is most similar to the name of an unknown section. A person can leave out
-/// the section of a key, such as `topics` for `repository.topics`.
+/// Returns the path that is most similar to the name of an unknown section. A person may have left
+/// out the section of a key, for example `topics` in place of `repository.topics`.
 fn similar_path(name: &str) -> Option<String> {
     let mut paths = key_paths();
     // A section comes before a key of a block with the same name.
@@ -175,13 +176,13 @@ fn corrected(path: &str, part: &str, near: &str) -> Option<String> {
     path.match_indices(part).take(MOST_TRIED).map(replaced).find(|path| look_up(path).is_ok())
 }
 
-/// Describes a part that is no key of a block with these keys.
+/// Describes a part that is not one of the keys of this block.
 fn unknown<'a>(part: &'a str, keys: &[Key]) -> Wrong<'a> {
     let near = nearest(part, keys.iter().map(|key| key.name));
     Wrong::Unknown(part, near.map(str::to_owned))
 }
 
-/// Checks the parts of a path that are inside a value of this shape.
+/// Checks the remaining parts of a path, inside a value of this shape.
 fn below<'a>(shape: &Shape, parts: &[&'a str]) -> Result<(), Wrong<'a>> {
     let Some((part, rest)) = parts.split_first() else { return Ok(()) };
     match shape {
@@ -201,7 +202,7 @@ fn below<'a>(shape: &Shape, parts: &[&'a str]) -> Result<(), Wrong<'a>> {
 }
 
 /// Returns whether a path names the key `other`, or a block or list that contains this key. If one
-/// of them is not a path, only equal texts match.
+/// of the two texts is not a path, only equal texts match.
 pub(crate) fn contains(path: &str, other: &str) -> bool {
     match (parts(path).map(canonical), parts(other).map(canonical)) {
         (Some(path), Some(other)) => path.len() <= other.len() && is_equal_so_far(&path, &other),
@@ -210,7 +211,7 @@ pub(crate) fn contains(path: &str, other: &str) -> bool {
 }
 
 /// Returns whether a waiver of the key `waived` exempts the key `other`, a part of `other`, or a
-/// block that contains `other`. If one of the two is not a path, the result is `true`.
+/// block that contains `other`. If one of the two keys is not a path, the result is `true`.
 pub(crate) fn exempts(waived: &str, other: &str) -> bool {
     let (Some(mut waived), Some(other)) = (parts(waived), parts(other)) else { return true };
     if let Some((section, rest)) = waived.split_first()
@@ -222,7 +223,7 @@ pub(crate) fn exempts(waived: &str, other: &str) -> bool {
     is_equal_so_far(&canonical(waived), &canonical(other))
 }
 
-/// Returns whether two paths have the same parts up to the end of the shorter one.
+/// Returns whether two paths have the same parts up to the end of the shorter path.
 fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     let is_branch = one.first() == Some(&BRANCHES);
     // The default branch of a repository can have any name, and a pattern can match any branch.
@@ -235,8 +236,8 @@ fn is_equal_so_far(one: &[&str], other: &[&str]) -> bool {
     pairs.all(|(at, (one, other))| is_same(one, other) || is_any(one, at) || is_any(other, at))
 }
 
-/// Returns how many parts of the path name the exempt value. The waiver can exempt more than the
-/// last part names. `name` is the name of the list or the block with this shape.
+/// Returns how many parts of the path name the exempt value. A waiver can exempt more than the
+/// value that the whole path names. `name` is the name of the list or the block with this shape.
 fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str]) -> usize {
     let Some((part, rest)) = parts.split_first() else { return 0 };
     match shape {
@@ -262,19 +263,20 @@ fn exempt_parts(shape: &Shape, (name, is_section): (&str, bool), parts: &[&str])
                 inner.map_or(0, |key| exempt_parts(&key.shape, (PROTECTION, false), parts))
             }
         }
-        // Beadle does not know the content of such a value.
+        // Beadle does not know which content such a value has.
         Shape::Free | Shape::Any => 1,
         _ => 0,
     }
 }
 
-/// Returns whether two parts name the same key or entry. The case of letters does not matter.
+/// Returns whether two parts name the same key or entry. The function ignores the case of letters.
 fn is_same_name(one: &str, other: &str) -> bool {
     let fold = |text: &str| text.to_uppercase().to_lowercase();
     fold(one) == fold(other)
 }
 
-/// Returns whether two parts name the same deploy key. The comment of a key does not matter.
+/// Returns whether two parts name the same deploy key. The function ignores the comments of the
+/// keys.
 fn is_same_key(one: &str, other: &str) -> bool {
     let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(' '));
     is_same_name(one, other) || begins(one, other) || begins(other, one)

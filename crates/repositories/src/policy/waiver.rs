@@ -1,5 +1,5 @@
-//! A waiver. It exempts some keys of some repositories until a time. While a waiver is in force,
-//! Beadle does not compare its keys.
+//! A waiver exempts some keys of some repositories until a time. While a waiver is in force, Beadle
+//! does not compare the keys of the waiver.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::pattern::{META, Pattern};
 use super::waived_key::{exempts, key_paths};
 
-/// The maximum duration of a waiver if the configuration sets none. A waiver with a later end comes
-/// into force this long before its end.
+/// The maximum duration of a waiver if the configuration sets none. If a waiver has a later end, it
+/// comes into force only this duration before its end.
 const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The length of a date, such as `2026-12-01`.
@@ -31,7 +31,8 @@ pub struct Waiver {
     pub reason: String,
     /// The person or team that answers for the waiver.
     pub owner: String,
-    /// The line of the policy that declares the waiver. `None` for a waiver of `beadle waive`.
+    /// The line of the policy that declares the waiver. The value is `None` for a waiver of
+    /// `beadle waive`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<PolicyLocation>,
 }
@@ -39,8 +40,8 @@ pub struct Waiver {
 /// The limits of an organisation's waivers, from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaiverRules {
-    /// The maximum duration of a waiver. A waiver with a later end comes into force this long
-    /// before its end.
+    /// The maximum duration of a waiver. If a waiver has a later end, it comes into force only this
+    /// duration before its end.
     pub longest: Duration,
     /// The paths of the keys that no waiver exempts.
     pub never: Vec<String>,
@@ -72,9 +73,9 @@ pub enum WaiverState {
     InForce,
     /// The waiver has ended.
     Ended,
-    /// The end is too far away. The waiver comes into force at this time.
+    /// The end of the waiver is too far away, so the waiver comes into force only at this time.
     From(Time),
-    /// No waiver may exempt this key. The waiver contains it.
+    /// The waiver contains this key, which no waiver may exempt.
     Never(String),
 }
 
@@ -101,8 +102,8 @@ impl Waiver {
     /// Returns whether the waiver exempts keys of the repository with this name.
     pub fn covers(&self, repository: &str) -> bool {
         let is_match = |text: &String| {
-            // Most waivers have plain names. To compile a glob takes longer than to compare a name.
-            // The check of the waiver has already refused invalid globs.
+            // Most waivers contain plain names, and it takes longer to compile a glob than to
+            // compare a name. The check of the waiver has already refused invalid globs.
             if !text.contains(META) {
                 return text.eq_ignore_ascii_case(repository);
             }
@@ -112,7 +113,8 @@ impl Waiver {
     }
 
     /// Returns whether the waiver is in force. The answer depends only on the waiver, the limits
-    /// and the time. If the clock jumps over the end and back, the waiver is in force again.
+    /// and the time. If a clock jumps to a time after the end and then back, the waiver is in force
+    /// again.
     pub fn state(&self, rules: &WaiverRules, now: Time) -> WaiverState {
         if let Some(key) = self.keys.iter().find(|key| !rules.allows(key)) {
             return WaiverState::Never(key.clone());
@@ -149,8 +151,8 @@ impl Waiver {
 }
 
 /// Parses the end of a waiver: a date such as `2026-12-01`, or a time such as
-/// `2026-12-01T18:00:00Z`. For a date, the end is its last moment in UTC. The error describes a
-/// valid text.
+/// `2026-12-01T18:00:00Z`. For a date, the end is the last moment of the day in UTC. The error
+/// describes a valid text.
 pub fn parse_until(text: &str) -> Result<Time, String> {
     let wrong = || "be a date such as `2026-12-01` or a time such as `2026-12-01T18:00:00Z`".to_owned();
     let time = if text.len() == DATE {

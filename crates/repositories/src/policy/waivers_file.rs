@@ -24,8 +24,8 @@ pub(super) fn read_waivers(file: &str, text: &str, problems: &mut Vec<Problem>) 
     let whole = |text: &str, hint: &str| {
         Problem::error(PolicyLocation { file: file.into(), line: 1 }, 1, text).hint(hint)
     };
-    // Several organisations can share a base, but a waiver names repositories of only one
-    // organisation.
+    // A base must have no waivers: several organisations can share a base, but a waiver names
+    // repositories of only one organisation.
     if file.starts_with(BASE) {
         let hint = "move the file to the policy of one organisation";
         problems.push(whole("a base must not have waivers", hint));

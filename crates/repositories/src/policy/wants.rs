@@ -39,8 +39,8 @@ pub struct TeamWant {
     pub slug: String,
     /// The desired permission of the team.
     pub permission: Permission,
-    /// True if the policy sets a permission. If it is false, Beadle does not change the permission
-    /// of a team that already has access.
+    /// True if the policy sets a permission. If this field is false, Beadle does not change the
+    /// permission of a team that already has access.
     pub is_stated: bool,
     /// The line of the policy that declares the team.
     pub asked: PolicyLocation,
@@ -53,8 +53,8 @@ pub struct CollaboratorWant {
     pub login: String,
     /// The desired permission of the person.
     pub permission: Permission,
-    /// True if the policy sets a permission. If it is false, Beadle does not change the permission
-    /// of a person who already has access.
+    /// True if the policy sets a permission. If this field is false, Beadle does not change the
+    /// permission of a person who already has access.
     pub is_stated: bool,
     /// The line of the policy that declares the person.
     pub asked: PolicyLocation,
@@ -63,7 +63,7 @@ pub struct CollaboratorWant {
 /// The key of the section `repository` with a [`MissingBranch`] as its value.
 pub(crate) const WHEN_MISSING: &str = "default_branch_when_missing";
 
-/// Beadle's action if the declared default branch does not exist.
+/// What Beadle does if the declared default branch does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingBranch {
     /// Beadle reports the missing branch.
@@ -100,12 +100,12 @@ pub struct BranchWant {
 }
 
 /// Everything that a policy declares for one repository. If the policy does not declare a part, the
-/// field of this part is `None`. Beadle then does not read the part.
+/// field of this part is `None`, and Beadle does not read the part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// The settings of the repository.
     pub settings: Vec<Want>,
-    /// Beadle's action if the declared default branch does not exist.
+    /// What Beadle does if the declared default branch does not exist.
     pub missing_branch: MissingBranch,
     /// The topics of the repository.
     pub topics: Option<Listed<String>>,
@@ -117,8 +117,8 @@ pub struct Desired {
     pub branches: Vec<BranchWant>,
     /// The security features in `repository.security`, the form of safe-settings.
     pub security: Option<Node>,
-    /// The sections without a separate field here, by name. The aspect of a section interprets the
-    /// section.
+    /// The sections without a separate field here, by name. Each section is for its aspect, which
+    /// interprets the values.
     pub sections: BTreeMap<&'static str, Section>,
 }
 
@@ -132,14 +132,14 @@ pub struct Section {
 }
 
 impl Section {
-    /// Returns the entries of the section. The section is a list, or a block with the list in
+    /// Returns the entries of the section. The section is a list, or a block that has the list in
     /// `include`.
     pub fn items(&self) -> &[Node] {
         self.node.get("include").unwrap_or(&self.node).items()
     }
 
-    /// Returns the patterns in `exclude`. Beadle keeps entries with names that match a pattern,
-    /// even if the policy does not list these entries.
+    /// Returns the patterns in `exclude`. Beadle keeps an entry whose name matches a pattern, even
+    /// if the policy does not list the entry.
     pub(crate) fn kept(&self) -> Vec<Pattern> {
         let exclude = self.node.get("exclude").map(Node::items).unwrap_or_default();
         let texts = exclude.iter().filter_map(|item| item.get("name").unwrap_or(item).text());

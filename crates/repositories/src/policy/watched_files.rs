@@ -1,4 +1,4 @@
-//! Finds the files that the policy declares for repositories. Webhooks about these files make a
+//! Finds the files that the policy declares for repositories. A webhook about such a file makes the
 //! repository due.
 
 use beadle_github::FILES_BRANCH;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use beadle_engine::Time;
 use beadle_github::HookDelivery;
 
-/// The maximum time from a delivery to its row in the log. Also how far a row can be from its place
-/// in the order of time.
+/// The maximum time from a delivery to its row in the log. This is also the maximum time by which a
+/// row can be out of order.
 pub(super) const OVERLAP: Duration = Duration::from_secs(300);
 /// The statuses that the log shows with the filter `status=failure`. A delivery without an answer
-/// can have another status. Only a reading of the whole log shows such a delivery.
+/// can have another status, and only a reading of the whole log shows such a delivery.
 const FAILURES: Range<u16> = 400..600;
 /// The statuses of a delivery that Beadle accepted.
 const ACCEPTED: Range<u16> = 200..300;
@@ -24,13 +24,14 @@ fn moment(row: &HookDelivery) -> Option<Time> {
 
 /// One reading of the log, page by page, back to a start time.
 pub(super) struct Reading {
-    /// The reading goes back to this time. It is earlier than the requested time by the overlap.
+    /// The reading goes back to this time. This time is earlier than the requested time by the
+    /// overlap.
     from: Time,
-    /// The attempts that were read, by their ids.
+    /// The attempts that the reading found, by their ids.
     attempts: BTreeMap<u64, HookDelivery>,
     /// The number of pages that contained at least one wanted row.
     pages: usize,
-    /// The links to pages that were already followed.
+    /// The links to pages that the reading has already followed.
     followed: HashSet<String>,
     /// True if the reading reached the start time.
     whole: bool,
@@ -44,7 +45,7 @@ impl Reading {
     }
 
     /// Adds a page, and returns the link to the page to read next. The reading ends only at a page
-    /// with only old rows, because a single old row can come before newer rows.
+    /// that has no new rows, because a single old row can come before newer rows.
     pub(super) fn take(&mut self, rows: Vec<HookDelivery>, next: Option<String>) -> Option<String> {
         // A row with an invalid time counts as new.
         let is_older = |row: &HookDelivery| moment(row).is_some_and(|at| at < self.from);
@@ -56,8 +57,8 @@ impl Reading {
             self.whole = true;
             return None;
         };
-        // A link that was already followed has no new page. The reading then ends, and is
-        // incomplete.
+        // A link that the reading has already followed leads to no new page. The reading then ends,
+        // and is incomplete.
         self.followed.insert(next.clone()).then_some(next)
     }
 
@@ -72,16 +73,16 @@ impl Reading {
         self.ids(until, |status| FAILURES.contains(&status))
     }
 
-    /// Returns the ids of the attempts before `until` that were not accepted. An attempt counts
-    /// even if Beadle did not answer it.
+    /// Returns the ids of the attempts before `until` that Beadle did not accept, including the
+    /// attempts that Beadle did not answer.
     fn unaccepted(&self, until: Time) -> BTreeSet<u64> {
         self.ids(until, |status| !ACCEPTED.contains(&status))
     }
 
     /// Returns whether Beadle must read the whole log once more. The two `looks` contain only
     /// failures. If the first reading missed an attempt without an answer, only another reading of
-    /// the whole log can show it. No further call is necessary in the usual case. In that case, all
-    /// wanted rows are on one page, all of them were accepted, and the looks show no other row.
+    /// the whole log can show it. Usually, Beadle needs no further call: all wanted rows are on one
+    /// page, Beadle accepted all of them, and the looks show no other row.
     pub(super) fn may_lack_rows(&self, looks: &[Self; 2], begun: Time) -> bool {
         let is_new = |id: &u64| !self.attempts.contains_key(id);
         self.pages > 1
@@ -90,7 +91,7 @@ impl Reading {
     }
 }
 
-/// A delivery without an attempt that Beadle accepted.
+/// A delivery of which Beadle accepted no attempt.
 #[derive(Debug)]
 pub(super) struct Lost {
     /// The newest attempt to send the delivery.
@@ -108,17 +109,17 @@ pub(super) struct Findings {
     pub(super) seen: usize,
     /// True if every reading reached its start time.
     pub(super) whole: bool,
-    /// The readings agree up to this time, so Beadle need not repeat them. `None` if they do not
-    /// agree.
+    /// The readings agree up to this time, so Beadle need not repeat them. `None` if the readings
+    /// do not agree.
     pub(super) closed: Option<Time>,
 }
 
 /// Compares the readings of the whole log with each other, and with two looks at the failures.
-/// Beadle made the looks after the first reading. `begun` is the start of the first reading. The
-/// readings agree under three conditions. The looks show the same failures. No reading shows
-/// another failure. All readings show the same attempts that were not accepted.
+/// Beadle made the two looks after the first reading. `begun` is the start of the first reading.
+/// The readings agree if the looks show the same failures, if no reading shows another failure, and
+/// if all readings show the same attempts that Beadle did not accept.
 pub(super) fn compare(all: Vec<Reading>, looks: [Reading; 2], begun: Time) -> Findings {
-    // The next run reads the rows after this time again.
+    // The next run again reads the rows after this time.
     let until = begun - OVERLAP;
     let [first, second] = [looks[0].failures(until), looks[1].failures(until)];
     let agree = first == second
@@ -154,7 +155,7 @@ mod tests {
     const BEGUN: Time = Time(10_000_000);
     const SINCE: Time = Time(5_000_000);
 
-    /// Returns an attempt that was made at the time `at`, in seconds.
+    /// Returns an attempt at the time `at`, in seconds.
     fn row(id: u64, guid: &str, at: i64, status_code: u16) -> HookDelivery {
         HookDelivery {
             id,
@@ -168,8 +169,8 @@ mod tests {
         }
     }
 
-    /// Returns a log with 100 deliveries. Every third one failed. Every sixth one failed at first,
-    /// and was accepted when GitHub sent it again.
+    /// Returns a log with 100 deliveries. Every third delivery failed at first. Beadle accepted
+    /// every sixth delivery when GitHub sent it again.
     fn rows() -> Vec<HookDelivery> {
         let mut rows = Vec::new();
         for n in 0..100_u64 {

@@ -22,23 +22,24 @@ use log::{Findings, Lost, OVERLAP, Reading, compare};
 
 pub use beadle_engine::journal::Recovered;
 
-/// How long GitHub keeps a delivery in the log. This is three days; on an Enterprise Server, it is
-/// seven days.
+/// How long GitHub keeps a delivery in the log. GitHub.com keeps deliveries for three days, and an
+/// Enterprise Server for seven days.
 const KEPT: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The path of the whole log. The newest rows usually come first.
 const ALL: &str = "app/hook/deliveries?per_page=100";
-/// The path of the log with only the failed attempts. A server that does not know the filter
+/// The path of the log with only the failed attempts. If a server does not know this filter, it
 /// returns all attempts.
 const FAILED: &str = "app/hook/deliveries?per_page=100&status=failure";
-/// How long a requested redelivery may need to appear in the log. After this time, Beadle requests
-/// it again.
+/// The maximum time until a requested redelivery appears in the log. After this time, Beadle
+/// requests the redelivery again.
 const UNSEEN: Duration = Duration::from_secs(600);
-/// The maximum number of redeliveries that Beadle requests for one delivery. After that, Beadle
-/// gives up, and the next sweep checks the repository.
+/// The maximum number of redeliveries that Beadle requests for one delivery. After the last of
+/// these requests, Beadle gives up, and the next sweep checks the repository.
 const MOST_TRIES: u32 = 5;
 /// The stored number of requests for a delivery after Beadle gave up.
 const GIVEN_UP: u32 = MOST_TRIES + 1;
-/// The maximum number of pages of one reading. It is enough for more than three days of webhooks.
+/// The maximum number of pages of one reading. This number is enough for more than three days of
+/// webhooks.
 const MOST_PAGES: usize = 2000;
 
 /// An organisation with an installation of the App.
@@ -79,13 +80,13 @@ impl Note {
     /// Returns Beadle's memory of an organisation. Returns `None` if nothing is stored yet.
     fn read(text: Option<&str>, now: Time) -> Option<Self> {
         let note = serde_json::from_str::<Self>(text?).ok();
-        // If the stored text is invalid, or comes from a clock that was ahead, Beadle reads the
-        // whole log.
+        // If the stored text is invalid, or if its time comes from a clock that was ahead, Beadle
+        // reads the whole log.
         Some(note.filter(|note| note.until <= now).unwrap_or_else(|| Self::new(Time(0))))
     }
 
-    /// Returns whether Beadle requested a redelivery that is not in the log yet. If Beadle gave up
-    /// a delivery, the function ignores the delivery, because a sweep checks its repository.
+    /// Returns whether Beadle requested a redelivery that is not in the log yet. The function
+    /// ignores the deliveries that Beadle gave up, because a sweep checks their repositories.
     fn is_waiting(&self) -> bool {
         self.tries.values().any(|tries| *tries <= MOST_TRIES)
     }
@@ -113,8 +114,8 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Reads the log from the end of the last reading on, and recovers missed deliveries. The first
-    /// start has nothing to recover, because the first sweep checks everything.
+    /// Reads the log from the end of the last reading on, and recovers missed deliveries. At the
+    /// first start, the method recovers nothing, because the first sweep checks everything.
     pub async fn recover(&self) -> Result<Recovered, Failure> {
         let now = self.clock.now();
         let mut recovered = Recovered::default();
@@ -158,8 +159,8 @@ impl Recovery {
         let marks = swept.map(|of| Mark::new(Key::new("sweep", &of.instance, of.organisation), Lane::Sweep));
         self.store.mark(marks.collect(), now).await?;
         self.say(&recovered, since, now).await?;
-        // If an incomplete reading did not reach some deliveries, a sweep checks their
-        // repositories.
+        // An incomplete reading may lack some deliveries. A sweep then checks the repositories of
+        // these deliveries.
         let closed = closed.or((!whole).then_some(now - OVERLAP)).filter(|_| failure.is_none());
         for (of, note) in &mut looked {
             let closed = closed.filter(|_| !note.is_waiting());
@@ -196,7 +197,7 @@ impl Recovery {
         }
         let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
         if tries > MOST_TRIES {
-            // Beadle already gave up this delivery in an earlier run.
+            // In this case, Beadle already gave up the delivery in an earlier run.
             return Ok(true);
         }
         if tries == MOST_TRIES {
@@ -209,7 +210,7 @@ impl Recovery {
                 note.tries.insert(newest.guid.clone(), tries + 1);
                 note.asked.insert(newest.guid.clone(), AskedAgain { at: now, attempts: lost.attempts });
             }
-            // The delivery may no longer be in GitHub's log.
+            // The request may fail because the delivery is no longer in GitHub's log.
             Err(failure) if failure.class == Class::Rejected => {
                 note.tries.insert(newest.guid.clone(), GIVEN_UP);
                 return Ok(false);
@@ -228,8 +229,8 @@ impl Recovery {
         Ok(self.store.put(&self.note(of), &json!(note).to_string()).await?)
     }
 
-    /// Reads the whole log since a time, and then reads its failures twice. If the first reading
-    /// may have missed rows, the function reads the whole log once more.
+    /// Reads the whole log since a time, and then reads the list of failures twice. If the first
+    /// reading may have missed rows, the function reads the whole log once more.
     async fn read(&self, since: Time, begun: Time) -> Result<Findings, Failure> {
         let mut all = vec![self.reading(ALL, since).await?];
         let looks = [self.reading(FAILED, since).await?, self.reading(FAILED, since).await?];
@@ -253,7 +254,8 @@ impl Recovery {
     }
 
     /// Stores the id of the delivery in the inbox, without a payload, and marks its repository as
-    /// due. If GitHub sends the delivery again later, Beadle already knows it and changes nothing.
+    /// due. If GitHub later sends the same delivery, Beadle already knows its id and changes
+    /// nothing.
     async fn mark(
         &self,
         of: &Installed,
@@ -279,8 +281,8 @@ impl Recovery {
     async fn say(&self, recovered: &Recovered, since: Time, now: Time) -> Result<(), Failure> {
         let Recovered { marked, redelivered, known, given_up, beyond, seen, failed, open } = *recovered;
         tracing::debug!(app = self.app, %since, seen, failed, known, open, "GitHub's log of webhook deliveries read");
-        // If the inbox already has the delivery, an earlier run recovered it, or only the answer to
-        // GitHub was lost.
+        // If the inbox already has the delivery, either an earlier run recovered it, or only
+        // Beadle's answer to GitHub was lost.
         if marked + redelivered + given_up == 0 && !beyond {
             if open {
                 tracing::info!(app = self.app, %since, seen, failed, "GitHub's log of webhook deliveries changed between two reads, reading again");

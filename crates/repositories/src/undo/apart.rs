@@ -1,5 +1,5 @@
-//! Takes undone values out of changes that also have other values. Without this, Beadle would only
-//! observe the other values too. An example is a protection that somebody switched off after the
+//! Takes undone values out of changes that also have other values. Otherwise, Beadle would only
+//! observe the other values too, for example a protection that somebody switched off after the
 //! undo.
 
 use std::collections::BTreeSet;
@@ -10,12 +10,12 @@ use super::memory::Undone;
 use super::paths::path_of;
 use super::reversal;
 
-/// The aspects with writes that replace a whole list or ruleset at GitHub. The write of a change
-/// then also sets the values of the change before it.
+/// The aspects whose writes replace a whole list or ruleset at GitHub. If two changes concern the
+/// same list, the second write also sets the values of the first change.
 const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
 
 /// Returns the paths of the undone values that share a change with other values. The paths have the
-/// form of waivers. If no path can name a value, the value is left out.
+/// form of waivers. The result leaves out a value that no path can name.
 pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for change in plan.changes.iter().filter(|change| is_mixed(undone, plan, change)) {
@@ -28,8 +28,8 @@ pub(crate) fn shared<W>(undone: &Undone, plan: &Plan<W>) -> Vec<String> {
 }
 
 /// Splits the changes that would write undone values together with other values. `others` is the
-/// plan of a policy without the undone values. If `others` has no change that is a part of the
-/// whole change, Beadle only observes the whole change.
+/// plan of a policy without the undone values. If `others` has no change that is a part of a mixed
+/// change, Beadle only observes the mixed change.
 pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>) {
     let places = 0..plan.changes.len();
     let mixed: Vec<usize> = places.filter(|at| is_mixed(undone, plan, &plan.changes[*at])).collect();
@@ -50,7 +50,7 @@ pub(crate) fn split<W>(undone: &Undone, plan: &mut Plan<W>, mut others: Plan<W>)
         rest.fields.retain(|field| !written.contains(field));
         if !rest.fields.is_empty() {
             rest.after.clear();
-            // The write of this change sets all values of the whole change.
+            // The write of this change would set all values of the mixed change.
             rest.observe_undone();
             plan.changes.push(rest);
         }
@@ -66,12 +66,12 @@ fn is_mixed<W>(undone: &Undone, plan: &Plan<W>, change: &Change<W>) -> bool {
     has_others && (has_undone(change) || (is_whole && beside.any(has_undone)))
 }
 
-/// Returns whether two changes are about the same part of the same aspect.
+/// Returns whether two changes concern the same part of the same aspect.
 fn is_beside<W>(one: &Change<W>, other: &Change<W>) -> bool {
     one.aspect == other.aspect && one.what == other.what
 }
 
-/// Returns the path of a value of a change in the policy.
+/// Returns the path that a changed value has in the policy.
 fn path<W>(change: &Change<W>, field: &Field) -> Option<String> {
     let (what, name) = reversal::named(change, field);
     path_of(&change.aspect, &what, &name)
@@ -149,7 +149,7 @@ mod tests {
         let undone = undone("protection", "rule main", "enforce_admins");
         let of_rule = |names: &[&str]| change("protection", "rule main", names);
         let mut plan = plan(vec![of_rule(&["enforce_admins", "required_linear_history"])]);
-        // This change writes something that the plan does not have.
+        // This change writes a value that the plan does not have.
         split(&undone, &mut plan, self::plan(vec![of_rule(&["allow_deletions"])]));
         assert_eq!(shown(&plan), [("enforce_admins", Mode::Observe, 2)]);
     }

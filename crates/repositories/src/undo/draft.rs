@@ -1,5 +1,6 @@
-//! The sections of an undo's policy file. A list begins with the present entries of the repository.
-//! A key begins with the other keys that a policy needs together with it.
+//! The sections of an undo's policy file. Each list starts with the present entries of the
+//! repository. If a policy needs other keys together with a key, the file also gets these other
+//! keys.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ impl<'a> Draft<'a> {
         Self { observed, sections: json!({}), lists: BTreeMap::new() }
     }
 
-    /// Returns the entries of a list. At first, they are the present entries of the repository.
+    /// Returns the entries of a list. At first, the list has the present entries of the repository.
     pub(super) fn list(&mut self, name: &str) -> Result<&mut Vec<Value>, String> {
         let list = LISTS.iter().find(|list| list.name == name);
         let list = list.ok_or_else(|| "Beadle cannot restore values of this aspect".to_owned())?;
@@ -43,7 +44,7 @@ impl<'a> Draft<'a> {
         self.lists.entry(name).or_default()
     }
 
-    /// Returns whether the policy may lack entries of a list. The policy then removes no entry of
+    /// Returns whether the policy may lack entries of a list. If so, the policy removes no entry of
     /// the list.
     pub(super) fn is_incomplete(&self, list: &str) -> bool {
         self.observed.additive.contains(list)
@@ -85,7 +86,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Sets the keys of a block that have no value yet.
+    /// Sets the keys of a block, except the keys that already have a value.
     fn fill(&mut self, block: &[&str], values: &Map<String, Value>) {
         let mut at = &mut self.sections;
         for name in block {
@@ -98,8 +99,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns the sections of the file. The file leaves out keys that have no effect together with
-    /// another value, because a policy must not contain them.
+    /// Returns the sections of the file. The result leaves out keys that another value makes
+    /// ineffective, because a policy must not contain such keys.
     pub(super) fn sections(self) -> Map<String, Value> {
         let mut sections = self.sections;
         for (name, entries) in self.lists {
@@ -129,7 +130,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Removes all other keys of a block if the value of `key` makes them ineffective.
+/// If the value of `key` makes the other keys of a block ineffective, removes these other keys.
 fn only(sections: &mut Value, block: &[&str], key: &str, value: &Value) {
     let block = block.iter().try_fold(sections, |at, name| at.get_mut(*name));
     if let Some(block) = block.and_then(Value::as_object_mut)

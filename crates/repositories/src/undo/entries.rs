@@ -1,4 +1,5 @@
-//! Puts the earlier values into the lists of a policy file. Each thing in the lists has one entry.
+//! Puts the earlier values into the lists of a policy file. Each label, team, webhook and so on has
+//! one entry in its list.
 
 use serde_json::{Value, json};
 
@@ -8,8 +9,8 @@ use super::nested;
 use super::reversal::{DELETED, Reversal, deleted};
 use super::whole::changed_since;
 
-/// The lists with removed entries that Beadle can create again although the journal lacks some of
-/// their values. The missing values get GitHub's defaults.
+/// The lists in which Beadle can create a removed entry again although the journal lacks some
+/// values of the entry. The missing values get GitHub's defaults.
 const PARTLY: [(&str, &str); 4] = [
     ("labels", "the description of the label is not in the journal"),
     ("milestones", "only the title of the milestone is in the journal, and its issues have lost it"),
@@ -24,7 +25,7 @@ const LOST: [(&str, &str); 2] = [
     ("milestones", "its issues and pull requests have lost it"),
 ];
 
-/// Returns the name of the entry that a part of a plan is about, if the aspect is a list.
+/// If the aspect is a list, returns the name of the entry that a part of a plan names.
 pub(super) fn thing<'a>(aspect: &str, what: &'a str) -> Option<&'a str> {
     let list = ALL.iter().find(|list| list.list == aspect)?;
     what.strip_prefix(list.prefix).filter(|thing| !thing.is_empty())
@@ -38,10 +39,10 @@ pub(super) fn put(
     one: &Reversal,
     all: &[Reversal],
 ) -> Option<Result<Option<String>, String>> {
-    // A file of the organisation uses the same list for its rulesets as the file of a repository.
+    // A file for the organisation and a file for a repository have the same list for rulesets.
     let name = if one.aspect == "organisation_rulesets" { "rulesets" } else { one.aspect.as_str() };
     let list = ALL.iter().find(|list| list.list == name)?;
-    // These values belong to an entry that another value names.
+    // For these values, the plan does not name the entry: another value names it.
     if one.name == DELETED {
         return Some(Ok(None));
     }
@@ -50,7 +51,7 @@ pub(super) fn put(
 
 impl Entries {
     fn put(&self, draft: &mut Draft<'_>, one: &Reversal, all: &[Reversal]) -> Result<Option<String>, String> {
-        // The values of custom properties have the names of the properties.
+        // In a plan, the value of a custom property has the name of the property.
         let is_property = self.prefix.is_empty();
         let (thing, name) = if is_property {
             (one.name.as_str(), self.primary)
@@ -71,7 +72,7 @@ impl Entries {
             return Err("GitHub and the journal have no value of a secret".to_owned());
         }
         if matches!(self.list, "environments" | "rulesets") {
-            // If an environment is removed, its contents are removed too.
+            // The removal of an environment also removes the variables and secrets in it.
             let is_around = |other: &Reversal| {
                 let inner = one.what.strip_prefix(other.what.as_str());
                 other.name == self.primary
@@ -88,7 +89,7 @@ impl Entries {
         let id = self.id;
         let value = value(self.list, name, &one.before)?;
         let entries = draft.list(self.list)?;
-        // If the undo is complete already, the thing has its earlier name again.
+        // If the undo is already complete, the thing already has its earlier name.
         let renamed = all.iter().find(|other| other.is_beside(one) && other.name == id);
         let old = renamed.and_then(|renamed| renamed.before.as_str());
         let is_it = |entry: &Value| {
@@ -103,7 +104,7 @@ impl Entries {
         Ok(None)
     }
 
-    /// Removes an entry that Beadle created if nobody has changed it since.
+    /// Removes an entry that Beadle created, if nobody has changed the entry since then.
     fn remove(
         &self,
         draft: &mut Draft<'_>,
@@ -138,7 +139,7 @@ impl Entries {
         }
         let entries = draft.list(self.list)?;
         match entries.iter().find(|live| is(live, id, thing)) {
-            // In this case, the undo is complete already.
+            // In this case, the undo of this value is already complete.
             Some(live) if live == entry => {}
             Some(_) => return Err("somebody created it again with other values".to_owned()),
             None => entries.push(entry.clone()),
@@ -181,8 +182,8 @@ impl Entries {
     }
 }
 
-/// Returns whether an entry has this name. GitHub ignores the case of most names. No list has two
-/// entries with names that differ only in case.
+/// Returns whether an entry has this name. GitHub ignores the case of most names. In no list do the
+/// names of two entries differ only in case.
 fn is(entry: &Value, id: &str, thing: &str) -> bool {
     entry[id].as_str().is_some_and(|name| name.eq_ignore_ascii_case(thing))
 }

@@ -3,7 +3,7 @@
 
 /// A list of a policy, and the names of its entries in plans.
 pub(super) struct Entries {
-    /// The aspect. It has the name of the list.
+    /// The name of the aspect, which is also the name of the list.
     pub(super) list: &'static str,
     /// The first word of the names of entries in plans.
     pub(super) prefix: &'static str,
@@ -11,7 +11,7 @@ pub(super) struct Entries {
     pub(super) id: &'static str,
     /// The value in a plan that creates or removes an entry.
     pub(super) primary: &'static str,
-    /// True if a removed entry has no other values than its name and the shown value.
+    /// True if the plan of a removal shows all values of the entry: the name and one more value.
     pub(super) is_whole: bool,
 }
 
@@ -24,7 +24,7 @@ const fn entries(
     Entries { list, prefix, id, primary, is_whole: false }
 }
 
-/// All such lists.
+/// All lists of which an undo restores entries.
 pub(super) const ALL: &[Entries] = &[
     Entries { is_whole: true, ..entries("teams", "team ", "name", "permission") },
     Entries { is_whole: true, ..entries("collaborators", "collaborator ", "username", "permission") },

@@ -1,6 +1,6 @@
 //! Remembers the values of a repository that an operator undid. Beadle only observes such a value
 //! until the policy agrees with it, or until an operator resumes it. Without this memory, the next
-//! run would undo the undo.
+//! run would write the policy's values again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::kept::is_never_exempt;
 use super::reversal;
 use crate::aspects;
 
-/// How long after an undo Beadle forgets no undone value. During this time, GitHub may still show
-/// the value from before the undo. The policy agrees with that value.
+/// For this duration after an undo, Beadle forgets no undone value. During this time, GitHub may
+/// still show the value from before the undo, and the policy agrees with that value.
 const SETTLE: Duration = Duration::from_secs(600);
 
 /// The number of keys that become due at once.
@@ -59,8 +59,8 @@ impl Undone {
         self.values.iter().any(|known| known.covers(&value))
     }
 
-    /// Leaves out the values that no waiver may exempt. Beadle compares these values again. An
-    /// operator may have undone them before the configuration had these keys.
+    /// Leaves out the values that no waiver may exempt, so that Beadle compares these values again.
+    /// An operator may have undone such a value before the configuration listed its key.
     fn without(mut self, never: &[String]) -> Self {
         let is_exempt =
             |one: &UndoneValue| !is_never_exempt(never, (&one.aspect, &one.what, &one.name), false);
@@ -83,14 +83,14 @@ impl UndoneValue {
     }
 }
 
-/// Returns the name of the stored note about a repository. With an empty `id`, returns the prefix
-/// of the names of all such notes.
+/// Returns the name of the stored note about a repository. If `id` is empty, returns the common
+/// prefix of these names.
 pub(crate) fn note_of(organisation: &str, id: &str) -> String {
     note(Undone::KIND, &[&organisation.to_lowercase(), id])
 }
 
-/// Returns the note about a key. The organisation itself has no id here. In other notes, an id
-/// without a repository belongs to a repository that is gone.
+/// Returns the note about a key. The note about the organisation itself has a word in place of an
+/// id, because Beadle treats an id without a repository as a repository that is gone.
 fn of_key(key: &Key) -> Note<Undone> {
     own(key.instance(), if key.kind() == "organisation" { ORGANISATION } else { key.id() })
 }
@@ -112,7 +112,7 @@ pub(crate) fn is_in_aspect(path: &str, aspect: &str) -> bool {
 }
 
 /// Remembers that `by` undoes the values of a change. Beadle stores the note before the write, so
-/// that no run repairs the values in between.
+/// that no run between the two restores the policy's values.
 pub(crate) async fn keep<W>(
     store: &dyn Store,
     key: &Key,
@@ -159,7 +159,7 @@ pub async fn observed(store: &dyn Store, key: &Key) -> Result<Vec<ObservedValue>
 }
 
 /// Returns the number of repositories of a scope that have undone values. The organisation itself
-/// counts as one. The scope is a key of a repository, or an organisation.
+/// counts as one repository. The scope is either the key of a repository, or an organisation.
 pub async fn count(store: &dyn Store, scope: &str) -> Result<usize, StoreError> {
     Ok(of_scope(store, scope).await?.len())
 }
@@ -180,8 +180,8 @@ pub async fn forget(store: &dyn Store, scope: &str, now: Time) -> Result<usize, 
     Ok(notes.len())
 }
 
-/// Returns the names of the notes of a scope, each with the key of its repository. The note about
-/// the organisation itself has no key.
+/// Returns the names of the notes of a scope, each with the key of its repository. For the note
+/// about the organisation itself, the key is `None`.
 async fn of_scope(store: &dyn Store, scope: &str) -> Result<Vec<(String, Option<Key>)>, StoreError> {
     let key = scope.parse::<Key>().ok();
     let organisation = match &key {
@@ -216,8 +216,8 @@ pub(crate) struct Memory {
     organisation: String,
     /// True if Beadle only reads its memory, and forgets nothing.
     looks_only: bool,
-    /// By the id of a repository: the values that stay undone, if the last plan agreed with some of
-    /// its undone values.
+    /// The values that remain undone, by the id of the repository. The map has only repositories
+    /// for which the last plan agreed with some undone values.
     agreed: Arc<Mutex<HashMap<String, Undone>>>,
 }
 
@@ -226,7 +226,7 @@ impl Memory {
         Self { store, organisation: organisation.to_owned(), looks_only: false, agreed: Arc::default() }
     }
 
-    /// Makes this value forget nothing from now on.
+    /// From now on, this value forgets nothing.
     pub(crate) fn only_look(&mut self) {
         self.looks_only = true;
     }
@@ -280,7 +280,7 @@ impl Memory {
             plan.waits.extend(waits);
         }
         // While a part is unknown or waived, Beadle does not know whether the policy agrees with
-        // it.
+        // the undone values in this part.
         let is_unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
         let is_waived = |aspect: &str| plan.waived.iter().any(|waived| is_in_aspect(&waived.key, aspect));
         let is_open = |value: &UndoneValue| open.iter().any(|known| known.is(value));
@@ -303,7 +303,7 @@ impl Memory {
         let agreed = self.agreed.lock().remove(id);
         let Some(left) = agreed else { return Ok(()) };
         let (store, note) = (self.store.as_ref(), own(&self.organisation, id));
-        // The plan did not know of a later undo.
+        // The plan is from before a later undo and did not know of it.
         if note.get(store).await?.is_none_or(|undone| undone.at != left.at) {
             return Ok(());
         }

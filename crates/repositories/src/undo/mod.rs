@@ -1,6 +1,6 @@
 //! Undoes Beadle's writes to repositories. The journal has the values before each write. Beadle
 //! makes a policy of one repository from these values. The planner compares this policy with
-//! GitHub. An aspect therefore needs no separate code to undo a write.
+//! GitHub. So no aspect needs separate code to undo a write.
 
 mod apart;
 mod draft;

@@ -1,5 +1,5 @@
-//! Puts the earlier values into an entry of `rulesets` or `environments`. The values are in blocks
-//! and lists of the entry.
+//! Puts the earlier values into an entry of `rulesets` or `environments`. The entry has these
+//! values in blocks and lists.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use super::{entries, protection};
 use crate::import::Observed;
 use crate::policy::{Policy, PolicyError, Severity};
 
-/// The values that can be null at GitHub and in a policy.
+/// The names of the values that can be null at GitHub and in a policy.
 const NULLABLE: [&str; 2] = ["description", "homepage"];
 /// The start of the names of security features in plans.
 const FEATURE: &str = "security_and_analysis.";
@@ -21,9 +21,9 @@ const FEATURE: &str = "security_and_analysis.";
 pub(crate) struct Past {
     /// The policy. `None` if there is nothing to restore.
     pub(crate) policy: Option<Policy>,
-    /// The values that Beadle cannot restore, by position, each with the reason.
+    /// The positions of the values that Beadle cannot restore, each with the reason.
     pub(crate) left: BTreeMap<usize, String>,
-    /// The values that Beadle restores only partly, by position, each with the missing part.
+    /// The positions of the values that Beadle restores only partly, each with the missing part.
     pub(crate) remarks: BTreeMap<usize, String>,
 }
 
@@ -42,7 +42,7 @@ impl Past {
         let wanted: Vec<(usize, &Reversal)> =
             open.iter().filter_map(|at| Some((*at, all.get(*at)?))).collect();
         let only: Vec<Reversal> = wanted.iter().map(|(_, one)| (*one).clone()).collect();
-        // A rename comes last, because the other values use the present name.
+        // The undo of a rename comes last, because all other values use the present name.
         let (renames, others): (Vec<_>, Vec<_>) =
             wanted.iter().copied().partition(|(_, one)| matches!(one.name.as_str(), "name" | "title"));
         let mut sections: BTreeMap<usize, &str> = BTreeMap::new();
@@ -95,7 +95,7 @@ impl Past {
         }
         match load(file, &good) {
             Ok(policy) => Some(policy),
-            // Each section alone is valid, but the sections contradict each other.
+            // At this point, each section alone is valid, but the sections contradict each other.
             Err(why) => {
                 let why = format!("a policy cannot declare the earlier values together: {why}");
                 let open = places.keys().copied().filter(|at| !self.left.contains_key(at));
@@ -170,7 +170,7 @@ fn put(
             None => draft.put(&["security"], name, declared()?),
         },
         "immutable_releases" => draft.put(&[], "immutable_releases", declared()?),
-        // Without own claims, the subject has GitHub's default claims.
+        // A subject without claims of its own has GitHub's default claims.
         "oidc_subject" if before.is_null() && name == "include_claim_keys" => {}
         "pages" => pages(draft, one, all)?,
         "interaction_limit" | "oidc_subject" => draft.put(&[one.aspect.as_str()], name, declared()?),

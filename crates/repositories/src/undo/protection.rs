@@ -13,7 +13,7 @@ const ENVIRONMENTS: &str = "required_deployment_environments";
 const CHECK_LIST: &str = "required_status_checks.checks list";
 const CHANGED: &str = "somebody changed the rule since";
 
-/// Returns the path of a value inside the protection of a branch. A rule as a whole has no path.
+/// Returns the path of a value inside the protection of a branch. A whole rule has no path.
 pub(super) fn key(name: &str) -> Option<String> {
     let (block, key) = match name {
         "rule" => return None,
@@ -82,7 +82,7 @@ fn create_again(
         return Err("Beadle cannot read the present rules".to_owned());
     };
     let live = rules.iter().find(|rule| rule.pattern == pattern);
-    // If the rule already has these values, the undo is complete.
+    // If the rule already has these values, the undo is already complete.
     if live.is_some_and(|rule| declared(rule).0 != *values) {
         return Err("somebody created the rule again with other values".to_owned());
     }
@@ -92,7 +92,7 @@ fn create_again(
     Ok(())
 }
 
-/// Returns whether a rule that Beadle created now has another value than Beadle wrote. `whole` is
+/// Returns whether a rule that Beadle created now has a value that Beadle did not write. `whole` is
 /// the creation of the rule. `all` contains all values that the undo restores.
 fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Repository) -> bool {
     let Known::Known(rules) = &seen.protection else { return true };
@@ -102,7 +102,7 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     live.iter().any(|(name, value)| {
         let written = all.iter().find(|other| other.is_beside(whole) && other.name == *name);
         match written.map(|written| &written.after) {
-            // If Beadle did not bind a check to an App, GitHub chooses the App.
+            // GitHub chooses the App of a check that Beadle did not bind to an App.
             Some(after) if name == CHECK_LIST => !is_same(name, &contexts(after), &contexts(value)),
             Some(after) => !is_same(name, after, value),
             None => !is_same(name, &Value::Null, value) && !is_of_github(name, value, &is_on),
@@ -110,8 +110,8 @@ fn is_changed(pattern: &str, whole: &Reversal, all: &[Reversal], seen: &Reposito
     })
 }
 
-/// Returns whether a value of a new rule comes from GitHub, or has no effect. `is_on` returns
-/// whether a flag of the rule is on.
+/// Returns whether a value of a new rule comes from GitHub or has no effect, so that it does not
+/// count as a change. `is_on` returns whether a flag of the rule is on.
 fn is_of_github(name: &str, value: &Value, is_on: &dyn Fn(&str) -> bool) -> bool {
     match name {
         "required_approving_review_count" => {
@@ -152,7 +152,7 @@ fn value(
             rule.insert(name.to_owned(), Value::Null);
         }
         "dismissal_restrictions" if !is_on => {
-            // An empty block lets everybody with write access dismiss reviews.
+            // With an empty block, everybody with write access may dismiss reviews.
             if let Some(block) = block(rule, REVIEWS) {
                 block.insert(name.to_owned(), json!({}));
             }

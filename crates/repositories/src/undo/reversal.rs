@@ -1,4 +1,4 @@
-//! The values that an undo restores, and the comparison of a plan with them.
+//! The values that an undo restores, and the comparison of a plan with these values.
 
 use beadle_engine::{Change, Field};
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 /// The value of the aspect `pages` that shows whether the site exists.
 pub(super) const SITE: &str = "enabled";
 
-/// The key for the values of a deleted thing. It is in the value before the change that deletes the
-/// thing.
+/// The key for the values of a deleted thing. If a change deletes a thing, the value before the
+/// change has this key.
 pub(super) const DELETED: &str = "declared";
 
 /// One value that Beadle wrote and an undo restores.
@@ -15,13 +15,15 @@ pub(super) const DELETED: &str = "declared";
 pub struct Reversal {
     /// The aspect of the change.
     pub(crate) aspect: String,
-    /// The part of the aspect, such as `team platform`, under its name after the writes.
+    /// The part of the aspect, such as `team platform`. If the writes renamed the part, this is the
+    /// new name.
     pub(crate) what: String,
     /// The name of the value.
     pub(crate) name: String,
-    /// The value before the writes. The undo restores it.
+    /// The value before the writes. The undo restores this value.
     pub(crate) before: Value,
-    /// The value after the writes. If GitHub has another value now, somebody has changed it since.
+    /// The value after the writes. If GitHub has another value now, somebody has changed the value
+    /// since the writes.
     pub(crate) after: Value,
 }
 
@@ -58,8 +60,8 @@ pub(super) fn deleted<'a>(one: &'a Reversal, all: &'a [Reversal]) -> Option<&'a 
     values.filter(|values| values.is_object())
 }
 
-/// Returns whether a part belongs to a thing that the undo creates again. An example is a variable
-/// of an environment.
+/// Returns whether a part belongs to a thing that the undo creates again. For example, the part is
+/// a variable of an environment that the undo creates again.
 fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool {
     let (outer, inner) = (what.get(..one.what.len()), what.get(one.what.len()..));
     deleted(one, all).is_some()
@@ -84,7 +86,7 @@ fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<Strin
 }
 
 /// Returns the values to restore for the undo of these changes. The changes belong to one
-/// repository. They have the order of Beadle's writes.
+/// repository. The changes must be in the order of Beadle's writes.
 pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<Reversal> {
     let mut all: Vec<Reversal> = Vec::new();
     for change in changes {
@@ -97,8 +99,8 @@ pub fn reversals<'a>(changes: impl IntoIterator<Item = &'a Change<()>>) -> Vec<R
         for (name, before, after) in fields {
             let new = Reversal { aspect: change.aspect.clone(), what: what.clone(), name, before, after };
             match all.iter_mut().find(|known| known.is_beside(&new) && known.name == new.name) {
-                // Somebody changed the value between the two writes. The undo restores that
-                // person's value, because it does not undo the changes of other people.
+                // Somebody changed the value between the two writes. The undo restores the value of
+                // this person, because it does not undo the changes of other people.
                 Some(known) if !is_same(&new.name, &known.after, &new.before) => *known = new,
                 Some(known) => known.after = new.after,
                 None => all.push(new),
@@ -120,17 +122,18 @@ fn creates_site<W>(change: &Change<W>) -> bool {
     change.aspect == "pages" && change.what.is_empty() && is_new
 }
 
-/// Returns the part of an aspect that a change is about, under its name before the change. A person
-/// who accepts an invitation becomes a collaborator, so both have the same part.
+/// Returns the part of an aspect that a change concerns, with the name before the change. An
+/// invitation and a collaborator have the same part, because a person who accepts an invitation
+/// becomes a collaborator.
 fn part<W>(change: &Change<W>) -> String {
     if let Some((old, _)) = renamed(change) {
         return old;
     }
     let is_branch = |field: &Field| field.name == "default_branch";
     match change.aspect.as_str() {
-        // The settings of the organisation have another part if the guard can hold the change.
+        // For settings of the organisation, the part differs if the guard can hold the change.
         "organization" => return change.aspect.clone(),
-        // The part shows whether Beadle renames or creates the branch.
+        // For a default branch, the part states whether Beadle renames or creates the branch.
         "settings" if change.fields.iter().any(is_branch) => return String::new(),
         _ => {}
     }
@@ -171,8 +174,9 @@ pub(super) fn values<W>(change: &Change<W>) -> Vec<(String, String)> {
     all
 }
 
-/// Returns the name of a value, and the value before and after a change. A plan uses different
-/// words for the creation and the removal of some things. The result uses the same words for both.
+/// Returns the name of a value, and the value before and after a change. A plan has different words
+/// for the creation and the removal of some things. The result has the same words for the creation
+/// and the removal.
 fn plain(aspect: &str, field: &Field) -> (String, Value, Value) {
     match (aspect, field.name.as_str()) {
         ("protection", "new rule") => ("rule".to_owned(), Value::Null, json!(true)),
@@ -216,9 +220,9 @@ pub(crate) fn is_same(name: &str, one: &Value, other: &Value) -> bool {
 pub(crate) enum Planned {
     /// The change only restores values that the undo must restore.
     Restores,
-    /// The change has nothing to do with the undo.
+    /// The change contains no value that the undo must restore.
     Other,
-    /// The change is about values that the undo must restore, but the undo must not write this
+    /// The change contains values that the undo must restore, but the undo must not write this
     /// change. The list contains the positions of these values, each with the reason.
     Leaves(Vec<(usize, String)>),
 }
@@ -241,7 +245,7 @@ pub(crate) fn judge<W>(change: &Change<W>, all: &[Reversal], open: &[usize]) -> 
             })
         });
         match found.and_then(|at| Some((at, all.get(at)?))) {
-            // A new deploy key that can only read always has this value.
+            // The plan always shows this value for a new deploy key that can only read.
             None if name == "read_only" && before.is_null() && after == json!(true) => {}
             None => other = Some(name),
             Some((at, one)) if !is_same(&name, &one.after, &before) => {
@@ -320,7 +324,7 @@ mod tests {
         let changes = [
             permission(json!(null), json!("push")),
             permission(json!("admin"), json!("push")),
-            // Another run wrote in between.
+            // Between the two writes, another run wrote a value.
             change("settings", "", &[("description", json!("a"), json!("b"))]),
             change("settings", "", &[("description", json!("c"), json!("d"))]),
             change("settings", "", &[("description", json!("d"), json!("e"))]),
@@ -434,7 +438,8 @@ mod tests {
             &[("permission", json!("push"), json!("pull")), ("colour", json!("a"), json!("b"))],
         );
         assert!(matches!(judged(&more), Planned::Leaves(left) if left[0].1.contains("`colour`")));
-        // The undo already leaves this value alone. It must not restore the value by accident.
+        // The undo has already decided to keep this value, so it must not restore the value by
+        // accident.
         assert_eq!(judge(&back, &all, &[1]), Planned::Other);
     }
 }

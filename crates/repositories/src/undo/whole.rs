@@ -1,6 +1,6 @@
 //! Things that an undo deletes or creates completely. An undo deletes a thing only if the thing
 //! still has the values that Beadle wrote. The change that deletes the thing contains its values.
-//! An undo of the undo can then create the thing again.
+//! So an undo of the undo can create the thing again.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const MOST: usize = 32_000;
 /// Adds the present values of a thing to the change that deletes it.
 pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen: Option<&Repository>) {
     if let Some(values) = entry(change, observed) {
-        // The plan shows only one value of such an entry.
+        // For such an entry, the plan shows only one value.
         let (before, after, risk) = (values, Value::Null, Risk::Changes);
         change.fields.push(Field { name: DELETED.to_owned(), before, after, asked: None, risk });
         return;
@@ -35,8 +35,8 @@ pub(crate) fn show_deleted<W>(change: &mut Change<W>, observed: &Observed, seen:
     }
 }
 
-/// Returns the entry of a list that a change deletes. Nobody can read the secret of a webhook. If a
-/// webhook had a secret, Beadle therefore does not create it again.
+/// Returns the entry of a list that a change deletes. Nobody can read the secret of a webhook, so
+/// Beadle does not create a webhook with a secret again.
 fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     const LISTS: [&str; 5] = ["labels", "milestones", "autolinks", "deploy_keys", "webhooks"];
     let is_simple = LISTS.contains(&change.aspect.as_str());
@@ -50,8 +50,8 @@ fn entry<W>(change: &Change<W>, observed: &Observed) -> Option<Value> {
     entries.find(|entry| entry[list.id] == thing && entry.to_string().len() <= MOST).cloned()
 }
 
-/// Returns the values of the thing of a change in the form of a policy. Returns `None` if Beadle
-/// does not know all of them.
+/// Returns the values of the thing that a change deletes, in the form of a policy. Returns `None`
+/// if Beadle does not know all values.
 fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -> Option<Value> {
     let named = |list: &str, name: &str| {
         let mut entries = observed.lists.get(list)?.iter();
@@ -71,7 +71,7 @@ fn live<W>(change: &Change<W>, observed: &Observed, seen: Option<&Repository>) -
     (values.to_string().len() <= MOST).then_some(values)
 }
 
-/// Returns what has changed in a thing since Beadle created it, as far as the journal shows it.
+/// Returns the changes in a thing since Beadle created it, as far as the journal shows them.
 /// `primary` is the creation, and `live` is the entry of the thing. `all` contains all values that
 /// the undo restores.
 pub(super) fn changed_since(
@@ -83,7 +83,7 @@ pub(super) fn changed_since(
     let is_own = |one: &&Reversal| one.is_beside(primary) && one.name != primary.name;
     let own: Vec<&Reversal> = all.iter().filter(is_own).collect();
     match list {
-        // All custom properties are one part.
+        // In plans, all custom properties together are one part.
         "custom_properties" => None,
         "environments" => environment(primary, live, all),
         "rulesets" => value(live, &own).or_else(|| ruleset(primary, live, &own)),
@@ -91,7 +91,7 @@ pub(super) fn changed_since(
     }
 }
 
-/// Compares the values that a policy has in the same form.
+/// Compares the values that have the same form in a policy and in the journal.
 fn value(live: &Value, own: &[&Reversal]) -> Option<String> {
     // A policy contains the ids of bypass actors, but no value of a secret.
     let is_in_policy = |one: &&&Reversal| !matches!(one.name.as_str(), "secret" | "bypass_actors");
@@ -125,7 +125,7 @@ fn ruleset(primary: &Reversal, live: &Value, own: &[&Reversal]) -> Option<String
 }
 
 /// Compares the settings and the variables. The journal has the ids of the reviewers, but a policy
-/// has their names. The function can therefore compare only their numbers.
+/// has their names. So the function can compare only the number of reviewers.
 fn environment(primary: &Reversal, live: &Value, all: &[Reversal]) -> Option<String> {
     let after = |name: &str| {
         let changed = all.iter().find(|one| one.is_beside(primary) && one.name == name);

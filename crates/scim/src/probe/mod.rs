@@ -1,5 +1,5 @@
-//! The probe compares a server with its configuration. It uses what the server states, what the
-//! server does, and what the server did at earlier probes.
+//! The probe compares a server with its configuration. The probe uses the server's description of
+//! itself, its behaviour now, and its behaviour at earlier probes.
 
 mod write;
 
@@ -56,8 +56,9 @@ impl Evidence {
         }
     }
 
-    /// Returns where the server's behaviour differs from the behaviour `before`. If a question has
-    /// an answer on one side only, this is not a difference.
+    /// Returns the differences between the server's behaviour and the earlier behaviour `before`.
+    /// If a question has an answer only now or only before, the function does not report a
+    /// difference.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let differs = |(question, now): (&String, &String)| {
             let was = before.0.get(question).filter(|was| *was != now)?;
@@ -91,7 +92,7 @@ impl Probed {
     }
 
     /// Adds the results of another probe. If both probes have an answer to the same question, the
-    /// answer of the other probe replaces this one.
+    /// answer of the other probe replaces the answer of this probe.
     pub fn take(&mut self, further: Self) {
         self.findings.extend(further.findings);
         self.evidence = further.evidence.with(std::mem::take(&mut self.evidence));
@@ -118,8 +119,8 @@ impl Reader {
     pub async fn probe(&self) -> Result<Probed, Failure> {
         let mut probed = Probed::default();
         let dialect = self.dialect();
-        // The probe sends independent requests at the same time, so that a slow server does not
-        // delay it once for each request.
+        // The probe sends independent requests at the same time, so that it waits for a slow server
+        // only once.
         let (claims, groups, early) = Box::pin(future::join3(
             self.probe_claims(&mut probed),
             self.groups(),
@@ -179,7 +180,7 @@ impl Reader {
         Ok(probed)
     }
 
-    /// Reads the server's description of itself.
+    /// Reads `ServiceProviderConfig`, the server's description of itself.
     async fn probe_claims(&self, probed: &mut Probed) -> Result<(), Failure> {
         let says: Value = match self.api.get(&Path::at("ServiceProviderConfig")).await {
             Ok(answer) => answer.json()?,
@@ -209,7 +210,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Tests whether the server filters correctly, with a value that no record has.
+    /// Tests whether the server filters correctly. The filter looks for a value that no record has.
     async fn probe_filters(&self) -> Result<Probed, Failure> {
         const FILTERS: [(&str, &str); 4] = [
             ("Users", "userName"),

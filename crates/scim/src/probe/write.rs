@@ -1,5 +1,5 @@
-//! The part of the probe that writes. It creates a test group, adds members, removes them one by
-//! one, and deletes the group.
+//! The part of the probe that writes. This part creates a test group, adds members, removes the
+//! members one by one, and deletes the group.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,9 +18,9 @@ const PEOPLE: usize = 3;
 /// moment.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 
-/// A question to a server: does it add members? Then the answer of a correct server.
+/// A question to a server, and the answer of a correct server: does the server add members?
 pub(super) const ADDS: (&str, &str) = ("add members", "adds them");
-/// A question to a server: does it remove members? Then the answer of a correct server.
+/// A question to a server, and the answer of a correct server: does the server remove members?
 pub(super) const REMOVES: (&str, &str) = ("remove members", "removes them");
 
 /// The prefix of the test group's name.
@@ -46,7 +46,7 @@ pub async fn probe_writes(reader: &Reader, writer: &Writer) -> Result<Probed, Fa
         return Ok(probed);
     };
     let tried = Try { reader, writer, group: &group.id, people: &people }.all(&mut probed).await;
-    // The probe always deletes the test group, with any result.
+    // The probe always deletes the test group, even after a failure.
     writer.delete_group(&group.id).await?;
     tried?;
     let gone = reader.group(&group.id).await?.is_none();
@@ -60,7 +60,7 @@ fn name_at(time: Time) -> String {
 }
 
 /// Returns when a probe created a test group. Returns `None` if the group is not a test group, or
-/// if somebody has changed it since.
+/// if somebody has changed the group since its creation.
 fn made_at(group: &Group) -> Option<Time> {
     let time = Time(group.name.strip_prefix(PREFIX)?.parse().ok()?);
     let name = name_at(time);
@@ -68,7 +68,7 @@ fn made_at(group: &Group) -> Option<Time> {
     is_own.then_some(time)
 }
 
-/// Deletes the test groups of probes that were killed.
+/// Deletes test groups that remain because somebody killed an earlier probe.
 async fn delete_left_behind(reader: &Reader, writer: &Writer, probed: &mut Probed) -> Result<(), Failure> {
     let now = reader.api.clock().now();
     let is_left = |group: &Group| made_at(group).is_some_and(|at| now.since(at) > RUNNING);
@@ -124,8 +124,8 @@ impl Try<'_> {
         Ok(())
     }
 
-    /// Returns how the group's members differ from the expected ones, or `None` if they are the
-    /// same.
+    /// Returns the difference between the group's members and the expected members, or `None` if
+    /// there is no difference.
     async fn otherwise(&self, changed: &Changed, wanted: &[String]) -> Result<Option<String>, Failure> {
         if let Some(refused) = changed.refused.first() {
             return Ok(Some(format!("refuses it: {}", refused.why)));

@@ -1,5 +1,5 @@
-//! Finds changes that no event hook delivered. It reads the new part of the System Log, and it
-//! lists the groups with changed members.
+//! Finds changes that no event hook delivered. This code reads the new part of the System Log, and
+//! lists the groups whose members changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use beadle_engine::{Accepted, Class, Clock, Failure, Key, Lane, Mark, Metadata, 
 use beadle_okta::{Okta, Since};
 use serde::{Deserialize, Serialize};
 
-/// If Beadle reads by time and not by cursor, it begins this long before the end of the last read,
-/// because Okta may record events late.
+/// If Beadle reads by time and not by cursor, the read begins this much earlier than the end of the
+/// last read, because Okta may record events late.
 const OVERLAP: Duration = Duration::from_secs(300);
 /// How long Okta keeps entries in its log.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
-/// The maximum number of pages in one read. The next read continues after them.
+/// The maximum number of pages in one read. The next read continues after these pages.
 const MOST_PAGES: usize = 100;
 
 /// How far Beadle has read the log.
@@ -43,14 +43,14 @@ pub struct Catchup {
 pub struct Caught {
     /// The number of events that no event hook had delivered.
     pub missed: u64,
-    /// True if Okta has already deleted some entries that Beadle did not read. In that case Beadle
+    /// True if Okta has already deleted some entries that Beadle did not read. In this case, Beadle
     /// has marked a sweep.
     pub beyond: bool,
 }
 
 impl Catchup {
-    /// Reads the log from the place where the last read ended. The very first read only sets this
-    /// place, because the first sweep covers everything before this place.
+    /// Reads the log from the place where the last read ended. The first read begins at the present
+    /// time, because the first sweep covers everything before this time.
     pub async fn read_on(&self) -> Result<Caught, Failure> {
         let note = Note::<LogPlace>::of(&[self.okta.name()]);
         let now = self.clock.now();
@@ -75,8 +75,8 @@ impl Catchup {
             };
             for event in &page.events {
                 let Some((delivery, marks)) = event.stored(self.okta.name(), now) else {
-                    // The event has no id, so Beadle cannot recognise it if it arrives again.
-                    // Beadle marks its keys in any case.
+                    // An event without an id can arrive twice, and Beadle cannot recognise it. So
+                    // Beadle marks the keys of the event each time.
                     self.store.mark(event.marks(self.okta.name()), now).await?;
                     continue;
                 };
@@ -86,8 +86,8 @@ impl Catchup {
                 }
             }
             if gap {
-                // Beadle marks the sweep before it stores the new place. The new place no longer
-                // shows that events are missing.
+                // Beadle marks the sweep before it stores the new place, because the new place no
+                // longer shows that events are missing.
                 let sweep = Mark::new(Key::new("sweep", self.okta.name(), "groups"), Lane::Sweep);
                 self.store.mark(vec![sweep], now).await?;
                 gap = false;
@@ -104,8 +104,8 @@ impl Catchup {
         Ok(caught)
     }
 
-    /// Marks the groups that got or lost members since the last read. This costs few calls, so
-    /// Beadle does it between sweeps.
+    /// Marks the groups that got or lost members since the last read. This check costs few calls,
+    /// so Beadle makes it between sweeps.
     pub async fn probe(&self) -> Result<usize, Failure> {
         let note = Note::<Changed>::of(&[self.okta.name()]);
         let now = self.clock.now();
@@ -121,8 +121,8 @@ impl Catchup {
             if before.seen.get(&group.id) != Some(&at) {
                 marks.push(Mark::new(Key::new("group", self.okta.name(), &group.id), Lane::Sweep));
             }
-            // This time comes from the directory's clock, so the result is right even if this
-            // machine's clock is wrong.
+            // The time of a change comes from the directory's clock, so this comparison does not
+            // use this machine's clock.
             if let Ok(time) = at.parse::<jiff::Timestamp>() {
                 after.latest = after.latest.max(Time(time.as_millisecond()));
             }

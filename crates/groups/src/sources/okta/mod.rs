@@ -31,42 +31,43 @@ pub struct OktaSource {
     uses: BTreeSet<String>,
     /// The list of all groups, which the runs of a sweep share.
     listed: Arc<SharedRead<Vec<SourceGroup>>>,
-    /// The number of groups in the last complete list. It shows how many pages the next list needs.
+    /// The number of groups in the last complete list. From this number, Beadle estimates the pages
+    /// of the next list.
     count: Arc<AtomicUsize>,
     /// The number of requests for single groups that have no answer yet.
     asking: Arc<AtomicUsize>,
-    /// The most recent surveys. The newest one comes first.
+    /// The most recent surveys. The newest survey comes first.
     surveyed: Arc<Mutex<Vec<Surveying>>>,
-    /// Beadle knows that the list of all users has more pages than this number.
+    /// The list of all users has more pages than this number.
     long: Arc<AtomicUsize>,
-    /// Counts how many periods of the rate limit ended before the list of all users was complete.
+    /// Counts the periods of the rate limit that ended before the list of all users was complete.
     cut: Arc<Cuts>,
 }
 
-/// The maximum age of a survey. After that, the later runs of a long sweep share a new survey.
+/// The maximum age of a survey. In a long sweep, later runs then share a new survey.
 const FRESH: Duration = Duration::from_secs(900);
 
-/// The number of surveys to keep. Beadle keeps more than one, because the sweeps of two directories
-/// can make the groups of one union due.
+/// The number of surveys to keep. Beadle keeps more than one survey, because the sweeps of two
+/// directories can make the groups of one union due.
 const HELD: usize = 3;
 
 /// A survey, and its sweep.
 struct Surveying {
     /// The time of the sweep's marks. Only runs with exactly this time may use the survey. Beadle
-    /// does not compare which time is later, because somebody may have turned a clock back.
+    /// does not check which of two times is later, because somebody may have turned a clock back.
     mark: Time,
     began: Time,
     /// The survey, or `None` if its read failed.
     survey: Option<Arc<Survey>>,
 }
 
-/// If Beadle could not complete the list in this number of rate-limit periods, it assumes that the
+/// If Beadle fails to complete the list in this number of rate-limit periods, it assumes that the
 /// list does not fit into one period.
 const CUTS: usize = 3;
 
-/// The periods of the rate limit that ended before a list was complete. The end of a period
-/// identifies it. Okta may refuse several runs in the same period, and Beadle must count this
-/// period once.
+/// The periods of the rate limit that ended before a list was complete. Each period is identified
+/// by its end. Okta may refuse several runs in the same period, and Beadle must count this period
+/// only once.
 #[derive(Default)]
 struct Cuts(parking_lot::Mutex<BTreeSet<Time>>);
 
@@ -158,7 +159,8 @@ impl OktaSource {
         let login = if has_login { profile.login } else { user.id.clone() };
         Person {
             is_leaving: self.leaving.contains(&user.status),
-            // Without a profile, the account would get the id as its name.
+            // If the profile is missing, Beadle creates no account, because the account would get
+            // the id as its name.
             may_be_made: has_login && self.made.contains(&user.status),
             status: user.status.to_string(),
             id: user.id,
@@ -214,8 +216,8 @@ impl Source for OktaSource {
     }
 
     async fn group(&self, id: &str) -> Result<Option<SourceGroup>, Failure> {
-        // A sweep has many runs at the same time. All of them can use one list, if its read begins
-        // after the runs began.
+        // A sweep has many runs at the same time. All these runs can use one list, if the read of
+        // the list begins after the start of the runs.
         let _asking = Asking::new(&self.asking);
         if self.okta.lane() == Lane::Sweep && self.is_list_cheaper() {
             let listed = self.listed.get(self.list()).await?;
@@ -240,7 +242,7 @@ impl Source for OktaSource {
     async fn members_counted(&self, group: &SourceGroup) -> Result<Vec<Person>, Failure> {
         // Beadle asks for the count before the list. If a person joins after the count, the list is
         // longer than the count, which is allowed. If a person leaves after the count, the list is
-        // shorter, and Beadle reads both again.
+        // shorter, and Beadle repeats both reads.
         let count = self.okta.count(&group.id).await?;
         let count =
             count.ok_or_else(|| unknown(group, "Okta's answer does not have the number of members"))?;
@@ -299,8 +301,8 @@ impl Source for OktaSource {
 
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure> {
         let people = survey.people.get_or_try_init(|| async move {
-            // The list of users is useful only if it needs fewer calls than the lists of members
-            // that it replaces.
+            // The list of users replaces lists of members. So the list of users is useful only if
+            // it needs fewer calls than these lists.
             let most = survey.groups().count() / 2 + 1;
             if most <= self.long.load(Ordering::SeqCst) {
                 return Ok(None);

@@ -1,5 +1,6 @@
-//! Reads the groups of the identity provider that can set the members of teams. Only enterprises with
-//! managed users have such groups. Each read is one conditional call.
+//! Reads the groups of the identity provider that can set the members of teams. Only enterprises
+//! with managed users have such groups. Each read is one call, which costs nothing from the budget
+//! if the answer has not changed.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 
@@ -24,14 +25,14 @@ impl TeamReader {
 
     /// Returns the id of the group with this name.
     pub(super) async fn external_group_named(&self, name: &str) -> Result<u64, Failure> {
-        // GitHub returns all groups that have the text in their names.
+        // GitHub returns all groups whose names contain the text.
         let path = Path::at("external-groups").query("display_name", name).query("per_page", PAGE);
         let seen = self.github.of_organisation(path).await?;
         id_of(seen["groups"].as_array().ok_or_else(unreadable)?, name)
     }
 }
 
-/// Returns the id of the only group with this name. `groups` is GitHub's answer.
+/// Returns the id of the only group in `groups` with this name. `groups` is GitHub's answer.
 fn id_of(groups: &[Value], name: &str) -> Result<u64, Failure> {
     if groups.len() >= PAGE {
         // The answer has no total, so another group with the same name can be on the next page.

@@ -1,4 +1,4 @@
-//! A target with the teams of a GitHub organisation as its groups.
+//! A target whose groups are the teams of a GitHub organisation.
 
 mod external_groups;
 mod organisation;
@@ -28,15 +28,14 @@ pub use writer::TeamWriter;
 use people::{People, account};
 
 /// How long Beadle remembers the list of the organisation's members, and the owner of each account.
-/// Beadle reads the members of a team each time.
+/// Beadle never uses a remembered list of the members of a team.
 const BELIEVED: Duration = Duration::from_secs(600);
 /// The maximum age of the list of teams when Beadle takes over a team by its name.
 const SURE: Duration = Duration::from_secs(60);
 /// How long Beadle uses the answer that no identity provider manages a team.
 const KEPT: Duration = Duration::from_secs(3600);
-/// The beginning of Beadle's mark. Beadle writes the mark at the end of a team's description. A
-/// process may be killed before it stores which team it created. Beadle then finds the team by this
-/// mark.
+/// The beginning of Beadle's mark. Beadle writes the mark at the end of a team's description. If a
+/// process is killed before it stores which team it created, Beadle finds the team by this mark.
 const MARK: &str = " (beadle:";
 
 /// The answers of GitHub that this process remembers.
@@ -44,7 +43,8 @@ const MARK: &str = " (beadle:";
 struct Seen {
     teams: Option<(Time, HashMap<u64, Team>)>,
     people: Option<(Time, Arc<People>)>,
-    /// All accounts that any answer showed. Some of them may not be members of the organisation.
+    /// All accounts that any answer showed. Some of these accounts may not be members of the
+    /// organisation.
     accounts: HashMap<u64, Member>,
     /// For each team, the people with an open invitation at the last read of the team.
     invited: HashMap<u64, BTreeSet<u64>>,
@@ -53,7 +53,7 @@ struct Seen {
     kept: HashMap<u64, (Time, Option<String>)>,
 }
 
-/// Reads the teams of an organisation.
+/// Reads the teams of a GitHub organisation.
 #[derive(Clone)]
 pub struct TeamReader {
     github: Reader,
@@ -114,8 +114,8 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl TeamReader {
-    /// Creates a reader of the organisation's teams. `matches` has the ways to find a person's
-    /// account, the most reliable way first.
+    /// Creates a reader of the organisation's teams. `matches` lists the ways to find a person's
+    /// account. The most reliable way comes first.
     pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
         Self {
             github,
@@ -176,8 +176,8 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
-    /// Forgets the owners of the accounts, if Beadle read them longer than `believed` ago. Returns
-    /// whether Beadle still knows the owners.
+    /// Forgets the owners of the accounts, if Beadle's last read of them is longer ago than
+    /// `believed`. Returns whether Beadle still knows the owners.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));
@@ -204,9 +204,10 @@ impl TeamReader {
         }
     }
 
-    /// Returns the one team that fits. If the remembered list has the team, Beadle reads the list
-    /// again, because somebody may have renamed the team since. If the list does not have it,
-    /// Beadle creates the team. GitHub refuses this if the team exists.
+    /// Returns the only team that fits. If the remembered list has the team, Beadle reads the list
+    /// again, because somebody may have renamed the team since then. If the remembered list lacks
+    /// the team, Beadle reads no list. Beadle then tries to create the team, and GitHub refuses the
+    /// creation if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
         let find = |teams: HashMap<u64, Team>| {
             let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();
@@ -255,8 +256,8 @@ impl TargetReader for TeamReader {
         if organisation::is_owned_as(external_id) {
             return Ok(Some(organisation::group(Some(external_id))));
         }
-        // Every maintainer of a team can change its description, and can put a copied mark there.
-        // If two teams have the same mark, Beadle trusts neither.
+        // Every maintainer of a team can copy a mark into the description of the team. If two teams
+        // have the same mark, Beadle trusts neither of them.
         let is_it = |team: &Team| marked(&team.description).1.as_deref() == Some(external_id);
         Ok(self.one(is_it).await?.as_ref().map(target))
     }
@@ -266,8 +267,8 @@ impl TargetReader for TeamReader {
     }
 
     async fn look(&self) -> Result<usize, Failure> {
-        // A probe may have read the accounts a moment ago, so Beadle forgets only accounts that it
-        // read more than a minute ago.
+        // Beadle forgets only accounts that it read more than a minute ago, because a probe may
+        // have just read them.
         self.believe(SURE);
         Ok(self.teams(SURE).await?.len())
     }
@@ -280,7 +281,7 @@ impl TargetReader for TeamReader {
         let Some(mut team) = self.team(id).await? else { return Ok(None) };
         let mut read = self.github.team_members(&team.slug).await?;
         if read.as_ref().is_none_or(|read| read.team.id != id) {
-            // If the team was renamed, another team may have its old name now, so Beadle reads all
+            // After a rename of the team, another team can have the old name, so Beadle reads all
             // teams again.
             let Some(now) = self.reload_teams().await?.remove(&id) else { return Ok(None) };
             team = now;
@@ -365,8 +366,9 @@ impl TargetReader for TeamReader {
     }
 
     fn changes_at_once(&self) -> usize {
-        // Beadle sends one request for each change. Before that, one query reads the present names
-        // of the accounts. This is the maximum number of accounts in such a query.
+        // Beadle sends one request for each change. Before these requests, one query reads the
+        // present logins of the accounts. This number is the maximum number of accounts in the
+        // query.
         10
     }
 }

@@ -1,9 +1,9 @@
-//! The membership of the organisation itself, as a group of the target. Its maintainers are the
-//! owners. People with an open invitation count as members.
+//! The membership of the organisation itself, as a group of the target. In this group, the owners
+//! of the organisation are the maintainers. People with an open invitation count as members.
 //!
-//! A read takes one call for each 100 members and for each 100 invitations, and one call for each
-//! invited account. A write of 10 accounts takes one call for the present logins, and one call for
-//! each account.
+//! A read of the membership takes one call for each 100 members, one for each 100 invitations, and
+//! one for each invited account. A write of 10 accounts takes one call for the present logins, and
+//! one call for each account.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -29,8 +29,8 @@ pub(super) fn group(external_id: Option<&str>) -> TargetGroup {
     }
 }
 
-/// Returns whether Beadle's id of a group is the id of the organisation's membership. No group of
-/// Okta and no team of the policy has this id.
+/// Returns whether this `externalId` is the id of the organisation's membership. No group of Okta
+/// and no team of the policy has this id.
 pub(super) fn is_owned_as(external_id: &str) -> bool {
     external_id.rsplit_once('/').is_some_and(|(_, group)| group == SOURCE_GROUP)
 }
@@ -53,7 +53,8 @@ impl TeamReader {
     /// Returns the members of the organisation and the invited people, or an error if one of the two
     /// lists is incomplete.
     pub(super) async fn everybody(&self) -> Result<Vec<TargetAccount>, Failure> {
-        // A person who accepts an invitation between the two reads is then in both lists.
+        // With this order of the reads, a person who accepts an invitation between them is in both
+        // lists, and not in neither of them.
         let invitations = self.github.invitations().await?;
         let members = self.github.members().await?;
         let mut accounts: Vec<TargetAccount> =
@@ -62,7 +63,7 @@ impl TeamReader {
         let mut invited = Vec::new();
         for invitation in invitations {
             let found = self.github.person(&invitation.login).await?;
-            // An invitation of a deleted account makes nobody a member.
+            // If somebody deleted the invited account, nobody can accept the invitation.
             let Some(member) = found.filter(|member| !ids.contains(&member.id)) else { continue };
             accounts.push(account(&member, invitation.is_owner, true));
             invited.push(member);
@@ -72,7 +73,7 @@ impl TeamReader {
         Ok(accounts)
     }
 
-    /// Finds the account that a source names, whether it is a member or not.
+    /// Finds the account that a source names. The account need not be a member.
     pub(super) async fn find_anybody(&self, people: &People, person: &Person) -> Result<Found, Failure> {
         let login = person.account.as_deref().unwrap_or(&person.login);
         let known = {

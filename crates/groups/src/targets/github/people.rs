@@ -29,11 +29,11 @@ pub enum Match {
 /// a login at GitHub.
 pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, String>, String>> + Send + Sync>;
 
-/// The members of the organisation, and the owners of their accounts.
+/// The members of the organisation, and the people who own the members' accounts.
 #[derive(Default)]
 pub(super) struct People {
-    /// For each way, a map from a person's name at the directory to the accounts that have this
-    /// name.
+    /// For each way to find an account: a map from a person's name at the directory to the accounts
+    /// with this name.
     pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
     /// All names of each account.
     pub(super) names: HashMap<u64, BTreeSet<String>>,
@@ -47,7 +47,7 @@ pub(super) struct People {
 }
 
 impl TeamReader {
-    /// Returns the members of the organisation, and the owners of their accounts.
+    /// Returns the members of the organisation, and the people who own the members' accounts.
     pub(super) async fn people(&self) -> Result<Arc<People>, Failure> {
         let _one = self.loading.lock().await;
         let known = lock(&self.seen).people.clone();
@@ -58,7 +58,7 @@ impl TeamReader {
         }
         let now = self.now();
         // Beadle reads the list and the identity provider first. If one of these reads fails,
-        // Beadle has not yet spent calls on the pages of members.
+        // Beadle has spent no calls on the pages of members.
         let listed = if self.matches.contains(&Match::File) {
             (self.listed)().await.map_err(|why| Failure::new(Class::Rejected, why))?
         } else {

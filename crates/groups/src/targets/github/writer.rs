@@ -60,7 +60,8 @@ impl TeamWriter {
     async fn each(&self, group: &str, ids: &[String], role: Option<Role>) -> Result<Vec<Refused>, Failure> {
         if group == GROUP {
             let written = organisation::write(&self.github, self.accounts(ids)?, role).await;
-            // Teams can have these people as members now, or cannot have them any more.
+            // The write changes who can be a member of a team, so Beadle forgets the remembered
+            // members of the organisation.
             lock(&self.reader.seen).people = None;
             return written;
         }
@@ -98,8 +99,8 @@ impl TeamWriter {
     }
 
     /// Returns whether Beadle can add an account to the team without inviting the person to the
-    /// organisation. This is so if the account is a member of the organisation, or if somebody has
-    /// already invited the account to the team.
+    /// organisation. Beadle can add an account that is a member of the organisation, or that
+    /// somebody has already invited to the team.
     async fn may_join(&self, named: &NamedTeam, team: u64, account: u64) -> Result<bool, Failure> {
         let is_invited = lock(&self.reader.seen).invited.get(&team).is_some_and(|all| all.contains(&account));
         Ok(is_invited || named.is_member(account).await?)
@@ -198,7 +199,8 @@ impl TargetWriter for TeamWriter {
             named.connect(external).await?;
             lock(&self.reader.seen).kept.remove(&team.id);
         }
-        // The teams above and below this team can change too, so Beadle reads the teams again.
+        // A new parent also changes the teams above and below this team, so Beadle reads the teams
+        // again.
         self.reader.reload_teams().await.map(drop)
     }
 

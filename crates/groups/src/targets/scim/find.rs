@@ -8,13 +8,13 @@ use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
 
 impl ScimReader {
-    /// Finds the account of a person. A remembered account is used if it is recent enough for the
-    /// lane of this reader.
+    /// Finds the account of a person. Uses a remembered account if the account is recent enough for
+    /// the lane of this reader.
     pub(super) async fn find_one(&self, person: &Person) -> Result<Found, Failure> {
         self.find_since(person, self.believed_since()).await
     }
 
-    /// Finds the account of a person. A remembered account is used only if Beadle read it at
+    /// Finds the account of a person. Uses a remembered account only if Beadle read the account at
     /// `since` or later.
     pub(super) async fn find_since(&self, person: &Person, since: Time) -> Result<Found, Failure> {
         let asked = self.now();
@@ -58,9 +58,9 @@ impl ScimReader {
             named = named.or_else(|| self.seen().accounts.values().find(is_named).cloned());
         }
         match named {
-            // The account belongs to the person in two cases. The account has no id, and the name
-            // identifies it. Or the account has the person's id, and the server cannot filter by
-            // the id.
+            // The account belongs to the person in two cases: the account has no id and has the
+            // person's name, or the account has the person's id but the server cannot filter by the
+            // id.
             Some(found) if found.person.is_none() || is_theirs(&found) => {
                 self.remember(&found, asked);
                 Ok(Found::TargetAccount(found))

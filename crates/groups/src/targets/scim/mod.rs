@@ -25,14 +25,15 @@ use crate::sources::Person;
 
 pub use self::writer::ScimWriter;
 
-/// If Beadle searches for at least this number of people, it lists all users, because one page of
-/// the list costs as much as the search for one person.
+/// If Beadle searches for at least this number of people, it lists all users. One page of the list
+/// costs as much as the search for one person.
 const MANY: usize = 20;
-/// If a list of users is older than this, Beadle does not report a person who is missing in it.
+/// Beadle reports a person as missing only if the list of users is not older than this.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How long a sweep or an operator's command uses a remembered account of a person. A run for an
-/// event uses only accounts that it reads itself, because the event may be about that account.
+/// event uses only accounts that it reads itself, because the event may be about one of these
+/// accounts.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// A source of a group's members that replaces the SCIM server.
@@ -93,7 +94,7 @@ fn account(user: User, mapped: &Attributes) -> TargetAccount {
     }
 }
 
-/// Returns an account of which only the id is known.
+/// Returns an account with a known id and no other known value.
 fn unknown(id: String) -> TargetAccount {
     TargetAccount {
         id,
@@ -134,7 +135,7 @@ impl ScimReader {
         Self { scim: self.scim.in_lane(lane), ..self.clone() }
     }
 
-    /// Makes the reader read the members of groups from this other source.
+    /// Makes the reader read the members of groups from `memberships` instead of the SCIM server.
     #[must_use]
     pub fn knowing(mut self, memberships: Arc<dyn Memberships>) -> Self {
         self.memberships = Some(memberships);
@@ -148,7 +149,7 @@ impl ScimReader {
         self
     }
 
-    /// Converts a user of the server.
+    /// Converts a user of the server to an account.
     fn account(&self, user: User) -> TargetAccount {
         account(user, &self.attributes)
     }
@@ -167,7 +168,7 @@ impl ScimReader {
             return Ok(members);
         }
         let Some(members) = self.scim.members(id).await? else { return Ok(None) };
-        // AWS returns an empty list of members for a group that does not exist.
+        // If a group does not exist, AWS returns an empty list of members for it.
         let is_gone = members.is_empty() && self.scim.group(id).await?.is_none();
         Ok((!is_gone).then_some(members))
     }
@@ -180,13 +181,13 @@ impl ScimReader {
         self.scim.clock().now()
     }
 
-    /// Remembers an account from an answer to a request that was sent at `asked`.
+    /// Remembers an account from an answer. Beadle sent the request for this answer at `asked`.
     fn remember(&self, account: &TargetAccount, asked: Time) {
         self.seen().remember(account, asked);
     }
 
-    /// Returns a time. To give a person access, Beadle may use a remembered account only if it has
-    /// read the account since this time.
+    /// Returns the time since which Beadle must have read a remembered account before it gives a
+    /// person access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }
@@ -218,7 +219,7 @@ impl ScimReader {
         Ok(self.seen().listed.is_some_and(|(_, whole)| whole))
     }
 
-    /// Reads the list of all groups and remembers it. Returns the number of groups.
+    /// Reads the list of all groups, and remembers the list. Returns the number of groups.
     async fn list_groups(&self) -> Result<usize, Failure> {
         let groups = self.scim.groups().await?;
         if let Some(why) = &groups.short {
@@ -237,8 +238,8 @@ impl ScimReader {
     }
 
     /// Searches for one group. Beadle asks the server with a filter. If the server's answer is not
-    /// reliable, Beadle searches the list of all groups. `anew` is whether the remembered list may
-    /// be too old.
+    /// reliable, Beadle searches the list of all groups. `anew` is true if Beadle must read this
+    /// list again.
     async fn find_group(&self, by: By, value: &str, anew: bool) -> Result<Option<Group>, Failure> {
         let answered = match by {
             By::Name => self.scim.group_named(value).await?,
@@ -279,9 +280,8 @@ impl ScimReader {
         }
     }
 
-    /// Checks whether members who are missing in a list have really left. The check uses a
-    /// different request. Without this check, Beadle would never remove a member that the list
-    /// hides.
+    /// Checks with a different request whether members who are missing in a list have really left.
+    /// Without this check, Beadle would never remove a member that the list hides.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -294,7 +294,7 @@ impl ScimReader {
         Err(Failure::new(Class::Retry, text))
     }
 
-    /// Finds out whether a member that the list of users lacks is a user or a group.
+    /// Finds out whether a member is a user or a group, if the list of users lacks the member.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         let asked = self.now();
         match self.scim.user(member).await {
@@ -351,7 +351,7 @@ impl TargetReader for ScimReader {
     async fn members(&self, id: &str) -> Result<Option<Vec<TargetAccount>>, Failure> {
         let asked = self.now();
         let Some(members) = self.listed(id).await? else { return Ok(None) };
-        // After a write, Beadle reads the members back only if SCIM shows them.
+        // Beadle reads the members back after a write only if they come from SCIM.
         if self.memberships.is_none() {
             let ids: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
             self.confirm_missing(id, &ids).await?;
@@ -393,15 +393,14 @@ impl TargetReader for ScimReader {
         {
             return people.iter().map(|_| Err(failure.clone())).collect();
         }
-        // The requests run at the same time. The client limits their number.
+        // The requests run at the same time. The client limits the number of simultaneous requests.
         let asked: Vec<_> = people.iter().map(|person| self.find_since(person, since)).collect();
         join_all(asked).await
     }
 
     async fn refresh_identities(&self, _: Duration) -> Result<bool, Failure> {
         // The id in an account shows the owner of the account. If a group shows only ids of
-        // accounts, Beadle uses the accounts that it has remembered since the last sweep, and no
-        // older ones.
+        // accounts, Beadle uses the accounts that it has read since the last sweep.
         Ok(false)
     }
 
@@ -409,7 +408,7 @@ impl TargetReader for ScimReader {
         let account = match self.scim.user_with_external_id(person).await? {
             Answered::One(user) => Some(user.id),
             Answered::None => None,
-            // The server cannot filter reliably, but the list of users may have the account.
+            // If the server cannot filter reliably, the list of users may still have the account.
             Answered::Unreliable => {
                 self.users_of_now().await?;
                 self.seen().people.get(person).map(|account| account.id.clone())

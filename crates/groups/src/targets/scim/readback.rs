@@ -1,5 +1,5 @@
-//! After each write of members, reads the members back once. Some servers report that they made a
-//! change, but did not make it or made a larger change.
+//! After each write of members, reads the members back once. Some servers confirm a change that
+//! they did not make, or make a larger change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::writer::ScimWriter;
 use super::written::{Surprise, Written};
 use crate::targets::StopNote;
 
-/// How long Beadle waits before it checks an unexpected result with another request. It waits
-/// because a list may be incomplete or late.
+/// How long Beadle waits before it checks an unexpected result with another request. A list may be
+/// incomplete or late at first.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 /// The maximum number of members that Beadle checks one by one. For all further members, Beadle
 /// relies on the list.
 const ASKED: usize = 5;
 /// If a group has more than this number of members, Beadle checks only some of the members after a
-/// write. The server must be able to check one member with one call.
+/// write. This rule applies only if the server can check one member with one call.
 const LARGE: usize = 100;
 
 impl ScimReader {
-    /// Reads the members back. Returns the differences from the expected members, and the present
+    /// Reads the members back. Returns the present members, and their differences from the expected
     /// members.
     async fn read_back(&self, written: &Written<'_>) -> Result<(Surprise, BTreeSet<String>), Failure> {
         let now: BTreeSet<String> = if let Some(shown) = &written.shown {
@@ -52,12 +52,12 @@ impl ScimReader {
         Ok(surprise)
     }
 
-    /// Returns the members that a failed write removed, although the request did not name them.
+    /// Returns the members that a write removed although its request did not name them.
     pub(super) async fn lost_by(&self, written: &Written<'_>) -> Result<Vec<String>, Failure> {
         let Some(members) = self.scim.members(written.group).await? else { return Ok(Vec::new()) };
         let now = members.into_iter().map(|member| member.id).collect();
-        // This function does not check whether the server made the write itself, because the next
-        // plan of the group shows that.
+        // The next plan of the group shows whether the server made the write itself, so this
+        // function does not check it.
         let surprise = Surprise { undone: Vec::new(), ..Surprise::of(written, &now) };
         Ok(self.confirmed(surprise, written).await?.lost)
     }
@@ -77,8 +77,8 @@ impl ScimReader {
                 }
                 kept.push(id);
             }
-            // If the list is right about all members that Beadle checked one by one, Beadle trusts
-            // the list about the others.
+            // If the list is right about all members that Beadle checked one by one, Beadle also
+            // trusts the list about the other members.
             if confirmed > 0 {
                 *list = kept;
             }
@@ -113,7 +113,8 @@ impl ScimReader {
     }
 }
 
-/// While this value exists, Beadle is putting members back, and sends no other write to the target.
+/// This value exists while Beadle puts members back. During this time, Beadle sends no other write
+/// to the target.
 struct Held<'a>(&'a ScimReader);
 
 impl<'a> Held<'a> {
@@ -131,8 +132,8 @@ impl Drop for Held<'_> {
 
 impl ScimWriter {
     /// Reads the group after a write. If the server removed members that the write did not name,
-    /// Beadle puts them back and stops the target. If this function returns an error, the server
-    /// made the write itself.
+    /// Beadle puts them back and stops the target. Even if this function returns an error, the
+    /// server has made the requested write.
     pub(super) async fn verify(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.added.is_empty() && written.removed.is_empty() {
             self.forget(written, stop).await;
@@ -175,9 +176,9 @@ impl ScimWriter {
         })
     }
 
-    /// Reads the group after a failed write. If the answer was lost, the server may have made the
-    /// write, or a larger change. If the write had several parts, the server may have made the
-    /// first part.
+    /// Reads the group after a failed write. The server may have made the write, or a larger
+    /// change, although the answer was lost. If the write had several parts, the server may have
+    /// made only the first part.
     pub(super) async fn verify_failed(
         &self,
         written: &Written<'_>,
@@ -199,7 +200,8 @@ impl ScimWriter {
         if !back.is_empty() {
             return self.put_back(written, &lost, &back, stop).await.after_a_part();
         }
-        // Beadle does not put back all lost members here. The next plan adds the others.
+        // If the group lost a member that Beadle does not put back here, the next plan adds this
+        // member.
         self.forget(written, stop).await;
         failure
     }
@@ -214,14 +216,14 @@ impl ScimWriter {
     ) -> Failure {
         let group = written.group;
         let _held = Held::new(&self.reader);
-        // If somebody deleted the group since the write, the group shows no members either.
+        // If somebody deleted the group after the write, its list of members is empty too.
         if matches!(self.reader.scim.group(group).await, Ok(None)) {
             self.forget(written, stop).await;
             let text = format!("the group {group} is gone; Beadle reads the group again");
             return Failure::new(Class::Conflict, text);
         }
-        // Beadle notes the stop first, because the target must be stopped even if the process is
-        // killed before the members are back.
+        // Beadle notes the stop first. So the target is stopped even if the process is killed
+        // before the members are back.
         let begun = stopped(written, lost, "Beadle puts them back");
         match stop.put(&begun).await {
             Ok(()) => self.forget(written, stop).await,
@@ -267,8 +269,8 @@ impl ScimWriter {
     }
 }
 
-/// Returns the text with the reason why the target is stopped. `done` is what Beadle did about the
-/// lost members.
+/// Returns the text with the reason why the target is stopped. `done` describes what Beadle did for
+/// the lost members.
 fn stopped(written: &Written<'_>, lost: &[String], done: &str) -> String {
     let what = match (written.added.len(), written.removed.len()) {
         (0, removed) => format!("the removal of {removed} members"),

@@ -1,7 +1,7 @@
 //! Remembers answers of a SCIM server, so that Beadle sends fewer requests. Each sweep forgets
 //! people and accounts. If a group shows only ids of accounts, the remembered answers show the
-//! owners of the accounts. If a remembered account cannot sign in, Beadle asks the server again.
-//! Only then does it decide that the account needs no deactivation.
+//! owners of the accounts. If a remembered account cannot sign in, Beadle asks the server again
+//! before it decides that the account needs no deactivation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,7 +21,7 @@ pub(super) struct Seen {
     pub(super) groups_short: Option<String>,
     /// The account of each person, by the person's id.
     pub(super) people: HashMap<String, TargetAccount>,
-    /// The account with each id. The account shows its owner.
+    /// The accounts, by their ids. An account shows its owner.
     pub(super) accounts: HashMap<String, TargetAccount>,
     /// When Beadle last read each account, by the account's id.
     read: HashMap<String, Time>,
@@ -33,12 +33,12 @@ pub(super) struct Seen {
     pub(super) nested: HashSet<String>,
     /// The members of each group after the last read or write, and the time of that read or write.
     pub(super) members: HashMap<String, (Time, BTreeSet<String>)>,
-    /// The groups that cannot get their name yet, each with this name. Another group still has the
-    /// name.
+    /// The groups that wait for a name because another group still has this name. Each group has
+    /// the name that it waits for.
     pub(super) wanted: HashMap<String, String>,
     /// Why the target is stopped.
     pub(super) stopped: Option<String>,
-    /// The number of groups that are getting lost members back now.
+    /// The number of groups to which Beadle is adding lost members again at the moment.
     pub(super) putting_back: usize,
     /// The invalid records that Beadle has already logged.
     logged: HashSet<String>,

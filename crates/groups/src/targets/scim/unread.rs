@@ -1,7 +1,7 @@
 //! Notes each write of members until Beadle has read the members back. If Beadle could not read the
-//! members back after a write, it reads them before the next write. The note survives if the
-//! process is killed after the write. Without it, nobody would notice that the write removed
-//! further members.
+//! members back after a write, it reads them before the next write. The note remains in the store
+//! if the process is killed after the write. Without the note, nobody would notice that the write
+//! removed further members.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use super::written::Written;
 use crate::targets::StopNote;
 
 /// The maximum number of unchanged members in a note, because a store limits the size of a value.
-/// This number is enough to find out whether a write removed members that it did not name.
+/// With this number, Beadle can still find out whether a write removed members that it did not
+/// name.
 const MOST: usize = 1000;
 /// If a write is older than this, somebody else may have removed the missing members. Beadle then
-/// blames the write only if the group lost all of its members.
+/// treats the write as the cause only if the group lost all of its members.
 const BLAMED: Duration = Duration::from_secs(600);
 
 /// A write of members that Beadle has not read back yet.
@@ -34,7 +35,7 @@ struct Unread {
 }
 
 impl ScimWriter {
-    /// Notes a write of members. The caller calls this before it sends the write.
+    /// Notes a write of members. The caller must call this function before it sends the write.
     pub(super) async fn begin(&self, written: &Written<'_>, stop: &dyn StopNote) -> Result<(), Failure> {
         if written.before.is_none() {
             return Ok(());
@@ -62,8 +63,8 @@ impl ScimWriter {
         }
     }
 
-    /// Reads back the last write of a group's members, if Beadle could not read it back directly
-    /// after the write.
+    /// Reads back the last write of a group's members, if Beadle could not do this directly after
+    /// the write.
     pub(super) async fn settle(&self, group: &str, stop: &dyn StopNote) -> Result<(), Failure> {
         let Some(text) = stop.unread_write(group).await? else { return Ok(()) };
         let Ok(unread) = serde_json::from_str::<Unread>(&text) else {
@@ -80,8 +81,8 @@ impl ScimWriter {
         let read = self.reader.lost_by(&written).await;
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
-        // The plan is more recent than the write. If the plan does not want a member, Beadle does
-        // not put the member back, because the member may have had to leave since the write.
+        // The plan is more recent than the write. So Beadle does not put back a member whom the
+        // plan does not want: perhaps this member had to leave after the write.
         let back =
             if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {

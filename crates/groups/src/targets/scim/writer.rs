@@ -16,8 +16,8 @@ use crate::mapping::{OWNED, Role};
 use crate::sources::Person;
 use crate::targets::{Found, NewGroup, Refused, StopNote, TargetAccount, TargetGroup, TargetWriter};
 
-/// The maximum age of remembered members before a write. If they were older, Beadle could believe
-/// that the write lost a member who had already left.
+/// The maximum age of remembered members before a write. If the remembered members were older,
+/// Beadle could wrongly believe that the write removed a member who had already left.
 const RECENT: Duration = Duration::from_secs(5);
 
 /// Writes the groups of a SCIM server.
@@ -32,8 +32,8 @@ impl ScimWriter {
         Self { scim, reader: reader.clone() }
     }
 
-    /// Returns an error if the target is stopped, because it did not do what an earlier write
-    /// requested.
+    /// Returns an error if the target is stopped because it did not carry out an earlier write
+    /// correctly.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {
             return Err(Failure::new(Class::Rejected, format!("{}: {why}", crate::links::STOPPED)));
@@ -45,7 +45,7 @@ impl ScimWriter {
         Ok(())
     }
 
-    /// Forgets the values of an account, because they changed.
+    /// Forgets the values of an account, because the values have changed.
     fn forget_values(&self, account: &str) {
         let mut seen = self.reader.seen();
         seen.accounts.remove(account);
@@ -61,14 +61,14 @@ impl ScimWriter {
         Ok(self.reader.scim.group(group).await?.map(|group| group.name))
     }
 
-    /// Returns the members of a group before a write of members. These are the remembered members
-    /// if they are recent, or else the present ones. Returns `None` if the group does not exist.
-    /// Also returns `None` if the members come from another source than SCIM, because Beadle does
-    /// not read such members back.
+    /// Returns the members of a group before a write of members. If the remembered members are
+    /// recent, returns the remembered members. Otherwise, reads the present members. Returns `None`
+    /// if the group does not exist. Also returns `None` if the members come from another source
+    /// than SCIM, because Beadle does not read such members back.
     ///
-    /// Beadle then forgets the members until the write is read back. A write with an unknown effect
-    /// may remove a member, and Beadle could blame the next write for this removal. If the previous
-    /// write was not read back yet, this function does that first.
+    /// Beadle then forgets the members until it has read the write back. A write with an unknown
+    /// effect may remove a member, and Beadle could treat the next write as the cause of this
+    /// removal. If Beadle has not read back the previous write yet, this function first does so.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);
@@ -90,8 +90,8 @@ impl ScimWriter {
         Ok(before)
     }
 
-    /// Handles a name that another group already has. If two groups swap their names, Beadle gives
-    /// one of them a temporary third name.
+    /// Handles a rename to a name that another group already has. If two groups swap their names,
+    /// Beadle gives one of the groups a temporary third name.
     async fn taken(&self, group: &str, name: &str, waiting: &BTreeMap<String, String>) -> Failure {
         let holder = match self.reader.find_group(By::Name, name, true).await {
             Ok(Some(holder)) if holder.id != group => holder,
@@ -122,8 +122,8 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // The other group may wait for the name of this group. This process then knows that the
-            // other group waits, or another process has noted it.
+            // The other group may wait for the name of this group. This process remembers such a
+            // wait, or another process has noted it in the store.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };
@@ -172,15 +172,15 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         let NewGroup { name, external_id, .. } = *new;
         if let Some(made) = self.scim.create_group(name, external_id).await? {
-            // After a write, Beadle reads the members back only if SCIM shows them.
+            // Beadle reads the members back after a write only if they come from SCIM.
             if self.reader.memberships.is_none() {
                 let now = self.reader.scim.clock().now();
                 self.reader.seen().members.insert(made.id.clone(), (now, BTreeSet::new()));
             }
             return Ok(target(made));
         }
-        // There are two cases. A group has this id, because Beadle created it earlier. Or a group
-        // of another owner has the same name.
+        // The server refuses the creation in two cases: Beadle already created a group with this
+        // id, or another group has the same name.
         if let Some(found) = self.reader.find_group(By::ExternalId, external_id, true).await? {
             return Ok(target(found));
         }
@@ -247,8 +247,8 @@ impl TargetWriter for ScimWriter {
         };
         let refused = refused(changed.refused);
         if !refused.is_empty() {
-            // If the remembered account of a person is gone, the person has another account or
-            // none, so Beadle forgets the account.
+            // If the remembered account no longer exists, Beadle forgets it. The person then has
+            // another account, or no account.
             let is_refused = |known: &TargetAccount| refused.iter().any(|one| one.account == known.id);
             self.reader.seen().people.retain(|_, known| !is_refused(known));
         }
@@ -315,8 +315,8 @@ impl TargetWriter for ScimWriter {
         let values: Vec<_> =
             found.differences(person).into_iter().map(|(path, _, after)| (path, after)).collect();
         self.update(&found.id, &values).await?;
-        // The account exists, so a removal of a value waits for the next plan. The guard counts the
-        // removal there.
+        // The account already exists. So Beadle leaves the removal of a value to the next plan,
+        // where the guard counts it.
         let wanted = found.attributes_to_set(&self.reader.attributes.known(person)).into_iter();
         let wanted = wanted.filter(|(.., after)| !after.is_null());
         let wanted: Vec<_> = wanted.map(|(attribute, _, after)| (attribute, after)).collect();
@@ -339,8 +339,8 @@ impl TargetWriter for ScimWriter {
             return Ok(());
         }
         self.may_write()?;
-        // A write of a phone number or an address replaces the whole list. So the write needs the
-        // present list.
+        // A write of a phone number or an address replaces the whole list, so Beadle first reads
+        // the present list.
         let Some(user) = self.reader.scim.user(account).await? else {
             let text =
                 format!("the target no longer has the account {account}; Beadle reads the account again");

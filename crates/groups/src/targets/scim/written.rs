@@ -39,15 +39,14 @@ impl Surprise {
 }
 
 impl Written<'_> {
-    /// Returns the members before the write that the write does not name. They should still be
-    /// members.
+    /// Returns the former members whom the write does not remove. These should still be members.
     pub(super) fn stayers(&self) -> impl Iterator<Item = &String> {
         self.before.iter().flatten().filter(move |id| !self.removed.contains(*id))
     }
 
-    /// Returns the lost members that Beadle puts back: the members with `has_to_stay`. If there is
-    /// only one such member and the group still has others, Beadle puts nobody back, because
-    /// another person may have removed this member at the same moment.
+    /// Returns the lost members that Beadle puts back: the members for whom `has_to_stay` is true.
+    /// If only one such member is lost and the group still has other members, Beadle puts nobody
+    /// back. Another person may have removed this one member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();

@@ -1,5 +1,5 @@
-//! The settings of Actions that GitHub shows and changes at separate addresses. For each declared
-//! key, Beadle makes one conditional REST call for each repository. For other keys, Beadle makes no
+//! The settings of Actions that GitHub shows and changes at separate addresses. Beadle makes one
+//! conditional REST call for each repository and each declared key. For other keys, Beadle makes no
 //! call.
 //!
 //! <https://docs.github.com/rest/actions/permissions#get-the-level-of-access-for-workflows-outside-of-the-repository>,
@@ -25,7 +25,7 @@ enum Of {
     Hidden,
 }
 
-/// A setting with its own address.
+/// A setting with its own address at GitHub.
 #[derive(Debug)]
 struct Setting {
     /// The key of the policy.
@@ -37,9 +37,10 @@ struct Setting {
     of: Of,
 }
 
-/// The key of the settings for forks of private repositories. Its value has the fields of the body.
+/// The key of the settings for forks of private repositories. The value of this key has the fields
+/// of the body.
 const FORKS: &str = "fork_pr_workflows_private_repos";
-/// The field of [`FORKS`] that the other fields need to have an effect.
+/// The field of [`FORKS`] that must be on, or else the other fields have no effect.
 const RUN: &str = "run_workflows_from_fork_pull_requests";
 /// The field of [`FORKS`] that gives secrets to workflows of forks.
 const SEND_SECRETS: &str = "send_secrets_and_variables";
@@ -73,7 +74,7 @@ const SETTINGS: &[Setting] = &[
 
 /// The levels of access to a repository's workflows, from the fewest repositories to the most.
 const LEVELS: &[&str] = &["none", "user", "organization", "enterprise"];
-/// The contributors who need an approval, from the fewest to the most.
+/// The groups of contributors who need an approval, from the fewest people to the most.
 const APPROVALS: &[&str] =
     &["first_time_contributors_new_to_github", "first_time_contributors", "all_external_contributors"];
 
@@ -151,9 +152,10 @@ fn one(setting: &'static Setting, want: &Node, seen: &Value, plan: &mut AspectPl
 fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     let place = |order: &[&str], value: &Value| order.iter().position(|known| value == known);
     match key {
-        // More repositories can use what this repository contains.
+        // With this value, more repositories can use the workflows and actions of this repository.
         "access_level" if place(LEVELS, before) < place(LEVELS, after) => Risk::Exposes,
-        // The logs are evidence. An unknown number of days counts as more days.
+        // A shorter retention is a weakening, because logs are evidence. An unknown number of days
+        // counts as a longer retention.
         "artifact_and_log_retention_days"
             if before.as_i64().is_none_or(|days| after.as_i64().is_none_or(|other| other < days)) =>
         {
@@ -193,7 +195,7 @@ fn forks(setting: &'static Setting, want: &Node, seen: &Value, plan: &mut Aspect
             let risk = match key {
                 _ if is_stricter => Risk::Changes,
                 SEND_SECRETS => Risk::Exposes,
-                // GitHub kept this field while no workflow of a fork ran.
+                // The field [`SEND_SECRETS`] can be on even while no workflow of a fork runs.
                 RUN if sends => Risk::Exposes,
                 _ => Risk::Weakens,
             };

@@ -1,9 +1,9 @@
 //! The deployment environments of a repository, with their variables and secrets. GitHub ignores
 //! the case of an environment's name.
 //!
-//! Beadle reads the environments of a repository with one call for 30 environments. GraphQL shows
-//! neither the branches that can deploy nor the Apps, so Beadle does not use it here. Beadle needs
-//! one more call for each of these parts, and only if the policy declares the part: the patterns of
+//! Beadle reads the environments of a repository with one call for 30 environments. Beadle does not
+//! use GraphQL here, because GraphQL does not show the Apps and the branches that can deploy.
+//! Beadle needs one more call for each of these parts that the policy declares: the patterns of
 //! branches, the Apps, the variables and the secrets. A call with an unchanged answer does not
 //! count toward the hourly limit.
 //!
@@ -60,7 +60,8 @@ const SHAPE: Shape = listed!(keys::ENTRY);
 
 /// The name of the list in a policy, in an answer of GitHub, and in a path.
 const LIST: &str = "environments";
-/// The environment that GitHub makes for a Pages site. GitHub makes it again after a removal.
+/// The environment that GitHub creates for a Pages site. If somebody removes this environment,
+/// GitHub creates it again.
 const OF_PAGES: &str = "github-pages";
 
 struct Environments;
@@ -93,7 +94,7 @@ impl AspectPlanner for Environments {
     }
 }
 
-/// Returns the name of an environment in plans.
+/// Returns the name that plans show for an environment.
 fn part(name: &str) -> String {
     format!("environment {name}")
 }
@@ -144,7 +145,8 @@ async fn environment(
     Ok(())
 }
 
-/// The change of one environment, while Beadle compares its parts.
+/// The change of one environment. Beadle completes the change while it compares the parts of the
+/// environment.
 struct Change<'a> {
     part: &'a str,
     wanted: Observed,
@@ -183,8 +185,8 @@ impl Change<'_> {
                     all.sort();
                     json!(all)
                 };
-                // One approval is enough. With one more reviewer, a person can approve who could
-                // not approve before.
+                // GitHub needs only one approval. So a new reviewer can approve alone, and could
+                // not do so before.
                 let is_weaker = !seen.reviewers.is_empty();
                 self.differs("reviewers", shown(&seen.reviewers), shown(&wanted), &list.asked, is_weaker);
                 self.wanted.reviewers = wanted;
@@ -200,7 +202,7 @@ impl Change<'_> {
             want.get("prevent_self_review").and_then(|node| Some((node, node.bool()?)))
         {
             if self.wanted.reviewers.is_empty() {
-                // GitHub stores this setting together with the reviewers.
+                // GitHub stores `prevent_self_review` together with the reviewers.
                 if prevents {
                     let why =
                         format!("`prevent_self_review` has an effect only with reviewers ({})", node.asked);
@@ -289,7 +291,8 @@ impl Change<'_> {
                 plan.cannot_read_part(self.part, "GitHub shows a protection rule without its App");
                 return Ok(false);
             }
-            // Beadle removes a rule by its id, so a wrong id would remove the rule of another App.
+            // Beadle removes a rule by the rule's id, so a wrong id would remove the rule of
+            // another App.
             let ids: BTreeSet<u64> = rules.iter().filter_map(|rule| rule["id"].as_u64()).collect();
             if ids.len() != rules.len() || answer["total_count"] != json!(rules.len()) {
                 plan.cannot_read_part(
@@ -323,8 +326,8 @@ impl Change<'_> {
 /// The patterns of branches and tags, each with its type.
 type Patterns = Vec<(String, String)>;
 
-/// Returns which branches and tags can deploy, and the patterns if the policy lists them. Returns
-/// `None` if the policy contradicts itself.
+/// Returns which branches and tags can deploy, and the patterns if the policy lists patterns.
+/// Returns `None` if the policy contradicts itself.
 fn deployers(node: &Node) -> Option<(Deployers, Option<Patterns>)> {
     let is_protected = node.get("protected_branches").and_then(Node::bool) == Some(true);
     let custom = node.get("custom_branch_policies").filter(|custom| !custom.is_null());

@@ -35,7 +35,7 @@ impl Reviewer {
 pub(crate) enum Deployers {
     All,
     Protected,
-    /// The branches and tags that match one of the environment's patterns.
+    /// Only the branches and tags that match one of the environment's patterns.
     Matching,
 }
 
@@ -73,9 +73,9 @@ impl Observed {
         }
     }
 
-    /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown. A
-    /// missing part is not an empty part. Beadle would send the empty part, and GitHub would remove
-    /// the reviewers or let all branches deploy.
+    /// Reads a row of GitHub's list. Returns `None` if a part of the row is missing or unknown.
+    /// Beadle must not treat a missing part as empty: it would send the empty part, and GitHub
+    /// would remove the reviewers or let all branches deploy.
     pub(crate) fn read(row: &Value) -> Option<Self> {
         let mut seen = Self::new(row["name"].as_str()?);
         for rule in row["protection_rules"].as_array()? {
@@ -86,7 +86,7 @@ impl Observed {
                     let reviewers = rule["reviewers"].as_array()?.iter().map(reviewer);
                     seen.reviewers = reviewers.collect::<Option<_>>()?;
                 }
-                // `deployment_branch_policy` contains the branches. Another list contains the Apps.
+                // The branches are in `deployment_branch_policy`, and the Apps are in another list.
                 _ => {}
             }
         }
@@ -102,7 +102,7 @@ impl Observed {
     }
 
     /// Returns the body that gives an environment these settings. GitHub resets each setting that a
-    /// body leaves out, so the body contains all of them.
+    /// body leaves out, so the body contains all settings.
     pub(super) fn body(&self) -> Value {
         let reviewers: Vec<Value> = self.reviewers.iter().map(Reviewer::body).collect();
         json!({

@@ -10,8 +10,8 @@ use crate::names::Named;
 use crate::policy::Node;
 
 /// Returns the reviewers that a list of the policy names. If a name does not exist, or now belongs
-/// to another team or user, the function records the reason and returns `None`. If GitHub shows the
-/// name among the present reviewers, no call is necessary.
+/// to another team or user, the function records the reason and returns `None`. If the name is
+/// among the present reviewers at GitHub, the function makes no call for it.
 pub(super) async fn reviewers(
     context: &Context<'_>,
     part: &str,
@@ -87,8 +87,8 @@ pub(super) async fn reviewers(
     Ok(is_known.then_some(found))
 }
 
-/// Returns whether GitHub shows the App of a protection rule. Beadle must not remove the rule of an
-/// App that it does not know.
+/// Returns whether GitHub shows the App of a protection rule. If GitHub does not show the App,
+/// Beadle must not remove the rule.
 pub(super) fn is_whole(rule: &Value) -> bool {
     rule["id"].is_u64() && rule["app"]["id"].is_u64()
 }

@@ -7,13 +7,12 @@ use serde_json::{Value, json};
 
 use crate::aspects::aspect::{Step, WriteTarget};
 
-/// The writes of one environment, in their order: the settings, then the new patterns and rules,
-/// then the removals. At every moment, a branch can therefore deploy only if the old or the new
-/// patterns allow it.
+/// The writes of one environment, in this order: the settings, the new patterns and rules, the
+/// removals. So a branch can always deploy only if the old or the new patterns allow the branch.
 #[derive(Default)]
 pub(super) struct Write {
     pub(super) name: String,
-    /// The body of the settings. `None` if the settings stay.
+    /// The body of the settings. `None` if the settings do not change.
     pub(super) settings: Option<Value>,
     /// The new patterns, each with its type.
     pub(super) new_patterns: Vec<(String, String)>,

@@ -11,10 +11,10 @@ use super::text::{TITLE, body, listed};
 use super::wanted::Wanted;
 use super::write::{Onto, OwnBranch, Pull, Write};
 
-/// What the pull request needs.
+/// What Beadle must do with the pull request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision<'a> {
-    /// The pull request needs nothing.
+    /// Beadle must do nothing.
     Nothing,
     /// Beadle has done its part and waits for a person.
     Wait(String),
@@ -22,7 +22,8 @@ pub(super) enum Decision<'a> {
     Blocked(String),
     /// Beadle writes these files.
     Propose { what: String, files: Vec<&'a Wanted>, write: Write },
-    /// Beadle closes the pull request with this number, if there is one, and deletes the branch.
+    /// Beadle closes the pull request with this number, if the number is set, and deletes the
+    /// branch.
     End { pull: Option<u64>, write: Write },
 }
 
@@ -31,7 +32,8 @@ pub(super) enum Decision<'a> {
 pub(super) struct Place<'a> {
     /// The node id of the repository.
     pub(super) repository: &'a str,
-    /// True if everybody can read the repository, so that a text must not name the policy.
+    /// True if everybody can read the repository. The text of the pull request must then not name
+    /// the policy.
     pub(super) is_public: bool,
 }
 
@@ -51,15 +53,15 @@ pub(super) fn refused<'a>(differing: &[&'a Wanted], seen: &KeptFiles) -> Vec<(&'
     differing.iter().filter_map(|file| Some((*file, refusal(file, &seen.pulls)?))).collect()
 }
 
-/// Returns the number of the closed pull request if a person refused this content. Only the newest
-/// pull request that lists the file matters.
+/// Returns the number of the closed pull request if a person refused this content. The function
+/// checks only the newest pull request that lists the file.
 fn refusal(file: &Wanted, pulls: &[FilesPull]) -> Option<u64> {
     let mut own = pulls.iter().filter(|pull| pull.is_own);
     let (pull, id) = own.find_map(|pull| Some((pull, *listed(&pull.body).get(file.path.as_str())?)))?;
     (pull.state == PullState::Closed && id == file.id).then_some(pull.number)
 }
 
-/// Decides what the pull request of these files needs.
+/// Decides what Beadle must do with the pull request of these files.
 pub(super) fn decide<'a>(
     differing: Vec<&'a Wanted>,
     seen: &KeptFiles,
@@ -73,7 +75,8 @@ pub(super) fn decide<'a>(
     let all = needed.len();
     needed.retain(|file| refusal(file, &seen.pulls).is_none());
     if needed.is_empty() {
-        // A person can open a closed pull request again as long as its branch exists.
+        // While the branch of a closed pull request exists, a person can open the pull request
+        // again.
         let can_be_opened = all > 0 && open.is_none();
         return if can_be_opened { Decision::Nothing } else { end(seen, open, foreign.is_some(), place) };
     }
@@ -106,7 +109,7 @@ fn own(branch: &FilesBranch) -> OwnBranch {
     OwnBranch { id: branch.id.clone(), head: branch.head.clone() }
 }
 
-/// Decides what an open pull request of Beadle needs.
+/// Decides what Beadle must do with its open pull request.
 fn update<'a>(
     needed: &[&'a Wanted],
     open: &FilesPull,
@@ -117,8 +120,8 @@ fn update<'a>(
     let what = format!("pull request #{}", open.number);
     let known = listed(&open.body);
     if known.keys().any(|path| !needed.iter().any(|file| file.path == *path)) {
-        // The branch has a file that the default branch must not get. Beadle must reset the branch
-        // to drop this file. A reset branch has no commit of its own, so GitHub closes the pull
+        // The branch has a file that the default branch must not get, so Beadle must reset the
+        // branch. After the reset, the branch has no commit of its own, so GitHub closes the pull
         // request.
         let pull = Pull::Open { base: default.name.clone(), instead_of: Some(open.id.clone()) };
         let onto = Onto::Reset(own(branch));
@@ -175,7 +178,7 @@ fn propose<'a>(
 /// Decides what Beadle must still do if the default branch needs no file.
 fn end<'a>(seen: &KeptFiles, open: Option<&FilesPull>, is_foreign: bool, place: Place<'_>) -> Decision<'a> {
     let Some(branch) = seen.branch.as_ref().filter(|_| !is_foreign) else { return Decision::Nothing };
-    // A person who only reserved the name of the branch has no commit on the branch.
+    // A branch without a commit can come from a person who only wants to reserve its name.
     let is_ours = branch.is_own && (branch.ahead > 0 || seen.pulls.iter().any(|pull| pull.is_own));
     match open {
         Some(open) if !branch.is_own => Decision::Wait(format!(

@@ -1,11 +1,11 @@
-//! Files of a repository, such as `CODEOWNERS` and workflows. Beadle compares the ids of contents.
-//! Beadle opens one pull request for all files that differ, from its own branch. Beadle updates the
-//! open pull request, and closes it when the default branch needs no file any more. If somebody
-//! else commits to the branch, Beadle leaves the branch and its pull request alone.
+//! Files of a repository, such as `CODEOWNERS` and workflows. Beadle compares the ids of the files'
+//! contents. For all files that differ, Beadle opens one pull request from its own branch. Beadle
+//! updates the open pull request, and closes it when the default branch needs no file any more. If
+//! somebody else commits to the branch, Beadle does not change the branch and its pull request.
 //!
 //! If the policy has the section, Beadle makes one GraphQL query for each repository. While
-//! Beadle's branch exists, it makes a second query. If a template names the topics or the custom
-//! properties, Beadle reads them for many repositories at once.
+//! Beadle's branch exists, Beadle makes a second query. If a template names the topics or the
+//! custom properties, Beadle reads these values for many repositories at once.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>
 
@@ -90,16 +90,17 @@ fn reads(sections: &Sections<'_>) -> Asks {
     sections.get("files").map(|list| named(list.items())).unwrap_or_default()
 }
 
-/// Returns the facts that Beadle reads only for the templates of these entries.
+/// Returns the parts of a repository that the templates of these entries name.
 fn named(entries: &[Node]) -> Asks {
     let templates = || entries.iter().filter_map(|entry| entry.get("template")?.text());
     let names = |fact: &str| templates().any(|template| template.contains(fact));
     Asks { topics: names("topics"), properties: names("properties"), ..Asks::default() }
 }
 
-/// Returns whether the change of a file weakens the protection of the repository. GitHub also runs
-/// a workflow from a branch that is not merged, and gives it the secrets of the repository. One
-/// file names the reviewers. A direct commit to this file has no review itself.
+/// Returns whether the change of a file weakens the protection of the repository. A workflow
+/// weakens the protection, because GitHub runs it even from a branch that is not merged, and gives
+/// it the secrets of the repository. A direct commit to `CODEOWNERS` weakens the protection too:
+/// this file names the reviewers, and nobody reviews the commit.
 fn weakens(file: &Wanted) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     file.path.starts_with(".github/workflows/") || (file.is_pushed && name == "CODEOWNERS")
@@ -132,8 +133,8 @@ impl AspectPlanner for Files {
         {
             return Ok(());
         }
-        // GitHub shows topics and properties in any order. The content must not depend on this
-        // order.
+        // GitHub shows topics and properties in any order. The content of a file must not depend on
+        // this order.
         let mut topics = repository.topics.value().cloned();
         if let Some(topics) = &mut topics {
             topics.sort_unstable();
@@ -178,7 +179,7 @@ impl AspectPlanner for Files {
             let fields = pushed.iter().map(|file| difference(file, &seen)).collect();
             plan.change(format!("commit to {}", default.name), fields, Write::Push(commit(&pushed, default)));
         }
-        // The pull request may contain a file with a content that is not known now.
+        // The open pull request may contain a file whose declared content is unknown now.
         if !is_complete {
             return Ok(());
         }
@@ -199,7 +200,7 @@ impl AspectPlanner for Files {
                 plan.change(what, fields, write);
             }
             Decision::End { pull, write } => {
-                // The branch contains only commits of Beadle, so nobody loses anything.
+                // The branch contains only commits of Beadle, so no person loses work.
                 let asked = Some(&section.node.asked);
                 let closed = field("state", json!("open"), json!("closed"), asked, Risk::Changes);
                 let deleted = field("branch", json!("present"), json!("deleted"), asked, Risk::Changes);

@@ -1,4 +1,4 @@
-//! What the pull request needs, for each state of the branch and of the pull requests.
+//! Tests what Beadle decides for each state of the branch and of the pull requests.
 
 use std::collections::BTreeMap;
 

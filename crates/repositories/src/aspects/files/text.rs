@@ -1,6 +1,6 @@
 //! The text of the pull request. A comment in the text lists the files and the ids of their
-//! contents. GitHub does not show the comment. Beadle uses the comment later to know what a person
-//! merged or closed.
+//! contents. GitHub does not show the comment. From the comment, Beadle later knows which files a
+//! person merged or refused.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::wanted::Wanted;
 /// The title of the pull request, and the first line of the message of its commits.
 pub(super) const TITLE: &str = "Update files to match the policy";
 
-/// The text of a pull request that Beadle closes. The text has no list of files, because nobody
+/// The text of a pull request that Beadle closes. The text has no list of files, because no person
 /// refused the files.
 pub(super) const CLOSED: &str = "Beadle closed this pull request, because the policy no longer needs it. Either the \
                                  files of the default branch match the policy, or the policy changed.";
@@ -33,7 +33,7 @@ pub(super) fn body(files: &[&Wanted], has_places: bool) -> String {
     )
 }
 
-/// Returns the ids of the contents in a text, by path.
+/// Returns the ids of the files' contents that a text lists, by path.
 pub(super) fn listed(body: &str) -> BTreeMap<&str, &str> {
     let list = body.split_once(START).and_then(|(_, rest)| rest.split_once(END));
     let lines = list.map(|(list, _)| list).unwrap_or_default().lines();

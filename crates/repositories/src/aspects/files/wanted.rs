@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Reads an entry of the policy for a repository. Returns an error if the entry has no content,
-    /// or two contents from several layers.
+    /// or if several layers together give it two contents.
     pub(super) fn of(entry: &Node, repository: TemplateFacts<'_>) -> Result<Self, String> {
         let text = |key: &str| entry.get(key).and_then(Node::text);
         let path = text("path").unwrap_or_default().to_owned();

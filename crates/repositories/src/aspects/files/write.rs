@@ -1,4 +1,4 @@
-//! Writes files, by a pull request or directly.
+//! Writes files by a pull request, or directly to the default branch.
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure};
@@ -18,7 +18,8 @@ pub(super) struct OwnBranch {
 
 impl OwnBranch {
     /// Checks that nobody has committed to the branch since the plan. Without this check, such a
-    /// commit would be lost: GitHub moves and deletes a branch with any last commit.
+    /// commit would be lost, because GitHub moves or deletes a branch without a look at its last
+    /// commit.
     async fn check(&self, repository: &str, to: &WriteTarget) -> Result<(), Failure> {
         let now = to.reader.kept_files(repository, &[]).await?;
         if now.branch.is_some_and(|branch| branch.id == self.id && branch.head == self.head) {
@@ -34,13 +35,13 @@ impl OwnBranch {
 pub(super) enum Onto {
     /// A new branch.
     New,
-    /// The branch. It first moves to the head of the default branch.
+    /// The present branch. Beadle first moves it to the head of the default branch.
     Reset(OwnBranch),
-    /// The branch as it is.
+    /// The present branch, which Beadle does not move first.
     Present(OwnBranch),
 }
 
-/// What happens to the pull request of the branch.
+/// What Beadle does with the pull request of the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pull {
     /// Beadle opens a pull request to the default branch. If `instead_of` has a node id, Beadle
@@ -60,8 +61,8 @@ pub(super) enum Write {
         /// The node id of the repository.
         repository: String,
         onto: Onto,
-        /// The commit and its files. The write sets two of its fields: the branch, and the commit
-        /// before it.
+        /// The commit and its files. The write itself sets two fields of this value: the branch,
+        /// and the commit before the new commit.
         commit: FilesCommit,
         pull: Pull,
         body: String,

@@ -1,5 +1,5 @@
-//! The status checks that a branch rule requires. The name of a check and the App that must report
-//! it identify the check.
+//! The status checks that a branch rule requires. A check is identified by its name and by the App
+//! that must report it.
 
 use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Rule, StatusCheck};
@@ -25,9 +25,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     };
     let after: Vec<(&str, Binding)> =
         checks.iter().enumerate().map(|(at, check)| (check.context.as_str(), bound(at))).collect();
-    // The rule does not become weaker if it still requires every live check. If only one App may
-    // report a live check, the policy must name the same App. If any App may report the live check,
-    // the policy may name one App.
+    // The rule does not become weaker if it still requires every live check from the same App. If
+    // any App may report the live check, the policy may also name one App.
     let kept = seen.iter().all(|old| {
         let keeps = |binding: Binding| match (binding, old.app_id) {
             (Binding::App(new), Some(old)) => new == old,
@@ -41,7 +40,7 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
             json!({ "context": context, "appId": known_node(seen, *id).unwrap_or_else(|| app_node(*id)) })
         }
         Binding::Any => json!({ "context": context, "appId": "any" }),
-        // GitHub binds the check to the App that reported it last.
+        // GitHub then binds the check to the App that reported the check last.
         Binding::Unsaid => json!({ "context": context }),
     });
     let input: Vec<Value> = input.collect();
@@ -56,8 +55,8 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
 }
 
 /// Returns a reason if Beadle cannot write the list of checks. GitHub rejects the whole rule if a
-/// check names an App that does not exist. An App exists if a live rule contains it. Beadle
-/// resolves all other Apps with one call.
+/// check names an App that does not exist. An App certainly exists if a live rule contains it.
+/// Beadle resolves all other Apps with one call.
 pub(super) async fn missing_apps(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -95,8 +94,8 @@ fn unseen_apps<'a>(checks: &'a [WantedCheck], rules: &[Rule]) -> Vec<(i64, &'a W
 }
 
 /// Returns how well a live check matches a declared check; the lowest value is the best match. A
-/// declared check without an App matches a live check that no other declared check takes. It
-/// prefers a live check that is bound to an App.
+/// declared check without an App matches a live check that no other declared check takes. The best
+/// match of such a check is a live check that is bound to an App.
 fn closeness(wanted: &WantedCheck, live: &StatusCheck) -> Option<u8> {
     if wanted.context != live.context {
         return None;
@@ -152,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Returns the risk of the planned difference, and the checks that Beadle would write.
+    /// Returns the risk of the planned difference, and the list of checks that Beadle would write.
     fn planned(wanted: &str, live: &Rule) -> Option<(Risk, Value)> {
         let node =
             Node::parse("f.yml", &format!("required_status_checks: {{ checks: [{wanted}] }}")).unwrap();

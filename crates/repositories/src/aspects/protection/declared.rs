@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::differences::labels;
 use super::translate::{FLAGS, Flag, LISTS, OF_REVIEWS, OWN};
 
-/// Returns the rule in the form of a policy. The function leaves out values that a new rule has
-/// anyway. The second part of the result has the lists of actors that GitHub does not show
+/// Returns the rule in the form of a policy. The function leaves out the values that each new rule
+/// has. The second part of the result names the lists of actors that GitHub does not show
 /// completely.
 pub(crate) fn declared(rule: &Rule) -> (Value, Vec<&'static str>) {
     let seen = |rest: &str| {

@@ -28,7 +28,7 @@ impl Difference {
     }
 }
 
-/// Why Beadle could not plan a list of actors, and `true` if a retry can help.
+/// The reason why Beadle could not plan a list of actors, and `true` if a retry can help.
 pub(super) type UnresolvedList = (String, bool);
 
 /// The differences of a rule, and the lists that Beadle could not plan.
@@ -64,8 +64,8 @@ pub(super) async fn differences(
     Ok((found, unresolved))
 }
 
-/// Compares one list of actors. If Beadle could not plan a part of the list, the result contains
-/// the reasons.
+/// Compares one list of actors. If Beadle cannot plan a part of the list, adds the reason to
+/// `unresolved`.
 async fn list_of(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -178,7 +178,7 @@ fn writes(permission: &Permission) -> bool {
 }
 
 /// Returns whether the policy gives write access to an actor. An App gets its access from its
-/// installation.
+/// installation, not from the policy.
 fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     let is =
         |name: &str, permission: &Permission| name.eq_ignore_ascii_case(&actor.name) && writes(permission);
@@ -204,7 +204,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
 }
 
 /// Returns the new exceptions of a push restriction that have no write access. GitHub silently
-/// removes such actors. Without this check, Beadle would try to add them in every run.
+/// removes such actors. Without this check, Beadle would try to add these actors in every run.
 async fn powerless(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -229,14 +229,14 @@ async fn powerless(
     if powerless.is_empty() {
         return Ok(powerless);
     }
-    // The resolver reports actors that do not exist, so this function omits them.
+    // Another check reports the actors that do not exist, so this function omits them.
     let exist = context.reader.resolve(&powerless).await?;
     Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
 }
 
-/// Compares one list of actors, and the flag that turns the list on. Returns `Err` with the actor
-/// if an actor does not exist. Like GitHub, Beadle omits actors without write access. If no actor
-/// remains, Beadle does not write the restriction.
+/// Compares one list of actors, and the flag that turns the list on. If an actor does not exist,
+/// returns `Err` with a reason that names the actor. Like GitHub, Beadle omits actors without write
+/// access. If no actor remains, Beadle does not write the restriction.
 async fn actors(
     context: &Context<'_>,
     wanted: &DesiredRule,
@@ -255,7 +255,7 @@ async fn actors(
         if before != *value {
             turned_on = on;
             let risk = if on { Risk::Changes } else { Risk::Weakens };
-            // A new rule has no restrictions at first, so there is nothing to turn off.
+            // A new rule starts without restrictions, so Beadle need not turn a restriction off.
             if on || rule.is_some() {
                 difference.fields.push(field(list.rest, before, value.clone(), Some(asked), risk));
                 difference.input.push((flag, value.clone()));
@@ -269,8 +269,8 @@ async fn actors(
     let Some((actors, asked)) = wanted.lists.get(list.graphql) else { return Ok(Ok(None)) };
     let mut others = Vec::new();
     for actor in actors {
-        // Beadle also remembers the ids of actors that the list already contains. Another account
-        // can get such a name before the next run.
+        // Beadle also remembers the ids of the actors in the live list, because another account can
+        // get one of their names before the next run.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
         if let Some(number) = number {
             others.extend(names_another(context, actor, number).await?);

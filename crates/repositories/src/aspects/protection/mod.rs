@@ -1,6 +1,6 @@
-//! The branch protection rules of a repository, by the pattern of branch names. Beadle writes them
-//! by GraphQL. GraphQL can protect a branch that does not exist yet, and can update a rule without
-//! deleting it first.
+//! The branch protection rules of a repository, by the pattern of branch names. Beadle writes the
+//! rules by GraphQL, which can protect a branch that does not exist yet, and can update a rule
+//! without a deletion.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#updatebranchprotectionrule>
 
@@ -73,8 +73,8 @@ impl Step for Write {
     }
 }
 
-/// The merged protection of one pattern, as the policy declares it. It comes from all layers. It
-/// includes the entry `default` if that entry means the same branch.
+/// The merged protection of one pattern, as the policy declares it. The layers are merged. If the
+/// entry `default` means the same branch, its values are merged too.
 struct PatternWant<'a> {
     pattern: &'a str,
     protection: Option<Node>,
@@ -106,12 +106,11 @@ impl AspectPlanner for Protection {
     }
 }
 
-/// Returns the branches that the entry `default` means. Usually this is the present default branch.
-/// If the policy declares another default branch and this branch exists, the same run makes it the
-/// default branch. `default` then means only the declared branch. Without this rule, `default`
-/// would also mean the present branch. If somebody had changed the default branch by hand, Beadle
-/// would create a rule for the wrong branch. If the mode does not let the run change the default
-/// branch, `default` means both branches.
+/// Returns the branches that the entry `default` means. Usually, `default` means the present
+/// default branch. If the policy declares another default branch and this branch exists, the same
+/// run makes it the default branch. `default` then means only the declared branch. Otherwise, if
+/// somebody changed the default branch by hand, Beadle would create a rule for the wrong branch. If
+/// the mode does not let the run change the default branch, `default` means both branches.
 async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     let repository = context.repository;
     let mut branches: Vec<String> = repository.default_branch.iter().cloned().collect();
@@ -126,8 +125,8 @@ async fn default_branches(context: &Context<'_>) -> Result<Vec<String>, Failure>
             }
             branches.push(wanted.to_owned());
         } else if writes && !branches.is_empty() && context.desired.missing_branch == MissingBranch::Create {
-            // The run creates the branch after its rule. Until then, the present default branch
-            // must stay protected.
+            // The run creates the new branch after the rule of this branch. Until then, the present
+            // default branch must stay protected.
             branches.push(wanted.to_owned());
         }
     }
@@ -169,7 +168,7 @@ fn patterns<'a>(
     patterns
 }
 
-/// Returns the live rule for a pattern, or `None` if there is none.
+/// Returns the live rule for a pattern, or `None` if the pattern has no live rule.
 fn rule_of<'a>(want: &PatternWant<'_>, rules: &'a [Rule]) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.pattern == want.pattern)
 }
@@ -195,7 +194,7 @@ fn plan_rule(
 ) {
     let what = format!("rule {}", want.pattern);
     for (why, transient) in unresolved {
-        // Beadle still writes the known parts of the rule.
+        // Even if a part of the rule is unknown, Beadle writes the known parts.
         if transient { plan.cannot_read(why) } else { plan.cannot_resolve(why) }
     }
     let Some(rule) = rule else {
@@ -224,8 +223,8 @@ fn plan_rule(
         plan.change(what, fields, Write::Create(Value::Object(input)));
         return;
     };
-    // The guard can hold some of these changes. Beadle separates them from the other changes, so
-    // that the other changes do not have to wait.
+    // The guard can hold some of these differences. Beadle writes these differences as a separate
+    // change, so that the other changes do not have to wait.
     let (guarded, plain): (Vec<_>, Vec<_>) = found.into_iter().partition(Difference::is_guarded);
     for part in [plain, guarded] {
         if part.is_empty() {
@@ -243,8 +242,8 @@ fn plan_rule(
 
 /// Returns whether a new rule for the branch `name` would replace an existing rule for `pattern`.
 fn shadows(name: &str, pattern: &str) -> bool {
-    // Another tool may have written the live pattern, so the pattern may have a form that Beadle
-    // rejects.
+    // The live pattern may have a form that Beadle does not accept, because another tool may have
+    // written it.
     if name == pattern || check_glob(pattern).is_err() {
         return false;
     }

@@ -86,7 +86,7 @@ pub(super) struct List {
     pub(super) connection: &'static str,
     /// The flag that turns the list on. `None` if the list is always on.
     pub(super) flag: Option<&'static str>,
-    /// Returns this list from the lists of an observed rule.
+    /// Takes this list from the four lists of an observed rule.
     pub(super) seen: fn(&Allowances) -> &[Actor],
 }
 
@@ -141,8 +141,8 @@ pub(super) struct WantedCheck {
     pub(super) binding: Binding,
 }
 
-/// The marker for checks that are managed outside of the policy. Policies of safe-settings use it.
-/// Beadle then keeps the live checks.
+/// The marker for checks that are managed outside of the policy. Policies of safe-settings contain
+/// this marker. If a list has the marker, Beadle keeps the live checks.
 const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// The declared values of a rule, by their names in GraphQL.
@@ -222,8 +222,8 @@ impl DesiredRule {
             }
         }
         for context in contexts.map(Node::texts).unwrap_or_default() {
-            // If both lists name the same check, Beadle uses the entry of `checks`. Only that entry
-            // also contains the App.
+            // If both lists name the same check, Beadle uses the entry of `checks`. Only the entry
+            // of `checks` also contains the App.
             if !all.iter().any(|check| check.context == context) {
                 all.push(WantedCheck { context, binding: Binding::Unsaid });
             }
@@ -254,7 +254,7 @@ impl DesiredRule {
 }
 
 /// Returns the value that a flag must have if GitHub shows the value `seen`. If the policy declares
-/// only a minimum and GitHub has a greater number, the greater number stays.
+/// only a minimum and the number at GitHub is greater, returns the number at GitHub.
 pub(super) fn resolved(wanted: &Value, seen: &Value) -> Value {
     let Some(least) = at_least(wanted) else { return wanted.clone() };
     json!(seen.as_i64().map_or(least, |seen| seen.max(least)))
@@ -267,8 +267,8 @@ pub(super) fn better(seen: &Value, wanted: &Value, strict: bool) -> bool {
     if strict { number(wanted) >= number(seen) } else { number(wanted) <= number(seen) }
 }
 
-/// Returns the node id of an App. Beadle computes this old form of node ids from the id, so no read
-/// is necessary.
+/// Returns the node id of an App. Beadle computes the old form of the node id from the App's id, so
+/// it needs no read.
 ///
 /// <https://docs.github.com/graphql/guides/migrating-graphql-global-node-ids>
 pub(super) fn app_node(id: i64) -> String {

@@ -13,8 +13,8 @@ use crate::policy::{Node, at_least, leaves_actors};
 
 /// The fields in the body of a ruleset.
 const BODY: &[&str] = &["name", "target", "enforcement", "bypass_actors", "conditions", "rules"];
-/// The types of rules that GraphQL does not show. If the policy does not name such a rule, Beadle
-/// keeps the live rule in the body of the PUT.
+/// The types of rules that GraphQL does not show. If the policy does not name a rule of such a
+/// type, Beadle keeps the live rule in the body of the PUT.
 const REST_ONLY: &[&str] = &["copilot_code_review", "license_compliance_scanning"];
 
 /// A part of a ruleset that Beadle plans and writes as a unit.
@@ -25,7 +25,7 @@ enum Part {
     Rule(String),
 }
 
-/// A part of a ruleset that differs from the policy.
+/// A difference between a part of a live ruleset and the policy.
 pub(crate) struct Difference {
     part: Part,
     /// The fields of the part that differ, as the plan shows them.
@@ -41,8 +41,8 @@ impl Difference {
     }
 }
 
-/// Returns a bypass actor in a form for comparisons. GitHub shows an id for some kinds of actors
-/// that need none. For these kinds, the form always has the same id.
+/// Returns a bypass actor in a form for comparisons. GitHub shows an id even for some kinds of
+/// actors that need no id. For these kinds, the form always has the same id.
 fn actor(value: &Value) -> Value {
     let kind = value["actor_type"].as_str().unwrap_or_default();
     let id = match kind {
@@ -83,7 +83,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
         (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
-        // The same check is stricter if only one certain App may report it than if any App may.
+        // A check from one certain App is stricter than the same check from any App.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
             let keeps = |new: &Value| {
@@ -95,7 +95,7 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
         (_, Value::Array(_)) => kept(before, after),
         // The parameter had no value before, so every value is at least as strict.
         (Value::Null, _) => true,
-        // Beadle cannot tell which of two patterns is stricter.
+        // Beadle does not know which of two patterns is stricter.
         _ => false,
     }
 }
@@ -152,8 +152,8 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     if before == after {
         return None;
     }
-    // The new list is not weaker if each of its actors could already bypass the ruleset before, in
-    // the same cases or more.
+    // The new list of bypass actors is not weaker if each actor in it could already bypass the
+    // ruleset in the same cases.
     let known = |actor: &Value| {
         before.iter().any(|old| {
             let same = old["actor_type"] == actor["actor_type"] && old["actor_id"] == actor["actor_id"];
@@ -173,7 +173,7 @@ fn is_of_repositories(name: &str) -> bool {
 }
 
 /// Returns the live conditions that a write would remove, because the policy selects repositories
-/// in another way.
+/// with another kind of condition.
 fn replaced<'a>(seen: &'a Value, node: &Node) -> Vec<(&'a str, &'a Value)> {
     let live = seen["conditions"].as_object().into_iter().flatten();
     live.map(|(name, condition)| (name.as_str(), condition))
@@ -198,7 +198,8 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
         let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
-        // If the ruleset now selects repositories in another way, it may lose any of them.
+        // If the ruleset now selects repositories with another kind of condition, it may no longer
+        // apply to some of its repositories.
         let wider = if gone.is_empty() {
             within(&before["include"], &after["include"])
                 && within(&after["exclude"], &before["exclude"])
@@ -279,8 +280,8 @@ fn is_known(kind: &str) -> bool {
     crate::policy::known_rule(kind).is_some()
 }
 
-/// Completes a new rule for REST. It adds the parameters that GitHub requires. It removes the
-/// marker for checks that are managed outside of the policy.
+/// Completes a new rule for REST. Adds the parameters that GitHub requires. Removes the marker for
+/// checks that are managed outside of the policy.
 fn complete(rule: &mut Value) {
     let demanded = match rule["type"].as_str() {
         Some("pull_request") => json!({
@@ -313,8 +314,8 @@ fn complete(rule: &mut Value) {
 }
 
 /// Returns whether a new rule would require no check. GitHub refuses a ruleset with such a rule, so
-/// Beadle leaves the rule out. This happens if the checks are managed outside of the policy, and
-/// nobody has added one yet.
+/// Beadle leaves out the rule. This case occurs if the checks are managed outside of the policy,
+/// and nobody has added a check yet.
 fn requires_no_check(rule: &Value) -> bool {
     rule["type"] == "required_status_checks" && list(&rule["parameters"]["required_status_checks"]).is_empty()
 }
@@ -335,8 +336,8 @@ pub(crate) fn body<'a>(seen: &Value, parts: impl Iterator<Item = &'a Difference>
                     *conditions = json!({});
                 }
                 if let (true, Some(conditions)) = (is_of_repositories(name), conditions.as_object_mut()) {
-                    // A ruleset can select repositories in only one way, so the old condition must
-                    // go.
+                    // A ruleset can have only one kind of condition that selects repositories, so
+                    // the body must not contain the old condition.
                     conditions.retain(|other, _| !is_of_repositories(other));
                 }
                 conditions[name] = after.unwrap_or_default();

@@ -138,7 +138,7 @@ impl AspectPlanner for Rulesets {
         for want in section.items() {
             let Some(name) = want.get("name").and_then(Node::text) else { continue };
             if want.get("enforcement").is_none() {
-                // The repository does not get the layer with the rest of the ruleset.
+                // The layer that sets the rest of the ruleset does not reach the repository.
                 plan.cannot_resolve_part(name, without_base(want));
                 continue;
             }
@@ -189,8 +189,8 @@ fn checks(want: &Node) -> Option<&Node> {
     want.get("rules")?.items().iter().find(is_meant)?.get("parameters")?.get(CHECKS)
 }
 
-/// Returns why Beadle does not plan a ruleset: a layer removes each check of the layers of lower rank.
-/// GitHub refuses a ruleset with such a rule.
+/// Returns why Beadle does not plan a ruleset: its rule that requires checks has no check, because
+/// a layer removes all of them. GitHub refuses such a ruleset.
 fn without_check(list: &Node) -> String {
     format!(
         "no file that reaches this repository lists a check for the rule `{CHECKS}` ({}): Beadle leaves the ruleset \
@@ -199,8 +199,9 @@ fn without_check(list: &Node) -> String {
     )
 }
 
-/// Returns whether Beadle leaves out a declared ruleset's rule that requires checks. This is so if
-/// the policy lists no check of its own, and the ruleset at GitHub does not have the rule.
+/// Returns whether Beadle leaves out the rule of a declared ruleset that requires checks. Beadle
+/// leaves out this rule if the policy lists no check of its own, and the ruleset at GitHub does not
+/// have the rule.
 pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name: &str) -> bool {
     let Some(seen) = repository.rulesets.value() else { return false };
     let is_named = |want: &&Node| want.get("name").and_then(Node::text) == Some(name);
@@ -212,7 +213,8 @@ pub(crate) fn leaves_out_checks(desired: &Desired, repository: &Repository, name
     !has_own && !seen.iter().any(|ruleset| ruleset.name == name && has_rule(ruleset))
 }
 
-/// Returns whether GraphQL shows the complete ruleset and the ruleset is as the policy declares it.
+/// Returns `true` if GraphQL shows the complete ruleset, and if the ruleset is as the policy
+/// declares it.
 fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     let reader = context.reader;
     let changed = reader.has_changed(found);
@@ -221,8 +223,8 @@ fn is_as_wanted(context: &Context<'_>, want: &Node, found: &Ruleset) -> bool {
     !changed && is_whole && compare::differences(want, &found.body).is_empty()
 }
 
-/// Parameters that Beadle does not read by GraphQL, because the GraphQL of some GitHub servers
-/// lacks them.
+/// Parameters that Beadle does not read by GraphQL, because some GitHub servers lack them in
+/// GraphQL.
 const REST_ONLY: &[&str] = &["dismissal_restriction", "required_reviewers"];
 
 /// Returns whether the policy sets a value that Beadle cannot compare by GraphQL. Some GitHub
@@ -245,9 +247,8 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Adds the changes that make a ruleset as declared. Returns whether there are any changes. The
-/// guard can hold some of these changes. Beadle separates them from the other changes, so that the
-/// other changes do not have to wait.
+/// Adds the changes that make a ruleset as declared. Returns whether there are any changes. Changes
+/// that the guard can hold are separate changes, so that the other changes do not have to wait.
 pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::identity::{Kind, kind, pair_entries};
 use crate::policy::at_least;
 
-/// The marker for checks that are managed outside of the policy. Policies of safe-settings use it.
-/// Beadle then keeps the live checks.
+/// The marker for checks that are managed outside of the policy. Policies of safe-settings contain
+/// this marker. If a list has the marker, Beadle keeps the live checks.
 pub(super) const EXTERNALLY_DEFINED: &str = "{{EXTERNALLY_DEFINED}}";
 
 /// Returns the entries of a list. A value that is not a list has no entries.
@@ -26,8 +26,8 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Returns a value in a form for comparisons. This form ignores the order and the repetition of
-/// list entries. It has no values that mean the same as a missing value.
+/// Returns a value in a form for comparisons. In this form, lists are sorted and have no repeated
+/// entries. Values that mean the same as a missing value are left out.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -58,15 +58,15 @@ pub(super) fn differ(key: &str, one: &Value, other: &Value) -> bool {
     form(one) != form(other)
 }
 
-/// Returns a value without its null fields. GitHub accepts a missing field, but does not always
-/// accept null.
+/// Returns a value without its null fields. GitHub always accepts a missing field, but not always
+/// null.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => map
             .into_iter()
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| (key, without_nulls(value)))
-            // GitHub expects a rule either with all of its parameters or without the field
+            // GitHub accepts a rule only with all of its parameters, or without the field
             // `parameters`.
             .filter(|(key, value)| key != "parameters" || *value != json!({}))
             .collect(),
@@ -79,7 +79,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
 /// the declared value does not have. A list gets exactly the entries that the policy declares.
 pub(super) fn overlay(key: &str, wanted: &Value, seen: &Value) -> Value {
     if let Some(least) = at_least(wanted) {
-        // The policy declares only a minimum, so a greater number at GitHub stays.
+        // The policy declares only a minimum, so Beadle keeps a greater number at GitHub.
         return json!(seen.as_i64().map_or(least, |seen| seen.max(least)));
     }
     match (wanted, seen) {
@@ -99,8 +99,8 @@ fn overlay_block(wanted: &Map<String, Value>, seen: &Map<String, Value>) -> Map<
     merged
 }
 
-/// Merges two lists. Each declared entry is merged into at most one live entry. Each live entry is
-/// used at most once.
+/// Merges two lists. Each declared entry is merged into at most one live entry, and each live entry
+/// takes at most one declared entry.
 fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     let kind = kind(key);
     let is_external = wanted.iter().any(|item| item["context"] == EXTERNALLY_DEFINED);
@@ -123,8 +123,8 @@ fn overlay_list(key: &str, wanted: &[Value], seen: &[Value]) -> Vec<Value> {
     distinct.iter().enumerate().map(entry).collect()
 }
 
-/// Merges a declared entry into the live entry. If the policy omits a field with a default at
-/// GitHub, the field gets the default. Fields that Beadle does not know stay unchanged.
+/// Merges a declared entry into the live entry. If GitHub has a default for a field that the policy
+/// omits, the field gets this default. Fields that Beadle does not know stay unchanged.
 fn overlay_entry(kind: Option<&Kind>, wanted: &Value, seen: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(seen)) = (wanted, seen) else { return wanted.clone() };
     let mut merged = overlay_block(wanted, seen);

@@ -1,4 +1,4 @@
-//! Tests that an entry of a ruleset's list is found by all fields that identify it.
+//! Tests that Beadle finds an entry of a ruleset's list by all fields that identify the entry.
 
 use beadle_engine::Risk;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ fn a_check_that_gets_a_source_is_no_weaker_and_one_that_loses_it_is() {
 }
 
 /// Returns one condition of each kind that selects repositories, and one condition that selects all
-/// of them.
+/// repositories.
 fn selections() -> [(&'static str, Value); 5] {
     let property = json!({ "name": "tier", "property_values": ["gold"], "source": "custom" });
     [
@@ -156,8 +156,8 @@ fn what_graphql_cannot_tell_apart_is_read_by_rest() {
     assert!(is_blurred(&node(&reviewers), &json!({})));
 }
 
-/// Returns random data for a test: the type of a rule, the parameter that contains the list, and
-/// two versions of the list's entries. The versions can differ in every field of an entry.
+/// Returns random data for a test: the type of a rule, a parameter of the rule that contains a
+/// list, and two versions of the list. The versions can differ in every field of an entry.
 fn lists() -> impl Strategy<Value = (&'static str, &'static str, Vec<Value>, Vec<Value>)> {
     let check = (0u8..3, proptest::option::of(1u64..4)).prop_map(|(name, app)| match app {
         Some(app) => json!({ "context": format!("c{name}"), "integration_id": app }),

@@ -1,8 +1,8 @@
 //! A declared default branch that does not exist.
 //!
 //! Beadle renames or creates the branch after all other changes. The present default branch
-//! therefore has its protection before the rename, and keeps the protection under the new name. A
-//! new branch has its protection before it exists.
+//! therefore has its protection before the rename, and keeps the protection under the new name. If
+//! Beadle creates the branch, it first writes the protection of the branch.
 //!
 //! <https://docs.github.com/rest/branches/branches#rename-a-branch>,
 //! <https://docs.github.com/rest/git/refs#create-a-reference>
@@ -30,7 +30,7 @@ impl Step for Write {
             Self::Rename { from, to } => named.rename_branch(from, to).await,
             Self::Create { from, to } => {
                 named.create_branch(to, from).await?;
-                // If this write fails, the branch already exists. The next plan then has only this
+                // If this write fails, the branch already exists, and the next plan needs only this
                 // write.
                 named.update(json!({ "default_branch": to })).await.map_err(Failure::after_a_part)
             }
@@ -38,8 +38,9 @@ impl Step for Write {
     }
 }
 
-/// Plans the declared action for a default branch that does not exist. A rename is a weakening,
-/// because rulesets and patterns with the former name do not protect the branch any more.
+/// Plans the action that the policy declares for a default branch that does not exist. A rename is
+/// a weakening, because rulesets and patterns with the former name do not protect the branch any
+/// more.
 pub(super) fn missing(what: MissingBranch, want: &Want, seen: &Value, plan: &mut AspectPlan) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (from, to) = (text(seen), text(&want.value));

@@ -1,5 +1,5 @@
-//! The settings of a repository. They are the fields in the body of `PATCH /repos/{owner}/{repo}`.
-//! Beadle writes them in a safe order.
+//! The settings of a repository. The settings are the fields in the body of
+//! `PATCH /repos/{owner}/{repo}`. Beadle writes the settings in a safe order.
 //!
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
@@ -17,7 +17,7 @@ use super::aspect::{
 };
 use crate::policy::{Desired, Node, Want};
 
-/// Whether a setting makes the repository safer or less safe when it is on.
+/// Whether a setting that is on makes the repository safer or less safe.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// The setting does not change how safe the repository is.
@@ -98,8 +98,9 @@ struct Patch(Map<String, Value>);
 
 #[async_trait]
 impl Step for Patch {
-    /// Writes the body. If one field is wrong, GitHub may reject the whole body. Beadle then writes
-    /// the parts of the body one by one, so that the valid parts take effect.
+    /// Writes the body. If one field is wrong, GitHub may reject the whole body. If GitHub rejects
+    /// the body, Beadle writes the parts of the body one by one, so that the valid parts take
+    /// effect.
     async fn write(&self, to: &WriteTarget) -> Result<(), Failure> {
         let named = to.named()?;
         let whole = Value::Object(self.0.clone());
@@ -119,8 +120,8 @@ impl Step for Patch {
     }
 }
 
-/// The merge methods, with their titles and messages. Beadle writes them together for two reasons:
-/// at least one method must stay on, and a message needs its title.
+/// The merge methods, with their titles and messages. Beadle writes these settings together for two
+/// reasons: at least one method must stay on, and a message needs its title.
 const MERGES: &[&str] = &[
     "allow_squash_merge",
     "allow_merge_commit",
@@ -176,7 +177,8 @@ impl AspectPlanner for Settings {
                 // not set the default branch.
                 "default_branch" if seen.is_null() || seen == want.value => {}
                 "default_branch" => default_branch(context, want, seen, plan).await?,
-                // Everybody can fork a public repository, so Beadle does not set this value.
+                // Everybody can fork a public repository, so Beadle does not set `allow_forking`
+                // there.
                 "allow_forking" if context.repository.visibility == Visibility::Public => {}
                 key if last_method.is_some() && METHODS.contains(&key) => {}
                 key if off(context.desired, context.repository, key) => {}
@@ -193,8 +195,8 @@ impl AspectPlanner for Settings {
                     let risk = risk(key, &seen, &want.value);
                     let fields = vec![field(key, seen, want.value.clone(), Some(&want.asked), risk)];
                     if risk.is_guarded() || ALONE.contains(&key) {
-                        // The guard can hold this setting, or the organisation can forbid it. It is
-                        // a separate change, so that the other changes do not have to wait.
+                        // If the guard can hold a setting or the organisation can forbid it, the
+                        // setting is a separate change. So the other changes do not have to wait.
                         plan.change("", fields, patch(key, want.value.clone()));
                     } else {
                         plain.fields.extend(fields);
@@ -225,8 +227,8 @@ const ALONE: &[&str] = &["allow_forking", "has_projects"];
 /// The merge methods. At GitHub, at least one of them must be on.
 const METHODS: [&str; 3] = ["allow_squash_merge", "allow_merge_commit", "allow_rebase_merge"];
 
-/// Returns a setting that turns off a merge method, if no merge method stays on. The other methods
-/// can be off at GitHub although the policy does not name them.
+/// If no merge method would stay on, returns a setting that turns off a merge method. A method that
+/// the policy does not name can already be off at GitHub.
 fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     let wants = &context.desired.settings;
     let wanted = |method: &str| wants.iter().find(|want| want.key == method);
@@ -237,7 +239,7 @@ fn last_method<'a>(context: &Context<'a>) -> Option<&'a Want> {
     if METHODS.iter().all(is_off) { METHODS.iter().find_map(|method| wanted(method)) } else { None }
 }
 
-/// Returns whether a setting belongs to a merge method that is off, or that the policy turns off.
+/// Returns whether a setting belongs to a merge method that is off or that the policy turns off.
 /// GitHub rejects such a setting.
 fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     let method = match key {
@@ -249,8 +251,8 @@ fn off(desired: &Desired, repository: &Repository, key: &str) -> bool {
     wanted.or(repository.settings.get(method)) == Some(&json!(false))
 }
 
-/// Returns whether Beadle compares a setting with this repository. Beadle leaves a setting alone if
-/// the repository cannot have it.
+/// Returns whether Beadle compares a setting with this repository. Beadle ignores a setting that
+/// the repository cannot have.
 pub(crate) fn is_compared(desired: &Desired, repository: &Repository, key: &str) -> bool {
     match key {
         "allow_forking" => repository.visibility != Visibility::Public,
@@ -362,7 +364,7 @@ fn visibility(context: &Context<'_>, want: &Want, plan: &mut AspectPlan) {
 }
 
 fn archived(want: &Want, seen: Value, plan: &mut AspectPlan) {
-    // Nobody can write to an archived repository. When Beadle unarchives the repository, everybody
+    // Nobody can write to an archived repository. If Beadle unarchives the repository, the people
     // who could write before can write again.
     let (stage, risk) =
         if want.value == json!(true) { (Stage::Close, Risk::Removes) } else { (Stage::Open, Risk::Exposes) };
@@ -377,7 +379,8 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
             continue;
         }
         if before.is_null() {
-            // In public repositories this feature is always on, and GitHub does not show it.
+            // In public repositories, this feature is always on, and GitHub does not show its
+            // state.
             let always =
                 feature == "advanced_security" && context.repository.visibility == Visibility::Public;
             if !always && after != "disabled" {
@@ -396,8 +399,8 @@ fn security(context: &Context<'_>, want: &Want, seen: &Value, plan: &mut AspectP
         let asked: &PolicyLocation = &want.asked;
         let fields = vec![field(&name, before.clone(), after.clone(), Some(asked), risk)];
         let body = patch("security_and_analysis", json!({ feature: { "status": after } }));
-        // Some features are available only after the repository is public. Beadle writes them in a
-        // later stage. No other change waits for them.
+        // Some features are available only in a public repository, so Beadle writes them in a later
+        // stage. No other change waits for these features.
         plan.change_at(Stage::Security, feature.clone(), fields, body);
     }
 }

@@ -44,7 +44,7 @@ fn risk(before: &[Value], after: &[Value]) -> Risk {
     if after.iter().all(could_before) { Risk::Changes } else { Risk::Weakens }
 }
 
-/// Returns the declared reviewers with their ids. If a team cannot be resolved, the function
+/// Returns the declared reviewers with their ids. If Beadle cannot resolve a team, the function
 /// records the reason and returns `None`.
 async fn resolved(
     context: &Context<'_>,
@@ -84,8 +84,8 @@ async fn resolved(
     Ok(Some(normal(all.into_iter())))
 }
 
-/// Returns the fields that differ, and the features to send. Returns `None` if there is nothing to
-/// change.
+/// Returns the fields that differ, and the features that Beadle must send. Returns `None` if there
+/// is nothing to change.
 pub(super) async fn change(
     context: &Context<'_>,
     want: &Want,

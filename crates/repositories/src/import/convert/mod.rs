@@ -1,5 +1,5 @@
-//! Converts the files of other tools to a policy of Beadle. It reports each line that it could not
-//! convert.
+//! Converts the files of other tools to a policy of Beadle. The conversion reports each line that
+//! it could not convert.
 
 mod peribolos;
 mod result;
@@ -18,7 +18,7 @@ use crate::policy::Severity;
 /// A tool with files that Beadle can convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incumbent {
-    /// The Probot settings app. It has one file for each repository.
+    /// The Probot settings app. The app has one file for each repository.
     Probot,
     /// safe-settings.
     SafeSettings,
@@ -26,8 +26,9 @@ pub enum Incumbent {
     Peribolos,
 }
 
-/// Converts files. `sources` contains their texts, by path. `organisation` chooses an organisation
-/// if the files can have several. Returns an error if Beadle would not accept its own result.
+/// Converts files. `sources` contains the texts of the files, by path. `organisation` names the
+/// organisation to convert, if the files can have several organisations. Returns an error if Beadle
+/// would not accept the result.
 pub fn convert(
     from: Incumbent,
     organisation: Option<&str>,

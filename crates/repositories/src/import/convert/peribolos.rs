@@ -10,7 +10,7 @@ use super::result::{Conversion, problem, unconverted};
 use super::tree::{block, list, put, text};
 use crate::policy::{FileKind, Node};
 
-/// The keys of a repository that mean the same in the section `repository`.
+/// The keys of a repository that have the same meaning in the section `repository`.
 const SETTINGS: &[&str] = &[
     "description",
     "homepage",

@@ -14,10 +14,11 @@ use crate::policy::{FileKind, Kind, Node, Problem, Severity, UNKNOWN_KEY, examin
 pub struct Conversion {
     /// The texts of the files, by their paths in the policy's folder.
     pub files: BTreeMap<String, String>,
-    /// What Beadle could not convert or had to interpret, with the lines of the original files.
+    /// The parts that Beadle could not convert or had to interpret, with the lines of the original
+    /// files.
     pub problems: Vec<Problem>,
     /// True if Beadle leaves out keys that it does not know. The Probot settings app sends such
-    /// keys to GitHub. GitHub ignores most of them.
+    /// keys to GitHub. GitHub ignores most unknown keys.
     pub(super) leaves_unknown: bool,
 }
 
@@ -38,8 +39,8 @@ impl Conversion {
         }
     }
 
-    /// Returns whether a name can be the name of a repository and of its file. If it cannot be such
-    /// a name, the function adds an error.
+    /// Returns whether a name can be the name of a repository and of its file. If a name is not
+    /// valid, the function adds an error.
     pub(super) fn accepts(&mut self, at: &Node, repository: &str) -> bool {
         match forms::REPOSITORY.check(repository) {
             Ok(()) => true,
@@ -51,8 +52,8 @@ impl Conversion {
         }
     }
 
-    /// Adds a file to the policy. `from` is the original file. `selector` contains the keys that
-    /// the original file does not have.
+    /// Adds a file to the policy. `from` is the original file. `selector` contains further keys,
+    /// which the original file does not have.
     pub(super) fn add(
         &mut self,
         from: &str,
@@ -66,7 +67,7 @@ impl Conversion {
             let unknown = found.iter_mut().filter(|problem| problem.message.starts_with(UNKNOWN_KEY));
             unknown.for_each(|problem| problem.severity = Severity::NotYet);
         }
-        // Beadle would not carry out these keys.
+        // These keys would have no effect in a policy of Beadle.
         let places: Vec<(u32, u32)> = found
             .iter()
             .filter(|problem| problem.severity == Severity::NotYet)

@@ -95,7 +95,7 @@ pub(super) fn probot(sources: &BTreeMap<String, String>, made: &mut Conversion) 
 }
 
 /// Returns the file with hyphens in place of spaces in the name of the repository. GitHub makes the
-/// same change.
+/// same change to a name with spaces.
 fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     let Some(block) = root.get("repository") else { return root.clone() };
     let Some((name, old)) = block.get("name").and_then(|name| Some((name, name.text()?))) else {
@@ -110,8 +110,8 @@ fn hyphenated(root: &Node, made: &mut Conversion) -> Node {
     root.with("repository", &block.with("name", &text(name, &new)))
 }
 
-/// Returns the repository of a file. It is the folder that contains `.github`, or the name in the
-/// file.
+/// Returns the repository of a file. The repository is the folder that contains `.github`, or the
+/// name in the file.
 fn repository_of(file: &str, root: &Node) -> Option<String> {
     let folder =
         Path::new(file).parent().filter(|folder| folder.file_name().is_some_and(|name| name == ".github"));

@@ -96,8 +96,8 @@ branches:
       restrictions: { people: [mona] }
 ";
     let made = converted(Incumbent::Probot, &[("a.yml", text)]);
-    // An empty `protection` would remove the rule, and empty `restrictions` would lock everybody
-    // out.
+    // An empty `protection` would remove the rule, and empty `restrictions` would deny everybody to
+    // push.
     let body = body(&made.files["repos/shop.yml"]);
     assert!(body.contains("enforce_admins: true"), "{body}");
     for empty in ["protection: {}", "restrictions", "protection: null"] {

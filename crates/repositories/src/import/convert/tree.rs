@@ -1,19 +1,19 @@
-//! Changes the tree of a file. Each value keeps its line in the original file, so that messages are
-//! about the original files.
+//! Changes the tree of a file. Each value keeps its line in the original file, so that messages
+//! name lines of the original files.
 
 use crate::policy::{Kind, Node};
 
-/// Returns a text at the place of another value.
+/// Returns a text with the line and the column of another value.
 pub(super) fn text(at: &Node, text: &str) -> Node {
     Node { kind: Kind::Text(text.to_owned()), ..at.clone() }
 }
 
-/// Returns a list at the place of another value.
+/// Returns a list with the line and the column of another value.
 pub(super) fn list(at: &Node, items: Vec<Node>) -> Node {
     Node { kind: Kind::List(items), ..at.clone() }
 }
 
-/// Returns a block at the place of another value.
+/// Returns a block with the line and the column of another value.
 pub(super) fn block(at: &Node, entries: Vec<(&str, Node)>) -> Node {
     let entries = entries.into_iter().map(|(key, value)| (text(&value, key), value)).collect();
     Node { kind: Kind::Map(entries), ..at.clone() }
@@ -29,9 +29,10 @@ pub(super) fn put(block: &Node, key: &str, value: Node) -> Node {
     Node { kind: Kind::Map(entries), ..block.clone() }
 }
 
-/// Returns a copy without the keys at these places. A place is a line and a column. If nothing is
-/// left of a block or list, it is removed too, because an empty one has its own meaning. An empty
-/// `protection` removes the rule of the branch, and an empty list removes all entries.
+/// Returns a copy without the keys at these places. A place is a line and a column. If a block or a
+/// list becomes empty, the function removes the block or the list too, because an empty value has
+/// its own meaning. For example, an empty `protection` removes the rule of the branch, and an empty
+/// list removes all entries.
 pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     let kind = match &node.kind {
         Kind::List(items) => Kind::List(items.iter().filter_map(|item| left(item, places)).collect()),
@@ -44,7 +45,7 @@ pub(super) fn without_places(node: &Node, places: &[(u32, u32)]) -> Node {
     Node { kind, ..node.clone() }
 }
 
-/// Returns the rest of a value, or `None` if nothing is left of it.
+/// Returns the remaining part of a value, or `None` if no part remains.
 fn left(value: &Node, places: &[(u32, u32)]) -> Option<Node> {
     let has_content = |node: &Node| !node.entries().is_empty() || !node.items().is_empty();
     let left = without_places(value, places);

@@ -1,4 +1,5 @@
-//! Tests a ruleset of the organisation that now selects its repositories in another way.
+//! Tests a ruleset of the organisation that now selects its repositories with another kind of
+//! condition.
 
 use beadle_engine::{Limits, StepResult};
 

@@ -10,7 +10,7 @@ use crate::stored_waiver;
 const SETTINGS: &str = "repository:\n  has_wiki: false\n  topics: [new]\n";
 const DAY: i64 = 86_400_000;
 
-/// Plans, records that nothing was written, and returns the time.
+/// Makes a plan, records that Beadle wrote nothing, and returns the time.
 async fn run(world: &World) -> Time {
     let (planner, _) = world.parts();
     for (key, plan) in plans(&planner).await {
@@ -197,7 +197,7 @@ async fn a_clock_that_is_behind_deletes_nothing_and_does_not_hide_the_last_run()
     world.apply().await;
     world.clock.jump(DAY);
     let second = run(&world).await;
-    // The clock of another process is a little behind.
+    // In this case, the clock of another process is a little behind.
     world.clock.jump(-1000);
     let settings = SETTINGS.replace("has_wiki: false", "has_wiki: true");
     world.replace_policy(&[("settings.yml".to_owned(), settings)].into());

@@ -1,9 +1,9 @@
-//! The creation of a repository while processes are killed. A process ends before or after any call
-//! to GitHub or to the store. The next process continues its work. A second repository never
-//! appears. The new repository is never public before it is protected.
+//! Tests the creation of a repository while the test kills processes. A process ends before or
+//! after any call to GitHub or to the store. The next process continues its work. A second
+//! repository never appears. The new repository is never public before it is protected.
 //!
 //! `CREATION_KILLS=200 cargo test -p beadle-repositories creation_kill -- --nocapture` spreads 200
-//! kills over all points. It tests a plain repository and one from a template.
+//! kills over all points. The command tests an empty repository and a repository from a template.
 
 use beadle_engine::{Mark, Outcome, Reconcile as _, Reconciler, Run, WritePace};
 
@@ -12,7 +12,7 @@ use super::world::{UNLIMITED, World};
 use super::*;
 use crate::creation::{WithCreations, creation_key};
 
-/// The number of kills for each way to create a repository, if `CREATION_KILLS` is not set.
+/// If `CREATION_KILLS` is not set, the number of kills for each way to create a repository.
 const USUAL: usize = 12;
 /// The maximum number of keys that the process claims at once.
 const KEYS: usize = 8;
@@ -81,7 +81,7 @@ async fn process(world: &World, life: &Arc<Life>) {
     }
 }
 
-/// Lets a process work to its end. It then checks that the new repository is as declared. Returns
+/// Lets a process work to its end, and then checks that the new repository is as declared. Returns
 /// the number of points that the process passed.
 async fn finish(world: &World, what: &str) -> usize {
     let life = Life::of(usize::MAX);
@@ -117,7 +117,7 @@ async fn a_kill_at_any_point_makes_no_second_repository_and_none_that_is_public_
         for n in 0..count {
             let world = world(create).await;
             let mut lives = vec![n * points / count];
-            // In every second case, the next process dies too.
+            // In every second case, the test also kills the next process.
             lives.extend((n % 2 == 1).then_some(n * 7 % points));
             for points in &lives {
                 let life = Life::of(*points);

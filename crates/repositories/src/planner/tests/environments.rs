@@ -76,7 +76,7 @@ async fn each_change_is_found_with_its_risk_and_repaired() {
         let production = &mut drifted["orgs"]["acme"]["repos"]["shop"]["environments"]["Production"];
         production[key] = value;
         if key == "deployment_branch_policy" {
-            // Without this setting, GitHub has no patterns.
+            // Without this setting, an environment has no patterns at GitHub.
             production["branch_policies"] = json!([]);
         }
         world.control("PUT", &drifted).await;
@@ -92,7 +92,7 @@ async fn each_change_is_found_with_its_risk_and_repaired() {
 async fn an_environment_that_is_not_listed_is_removed_and_the_plan_shows_what_goes_with_it() {
     let stray = json!({ "variables": { "OLD_URL": "x" } });
     let mut state = state();
-    // GitHub creates the environment of a Pages site again after a removal.
+    // If somebody removes the environment of a Pages site, GitHub creates it again.
     let all = json!({ "stray": stray, "PRODUCTION": {}, "github-pages": {} });
     state["orgs"]["acme"]["repos"]["shop"]["environments"] = all;
     let world = World::new(state.clone(), "environments: { additive: [{ name: production }] }\n").await;

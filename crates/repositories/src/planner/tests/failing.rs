@@ -1,4 +1,4 @@
-//! Tests failing reads. Beadle repeats a failed read. If the read still fails, the plan fails.
+//! Tests reads that fail. Beadle repeats a failed read. If the read still fails, the plan fails.
 
 use super::world::World;
 use super::*;

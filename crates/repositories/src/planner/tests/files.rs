@@ -22,7 +22,7 @@ fn shop(world: &World) -> Value {
     world.sim.state()["orgs"]["acme"]["repos"]["shop"].clone()
 }
 
-/// Changes the repository without Beadle.
+/// Changes the repository at GitHub, without Beadle.
 async fn change(world: &World, patch: Value) {
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": patch } } } })).await;
 }
@@ -76,8 +76,8 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["1"]["contents"]["CODEOWNERS"], "* @mona\n");
 
-    // The policy drops the file and declares another one. The first pull request would still add
-    // the dropped file.
+    // The policy drops the file and declares another file. The open pull request would still add
+    // the file that the policy dropped.
     let other = BTreeMap::from([("settings.yml".to_owned(), policy("LICENSE", "MIT\n", ""))]);
     world.replace_policy(&other);
     Box::pin(world.apply()).await;
@@ -85,11 +85,11 @@ async fn the_pull_request_follows_the_policy_and_is_closed_when_it_is_not_needed
     assert_eq!((&pulls["1"]["state"], &pulls["2"]["state"]), (&json!("closed"), &json!("open")));
     assert_eq!(pulls["2"]["contents"], json!({ "LICENSE": "MIT\n", "README.md": "hello\n" }));
 
-    // Somebody adds the file without the pull request.
+    // Somebody commits the file without the pull request.
     change(&world, json!({ "contents": { "LICENSE": "MIT\n" } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["2"]["state"], "closed");
-    // Beadle, not a person, closed the pull request. The same file is proposed again.
+    // Not a person but Beadle closed the pull request, so Beadle proposes the same file again.
     change(&world, json!({ "contents": { "LICENSE": null } })).await;
     Box::pin(world.apply()).await;
     assert_eq!(shop(&world)["pulls"]["3"]["state"], "open");

@@ -1,14 +1,13 @@
-//! The table of forms. A value can have several accepted forms in the policy. All of them mean the
-//! same, and Beadle writes nothing for another form. Each row has a policy that is applied once,
-//! and other forms of this policy. They differ in the order of keys and entries, in case, in
-//! omitted defaults, in `null` and empty values, and in ids and names. After Beadle has applied the
-//! first policy, the plan of each other form must be empty. The forms of environments are in
-//! `environments.rs`.
+//! The table of forms. A policy can contain the same value in several forms, and Beadle writes
+//! nothing for another form. Each row has a policy that the test applies once, and other forms of
+//! this policy. The forms differ in the order of keys and entries, in case, in omitted defaults, in
+//! `null` and empty values, and in ids and names. After Beadle has applied the first policy, the
+//! plan of each other form must be empty. The forms of environments are in `environments.rs`.
 
 use super::world::World;
 use super::*;
 
-/// A policy, and other forms of it.
+/// A policy, and other forms of the same policy.
 type Row = (&'static str, &'static [&'static str]);
 
 const OF_REPOSITORIES: &[Row] = &[
@@ -192,7 +191,7 @@ const OF_THE_ORGANISATION: &[&str] = &[
     "custom_repository_roles: { additive: [] }",
 ];
 
-/// Forms of the values of a new organisation.
+/// Policies that declare values which a new organisation already has.
 const OF_A_NEW_ORGANISATION: &[&str] = &[
     "organization: { email: '', company: '', name: '' }",
     "organization: { default_repository_permission: read, web_commit_signoff_required: false }",
@@ -212,7 +211,7 @@ fn state(visibility: &str) -> Value {
     state
 }
 
-/// Plans each form against the state that a policy made.
+/// Plans each form of a policy after the test has applied the policy.
 async fn expect_no_change(settled: &Value, what: &str, forms: &[&str]) {
     for form in forms {
         let world = World::new(settled.clone(), &format!("{form}\n")).await;
@@ -228,7 +227,7 @@ async fn check(rows: &[Row], visibility: &str) {
         let settled = world.sim.state();
         expect_no_change(&settled, policy, &[*policy]).await;
         expect_no_change(&settled, policy, forms).await;
-        // Policies that change nothing would prove nothing.
+        // If the policy changed nothing, the test would prove nothing.
         let is_new = ["enabled: false", "limit: none", "use_default: true", "releases: false"];
         let writes = world.sim.calls_that(|call| call["writes"] == true).len();
         assert_eq!(writes == 0, is_new.iter().any(|part| policy.contains(part)), "{policy}");

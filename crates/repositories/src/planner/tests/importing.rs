@@ -1,6 +1,6 @@
-//! Tests that an import declares exactly the live state. The imported policy changes nothing, and
-//! makes an empty copy of the organisation equal to the original. The end-to-end tests of `beadle
-//! import` use an organisation with every aspect.
+//! Tests that an import declares exactly the live state. The imported policy must change nothing,
+//! and must make an empty copy of the organisation equal to the original. The end-to-end tests of
+//! `beadle import` use an organisation with every aspect.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::world::World;
 use super::*;
 use crate::import_policy;
 
-/// The policy before an import. Its content does not matter.
+/// The policy before an import. The content of this policy has no effect on the test.
 const SETTINGS: &str = "repository: { has_wiki: false }\n";
 
-/// Returns an organisation with a number of teams and these repositories.
+/// Returns an organisation with this number of teams and these repositories.
 fn organisation(teams: usize, repositories: &Value) -> Value {
     let teams: Value = (0..teams).map(|n| (format!("team-{n}"), json!({}))).collect();
     json!({

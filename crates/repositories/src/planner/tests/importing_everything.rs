@@ -30,8 +30,8 @@ rulesets:
 
 /// Returns the files of a policy that declares every aspect.
 pub(super) fn everything() -> BTreeMap<String, String> {
-    // The address for bills is not public, so an import leaves it out. GitHub does not show which
-    // repositories a configuration should be attached to, and shows no secret.
+    // The mail address for bills is not public, so an import leaves it out. GitHub does not show
+    // which repositories a configuration should be attached to, and shows no secret.
     let organization =
         include_str!("organization.yml").replace("  billing_email: bills@acme.example.com\n", "");
     let (before, secrets) = organization.split_once("  secrets:\n").unwrap();
@@ -45,8 +45,8 @@ pub(super) fn everything() -> BTreeMap<String, String> {
     ])
 }
 
-/// Returns a world with an organisation. It has only what a policy cannot create: repositories,
-/// teams, accounts, Apps and the types of custom properties.
+/// Returns a world with an organisation. The organisation has only the things that a policy cannot
+/// create: repositories, teams, accounts, Apps and the types of custom properties.
 pub(super) async fn world(files: &BTreeMap<String, String>) -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     let state = json!({
@@ -92,7 +92,7 @@ async fn with_every_aspect_the_plan_is_empty_and_an_empty_copy_becomes_equal() {
     let mut copy = Box::pin(self::world(&files)).await;
     Box::pin(copy.apply()).await;
     assert_eq!(Box::pin(imported(&copy)).await, files);
-    // The import left out no value that the first policy declares.
+    // The import has every value that the first policy declares.
     copy.replace_policy(&whole);
     assert_eq!(Box::pin(copy.changes()).await, Vec::<String>::new(), "{files:#?}");
 }

@@ -1,6 +1,6 @@
-//! Simulated kills. A process of a test has a life that ends at a chosen point. The point is before
-//! or after a call to GitHub or to the store. The process stops forever at this point, and the test
-//! drops it. The simulated GitHub and the store stay as they are.
+//! Simulated kills. A process of a test has a life that ends at a chosen point, before or after a
+//! call to GitHub or to the store. At this point, the process stops forever, and the test drops it.
+//! The simulated GitHub and the store keep their state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Creates the life of a process. The process passes this number of points, and dies at the
-    /// next point.
+    /// Creates the life of a process. The process passes `points` points, and dies at the next
+    /// point.
     pub(super) fn of(points: usize) -> Arc<Self> {
         Arc::new(Self { passed: AtomicUsize::new(0), last: points, died: Notify::new() })
     }
@@ -38,7 +38,7 @@ impl Life {
         self.passed.load(Ordering::SeqCst)
     }
 
-    /// Runs a process until it ends or dies. Returns whether it died.
+    /// Runs a process until it ends or dies. Returns `true` if the process died.
     pub(super) async fn run(&self, process: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
@@ -80,7 +80,7 @@ pub(super) struct MortalStore {
     pub(super) life: Arc<Life>,
 }
 
-/// Makes a call to the store between two points.
+/// Makes a call to the store, with a possible end of the life before and after it.
 macro_rules! passes {
     ($this:ident, $call:expr) => {{
         $this.life.point().await;

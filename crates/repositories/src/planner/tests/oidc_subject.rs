@@ -12,7 +12,7 @@ async fn claims_turn_the_default_form_off_and_keep_their_order() {
     let policy = "oidc_subject: { include_claim_keys: [repo, environment, actor] }\n";
     let world = World::new(acme(501, 601), policy).await;
     let changes = world.changes().await;
-    // The default form contains the claim `context`. This subject loses the claim.
+    // The default form contains the claim `context`, and the new subject does not contain it.
     assert!(changes[0].contains("Weakens") && changes[0].contains("use_default"), "{changes:?}");
     world.apply().await;
     assert_eq!(subject_of(&world)["include_claim_keys"], json!(["repo", "environment", "actor"]));

@@ -1,5 +1,5 @@
 //! Changes every field of the organisation's rulesets and code security configurations, one at a
-//! time. Beadle must find and undo each change.
+//! time. Beadle must find each change and restore the declared value.
 
 use super::world::World;
 use super::*;
@@ -71,7 +71,7 @@ fn mutations(document: &Value, path: &str, value: &Value, found: &mut Vec<(Strin
     let children: Vec<(String, Value)> = match value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         Value::Array(items) if path.ends_with("/repositories") => {
-            let _ = items; // an id changed is a repository less, which is in the table
+            let _ = items; // the table has this case: a changed id means one repository fewer
             Vec::new()
         }
         Value::Array(items) => {
@@ -99,7 +99,8 @@ async fn drift_of_every_field_of_the_organisation_is_repaired() {
     let declared = own(&world.sim.state());
     let attached = declared["security_configurations"]["baseline"]["repositories"].as_array().unwrap().len();
     assert_eq!(attached, 2, "an archived repository takes no writes");
-    // The table below changes what the apply wrote. It would lack a key that no aspect applies.
+    // The test changes only values that the apply wrote. So the test would not notice a key that no
+    // aspect applies.
     assert_eq!(declared["security_configurations"]["baseline"]["default_for_new_repos"], "all");
     let mut table = Vec::new();
     for part in ["rulesets", "security_configurations"] {

@@ -1,5 +1,5 @@
 //! Changes every value that the section `organization` declares, one at a time. Beadle must find
-//! and undo each change.
+//! each change and restore the declared value.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ const SKIPPED: &[&str] = &[
     "readers_can_create_discussions",
 ];
 
-/// Of this number of changes, the test checks the calls of only one.
+/// The test checks the calls of only one in this number of changes.
 const CHECKED: usize = 8;
 
 /// Returns another valid text in place of a text of the state.

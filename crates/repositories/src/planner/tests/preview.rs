@@ -19,9 +19,8 @@ fn teams(names: &[&str]) -> String {
     format!("select: {{ topic: web }}\nteams: [{}]\n", teams.join(", "))
 }
 
-/// Creates an organisation with repositories. `web` is the number of repositories in the layer. One
-/// more repository is not in the layer. Each repository has a wiki that the policy does not
-/// declare.
+/// Creates an organisation with repositories. The layer reaches `web` repositories. One more
+/// repository is outside the layer. Each repository has a wiki that the policy does not declare.
 async fn world(web: usize) -> World {
     let mut repositories = json!({ "other": { "has_wiki": true, "branches": { "main": {} } } });
     for n in 0..web {
@@ -45,7 +44,8 @@ async fn preview(world: &World, before: Option<&Policy>, after: &Policy) -> Prev
 #[tokio::test(start_paused = true)]
 async fn a_preview_has_only_the_changes_that_the_new_policy_causes() {
     let (before, after) = (policy(&teams(&["platform", "engineering"])), policy(&teams(&["platform"])));
-    // Beadle reads 50 repositories page by page, and 2 repositories one by one.
+    // With 50 repositories, Beadle reads the pages of the list. With 2 repositories, Beadle reads
+    // each repository alone.
     for web in [2, 50] {
         let world = world(web).await;
         let preview = preview(&world, Some(&before), &after).await;
@@ -85,7 +85,8 @@ async fn drift_in_a_section_that_the_policy_touches_is_not_caused_by_the_policy(
     );
     let settled = json!({ "has_wiki": false, "has_issues": true, "has_projects": true });
     let mut found = Vec::new();
-    // Each drift is in a section that the new policy changes, but in another value of the section.
+    // Each drift is in a section that the new policy changes, but the new policy changes another
+    // value of the section.
     for (drift, count) in [
         (json!({}), 0),
         (json!({ "has_wiki": true }), 1),
@@ -237,7 +238,7 @@ async fn a_preview_stores_nothing_and_does_not_change_what_the_planner_reads() {
     let after = Policy::from_sources(files.into(), "admin", Path::new("policy")).unwrap();
     planner.preview(Some(&before), &after, &|_, _| {}).await.unwrap();
     assert!(world.notes().await.is_empty());
-    // The policy in force needs no teams. The preview needed them.
+    // The preview needed the teams, but the policy in force does not need them.
     let page = planner.reader().page(&beadle_github::Cursor::default()).await.unwrap();
     let is_asked = page.repositories.iter().any(|repository| repository.topics.value().is_some());
     assert!(!is_asked, "the preview reads topics, the planner does not");

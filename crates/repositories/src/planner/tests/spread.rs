@@ -1,4 +1,4 @@
-//! Tests which parts a sweep reads, and which parts it compares with the last answers.
+//! Tests for which parts a sweep sends requests, and for which parts it uses stored answers.
 
 use beadle_engine::{ApplyContext, LastRead, StepResult, WritePace, apply, swept_hint};
 
@@ -7,7 +7,7 @@ use super::*;
 
 pub(super) const EVERY: Duration = Duration::from_secs(2 * 3600);
 const PERIOD: Duration = Duration::from_secs(22 * 3600);
-/// The number of sweeps in a period.
+/// The number of sweeps in one period, in which each part is read once.
 pub(super) const SHARE: usize = 11;
 /// The number of repositories. For 20 or more repositories, Beadle reads the teams of all
 /// repositories together.
@@ -20,7 +20,8 @@ pub(super) fn rule() -> Reread {
     Reread::new(PERIOD, |now| now + EVERY)
 }
 
-/// Returns an organisation with every repository as declared. The policy declares everything.
+/// Returns an organisation in which every repository is as declared. The policy declares every
+/// aspect.
 async fn organisation() -> World {
     let tier = json!({ "value_type": "single_select", "allowed_values": ["gold", "lead"] });
     let mut repositories = json!({});
@@ -56,7 +57,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Returns the number of REST calls to paths with this end.
+    /// Returns the number of REST calls to paths that end with this text.
     pub(super) fn calls_to(&self, end: &str) -> usize {
         self.paths.iter().filter(|path| path.ends_with(end)).count()
     }
@@ -192,17 +193,17 @@ async fn only_a_sweep_uses_the_last_answers() {
     set_autolinks(&world, "other").await;
     for (lane, hint, is_seen) in [
         (Lane::Sweep, swept_hint as fn(&str) -> String, false),
-        // An event that Beadle's own login caused has the lane of a sweep.
+        // An event that Beadle's own writes caused has the lane of a sweep.
         (Lane::Sweep, str::to_owned as fn(&str) -> String, true),
         (Lane::Event, str::to_owned as fn(&str) -> String, true),
-        // An event made the key due, and then a sweep marked it too.
+        // In this case, an event made the key due, and then a sweep marked the key too.
         (Lane::Event, swept_hint as fn(&str) -> String, true),
         (Lane::Manual, swept_hint as fn(&str) -> String, true),
     ] {
         let done = run(&world, &parts, (lane, false), hint).await;
         assert_eq!(done.changes.len(), if is_seen { MANY } else { 0 }, "{lane} {is_seen}");
     }
-    // A person's command has no rule for sweeps.
+    // The run of a person's command has no rule for sweeps.
     assert_eq!(world.changes().await.len(), MANY);
 }
 
@@ -217,10 +218,11 @@ async fn a_changed_line_of_the_policy_makes_its_list_due() {
     assert_eq!(planned.changes.len(), MANY);
     assert_eq!(planned.calls_to("/autolinks"), MANY, "a change is planned on a new read");
     assert_eq!(planned.calls_to("/actions/variables"), 0, "{:?}", planned.paths);
-    // The change was not written. Each sweep therefore reads the list until the change is written.
+    // Nothing has written the change yet. So each sweep reads the list until a run writes the
+    // change.
     let again = sweep(&world, &parts).await;
     assert_eq!((again.changes.len(), again.calls_to("/actions/variables")), (MANY, 0));
-    // After a write, the last answers do not show the written value.
+    // The stored answers are from before the write and do not show the written value.
     let after = sweep(&world, &parts).await;
     assert_eq!((after.changes.len(), after.calls_to("/actions/variables")), (0, MANY));
     let unchanged = sweep(&world, &parts).await;
@@ -309,10 +311,10 @@ async fn a_sweep_reads_what_another_process_found_different_and_did_not_write() 
     let site =
         json!({ "orgs": { "acme": { "repos": { "shop": { "pages": { "build_type": "workflow" } } } } } });
     world.control("PATCH", &site).await;
-    // The guard holds the removal, or the mode does not allow it.
+    // In these two cases, the guard holds the removal, or the mode does not allow it.
     let event = run(&world, &other, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop pages"]);
-    // The store has the time when the first process read that there is no site.
+    // The store has the time at which the first process read that the repository has no site.
     let swept = run(&world, &one, (Lane::Sweep, false), swept_hint).await;
     assert_eq!(swept.changes, ["acme/shop pages"]);
 }
@@ -345,7 +347,7 @@ async fn page_after(full: usize) {
     world.control("PATCH", &more).await;
     let event = run(&world, &parts, (Lane::Event, false), str::to_owned).await;
     assert_eq!(event.changes, ["acme/shop collaborators"]);
-    // The first of these sweeps reads the list. The second one compares the last answers.
+    // The first of these sweeps reads the list. The second sweep uses the stored answers.
     for _ in 0..2 {
         let swept = run(&world, &parts, (Lane::Sweep, false), swept_hint).await;
         assert_eq!(swept.changes, ["acme/shop collaborators"]);
@@ -362,7 +364,7 @@ async fn the_store_has_the_time_of_each_read() {
     let stored = LastRead::note(&key).get(world.store.as_ref()).await.unwrap().unwrap();
     assert!(stored.parts.values().all(|read| read.at >= begun));
     let names: Vec<&str> = stored.parts.keys().map(String::as_str).collect();
-    // The policy declares no other part that only REST shows.
+    // Apart from this list, the policy declares no part that only REST shows.
     let expected = [
         "actions",
         "autolinks",
@@ -393,8 +395,8 @@ async fn the_answer_of_another_repository_with_the_name_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // The other repository has this name for a time. The last reads of the path come from the
-    // events of that repository.
+    // For a time, the other repository has this name. The stored answers of the path then come from
+    // the runs for events of the other repository.
     world.rename("shop", "old").await;
     world.rename("other", "shop").await;
     run(&world, &parts, (Lane::Event, false), str::to_owned).await;
@@ -413,7 +415,7 @@ async fn an_answer_that_is_older_than_the_last_read_is_not_used() {
     world.apply().await;
     let parts = world.rereading_parts(rule());
     assert!(sweep(&world, &parts).await.changes.is_empty());
-    // A run that fails before it reads the path leaves such an answer.
+    // If a run fails before it reads the path, the store keeps such an old answer.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         note["read"] = json!((world.clock.now() - Duration::from_secs(48 * 3600)).0);
@@ -430,7 +432,8 @@ async fn an_answer_that_nothing_exists_is_read_again_with_other_permissions() {
     let world = World::new(state, "pages: { enabled: false }\n").await;
     let parts = world.rereading_parts(rule());
     assert_eq!(sweep(&world, &parts).await.calls_to("/pages"), 1);
-    // GitHub also answers 404 if the credential lacks the permission, as for this answer.
+    // GitHub also answers 404 if the credential lacks the permission, and this stored 404 is of
+    // that kind.
     for (name, note) in world.store.notes("rest:").await.unwrap() {
         let mut note: Value = serde_json::from_str(&note).unwrap();
         if note["absent"] == true {

@@ -6,9 +6,10 @@ use super::spread::rule;
 use super::world::{UNLIMITED, World};
 use super::*;
 
-/// The number of repositories from which on Beadle reads the lists of the whole organisation.
+/// If Beadle reads at least this number of repositories, it reads the lists of the whole
+/// organisation.
 const MANY: usize = 20;
-/// The paths of the lists of one repository.
+/// The ends of the paths of one repository's lists.
 const OWN: [&str; 2] = ["/properties/values", "/teams"];
 const POLICY: &str = "
 teams: [{ name: core, permission: push }]
@@ -95,7 +96,7 @@ async fn the_batches_of_a_sweep_share_a_read_of_the_organisation() {
     // An event can report a change after the read of the first batch.
     let event: Cause = (Lane::Event, str::to_owned);
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], event).await), own(&rest[0]));
-    // An event that Beadle's own login caused has the lane of a sweep.
+    // An event that Beadle's own writes caused has the lane of a sweep.
     let own_event: Cause = (Lane::Sweep, str::to_owned);
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], own_event).await), own(&rest[0]));
     assert_eq!(plan(&world, &planner, &rest[1..], SWEPT).await, [""; 0], "the read still serves the sweep");
@@ -126,7 +127,8 @@ async fn no_change_comes_from_a_shared_read_alone() {
     give(&world, &rest[0], "pull").await;
     plan(&world, &planner, first, SWEPT).await;
     give(&world, &rest[0], "push").await;
-    // The shared read shows `pull`. The run must not plan a change because of it.
+    // The shared read shows the old permission `pull`, and the run must not plan a change because
+    // of it.
     assert_eq!(sorted(plan(&world, &planner, &rest[..1], SWEPT).await), own(&rest[0]));
 }
 
@@ -141,7 +143,7 @@ async fn a_shared_read_does_not_release_the_hold_of_a_command() {
     give(&world, &rest[0], "admin").await;
     world.apply_once(Limits { removes: 0, ..UNLIMITED }).await;
     assert_eq!(world.store.holds().await.unwrap().len(), 1);
-    // Without the change in the plan, the run would release the hold.
+    // If the plan did not have the change, the run would release the hold.
     let (key, hint) = (Key::new("repository", "acme", rest[0].id), swept_hint(&rest[0].node_id));
     let planned = planner.plan(&key, Some(&hint), Lane::Sweep).await.unwrap();
     assert_eq!(planned.changes.len(), 1, "the shared read shows the permission of before");

@@ -60,7 +60,7 @@ pub(super) fn live(world: &World) -> Value {
     })
 }
 
-/// Returns Beadle's writes to repositories after this entry of the journal, and the number of the
+/// Returns Beadle's writes to repositories after the journal entry `after`, and the number of the
 /// last entry.
 pub(super) async fn written(world: &World, after: u64) -> (BTreeMap<Key, Vec<Change<()>>>, u64) {
     let listing = Listing { after, since: None, key: None, limit: 10_000 };
@@ -140,9 +140,9 @@ async fn an_undone_run_leaves_the_values_from_before_it() {
     assert_eq!(left, Vec::<String>::new());
     assert!(!done.is_empty());
     assert_eq!(live(&world), before);
-    // There is nothing left to undo.
+    // After the first undo, a second undo finds nothing to restore.
     assert_eq!(Box::pin(undo(&world, 0, first)).await, (Vec::new(), Vec::new()));
-    // The undo of an undo restores the values of the policy.
+    // An undo of the first undo restores the values of the policy.
     let (_, second) = written(&world, first).await;
     let (_, left) = Box::pin(undo(&world, first, second)).await;
     assert_eq!(left, Vec::<String>::new());
@@ -358,7 +358,7 @@ async fn a_waived_value_is_undone_too_and_stays_undone_after_the_waiver() {
     let (done, left) = Box::pin(undo(&world, 0, last)).await;
     assert_eq!((done.len(), left), (1, Vec::new()));
     assert_eq!(live(&world)["has_wiki"], true);
-    // The plan has no change, but the policy does not agree with the undone value.
+    // The plan has no change, although the policy does not agree with the undone value.
     world.clock.jump(3_600_000);
     Box::pin(world.apply()).await;
     world.clock.jump(3 * 86_400_000);

@@ -1,4 +1,4 @@
-//! Undone values in the record of controls. A report must not show them as met.
+//! Tests undone values in the record of controls. A report must not show an undone value as met.
 
 use beadle_engine::{Limits, Planner as _, Report, StepResult};
 
@@ -7,7 +7,8 @@ use super::world::{UNLIMITED, World, plans};
 use super::*;
 use crate::controls::{ControlRow, Timeline};
 
-/// Plans, records that nothing was written, and returns the rows of a report about the present.
+/// Makes a plan, records that Beadle wrote nothing, and returns the rows of a report about the
+/// present.
 async fn rows(world: &World) -> Vec<ControlRow> {
     let (planner, _) = world.parts();
     world.clock.jump(1000);
@@ -19,7 +20,7 @@ async fn rows(world: &World) -> Vec<ControlRow> {
 
 /// Returns the rows of a report about the present.
 async fn recorded(world: &World) -> Vec<ControlRow> {
-    // Each record has a different time.
+    // The clock moves on, so that each record has a different time.
     world.clock.jump(1000);
     let timeline = Timeline::read(world.store.as_ref(), "acme", world.clock.now()).await.unwrap();
     timeline.repositories().iter().flat_map(|repository| timeline.rows(repository, None)).collect()
@@ -32,7 +33,7 @@ async fn an_undone_value_that_shares_a_write_with_others_is_not_met() {
     Box::pin(world.apply()).await;
     let (_, last) = written(&world, 0).await;
     Box::pin(undo(&world, 0, last)).await;
-    // Another value of the rule differs too. Beadle therefore also plans without the undone value.
+    // Another value of the rule differs too, so Beadle also makes a plan without the undone value.
     let weaker = json!({ "protection": { "main": { "required_linear_history": false } } });
     world.control("PATCH", &json!({ "orgs": { "acme": { "repos": { "shop": weaker } } } })).await;
     let rows = rows(&world).await;

@@ -54,7 +54,7 @@ async fn a_waived_key_is_no_drift_until_the_waiver_ends() {
     let waived: Vec<&str> =
         plans.iter().flat_map(|(_, plan)| &plan.waived).map(|one| one.key.as_str()).collect();
     assert_eq!(waived, ["repository.has_wiki", "teams[platform]", "branches.main.enforce_admins"]);
-    // The clock jumps past the end of the waiver, and back.
+    // The clock jumps to a time after the end of the waiver, and then back.
     world.clock.jump(5 * DAY);
     assert_eq!(aspects(&world).await.len(), 4);
     world.clock.jump(-5 * DAY);
@@ -114,7 +114,7 @@ async fn the_repositories_of_a_removed_waiver_are_affected() {
     assert_eq!((preview.affected, preview.plans.len(), preview.drift), (1, 1, 0));
     let preview = planner.preview(Some(&without), &with, &|_, _| {}).await.unwrap();
     assert_eq!((preview.affected, preview.plans.len()), (1, 0));
-    // After its end, the waiver has no effect.
+    // After the end of the waiver, the waiver has no effect.
     world.clock.jump(5 * DAY);
     let preview = planner.preview(Some(&with), &without, &|_, _| {}).await.unwrap();
     assert_eq!(preview.affected, 0);
@@ -123,7 +123,7 @@ async fn the_repositories_of_a_removed_waiver_are_affected() {
 
 /// A policy that keeps the team and the label of the repository.
 const KEEPS: &str = "labels: [{ name: a, color: '111111' }]\nteams: [{ name: platform, permission: push }]\n";
-/// A policy that removes both.
+/// A policy that removes the team and the label of the repository.
 const REMOVES: &str = "labels: []\nteams: []\n";
 /// A policy that removes only the team.
 const REMOVES_TEAM: &str = "labels: [{ name: a, color: '111111' }]\nteams: []\n";
@@ -136,7 +136,7 @@ async fn world_with_label() -> World {
     World::new(state, KEEPS).await
 }
 
-/// Previews a policy. Each policy has its settings and its waivers.
+/// Previews a policy. The texts of each policy are its settings and its waivers.
 async fn preview(world: &World, before: (&str, &str), after: (&str, &str)) -> Preview {
     let policy = |(settings, waivers): (&str, &str)| {
         policy_of(&[("settings.yml", settings), ("waivers.yml", waivers)])
@@ -148,7 +148,7 @@ async fn preview(world: &World, before: (&str, &str), after: (&str, &str)) -> Pr
     preview
 }
 
-/// Returns whether a gate that allows nothing holds a policy.
+/// Returns whether a gate with the limit 0 holds the policy.
 fn is_held(preview: &Preview) -> bool {
     let limits = GateLimits { removes: 0, weakens: 0, exposes: 0, creates: 0, percent: 0, repositories: 0 };
     let sums = GateSums::of(preview.plans.iter().map(|(_, plan)| plan));
@@ -170,7 +170,8 @@ async fn the_gate_counts_what_a_new_waiver_hides_until_its_end() {
         assert_eq!((preview.affected, preview.drift), (1, 0), "{keys}");
         assert!(is_held(&preview), "{keys}");
         assert_eq!(aspects_in(&preview.plans), BTreeSet::from(["labels", "teams"]));
-        // The next run plans only the label, so an approval is only about the label.
+        // The next run plans only the removal of the label, so an approval covers only this
+        // removal.
         assert_eq!(aspects_in(&preview.approvable), BTreeSet::from(["labels"]));
         let delayed: Vec<_> = preview.delayed.iter().collect();
         let [(end, plans)] = delayed.as_slice() else { panic!("{delayed:?}") };
@@ -207,7 +208,7 @@ async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
         ("an earlier end", both, until_18.as_str(), true),
         ("one more key", both, with_key.as_str(), false),
     ] {
-        // Both policies ask for the removal of the team.
+        // Both policies declare the removal of the team.
         let preview = preview(&world, (REMOVES_TEAM, before), (REMOVES_TEAM, after)).await;
         assert_eq!(is_held(&preview), is_counted, "{what}: {preview:?}");
         assert_eq!(preview.delayed.len(), usize::from(is_counted), "{what}");
@@ -215,8 +216,8 @@ async fn the_gate_counts_no_waiver_that_the_policy_in_force_has_too() {
     world.check_calls();
 }
 
-/// Sets the waiver of an operator for the teams of the repository. Without a day of the month as
-/// its end, there is no such waiver.
+/// Sets the waiver of an operator for the teams of the repository. `day` is the day of the month on
+/// which the waiver ends. If `day` is `None`, there is no such waiver.
 async fn operator_waives(world: &World, day: Option<u64>) {
     let waiver = |day: u64| Waiver {
         keys: vec!["teams".into()],
@@ -238,7 +239,7 @@ const NOW: &str = "now";
 /// A removal that the gate does not count.
 const NO: &str = "no";
 
-/// Returns when the removal of the team in a preview comes, as the gate counts it.
+/// Returns the time at which a preview expects the removal of the team, as the gate counts it.
 fn removal(preview: &Preview) -> String {
     let removes: u32 = preview.plans.iter().map(|(_, plan)| plan.risks().removes).sum();
     assert_eq!(is_held(preview), removes > 0, "{preview:?}");
@@ -260,8 +261,9 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
     let of_operator = |day: u32| format!("2027-01-{day}T08:00:00Z (beadle waive)");
     let (no, now) = (NO.to_owned(), NOW.to_owned());
     let (p18, p20, p22) = (of_policy(18), of_policy(20), of_policy(22));
-    // The waiver of the policy before, that of the new policy, and the end of an operator's waiver.
-    // Then the expected results: only the new policy asks for the removal, or both policies ask.
+    // Each row has the waiver of the earlier policy, the waiver of the new policy, and the end of
+    // an operator's waiver. The last two values are the expected results: the first if only the new
+    // policy declares the removal, the second if both policies declare it.
     for (what, before, after, operator, of_new, of_both) in [
         ("no waiver", NONE, NONE, None, &now, &no),
         ("a removed waiver", until_20, NONE, None, &now, &now),
@@ -282,7 +284,7 @@ async fn the_gate_counts_each_removal_that_the_policy_causes_with_and_without_wa
         ] {
             let found = preview(&world, (settings.0, before), (settings.1, after)).await;
             assert_eq!(removal(&found), *expected, "{what}, {asks}: {found:?}");
-            // An approval is only about the next run.
+            // An approval covers only the changes of the next run.
             assert_eq!(found.approvable.len(), usize::from(*expected == now), "{what}, {asks}: {found:?}");
         }
     }
@@ -294,11 +296,12 @@ async fn the_gate_does_not_count_what_both_policies_do_at_the_end_of_a_waiver() 
     let world = world_with_label().await;
     let file = waivers("teams, labels");
     let file = file.as_str();
-    // The policy before removes the team when the waiver ends, so only the label is news.
+    // The earlier policy also removes the team at the end of the waiver, so only the removal of the
+    // label is new.
     let found = preview(&world, (REMOVES_TEAM, file), (REMOVES, file)).await;
     assert_eq!(aspects_in(&found.plans), BTreeSet::from(["labels"]));
     assert_eq!(found.delayed.len(), 1, "{found:?}");
-    // Another change of the policy does not make it count either.
+    // Even if the new policy has another change, the removal of the team does not count.
     let with_wiki = format!("{REMOVES}repository: {{ has_wiki: false }}\n");
     let found = preview(&world, (REMOVES, file), (with_wiki.as_str(), file)).await;
     assert_eq!(aspects_in(&found.plans), BTreeSet::from(["settings"]));

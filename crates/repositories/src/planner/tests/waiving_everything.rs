@@ -1,5 +1,5 @@
-//! Waives each key of a policy that declares every aspect, one at a time. A waiver leaves the live
-//! values alone, so it must never cause a change.
+//! Waives each key of a policy that declares every aspect, one at a time. A waiver keeps the live
+//! values, so it must never cause a change.
 
 use beadle_engine::Planner as _;
 

@@ -33,7 +33,7 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     policy: Policy,
     secrets: Secrets,
-    /// The folder of the store. It is deleted together with this value.
+    /// The folder of the store. The folder exists as long as this value.
     _folder: tempfile::TempDir,
 }
 
@@ -97,15 +97,15 @@ impl World {
         self.parts_of(self.api(wire), store)
     }
 
-    /// Creates a planner and a writer like those of a command. They keep GitHub's answers in the
+    /// Creates a planner and a writer like those of a command. The two keep GitHub's answers in the
     /// store.
     pub(super) fn keeping_parts(&self) -> (RepositoryPlanner, RepositoryWriter) {
         let api = self.api(Arc::new(InProcess(self.sim.clone()))).keeping(self.store.clone());
         self.parts_of(api, &self.store)
     }
 
-    /// Creates a planner and a writer like those of the service. They keep GitHub's answers in the
-    /// store, and sweeps read again by a rule.
+    /// Creates a planner and a writer like those of the service. The two keep GitHub's answers in
+    /// the store, and `rule` decides what a sweep reads again.
     pub(super) fn rereading_parts(&self, rule: Reread) -> (RepositoryPlanner, RepositoryWriter) {
         let (planner, writer) = self.keeping_parts();
         (planner.rereading(rule), writer)
@@ -160,7 +160,7 @@ impl World {
         (changes, doubts.map(|unknown| unknown.why.clone()).collect())
     }
 
-    /// Applies the policy until the plan is empty. Fails if a change is not written.
+    /// Applies the policy until the plan is empty. Fails if Beadle does not write a change.
     pub(super) async fn apply(&self) {
         for _ in 0..ROUNDS {
             let steps = self.apply_once(UNLIMITED).await;
@@ -204,8 +204,8 @@ impl World {
         steps
     }
 
-    /// Changes the state of the simulated GitHub without Beadle. `PUT` replaces the state, and
-    /// `PATCH` merges into it.
+    /// Changes the state of the simulated GitHub without Beadle. `PUT` replaces the whole state,
+    /// and `PATCH` merges the value into the state.
     pub(super) async fn control(&self, method: &str, state: &Value) {
         let request = http::Request::builder()
             .method(method)

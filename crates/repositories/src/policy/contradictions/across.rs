@@ -1,7 +1,7 @@
 //! Finds contradictions between files. Every finding is a warning, because the files alone do not
-//! show whether they reach the same repository. Renames, skipped repositories and `first_match`
-//! also affect this. When Beadle plans a repository, it looks for contradictions again
-//! (`MergedLayers::contradict`).
+//! show whether they reach the same repository. For example, renames, skipped repositories and
+//! `first_match` affect which repositories a file reaches. When Beadle plans a repository, it looks
+//! for contradictions again (`MergedLayers::contradict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         }
     }
     // Returns the parts that certainly reach every repository of part `at`. A policy can have
-    // thousands of files in repos/. Each of them covers only parts of its own repository.
+    // thousands of files in repos/, and each of these files covers only parts of its own
+    // repository.
     let covering = |at: usize| -> Vec<usize> {
         let part = &parts[at];
         let own = part.single_name().and_then(|name| single.get(name)).into_iter().flatten();
@@ -46,7 +47,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     let (tried, seen, problems) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut search = Search { values: &values, ranks, disabled, tried, seen, problems };
     let classes = classes(&parts, &values, &covered);
-    // The pairs of classes without a contradiction.
+    // The pairs of classes between which there is no contradiction.
     let mut clean: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (members, class) in covered.iter().zip(&classes) {
         let pair = (*class, *class);
@@ -55,7 +56,7 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
         }
     }
     let can_meet = |one: usize, two: usize| {
-        // Two files that each reach only one repository never reach the same repository.
+        // If two files each reach only one repository, they never reach the same repository.
         let is_single = parts[one].is_single() && parts[two].is_single();
         !is_single && !parts[one].is_apart_from(&parts[two])
     };
@@ -73,8 +74,8 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
             }
         }
     }
-    // Three files can each turn off one of the three merge methods. For all other contradictions, a
-    // comparison of two files is enough.
+    // For the merge methods, Beadle compares three files, because each file can turn off one of the
+    // three methods. For all other contradictions, Beadle compares two files.
     let methods = |at: &usize| {
         let repository = values[*at].as_ref()?.get("repository")?;
         let off = off(repository).map(|value| value.is_some());
@@ -97,9 +98,10 @@ pub(in crate::policy) fn across(layers: &[Layer], disabled: &[String]) -> Vec<Pr
     search.problems
 }
 
-/// Returns a number for each part. If two parts have the same number, the parts that cover them
-/// have the same values and ranks. So a third part contradicts both of them, or neither of them.
-/// Such numbers help because thousands of files in repos/ often set the same few values.
+/// Returns a number for each part. If two parts have the same number, they are equal in their
+/// values and ranks, and in the values and ranks of the parts that cover them. So each third part
+/// contradicts both parts or neither of them. The numbers save time, because thousands of files in
+/// repos/ often set the same few values.
 fn classes(parts: &[Part<'_>], values: &[Option<Node>], covered: &[Vec<usize>]) -> Vec<usize> {
     let mut alike: BTreeMap<(i64, String), usize> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(parts.len());
@@ -126,15 +128,16 @@ struct Search<'a> {
     ranks: BTreeMap<&'a str, i64>,
     disabled: &'a [String],
     tried: BTreeSet<Vec<usize>>,
-    /// The contradictions that were already reported, each as the lines of its values.
+    /// The contradictions that Beadle already reported. Each contradiction is stored as the lines
+    /// of its values.
     seen: BTreeSet<Vec<String>>,
     problems: Vec<Problem>,
 }
 
 impl Search<'_> {
     /// Looks for contradictions between parts that reach the same repository. `is_certain` is true
-    /// if the parts certainly apply to the same repository, and false if this is only possible.
-    /// Returns true if the parts certainly have no contradiction.
+    /// if the parts certainly apply to the same repository, and false if they possibly do. Returns
+    /// true if the parts certainly have no contradiction.
     fn look(&mut self, mut members: Vec<usize>, is_certain: bool) -> bool {
         members.sort_unstable();
         members.dedup();
@@ -171,15 +174,15 @@ impl Search<'_> {
     }
 }
 
-/// Returns the values of a part that can contradict values of other parts, or `None` if there are
-/// none.
+/// Returns the values of a part that can contradict values of other parts, or `None` if the part
+/// has no such values.
 fn relevant(part: &Part<'_>) -> Option<Node> {
     let (layer, root) = (part.layer?, part.root?);
     let kept = root.entries().iter().filter_map(|(key, value)| {
         let value = match key.text()? {
             "repository" => settings(value)?,
             "security" | "autolinks" => value.clone(),
-            // A ruleset of the organisation is not merged with rulesets of repositories.
+            // Beadle does not merge a ruleset of the organisation with rulesets of repositories.
             "rulesets" if !matches!(layer.kind, LayerKind::Organisation) => value.clone(),
             _ => return None,
         };

@@ -1,5 +1,5 @@
-//! Finds rulesets and rules with a required value that is missing in all files. A file may declare
-//! only a part of a ruleset if another file adds the rest.
+//! Finds rulesets and rules for which no file sets a required value. A file may declare only a part
+//! of a ruleset if another file adds the rest.
 
 use crate::policy::layers::{Layer, LayerKind};
 use crate::policy::lists::entries;
@@ -8,8 +8,8 @@ use crate::policy::pattern::short;
 use crate::policy::problem::{Problem, Severity};
 use crate::policy::rules;
 
-/// The keys that a ruleset must have at GitHub and that have no default. The name is not in the
-/// list. Without a name, Beadle cannot merge the entry.
+/// The keys that a ruleset must have at GitHub and that have no default. The list does not contain
+/// the name, because another check requires it: Beadle cannot merge an entry without a name.
 const REQUIRED: &[&str] = &["enforcement"];
 
 /// The type of the rules that require checks, and the parameter with the checks.
@@ -17,8 +17,8 @@ const CHECKS: &str = "required_status_checks";
 
 /// A ruleset as a file states it.
 struct Stated<'a> {
-    /// True if the ruleset belongs to the organisation. Such a ruleset is not merged with rulesets
-    /// of repositories.
+    /// True if the ruleset belongs to the organisation. Beadle does not merge such a ruleset with
+    /// rulesets of repositories.
     is_organisations: bool,
     /// True if the file is in repos/. Two such files never reach the same repository.
     is_of_one: bool,
@@ -57,15 +57,15 @@ fn has(block: &Node, key: &str) -> bool {
 }
 
 /// Returns an error if a ruleset's rule requires checks, but the policy lists no check for it.
-/// `others` are the rule's lists in the other files. `later` are the lists in files of the same
-/// rank or a higher one.
+/// `others` are the rule's lists in the other files. `later` are the lists in files of the same or
+/// a higher rank.
 fn without_check(list: &Node, others: &[&Node], later: &[&Node]) -> Option<Problem> {
     let is_filled = |list: &&Node| !list.items().is_empty();
     let (is_empty, hint) = match &list.kind {
         Kind::List(entries) => {
             (entries.is_empty() && !others.iter().any(is_filled), "to require no check, remove the rule")
         }
-        // Only a file of a higher rank can add checks after this one dropped them.
+        // If this file drops the checks, only a file of higher rank can add checks again.
         Kind::Edit(edit) => (
             edit.drops && edit.entries.as_ref().is_some_and(Vec::is_empty) && !later.iter().any(is_filled),
             "to require no check, remove the rule with `rules: { without: [required_status_checks] }`",
@@ -87,7 +87,7 @@ fn unlisted(rule: &Node) -> Problem {
 }
 
 /// Finds the problems of a ruleset's rule that requires checks. `same` are the parts of the ruleset
-/// in all files, and `after` are the rulesets of files of the same rank or a higher one.
+/// in all files, and `after` are the rulesets of files of the same or a higher rank.
 fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Option<Problem> {
     let (_, rule) = one.rules().find(|(kind, _)| *kind == CHECKS)?;
     let same: Vec<&Stated<'_>> = same.iter().copied().filter(|other| one.meets(other)).collect();
@@ -104,7 +104,7 @@ fn of_checks(one: &Stated<'_>, after: &[Stated<'_>], same: &[&Stated<'_>]) -> Op
 }
 
 /// Finds rulesets that lack a required key, and rules that lack a required parameter. A ruleset or
-/// a rule is complete if any layer adds the value.
+/// a rule is complete if at least one layer sets the value.
 pub(in crate::policy) fn incomplete(layers: &[Layer]) -> Vec<Problem> {
     let mut stated = Vec::new();
     for layer in layers {
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(found.len(), 1, "another repository does not fill the list: {found:?}");
         let external = rule("[{ context: '{{EXTERNALLY_DEFINED}}' }]");
         assert_eq!(errors(&[("repos/shop.yml", &external)]), Vec::<String>::new());
-        // A file drops the checks of the lower rank.
+        // In this case, a file drops the checks of the layers of lower rank.
         let dropping = rule("{ replace: [] }");
         let all = format!("suborgrepos: ['*']\n{filled}");
         let found = errors(&[("suborgs/all.yml", &all), ("repos/shop.yml", &dropping)]);

@@ -40,8 +40,8 @@ fn lacks(list: &str, entry: &Node, keys: &[&str], problems: &mut Vec<Problem>) {
     }
 }
 
-/// The lists in the parameters of rules, with the keys that each entry must have. Other required
-/// keys are not in the list, because another layer can add them.
+/// The lists in the parameters of rules, with the keys that each entry must have. This table leaves
+/// out required keys that another layer can add.
 const REQUIRED: &[(&str, &[&str])] = &[
     ("required_status_checks", &["context"]),
     ("workflows", &["path"]),

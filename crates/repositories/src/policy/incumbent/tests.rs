@@ -45,7 +45,8 @@ fn shown(policy: &Policy) -> serde_json::Value {
     }
 }
 
-/// Returns the value that a policy declares for a setting, or `None` if it declares none.
+/// Returns the value that a policy declares for a setting, or `None` if the policy declares no
+/// value.
 fn setting(policy: &Policy, key: &str) -> Option<serde_json::Value> {
     desired(policy).settings.into_iter().find(|want| want.key == key).map(|want| want.value)
 }
@@ -106,8 +107,8 @@ fn a_file_without_any_text_casts_doubt_on_every_repository_that_it_may_reach() {
             Verdict::Skipped(why) => panic!("{why}"),
         }
     };
-    // If the text of a suborg or of a layer is lost, its selectors are lost too. The file may
-    // therefore apply to any repository.
+    // If the text of a suborg or of a layer is lost, the selectors of the file are lost too. So the
+    // file may apply to any repository.
     for file in ["settings.yml", "suborgs/a.yml", "layers/a.yml", "repos/shop.yml"] {
         for text in ["", " \n", "\u{feff}\n"] {
             assert!(doubt(file, text, "shop").is_some_and(|why| why.starts_with(file)), "{file}: {text:?}");
@@ -292,8 +293,8 @@ fn bypass_actors_with_a_name_are_left_alone() {
         let (lower, higher) = (format!("suborgrepos: [shop]\n{}", ruleset(lower)), ruleset(higher));
         let policy = accepted(&[("suborgs/a.yml", lower.as_str()), ("repos/shop.yml", higher.as_str())]);
         let wants = desired(&policy);
-        // If one layer lists other actors, its list must not remove the actor that the other layer
-        // names.
+        // One layer lists actors by id, and the other layer names an actor. The first list must not
+        // remove the named actor.
         assert!(leaves_actors(&wants.sections["rulesets"].items()[0]), "{lower} {higher}");
         let shown = shown(&policy);
         let rulesets = shown["rulesets"].as_array().unwrap();
@@ -384,12 +385,12 @@ fn a_list_that_is_disabled_makes_no_other_list_exclusive() {
     let topics = |mode: &str, more: &str| format!("repository: {{ topics: {{ {mode}: [a] }} }}\n{more}");
     let disable = |name: &str| format!("disable_plugins: [{{ plugin: {name}, target: self }}]\n");
     let own = ("repos/shop.yml", "teams: [{ name: web }]\nrepository: { topics: [b] }\n");
-    // The mode of a disabled additive list stays in force.
+    // If the policy disables an additive list, the mode of this list stays in force.
     let files = [teams("additive", &disable("teams")), topics("additive", &disable("repository"))];
     let wants = desired(&accepted(&[("settings.yml", files[0].as_str()), own]));
     assert_eq!((wants.teams.as_ref().unwrap().items.len(), wants.teams.unwrap().exclusive), (1, false));
     assert!(!desired(&accepted(&[("settings.yml", files[1].as_str()), own])).topics.unwrap().exclusive);
-    // The mode of a disabled exclusive list does not stay in force.
+    // If the policy disables an exclusive list, the mode of this list does not stay in force.
     let settings = topics("additive", "");
     let suborg = format!("suborgrepos: [shop]\n{}", topics("exclusive", &disable("repository")));
     let files = [("settings.yml", settings.as_str()), ("suborgs/a.yml", suborg.as_str())];

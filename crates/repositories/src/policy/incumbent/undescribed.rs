@@ -1,5 +1,5 @@
 //! Leaves out rules and parameters of rulesets that GitHub has but Beadle does not support. Beadle
-//! then keeps them at GitHub as they are.
+//! then keeps these rules and parameters at GitHub unchanged.
 
 use crate::policy::node::{Kind, Node};
 use crate::policy::problem::{Problem, Severity};

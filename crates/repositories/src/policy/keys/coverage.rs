@@ -8,7 +8,7 @@ use crate::policy::shape::{Key, Shape, Status};
 
 const PAGE: &str = "docs/coverage.md";
 
-/// The first words of the cells without a key of a policy.
+/// The first words of the table cells that name no key of a policy.
 const WITHOUT_KEY: &[&str] =
     &["no: ", "the same key", "[`teams.yml`]", "[`members.yml`]", "a file in `repos/`"];
 

@@ -1,5 +1,5 @@
-//! Joins lists of keys at compile time. The keys of a policy file can therefore be made from the
-//! lists of the aspects.
+//! Joins lists of keys at compile time. So Beadle can make the keys of a policy file from the lists
+//! of the aspects.
 
 use super::super::shape::{Key, Shape, key};
 

@@ -68,12 +68,12 @@ const KEYS_OF_ORGANIZATION: [Key; count(&IN_ORGANIZATION)] = join(&IN_ORGANIZATI
 /// The keys of the section `organization`.
 pub(crate) const ORGANIZATION: &[Key] = &KEYS_OF_ORGANIZATION;
 
-/// The section of the organisation itself. Only `settings.yml` can contain this section.
+/// The section for the organisation itself. Only `settings.yml` can contain this section.
 const OF_THE_ORGANIZATION: Key =
     key("organization", Shape::Map(ORGANIZATION), "Settings and lists of the organisation itself.");
 
-/// The keys of the section `repository`. They are the keys of the aspects, the keys for the
-/// creation of a repository, and keys that Beadle knows but does not support.
+/// The keys of the section `repository`. These are the keys of the aspects, the keys for the
+/// creation of a repository, and the keys that Beadle knows but does not support.
 pub(crate) const REPOSITORY: &[Key] = joined![
     &KEYS_OF_REPOSITORY,
     creation::KEYS,
@@ -105,7 +105,7 @@ pub(crate) fn lists() -> Vec<&'static str> {
     SECTIONS.iter().filter(|key| key.shape.has_list_mode()).map(|key| key.name).collect()
 }
 
-/// All sections, those of repositories and those of the organisation.
+/// The sections of repositories and the sections of the organisation.
 pub(crate) const ALL_SECTIONS: &[Key] = joined![SECTIONS, &SECTIONS_OF_ORGANISATION, &[OF_THE_ORGANIZATION]];
 
 /// Returns the names of the keys in the section `organization` that Beadle supports.
@@ -120,7 +120,7 @@ pub(crate) fn entry_keys(section: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The names that a list of plugins can contain in addition to sections. `topics` and `archive` are
-/// parts of the section `repository`. Beadle does not support the third name.
+/// parts of the section `repository`. Beadle does not support the third name in the list.
 const PLUGIN_PARTS: &[&str] = &["topics", "archive", "app_installations"];
 const PLUGIN_NAMES: [&str; ALL_SECTIONS.len() + PLUGIN_PARTS.len()] = names(ALL_SECTIONS, PLUGIN_PARTS);
 const PLUGIN: Shape = Shape::OneOf(&PLUGIN_NAMES);
@@ -160,7 +160,7 @@ const RULESET_SCOPE: Key = never(
     "GitHub has no such value; write the ruleset in settings.yml, and select repositories with `conditions`",
 );
 
-/// The key of safe-settings that chooses the repositories of Apps. The API is for Apps that are
+/// The key of safe-settings that chooses the repositories of Apps. This API needs an App that is
 /// installed on an enterprise:
 /// <https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/organization-installations>.
 const APP_INSTALLATIONS: Key = never("app_installations", OF_ENTERPRISE);
@@ -308,7 +308,7 @@ const RESTRICTED: Shape = Shape::Either(
     ]),
 );
 
-/// The explanation for the validators of safe-settings. Beadle does not run them.
+/// The explanation for the validators of safe-settings. Beadle does not run these validators.
 const VALIDATORS: &str = "Beadle runs no JavaScript; write the validator as a rule in rules/*.yml";
 
 /// The keys of `deployment-settings.yml`.

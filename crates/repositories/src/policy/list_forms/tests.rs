@@ -55,7 +55,7 @@ type Written<'a> = &'a dyn Fn(&str) -> String;
 
 const MAIN: &str = "/branches/0/protection";
 
-/// Returns the text of a layer for all repositories, of the lowest rank.
+/// Returns the text of a layer that has the lowest rank and reaches all repositories.
 fn lowest(text: &str) -> String {
     format!("rank: 1\n{text}\n")
 }
@@ -143,7 +143,7 @@ fn a_list_without_a_value_is_not_specified_and_the_word_null_drops_the_list() {
     let word = with("teams: null\nrepository:\n  topics: ~\n  has_wiki: true\n");
     assert_eq!((desired(&word).teams.is_none(), desired(&word).topics.is_none()), (true, true));
     assert_eq!(warnings(&word), Vec::<String>::new());
-    // A section that is not a list has no entries to drop.
+    // A section that is not a list has no entries that an edit could drop.
     let actions = with("actions: null\n");
     assert!(warnings(&actions)[0].contains("`actions` has no value"));
 }

@@ -146,7 +146,7 @@ fn only_the_layers_that_certainly_reach_the_same_repositories_are_the_base_of_a_
         let found = errors(&[rules, (below, text.as_str()), (own, one.as_str())]);
         assert!(found.is_empty(), "{below} {own}: {found:?}");
     }
-    // If the repository has the topic, its layers break the rule.
+    // If the repository has the topic, the layers that reach it break the rule.
     let files = [rules, ("layers/infra.yml", topic.as_str()), ("repos/shop.yml", one.as_str())];
     let found = undecided(&files, "{ name: shop, topics: [infra] }");
     let [(section, why)] = found.as_slice() else { panic!("{found:?}") };

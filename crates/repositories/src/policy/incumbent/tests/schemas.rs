@@ -1,8 +1,8 @@
 use super::{accepted, remarks};
 use crate::policy::Severity;
 
-/// Keys that Beadle does not support. They come from the published schemas and samples of
-/// safe-settings, and from the Probot settings app. Each element is a file name and a text. The
+/// Keys that Beadle does not support. The keys come from the published schemas and samples of
+/// safe-settings, and from the Probot settings app. Each element has a file name and a text. The
 /// last line of the text contains the key.
 const NOT_CARRIED_OUT: &[(&str, &str)] = &[
     ("settings.yml", "repository:\n  has_downloads: true"),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::policy::keys::{ALL_SECTIONS, REPO, REPOSITORY, SETTINGS, SUBORG};
 use crate::policy::shape::{Key, Shape, Status};
 
-/// The sections in the schemas. Each has the keys that the schemas themselves describe.
+/// The sections in the schemas. Each section has the keys that the schemas themselves describe.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("repositories", &[]),
     ("labels", &["name", "color", "description", "oldname"]),
@@ -35,8 +35,8 @@ const OF_REPOSITORY: &[&str] = &[
     "template",
 ];
 
-/// The calls that the schemas and the documentation refer to, each with the section. For
-/// `repository`, the section is a block. For all others, it is a list.
+/// The calls that the schemas and the documentation refer to, each with the section. The section
+/// `repository` is a block, and all other sections are lists.
 const BODIES: &[(&str, &str)] = &[
     ("PATCH /repos/{owner}/{repo}", "repository"),
     ("POST /orgs/{org}/repos", "repository"),

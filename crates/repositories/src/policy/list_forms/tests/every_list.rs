@@ -10,14 +10,14 @@ use crate::policy::Node;
 enum Null {
     /// Beadle does not manage the list.
     Unmanaged,
-    /// The value that GitHub understands as null.
+    /// At GitHub, null is a value with its own meaning.
     OfGitHub,
-    /// The value is not specified, so Beadle uses the value of lower rank.
+    /// The value is not specified, so Beadle uses the value of a layer of lower rank.
     NotSpecified,
 }
 
-/// A kind of list. It has a file with `LIST` in the place of the list, two entries, the name of the
-/// first entry, and the place of the list in the declared values.
+/// A kind of list: a file with `LIST` in place of the list, two entries, the name of the first
+/// entry, and the path of the list in the declared values.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, Null);
 
 const ROWS: &[Row] = &[

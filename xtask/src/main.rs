@@ -139,7 +139,7 @@ fn ci() -> anyhow::Result<()> {
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
     // `cargo doc` uses the features of the lints, so that cargo checks no dependency again.
     let private = ["--no-deps", "--document-private-items"];
-    cargo(&[&["doc"], suite::BUILD, &private].concat(), &deny)?;
+    cargo(&[&["doc"], suite::BUILD, suite::TESTING, &private].concat(), &deny)?;
     step("the pages");
     pages()?;
     step("workflows");
@@ -166,9 +166,7 @@ fn ci() -> anyhow::Result<()> {
 /// Runs the jobs that take minutes, two at a time. A build that links with optimisation uses only
 /// one processor. The storms use only one processor too.
 fn long_jobs() -> anyhow::Result<()> {
-    step(
-        "builds of packages, of a release and of the demo; 10,000 interleavings, storms and a load of a minute",
-    );
+    step("builds of packages, of a release and of the demo; 10,000 interleavings and storms");
     // Cargo may build this program again meanwhile. The path of the program stays the same.
     let program = std::env::current_exe()?;
     let own = |args: &[&str]| {
@@ -187,11 +185,12 @@ fn long_jobs() -> anyhow::Result<()> {
         ("storms of vendors", suite::unit_command("no_storm_of_github", minute)?),
         ("storms of directories", suite::one_command("interleavings", "no_storm_of_a_directory", minute)?),
         ("storms of disks", suite::one_command("disks", "no_storm_of_disks", minute)?),
-        ("load", suite::one_command("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])?),
         ("deployments", own(&["deployments"])),
         ("demo", demo),
     ];
-    side_by_side::run(jobs.map(|(name, command)| Job { name: name.to_owned(), command }).into(), 2)
+    side_by_side::run(jobs.map(|(name, command)| Job { name: name.to_owned(), command }).into(), 2)?;
+    step("a load of a minute");
+    suite::one("e2e", "a_load_of_200_deliveries", &[("LOAD_SECONDS", "60")])
 }
 
 fn pages() -> anyhow::Result<()> {

@@ -57,6 +57,7 @@ fn run_one(job: Job) -> anyhow::Result<Ended> {
     let (reader, writer) = std::io::pipe()?;
     command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+    println!("{name} begins");
     // The command holds the writing ends of the pipe. The reader reaches the end only after the
     // command closes them.
     drop(command);

@@ -26,6 +26,10 @@ use crate::tools;
 pub(crate) const BUILD: &[&str] =
     &["--workspace", "--features", "beadle/failpoints,beadle/aws,beadle/postgres,beadle/otel"];
 
+/// The features that only tests need. Cargo sets them when it builds the tests. Another build with
+/// these features compiles no crate again.
+pub(crate) const TESTING: &[&str] = &["--features", "beadle-engine/testing,beadle-transport/testing"];
+
 /// The package and the name of the end-to-end test program.
 const E2E: (&str, &str) = ("beadle", "e2e");
 /// The modules of the end-to-end test program that have the tests with an emulated AWS.
@@ -172,7 +176,11 @@ pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<C
 fn command_of(programs: &[&str], name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
     let args = [&["test"][..], BUILD, programs, &["--", name]].concat();
     let list = [&args[..], &["--list"]].concat();
-    let listed = Command::new(env!("CARGO")).args(list).current_dir(root()).output()?;
+    let mut listing = Command::new(env!("CARGO"));
+    // If a test program cannot be built, the errors of the compiler are visible.
+    listing.args(list).current_dir(root()).stderr(std::process::Stdio::inherit());
+    let listed = listing.output()?;
+    anyhow::ensure!(listed.status.success(), "cannot list the tests of {}", programs.join(" "));
     let has_test = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test"));
     anyhow::ensure!(has_test, "no test of {} has a name with `{name}`", programs.join(" "));
     let mut command = Command::new(env!("CARGO"));

@@ -37,7 +37,7 @@ pub(crate) fn manual(release: &Release) -> anyhow::Result<PathBuf> {
     let folder = release.work.join("manual");
     let _ = std::fs::remove_dir_all(&folder); // a page of a command that no longer exists
     // The build uses the packages and features of the tests, so that cargo compiles nothing again.
-    cargo(&[&["build", "--bin", "beadle-manual"], suite::BUILD].concat(), &[])?;
+    cargo(&[&["build", "--bin", "beadle-manual"], suite::BUILD, suite::TESTING].concat(), &[])?;
     run(Command::new(root().join("target/debug/beadle-manual")).arg(&folder))?;
     run(Command::new("gzip").args(["-9", "--no-name", "--recursive"]).arg(folder.join("man")))?;
     Ok(folder)

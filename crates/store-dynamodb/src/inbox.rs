@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 
 use crate::items::{
     Item, LARGEST, LEVEL, Range, bytes, corrupt, failed, get, get_json, get_number, gone, json, number,
-    padded, shard, text, unavailable,
+    padded, send_again, shard, text, unavailable,
 };
 use crate::{DynamoStore, SHARDS};
 
@@ -143,7 +143,8 @@ impl DynamoStore {
         let asked = asked.key("pk", text(pk)).key("sk", text("head")).update_expression("SET g = :g");
         let asked = asked.expression_attribute_values(":g", text(place(pk, true)));
         // Without the condition, this write would create an expired delivery again.
-        match asked.condition_expression("attribute_exists(pk)").send().await {
+        let asked = asked.condition_expression("attribute_exists(pk)");
+        match send_again(|| asked.clone().send()).await {
             Err(error)
                 if error
                     .as_service_error()
@@ -283,7 +284,7 @@ impl DynamoStore {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(head));
         let put = put.condition_expression("attribute_not_exists(pk)");
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match put.send().await {
+        match send_again(|| put.clone().send()).await {
             Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use beadle_engine::{StoreError, Time};
@@ -25,6 +25,22 @@ const LONG: usize = 4096;
 
 /// How many times the store tries a write if other processes keep writing the same item.
 pub(crate) const TRIES: u32 = 40;
+
+/// Sends a write again while it conflicts with a transaction of another request. The SDK does not
+/// repeat such a write.
+pub(crate) async fn send_again<T, E, R, F>(send: impl Fn() -> F) -> Result<T, SdkError<E, R>>
+where
+    SdkError<E, R>: ProvideErrorMetadata,
+    F: Future<Output = Result<T, SdkError<E, R>>>,
+{
+    for attempt in 1..TRIES {
+        match send().await {
+            Err(error) if error.code() == Some("TransactionConflictException") => pause(attempt).await,
+            sent => return sent,
+        }
+    }
+    send().await
+}
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -162,12 +178,13 @@ impl DynamoStore {
 
     pub(crate) async fn put_item(&self, doing: &'static str, item: Item) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        put.send().await.map(drop).map_err(failed(doing))
+        send_again(|| put.clone().send()).await.map(drop).map_err(failed(doing))
     }
 
     pub(crate) async fn delete(&self, doing: &'static str, pk: &str, sk: &str) -> Result<(), StoreError> {
         let asked = self.client.delete_item().table_name(&self.table);
-        asked.key("pk", text(pk)).key("sk", text(sk)).send().await.map(drop).map_err(failed(doing))
+        let asked = asked.key("pk", text(pk)).key("sk", text(sk));
+        send_again(|| asked.clone().send()).await.map(drop).map_err(failed(doing))
     }
 
     /// Returns the items of a partition, or of a part of the index, in order. The function reads

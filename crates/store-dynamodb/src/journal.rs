@@ -10,7 +10,8 @@ use beadle_engine::{History, Lease, Listing, StoreError, Time};
 use futures::future::try_join_all;
 
 use crate::items::{
-    Item, Range, TRIES, failed, get, get_json, get_number, gone, json, number, pause, text, unavailable,
+    Item, Range, TRIES, failed, get, get_json, get_number, gone, json, number, pause, send_again, text,
+    unavailable,
 };
 use crate::{DynamoStore, SHARDS};
 
@@ -77,7 +78,8 @@ impl DynamoStore {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
         let asked = asked.update_expression("ADD n :n").expression_attribute_values(":n", number(count));
-        let answer = asked.return_values(ReturnValue::UpdatedNew).send().await.map_err(failed(doing))?;
+        let asked = asked.return_values(ReturnValue::UpdatedNew);
+        let answer = send_again(|| asked.clone().send()).await.map_err(failed(doing))?;
         let last: u64 = answer.attributes.as_ref().and_then(|item| get_number(item, "n")).unwrap_or(0);
         Ok(last.saturating_sub(count as u64) + 1)
     }
@@ -117,7 +119,7 @@ impl DynamoStore {
         let asked = self.client.update_item().table_name(&self.table);
         let asked = asked.key("pk", text("counter")).key("sk", text("journal"));
         let asked = asked.update_expression("SET n = :n").expression_attribute_values(":n", number(last));
-        asked.send().await.map(drop).map_err(failed(doing))
+        send_again(|| asked.clone().send()).await.map(drop).map_err(failed(doing))
     }
 
     /// Reserves a number for an entry, and returns the entry with this number. The entry is not

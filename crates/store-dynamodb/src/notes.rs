@@ -5,7 +5,9 @@ use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use beadle_engine::{Key, Pause, StoreError, Time};
 
 use crate::DynamoStore;
-use crate::items::{Item, Range, failed, get, get_number, number, packed, text, unavailable, unpacked};
+use crate::items::{
+    Item, Range, failed, get, get_number, number, packed, send_again, text, unavailable, unpacked,
+};
 
 impl DynamoStore {
     pub(crate) async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
@@ -112,7 +114,7 @@ impl DynamoStore {
         let asked = self.client.delete_item().table_name(&self.table);
         let asked = asked.key("pk", text("pause")).key("sk", text(scope));
         let asked = asked.return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
-        let answer = asked.send().await.map_err(failed("resuming"))?;
+        let answer = send_again(|| asked.clone().send()).await.map_err(failed("resuming"))?;
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 

@@ -43,9 +43,12 @@ use beadle_config::StoreLocation;
 /// shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// How long a key waits if its organisation or directory is not open, as a number of leases. Each
-/// wait costs one message.
+/// How long a key waits at most if its organisation or directory is not open, as a number of leases.
+/// Each wait costs one message.
 const NOT_OPEN: u32 = 5;
+/// The first wait is this many times shorter than the longest one. A failure that ends at once, such
+/// as a conflict in the table, then delays no key for minutes.
+const SHORTER: u32 = 20;
 /// The background tasks must end this long before the function ends.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 /// How long a key must be due before the function sends a second message for the key.
@@ -181,7 +184,7 @@ async fn serve(
         );
     }
     let hold = Duration::from(config.file.worker.lease) * NOT_OPEN;
-    let service = Service::new(app, store, directories, &(hold..=hold));
+    let service = Service::new(app, store, directories, &(hold / SHORTER..=hold));
     policy_key_reconciler::begin(&service);
     installation_reconciler::begin(&service);
     let driver = tasks::driver(&service, Host::Function);

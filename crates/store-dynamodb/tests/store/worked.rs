@@ -159,3 +159,17 @@ async fn a_claim_whose_answer_was_lost_is_known_to_be_ours() {
     }
     assert!(claimed > 15 && proxy.count("lost") > 5, "{claimed} of 30, {} lost", proxy.count("lost"));
 }
+
+#[tokio::test]
+async fn a_write_that_conflicts_with_a_transaction_is_sent_again() {
+    let moto = Moto::start().await;
+    let odds = Odds { throttled: 0, conflict: 50, lost: 0, stale: 0 };
+    let proxy = Proxy::start(&moto.url, odds, 3).await;
+    let store = moto.by(&proxy.url, DynamoSettings::default()).await;
+    for n in 0..20 {
+        let (name, value) = (format!("note-{n}"), n.to_string());
+        store.put(&name, &value).await.unwrap();
+        assert_eq!(store.get(&name).await.unwrap(), Some(value));
+    }
+    assert!(proxy.count("conflict") > 5);
+}

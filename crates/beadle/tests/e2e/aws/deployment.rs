@@ -11,7 +11,7 @@ use beadle_store_dynamodb::{DynamoSettings, DynamoStore};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::directory::world::World as Directory;
+use crate::directory::world::{World as Directory, login};
 use crate::world::{Ran, World};
 
 /// How long a received message is hidden.
@@ -224,6 +224,14 @@ impl Deployment {
         }
         let queued = (self.messages(&self.event[0]).await, self.messages(&self.sweep[0]).await);
         panic!("{name}: {what} did not come true; {queued:?} messages\n{}", self.logs());
+    }
+
+    /// Waits until a group of the target has exactly these people.
+    pub(crate) async fn until_holds(&self, name: &str, members: std::ops::Range<usize>) {
+        let wanted = members.map(login).collect();
+        if !self.directory.comes_to_hold(name, &wanted).await {
+            panic!("{name} holds {:?}, not {wanted:?}\n{}", self.directory.members(name), self.logs());
+        }
     }
 
     /// Waits until no key is due or running. The list of waiting keys comes from an index, and the

@@ -33,10 +33,10 @@ async fn a_webhook_repairs_its_repository_and_a_hook_updates_its_groups() {
         deployed.connect();
         deployed.github.patch(json!({ "till": { "branches": { "main": {} } } }), true).await;
         deployed.until("till", "its wiki is off", |till| till["has_wiki"] == json!(false)).await;
-        deployed.directory.until_holds("Ops", 0..3).await;
+        deployed.until_holds("Ops", 0..3).await;
         let patch = json!({ "groups": { "00g1": { "members": of(3..4) } } });
         deployed.directory.okta.patch(&patch);
-        deployed.directory.until_holds("Ops", 0..4).await;
+        deployed.until_holds("Ops", 0..4).await;
         // The test sends the same delivery twice. An operator can do this at GitHub. The test also
         // sends a delivery for an unknown organisation.
         let body = |org: &str| {
@@ -141,7 +141,7 @@ async fn faults_of_dynamodb_lose_no_work() {
     for name in &names {
         deployed.until(name, "its wiki is off", |repository| repository["has_wiki"] == json!(false)).await;
     }
-    deployed.directory.until_holds("Ops", 0..4).await;
+    deployed.until_holds("Ops", 0..4).await;
     for happened in ["throttled", "conflict", "lost", "stale"] {
         assert!(proxy.count(happened) > 0, "{happened}");
     }
@@ -160,13 +160,13 @@ async fn a_directory_without_its_secret_delays_no_other_part_and_opens_later() {
     let logs = deployed.logs();
     assert!(logs.contains("still has a placeholder") && !logs.contains(&token), "{logs}");
     deployed.moto.replace_secret("beadle/scim", &token).await;
-    deployed.directory.until_holds("Ops", 0..3).await;
+    deployed.until_holds("Ops", 0..3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     let mut deployed = deployment(Shape::Http).await.start().await;
-    deployed.directory.until_holds("Ops", 0..3).await;
+    deployed.until_holds("Ops", 0..3).await;
     // At first, everything is open and swept, and no work is left. Then a new instance begins that
     // cannot read the token of the target.
     deployed.until_idle().await;
@@ -187,5 +187,5 @@ async fn a_target_gets_the_changes_that_it_missed_while_it_was_unavailable() {
     assert!(is_done(&deployed.logs()), "{}", deployed.logs());
     deployed.until_idle().await;
     deployed.moto.replace_secret("beadle/scim", &token).await;
-    deployed.directory.until_holds("Ops", 0..4).await;
+    deployed.until_holds("Ops", 0..4).await;
 }

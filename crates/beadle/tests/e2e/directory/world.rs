@@ -325,6 +325,18 @@ impl World {
         Some(group["members"].as_object().unwrap().keys().map(login).collect())
     }
 
+    /// Waits until a group of the target has exactly these people. Returns whether the group got
+    /// them in time.
+    pub(crate) async fn comes_to_hold(&self, name: &str, wanted: &BTreeSet<String>) -> bool {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            if self.members(name).as_ref() == Some(wanted) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
     /// Waits until a group of the target has exactly these people.
     #[track_caller]
     pub(crate) fn until_holds(
@@ -335,11 +347,8 @@ impl World {
         let wanted: BTreeSet<String> = members.into_iter().map(login).collect();
         let place = std::panic::Location::caller();
         async move {
-            for _ in 0..PATIENCE.as_millis() / 20 {
-                if self.members(name).as_ref() == Some(&wanted) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            if self.comes_to_hold(name, &wanted).await {
+                return;
             }
             let log = std::fs::read_to_string(self.path().join("serve.log")).unwrap_or_default();
             panic!("{place}: {name} holds {:?}, not {wanted:?}\n{log}", self.members(name));

@@ -107,7 +107,8 @@ impl File {
         Some(Arc::new(organisation(from, "[installations]", None)))
     }
 
-    /// Returns whether the configuration has exactly the organisations that Beadle must take in.
+    /// Returns whether the configuration already contains each organisation that Beadle must add
+    /// because of `installed`, and no other added organisation.
     pub fn has_taken_in(&self, installed: &[Installed]) -> bool {
         let wanted = self.standings(installed).into_iter();
         let wanted = wanted.filter(|(_, standing)| *standing == Standing::TakenIn);

@@ -217,8 +217,8 @@ impl Overrides {
         doubts.is_empty() || (is_recent && (lane == Lane::Sweep || !doubts.contains_key(&id)))
     }
 
-    /// Returns the file that may belong to this repository or to another repository, and the reason
-    /// why the owner is not certain.
+    /// Returns a file in repos/ and the reason why its owner is not certain. The file may belong to
+    /// the repository `id` or to another repository.
     fn doubt<'a>(&self, policy: &'a Policy, id: u64) -> Option<(&'a Layer, String)> {
         let doubts = self.doubts.lock();
         let (file, why) = doubts.get(&id)?;

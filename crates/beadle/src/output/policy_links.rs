@@ -1,4 +1,4 @@
-//! The addresses of policy lines at GitHub.
+//! Makes links to the lines of a policy at GitHub.
 
 use beadle_engine::PolicyLocation;
 use beadle_repositories::policy::{BASE, PolicyOrigin};

@@ -40,7 +40,8 @@ pub(super) async fn side(
     }
 }
 
-/// Returns whether a file is a part of the policy, or whether its name must be reported.
+/// Returns whether the check needs a file. This is a file of the policy, a file with tests of the
+/// policy, or a file whose name is invalid, because the check must report the name.
 fn matters(path: &str) -> bool {
     !matches!((is_policy_file(path), is_test_file(path)), (Ok(false), Ok(false)))
 }

@@ -49,8 +49,9 @@ pub(crate) struct CheckedPull {
     pub(crate) link: Option<String>,
     /// True if the pull request comes from a fork.
     pub(crate) is_from_fork: bool,
-    /// Why `merge` is `None`. `None` if an older version of Beadle stored the result, or a newer
-    /// version with a reason that this version does not know.
+    /// The reason why `merge` is `None`. The reason is missing in two cases: an older version of
+    /// Beadle stored the result, or a newer version stored a reason that this version does not
+    /// know.
     #[serde(default, deserialize_with = "known_reason")]
     pub(crate) no_preview: Option<NoPreview>,
     /// What a merge would change. `None` if there is no preview.

@@ -88,7 +88,8 @@ fn risk(key: &str, before: &Value, after: &Value) -> Risk {
     }
 }
 
-/// Returns the keys that differ between a site and the policy, each with the value for GitHub.
+/// Compares a site with the policy, and returns each key whose value differs. The key comes with
+/// the value before and the value that Beadle must write.
 fn differences(want: &Node, seen: &Value) -> Vec<(&'static str, Field)> {
     let mut found = Vec::new();
     let mut add = |key: &'static str, before: &Value, after: Value| {

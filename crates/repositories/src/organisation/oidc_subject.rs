@@ -14,7 +14,7 @@ use crate::aspects::{AspectPlan, Step, WriteTarget, field};
 use crate::policy::forms;
 use crate::policy::shape::{Shape, key};
 
-/// The aspect of the subject of OpenID Connect tokens.
+/// The aspect for the subject that GitHub writes into the OpenID Connect tokens of workflows.
 pub(super) const OIDC_SUBJECT: OrganisationAspect = OrganisationAspect {
     name: "organization_oidc_subject",
     section: "organization.oidc_subject",

@@ -16,8 +16,9 @@ use super::kept::is_never_exempt;
 use super::reversal;
 use crate::aspects;
 
-/// For this duration after an undo, Beadle forgets no undone value. During this time, GitHub may
-/// still show the value from before the undo, and the policy agrees with that value.
+/// For this duration after an undo, Beadle forgets no value that the undo restored. During this
+/// time, GitHub may still show the value that the undo replaced. Because the policy has the
+/// replaced value, Beadle would conclude that the policy agrees with the undo.
 const SETTLE: Duration = Duration::from_secs(600);
 
 /// The number of keys that become due at once.

@@ -63,8 +63,9 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// The changes are not as the person saw them, or somebody decided before. If the decision is
-    /// stored for a part of the changes, the text says so.
+    /// The changes are no longer the same as on the page that the person saw, or somebody has
+    /// already decided about them. If the decision is stored for a part of the changes, the text
+    /// says so.
     Conflict(String),
     /// The person asks too often.
     TooMany(String),

@@ -33,7 +33,7 @@ pub(crate) fn is_valid(world: &World, app: &str, org: &str) -> bool {
     is_installed(&app, org) && !shapes::is_suspended(&app, org)
 }
 
-/// Returns the events of the installations that changed since `before`.
+/// Compares the present installations with `before`, and returns an event for each difference.
 pub(crate) fn of_change(world: &World, before: &Installations, sender: &str) -> Vec<Event> {
     let now = present(world);
     let is_listed = world.acting(APP_SLUG).is_some_and(|app| app["installed"].is_array());

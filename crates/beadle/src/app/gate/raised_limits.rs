@@ -1,5 +1,5 @@
-//! Puts raised limits of the guard in force, if the gate lets them pass. The raised limits would
-//! release held changes, so the gate counts these changes.
+//! Starts to use raised limits of the guard, if the gate lets the limits pass. The raised limits
+//! would release held changes, so the gate counts these changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

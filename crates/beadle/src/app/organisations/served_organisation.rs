@@ -42,7 +42,7 @@ pub(crate) struct ServedOrganisation {
     /// The facts about the organisation that the intake needs.
     pub(crate) known: OrgFacts,
     open: RwLock<Option<Arc<GithubOrganisation>>>,
-    /// When the organisation opened.
+    /// The time at which Beadle opened the organisation.
     opened_at: OnceLock<Time>,
     /// A lock that lets only one caller at a time open the organisation.
     opening: Mutex<()>,

@@ -30,8 +30,8 @@ const MOST: usize = 5000;
 /// The remembered members of one group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// When the members last changed. This time comes from a list that Beadle read before the
-    /// members.
+    /// The time at which the members last changed. This time comes from a list that Beadle read
+    /// before the members.
     changed: String,
     read: Time,
     /// The ids of the people who belong to the group.

@@ -47,7 +47,8 @@ pub struct RecordedRepository {
     states: Vec<ControlState>,
     /// The time since which no run has checked the repository, because its runs fail.
     parked: Option<Time>,
-    /// When a sweep last read the parts that only REST shows. `None` if each run reads all parts.
+    /// The time at which a sweep last read the parts that only REST shows. `None` if each run reads
+    /// all parts.
     reads: Option<LastRead>,
 }
 

@@ -92,7 +92,7 @@ pub struct HeldPolicy {
     pub held_by: Holder,
     /// The code of the held plan.
     pub plan: String,
-    /// When the hold began.
+    /// The time at which the hold began.
     pub since: Time,
     /// The exceeded limits.
     pub why: String,

@@ -19,7 +19,7 @@ pub struct DecisionRequest {
     pub by: String,
     /// The person's login at GitHub; `None` if it is not known.
     pub login: Option<String>,
-    /// When the person saw the changes.
+    /// The time at which the person saw the changes.
     pub shown: Time,
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct Ruled {
     pub(crate) code: String,
     pub(crate) ruling: Ruling,
     pub(crate) reason: String,
-    /// When Beadle showed the page.
+    /// The time at which Beadle showed the page.
     pub(crate) shown: Time,
     /// The token of the form.
     pub(crate) token: String,

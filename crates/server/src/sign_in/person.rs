@@ -23,7 +23,7 @@ pub struct Visitor {
     pub person: Person,
     /// What the person may do.
     pub role: Role,
-    /// When the person signed in.
+    /// The time at which the person signed in.
     pub since: Time,
     /// The time of the request. Beadle reads the values of a page after this time.
     pub at: Time,

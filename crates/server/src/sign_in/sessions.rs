@@ -54,7 +54,7 @@ impl Metadata for Session {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct SessionUse {
     seen: Time,
-    /// When the provider confirmed the role.
+    /// The time at which the provider confirmed the role.
     checked: Time,
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Service {
     pub(crate) stop: CancellationToken,
     /// The name of this process in the store. Each process gets a new name.
     pub(crate) process: String,
-    /// When the process began to use its configuration.
+    /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
     /// The installations of the App of `[installations]`.
     pub(crate) installations: Installations,

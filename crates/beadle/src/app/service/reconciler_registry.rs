@@ -27,7 +27,7 @@ pub(crate) struct InstanceRouter {
     configured: Arc<[String]>,
     /// The shortest and the longest time that a key waits if its instance is not open.
     hold: RangeInclusive<Duration>,
-    /// When the process began to open the instances.
+    /// The time at which the process began to open the instances.
     since: Time,
     clock: Clock,
 }

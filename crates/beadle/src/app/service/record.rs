@@ -21,9 +21,9 @@ const NAMED: usize = 5;
 /// The record of one process that works on keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServiceRecord {
-    /// When the process wrote the record.
+    /// The time at which the process wrote the record.
     pub(crate) at: Time,
-    /// When the process began to use its configuration.
+    /// The time at which the process began to use its configuration.
     pub(crate) started: Time,
     /// The version of Beadle.
     pub(crate) version: String,

@@ -13,7 +13,7 @@ use crate::commands::{FAILED, FINE, PENDING};
 pub(super) struct Status {
     /// The version of this command.
     pub(super) version: &'static str,
-    /// When the command read the state.
+    /// The time at which the command read the state.
     pub(super) at: Time,
     /// The service.
     pub(super) service: ServiceStatus,
@@ -51,7 +51,7 @@ pub(super) struct ServiceStatus {
     pub(super) listener: Option<String>,
     /// The version of the running service.
     pub(super) version: Option<String>,
-    /// When the service began to use its configuration.
+    /// The time at which the service began to use its configuration.
     pub(super) started: Option<Time>,
     /// The keys whose value in the configuration file differs from the value that the service uses.
     pub(super) other_configuration: Vec<String>,

@@ -40,7 +40,7 @@ struct Group {
     /// The reason of the operator.
     reason: Option<String>,
     why: String,
-    /// When the oldest hold began.
+    /// The time at which the oldest hold began.
     since: Time,
     /// The number of changes.
     changes: usize,

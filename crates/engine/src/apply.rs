@@ -134,8 +134,8 @@ pub struct ApplyContext {
 pub enum StepResult {
     /// Beadle wrote the change.
     Written,
-    /// The mode does not allow the change, or an operator undid its values. See
-    /// [`Step::is_undone`].
+    /// The mode does not allow the change, or the change would replace values that an undo
+    /// restored. See [`Step::is_undone`].
     Withheld,
     /// The guard holds the change until an operator approves it.
     Held {
@@ -164,7 +164,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Returns whether Beadle only observes the change, because an operator undid its values.
+    /// Returns whether Beadle only observes the change, because the change would replace values
+    /// that an undo restored.
     pub fn is_undone(&self) -> bool {
         self.outcome == StepResult::Withheld && self.change.undone
     }
@@ -193,13 +194,14 @@ impl Report {
         self.steps.iter().filter(|step| wanted(&step.outcome)).count()
     }
 
-    /// Returns the number of changes that Beadle only observes, because an operator undid their
-    /// values.
+    /// Returns the number of changes that Beadle only observes, because they would replace values
+    /// that an undo restored.
     pub fn undone(&self) -> usize {
         self.steps.iter().filter(|step| step.is_undone()).count()
     }
 
-    /// Returns the number of changes that the mode does not allow. Undone changes do not count.
+    /// Returns the number of changes that the mode does not allow. Changes that Beadle only
+    /// observes after an undo do not count.
     pub fn withheld(&self) -> usize {
         self.count(|result| *result == StepResult::Withheld) - self.undone()
     }

@@ -23,7 +23,8 @@ const UNKNOWNS: usize = 20;
 pub enum DriftCause {
     /// The change depends on another change that was not written.
     Blocked,
-    /// The mode does not allow the change, or an operator undid its values.
+    /// The mode does not allow the change, or the change would replace values that an undo
+    /// restored.
     Mode,
     /// The guard holds the change.
     Held,
@@ -77,7 +78,8 @@ pub struct KeyState {
     /// The number of changes that the mode does not allow.
     #[serde(default)]
     pub withheld: usize,
-    /// The number of changes that Beadle only observes, because an operator undid their values.
+    /// The number of changes that Beadle only observes, because they would replace values that an
+    /// undo restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub undone: usize,
     /// The number of changes that the guard holds.

@@ -189,7 +189,7 @@ pub struct Change<W> {
     /// it. `None` means that the change needs an approval only if it exceeds a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<String>,
-    /// True if the write would change values that an operator undid. Beadle only observes these
+    /// True if the write would replace values that an undo restored. Beadle only observes these
     /// values, so the mode of the change is [`Mode::Observe`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
@@ -258,8 +258,8 @@ impl<W> Change<W> {
             && self.fields.iter().zip(&other.fields).all(has_same_values)
     }
 
-    /// Makes Beadle only observe the change, because the write would change values that an operator
-    /// undid.
+    /// Makes Beadle only observe the change, because the write would replace values that an undo
+    /// restored.
     pub fn observe_undone(&mut self) {
         self.mode = Mode::Observe;
         self.undone = true;

@@ -1,4 +1,4 @@
-//! Reads the policy of an organisation regularly, and puts a new generation of the policy in force.
+//! Reads the policy of an organisation regularly, and starts to use a new generation of the policy.
 
 use std::sync::Arc;
 use std::time::Duration;

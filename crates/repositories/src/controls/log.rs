@@ -44,7 +44,7 @@ struct Declared {
     commit: String,
     waived: Vec<Waived>,
     waits: Vec<Waiting>,
-    /// The changes whose values an operator undid.
+    /// The changes that would replace values that an undo restored.
     undone: Option<UndoneChanges>,
 }
 
@@ -80,7 +80,7 @@ impl ControlLog {
         self.found.lock().insert(repository, declared);
     }
 
-    /// Keeps the changes of the plan that an operator undid.
+    /// Keeps those changes of the plan that would replace values that an undo restored.
     pub(crate) fn keep_undone(&self, repository: u64, undone: UndoneChanges) {
         if let Some(declared) = self.found.lock().get_mut(&repository) {
             declared.undone = Some(undone);

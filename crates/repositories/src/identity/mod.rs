@@ -104,8 +104,8 @@ fn identities(kind: Option<&Kind>, entries: &[impl Entry]) -> Vec<Identity> {
 }
 
 /// Matches the entries of a policy with the entries at GitHub. GitHub may ignore the case of a
-/// name. So entries whose names differ only in case also match, after all better matches. Without
-/// this match, Beadle would delete the entry and create it again.
+/// name. So entries whose names differ only in upper and lower case also match, after all better
+/// matches. Without this match, Beadle would delete the entry and create it again.
 pub(crate) fn pair_entries(
     kind: Option<&Kind>,
     desired: &[impl Entry],

@@ -223,8 +223,8 @@ impl RepositoryPlanner {
             policy: PolicyHandle::new(policy.clone()),
             overrides: self.overrides.apart(),
             reached,
-            // A preview shows the changes of the policy. A preview ignores the values that
-            // operators undid.
+            // A preview shows the changes of the policy. It also shows changes to values that an
+            // undo restored.
             undone: None,
             names: self.names.apart(),
             secret_memory: self.secret_memory.only_looking(),

@@ -1,4 +1,5 @@
-//! Makes the policy of one repository with the values before the undone writes.
+//! Makes the policy of one repository with the values from before the writes that an undo must
+//! revert.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -71,7 +71,7 @@ fn is_inside(one: &Reversal, all: &[Reversal], aspect: &str, what: &str) -> bool
 }
 
 /// Returns a secret or a variable that Beadle deletes together with its environment, although the
-/// undone changes did not write it.
+/// reverted changes did not write it.
 fn foreign_content(before: &Value, what: &str, all: &[Reversal]) -> Option<String> {
     for (kind, list) in [("secret", "secrets"), ("variable", "variables")] {
         for name in before[list].as_array().into_iter().flatten().filter_map(Value::as_str) {

@@ -13,7 +13,8 @@ pub(super) enum Condition {
     /// Everything is as the policy declares.
     AsDeclared,
     /// Something differs from the policy, the last run did not write it, and no other state is more
-    /// important. The mode does not allow the change, or an operator undid the value.
+    /// important. The mode does not allow the change, or the change would replace a value that an
+    /// undo restored.
     Drifted,
     /// The guard holds a change.
     Held,

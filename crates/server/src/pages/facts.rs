@@ -66,7 +66,7 @@ pub struct InstallationFacts {
     pub since: Time,
 }
 
-/// A value that Beadle only observes, because an operator undid it.
+/// A value that Beadle only observes, because an undo restored it.
 #[derive(Clone, Debug, Serialize)]
 pub struct UndoneFacts {
     /// The aspect of the value.
@@ -203,7 +203,7 @@ pub trait Facts: Send + Sync + 'static {
     /// Returns the waivers that cover a repository of an organisation. The waiver that ends first
     /// comes first.
     async fn waivers(&self, organisation: &str, repository: &str) -> Result<Vec<WaiverFacts>, StoreError>;
-    /// Returns the values of a repository that Beadle only observes, because an operator undid them.
+    /// Returns the values that Beadle only observes in a repository, because an undo restored them.
     async fn undone(&self, key: &Key) -> Result<Vec<UndoneFacts>, StoreError>;
     /// Returns the results of the checks of open pull requests that change a policy, the newest
     /// result first.

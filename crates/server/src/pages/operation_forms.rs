@@ -110,7 +110,8 @@ pub(super) fn resume_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Ht
     post(RESUME_PATH, visitor, vec![scope_field(scope)], "Resume")
 }
 
-/// Returns the form that lets the policy apply to undone values again.
+/// Returns the form with which a person applies the policy again to the values that an undo
+/// restored.
 pub(super) fn end_undo_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Html {
     let Some(visitor) = may(visitor, Role::Approver) else { return Html::default() };
     post(END_UNDO_PATH, visitor, vec![scope_field(scope)], "Follow the policy again")

@@ -27,7 +27,8 @@ pub struct UndoRequest {
     /// Numbers of runs, sweeps or writes in the journal, or codes of changes or approved groups. Empty
     /// if `since` is set.
     pub runs: Vec<String>,
-    /// The start of the undone time. Beadle undoes everything that it wrote after this time.
+    /// The start of the time that the undo covers. The undo reverts everything that Beadle wrote
+    /// after this time.
     pub since: Option<Time>,
     /// The only organisation of the undo.
     pub organisation: Option<String>,
@@ -60,7 +61,7 @@ pub enum Operation {
         /// What to resume.
         scope: ScopeRequest,
     },
-    /// Apply the policy again to undone values.
+    /// Apply the policy again to the values that an undo restored.
     EndUndo {
         /// Where the values are.
         scope: ScopeRequest,

@@ -159,10 +159,10 @@ fn note_of(name: &str) -> String {
     format!("{name} limits")
 }
 
-/// Puts the configured limits in force, if the gate lets them pass. If the process ends at any
-/// point of this function, the next call continues. `planned` has the held changes from the last
-/// plan that this process made for held limits. If some of these changes are no longer held, the
-/// limits can pass.
+/// Starts to use the configured limits, if the gate lets the limits pass. If the process ends at
+/// any point of this function, the next call continues. `planned` has the held changes from the
+/// last plan that this process made for held limits. If some of these changes are no longer held,
+/// the limits can pass.
 pub(crate) async fn adopt(
     service: &Service,
     of: &Limited,
@@ -207,7 +207,7 @@ pub(crate) async fn adopt(
         return Ok(LimitsAdoption::Unchanged);
     }
     let (plans, asking) = of.plan(service, &holds).await?;
-    // The plan takes minutes. Another process may put the same approved limits in force during this
+    // The plan takes minutes. Another process may start to use the same approved limits during this
     // time. The changes must not pass twice.
     if !service.is_chosen() || accepted_limits::of(store, name).await? == Some(configured) {
         return Ok(LimitsAdoption::Unchanged);

@@ -166,8 +166,8 @@ pub(in crate::app) async fn follow(
     Ok(())
 }
 
-/// Puts no mapping of the configuration in force, because the accepted mappings are unknown. Beadle
-/// does not change a group without a mapping.
+/// Does not use the mappings of the configuration, because the accepted mappings are unknown.
+/// Beadle does not change a group without a mapping.
 pub(in crate::app) fn begin_without(config: &Config, directories: &Directories) {
     for target in &config.file.target {
         directories.in_force.replace_configured(&target.name, Vec::new());

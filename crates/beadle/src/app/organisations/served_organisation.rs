@@ -31,8 +31,8 @@ use crate::config::OrgConfig;
 /// The log text for an organisation that Beadle cannot open. The text tells the operator the
 /// consequence.
 const NOT_OPEN: &str = "organisation unavailable, Beadle keeps its webhooks and changes nothing";
-/// The maximum time that the work on the keys waits for the first attempt to put another generation
-/// in force. After this time, the work begins with the last accepted policy. An attempt can take
+/// The maximum time that the work on the keys waits for the first attempt to use another
+/// generation. After this time, the work begins with the last accepted policy. An attempt can take
 /// long in a large organisation, and it can fail again and again.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(30);
 
@@ -52,8 +52,8 @@ pub(crate) struct ServedOrganisation {
     pub(in crate::app) looked: Mutex<LastLook>,
     /// The record for the shared budget of the organisation, once the organisation is open.
     share: Mutex<Option<BudgetShare>>,
-    /// A lock that lets only one caller at a time plan a new generation of the policy and put it in
-    /// force.
+    /// A lock that lets only one caller at a time plan a new generation of the policy and start to
+    /// use the generation.
     pub(in crate::app) adopting: Mutex<()>,
     /// The lock of the policy in force. A caller holds the lock while it changes this policy. A
     /// task holds the lock while it decides whether this policy needs a sweep.
@@ -84,8 +84,7 @@ enum Beginning {
     /// The policy is already accepted, so the work on the keys begins at once.
     Accepted,
     /// The policy is the last accepted one, and another generation waits for the gate. The work
-    /// begins after the first attempt to put the other generation in force, or after
-    /// [`FIRST_ATTEMPT`].
+    /// begins after the first attempt to use the other generation, or after [`FIRST_ATTEMPT`].
     Outdated,
     /// No generation was accepted before. The work begins after the gate lets the first generation
     /// pass.
@@ -375,12 +374,12 @@ impl ServedOrganisation {
         *self.candidate.lock() = Some(generation);
     }
 
-    /// Puts the generation in force that another process has accepted in the meantime. A policy in a
-    /// repository is the same for all processes. A policy in a folder may differ between processes.
-    /// So this process follows in two cases: if it has read the same files, or if it holds the
-    /// lease and no process uses the accepted generation any more. If the process did not follow,
-    /// the fence would stop all its runs. The gate then compares the files of the process with the
-    /// accepted ones. Returns whether the work on the keys can begin.
+    /// Starts to use the generation that another process has accepted in the meantime. A policy in
+    /// a repository is the same for all processes. A policy in a folder may differ between
+    /// processes. So this process follows in two cases: if it has read the same files, or if it
+    /// holds the lease and no process uses the accepted generation any more. If the process did not
+    /// follow, the fence would stop all its runs. The gate then compares the files of the process
+    /// with the accepted ones. Returns whether the work on the keys can begin.
     async fn follow(
         &self,
         app: &App,
@@ -428,7 +427,7 @@ impl ServedOrganisation {
         !self.is_first() && opened.policy.current().generation == generation
     }
 
-    /// Puts a generation in force that another process has accepted.
+    /// Starts to use a generation that another process has accepted.
     async fn put_in_force(
         &self,
         app: &App,
@@ -445,7 +444,7 @@ impl ServedOrganisation {
             }
         };
         let _alone = self.generation_change.lock().await;
-        // This process may have put this generation or a newer one in force in the meantime.
+        // This process may have started to use this generation or a newer one in the meantime.
         if !self.is_in_force(&policy.generation, opened) && self.is_accepted(store, &policy).await? {
             self.note_follow(opened);
             opened.policy.replace(policy);

@@ -184,7 +184,7 @@ impl Service {
         Ok(is_new)
     }
 
-    /// Puts the mappings of an organisation's policy in force, if they are not in force yet.
+    /// Starts to use the mappings of an organisation's policy, if they are not in force yet.
     pub(crate) async fn follow_mappings(&self, org: &ServedOrganisation) -> Result<(), StoreError> {
         policy_mappings::follow(self.config(), &self.directories, org, self.store.as_ref()).await
     }
@@ -253,7 +253,7 @@ impl Service {
         }
     }
 
-    /// Puts the accepted mappings of the configuration in force.
+    /// Starts to use the accepted mappings of the configuration.
     pub(crate) async fn follow_accepted_mappings(&self) -> Result<(), StoreError> {
         let (directories, store) = (self.directories.as_ref(), self.store.as_ref());
         let is_first = !self.has_mappings.load(Ordering::SeqCst);

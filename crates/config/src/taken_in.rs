@@ -88,8 +88,8 @@ impl File {
         installed.iter().map(|one| (one, standing(one))).collect()
     }
 
-    /// Adds an organisation in mode `observe` for each installation that Beadle takes in. Removes
-    /// the organisations that an earlier call added.
+    /// Adds an organisation in mode `observe` for each installation with [`Standing::TakenIn`].
+    /// Removes the organisations that an earlier call added.
     pub fn take_in(&mut self, installed: &[Installed]) {
         self.org.retain(|org| !org.is_taken_in);
         let Some(from) = &self.installations else { return };
@@ -100,7 +100,7 @@ impl File {
         self.org.extend(taken);
     }
 
-    /// Returns an example of the organisations that Beadle takes in. A check of the files uses it,
+    /// Returns an example of the organisations that Beadle adds. A check of the files uses it,
     /// because the check knows no real organisation.
     pub fn any_taken_in(&self) -> Option<Arc<OrgFile>> {
         let from = self.installations.as_ref()?;

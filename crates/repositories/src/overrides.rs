@@ -194,7 +194,7 @@ impl Overrides {
 
     /// Calls [`Self::follow`] once for each generation of the policy, before Beadle plans a single
     /// repository. While the owner of a file is unknown, Beadle asks GitHub again after some
-    /// minutes. If the repository `id` may be the owner, Beadle asks again at once, except in a
+    /// minutes. If the repository `id` may be the owner, Beadle asks again immediately, except in a
     /// sweep.
     pub(crate) async fn follow_once(&self, policy: &Policy, reader: &Reader, id: u64) -> Result<(), Failure> {
         let now = reader.clock().now();

@@ -27,7 +27,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long the client waits before it retries a failed read for the first time.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How far the client spreads waiting requests over time. Otherwise, the client would send all
-/// requests that wait for the same moment at once.
+/// waiting requests in the same instant.
 const NEARLY: Duration = Duration::from_millis(500);
 /// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;

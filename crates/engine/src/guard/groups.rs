@@ -1,5 +1,5 @@
 //! Groups held changes with the same content and the same cause. An operator can then decide about
-//! equal changes of many repositories at once. All rules are pure functions over the stored holds.
+//! equal changes of many repositories together. All rules are pure functions over the stored holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -156,7 +156,7 @@ pub struct Mapping {
     /// True if Beadle may remove all members without an approval if the source group is empty.
     pub may_empty: bool,
     /// The patterns of the protected groups. Only a small number of members may leave a protected
-    /// group at once, even if the group is large.
+    /// group at the same time, even if the group is large.
     pub protected: Vec<Pattern>,
     /// The role that the members get at the target. If no mapping of a group sets a role, Beadle
     /// does not change the roles in this group.

@@ -29,7 +29,7 @@ pub struct Aspect {
     /// The webhook events that report a change of the aspect.
     pub(crate) events: &'static [&'static str],
     /// Returns the parts of a repository that a policy with these sections needs. Beadle reads
-    /// these parts for many repositories at once. The planner of the aspect reads everything else.
+    /// these parts for many repositories together. The planner of the aspect reads everything else.
     pub(crate) reads: fn(&Sections<'_>) -> Asks,
     /// The stage of the changes that the planner adds with [`AspectPlan::change`].
     pub(crate) stage: Stage,

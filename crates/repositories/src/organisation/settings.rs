@@ -167,7 +167,7 @@ const PROTECTING: &[&str] = &[
     "secret_scanning_validity_checks_enabled",
 ];
 
-/// The settings that apply to all existing repositories at once.
+/// The settings that apply to all existing repositories together.
 const OF_ALL_REPOSITORIES: &[&str] = &[
     "default_repository_permission",
     "members_can_fork_private_repositories",

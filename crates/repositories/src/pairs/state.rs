@@ -12,7 +12,7 @@ use super::environments;
 pub(super) const ORGANISATION: &str = "acme";
 const REPOSITORIES: &[&str] = &["shop", "Shop-2", ".dotted", "api_v2"];
 /// If the organisation has at least this number of repositories, Beadle reads the teams of the
-/// whole organisation at once.
+/// whole organisation together.
 const MANY: usize = 21;
 
 /// The live values of a repository, in the form of sections of a policy.

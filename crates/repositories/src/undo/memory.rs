@@ -21,7 +21,7 @@ use crate::aspects;
 /// replaced value, Beadle would conclude that the policy agrees with the undo.
 const SETTLE: Duration = Duration::from_secs(600);
 
-/// The number of keys that become due at once.
+/// The number of keys that Beadle makes due in one transaction.
 const BATCH: usize = 500;
 
 /// The id of the organisation itself in the name of its note.

@@ -87,7 +87,7 @@ const DESCRIPTION: &str = include_str!("assets/openapi.json");
 /// The path of the background tasks.
 const TASKS_PATH: &str = "/tasks";
 /// How many answers Beadle prepares at the same time. One answer can read the states of all
-/// repositories, so many answers at once would need a lot of memory.
+/// repositories, so many answers at the same time would need a lot of memory.
 const TURNS: usize = 8;
 /// How long a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);

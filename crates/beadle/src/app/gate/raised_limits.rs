@@ -201,8 +201,8 @@ pub(crate) async fn adopt(
     if let (Some(held), Some(planned)) = (before.filter(waits), planned) {
         return Ok(LimitsAdoption::Held { why: held.why, planned: planned.clone() });
     }
-    // Only one process plans the changes. The other processes take over the limits after that
-    // process has accepted them.
+    // Only one process plans the changes. The other processes start to use the limits after that
+    // process has accepted the limits.
     if !service.is_chosen() {
         return Ok(LimitsAdoption::Unchanged);
     }

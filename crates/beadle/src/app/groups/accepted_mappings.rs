@@ -158,7 +158,7 @@ pub(in crate::app) async fn follow(
                     in_force.replace_configured(name, accepted.mappings(store, name).await?);
                 }
             }
-            // Two processes with different configurations must not take over each other's mappings
+            // Two processes with different configurations must not replace each other's mappings
             // again and again.
             Some(_) | None => {}
         }

@@ -76,8 +76,8 @@ pub(crate) async fn adopt(
     if let Some(held) = held.as_ref().filter(|held| held.approved.is_none() && held.exceeds(&limits)) {
         return Ok(MappingAdoption::Held { generation, why: held.why.clone() });
     }
-    // Only one process plans the changes. The other processes take over the mappings after that
-    // process has accepted them.
+    // Only one process plans the changes. The other processes start to use the mappings after that
+    // process has accepted the mappings.
     if !service.is_chosen() {
         return Ok(MappingAdoption::Unchanged);
     }

@@ -58,9 +58,9 @@ pub(crate) struct ServedOrganisation {
     /// The lock of the policy in force. A caller holds the lock while it changes this policy. A
     /// task holds the lock while it decides whether this policy needs a sweep.
     pub(crate) generation_change: Mutex<()>,
-    /// The policy that this process used before it took over the policy of another process. The
-    /// other process had already made the affected keys due, so this process may have run some of
-    /// them with the old policy.
+    /// The policy that this process used before it started to use the policy that another process
+    /// had accepted. The other process had already made the affected keys due, so this process may
+    /// have run some of them with the old policy.
     pub(in crate::app) followed: parking_lot::Mutex<Option<Arc<Policy>>>,
     /// The last failed attempt to plan a generation for the gate.
     pub(in crate::app) waits: parking_lot::Mutex<Option<PlanningBackoff>>,
@@ -455,7 +455,7 @@ impl ServedOrganisation {
         Ok(())
     }
 
-    /// Remembers the policy in force before this process takes over another policy.
+    /// Remembers the policy in force before this process starts to use another policy.
     pub(in crate::app) fn note_follow(&self, opened: &GithubOrganisation) {
         // Before the first generation is accepted, no key runs.
         if !self.is_first() {

@@ -400,7 +400,7 @@ async fn try_follow_with_checks(
     followed_checks::follow(store, &file.name, &policy.generation, service.clock().now()).await
 }
 
-/// Makes keys due again after this process took over a generation that another process had
+/// Makes keys due again after this process started to use a generation that another process had
 /// accepted. The other process had made the same keys due, but this process may have run them with
 /// its earlier policy.
 pub(crate) async fn mark_again(service: &Service, organisation: &ServedOrganisation) -> Result<(), Failure> {

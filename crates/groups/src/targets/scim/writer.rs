@@ -32,7 +32,7 @@ impl ScimWriter {
         Self { scim, reader: reader.clone() }
     }
 
-    /// Returns an error if the target is stopped because it did not carry out an earlier write
+    /// Returns an error if the target is stopped, because the target did not store an earlier write
     /// correctly.
     fn may_write(&self) -> Result<(), Failure> {
         if let Some(why) = self.stopped() {

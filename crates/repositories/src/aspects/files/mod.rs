@@ -5,7 +5,7 @@
 //!
 //! If the policy has the section, Beadle makes one GraphQL query for each repository. While
 //! Beadle's branch exists, Beadle makes a second query. If a template names the topics or the
-//! custom properties, Beadle reads these values for many repositories at once.
+//! custom properties, Beadle reads these values for many repositories together.
 //!
 //! <https://docs.github.com/graphql/reference/mutations#createcommitonbranch>
 
